@@ -1,0 +1,60 @@
+//! Conversations: direct ones of two people and groups.
+
+use sea_orm::entity::prelude::*;
+
+/// A conversation with its counter.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "chats")]
+pub struct Model {
+    /// Never used again.
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// False for a direct chat.
+    pub is_group: bool,
+    /// Groups only.
+    pub name: Option<String>,
+    /// Groups only.
+    pub description: Option<String>,
+    /// Bare name for `/static/{photo}/…`.
+    pub photo: Option<String>,
+    /// Who owns a group; who opened a direct chat.
+    pub owner_id: i64,
+    /// `low:high` user ids of a direct chat, unique; null for groups.
+    pub direct_key: Option<String>,
+    /// The creator's own mark of the request, unique per creator.
+    pub client_id: Option<String>,
+    /// Whether the other side lets the creator write on.
+    pub approved: bool,
+    /// A direct chat is hidden from the other side's lists until it has a message.
+    pub visible: bool,
+    /// The chat's counter: the value that the latest change took.
+    pub rev: i64,
+    /// `seq` of the newest message, 0 without one.
+    pub last_seq: i64,
+    /// Present members.
+    pub member_count: i32,
+    /// What lists are ordered by.
+    pub last_activity_at: i64,
+    /// Creation.
+    pub created_at: i64,
+    /// Set once it is deleted.
+    pub deleted_at: Option<i64>,
+}
+
+/// No relation is followed by the ORM.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Chats that were not deleted.
+    pub fn present() -> Select<Self> {
+        Self::find().filter(Column::DeletedAt.is_null())
+    }
+
+    /// The key under which the direct chat of two users exists once.
+    pub fn direct_key(one: i64, other: i64) -> String {
+        format!("{}:{}", one.min(other), one.max(other))
+    }
+}

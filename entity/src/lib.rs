@@ -1,0 +1,15 @@
+//! The tables as SeaORM sees them: one file per table with its model and the scopes that queries start
+//! from (`visible_to`, `present`, …). No rules live here, and nothing that talks to clients.
+//!
+//! Times are milliseconds since the Unix epoch in an `i64`: both databases keep them exactly and sort
+//! them the same way. Enumerations are short strings, so that a dump can be read.
+
+pub mod chat;
+pub mod like;
+pub mod member;
+pub mod message;
+pub mod message_type;
+pub mod meta;
+pub mod refresh_token;
+pub mod session;
+pub mod user;

@@ -1,0 +1,20 @@
+//! Facts about the database itself, such as its epoch.
+
+use sea_orm::entity::prelude::*;
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "meta")]
+pub struct Model {
+    /// Its name.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// No relation is followed by the ORM.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

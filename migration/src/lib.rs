@@ -1,0 +1,20 @@
+//! The schema's history, forward and back, the same files for SQLite and PostgreSQL.
+//! A migration that has been released is never changed; it does not look at the entities, which move on.
+
+pub use sea_orm_migration::prelude::*;
+
+mod m20261101_01_create_schema;
+mod m20261101_02_fill_message_types;
+
+/// All migrations in their order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261101_01_create_schema::Migration),
+            Box::new(m20261101_02_fill_message_types::Migration),
+        ]
+    }
+}

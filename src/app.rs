@@ -1,0 +1,190 @@
+//! The one place that wires the rooms together: opens the database, starts the publisher and the doors, and
+//! takes them down again in the right order.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::ServiceExt;
+use axum::extract::Request;
+use socketioxide::SocketIo;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+use tower::util::MapRequestLayer;
+
+use crate::clock::Clock;
+use crate::config::{Landscape, Settings};
+use crate::domain::{Core, landscape};
+use crate::error::{Error, Result};
+use crate::platform::bus::Bus;
+use crate::platform::db::Db;
+use crate::random;
+use crate::transport::listener::{GatedListener, Peer};
+use crate::transport::publisher::Publisher;
+use crate::transport::rest;
+use crate::transport::socket::{self, Door};
+
+/// Lanes of the bus; each is worked off by one task.
+const LANES: usize = 4;
+
+/// What an outbox gets to drain before its transport is closed.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// A running server.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The domain, for tests and commands.
+    pub core: Arc<Core>,
+    door: Arc<Door>,
+    io: SocketIo,
+    stop: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+/// Opens the database as the settings say, up to date where they want it.
+pub async fn open_database(settings: &Settings) -> Result<Db> {
+    make_data_dir(settings)?;
+    let db = Db::connect(&settings.database_url).await?;
+    if settings.migrate_on_start {
+        db.migrate_up().await?;
+    }
+    Ok(db)
+}
+
+/// The domain without any door, for commands.
+pub async fn open_core(settings: Settings) -> Result<Arc<Core>> {
+    let db = open_database(&settings).await?;
+    let (bus, _) = Bus::new(1);
+    let secret = jwt_secret(&settings)?;
+    Core::open(Arc::new(settings), Clock::system(), db, bus, &secret).await
+}
+
+/// Starts everything.
+pub async fn start(settings: Settings) -> Result<Server> {
+    let settings = Arc::new(settings);
+    let db = open_database(&settings).await?;
+    let (bus, lanes) = Bus::new(LANES);
+    let secret = jwt_secret(&settings)?;
+    let core = Core::open(settings.clone(), Clock::system(), db, bus, &secret).await?;
+    let publisher = Arc::new(Publisher::default());
+    publisher.start(lanes);
+    publisher.watch_tokens(&core);
+    if settings.landscape == Landscape::Local && landscape::is_empty(&core).await? {
+        let people = landscape::seed(&core).await?;
+        tracing::info!(?people, password = landscape::PASSWORD, "demo users, for this machine only");
+    }
+    let (engine, io) = socket::build(&settings);
+    let door = Door::new(core.clone(), publisher);
+    socket::register(&io, &door);
+    door.clone().sweep();
+    let listener = GatedListener::bind(settings.bind)
+        .await
+        .map_err(|error| Error::internal(format!("BIND: cannot listen on {}: {error}", settings.bind)))?;
+    let address = axum::serve::Listener::local_addr(&listener).map_err(Error::internal)?;
+    let router = MapRequestLayer::new(trim_slash).layer(rest::router(&door, engine));
+    let make = ServiceExt::<Request>::into_make_service_with_connect_info::<Peer>(router);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let serving =
+        tokio::spawn(async move { axum::serve(listener, make).with_graceful_shutdown(stopped).await });
+    tracing::info!("listening on http://{address}");
+    Ok(Server { address, core, door, io, stop, serving })
+}
+
+impl Server {
+    /// Stops accepting, says goodbye, finishes and acks what was received, closes the transports.
+    pub async fn shutdown(self) {
+        let grace = self.core.settings.shutdown_grace;
+        tracing::info!("shutting down");
+        self.stop.cancel();
+        self.door.publisher.announce_shutdown(grace.min(Duration::from_secs(5)));
+        self.door.publisher.pause_all();
+        // What is left of the grace after the transports had their time to close.
+        let patience = grace.saturating_sub(Duration::from_secs(2)).max(grace / 2);
+        if timeout(patience, self.door.settled()).await.is_err() {
+            tracing::warn!("not everything that was received could be finished in time");
+        }
+        sleep(DRAIN).await;
+        if timeout(Duration::from_secs(1), self.io.close()).await.is_err() {
+            tracing::debug!("some transports did not close by themselves");
+        }
+        self.door.publisher.end_all();
+        if timeout(Duration::from_millis(800), self.serving).await.is_err() {
+            tracing::debug!("some requests were cut off");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// Trailing slashes are accepted: `/user/` is `/user`. Socket.IO and the documents keep theirs.
+fn trim_slash(mut request: Request) -> Request {
+    let path = request.uri().path();
+    let keeps =
+        path.len() <= 1 || !path.ends_with('/') || path.contains("/socket.io") || path.starts_with("/docs");
+    if keeps {
+        return request;
+    }
+    let trimmed = path.trim_end_matches('/');
+    let trimmed = if trimmed.is_empty() { "/" } else { trimmed };
+    let target = match request.uri().query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    if let Ok(uri) = target.parse() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// The data folder is its owner's alone: password hashes and the secret live there.
+fn make_data_dir(settings: &Settings) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_dir).map_err(|error| {
+        Error::internal(format!("DATA_DIR: cannot use {}: {error}", settings.data_dir.display()))
+    })
+}
+
+/// The secret that signs tokens: the setting's, or one that is made once and kept.
+fn jwt_secret(settings: &Settings) -> Result<String> {
+    if let Some(secret) = &settings.jwt_secret {
+        return Ok(secret.clone());
+    }
+    let path = settings.data_dir.join("jwt.secret");
+    if let Some(secret) = read_secret(&path)? {
+        return Ok(secret);
+    }
+    let fresh = random::hex(32)?;
+    // Written beside its place and linked there: of two that start together one wins, whole.
+    let draft = settings.data_dir.join(format!(".jwt.{}", random::hex(4)?));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(Error::internal)?;
+    file.write_all(fresh.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::internal)?;
+    let linked = fs::hard_link(&draft, &path);
+    fs::remove_file(&draft).map_err(Error::internal)?;
+    match linked {
+        Ok(()) => Ok(fresh),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            read_secret(&path)?.ok_or_else(|| Error::internal("the generated secret vanished"))
+        }
+        Err(error) => Err(Error::internal(error)),
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim().len() >= 32 => Ok(Some(text.trim().to_owned())),
+        Ok(_) => Err(Error::internal(format!("{} does not hold a secret; remove it", path.display()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::internal(error)),
+    }
+}

@@ -1,0 +1,32 @@
+//! `.env` files. The real environment wins over both, `.env.$MANGO_ENV` wins over `.env`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::BadSetting;
+
+/// Variables of `.env` and `.env.$MANGO_ENV` in `folder`, where they exist.
+pub fn load_env_files(
+    folder: &Path,
+    real: &dyn Fn(&str) -> Option<String>,
+) -> Result<HashMap<String, String>, BadSetting> {
+    let mut found = HashMap::new();
+    read_into(&folder.join(".env"), &mut found)?;
+    let landscape = real("MANGO_ENV").or_else(|| found.get("MANGO_ENV").cloned()).filter(|it| !it.is_empty());
+    if let Some(landscape) = landscape.filter(|it| it.chars().all(|c| c.is_ascii_alphanumeric())) {
+        read_into(&folder.join(format!(".env.{landscape}")), &mut found)?;
+    }
+    Ok(found)
+}
+
+fn read_into(path: &Path, found: &mut HashMap<String, String>) -> Result<(), BadSetting> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let named = |error: &dyn std::fmt::Display| BadSetting(format!("{}: {error}", path.display()));
+    for pair in dotenvy::from_path_iter(path).map_err(|error| named(&error))? {
+        let (name, value) = pair.map_err(|error| named(&error))?;
+        found.insert(name, value);
+    }
+    Ok(())
+}

@@ -1,0 +1,437 @@
+//! Settings: read once at start, checked whole, then passed down as plain values. Nothing below asks the
+//! environment again.
+
+mod files;
+mod reader;
+
+pub use files::load_env_files;
+use reader::bad;
+pub use reader::{BadSetting, Described, Reader};
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which landscape this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landscape {
+    /// One's own machine: demo users, loopback.
+    Local,
+    /// A shared development server.
+    Dev,
+    /// Automatic tests.
+    Test,
+    /// The real thing: no guesses.
+    Prod,
+}
+
+/// Where photos are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageKind {
+    /// Files below the data folder.
+    Local,
+    /// An S3-compatible store.
+    S3(S3),
+}
+
+/// How to reach the S3-compatible store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct S3 {
+    /// Base URL; empty for AWS itself.
+    pub endpoint: Option<String>,
+    /// Bucket, must exist.
+    pub bucket: String,
+    /// Region.
+    pub region: String,
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: String,
+    /// `http://host/bucket/key` instead of `http://bucket.host/key`.
+    pub force_path_style: bool,
+}
+
+impl std::fmt::Debug for S3 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "S3({:?}, {})", self.endpoint, self.bucket)
+    }
+}
+
+/// Who may call from another origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Everybody, without credentials.
+    Any,
+    /// These, with credentials.
+    Listed(Vec<String>),
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+/// Costs of a password hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashCost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+/// Every setting of the product, checked.
+#[derive(Clone)]
+#[expect(
+    missing_docs,
+    reason = "each field is the variable of its name; the reader below says what it means"
+)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of an operator are bools")]
+pub struct Settings {
+    pub landscape: Landscape,
+    pub bind: SocketAddr,
+    pub data_dir: PathBuf,
+    pub database_url: String,
+    pub migrate_on_start: bool,
+    pub storage: StorageKind,
+    pub public_url: String,
+    /// Empty: generated and kept in the data folder.
+    pub jwt_secret: Option<String>,
+    pub access_token_ttl: Duration,
+    pub refresh_token_ttl: Duration,
+    pub session_max: Duration,
+    pub password_hash: HashCost,
+    pub cors_origins: CorsOrigins,
+    pub max_photo_bytes: usize,
+    pub max_photo_pixels: u64,
+    pub max_message_bytes: usize,
+    pub max_frame_bytes: usize,
+    pub max_group_members: usize,
+    pub ping_interval: Duration,
+    pub ping_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub log_dir: PathBuf,
+    pub log_format: LogFormat,
+    pub log_filter: String,
+    pub debug: bool,
+    pub shutdown_grace: Duration,
+}
+
+impl Settings {
+    /// Reads and checks all settings from `source`.
+    pub fn from_source(source: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+        Self::read(&mut Reader::new(source))
+    }
+
+    /// All settings with defaults and meaning, for `--help` and `.env`.
+    pub fn describe() -> Vec<Described> {
+        let nothing = |_: &str| None;
+        let mut reader = Reader::new(&nothing);
+        // Without values there are only defaults, which fit.
+        drop(Self::read(&mut reader));
+        reader.into_described()
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, BadSetting> {
+        let landscape = r.read(
+            "MANGO_ENV",
+            "local",
+            "landscape; `local` seeds demo users on an empty database",
+            "local, dev, test or prod",
+            |value| match value {
+                "local" => Some(Landscape::Local),
+                "dev" => Some(Landscape::Dev),
+                "test" => Some(Landscape::Test),
+                "prod" => Some(Landscape::Prod),
+                _ => None,
+            },
+        )?;
+        let bind = r
+            .raw(
+                "BIND",
+                "",
+                "address and port to listen on; port 0 picks a free one [127.0.0.1:5000 in local, 0.0.0.0:5000 else]",
+            )
+            .unwrap_or_else(|| match landscape {
+                Landscape::Local => "127.0.0.1:5000".to_owned(),
+                _ => "0.0.0.0:5000".to_owned(),
+            });
+        let bind = bind
+            .replace("localhost:", "127.0.0.1:")
+            .parse()
+            .map_err(|_| bad("BIND", &bind, "an address and a port, such as 127.0.0.1:5000"))?;
+        let data_dir =
+            PathBuf::from(r.text("DATA_DIR", "data", "database, photos and generated secret live here"));
+        let default_url = format!("sqlite://{}/mango.db", data_dir.display());
+        let database_url = r
+            .raw(
+                "DATABASE_URL",
+                "",
+                "sqlite://FILE, sqlite::memory: or postgres://… [sqlite://DATA_DIR/mango.db]",
+            )
+            .unwrap_or(default_url);
+        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| database_url.starts_with(scheme))
+        {
+            return Err(bad("DATABASE_URL", &database_url, "sqlite://FILE, sqlite::memory: or postgres://…"));
+        }
+        let migrate_on_start = r.flag("MIGRATE_ON_START", true, "bring the database up to date at start")?;
+        if r.raw("REDIS_URL", "", "reserved for several nodes; this version runs as one").is_some() {
+            return Err(BadSetting(
+                "REDIS_URL: this version runs as a single node and does not share events; leave it empty"
+                    .into(),
+            ));
+        }
+        let storage = read_storage(r)?;
+        let public_url = r.read(
+            "PUBLIC_URL",
+            "http://localhost:5000",
+            "how clients reach the server; https makes cookies Secure",
+            "a URL that begins with http:// or https://",
+            |value| {
+                (value.starts_with("http://") || value.starts_with("https://"))
+                    .then(|| value.trim_end_matches('/').to_owned())
+            },
+        )?;
+        let jwt_secret = r.raw(
+            "JWT_SECRET",
+            "",
+            "signs tokens, at least 32 bytes; required in prod, else generated and kept in DATA_DIR",
+        );
+        match &jwt_secret {
+            Some(secret) if secret.len() < 32 => return Err(bad("JWT_SECRET", secret, "at least 32 bytes")),
+            None if landscape == Landscape::Prod => {
+                return Err(BadSetting(
+                    "JWT_SECRET: got nothing, prod takes a secret of at least 32 bytes".into(),
+                ));
+            }
+            _ => {}
+        }
+        let seconds = |r: &mut Reader<'_>, name, default: u64, meaning| {
+            r.number(name, default, meaning, 1, 315_360_000).map(Duration::from_secs)
+        };
+        let access_token_ttl =
+            seconds(r, "ACCESS_TOKEN_TTL_SECS", 1_800, "lifetime of an access token, seconds")?;
+        let refresh_token_ttl =
+            seconds(r, "REFRESH_TOKEN_TTL_SECS", 604_800, "lifetime of a refresh token, seconds")?;
+        let session_max =
+            seconds(r, "SESSION_MAX_SECS", 7_776_000, "a session ends at the latest after, seconds")?;
+        let password_hash = r.read(
+            "PASSWORD_HASH",
+            "argon2id,m=19456,t=2,p=1",
+            "argon2id costs: memory in KiB, passes, lanes; older hashes keep verifying",
+            "argon2id,m=KIB,t=PASSES,p=LANES with m from 8*p to 1048576, t from 1 to 20, p from 1 to 8",
+            parse_cost,
+        )?;
+        let cors_origins = r.read(
+            "CORS_ORIGINS",
+            "*",
+            "comma list of origins that may call with credentials, or * for all without",
+            "* or a comma list of origins such as https://chat.example.org",
+            |value| {
+                if value == "*" {
+                    return Some(CorsOrigins::Any);
+                }
+                let listed: Vec<String> =
+                    value.split(',').map(|it| it.trim().trim_end_matches('/').to_owned()).collect();
+                listed
+                    .iter()
+                    .all(|it| it.starts_with("http://") || it.starts_with("https://"))
+                    .then_some(CorsOrigins::Listed(listed))
+            },
+        )?;
+        let max_photo_bytes =
+            r.number("MAX_PHOTO_BYTES", 8_388_608, "largest photo, bytes", 1_024, 134_217_728)?;
+        let max_photo_pixels = r.number(
+            "MAX_PHOTO_PIXELS",
+            50_000_000,
+            "largest photo, pixels; checked before decoding",
+            1,
+            400_000_000,
+        )?;
+        let max_message_bytes =
+            r.number("MAX_MESSAGE_BYTES", 65_536, "largest content of a message, bytes", 1, 16_777_216)?;
+        let max_frame_bytes = r.number(
+            "MAX_FRAME_BYTES",
+            1_000_000,
+            "largest frame of a socket, bytes; a larger one ends the connection",
+            1_024,
+            134_217_728,
+        )?;
+        let max_group_members =
+            r.number("MAX_GROUP_MEMBERS", 10_000, "members of a group at most", 2, 1_000_000)?;
+        let millis = |r: &mut Reader<'_>, name, default: u64, meaning| {
+            r.number(name, default, meaning, 100, 3_600_000).map(Duration::from_millis)
+        };
+        let ping_interval = millis(r, "PING_INTERVAL_MS", 25_000, "Engine.IO ping every, milliseconds")?;
+        let ping_timeout =
+            millis(r, "PING_TIMEOUT_MS", 20_000, "a connection without a pong ends after, milliseconds")?;
+        let connect_timeout =
+            millis(r, "CONNECT_TIMEOUT_MS", 10_000, "a socket has to join a namespace within, milliseconds")?;
+        let log_dir = PathBuf::from(r.text("LOG_DIR", "assets/logs", "rotating log files"));
+        let log_format =
+            r.read("LOG_FORMAT", "pretty", "log lines for people or machines", "pretty or json", |value| {
+                match value {
+                    "pretty" => Some(LogFormat::Pretty),
+                    "json" => Some(LogFormat::Json),
+                    _ => None,
+                }
+            })?;
+        let log_filter = r.read(
+            "RUST_LOG",
+            "info",
+            "what is logged, as tracing's filter",
+            "a filter such as info or mango_chat=debug",
+            |value| tracing_subscriber::EnvFilter::try_new(value).ok().map(|_| value.to_owned()),
+        )?;
+        let debug = r.flag("DEBUG", false, "500 answers carry the cause; refused in prod")?;
+        if debug && landscape == Landscape::Prod {
+            return Err(BadSetting("DEBUG: got `true`, prod takes only false".into()));
+        }
+        let shutdown_grace = r
+            .number(
+                "SHUTDOWN_GRACE_SECS",
+                10,
+                "time to finish what was received at shutdown, seconds",
+                1,
+                600,
+            )
+            .map(Duration::from_secs)?;
+        Ok(Self {
+            landscape,
+            bind,
+            data_dir,
+            database_url,
+            migrate_on_start,
+            storage,
+            public_url,
+            jwt_secret,
+            access_token_ttl,
+            refresh_token_ttl,
+            session_max,
+            password_hash,
+            cors_origins,
+            max_photo_bytes,
+            max_photo_pixels,
+            max_message_bytes,
+            max_frame_bytes,
+            max_group_members,
+            ping_interval,
+            ping_timeout,
+            connect_timeout,
+            log_dir,
+            log_format,
+            log_filter,
+            debug,
+            shutdown_grace,
+        })
+    }
+}
+
+fn read_storage(r: &mut Reader<'_>) -> Result<StorageKind, BadSetting> {
+    let s3 = r.read("STORAGE", "local", "where photos are kept", "local or s3", |value| match value {
+        "local" => Some(false),
+        "s3" => Some(true),
+        _ => None,
+    })?;
+    let endpoint = r.raw("S3_ENDPOINT", "", "URL of the S3-compatible store; empty for AWS");
+    let bucket = r.text("S3_BUCKET", "", "bucket, must exist");
+    let region = r.text("S3_REGION", "us-east-1", "region");
+    let access_key_id = r.text("S3_ACCESS_KEY_ID", "", "access key id");
+    let secret_access_key = r.text("S3_SECRET_ACCESS_KEY", "", "secret access key");
+    let force_path_style =
+        r.flag("S3_FORCE_PATH_STYLE", false, "http://host/bucket/key instead of http://bucket.host/key")?;
+    if !s3 {
+        return Ok(StorageKind::Local);
+    }
+    for (name, value) in [
+        ("S3_BUCKET", &bucket),
+        ("S3_ACCESS_KEY_ID", &access_key_id),
+        ("S3_SECRET_ACCESS_KEY", &secret_access_key),
+    ] {
+        if value.is_empty() {
+            return Err(BadSetting(format!("{name}: got nothing, STORAGE=s3 needs it")));
+        }
+    }
+    Ok(StorageKind::S3(S3 { endpoint, bucket, region, access_key_id, secret_access_key, force_path_style }))
+}
+
+fn parse_cost(text: &str) -> Option<HashCost> {
+    let mut parts = text.split(',').map(str::trim);
+    if parts.next()? != "argon2id" {
+        return None;
+    }
+    let mut value = |name: &str| parts.next()?.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok();
+    let cost = HashCost { memory_kib: value("m")?, passes: value("t")?, lanes: value("p")? };
+    let fits = (1..=8).contains(&cost.lanes)
+        && (1..=20).contains(&cost.passes)
+        && (8 * cost.lanes..=1_048_576).contains(&cost.memory_kib);
+    (fits && parts.next().is_none()).then_some(cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Settings, BadSetting> {
+        Settings::from_source(&|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn nothing_set_is_a_whole_local_product() {
+        let settings = with(&[]).expect("defaults fit");
+        assert_eq!(settings.bind.to_string(), "127.0.0.1:5000");
+        assert_eq!(settings.database_url, "sqlite://data/mango.db");
+        assert_eq!(settings.storage, StorageKind::Local);
+    }
+
+    #[test]
+    fn a_bad_value_is_one_line_with_name_value_and_what_fits() {
+        for (name, value) in [
+            ("MANGO_ENV", "production"),
+            ("BIND", "5000"),
+            ("DATABASE_URL", "mysql://x"),
+            ("STORAGE", "ftp"),
+            ("PUBLIC_URL", "chat.example.org"),
+            ("JWT_SECRET", "short"),
+            ("ACCESS_TOKEN_TTL_SECS", "0"),
+            ("PASSWORD_HASH", "argon2id,m=1,t=1,p=1"),
+            ("CORS_ORIGINS", "chat.example.org"),
+            ("MAX_PHOTO_BYTES", "8M"),
+            ("PING_INTERVAL_MS", "-1"),
+            ("LOG_FORMAT", "xml"),
+            ("RUST_LOG", "mango=loud"),
+            ("DEBUG", "maybe"),
+            ("REDIS_URL", "redis://localhost"),
+        ] {
+            let Err(BadSetting(line)) = with(&[(name, value)]) else { panic!("{name}={value} was taken") };
+            assert!(line.starts_with(&format!("{name}: ")), "{line}");
+            assert!(!line.contains('\n'), "{line}");
+        }
+        let Err(BadSetting(line)) = with(&[("JWT_SECRET", "hush-hush")]) else {
+            panic!("short secret taken")
+        };
+        assert!(!line.contains("hush"), "a secret is not repeated: {line}");
+    }
+
+    #[test]
+    fn prod_takes_no_generated_secret_and_no_debug() {
+        assert!(with(&[("MANGO_ENV", "prod")]).is_err());
+        let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        assert!(with(&[("MANGO_ENV", "prod"), secret]).is_ok());
+        assert!(with(&[("MANGO_ENV", "prod"), secret, ("DEBUG", "true")]).is_err());
+    }
+
+    #[test]
+    fn s3_names_what_is_missing() {
+        let Err(BadSetting(line)) = with(&[("STORAGE", "s3")]) else { panic!("taken without a bucket") };
+        assert!(line.starts_with("S3_BUCKET"), "{line}");
+    }
+}

@@ -1,0 +1,71 @@
+//! Who may see and do what. A stranger is told that there is no such chat; a member without the role is
+//! told that it takes one.
+
+use entity::{chat, member};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use crate::error::{Error, Result};
+use crate::ids::{ChatId, UserId};
+
+/// A present member of a present chat: proof that a user may see it.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The chat.
+    pub chat: chat::Model,
+    /// The member's row.
+    pub member: member::Model,
+}
+
+impl Membership {
+    /// Owner or admin of a group.
+    pub fn require_manager(&self, what: &str) -> Result<()> {
+        if matches!(self.member.role.as_str(), "owner" | "admin") {
+            Ok(())
+        } else {
+            Err(Error::forbidden(format!("only the chat's owner and admins may {what}")))
+        }
+    }
+}
+
+/// A chat as one of its members sees it, to whoever asks from outside: there is none.
+pub async fn find_visible(
+    conn: &impl ConnectionTrait,
+    chat_id: ChatId,
+    user_id: UserId,
+) -> Result<Membership> {
+    let chat = chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).one(conn).await?;
+    let member = membership(conn, chat_id, user_id).await?;
+    match (chat, member) {
+        (Some(chat), Some(member)) => Ok(Membership { chat, member }),
+        _ => Err(Error::not_found("chat")),
+    }
+}
+
+/// The same, with the chat's row locked until the transaction ends: its counter stands still.
+pub async fn lock(conn: &impl ConnectionTrait, chat_id: ChatId, user_id: UserId) -> Result<Membership> {
+    let chat =
+        chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).lock_exclusive().one(conn).await?;
+    let member = membership(conn, chat_id, user_id).await?;
+    match (chat, member) {
+        (Some(chat), Some(member)) => Ok(Membership { chat, member }),
+        _ => Err(Error::not_found("chat")),
+    }
+}
+
+/// A user's present membership of a chat.
+pub async fn membership(
+    conn: &impl ConnectionTrait,
+    chat_id: ChatId,
+    user_id: UserId,
+) -> Result<Option<member::Model>> {
+    Ok(member::Entity::of_chat(chat_id.0).filter(member::Column::UserId.eq(user_id.0)).one(conn).await?)
+}
+
+/// A user's row in a chat, also when they have left.
+pub(super) async fn membership_ever(
+    conn: &impl ConnectionTrait,
+    chat_id: ChatId,
+    user_id: UserId,
+) -> Result<Option<member::Model>> {
+    Ok(member::Entity::find_by_id((chat_id.0, user_id.0)).one(conn).await?)
+}

@@ -1,0 +1,220 @@
+//! Making a chat. The direct chat of two people exists once: asking for it again answers it. A `client_id`
+//! makes a retried creation of a group answer the group that was made first.
+
+use std::collections::BTreeSet;
+
+use entity::{chat, member, user};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, SqlErr,
+};
+
+use super::{advance, load};
+use crate::clock::Timestamp;
+use crate::domain::dispatch::Behaviour;
+use crate::domain::messages::{Draft, insert_one};
+use crate::domain::{Caller, Core, users};
+use crate::error::{Code, Error, Result};
+use crate::ids::{ChatId, UserId};
+use crate::platform::bus::{Audience, Delivery, RoomChange};
+use crate::platform::db::{Outcome, Place, Tx};
+use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
+use crate::protocol::events::{Change, ChatCreated};
+use crate::protocol::parse::Object;
+
+impl Behaviour for CreateChat {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ChatReply>> {
+        let creator = caller.actor.user_id;
+        let Object(wish) = &self.chat;
+        let others: BTreeSet<i64> =
+            wish.members_array.iter().map(|id| id.0).filter(|id| *id != creator.0).collect();
+        if !wish.is_group && others.len() != 1 {
+            return Err(Error::field(
+                Code::DirectChatMembers,
+                "chat.members_array",
+                "a direct chat has exactly two members, oneself and one other",
+            ));
+        }
+        if others.len() + 1 > core.limits.max_group_members {
+            let problem = format!("takes at most {} members", core.limits.max_group_members);
+            return Err(Error::invalid("chat.members_array", problem));
+        }
+        let mut tx = core.db.begin().await?;
+        let found = find_made_before(tx.conn(), wish, creator, &others).await?;
+        let made_now = found.is_none();
+        let chat = if let Some(chat) = found {
+            chat
+        } else {
+            require_users(tx.conn(), &others).await?;
+            insert(core, &mut tx, wish, creator, &others).await?
+        };
+        finish(core, caller, tx, chat, made_now, self.message.as_ref()).await
+    }
+}
+
+async fn finish(
+    core: &Core,
+    caller: &Caller,
+    mut tx: Tx,
+    mut chat: chat::Model,
+    made_now: bool,
+    first: Option<&Object<FirstMessage>>,
+) -> Result<Outcome<ChatReply>> {
+    let creator = caller.actor.user_id;
+    // The retry of a group with its first message finds both; a direct chat takes every message as new.
+    let message = first.filter(|_| made_now || !chat.is_group);
+    let mut announcement = None;
+    if let Some(Object(message)) = message {
+        let draft = Draft {
+            content: message.content.clone(),
+            message_type: message.message_type,
+            client_id: message.client_id.clone(),
+            reply_to: None,
+        };
+        announcement = insert_one(core, &mut tx, &mut chat, creator, caller.conn, draft).await?;
+    }
+    let chat_id = ChatId(chat.id);
+    if made_now {
+        let details = one(load(tx.conn(), &[chat_id], None).await?)?;
+        let members: Vec<UserId> = member::Entity::of_chat(chat.id)
+            .all(tx.conn())
+            .await?
+            .iter()
+            .map(|row| UserId(row.user_id))
+            .collect();
+        let change = Change { chat: chat_id, rev: 1, prev: 0, by: creator, at: Timestamp(core.clock.now()) };
+        let event = ChatCreated { change, details };
+        let mut event = Delivery::new(Audience::Chat(chat_id), "chat_created", &event)?;
+        event.rooms = RoomChange::Join(members);
+        tx.announce(event);
+    }
+    if let Some(event) = announcement {
+        tx.announce(event);
+    }
+    let reply = ChatReply { chat: one(load(tx.conn(), &[chat_id], Some(creator)).await?)? };
+    if tx.place().is_some() { tx.commit(reply).await } else { tx.unchanged(reply).await }
+}
+
+fn one<T>(list: Vec<T>) -> Result<T> {
+    list.into_iter().next().ok_or_else(|| Error::internal("a chat that was just written is not there"))
+}
+
+/// The chat that a wish names, where it exists already.
+async fn find_made_before(
+    conn: &impl ConnectionTrait,
+    wish: &NewChat,
+    creator: UserId,
+    others: &BTreeSet<i64>,
+) -> Result<Option<chat::Model>> {
+    let direct_key =
+        others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
+    if let Some(key) = direct_key {
+        let found = chat::Entity::present()
+            .filter(chat::Column::DirectKey.eq(key))
+            .lock_exclusive()
+            .one(conn)
+            .await?;
+        return Ok(found);
+    }
+    let Some(client_id) = &wish.client_id else { return Ok(None) };
+    let found = chat::Entity::find()
+        .filter(chat::Column::OwnerId.eq(creator.0))
+        .filter(chat::Column::ClientId.eq(client_id))
+        .lock_exclusive()
+        .one(conn)
+        .await?;
+    match found {
+        Some(chat) if chat.deleted_at.is_some() || !chat.is_group || chat.name != group_name(wish) => {
+            Err(Error::field(
+                Code::ClientIdConflict,
+                "chat.client_id",
+                "was used for another chat, or for one that is gone",
+            ))
+        }
+        found => Ok(found),
+    }
+}
+
+fn group_name(wish: &NewChat) -> Option<String> {
+    wish.name.as_deref().map(|name| name.trim().to_owned()).filter(|_| wish.is_group)
+}
+
+/// Every id is a present user's.
+async fn require_users(conn: &impl ConnectionTrait, ids: &BTreeSet<i64>) -> Result<()> {
+    let known: BTreeSet<i64> = user::Entity::present()
+        .select_only()
+        .column(user::Column::Id)
+        .filter(user::Column::Id.is_in(ids.iter().copied()))
+        .into_tuple::<i64>()
+        .all(conn)
+        .await?
+        .into_iter()
+        .collect();
+    let missing: Vec<String> = ids.difference(&known).take(5).map(ToString::to_string).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::invalid("chat.members_array", format!("there is no user {}", missing.join(", "))))
+    }
+}
+
+async fn insert(
+    core: &Core,
+    tx: &mut Tx,
+    wish: &NewChat,
+    creator: UserId,
+    others: &BTreeSet<i64>,
+) -> Result<chat::Model> {
+    let now = core.clock.now();
+    let direct_key =
+        others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
+    let row = chat::ActiveModel {
+        is_group: Set(wish.is_group),
+        name: Set(group_name(wish)),
+        description: Set(wish.description.clone().filter(|_| wish.is_group)),
+        owner_id: Set(creator.0),
+        direct_key: Set(direct_key),
+        client_id: Set(wish.client_id.clone().filter(|_| wish.is_group)),
+        approved: Set(true),
+        visible: Set(wish.is_group),
+        rev: Set(0),
+        last_seq: Set(0),
+        member_count: Set(others.len() as i32 + 1),
+        last_activity_at: Set(now),
+        created_at: Set(now),
+        ..Default::default()
+    };
+    let mut chat = row.insert(tx.conn()).await.map_err(|error| {
+        // Another made the same chat in this very moment: the next attempt finds it.
+        let twin = matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)));
+        let mut error = Error::from(error);
+        error.retryable |= twin;
+        error
+    })?;
+    let Place { rev, .. } = advance(tx, &mut chat).await?;
+    let everybody: Vec<UserId> = others.iter().map(|id| UserId(*id)).chain([creator]).collect();
+    let user_revs = users::advance(tx.conn(), &everybody).await?;
+    let role = |id: UserId| match (wish.is_group, id == creator) {
+        (true, true) => "owner",
+        _ => "member",
+    };
+    let rows: Vec<member::ActiveModel> = user_revs
+        .into_iter()
+        .map(|(id, user_rev)| member::ActiveModel {
+            chat_id: Set(chat.id),
+            user_id: Set(id.0),
+            role: Set(role(id).into()),
+            joined_at: Set(now),
+            rev: Set(rev),
+            last_read_seq: Set(0),
+            archived: Set(false),
+            user_rev: Set(user_rev),
+            ..Default::default()
+        })
+        .collect();
+    // A statement takes a bounded number of values.
+    for rows in rows.chunks(1_000) {
+        member::Entity::insert_many(rows.to_vec()).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(chat)
+}

@@ -1,0 +1,160 @@
+//! Lists of one's chats and of their members, in pages with a cursor.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use entity::{chat, member};
+use sea_orm::sea_query::{ExprTrait, Query};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
+
+use super::access::find_visible;
+use super::view::{load, show_members};
+use crate::domain::{Actor, Core};
+use crate::error::{Error, Result};
+use crate::ids::ChatId;
+use crate::protocol::objects::{Chat, Member};
+
+/// Which of one's chats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not put away, not waiting for one's approval.
+    Active,
+    /// Waiting for one's approval.
+    Pending,
+    /// Put away.
+    Archived,
+    /// Pinned.
+    Pinned,
+}
+
+impl State {
+    /// By its name in a URL.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "active" => Some(Self::Active),
+            "pending" => Some(Self::Pending),
+            "archived" => Some(Self::Archived),
+            "pinned" => Some(Self::Pinned),
+            _ => None,
+        }
+    }
+}
+
+/// Part of a list, and the cursor of what follows it.
+pub struct Page<T> {
+    /// In order.
+    pub items: Vec<T>,
+    /// Where to go on; none at the end.
+    pub next: Option<String>,
+}
+
+/// One's chats, latest activity first.
+pub async fn list(
+    core: &Core,
+    actor: Actor,
+    state: State,
+    cursor: Option<&str>,
+    limit: u64,
+) -> Result<Page<Chat>> {
+    let me = actor.user_id.0;
+    let mut own = Query::select();
+    own.column(member::Column::ChatId)
+        .from(member::Entity)
+        .and_where(member::Column::UserId.eq(me))
+        .and_where(member::Column::LeftAt.is_null());
+    let mut which = Condition::all();
+    match state {
+        State::Active => {
+            own.and_where(member::Column::Archived.eq(false));
+            which = which.add(chat::Column::Approved.eq(true).or(chat::Column::OwnerId.eq(me)));
+        }
+        State::Pending => {
+            which = which.add(chat::Column::Approved.eq(false)).add(chat::Column::OwnerId.ne(me));
+        }
+        State::Archived => {
+            own.and_where(member::Column::Archived.eq(true));
+        }
+        State::Pinned => {
+            own.and_where(member::Column::PinnedAt.is_not_null());
+        }
+    }
+    let mut select = chat::Entity::present()
+        .filter(chat::Column::Id.in_subquery(own))
+        .filter(chat::Column::Visible.eq(true).or(chat::Column::OwnerId.eq(me)))
+        .filter(which);
+    if let Some(cursor) = cursor {
+        let (at, id) = read_cursor(cursor)?;
+        select = select.filter(
+            Condition::any()
+                .add(chat::Column::LastActivityAt.lt(at))
+                .add(chat::Column::LastActivityAt.eq(at).and(chat::Column::Id.lt(id))),
+        );
+    }
+    let mut rows: Vec<(i64, i64)> = select
+        .select_only()
+        .columns([chat::Column::LastActivityAt, chat::Column::Id])
+        .order_by_desc(chat::Column::LastActivityAt)
+        .order_by_desc(chat::Column::Id)
+        .limit(limit + 1)
+        .into_tuple()
+        .all(core.db.read())
+        .await?;
+    let more = rows.len() as u64 > limit;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|(at, id)| write_cursor(*at, *id));
+    let ids: Vec<ChatId> = rows.iter().map(|(_, id)| ChatId(*id)).collect();
+    Ok(Page { items: load(core.db.read(), &ids, Some(actor.user_id)).await?, next })
+}
+
+/// One of one's chats.
+pub async fn one(core: &Core, actor: Actor, chat_id: ChatId) -> Result<Chat> {
+    find_visible(core.db.read(), chat_id, actor.user_id).await?;
+    load(core.db.read(), &[chat_id], Some(actor.user_id))
+        .await?
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::not_found("chat"))
+}
+
+/// A chat's members in the order of joining.
+pub async fn members(
+    core: &Core,
+    actor: Actor,
+    chat_id: ChatId,
+    cursor: Option<&str>,
+    limit: u64,
+) -> Result<Page<Member>> {
+    find_visible(core.db.read(), chat_id, actor.user_id).await?;
+    let mut select = member::Entity::of_chat(chat_id.0);
+    if let Some(cursor) = cursor {
+        let (at, id) = read_cursor(cursor)?;
+        select = select.filter(
+            Condition::any()
+                .add(member::Column::JoinedAt.gt(at))
+                .add(member::Column::JoinedAt.eq(at).and(member::Column::UserId.gt(id))),
+        );
+    }
+    let mut rows = select
+        .order_by_asc(member::Column::JoinedAt)
+        .order_by_asc(member::Column::UserId)
+        .limit(limit + 1)
+        .all(core.db.read())
+        .await?;
+    let more = rows.len() as u64 > limit;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|row| write_cursor(row.joined_at, row.user_id));
+    Ok(Page { items: show_members(core.db.read(), rows).await?, next })
+}
+
+/// A cursor is a moment and an id; clients pass it back as it is.
+fn write_cursor(at: i64, id: i64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{at}:{id}"))
+}
+
+fn read_cursor(text: &str) -> Result<(i64, i64)> {
+    let read = || {
+        let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (at, id) = plain.split_once(':')?;
+        Some((at.parse().ok()?, id.parse().ok()?))
+    };
+    read().ok_or_else(|| Error::invalid("cursor", "is not one of ours"))
+}

@@ -1,0 +1,149 @@
+//! Adding and removing members of a group. Rooms are joined and left at the event's place in the chat's
+//! order: who is added hears their own arrival first, who is removed hears their removal last.
+
+use entity::{chat, member};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
+
+use super::access::{Membership, lock, membership_ever};
+use super::advance;
+use super::view::show_member;
+use crate::clock::Timestamp;
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core, users};
+use crate::error::{Code, Error, Result};
+use crate::ids::{ChatId, UserId};
+use crate::platform::bus::{Audience, Delivery, RoomChange};
+use crate::platform::db::{Outcome, Place, Tx};
+use crate::protocol::commands::chats::{AddMember, MemberReply, RemoveMember};
+use crate::protocol::events::{Change, MemberChange};
+use crate::protocol::objects::Member;
+
+impl Behaviour for AddMember {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MemberReply>> {
+        let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
+        let mut tx = core.db.begin().await?;
+        let Membership { mut chat, member: own } = lock_group(&tx, chat_id, caller).await?;
+        let role = self.role.as_deref().unwrap_or("member");
+        if role == "admin" && own.role != "owner" {
+            return Err(Error::forbidden("only the chat's owner makes admins"));
+        }
+        let person = users::find(tx.conn(), user_id).await.map_err(|error| match error.code {
+            Code::NotFound => Error::field(Code::NotFound, "user.id", "there is no such user"),
+            _ => error,
+        })?;
+        let author = users::author(&person);
+        let before = membership_ever(tx.conn(), chat_id, user_id).await?;
+        if let Some(row) = before.as_ref().filter(|row| row.left_at.is_none()) {
+            let member = show_member(row, author);
+            return tx.unchanged(MemberReply { member }).await;
+        }
+        if chat.member_count as usize >= core.limits.max_group_members {
+            let problem = format!("the chat has {} members, which is the most", chat.member_count);
+            return Err(Error::invalid("chat.id", problem));
+        }
+        let place = advance(&mut tx, &mut chat).await?;
+        let user_rev = own_rev(&tx, user_id).await?;
+        let now = core.clock.now();
+        let row = member::ActiveModel {
+            chat_id: Set(chat.id),
+            user_id: Set(user_id.0),
+            role: Set(role.to_owned()),
+            joined_at: Set(now),
+            rev: Set(place.rev),
+            last_read_seq: Set(before.as_ref().map_or(0, |row| row.last_read_seq)),
+            pinned_at: Set(None),
+            muted_until: Set(None),
+            archived: Set(false),
+            user_rev: Set(user_rev),
+            left_at: Set(None),
+            left_reason: Set(None),
+        };
+        let row = if before.is_some() { row.update(tx.conn()).await? } else { row.insert(tx.conn()).await? };
+        let member = show_member(&row, author);
+        let told =
+            Told { place, by: caller.actor.user_id, at: now, member, rooms: RoomChange::Join(vec![user_id]) };
+        finish(tx, chat, 1, "member_added", told).await
+    }
+}
+
+impl Behaviour for RemoveMember {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MemberReply>> {
+        let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
+        let mut tx = core.db.begin().await?;
+        let Membership { mut chat, .. } = lock_group(&tx, chat_id, caller).await?;
+        let row = membership_ever(tx.conn(), chat_id, user_id)
+            .await?
+            .ok_or_else(|| Error::field(Code::NotFound, "user.id", "is not a member of the chat"))?;
+        let mut author = users::authors(tx.conn(), [user_id.0]).await?;
+        let author = author.remove(&user_id.0).ok_or_else(|| Error::not_found("user"))?;
+        if row.left_at.is_some() {
+            return tx.unchanged(MemberReply { member: show_member(&row, author) }).await;
+        }
+        if row.role == "owner" {
+            return Err(Error::forbidden("the chat's owner cannot be removed"));
+        }
+        let place = advance(&mut tx, &mut chat).await?;
+        let user_rev = own_rev(&tx, user_id).await?;
+        let now = core.clock.now();
+        let mut row = row.into_active_model();
+        row.left_at = Set(Some(now));
+        row.left_reason = Set(Some("removed".into()));
+        row.rev = Set(place.rev);
+        row.user_rev = Set(user_rev);
+        row.pinned_at = Set(None);
+        let row = row.update(tx.conn()).await?;
+        let member = show_member(&row, author);
+        let told = Told {
+            place,
+            by: caller.actor.user_id,
+            at: now,
+            member,
+            rooms: RoomChange::Leave(vec![user_id]),
+        };
+        finish(tx, chat, -1, "member_removed", told).await
+    }
+}
+
+/// The caller's group, locked; direct chats have no members to add or remove.
+async fn lock_group(tx: &Tx, chat_id: ChatId, caller: &Caller) -> Result<Membership> {
+    let found = lock(tx.conn(), chat_id, caller.actor.user_id).await?;
+    if !found.chat.is_group {
+        return Err(Error::new(Code::DirectChatMembers, "a direct chat has exactly two members"));
+    }
+    found.require_manager("add and remove members")?;
+    Ok(found)
+}
+
+async fn own_rev(tx: &Tx, user_id: UserId) -> Result<i64> {
+    let revs = users::advance(tx.conn(), &[user_id]).await?;
+    Ok(revs.first().map_or(0, |(_, rev)| *rev))
+}
+
+struct Told {
+    place: Place,
+    by: UserId,
+    at: i64,
+    member: Member,
+    rooms: RoomChange,
+}
+
+async fn finish(
+    mut tx: Tx,
+    chat: chat::Model,
+    count: i32,
+    event: &'static str,
+    told: Told,
+) -> Result<Outcome<MemberReply>> {
+    let member_count = chat.member_count + count;
+    chat::ActiveModel { id: Set(chat.id), member_count: Set(member_count), ..Default::default() }
+        .update(tx.conn())
+        .await?;
+    let Place { chat_id, rev, prev } = told.place;
+    let change = Change { chat: chat_id, rev, prev, by: told.by, at: Timestamp(told.at) };
+    let payload = MemberChange { change, member: told.member.clone(), member_count };
+    let mut delivery = Delivery::new(Audience::Chat(chat_id), event, &payload)?;
+    delivery.rooms = told.rooms;
+    tx.announce(delivery);
+    tx.commit(MemberReply { member: told.member }).await
+}

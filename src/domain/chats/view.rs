@@ -1,0 +1,159 @@
+//! How chats are shown: with their first members, their newest message, and what is one's own.
+
+use std::collections::HashMap;
+
+use entity::{chat, member, message};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+};
+
+use crate::clock::Timestamp;
+use crate::domain::{messages, users};
+use crate::error::Result;
+use crate::ids::{ChatId, UserId};
+use crate::protocol::objects::{Author, Chat, Member, Message, MyChat};
+
+/// Members that a chat carries along; the rest is asked for.
+pub const MEMBERS_SHOWN: u64 = 50;
+
+/// Unread messages are counted to this.
+const UNREAD_MOST: i64 = 1_000;
+
+/// Shows chats in the order of `ids`; with `my` where there is a viewer. Ids that are gone are left out.
+pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<UserId>) -> Result<Vec<Chat>> {
+    let wanted: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = chat::Entity::present().filter(chat::Column::Id.is_in(wanted.clone())).all(conn).await?;
+    let mut members = first_members(conn, &rows).await?;
+    let mut newest = newest_messages(conn, &rows, viewer).await?;
+    let mut mine = match viewer {
+        Some(viewer) => own(conn, &wanted, viewer).await?,
+        None => HashMap::new(),
+    };
+    let mut chats: HashMap<i64, Chat> = rows
+        .into_iter()
+        .map(|row| {
+            let chat = Chat {
+                id: ChatId(row.id),
+                name: row.name,
+                is_group: row.is_group,
+                description: row.description,
+                photo: row.photo,
+                owner_id: UserId(row.owner_id),
+                approved: row.approved,
+                visible: row.visible,
+                created_at: Timestamp(row.created_at),
+                rev: row.rev,
+                last_seq: row.last_seq,
+                member_count: row.member_count,
+                members: members.remove(&row.id).unwrap_or_default(),
+                last_message: newest.remove(&row.id),
+                my: mine.remove(&row.id),
+            };
+            (row.id, chat)
+        })
+        .collect();
+    Ok(wanted.iter().filter_map(|id| chats.remove(id)).collect())
+}
+
+/// A member's row with who it is.
+pub fn show_member(row: &member::Model, user: Author) -> Member {
+    Member {
+        user,
+        role: row.role.clone(),
+        joined_at: Timestamp(row.joined_at),
+        last_read_seq: row.last_read_seq,
+    }
+}
+
+/// Rows of members as they are shown, in the same order.
+pub async fn show_members(conn: &impl ConnectionTrait, rows: Vec<member::Model>) -> Result<Vec<Member>> {
+    let authors = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| authors.get(&row.user_id).map(|author| show_member(row, author.clone())))
+        .collect())
+}
+
+async fn first_members(
+    conn: &impl ConnectionTrait,
+    chats: &[chat::Model],
+) -> Result<HashMap<i64, Vec<Member>>> {
+    let (small, large): (Vec<_>, Vec<_>) =
+        chats.iter().partition(|chat| i64::from(chat.member_count) <= MEMBERS_SHOWN as i64);
+    let in_order = |select: sea_orm::Select<member::Entity>| {
+        select.order_by_asc(member::Column::JoinedAt).order_by_asc(member::Column::UserId)
+    };
+    let mut rows = in_order(
+        member::Entity::present()
+            .filter(member::Column::ChatId.is_in(small.iter().map(|chat| chat.id).collect::<Vec<_>>())),
+    )
+    .all(conn)
+    .await?;
+    for chat in large {
+        rows.extend(in_order(member::Entity::of_chat(chat.id)).limit(MEMBERS_SHOWN).all(conn).await?);
+    }
+    let authors = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
+    let mut members: HashMap<i64, Vec<Member>> = HashMap::new();
+    for row in &rows {
+        if let Some(author) = authors.get(&row.user_id) {
+            members.entry(row.chat_id).or_default().push(show_member(row, author.clone()));
+        }
+    }
+    Ok(members)
+}
+
+async fn newest_messages(
+    conn: &impl ConnectionTrait,
+    chats: &[chat::Model],
+    viewer: Option<UserId>,
+) -> Result<HashMap<i64, Message>> {
+    let mut places = Condition::any();
+    for chat in chats.iter().filter(|chat| chat.last_seq > 0) {
+        places = places.add(message::Column::ChatId.eq(chat.id).and(message::Column::Seq.eq(chat.last_seq)));
+    }
+    if places.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = message::Entity::find().filter(places).all(conn).await?;
+    let shown = messages::show(conn, rows, viewer).await?;
+    Ok(shown.into_iter().map(|message| (message.chat_id.0, message)).collect())
+}
+
+async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Result<HashMap<i64, MyChat>> {
+    let rows = member::Entity::of_user(viewer.0)
+        .filter(member::Column::ChatId.is_in(ids.to_vec()))
+        .all(conn)
+        .await?;
+    let mut unread = unread(conn, ids, viewer).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let my = MyChat {
+                unread: unread.remove(&row.chat_id).unwrap_or(0),
+                role: row.role,
+                pinned: row.pinned_at.is_some(),
+                muted_until: row.muted_until.map(Timestamp),
+                archived: row.archived,
+                last_read_seq: row.last_read_seq,
+            };
+            (row.chat_id, my)
+        })
+        .collect())
+}
+
+/// Messages of others beyond one's read mark, by chat, counted to 1000.
+pub async fn unread(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Result<HashMap<i64, i64>> {
+    let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    // Each count stops at its bound, which an aggregate over a join would not.
+    let sql = format!(
+        "SELECT m.chat_id, (SELECT COUNT(*) FROM (SELECT 1 FROM messages x WHERE x.chat_id = m.chat_id \
+         AND x.seq > m.last_read_seq AND x.user_id <> m.user_id AND x.deleted_at IS NULL LIMIT {UNREAD_MOST}) t) \
+         AS unread FROM members m WHERE m.user_id = {viewer} AND m.left_at IS NULL AND m.chat_id IN ({list})",
+    );
+    let rows = conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "chat_id")?, row.try_get("", "unread")?))).collect()
+}

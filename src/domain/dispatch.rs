@@ -1,0 +1,110 @@
+//! The way of every client event, whatever door it came through: find the command, parse and check its
+//! payload, run its behaviour, publish what it announces, answer exactly once.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::messages::send_pipelined;
+use super::{Caller, Core};
+use crate::error::{Code, Error, Result};
+use crate::platform::bus::Batch;
+use crate::platform::db::{Outcome, Place};
+use crate::protocol::catalogue::{Command, for_each_command};
+// The catalogue names its types by these paths.
+use crate::protocol::commands::{chats, messages, session};
+use crate::protocol::parse;
+
+/// How often a command is begun again when the database had to choose a victim.
+const ATTEMPTS: usize = 3;
+
+/// Takes the one answer: the ack's object, or why not. Runs at the change's place in the order.
+pub type Respond = Box<dyn FnOnce(Result<Box<RawValue>>) + Send>;
+
+/// What a command does. Implemented in the slice it belongs to.
+pub trait Behaviour: Command {
+    /// Does it.
+    fn run(&self, core: &Core, caller: &Caller) -> impl Future<Output = Result<Outcome<Self::Reply>>> + Send;
+}
+
+/// Whether the next event of the same socket may start before this one is done: the writer keeps messages
+/// in the order they were handed to it.
+pub fn is_pipelined(event: &str) -> bool {
+    event == messages::SendMessage::NAME
+}
+
+/// Runs one client event. Returns when it is done, or, where it is pipelined, when it is in the writer's hands.
+pub async fn dispatch(core: &Arc<Core>, caller: Caller, event: &str, payload: &str, respond: Respond) {
+    if is_pipelined(event) {
+        match parse::parse::<messages::SendMessage>(payload, &core.limits) {
+            Ok(wish) => send_pipelined(core, &caller, wish, respond).await,
+            Err(error) => fail(event, &caller, respond, error),
+        }
+        return;
+    }
+    macro_rules! run_by_name {
+        ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], $about:literal;)*) => {
+            match event {
+                $(stringify!($name) => run::<$payload>(core, caller, payload, respond).await,)*
+                _ => {
+                    let error = Error::new(Code::UnknownEvent, format!("there is no event {event:?}"));
+                    fail(event, &caller, respond, error);
+                }
+            }
+        };
+    }
+    for_each_command!(run_by_name);
+}
+
+async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, respond: Respond) {
+    let command = match parse::parse::<C>(payload, &core.limits) {
+        Ok(command) => command,
+        Err(error) => return fail(C::NAME, &caller, respond, error),
+    };
+    let mut attempt = 1;
+    let outcome = loop {
+        match command.run(core, &caller).await {
+            Err(error) if error.retryable && attempt < ATTEMPTS => attempt += 1,
+            done => break done,
+        }
+    };
+    match outcome {
+        Ok(Outcome { reply, place, events, gate }) => {
+            let ack = ack(place, &reply);
+            let answer = Box::new(move || respond(ack));
+            core.bus.publish(Batch { deliveries: events, answer: Some(answer) }).await;
+            drop(gate);
+        }
+        Err(error) => fail(C::NAME, &caller, respond, error),
+    }
+}
+
+/// Answers a failure; our own are logged here, and nowhere else.
+fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
+    if error.source.is_some() {
+        tracing::error!(event, user = caller.actor.user_id.0, %error, "a command failed");
+    }
+    respond(Err(error));
+}
+
+/// The ack's object: `ok`, the place of a change in its chat, and what the command answers.
+pub fn ack<T: Serialize>(place: Option<Place>, reply: &T) -> Result<Box<RawValue>> {
+    #[derive(Serialize)]
+    struct InChat {
+        chat_id: i64,
+        rev: i64,
+        prev: i64,
+    }
+    #[derive(Serialize)]
+    struct Ack<'a, T> {
+        ok: bool,
+        #[serde(flatten)]
+        place: Option<InChat>,
+        #[serde(flatten)]
+        reply: &'a T,
+    }
+    let place = place.map(|it| InChat { chat_id: it.chat_id.0, rev: it.rev, prev: it.prev });
+    to_raw_value(&Ack { ok: true, place, reply }).map_err(Error::internal)
+}

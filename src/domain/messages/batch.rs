@@ -1,0 +1,162 @@
+//! Stores messages, one or many, with a handful of statements whatever their number.
+
+use std::collections::{BTreeMap, HashMap};
+
+use entity::{chat, message};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+use super::prepare::Draft;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::ids::{ChatId, ConnId, MessageId};
+use crate::platform::bus::{Audience, Delivery};
+use crate::platform::db::Place;
+use crate::protocol::events::NewMessage;
+use crate::protocol::objects::{Author, Message, MyMessage};
+
+/// Rows of one insert: 9 values each, and SQLite binds 32,766 at most.
+const ROWS_PER_INSERT: usize = 1_000;
+
+/// A message that was given its place and waits to be stored.
+pub struct Placed<'a> {
+    /// What.
+    pub draft: &'a Draft,
+    /// By whom.
+    pub author: Author,
+    /// Where in which chat.
+    pub place: Place,
+}
+
+/// Gives a message the next place in its chat, whose row is locked.
+pub fn place<'a>(chat: &mut chat::Model, draft: &'a Draft, author: Author) -> Placed<'a> {
+    let place = Place { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
+    chat.rev = place.rev;
+    chat.last_seq = place.rev;
+    chat.visible = true;
+    Placed { draft, author, place }
+}
+
+/// Stores placed messages and moves their chats' counters; answers the messages in the same order.
+pub async fn store(conn: &impl ConnectionTrait, placed: &[Placed<'_>], now: i64) -> Result<Vec<Message>> {
+    let mut ids: HashMap<(i64, i64), i64> = HashMap::with_capacity(placed.len());
+    for rows in placed.chunks(ROWS_PER_INSERT) {
+        insert(conn, rows, now, &mut ids).await?;
+    }
+    move_counters(conn, placed, now).await?;
+    placed
+        .iter()
+        .map(|it| {
+            let id = ids
+                .get(&(it.place.chat_id.0, it.place.rev))
+                .ok_or_else(|| Error::internal("a stored message came back without its id"))?;
+            Ok(message_of(MessageId(*id), it, now))
+        })
+        .collect()
+}
+
+async fn insert(
+    conn: &impl ConnectionTrait,
+    rows: &[Placed<'_>],
+    now: i64,
+    ids: &mut HashMap<(i64, i64), i64>,
+) -> Result<()> {
+    use message::Column;
+    let mut insert = Query::insert()
+        .into_table(message::Entity)
+        .columns([
+            Column::ChatId,
+            Column::Seq,
+            Column::Rev,
+            Column::UserId,
+            Column::MessageType,
+            Column::Content,
+            Column::ClientId,
+            Column::Fingerprint,
+            Column::ReplyTo,
+            Column::CreatedAt,
+        ])
+        .returning(Query::returning().columns([Column::Id, Column::ChatId, Column::Seq]))
+        .to_owned();
+    for row in rows {
+        insert
+            .values([
+                row.place.chat_id.0.into(),
+                row.place.rev.into(),
+                row.place.rev.into(),
+                row.author.id.0.into(),
+                row.draft.message_type.id().into(),
+                row.draft.content.as_str().into(),
+                row.draft.client_id.clone().into(),
+                row.draft.fingerprint(row.place.chat_id.0).into(),
+                row.draft.reply_to.map(|id| id.0).into(),
+                now.into(),
+            ])
+            .map_err(Error::internal)?;
+    }
+    for row in conn.query_all(&insert).await? {
+        let (id, chat, seq): (i64, i64, i64) =
+            (row.try_get("", "id")?, row.try_get("", "chat_id")?, row.try_get("", "seq")?);
+        ids.insert((chat, seq), id);
+    }
+    Ok(())
+}
+
+/// One statement for all chats: each counter is set to the last value that was given out.
+async fn move_counters(conn: &impl ConnectionTrait, placed: &[Placed<'_>], now: i64) -> Result<()> {
+    use chat::Column;
+    let last: BTreeMap<i64, i64> = placed.iter().map(|it| (it.place.chat_id.0, it.place.rev)).collect();
+    let mut rev = CaseStatement::new();
+    for (chat, value) in &last {
+        rev = rev.case(Expr::col(Column::Id).eq(*chat), Expr::value(*value));
+    }
+    // A counter never loses its value, whatever id is asked for.
+    let rev = rev.finally(Expr::col(Column::Rev));
+    chat::Entity::update_many()
+        .col_expr(Column::Rev, rev.clone().into())
+        .col_expr(Column::LastSeq, rev.into())
+        .col_expr(Column::Visible, true.into())
+        .col_expr(Column::LastActivityAt, now.into())
+        .filter(Column::Id.is_in(last.into_keys()))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+fn message_of(id: MessageId, placed: &Placed<'_>, now: i64) -> Message {
+    let Placed { draft, author, place } = placed;
+    Message {
+        id,
+        chat_id: place.chat_id,
+        chat: place.chat_id,
+        seq: place.rev,
+        rev: place.rev,
+        content: draft.content.clone(),
+        message_type: draft.message_type,
+        user: author.clone(),
+        client_id: draft.client_id.clone(),
+        reply_to: draft.reply_to,
+        attachments: Vec::new(),
+        likes: 0,
+        reactions: Vec::new(),
+        pinned: false,
+        edited_at: None,
+        deleted_at: None,
+        created_at: Timestamp(now),
+        my: None,
+    }
+}
+
+/// The event of a new message; the socket that sent it is left out.
+pub fn announcement(message: &Message, place: Place, conn: Option<ConnId>) -> Result<Delivery> {
+    let event = NewMessage { message, prev: place.prev, by: message.user.id, at: message.created_at };
+    let mut delivery = Delivery::new(Audience::Chat(place.chat_id), "new_message", &event)?;
+    delivery.except = conn;
+    Ok(delivery)
+}
+
+/// A message as its author is answered.
+pub fn to_author(mut message: Message) -> Message {
+    message.my = Some(MyMessage::default());
+    message
+}

@@ -1,0 +1,61 @@
+//! Liking a message. Only members of its chat may, and each likes it once.
+
+use entity::{like, message};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
+
+use crate::clock::Timestamp;
+use crate::domain::chats::{advance, lock};
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core};
+use crate::error::{Code, Error, Result};
+use crate::ids::{ChatId, MessageId};
+use crate::platform::bus::{Audience, Delivery};
+use crate::platform::db::{Outcome, Place};
+use crate::protocol::commands::messages::{LikeReply, ToggleLikeMessage};
+use crate::protocol::events::{Change, MessageLiked};
+
+impl Behaviour for ToggleLikeMessage {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<LikeReply>> {
+        let user_id = caller.actor.user_id;
+        let id: MessageId = self.message.0.id;
+        let nothing = || Error::field(Code::NotFound, "message.id", "there is no such message");
+        let mut tx = core.db.begin().await?;
+        // A message never moves to another chat, so its chat may be read before the chat is locked.
+        let chat_id = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(nothing)?.chat_id;
+        let mut chat = lock(tx.conn(), ChatId(chat_id), user_id).await.map_err(|_| nothing())?.chat;
+        let message = message::Entity::present()
+            .filter(message::Column::Id.eq(id.0))
+            .one(tx.conn())
+            .await?
+            .ok_or_else(nothing)?;
+        let was = like::Entity::by_user(user_id.0, [id.0]).one(tx.conn()).await?.is_some();
+        let liked = self.message.0.liked.unwrap_or(!was);
+        if liked == was {
+            return tx.unchanged(LikeReply { liked, likes: message.likes }).await;
+        }
+        let now = core.clock.now();
+        let Place { chat_id, rev, prev } = advance(&mut tx, &mut chat).await?;
+        if liked {
+            like::Entity::insert(like::ActiveModel {
+                message_id: Set(id.0),
+                user_id: Set(user_id.0),
+                created_at: Set(now),
+            })
+            .exec_without_returning(tx.conn())
+            .await?;
+        } else {
+            like::Entity::delete_by_id((id.0, user_id.0)).exec(tx.conn()).await?;
+        }
+        let likes = message.likes + if liked { 1 } else { -1 };
+        message::ActiveModel { id: Set(id.0), likes: Set(likes), rev: Set(rev), ..Default::default() }
+            .update(tx.conn())
+            .await?;
+        let change = Change { chat: chat_id, rev, prev, by: user_id, at: Timestamp(now) };
+        let event = MessageLiked { change, message_id: id, liked, likes };
+        let mut delivery = Delivery::new(Audience::Chat(chat_id), "message_liked", &event)?;
+        delivery.except = caller.conn;
+        tx.announce(delivery);
+        tx.commit(LikeReply { liked, likes }).await
+    }
+}

@@ -1,0 +1,15 @@
+//! Messages: writing them in groups, likes, pages of history, and how they are shown.
+
+mod batch;
+mod history;
+mod like;
+mod prepare;
+mod send;
+mod view;
+mod writer;
+
+pub use history::{Anchor, mango_page, page};
+pub use prepare::Draft;
+pub use send::{insert_one, send_pipelined};
+pub use view::{MangoMessage, show};
+pub use writer::Writer;

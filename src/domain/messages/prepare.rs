@@ -1,0 +1,199 @@
+//! What a wish for a message is judged by, the same for one and for many: the sender's membership, the
+//! `client_id`, the message it answers.
+
+use std::collections::HashMap;
+
+use entity::{chat, member, message, user};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::domain::users;
+use crate::error::{Code, Error, Result};
+use crate::ids::{ChatId, MessageId, UserId};
+use crate::platform::tokens::hash;
+use crate::protocol::message_type::MessageType;
+use crate::protocol::objects::Author;
+
+/// A message to be, its types checked.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// As it is to be stored.
+    pub content: String,
+    /// Kind of content.
+    pub message_type: MessageType,
+    /// The sender's own mark.
+    pub client_id: Option<String>,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+}
+
+impl Draft {
+    /// What its `client_id` stands for: chat, type and content as one hash, so that the comparison outlives
+    /// the content.
+    pub fn fingerprint(&self, chat_id: i64) -> Option<String> {
+        self.client_id
+            .as_ref()
+            .map(|_| hash(&format!("{chat_id}\n{}\n{}", self.message_type.id(), self.content)))
+    }
+}
+
+/// One wish: who wants what where.
+pub struct Wish<'a> {
+    /// Sender.
+    pub user_id: UserId,
+    /// Where.
+    pub chat_id: ChatId,
+    /// What.
+    pub draft: &'a Draft,
+}
+
+/// Everything that wishes are judged by, read inside the transaction that stores them.
+#[derive(Default)]
+pub struct Ground {
+    /// Present chats, locked.
+    pub chats: HashMap<i64, chat::Model>,
+    /// Present members among the senders.
+    senders: HashMap<(i64, i64), Author>,
+    /// Earlier messages of these `client_id`s.
+    earlier: HashMap<(i64, String), message::Model>,
+    /// Chats of the messages that are answered.
+    answered: HashMap<i64, i64>,
+}
+
+/// What becomes of a wish.
+pub enum Verdict {
+    /// It is stored as a new message by this author.
+    Store(Author),
+    /// It was stored before.
+    Earlier(message::Model),
+}
+
+impl Ground {
+    /// Reads it for many wishes at once, locking their chats in the order of their ids.
+    pub async fn read(conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<Self> {
+        let mut chat_ids: Vec<i64> = wishes.iter().map(|wish| wish.chat_id.0).collect();
+        chat_ids.sort_unstable();
+        chat_ids.dedup();
+        let chats = chat::Entity::present()
+            .filter(chat::Column::Id.is_in(chat_ids))
+            .order_by_asc(chat::Column::Id)
+            .lock_exclusive()
+            .all(conn)
+            .await?;
+        let mut ground =
+            Self { chats: chats.into_iter().map(|row| (row.id, row)).collect(), ..Self::default() };
+        ground.read_senders(conn, wishes).await?;
+        ground.read_earlier(conn, wishes).await?;
+        ground.read_answered(conn, wishes).await?;
+        Ok(ground)
+    }
+
+    async fn read_senders(&mut self, conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<()> {
+        let mut by_chat: HashMap<i64, Vec<i64>> = HashMap::new();
+        for wish in wishes {
+            let senders = by_chat.entry(wish.chat_id.0).or_default();
+            if !senders.contains(&wish.user_id.0) {
+                senders.push(wish.user_id.0);
+            }
+        }
+        let pairs = by_chat.into_iter().fold(Condition::any(), |any, (chat, users)| {
+            any.add(member::Column::ChatId.eq(chat).and(member::Column::UserId.is_in(users)))
+        });
+        let present: Vec<(i64, i64)> = member::Entity::present()
+            .select_only()
+            .columns([member::Column::ChatId, member::Column::UserId])
+            .filter(pairs)
+            .into_tuple()
+            .all(conn)
+            .await?;
+        let people = user::Entity::present()
+            .filter(user::Column::Id.is_in(distinct(present.iter().map(|(_, user)| *user))))
+            .all(conn)
+            .await?;
+        let authors: HashMap<i64, Author> = people.iter().map(|row| (row.id, users::author(row))).collect();
+        for (chat, user) in present {
+            if let Some(author) = authors.get(&user) {
+                self.senders.insert((chat, user), author.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_earlier(&mut self, conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<()> {
+        let mut by_user: HashMap<i64, Vec<&str>> = HashMap::new();
+        for wish in wishes {
+            if let Some(client_id) = &wish.draft.client_id {
+                by_user.entry(wish.user_id.0).or_default().push(client_id);
+            }
+        }
+        if by_user.is_empty() {
+            return Ok(());
+        }
+        let pairs = by_user.into_iter().fold(Condition::any(), |any, (user, ids)| {
+            any.add(message::Column::UserId.eq(user).and(message::Column::ClientId.is_in(ids)))
+        });
+        for row in message::Entity::find().filter(pairs).all(conn).await? {
+            if let Some(client_id) = row.client_id.clone() {
+                self.earlier.insert((row.user_id, client_id), row);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_answered(&mut self, conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<()> {
+        let ids = distinct(wishes.iter().filter_map(|wish| wish.draft.reply_to.map(|id| id.0)));
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(i64, i64)> = message::Entity::find()
+            .select_only()
+            .columns([message::Column::Id, message::Column::ChatId])
+            .filter(message::Column::Id.is_in(ids))
+            .into_tuple()
+            .all(conn)
+            .await?;
+        self.answered.extend(rows);
+        Ok(())
+    }
+
+    /// Judges one wish.
+    pub fn judge(&self, wish: &Wish<'_>) -> Result<Verdict> {
+        let chat = self.chats.get(&wish.chat_id.0);
+        let author = self.senders.get(&(wish.chat_id.0, wish.user_id.0));
+        let earlier = wish
+            .draft
+            .client_id
+            .as_ref()
+            .and_then(|client_id| self.earlier.get(&(wish.user_id.0, client_id.clone())));
+        let (Some(_), Some(author)) = (chat, author) else {
+            return Err(Error::field(Code::NotFound, "message.chat_id", "there is no such chat"));
+        };
+        if let Some(earlier) = earlier {
+            if earlier.fingerprint == wish.draft.fingerprint(wish.chat_id.0) {
+                return Ok(Verdict::Earlier(earlier.clone()));
+            }
+            return Err(Error::field(
+                Code::ClientIdConflict,
+                "message.client_id",
+                "was used for another chat, type or content",
+            ));
+        }
+        if let Some(answered) = wish.draft.reply_to
+            && self.answered.get(&answered.0) != Some(&wish.chat_id.0)
+        {
+            return Err(Error::field(
+                Code::NotFound,
+                "message.reply_to",
+                "there is no such message in the chat",
+            ));
+        }
+        Ok(Verdict::Store(author.clone()))
+    }
+}
+
+fn distinct(ids: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}

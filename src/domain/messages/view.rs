@@ -1,0 +1,168 @@
+//! How messages are shown.
+
+use std::collections::{HashMap, HashSet};
+
+use entity::{like, message};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::clock::Timestamp;
+use crate::domain::users;
+use crate::error::{Error, Result};
+use crate::ids::{ChatId, MessageId, UserId};
+use crate::protocol::message_type::MessageType;
+use crate::protocol::objects::{Author, Message, MyMessage};
+
+/// Shows rows in their order; with `my` where there is a viewer.
+pub async fn show(
+    conn: &impl ConnectionTrait,
+    rows: Vec<message::Model>,
+    viewer: Option<UserId>,
+) -> Result<Vec<Message>> {
+    let authors = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
+    let liked: HashSet<i64> = match viewer {
+        Some(viewer) if !rows.is_empty() => like::Entity::by_user(viewer.0, rows.iter().map(|row| row.id))
+            .select_only()
+            .column(like::Column::MessageId)
+            .into_tuple::<i64>()
+            .all(conn)
+            .await?
+            .into_iter()
+            .collect(),
+        _ => HashSet::new(),
+    };
+    rows.into_iter()
+        .map(|row| {
+            let author = authors
+                .get(&row.user_id)
+                .cloned()
+                .ok_or_else(|| Error::internal("a message without its author"))?;
+            let my = viewer.map(|_| MyMessage { liked: liked.contains(&row.id), reactions: Vec::new() });
+            Ok(show_row(row, author, my))
+        })
+        .collect()
+}
+
+/// Shows one row to its viewer.
+pub async fn show_one(conn: &impl ConnectionTrait, row: message::Model, viewer: UserId) -> Result<Message> {
+    show(conn, vec![row], Some(viewer))
+        .await?
+        .pop()
+        .ok_or_else(|| Error::internal("a message that cannot be shown"))
+}
+
+fn show_row(row: message::Model, user: Author, my: Option<MyMessage>) -> Message {
+    let gone = row.deleted_at.is_some();
+    Message {
+        id: MessageId(row.id),
+        chat_id: ChatId(row.chat_id),
+        chat: ChatId(row.chat_id),
+        seq: row.seq,
+        rev: row.rev,
+        content: if gone { String::new() } else { row.content },
+        message_type: kind(row.message_type),
+        user,
+        client_id: row.client_id,
+        reply_to: row.reply_to.map(MessageId),
+        attachments: Vec::new(),
+        likes: row.likes,
+        reactions: Vec::new(),
+        pinned: row.pinned_at.is_some(),
+        edited_at: row.edited_at.map(Timestamp),
+        deleted_at: row.deleted_at.map(Timestamp),
+        created_at: Timestamp(row.created_at),
+        my,
+    }
+}
+
+fn kind(id: i16) -> MessageType {
+    // The column only ever takes what parsing let through; text reads anything.
+    MessageType::from_id(i64::from(id))
+        .or_else(|| MessageType::from_name("text"))
+        .unwrap_or_else(|| unreachable!("text is the first of the message types"))
+}
+
+/// Somebody who likes a message, as Mango lists them.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Liker {
+    /// Who.
+    pub id: UserId,
+    /// Display name.
+    pub name: Option<String>,
+    /// Bare name for `/static/{photo}/…`.
+    pub photo: String,
+}
+
+/// A message in Mango's spelling: its type as a number, and who likes it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MangoMessage {
+    /// Never used again.
+    pub id: MessageId,
+    /// Its chat.
+    pub chat_id: ChatId,
+    /// Its chat.
+    pub chat: ChatId,
+    /// Its place in the chat.
+    pub seq: i64,
+    /// Counter value of its latest change.
+    pub rev: i64,
+    /// As it came.
+    pub content: String,
+    /// 1 to 25.
+    pub message_type: i16,
+    /// Who wrote it.
+    pub user: Author,
+    /// Who wrote it, by id.
+    pub user_id: UserId,
+    /// The author's mark of the request.
+    pub client_id: Option<String>,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Number of likes.
+    pub likes: i32,
+    /// Who likes it.
+    pub likes_array: Vec<Liker>,
+    /// Latest edit.
+    pub edited_at: Option<Timestamp>,
+    /// Deletion.
+    pub deleted_at: Option<Timestamp>,
+    /// Arrival.
+    pub created_at: Timestamp,
+}
+
+/// Messages in Mango's spelling, in the same order.
+pub async fn to_mango(conn: &impl ConnectionTrait, messages: Vec<Message>) -> Result<Vec<MangoMessage>> {
+    let liked: Vec<i64> = messages.iter().filter(|it| it.likes > 0).map(|it| it.id.0).collect();
+    let mut likes: HashMap<i64, Vec<Liker>> = HashMap::new();
+    for ids in liked.chunks(500) {
+        let rows = like::Entity::find().filter(like::Column::MessageId.is_in(ids.to_vec())).all(conn).await?;
+        let people = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
+        for row in rows {
+            if let Some(Author { id, name, photo, .. }) = people.get(&row.user_id).cloned() {
+                likes.entry(row.message_id).or_default().push(Liker { id, name, photo });
+            }
+        }
+    }
+    Ok(messages
+        .into_iter()
+        .map(|it| MangoMessage {
+            likes_array: likes.remove(&it.id.0).unwrap_or_default(),
+            id: it.id,
+            chat_id: it.chat_id,
+            chat: it.chat,
+            seq: it.seq,
+            rev: it.rev,
+            content: it.content,
+            message_type: it.message_type.id(),
+            user_id: it.user.id,
+            user: it.user,
+            client_id: it.client_id,
+            reply_to: it.reply_to,
+            likes: it.likes,
+            edited_at: it.edited_at,
+            deleted_at: it.deleted_at,
+            created_at: it.created_at,
+        })
+        .collect())
+}

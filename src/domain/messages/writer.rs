@@ -1,0 +1,232 @@
+//! The writer: one task that takes whatever messages are waiting and stores them with one commit.
+//!
+//! There is no timer: idle, a message is stored at once; under load, those that arrive during a commit
+//! share the next. The queue is bounded, and who finds it full waits. Messages are stored in the order
+//! they were handed over, and acks and events leave after the commit, in that order.
+
+use sea_orm::ConnectionTrait;
+use tokio::sync::mpsc;
+
+use super::batch::{announcement, place, store, to_author};
+use super::prepare::{Draft, Ground, Verdict, Wish};
+use super::view;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::ids::{ChatId, ConnId, UserId};
+use crate::platform::bus::{Batch, Bus, Delivery};
+use crate::platform::db::{Db, Outcome, Place};
+use crate::protocol::commands::messages::SendReply;
+
+/// Messages that may wait.
+const QUEUE: usize = 4_096;
+
+/// Messages of one commit.
+const GROUP: usize = 256;
+
+/// How often a group is begun again when the database had to choose a victim or another node was first.
+const ATTEMPTS: usize = 3;
+
+/// What became of one message: the reply and its place, none where it had been stored before.
+pub type Sent = Result<(SendReply, Option<Place>)>;
+
+/// Takes what became of a message; runs once, at its place in the order.
+pub type Answer = Box<dyn FnOnce(Sent) + Send>;
+
+/// One message on its way.
+pub struct Job {
+    /// Sender.
+    pub user_id: UserId,
+    /// The socket it came on.
+    pub conn: Option<ConnId>,
+    /// Where.
+    pub chat_id: ChatId,
+    /// What.
+    pub draft: Draft,
+}
+
+/// Messages of one commit, each with who waits for it.
+struct Group {
+    jobs: Vec<Job>,
+    answers: Vec<Answer>,
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<(Job, Answer)>,
+}
+
+/// A job's answer, and its event where it is new.
+type Fate = (Sent, Option<Delivery>);
+
+struct Task {
+    db: Db,
+    bus: Bus,
+    clock: Clock,
+}
+
+impl Writer {
+    /// Starts the task.
+    pub fn start(db: Db, bus: Bus, clock: Clock) -> Self {
+        let (jobs, mut waiting) = mpsc::channel(QUEUE);
+        let task = Task { db, bus, clock };
+        tokio::spawn(async move {
+            let mut group = Vec::with_capacity(GROUP);
+            while waiting.recv_many(&mut group, GROUP).await > 0 {
+                let (jobs, answers) = group.drain(..).unzip();
+                task.write(Group { jobs, answers }).await;
+            }
+        });
+        Self { jobs }
+    }
+
+    /// Hands a message over; waits while the queue is full.
+    pub async fn submit(&self, job: Job, answer: Answer) {
+        if let Err(mpsc::error::SendError((_, answer))) = self.jobs.send((job, answer)).await {
+            answer(Err(Error::unavailable("the server is going down")));
+        }
+    }
+}
+
+impl Task {
+    /// Stores a group. Where it fails as a whole, each is tried alone, so that one cannot spoil the others.
+    async fn write(&self, group: Group) {
+        let Err((group, error)) = self.attempt(group).await else { return };
+        if group.jobs.len() == 1 {
+            return refuse(group, &error);
+        }
+        tracing::warn!(messages = group.jobs.len(), %error, "a group could not be stored, trying each message alone");
+        for (job, answer) in group.jobs.into_iter().zip(group.answers) {
+            let alone = Group { jobs: vec![job], answers: vec![answer] };
+            if let Err((alone, error)) = self.attempt(alone).await {
+                refuse(alone, &error);
+            }
+        }
+    }
+
+    async fn attempt(&self, mut group: Group) -> std::result::Result<(), (Group, Error)> {
+        let mut tries = 1;
+        loop {
+            match self.once(group).await {
+                Err((back, error)) if tries < ATTEMPTS && worth_another(&error) => {
+                    group = back;
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// One transaction. Nothing is answered before it has committed.
+    async fn once(&self, group: Group) -> std::result::Result<(), (Group, Error)> {
+        let Group { jobs, answers } = group;
+        let judged = async {
+            let tx = self.db.begin().await?;
+            let fates = self.fates(tx.conn(), &jobs).await?;
+            Ok((tx, fates))
+        };
+        let (tx, fates) = match judged.await {
+            Ok(judged) => judged,
+            Err(error) => return Err((Group { jobs, answers }, error)),
+        };
+        match tx.commit(fates).await {
+            Ok(Outcome { reply: fates, gate, .. }) => {
+                for (answer, (sent, event)) in answers.into_iter().zip(fates) {
+                    let answer = Box::new(move || answer(sent));
+                    self.bus
+                        .publish(Batch { deliveries: event.into_iter().collect(), answer: Some(answer) })
+                        .await;
+                }
+                drop(gate);
+            }
+            // The connection may have broken after the database had committed: trying again could store
+            // everything twice. Who has a `client_id` can find out by sending again.
+            Err(error) => refuse(Group { jobs, answers }, &error),
+        }
+        Ok(())
+    }
+
+    /// What becomes of each job, in order: its answer, and its event where it is new.
+    async fn fates(&self, conn: &impl ConnectionTrait, jobs: &[Job]) -> Result<Vec<Fate>> {
+        let wishes: Vec<Wish<'_>> = jobs
+            .iter()
+            .map(|job| Wish { user_id: job.user_id, chat_id: job.chat_id, draft: &job.draft })
+            .collect();
+        let mut ground = Ground::read(conn, &wishes).await?;
+        let mut fates: Vec<Option<Fate>> = Vec::with_capacity(jobs.len());
+        let mut placed = Vec::with_capacity(jobs.len());
+        // Which job each placed message belongs to, and repeats of one in the same group.
+        let mut owners: Vec<usize> = Vec::with_capacity(jobs.len());
+        let mut twins: Vec<(usize, usize)> = Vec::new();
+        for (index, wish) in wishes.iter().enumerate() {
+            let twin = wish.draft.client_id.as_ref().and_then(|client_id| {
+                owners.iter().position(|owner| {
+                    let other = &wishes[*owner];
+                    other.user_id == wish.user_id && other.draft.client_id.as_ref() == Some(client_id)
+                })
+            });
+            let fate = match (ground.judge(wish), twin) {
+                (Err(error), _) => Some((Err(error), None)),
+                (Ok(Verdict::Earlier(row)), _) => Some((self.earlier(conn, row, wish.user_id).await, None)),
+                (Ok(Verdict::Store(_)), Some(twin)) => {
+                    twins.push((index, twin));
+                    None
+                }
+                (Ok(Verdict::Store(author)), None) => {
+                    if let Some(chat) = ground.chats.get_mut(&wish.chat_id.0) {
+                        owners.push(index);
+                        placed.push(place(chat, wish.draft, author));
+                    }
+                    None
+                }
+            };
+            fates.push(fate);
+        }
+        if !placed.is_empty() {
+            let stored = store(conn, &placed, self.clock.now()).await?;
+            for (index, twin) in twins {
+                fates[index] = Some((repeated(&wishes[index], &wishes[owners[twin]], &stored[twin]), None));
+            }
+            for ((message, owner), placed) in stored.into_iter().zip(owners).zip(&placed) {
+                let event = announcement(&message, placed.place, jobs[owner].conn)?;
+                let reply = SendReply { message: to_author(message), duplicate: false };
+                fates[owner] = Some((Ok((reply, Some(placed.place))), Some(event)));
+            }
+        }
+        fates
+            .into_iter()
+            .map(|fate| fate.ok_or_else(|| Error::internal("a message was neither stored nor refused")))
+            .collect()
+    }
+
+    async fn earlier(&self, conn: &impl ConnectionTrait, row: entity::message::Model, user: UserId) -> Sent {
+        let message = view::show_one(conn, row, user).await?;
+        Ok((SendReply { message, duplicate: true }, None))
+    }
+}
+
+/// Tells everybody in a group why it could not be stored; the cause is logged here and nowhere else.
+fn refuse(group: Group, error: &Error) {
+    for (job, answer) in group.jobs.iter().zip(group.answers) {
+        tracing::error!(user = job.user_id.0, chat = job.chat_id.0, %error, "a message could not be stored");
+        answer(Err(Error::new(error.code, error.message.clone())));
+    }
+}
+
+/// The answer to a message that came twice in one group.
+fn repeated(wish: &Wish<'_>, first: &Wish<'_>, stored: &crate::protocol::objects::Message) -> Sent {
+    if wish.draft.fingerprint(wish.chat_id.0) == first.draft.fingerprint(first.chat_id.0) {
+        Ok((SendReply { message: to_author(stored.clone()), duplicate: true }, None))
+    } else {
+        Err(Error::field(
+            crate::error::Code::ClientIdConflict,
+            "message.client_id",
+            "was used for another chat, type or content",
+        ))
+    }
+}
+
+/// A deadlock, or a `client_id` that another node stored in this moment: the next attempt sees it.
+fn worth_another(error: &Error) -> bool {
+    error.retryable || error.chain().to_lowercase().contains("unique")
+}

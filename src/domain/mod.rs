@@ -1,0 +1,157 @@
+//! The rules, in slices. A slice knows the database, the clock and the seams of the platform; it knows no
+//! HTTP and no sockets. Doors come in through [`dispatch`] or by a slice's public functions.
+
+pub mod chats;
+pub mod dispatch;
+
+pub mod landscape;
+pub mod messages;
+pub mod photos;
+pub mod presence;
+pub mod sessions;
+pub mod users;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use entity::meta;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, EntityTrait};
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::ids::{ConnId, SessionId, UserId};
+use crate::platform::bus::{Batch, Bus};
+use crate::platform::db::{Db, Outcome};
+use crate::platform::images::{ImageWorker, Limits as ImageLimits};
+use crate::platform::passwords::Passwords;
+use crate::platform::storage::Storage;
+use crate::platform::tokens::Tokens;
+use crate::protocol::parse::Limits;
+use crate::random;
+
+/// Pictures that may wait for a worker.
+const IMAGE_QUEUE: usize = 64;
+
+/// Who acts: a user in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Who.
+    pub user_id: UserId,
+    /// In which session.
+    pub session_id: SessionId,
+}
+
+/// Where a command comes from.
+#[derive(Clone)]
+pub struct Caller {
+    /// Who acts.
+    pub actor: Actor,
+    /// The socket it came on; its ack stands for some events.
+    pub conn: Option<ConnId>,
+    /// When that socket's token ends (milliseconds), renewed by `authenticate`.
+    pub expires_at: Option<Arc<AtomicI64>>,
+}
+
+impl Caller {
+    /// A caller without a socket.
+    pub fn without_socket(actor: Actor) -> Self {
+        Self { actor, conn: None, expires_at: None }
+    }
+}
+
+/// Everything that the slices work with.
+pub struct Core {
+    /// As read at start.
+    pub settings: Arc<Settings>,
+    /// Time.
+    pub clock: Clock,
+    /// Database.
+    pub db: Db,
+    /// Where committed events go.
+    pub bus: Bus,
+    /// Hashing.
+    pub passwords: Passwords,
+    /// Signing.
+    pub tokens: Tokens,
+    /// Pictures.
+    pub images: ImageWorker,
+    /// Files.
+    pub storage: Storage,
+    /// Who is connected.
+    pub presence: presence::Presence,
+    /// Which sessions hold, from memory.
+    pub sessions: sessions::Live,
+    /// Bounds of payloads.
+    pub limits: Limits,
+    /// Which history this database has.
+    pub epoch: String,
+    /// The one that writes messages.
+    pub writer: messages::Writer,
+}
+
+impl Core {
+    /// Opens everything that the settings name, and starts the writer of messages.
+    pub async fn open(
+        settings: Arc<Settings>,
+        clock: Clock,
+        db: Db,
+        bus: Bus,
+        secret: &str,
+    ) -> Result<Arc<Self>> {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let image_limits =
+            ImageLimits { max_bytes: settings.max_photo_bytes, max_pixels: settings.max_photo_pixels };
+        let limits = Limits {
+            max_message_bytes: settings.max_message_bytes,
+            max_group_members: settings.max_group_members,
+        };
+        let epoch = epoch(&db).await?;
+        let writer = messages::Writer::start(db.clone(), bus.clone(), clock.clone());
+        Ok(Arc::new(Self {
+            passwords: Passwords::new(settings.password_hash, threads)?,
+            tokens: Tokens::new(secret, clock.clone()),
+            images: ImageWorker::new(threads, IMAGE_QUEUE, image_limits),
+            storage: Storage::open(&settings)?,
+            presence: presence::Presence::default(),
+            sessions: sessions::Live::default(),
+            limits,
+            epoch,
+            writer,
+            settings,
+            clock,
+            db,
+            bus,
+        }))
+    }
+
+    /// Publishes what a commit announces, and gives its reply.
+    pub async fn publish<T>(&self, outcome: Outcome<T>) -> T {
+        let Outcome { reply, events, gate, .. } = outcome;
+        self.bus.publish(Batch { deliveries: events, answer: None }).await;
+        drop(gate);
+        reply
+    }
+}
+
+/// Runs work to its end even if the caller goes away: between a commit and its publishing nothing may stop.
+pub async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work).await.map_err(Error::internal)?
+}
+
+/// The database's epoch, made once.
+async fn epoch(db: &Db) -> Result<String> {
+    let fresh = meta::ActiveModel { key: Set("epoch".into()), value: Set(random::hex(8)?) };
+    let tx = db.begin().await?;
+    meta::Entity::insert(fresh)
+        .on_conflict(OnConflict::column(meta::Column::Key).do_nothing().to_owned())
+        .exec_without_returning(tx.conn())
+        .await?;
+    let row = meta::Entity::find_by_id("epoch".to_owned()).one(tx.conn()).await?;
+    tx.commit(()).await?;
+    Ok(row.ok_or_else(|| Error::internal("the epoch is not in the database"))?.value)
+}

@@ -1,0 +1,116 @@
+//! Photos of people: checked and rendered by the image worker, stored under names nobody can guess, and
+//! default avatars for those who have none.
+
+use bytes::Bytes;
+use rust_embed::RustEmbed;
+
+use super::Core;
+use crate::error::{Code, Error, Result};
+use crate::platform::images::{ImageError, RenderError, from_base64};
+use crate::random;
+
+/// Avatars of our own making, in the sizes that photos have.
+#[derive(RustEmbed)]
+#[folder = "assets/avatars"]
+#[include = "*.jpeg"]
+#[include = "*.webp"]
+struct Avatars;
+
+/// The files of one photo, with their media types.
+const FILES: [(&str, &str); 4] = [
+    ("original.jpeg", "image/jpeg"),
+    ("400x400.webp", "image/webp"),
+    ("100x100.webp", "image/webp"),
+    ("50x50.webp", "image/webp"),
+];
+
+/// A file of a photo.
+pub struct PhotoFile {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Its media type.
+    pub content_type: &'static str,
+}
+
+/// A default avatar, chosen at random.
+pub fn default_avatar() -> String {
+    let mut names: Vec<String> =
+        Avatars::iter().filter_map(|path| path.strip_suffix("/original.jpeg").map(str::to_owned)).collect();
+    names.sort();
+    let chosen = random::below(names.len());
+    names.into_iter().nth(chosen).unwrap_or_default()
+}
+
+/// How many default avatars there are.
+pub fn default_avatar_count() -> usize {
+    Avatars::iter().filter(|path| path.ends_with("/original.jpeg")).count()
+}
+
+/// Decodes, renders and stores a photo that came as base64 in `field`; answers its name.
+pub async fn store_base64(core: &Core, field: &str, text: &str) -> Result<String> {
+    let limits = core.images.limits();
+    let bytes = from_base64(text, &limits).map_err(|error| refuse(field, &error))?;
+    store(core, field, bytes).await
+}
+
+/// Renders and stores a photo that came in `field`; answers its name.
+pub async fn store(core: &Core, field: &str, bytes: Vec<u8>) -> Result<String> {
+    let rendered = core.images.render(bytes).await.map_err(|error| match error {
+        RenderError::Image(error) => refuse(field, &error),
+        RenderError::Busy => Error::unavailable("too many photos at once, try again in a moment"),
+    })?;
+    let name = random::hex(16)?;
+    let parts = [rendered.original_jpeg, rendered.webp_400, rendered.webp_100, rendered.webp_50];
+    for ((file, content_type), bytes) in FILES.into_iter().zip(parts) {
+        if let Err(error) = core.storage.put(&key(&name, file), bytes.into(), content_type).await {
+            discard(core, &name).await;
+            return Err(error);
+        }
+    }
+    Ok(name)
+}
+
+/// Removes a photo that nothing refers to any more. Failing to costs room, nothing else.
+pub async fn discard(core: &Core, name: &str) {
+    if name.is_empty() || Avatars::get(&format!("{name}/original.jpeg")).is_some() {
+        return;
+    }
+    for (file, _) in FILES {
+        if let Err(error) = core.storage.delete(&key(name, file)).await {
+            tracing::warn!(photo = name, file, %error, "a photo could not be removed");
+        }
+    }
+}
+
+/// A photo's file by the names of `/static/{photo}/{file}`.
+pub async fn read(core: &Core, photo: &str, file: &str) -> Result<Option<PhotoFile>> {
+    let file = if file == "original.jpg" { "original.jpeg" } else { file };
+    let Some((file, content_type)) = FILES.into_iter().find(|(name, _)| *name == file) else {
+        return Ok(None);
+    };
+    let fits = (1..=64).contains(&photo.len())
+        && photo.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !fits {
+        return Ok(None);
+    }
+    if let Some(avatar) = Avatars::get(&format!("{photo}/{file}")) {
+        let bytes = match avatar.data {
+            std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            std::borrow::Cow::Owned(bytes) => bytes.into(),
+        };
+        return Ok(Some(PhotoFile { bytes, content_type }));
+    }
+    Ok(core.storage.get(&key(photo, file)).await?.map(|bytes| PhotoFile { bytes, content_type }))
+}
+
+fn key(name: &str, file: &str) -> String {
+    format!("photos/{name}/{file}")
+}
+
+fn refuse(field: &str, error: &ImageError) -> Error {
+    let code = match error {
+        ImageError::TooManyBytes { .. } | ImageError::TooManyPixels { .. } => Code::TooLarge,
+        _ => Code::ValidationFailed,
+    };
+    Error::field(code, field, error.to_string())
+}

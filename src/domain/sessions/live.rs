@@ -1,0 +1,59 @@
+//! Which sessions hold, answered from memory. An end on this node is known at once; the memory is short,
+//! so that what it does not hear of is known soon.
+
+use std::time::Duration;
+
+use entity::{session, user};
+use moka::sync::Cache;
+use sea_orm::EntityTrait;
+
+use crate::domain::{Actor, Core};
+use crate::error::{Code, Error, Result};
+use crate::ids::SessionId;
+use crate::platform::tokens::{Kind, Verified};
+
+/// What is known of sessions: true where one holds, false where it was ended.
+pub struct Live {
+    known: Cache<SessionId, bool>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self { known: Cache::builder().max_capacity(200_000).time_to_live(Duration::from_secs(30)).build() }
+    }
+}
+
+impl Live {
+    /// Notes that a session was ended. The note stays a while, so that somebody who read the database just
+    /// before cannot put the session back.
+    pub fn end(&self, session: SessionId) {
+        self.known.insert(session, false);
+    }
+
+    /// Whether the session was ended lately.
+    pub fn was_ended(&self, session: SessionId) -> bool {
+        self.known.get(&session) == Some(false)
+    }
+}
+
+/// Who an access token stands for, if it is genuine, in time, and its session holds.
+pub async fn authenticate(core: &Core, token: &str) -> Result<(Actor, i64)> {
+    let Verified { user_id, session_id, expires_at, .. } = core.tokens.verify(Kind::Access, token)?;
+    let actor = Actor { user_id, session_id };
+    let over = || Error::new(Code::SessionEnded, "the session was ended, log in again");
+    match core.sessions.known.get(&session_id) {
+        Some(true) => return Ok((actor, expires_at)),
+        Some(false) => return Err(over()),
+        None => {}
+    }
+    let row = session::Entity::find_by_id(session_id.0).one(core.db.read()).await?.ok_or_else(over)?;
+    if row.user_id != user_id.0 || row.ended_at.is_some() || row.expires_at <= core.clock.now() {
+        return Err(over());
+    }
+    let user = user::Entity::find_by_id(user_id.0).one(core.db.read()).await?.ok_or_else(over)?;
+    if user.deleted_at.is_some() {
+        return Err(over());
+    }
+    let holds = *core.sessions.known.entry(session_id).or_insert(true).value();
+    if holds { Ok((actor, expires_at)) } else { Err(over()) }
+}

@@ -1,0 +1,81 @@
+//! Logins: tokens, their rotation, and ending sessions.
+
+mod authenticate;
+mod end;
+mod live;
+mod login;
+mod refresh;
+
+pub use end::{end, end_own, list};
+pub use live::{Live, authenticate};
+pub use login::{Login, login};
+pub use refresh::{access_only, refresh};
+
+use entity::refresh_token;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, ConnectionTrait};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Core;
+use crate::error::Result;
+use crate::ids::{SessionId, UserId};
+use crate::platform::tokens::Kind;
+
+/// What a login or a refresh answers.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct TokenPair {
+    /// Opens REST and sockets.
+    pub access_token: String,
+    /// Is exchanged for the next pair; left out where only an access token was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Always `bearer`.
+    pub token_type: &'static str,
+    /// Lifetime of the access token, seconds.
+    pub expires_in: i64,
+    /// Lifetime of the refresh token, seconds; for the cookie.
+    #[serde(skip)]
+    pub refresh_expires_in: i64,
+}
+
+/// Where a login comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The client's name for itself.
+    pub user_agent: Option<String>,
+    /// Its address.
+    pub address: Option<String>,
+}
+
+/// Issues a pair of tokens of a session that ends at `session_end` (milliseconds).
+async fn issue_pair(
+    core: &Core,
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    session: SessionId,
+    session_end: i64,
+    parent: Option<i64>,
+) -> Result<TokenPair> {
+    let now = core.clock.now();
+    let until = |ttl: std::time::Duration| session_end.min(now + ttl.as_millis() as i64);
+    let access = core.tokens.issue(Kind::Access, user, session, until(core.settings.access_token_ttl))?;
+    let refresh = core.tokens.issue(Kind::Refresh, user, session, until(core.settings.refresh_token_ttl))?;
+    refresh_token::ActiveModel {
+        token_hash: Set(refresh.hash),
+        session_id: Set(session.0),
+        parent_id: Set(parent),
+        created_at: Set(now),
+        expires_at: Set(refresh.expires_at),
+        ..Default::default()
+    }
+    .insert(conn)
+    .await?;
+    Ok(TokenPair {
+        access_token: access.token,
+        refresh_token: Some(refresh.token),
+        token_type: "bearer",
+        expires_in: (access.expires_at - now).max(0) / 1_000,
+        refresh_expires_in: (refresh.expires_at - now).max(0) / 1_000,
+    })
+}

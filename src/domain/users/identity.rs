@@ -1,0 +1,144 @@
+//! Phone, e-mail and username: what they look like, and whose they are.
+
+use entity::user;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, QueryFilter, SqlErr};
+
+use crate::error::{Code, Error, Result};
+use crate::protocol::parse::Problems;
+
+/// What a person may log in with. Blank fields count as not given.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Digits with an optional leading `+`.
+    pub phone: Option<String>,
+    /// As typed.
+    pub email: Option<String>,
+    /// As typed.
+    pub username: Option<String>,
+}
+
+impl Identity {
+    /// Normalises the three and notes what is wrong with them.
+    pub fn read(
+        phone: Option<&str>,
+        email: Option<&str>,
+        username: Option<&str>,
+        problems: &mut Problems,
+    ) -> Self {
+        let given = |text: Option<&str>| text.map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned);
+        let phone = given(phone).map(|text| {
+            normalize_phone(&text).unwrap_or_else(|| {
+                problems.check("phone", false, "takes 3 to 30 digits with an optional +");
+                text
+            })
+        });
+        let email = given(email);
+        if let Some(email) = &email {
+            problems.check("email", looks_like_email(email), "does not look like an e-mail address");
+        }
+        let username = given(username);
+        if let Some(username) = &username {
+            let fits = (3..=32).contains(&username.len())
+                && username.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            problems.check("username", fits, "takes 3 to 32 letters, digits and _");
+        }
+        Self { phone, email, username }
+    }
+
+    /// The first of the three that another account has.
+    pub async fn taken(&self, conn: &impl ConnectionTrait, but: Option<i64>) -> Result<Option<Error>> {
+        let mut any = Condition::any();
+        if let Some(phone) = &self.phone {
+            any = any.add(user::Column::Phone.eq(phone));
+        }
+        if let Some(email) = &self.email {
+            any = any.add(user::Column::EmailKey.eq(email.to_lowercase()));
+        }
+        if let Some(username) = &self.username {
+            any = any.add(user::Column::UsernameKey.eq(username.to_lowercase()));
+        }
+        if any.is_empty() {
+            return Ok(None);
+        }
+        let others = user::Entity::present()
+            .filter(any)
+            .filter(user::Column::Id.ne(but.unwrap_or(0)))
+            .all(conn)
+            .await?;
+        let same = |one: &Option<String>, other: Option<&str>| one.is_some() && one.as_deref() == other;
+        for other in others {
+            if same(&self.phone, other.phone.as_deref()) {
+                return Ok(Some(taken("phone")));
+            }
+            if same(&self.email.as_ref().map(|it| it.to_lowercase()), other.email_key.as_deref()) {
+                return Ok(Some(taken("email")));
+            }
+            return Ok(Some(taken("username")));
+        }
+        Ok(None)
+    }
+}
+
+/// The error of a field that another account has.
+fn taken(field: &str) -> Error {
+    let code = match field {
+        "phone" => Code::PhoneTaken,
+        "email" => Code::EmailTaken,
+        _ => Code::UsernameTaken,
+    };
+    Error::field(code, field, "is taken by another account")
+}
+
+/// What two registrations at the same instant meet: the unique index, told by its name or column.
+pub fn taken_at_insert(error: DbErr) -> Error {
+    if let Some(SqlErr::UniqueConstraintViolation(message)) = error.sql_err() {
+        for field in ["phone", "email", "username"] {
+            if message.contains(field) {
+                return taken(field);
+            }
+        }
+    }
+    Error::from(error)
+}
+
+/// Digits with an optional leading `+`, after spaces, `-`, `(` and `)` are removed; 3 to 30 digits.
+pub fn normalize_phone(text: &str) -> Option<String> {
+    let plain: String = text.chars().filter(|c| !" -()".contains(*c)).collect();
+    let digits = plain.strip_prefix('+').unwrap_or(&plain);
+    let fits = (3..=30).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    fits.then_some(plain)
+}
+
+/// One `@` with something sensible on both sides; whether mail arrives, only mail can tell.
+fn looks_like_email(text: &str) -> bool {
+    let Some((local, host)) = text.split_once('@') else { return false };
+    text.len() <= 254
+        && !local.is_empty()
+        && host.contains('.')
+        && !host.starts_with('.')
+        && !host.ends_with('.')
+        && !host.contains('@')
+        && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"<>,;\"".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phones_are_digits_with_an_optional_plus() {
+        assert_eq!(normalize_phone("+7 (912) 345-67-89").as_deref(), Some("+79123456789"));
+        assert_eq!(normalize_phone("112").as_deref(), Some("112"));
+        for bad in ["", "12", "+", "12a4", "1+23", &"9".repeat(31)] {
+            assert_eq!(normalize_phone(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn emails_have_two_sides_and_nothing_that_breaks_a_header() {
+        assert!(looks_like_email("a.b+c@example.org"));
+        for bad in ["", "a", "@b.c", "a@b", "a@b@c.d", "a b@c.d", "a\r\n@b.c", "<a@b.c>", "a@.c"] {
+            assert!(!looks_like_email(bad), "{bad}");
+        }
+    }
+}

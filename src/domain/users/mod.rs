@@ -1,0 +1,57 @@
+//! People: registration, profiles, and how they are shown.
+
+mod identity;
+mod patch;
+mod register;
+mod view;
+
+pub use identity::{Identity, normalize_phone};
+pub use patch::{Patch, patch, set_photo};
+pub use register::{Registration, register};
+pub use view::{author, authors, me, profile, show};
+
+use entity::user;
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
+
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+
+/// A present user's row.
+pub async fn find(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
+    user::Entity::present()
+        .filter(user::Column::Id.eq(id.0))
+        .one(conn)
+        .await?
+        .ok_or_else(|| Error::not_found("user"))
+}
+
+/// Raises the users' own counters by one, in order of their ids so that two transactions do not wait for
+/// each other, and tells the new value of each.
+pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, i64)>> {
+    use sea_orm::sea_query::{Expr, ExprTrait};
+    use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
+
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    user::Entity::find()
+        .select_only()
+        .column(user::Column::Id)
+        .filter(user::Column::Id.is_in(ids.clone()))
+        .order_by_asc(user::Column::Id)
+        .lock_exclusive()
+        .into_tuple::<i64>()
+        .all(conn)
+        .await?;
+    user::Entity::update_many()
+        .col_expr(user::Column::UserRev, Expr::col(user::Column::UserRev).add(1))
+        .filter(user::Column::Id.is_in(ids.clone()))
+        .exec(conn)
+        .await?;
+    let rows: Vec<(i64, i64)> = user::Entity::find()
+        .select_only()
+        .columns([user::Column::Id, user::Column::UserRev])
+        .filter(user::Column::Id.is_in(ids))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|(id, rev)| (UserId(id), rev)).collect())
+}

@@ -1,0 +1,106 @@
+//! Registration.
+
+use entity::user;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, TryIntoModel};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::identity::{Identity, taken_at_insert};
+use super::view;
+use crate::domain::{Core, photos};
+use crate::error::{Error, Result};
+use crate::protocol::objects::Me;
+use crate::protocol::parse::{Check, Limits, Problems};
+
+/// What registration takes. Unknown fields are ignored; a role is never read.
+#[derive(Deserialize, ToSchema)]
+pub struct Registration {
+    /// 8 to 128 characters.
+    pub password: String,
+    /// 3 to 30 digits with an optional `+`; spaces, `-`, `(` and `)` are removed.
+    #[serde(default)]
+    pub phone: Option<String>,
+    /// An e-mail address.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// 3 to 32 letters, digits and `_`, unique without regard to case.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Display name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A line about oneself.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Base64 of a JPEG, PNG or WebP, bare or as a data URL; without it a default avatar.
+    #[serde(default)]
+    pub photo: Option<String>,
+}
+
+impl Registration {
+    fn identity(&self, problems: &mut Problems) -> Identity {
+        Identity::read(self.phone.as_deref(), self.email.as_deref(), self.username.as_deref(), problems)
+    }
+}
+
+impl Check for Registration {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        problems.check_length("password", Some(&self.password), 8, 128);
+        problems.check_length("name", self.name.as_deref(), 0, 100);
+        problems.check_length("description", self.description.as_deref(), 0, 1_000);
+        let identity = self.identity(problems);
+        let any = identity.phone.is_some() || identity.email.is_some() || identity.username.is_some();
+        problems.check("phone", any, "give at least one of phone, email and username");
+    }
+}
+
+/// Makes an account.
+pub async fn register(core: &Core, wish: Registration) -> Result<Me> {
+    let identity = wish.identity(&mut Problems::default());
+    if let Some(taken) = identity.taken(core.db.read(), None).await? {
+        return Err(taken);
+    }
+    let password_hash = core.passwords.hash(&wish.password).await?;
+    let own_photo = wish.photo.as_deref().filter(|text| !text.trim().is_empty());
+    let photo = match own_photo {
+        Some(text) => photos::store_base64(core, "photo", text).await?,
+        None => photos::default_avatar(),
+    };
+    match insert(core, identity, &wish, password_hash, &photo).await {
+        Ok(model) => Ok(view::me(core, model)),
+        Err(error) => {
+            photos::discard(core, &photo).await;
+            Err(error)
+        }
+    }
+}
+
+async fn insert(
+    core: &Core,
+    identity: Identity,
+    wish: &Registration,
+    password_hash: String,
+    photo: &str,
+) -> Result<user::Model> {
+    let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
+    let row = user::ActiveModel {
+        username_key: Set(identity.username.as_ref().map(|it| it.to_lowercase())),
+        username: Set(identity.username),
+        phone: Set(identity.phone),
+        email_key: Set(identity.email.as_ref().map(|it| it.to_lowercase())),
+        email: Set(identity.email),
+        email_verified: Set(false),
+        name: Set(text(&wish.name)),
+        description: Set(text(&wish.description)),
+        photo: Set(photo.to_owned()),
+        role: Set("user".into()),
+        password_hash: Set(password_hash),
+        user_rev: Set(0),
+        created_at: Set(core.clock.now()),
+        ..Default::default()
+    };
+    let tx = core.db.begin().await?;
+    let model = row.save(tx.conn()).await.map_err(taken_at_insert)?.try_into_model().map_err(Error::from)?;
+    Ok(core.publish(tx.commit(model).await?).await)
+}

@@ -1,0 +1,66 @@
+//! How people are shown: to others, to themselves, as authors.
+
+use std::collections::HashMap;
+
+use entity::user;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+use crate::clock::Timestamp;
+use crate::domain::Core;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::protocol::objects::{Author, Me, User};
+
+/// A row as others see it.
+pub fn show(core: &Core, row: &user::Model) -> User {
+    let id = UserId(row.id);
+    User {
+        id,
+        username: row.username.clone(),
+        name: row.name.clone(),
+        photo: row.photo.clone(),
+        description: row.description.clone(),
+        role: row.role.clone(),
+        online: core.presence.is_online(id),
+        last_seen_at: row.last_seen_at.map(Timestamp),
+        created_at: Timestamp(row.created_at),
+        deleted: row.deleted_at.is_some(),
+    }
+}
+
+/// A row as its own user sees it.
+pub fn me(core: &Core, row: user::Model) -> Me {
+    Me { user: show(core, &row), phone: row.phone, email: row.email, email_verified: row.email_verified }
+}
+
+/// A row as the author of something.
+pub fn author(row: &user::Model) -> Author {
+    Author {
+        id: UserId(row.id),
+        username: row.username.clone(),
+        name: row.name.clone(),
+        photo: row.photo.clone(),
+        role: row.role.clone(),
+    }
+}
+
+/// The authors of these ids, deleted ones included.
+pub async fn authors(
+    conn: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = i64>,
+) -> Result<HashMap<i64, Author>> {
+    let mut ids: Vec<i64> = ids.into_iter().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = user::Entity::find().filter(user::Column::Id.is_in(ids)).all(conn).await?;
+    Ok(rows.iter().map(|row| (row.id, author(row))).collect())
+}
+
+/// Somebody's public profile; a deleted account still answers, as deleted.
+pub async fn profile(core: &Core, id: UserId) -> Result<User> {
+    let row = user::Entity::find_by_id(id.0).one(core.db.read()).await?;
+    row.map(|row| show(core, &row)).ok_or_else(|| Error::not_found("user"))
+}

@@ -1,0 +1,181 @@
+//! The one error of the house: a stable code, a sentence for a person, the fields at fault, and for our
+//! own faults the cause, which is logged and never told. It knows no HTTP status and no socket.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sea_orm::DbErr;
+
+/// What every fallible function of the house returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, by the names clients rely on (contract, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// A field is missing, of the wrong type or out of range; `errors` names it.
+    ValidationFailed,
+    /// Unknown user or wrong password.
+    InvalidCredentials,
+    /// No token came with the request.
+    TokenMissing,
+    /// Forged, malformed, or of the wrong kind.
+    TokenInvalid,
+    /// Its time is over.
+    TokenExpired,
+    /// Its session was ended.
+    SessionEnded,
+    /// A refresh token came back after its successor had been used.
+    RefreshReused,
+    /// Allowed to see, not to do.
+    Forbidden,
+    /// Nothing there that the caller may know of.
+    NotFound,
+    /// The path exists, for other methods.
+    MethodNotAllowed,
+    /// No command has that name.
+    UnknownEvent,
+    /// Another account has this phone.
+    PhoneTaken,
+    /// Another account has this e-mail.
+    EmailTaken,
+    /// Another account has this username.
+    UsernameTaken,
+    /// The `client_id` was used for something else.
+    ClientIdConflict,
+    /// A direct chat has exactly two members.
+    DirectChatMembers,
+    /// More bytes than the settings let in.
+    TooLarge,
+    /// Busy or shutting down; worth trying again.
+    Unavailable,
+    /// Our fault.
+    Internal,
+}
+
+impl Code {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ValidationFailed => "validation_failed",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::TokenMissing => "token_missing",
+            Self::TokenInvalid => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::SessionEnded => "session_ended",
+            Self::RefreshReused => "refresh_reused",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::UnknownEvent => "unknown_event",
+            Self::PhoneTaken => "phone_taken",
+            Self::EmailTaken => "email_taken",
+            Self::UsernameTaken => "username_taken",
+            Self::ClientIdConflict => "client_id_conflict",
+            Self::DirectChatMembers => "direct_chat_members",
+            Self::TooLarge => "too_large",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Field path (`message.chat_id`) to what is wrong with it.
+pub type FieldErrors = BTreeMap<String, Vec<String>>;
+
+/// A failure that a client is told about.
+#[derive(Debug)]
+pub struct Error {
+    /// Stable name.
+    pub code: Code,
+    /// A sentence for a person.
+    pub message: String,
+    /// The fields at fault, if any.
+    pub errors: FieldErrors,
+    /// The cause of our own faults, for the log.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// The same call may succeed if it is made again at once (a database deadlock).
+    pub retryable: bool,
+}
+
+impl Error {
+    /// A failure with a sentence and nothing else.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), errors: FieldErrors::new(), source: None, retryable: false }
+    }
+
+    /// A failure that one field is to blame for.
+    pub fn field(code: Code, field: impl Into<String>, problem: impl Into<String>) -> Self {
+        let (field, problem) = (field.into(), problem.into());
+        let mut error = Self::new(code, format!("{field}: {problem}"));
+        error.errors.insert(field, vec![problem]);
+        error
+    }
+
+    /// `validation_failed` for one field.
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::field(Code::ValidationFailed, field, problem)
+    }
+
+    /// `not_found`, naming what is not there.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("no such {what}"))
+    }
+
+    /// `forbidden`, saying what it takes.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Code::Forbidden, message)
+    }
+
+    /// `unavailable`: worth trying again.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Code::Unavailable, message)
+    }
+
+    /// Our own fault; the cause goes to the log.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let mut error = Self::new(Code::Internal, "something went wrong on our side");
+        error.source = Some(source.into());
+        error
+    }
+
+    /// The cause and what caused it, for the log and for `DEBUG` answers.
+    pub fn chain(&self) -> String {
+        let mut text = String::new();
+        let mut next: Option<&(dyn std::error::Error + 'static)> = self.source.as_deref().map(|it| it as _);
+        while let Some(error) = next {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&error.to_string());
+            next = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)?;
+        if self.source.is_some() { write!(f, " ({})", self.chain()) } else { Ok(()) }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        let text = error.to_string();
+        if matches!(error, DbErr::ConnectionAcquire(_)) {
+            let mut busy = Self::unavailable("the database is busy");
+            busy.source = Some(Box::new(error));
+            return busy;
+        }
+        // PostgreSQL ends one of two transactions that wait for each other; SQLite says it is locked.
+        let retryable = text.contains("deadlock detected")
+            || text.contains("could not serialize")
+            || text.contains("database is locked");
+        let mut internal = Self::internal(error);
+        internal.retryable = retryable;
+        internal
+    }
+}

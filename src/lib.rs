@@ -1,0 +1,12 @@
+#![doc = include_str!("README.md")]
+
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod ids;
+pub mod platform;
+pub mod protocol;
+pub mod random;
+pub mod transport;

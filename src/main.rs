@@ -1,0 +1,171 @@
+//! The binary: reads the command line and the settings, starts logging, runs one command.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use mango_chat::config::{Settings, load_env_files};
+use mango_chat::domain::landscape;
+use mango_chat::error::{Error, Result};
+use mango_chat::platform::db::Db;
+use mango_chat::platform::log;
+use mango_chat::{app, protocol, transport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A chat backend in one binary.
+#[derive(Parser)]
+#[command(version, about)]
+struct Line {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server (default).
+    Serve,
+    /// Brings the database up to date, takes one step back, or shows where it stands.
+    Migrate {
+        #[command(subcommand)]
+        direction: Direction,
+    },
+    /// Plants demo users and chats in an empty database.
+    Seed,
+    /// Prints the OpenAPI document.
+    Openapi,
+    /// Prints the AsyncAPI document.
+    Asyncapi,
+    /// Asks the server on this machine whether it is ready; for containers.
+    Healthcheck,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Direction {
+    /// Applies all pending migrations.
+    Up,
+    /// Takes the latest migration back.
+    Down,
+    /// Lists migrations.
+    Status,
+}
+
+fn main() -> ExitCode {
+    let help = settings_help();
+    let command =
+        Line::command().after_long_help(help.clone()).mut_subcommand("serve", |it| it.after_help(help));
+    let line = match Line::from_arg_matches(&command.get_matches()) {
+        Ok(line) => line,
+        Err(error) => error.exit(),
+    };
+    let settings = match read_settings() {
+        Ok(settings) => settings,
+        Err(problem) => return refuse(&problem),
+    };
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return refuse("TLS could not be set up");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&format!("the runtime could not start: {error}")),
+    };
+    match runtime.block_on(run(line.command.unwrap_or(Command::Serve), settings)) {
+        Ok(code) => code,
+        Err(error) => refuse(&if error.source.is_some() { error.chain() } else { error.message }),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a refusal is for the terminal, logging may not have started")]
+fn refuse(problem: &str) -> ExitCode {
+    eprintln!("mango-chat: {problem}");
+    ExitCode::from(2)
+}
+
+fn read_settings() -> std::result::Result<Settings, String> {
+    static FILES: OnceLock<HashMap<String, String>> = OnceLock::new();
+    let real = |name: &str| std::env::var(name).ok();
+    let here = std::env::current_dir().map_err(|error| error.to_string())?;
+    let files = load_env_files(&here, &real).map_err(|error| error.to_string())?;
+    let files = FILES.get_or_init(|| files);
+    Settings::from_source(&|name| real(name).or_else(|| files.get(name).cloned()))
+        .map_err(|error| error.to_string())
+}
+
+fn settings_help() -> String {
+    let mut text = String::from("Settings (environment, .env.$MANGO_ENV, .env):\n");
+    for setting in Settings::describe() {
+        let default =
+            if setting.default.is_empty() { String::new() } else { format!(" [{}]", setting.default) };
+        text.push_str(&format!("  {:<24} {}{default}\n", setting.name, setting.meaning));
+    }
+    text
+}
+
+#[expect(clippy::print_stdout, reason = "these commands are asked to print")]
+async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
+    match command {
+        Command::Serve => return serve(settings).await,
+        Command::Openapi => {
+            println!("{}", transport::rest::openapi().to_pretty_json().map_err(Error::internal)?);
+        }
+        Command::Asyncapi => {
+            let text =
+                serde_json::to_string_pretty(&protocol::asyncapi::document()).map_err(Error::internal)?;
+            println!("{text}");
+        }
+        Command::Healthcheck => return healthcheck(&settings).await,
+        Command::Seed => {
+            let core = app::open_core(settings).await?;
+            let people = landscape::seed(&core).await?;
+            println!("demo users {} with the password {}", people.join(", "), landscape::PASSWORD);
+        }
+        Command::Migrate { direction } => {
+            let db = Db::connect(&settings.database_url).await?;
+            match direction {
+                Direction::Up => db.migrate_up().await?,
+                Direction::Down => db.migrate_down().await?,
+                Direction::Status => {}
+            }
+            for (name, applied) in db.migration_status().await? {
+                println!("{} {name}", if applied { "applied" } else { "pending" });
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: Settings) -> Result<ExitCode> {
+    let _log = log::start(&settings.log_dir, settings.log_format, &settings.log_filter);
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+    let server = app::start(settings).await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    server.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks `/health/ready` over plain HTTP; no client library for one line.
+async fn healthcheck(settings: &Settings) -> Result<ExitCode> {
+    let mut address = settings.bind;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let asked = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        let request = format!("GET /health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(5), asked)
+        .await
+        .map_err(|_| Error::unavailable("no answer within 5 seconds"))?
+        .map_err(|error| Error::unavailable(format!("{address}: {error}")))?;
+    let ready = answer.starts_with("HTTP/1.1 200");
+    Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,115 @@
+//! Carries committed events to whoever delivers them. Today within one process; what crosses it is plain
+//! data, so that a bus between nodes can take its place.
+//!
+//! Events of one chat stay in the order they are published in: a batch goes, whole, into the lane of what
+//! it is about, and a lane is emptied by one task.
+
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::ids::{ChatId, ConnId, SessionId, UserId};
+
+/// How many batches may wait in one lane before committing itself has to wait.
+const LANE_CAPACITY: usize = 8_192;
+
+/// Who is told.
+#[derive(Clone, Debug)]
+pub enum Audience {
+    /// Every connection in the chat's room.
+    Chat(ChatId),
+    /// Every device of a user.
+    User(UserId),
+    /// Every connection in any of these rooms, once.
+    Chats(Vec<ChatId>),
+    /// Every connection of one session of one user.
+    Session(UserId, SessionId),
+}
+
+/// What happens to a chat's room at the place of an event.
+#[derive(Clone, Debug, Default)]
+pub enum RoomChange {
+    /// Nothing.
+    #[default]
+    None,
+    /// These users' connections join before the event.
+    Join(Vec<UserId>),
+    /// These users' connections leave after the event.
+    Leave(Vec<UserId>),
+}
+
+/// One event on its way to its audience.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Who is told.
+    pub audience: Audience,
+    /// The event's name.
+    pub event: &'static str,
+    /// Its payload, encoded once.
+    pub payload: Box<RawValue>,
+    /// The one connection that is left out: its ack stands for the event.
+    pub except: Option<ConnId>,
+    /// Joining and leaving at this place in the order.
+    pub rooms: RoomChange,
+    /// The connections end after it.
+    pub closes: bool,
+}
+
+impl Delivery {
+    /// An event with its payload encoded.
+    pub fn new(audience: Audience, event: &'static str, payload: &impl serde::Serialize) -> Result<Self> {
+        let payload = serde_json::value::to_raw_value(payload).map_err(Error::internal)?;
+        Ok(Self { audience, event, payload, except: None, rooms: RoomChange::None, closes: false })
+    }
+}
+
+/// Gives the caller their answer; runs at the events' place in the order, before them.
+pub type Answer = Box<dyn FnOnce() + Send>;
+
+/// What one commit announces, and the answer to the one who caused it.
+#[derive(Default)]
+pub struct Batch {
+    /// In order.
+    pub deliveries: Vec<Delivery>,
+    /// The ack, if somebody waits for one.
+    pub answer: Option<Answer>,
+}
+
+/// The publishing end.
+#[derive(Clone)]
+pub struct Bus {
+    lanes: Vec<mpsc::Sender<Batch>>,
+}
+
+impl Bus {
+    /// A bus of `lanes` lanes, and the end of each lane that delivers.
+    pub fn new(lanes: usize) -> (Self, Vec<mpsc::Receiver<Batch>>) {
+        let (senders, receivers) = (0..lanes.max(1)).map(|_| mpsc::channel(LANE_CAPACITY)).unzip();
+        (Self { lanes: senders }, receivers)
+    }
+
+    /// Hands a batch over. Waits while its lane is full.
+    pub async fn publish(&self, batch: Batch) {
+        let about = match batch.deliveries.first().map(|it| &it.audience) {
+            Some(
+                Audience::Chat(ChatId(id)) | Audience::User(UserId(id)) | Audience::Session(UserId(id), _),
+            ) => *id,
+            Some(Audience::Chats(chats)) => chats.first().map_or(0, |chat| chat.0),
+            None => {
+                if let Some(answer) = batch.answer {
+                    answer();
+                }
+                return;
+            }
+        };
+        let lane = about.unsigned_abs() as usize % self.lanes.len();
+        if let Some(lane) = self.lanes.get(lane)
+            && let Err(mpsc::error::SendError(batch)) = lane.send(batch).await
+        {
+            // Nobody delivers any more: the process is going. What is committed is still answered.
+            if let Some(answer) = batch.answer {
+                answer();
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The database: connecting, migrating, and transactions that keep their events to themselves until they
+//! have committed.
+//!
+//! SQLite: WAL, one connection that writes, a pool that reads. PostgreSQL: one pool. On both, a commit and
+//! the publishing of what it announces happen behind one gate, so that events leave in commit order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    DbBackend, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::bus::Delivery;
+use crate::error::{Error, Result};
+use crate::ids::ChatId;
+
+/// Any number of our own; all nodes take this PostgreSQL advisory lock while migrating.
+const MIGRATION_LOCK: i64 = 0x6d61_6e67_6f01;
+
+/// Where a change stands in a chat's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// The counter's value that the change took.
+    pub rev: i64,
+    /// The counter's value before it.
+    pub prev: i64,
+}
+
+/// What a commit hands out: the reply, the events, and the gate that keeps later commits from overtaking.
+pub struct Outcome<T> {
+    /// For the caller.
+    pub reply: T,
+    /// Where the change stands, if it changed a chat.
+    pub place: Option<Place>,
+    /// In order.
+    pub events: Vec<Delivery>,
+    /// Held until the events are published.
+    pub gate: Option<OwnedMutexGuard<()>>,
+}
+
+impl<T> Outcome<T> {
+    /// Nothing changed, there is only an answer.
+    pub fn unchanged(reply: T) -> Self {
+        Self { reply, place: None, events: Vec::new(), gate: None }
+    }
+}
+
+/// A transaction that keeps its events to itself until it commits. Dropped, it announces nothing.
+pub struct Tx {
+    inner: DatabaseTransaction,
+    gate: Arc<Mutex<()>>,
+    events: Vec<Delivery>,
+    place: Option<Place>,
+}
+
+impl Tx {
+    /// The connection to query within the transaction.
+    pub fn conn(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    /// Adds an event that is published after the commit.
+    pub fn announce(&mut self, event: Delivery) {
+        self.events.push(event);
+    }
+
+    /// Where this transaction's changes stand so far.
+    pub fn place(&self) -> Option<Place> {
+        self.place
+    }
+
+    /// Notes that a change took its place; several changes of one transaction are told as one.
+    pub fn took_place(&mut self, place: Place) {
+        let first = self.place.get_or_insert(place);
+        first.rev = place.rev;
+    }
+
+    /// Commits, then hands out the events.
+    pub async fn commit<T>(self, reply: T) -> Result<Outcome<T>> {
+        let gate = self.gate.lock_owned().await;
+        self.inner.commit().await?;
+        Ok(Outcome { reply, place: self.place, events: self.events, gate: Some(gate) })
+    }
+
+    /// Gives everything up and answers `reply`: nothing was changed.
+    pub async fn unchanged<T>(self, reply: T) -> Result<Outcome<T>> {
+        self.inner.rollback().await?;
+        Ok(Outcome::unchanged(reply))
+    }
+}
+
+/// The database.
+#[derive(Clone)]
+pub struct Db {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+    gate: Arc<Mutex<()>>,
+}
+
+impl Db {
+    /// Connects to `url`: `sqlite://FILE`, `sqlite::memory:` or `postgres://…`.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let (write, read) = if url.starts_with("sqlite") {
+            connect_sqlite(url).await?
+        } else {
+            let mut options = ConnectOptions::new(url);
+            options
+                .max_connections(16)
+                .acquire_timeout(Duration::from_secs(10))
+                .test_before_acquire(false)
+                .sqlx_logging(false);
+            let pool = Database::connect(options).await?;
+            (pool.clone(), pool)
+        };
+        Ok(Self { write, read, gate: Arc::new(Mutex::new(())) })
+    }
+
+    /// For reading outside of any transaction. Never while one's own [`Tx`] is open: an in-memory SQLite
+    /// has one connection, and it would wait for itself.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// Which of the two it is.
+    pub fn backend(&self) -> DbBackend {
+        self.write.get_database_backend()
+    }
+
+    /// Begins a transaction that will write.
+    #[expect(clippy::disallowed_methods, reason = "the one place that begins transactions")]
+    pub async fn begin(&self) -> Result<Tx> {
+        let options = TransactionOptions {
+            isolation_level: None,
+            access_mode: (self.backend() == DbBackend::Postgres).then_some(AccessMode::ReadWrite),
+            // A deferred transaction that reads and then writes fails when another wrote in between.
+            sqlite_transaction_mode: (self.backend() == DbBackend::Sqlite)
+                .then_some(SqliteTransactionMode::Immediate),
+        };
+        let inner = self.write.begin_with_options(options).await?;
+        Ok(Tx { inner, gate: self.gate.clone(), events: Vec::new(), place: None })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.read.execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// Applies all pending migrations. Nodes that start together wait for each other.
+    pub async fn migrate_up(&self) -> Result<()> {
+        self.migrating(async |db| Migrator::up(db, None).await).await
+    }
+
+    /// Takes one migration back.
+    pub async fn migrate_down(&self) -> Result<()> {
+        self.migrating(async |db| Migrator::down(db, Some(1)).await).await
+    }
+
+    /// Every migration by name, and whether it is applied.
+    pub async fn migration_status(&self) -> Result<Vec<(String, bool)>> {
+        let pending: Vec<String> = Migrator::get_pending_migrations_read_only(&self.write)
+            .await?
+            .iter()
+            .map(|it| it.name().to_owned())
+            .collect();
+        Ok(Migrator::get_migration_files()
+            .iter()
+            .map(|it| (it.name().to_owned(), !pending.iter().any(|name| name == it.name())))
+            .collect())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the lock lives as long as this transaction")]
+    async fn migrating(
+        &self,
+        work: impl AsyncFnOnce(&DatabaseConnection) -> std::result::Result<(), sea_orm::DbErr>,
+    ) -> Result<()> {
+        if self.backend() != DbBackend::Postgres {
+            return work(&self.write).await.map_err(Error::from);
+        }
+        let lock = self.write.begin().await?;
+        lock.execute_raw(Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT pg_advisory_xact_lock($1)",
+            [MIGRATION_LOCK.into()],
+        ))
+        .await?;
+        let done = work(&self.write).await;
+        lock.rollback().await?;
+        done.map_err(Error::from)
+    }
+}
+
+async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    if !in_memory
+        && let Some(folder) = Path::new(url.trim_start_matches("sqlite:").trim_start_matches("//")).parent()
+        && !folder.as_os_str().is_empty()
+    {
+        std::fs::create_dir_all(folder).map_err(Error::internal)?;
+    }
+    let options = |connections: u32| {
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(connections)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(10))
+            .test_before_acquire(false)
+            .sqlx_logging(false)
+            .map_sqlx_sqlite_opts(|sqlite| {
+                sqlite
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // An ack promises a commit that survives the machine, not only the process.
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(Duration::from_secs(5))
+                    .foreign_keys(true)
+            })
+            .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
+        options
+    };
+    let write = Database::connect(options(1)).await?;
+    let read = if in_memory { write.clone() } else { Database::connect(options(4)).await? };
+    Ok((write, read))
+}

@@ -1,0 +1,81 @@
+//! Renders pictures beside the async runtime: so many at a time, so many waiting, and no more.
+//!
+//! A picture costs tens of megabytes and a fraction of a second of a whole core. Without a bound, a burst of
+//! uploads would fill the blocking pool and the memory together; with it, the surplus is told to come back.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::{ImageError, Limits, Rendered, render};
+
+/// Why [`ImageWorker::render`] gave no pictures.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// All threads are at work and the queue is full, or the process is shutting down.
+    #[error("Too many images are being processed just now. Please try again in a moment.")]
+    Busy,
+    /// The upload itself is at fault.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+}
+
+/// A bounded number of threads rendering pictures. Clones share the same bounds.
+#[derive(Clone, Debug)]
+pub struct ImageWorker {
+    /// One permit for everyone admitted, at work or waiting. Never waited for: none left means busy.
+    places: Arc<Semaphore>,
+    /// One permit for everyone at work.
+    threads: Arc<Semaphore>,
+    limits: Limits,
+}
+
+impl ImageWorker {
+    /// A worker that renders `threads` pictures at a time (at least one) and lets `queue` more wait.
+    pub fn new(threads: usize, queue: usize, limits: Limits) -> Self {
+        let threads = threads.clamp(1, Semaphore::MAX_PERMITS);
+        let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(places)), threads: Arc::new(Semaphore::new(threads)), limits }
+    }
+
+    /// The limits every upload is held to.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Does what [`render`] does, on a blocking thread.
+    ///
+    /// # Errors
+    /// `Busy` at once when threads and queue are full; otherwise what [`render`] says.
+    pub async fn render(&self, bytes: Vec<u8>) -> Result<Rendered, RenderError> {
+        let limits = self.limits;
+        self.run(move || render(&bytes, &limits)).await
+    }
+
+    /// Runs one job within the bounds. The permits travel with the job: a caller who goes away stops waiting, but
+    /// a job that has begun keeps its place until it ends, because its memory is in use until then.
+    pub(super) async fn run<T, F>(&self, job: F) -> Result<T, RenderError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, ImageError> + Send + 'static,
+    {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| RenderError::Busy)?;
+        let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| RenderError::Busy)?;
+        let task = tokio::task::spawn_blocking(move || {
+            let _held = (place, thread);
+            job()
+        });
+        match task.await {
+            Ok(result) => Ok(result?),
+            Err(failure) if failure.is_panic() => Err(ImageError::broken("the decoder gave up").into()),
+            Err(_) => Err(RenderError::Busy),
+        }
+    }
+}
+
+#[cfg(test)]
+impl ImageWorker {
+    pub(super) fn places_left(&self) -> usize {
+        self.places.available_permits()
+    }
+}

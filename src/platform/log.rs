@@ -1,0 +1,51 @@
+//! Logging: `tracing` to stdout and to a daily file. Tokens, passwords and contents never get here.
+
+use std::path::Path;
+
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::config::LogFormat;
+
+/// Days of log files that are kept.
+const KEPT_FILES: usize = 14;
+
+/// Starts logging. What the guard still holds is written when it is dropped.
+///
+/// A folder that cannot be written to costs the files, not the start: the problem is told on stdout.
+pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGuard> {
+    let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let files = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("mango-chat")
+        .filename_suffix("log")
+        .max_log_files(KEPT_FILES)
+        .build(folder);
+    let (writer, guard, problem) = match files {
+        Ok(files) => {
+            let (writer, guard) = tracing_appender::non_blocking(files);
+            (Some(writer), Some(guard), None)
+        }
+        Err(error) => (None, None, Some(error)),
+    };
+    let stdout = match format {
+        LogFormat::Pretty => fmt::layer().compact().with_target(false).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).boxed(),
+    };
+    let file = writer.map(|writer| match format {
+        LogFormat::Pretty => fmt::layer().with_ansi(false).with_writer(writer).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+    });
+    let registry = tracing_subscriber::registry()
+        .with(stdout.with_filter(filter()))
+        .with(file.map(|layer| layer.with_filter(filter())));
+    if registry.try_init().is_ok()
+        && let Some(error) = problem
+    {
+        tracing::warn!(folder = %folder.display(), %error, "no log files");
+    }
+    guard
+}

@@ -1,0 +1,10 @@
+//! The outside world behind small seams: database, events between nodes, files, pictures, passwords,
+//! tokens, logs. It knows no rules and no doors.
+
+pub mod bus;
+pub mod db;
+pub mod images;
+pub mod log;
+pub mod passwords;
+pub mod storage;
+pub mod tokens;

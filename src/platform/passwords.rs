@@ -1,0 +1,139 @@
+//! Passwords: argon2id off the async threads, bounded in number, in equal time whether or not the user
+//! exists.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use tokio::sync::Semaphore;
+
+use crate::config::HashCost;
+use crate::error::{Error, Result};
+
+/// Hashing jobs that may wait; beyond it the answer is `unavailable` at once.
+const MAX_WAITING: usize = 256;
+
+/// Makes and verifies password hashes.
+#[derive(Clone)]
+pub struct Passwords {
+    cost: HashCost,
+    running: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    /// Verified against where no user is, so that it takes as long.
+    decoy: Arc<str>,
+}
+
+/// What became of a verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not the password.
+    Wrong,
+    /// The password.
+    Right,
+    /// The password, but the hash has other costs than are set: make a new one.
+    RightButOld,
+}
+
+impl Passwords {
+    /// With the given cost and at most `parallel` hashes at a time.
+    pub fn new(cost: HashCost, parallel: usize) -> Result<Self> {
+        let decoy = hash_now(cost, "nobody has this password")?;
+        Ok(Self {
+            cost,
+            running: Arc::new(Semaphore::new(parallel.max(1))),
+            waiting: Arc::new(AtomicUsize::new(0)),
+            decoy: decoy.into(),
+        })
+    }
+
+    /// The PHC string of a password with a salt of its own.
+    pub async fn hash(&self, password: &str) -> Result<String> {
+        let (cost, password) = (self.cost, password.to_owned());
+        self.run(move || hash_now(cost, &password)).await?
+    }
+
+    /// Judges a password against `hash`, or against a decoy where there is no such user.
+    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<Verdict> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or(&self.decoy).to_owned();
+        let (cost, password) = (self.cost, password.to_owned());
+        let verdict = self.run(move || verify_now(cost, &password, &hash)).await?;
+        Ok(if known { verdict } else { Verdict::Wrong })
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        struct Waiting(Arc<AtomicUsize>);
+        impl Drop for Waiting {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Waiting(self.waiting.clone());
+        if ahead >= MAX_WAITING {
+            return Err(Error::unavailable("too many logins at once, try again in a moment"));
+        }
+        let permit = self.running.clone().acquire_owned().await.map_err(Error::internal)?;
+        drop(place);
+        // The permit moves along: a caller who goes away does not make room for one hash too many.
+        tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permit);
+            result
+        })
+        .await
+        .map_err(Error::internal)
+    }
+}
+
+fn hasher(cost: HashCost) -> Result<Argon2<'static>> {
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None)
+        .map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash_now(cost: HashCost, password: &str) -> Result<String> {
+    let hash = hasher(cost)?
+        .hash_password(password.as_bytes())
+        .map_err(|error| Error::internal(error.to_string()))?;
+    Ok(hash.to_string())
+}
+
+fn verify_now(cost: HashCost, password: &str, hash: &str) -> Verdict {
+    let Ok(parsed) = PasswordHash::new(hash) else { return Verdict::Wrong };
+    if Argon2::default().verify_password(password.as_bytes(), &parsed).is_err() {
+        return Verdict::Wrong;
+    }
+    let same = |name: &str, value: u32| parsed.params.get_decimal(name) == Some(value);
+    if same("m", cost.memory_kib) && same("t", cost.passes) && same("p", cost.lanes) {
+        Verdict::Right
+    } else {
+        Verdict::RightButOld
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIGHT: HashCost = HashCost { memory_kib: 64, passes: 1, lanes: 1 };
+
+    #[tokio::test]
+    async fn a_hash_fits_its_password_only() {
+        let passwords = Passwords::new(LIGHT, 1).expect("passwords");
+        let hash = passwords.hash("mango salad").await.expect("hash");
+        assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
+        assert_ne!(hash, passwords.hash("mango salad").await.expect("hash"), "each has its own salt");
+        assert_eq!(passwords.verify("mango salad", Some(&hash)).await.expect("verify"), Verdict::Right);
+        assert_eq!(passwords.verify("mango sorbet", Some(&hash)).await.expect("verify"), Verdict::Wrong);
+        assert_eq!(passwords.verify("nobody has this password", None).await.expect("verify"), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_costs_still_verifies_and_is_known_as_old() {
+        let old = Passwords::new(LIGHT, 1).expect("passwords").hash("mango").await.expect("hash");
+        let now = Passwords::new(HashCost { passes: 2, ..LIGHT }, 1).expect("passwords");
+        assert_eq!(now.verify("mango", Some(&old)).await.expect("verify"), Verdict::RightButOld);
+    }
+}

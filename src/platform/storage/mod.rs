@@ -1,0 +1,95 @@
+//! Where photos are kept: a folder or an S3-compatible store, the same to everybody above. Keys are made
+//! by us from checked parts; a key that could climb out of its place is refused here once more.
+
+mod local;
+mod s3;
+
+use bytes::Bytes;
+
+use crate::config::{Settings, StorageKind};
+use crate::error::{Error, Result};
+
+/// Files by key.
+#[derive(Clone)]
+pub enum Storage {
+    /// Below a folder.
+    Local(local::LocalStorage),
+    /// In a bucket.
+    S3(s3::S3Storage),
+}
+
+impl Storage {
+    /// As the settings say.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        match &settings.storage {
+            StorageKind::Local => {
+                Ok(Self::Local(local::LocalStorage::open(&settings.data_dir.join("storage"))?))
+            }
+            StorageKind::S3(config) => Ok(Self::S3(s3::S3Storage::open(config))),
+        }
+    }
+
+    /// Stores a file whole or not at all.
+    pub async fn put(&self, key: &str, bytes: Bytes, content_type: &str) -> Result<()> {
+        check_key(key)?;
+        match self {
+            Self::Local(storage) => storage.put(key, bytes).await,
+            Self::S3(storage) => storage.put(key, bytes, content_type).await,
+        }
+    }
+
+    /// The file, or `None` where there is none.
+    pub async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        check_key(key)?;
+        match self {
+            Self::Local(storage) => storage.get(key).await,
+            Self::S3(storage) => storage.get(key).await,
+        }
+    }
+
+    /// Removes a file; one that is not there is removed already.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        check_key(key)?;
+        match self {
+            Self::Local(storage) => storage.delete(key).await,
+            Self::S3(storage) => storage.delete(key).await,
+        }
+    }
+
+    /// Whether files can be stored now.
+    pub async fn ready(&self) -> Result<()> {
+        match self {
+            Self::Local(storage) => storage.ready().await,
+            Self::S3(storage) => storage.ready().await,
+        }
+    }
+}
+
+/// Keys are parts of letters, digits, `-`, `_` and inner dots, joined by `/`.
+fn check_key(key: &str) -> Result<()> {
+    let part_fits = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    if key.len() <= 512 && key.split('/').all(part_fits) {
+        Ok(())
+    } else {
+        Err(Error::internal(format!("not a storage key: {key:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_key;
+
+    #[test]
+    fn keys_cannot_climb() {
+        for fine in ["photos/a1/original.jpeg", "x"] {
+            assert!(check_key(fine).is_ok(), "{fine}");
+        }
+        for bad in ["", "/etc/passwd", "a//b", "../x", "a/../b", "a/.hidden", "a\\b", "a b", "a/\0", "ü"] {
+            assert!(check_key(bad).is_err(), "{bad}");
+        }
+    }
+}

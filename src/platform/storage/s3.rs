@@ -1,0 +1,99 @@
+//! Files in a bucket of an S3-compatible store.
+
+use std::time::Duration;
+
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+};
+use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::{Client, Config};
+use bytes::Bytes;
+
+use crate::config::S3;
+use crate::error::{Error, Result};
+
+/// One bucket.
+#[derive(Clone)]
+pub struct S3Storage {
+    client: Client,
+    bucket: String,
+}
+
+impl S3Storage {
+    /// A client of the bucket; nothing is asked of the store yet.
+    pub fn open(settings: &S3) -> Self {
+        let credentials =
+            Credentials::new(&settings.access_key_id, &settings.secret_access_key, None, None, "settings");
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(settings.region.clone()))
+            .credentials_provider(credentials)
+            .force_path_style(settings.force_path_style)
+            // Small S3-compatible stores do not know the newer trailing checksums.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(3))
+                    .operation_attempt_timeout(Duration::from_secs(15))
+                    .operation_timeout(Duration::from_secs(40))
+                    .build(),
+            );
+        if let Some(endpoint) = &settings.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        Self { client: Client::from_conf(config.build()), bucket: settings.bucket.clone() }
+    }
+
+    pub(super) async fn put(&self, key: &str, bytes: Bytes, content_type: &str) -> Result<()> {
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type)
+            .body(ByteStream::from(bytes))
+            .send()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        Ok(())
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(object) => Ok(Some(object.body.collect().await.map_err(Error::internal)?.into_bytes())),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(aws_sdk_s3::operation::get_object::GetObjectError::is_no_such_key) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    pub(super) async fn delete(&self, key: &str) -> Result<()> {
+        self.client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        Ok(())
+    }
+
+    pub(super) async fn ready(&self) -> Result<()> {
+        self.client.head_bucket().bucket(&self.bucket).send().await.map_err(|error| unavailable(&error))?;
+        Ok(())
+    }
+}
+
+/// The store does not do what it is asked: worth trying again, and the cause is for the log.
+fn unavailable(error: &(impl std::error::Error + Send + Sync)) -> Error {
+    let mut unavailable = Error::unavailable("the file store does not answer");
+    unavailable.source = Some(DisplayErrorContext(error).to_string().into());
+    unavailable
+}

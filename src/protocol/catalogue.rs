@@ -1,0 +1,98 @@
+//! THE catalogue: every command with its payload, its answer and what it announces, and every event that
+//! the server sends. Dispatch, AsyncAPI and the guards in the tests are made from these two lists, so a
+//! line here without its behaviour does not compile and an undocumented event does not pass.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use super::commands::{chats, messages, session};
+use super::events;
+use super::parse::Check;
+
+/// A client event: its payload type carries its name and the type of its answer.
+pub trait Command: DeserializeOwned + Check + ToSchema + Send + Sync + 'static {
+    /// Name on the wire.
+    const NAME: &'static str;
+    /// What the ack adds to `ok` (and to `chat_id`, `rev`, `prev` of a change in a chat).
+    type Reply: Serialize + ToSchema + Send;
+}
+
+/// Hands the list of commands to another macro: `name: Payload => Reply, announces [events], about`.
+///
+/// The one clever macro of the house. `domain::dispatch` calls it to build the match from names to
+/// behaviours, this file to implement [`Command`], `asyncapi` to describe.
+macro_rules! for_each_command {
+    ($use:ident) => {
+        $use! {
+            create_chat: chats::CreateChat => chats::ChatReply, [chat_created, new_message],
+                "Creates a group or a direct chat; the direct chat of two people exists once.";
+            add_member: chats::AddMember => chats::MemberReply, [member_added],
+                "Adds a user to a group. Owner and admins.";
+            remove_member: chats::RemoveMember => chats::MemberReply, [member_removed],
+                "Removes a user from a group. Owner and admins.";
+            toggle_chat_pin: chats::ToggleChatPin => chats::PinReply, [chat_pinned, chat_unpinned],
+                "Pins or unpins a chat in one's own list.";
+            send_message: messages::SendMessage => messages::SendReply, [new_message],
+                "Sends a message to a chat.";
+            toggle_like_message: messages::ToggleLikeMessage => messages::LikeReply, [message_liked],
+                "Likes a message or takes the like back.";
+            history: messages::History => messages::HistoryReply, [],
+                "A page of a chat's messages, newest first.";
+            authenticate: session::Authenticate => session::AuthenticateReply, [],
+                "Renews the connection's token in place.";
+        }
+    };
+}
+pub(crate) use for_each_command;
+
+/// Hands the list of server events to another macro: `name: Payload, about`.
+macro_rules! for_each_event {
+    ($use:ident) => {
+        $use! {
+            ready: events::Ready, "Sent once after every connect, when all rooms are joined.";
+            chat_created: events::ChatCreated, "One is a member of a new chat.";
+            member_added: events::MemberChange, "Somebody was added to a chat.";
+            member_removed: events::MemberChange, "Somebody was removed from a chat; for them the last event of that chat.";
+            chat_pinned: events::OwnChatChange, "One pinned a chat, on any device.";
+            chat_unpinned: events::OwnChatChange, "One unpinned a chat, on any device.";
+            new_message: events::NewMessage, "A message arrived.";
+            message_liked: events::MessageLiked, "Somebody likes a message, or no longer.";
+            user_updated: events::UserUpdated, "Somebody who shares a chat changed their profile.";
+            token_expiring: events::TokenExpiring, "The connection's token ends within a minute.";
+            token_expired: events::Farewell, "The connection's token ended; a DISCONNECT follows.";
+            session_ended: events::Farewell, "The connection's session was ended; a DISCONNECT follows.";
+            server_shutdown: events::ServerShutdown, "The node goes; come back after the given time.";
+            exception: events::Exception, "A command without a callback failed.";
+        }
+    };
+}
+pub(crate) use for_each_event;
+
+macro_rules! implement_commands {
+    ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], $about:literal;)*) => {
+        $(impl Command for $payload {
+            const NAME: &'static str = stringify!($name);
+            type Reply = $reply;
+        })*
+
+        /// Every command: name, what it announces, what it is about.
+        pub const COMMANDS: &[(&str, &[&str], &str)] =
+            &[$((stringify!($name), &[$(stringify!($event)),*], $about)),*];
+    };
+}
+for_each_command!(implement_commands);
+
+macro_rules! list_events {
+    ($($name:ident: $payload:ty, $about:literal;)*) => {
+        /// Every server event: name and what it is about.
+        pub const EVENTS: &[(&str, &str)] = &[$((stringify!($name), $about)),*];
+
+        // The payload types exist and are documented.
+        const _: fn() = || {
+            fn documented<T: ToSchema>() {}
+            $(documented::<$payload>();)*
+        };
+    };
+}
+for_each_event!(list_events);

@@ -1,0 +1,161 @@
+//! Commands on chats and their members.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::messages::check_client_id;
+use crate::ids::{ChatId, UserId};
+use crate::protocol::message_type::MessageType;
+use crate::protocol::objects::{Chat, Member};
+use crate::protocol::parse::{Check, Limits, Object, Problems};
+
+/// `create_chat`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct CreateChat {
+    /// The chat wished for.
+    pub chat: Object<NewChat>,
+    /// A first message.
+    #[serde(default)]
+    pub message: Option<Object<FirstMessage>>,
+}
+
+/// A chat to be.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct NewChat {
+    /// A group needs one; a direct chat has none of its own.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// False: a direct chat of exactly two.
+    pub is_group: bool,
+    /// User ids; the creator may be among them or not.
+    pub members_array: Vec<UserId>,
+    /// Groups only.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Makes a retry answer the chat made first.
+    #[serde(default)]
+    pub client_id: Option<String>,
+}
+
+/// The first message of a new chat.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct FirstMessage {
+    /// As it is to be stored.
+    pub content: String,
+    /// Kind of content.
+    pub message_type: MessageType,
+    /// As in `send_message`.
+    #[serde(default)]
+    pub client_id: Option<String>,
+}
+
+impl Check for CreateChat {
+    fn check(&self, limits: &Limits, problems: &mut Problems) {
+        let Object(chat) = &self.chat;
+        if chat.is_group {
+            problems.check("chat.name", chat.name.is_some(), "is missing, a group needs one");
+            problems.check_length("chat.name", chat.name.as_deref().map(str::trim), 1, 100);
+        }
+        problems.check_length("chat.description", chat.description.as_deref(), 0, 1_000);
+        check_client_id("chat.client_id", chat.client_id.as_deref(), problems);
+        problems.check(
+            "chat.members_array",
+            chat.members_array.len() <= limits.max_group_members,
+            &format!("takes at most {} members", limits.max_group_members),
+        );
+        if let Some(Object(message)) = &self.message {
+            problems.check("message.content", !message.content.is_empty(), "is empty");
+            problems.check("message.content", !message.content.contains('\0'), "takes no NUL characters");
+            problems.check_size("message.content", message.content.len(), limits.max_message_bytes);
+            check_client_id("message.client_id", message.client_id.as_deref(), problems);
+        }
+    }
+}
+
+/// Answer that carries a chat.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatReply {
+    /// The chat.
+    pub chat: Chat,
+}
+
+/// A chat by its id.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ChatRef {
+    /// Which.
+    pub id: ChatId,
+}
+
+/// A user by their id.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct UserRef {
+    /// Who.
+    pub id: UserId,
+}
+
+/// `toggle_chat_pin`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ToggleChatPin {
+    /// Which, and how.
+    pub chat: Object<PinnedChat>,
+}
+
+/// A chat and whether it is to be pinned.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct PinnedChat {
+    /// Which.
+    pub id: ChatId,
+    /// Left out: the other way round from now.
+    #[serde(default)]
+    pub pinned: Option<bool>,
+}
+
+impl Check for ToggleChatPin {
+    fn check(&self, _: &Limits, _: &mut Problems) {}
+}
+
+/// Answer to `toggle_chat_pin`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PinReply {
+    /// As it is now.
+    pub pinned: bool,
+}
+
+/// `add_member`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct AddMember {
+    /// Where.
+    pub chat: Object<ChatRef>,
+    /// Who.
+    pub user: Object<UserRef>,
+    /// `member` (default), or `admin` if the caller is the owner.
+    #[serde(default)]
+    pub role: Option<String>,
+}
+
+impl Check for AddMember {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        let fine = self.role.as_deref().is_none_or(|role| matches!(role, "member" | "admin"));
+        problems.check("role", fine, "takes member or admin");
+    }
+}
+
+/// `remove_member`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct RemoveMember {
+    /// Where.
+    pub chat: Object<ChatRef>,
+    /// Who.
+    pub user: Object<UserRef>,
+}
+
+impl Check for RemoveMember {
+    fn check(&self, _: &Limits, _: &mut Problems) {}
+}
+
+/// Answer that carries a member.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemberReply {
+    /// The member, as they are or were.
+    pub member: Member,
+}

@@ -1,0 +1,153 @@
+//! What the server sends by itself.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::objects::{Chat, Member, Message, User};
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldErrors};
+use crate::ids::{ChatId, MessageId, SessionId, UserId};
+
+/// What every event of a change in a chat says.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Change {
+    /// Where.
+    pub chat: ChatId,
+    /// The counter's value that the change took.
+    pub rev: i64,
+    /// The counter's value before it: there is a hole where this is above what one knows.
+    pub prev: i64,
+    /// Who did it.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// `ready`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ready {
+    /// Who one is.
+    pub user_id: UserId,
+    /// The session of the token.
+    pub session_id: SessionId,
+    /// Which history this database has.
+    pub epoch: String,
+    /// Now.
+    pub server_time: Timestamp,
+}
+
+/// `chat_created`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatCreated {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+    /// The chat, without `my`.
+    pub details: Chat,
+}
+
+/// `member_added`, `member_removed`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemberChange {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+    /// Who it is about.
+    pub member: Member,
+    /// Members now.
+    pub member_count: i32,
+}
+
+/// `chat_pinned`, `chat_unpinned`: goes to one's own devices.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwnChatChange {
+    /// Where.
+    pub chat: ChatId,
+    /// One's own counter.
+    pub user_rev: i64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// `new_message`: a Message's fields at top level, with `rev` and `prev`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewMessage<'a> {
+    /// The message, without `my`.
+    #[serde(flatten)]
+    pub message: &'a Message,
+    /// The counter's value before it.
+    pub prev: i64,
+    /// Who sent it.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// `message_liked`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageLiked {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+    /// Which.
+    pub message_id: MessageId,
+    /// Whether `by` likes it now.
+    pub liked: bool,
+    /// Number of likes now.
+    pub likes: i32,
+}
+
+/// `user_updated`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserUpdated {
+    /// As they are now.
+    pub user: User,
+}
+
+/// `token_expiring`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TokenExpiring {
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// `token_expired`, `session_ended`: why the connection is closed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Farewell {
+    /// A sentence for a person.
+    pub message: String,
+}
+
+/// `server_shutdown`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ServerShutdown {
+    /// Come back after this many milliseconds; spread so that not all come at once.
+    pub retry_after_ms: u64,
+}
+
+/// A failure as sockets are told of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorObject {
+    /// Stable name.
+    pub code: &'static str,
+    /// A sentence for a person.
+    pub message: String,
+    /// Field path to what is wrong with it.
+    #[serde(skip_serializing_if = "FieldErrors::is_empty")]
+    pub errors: FieldErrors,
+}
+
+impl From<&Error> for ErrorObject {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code.as_str(), message: error.message.clone(), errors: error.errors.clone() }
+    }
+}
+
+/// `exception`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Exception {
+    /// The command that failed.
+    pub event: String,
+    /// Why.
+    pub error: ErrorObject,
+}

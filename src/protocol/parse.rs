@@ -1,0 +1,200 @@
+//! From text to a checked payload, or to an error that names the field.
+//!
+//! serde's own words are kept where they help; what it leaves out is added: a missing field is named by
+//! its whole path, and a list is not taken for an object.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Error, FieldErrors, Result};
+
+/// Bounds that payloads are checked against; all in the unit of their name.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Content of a message.
+    pub max_message_bytes: usize,
+    /// Members of a group.
+    pub max_group_members: usize,
+}
+
+/// What is wrong with a payload, gathered field by field.
+#[derive(Default)]
+pub struct Problems {
+    errors: FieldErrors,
+    too_large: bool,
+}
+
+impl Problems {
+    /// Notes `problem` unless `fine`.
+    pub fn check(&mut self, field: &str, fine: bool, problem: &str) {
+        if !fine {
+            self.errors.entry(field.to_owned()).or_default().push(problem.to_owned());
+        }
+    }
+
+    /// Notes that `bytes` is over `most`, which is answered by `too_large`.
+    pub fn check_size(&mut self, field: &str, bytes: usize, most: usize) {
+        if bytes > most {
+            self.too_large = true;
+            let problem = format!("{bytes} bytes, at most {most} are taken");
+            self.errors.entry(field.to_owned()).or_default().push(problem);
+        }
+    }
+
+    /// Checks a text's length in characters.
+    pub fn check_length(&mut self, field: &str, text: Option<&str>, least: usize, most: usize) {
+        let Some(text) = text else { return };
+        let length = text.chars().count();
+        self.check(field, (least..=most).contains(&length), &format!("takes {least} to {most} characters"));
+        self.check(field, !text.contains('\0'), "takes no NUL characters");
+    }
+
+    /// All problems as one error.
+    pub fn into_result(self) -> Result<()> {
+        let Some((field, problems)) = self.errors.first_key_value() else { return Ok(()) };
+        let code = if self.too_large { Code::TooLarge } else { Code::ValidationFailed };
+        let mut error = Error::new(code, format!("{field}: {}", problems.join(", ")));
+        error.errors = self.errors;
+        Err(error)
+    }
+}
+
+/// A payload that can say what is wrong with it beyond its types.
+pub trait Check {
+    /// Notes everything that is wrong.
+    fn check(&self, limits: &Limits, problems: &mut Problems);
+}
+
+/// Reads a payload and checks it.
+pub fn parse<T: DeserializeOwned + Check>(text: &str, limits: &Limits) -> Result<T> {
+    let value: T = read(text)?;
+    let mut problems = Problems::default();
+    value.check(limits, &mut problems);
+    problems.into_result()?;
+    Ok(value)
+}
+
+/// Reads JSON that must be an object.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut deserializer);
+    let Object(value) = read.map_err(|error| explain(&error.path().to_string(), error.inner()))?;
+    deserializer.end().map_err(|error| explain(".", &error))?;
+    Ok(value)
+}
+
+/// serde's error as ours.
+fn explain(path: &str, error: &serde_json::Error) -> Error {
+    let full = error.to_string();
+    let problem = full.split(" at line ").next().unwrap_or(&full);
+    let at = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
+    for (opening, said) in [("missing field `", "is missing"), ("duplicate field `", "is given twice")] {
+        if let Some(name) = problem.strip_prefix(opening).and_then(|rest| rest.strip_suffix('`')) {
+            return Error::invalid(at(name), said);
+        }
+    }
+    if error.is_syntax() || error.is_eof() {
+        return Error::invalid("payload", format!("is not JSON: {full}"));
+    }
+    let problem = match problem.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+    {
+        Some((got, expected)) => format!("takes {}, got {got}", humane(expected)),
+        None => problem.to_owned(),
+    };
+    Error::invalid(if path == "." { "payload" } else { path }, problem)
+}
+
+/// Rust's names of types as people know them.
+fn humane(expected: &str) -> &str {
+    match expected {
+        "i64" | "u64" | "i32" | "u32" | "usize" => "a whole number",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        other => other,
+    }
+}
+
+/// A JSON object; serde alone would also take a list of the fields in their order.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+impl<T: utoipa::PartialSchema> utoipa::PartialSchema for Object<T> {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        T::schema()
+    }
+}
+
+impl<T: utoipa::ToSchema> utoipa::ToSchema for Object<T> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        T::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
+        T::schemas(schemas);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        #[expect(dead_code, reason = "only its reading is tested")]
+        chat_id: i64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Outer {
+        #[expect(dead_code, reason = "only its reading is tested")]
+        message: Object<Inner>,
+    }
+
+    #[test]
+    fn every_misfit_names_its_field() {
+        for (text, field, said) in [
+            ("{}", "message", "is missing"),
+            (r#"{"message":{}}"#, "message.chat_id", "is missing"),
+            (r#"{"message":{"chat_id":"3"}}"#, "message.chat_id", "takes a whole number, got string \"3\""),
+            (
+                r#"{"message":{"chat_id":3.5}}"#,
+                "message.chat_id",
+                "takes a whole number, got floating point `3.5`",
+            ),
+            (r#"{"message":[3]}"#, "message", "takes an object, got sequence"),
+            (r#"{"message":{"chat_id":1,"chat_id":2}}"#, "message.chat_id", "is given twice"),
+            ("[1,2]", "payload", "takes an object, got sequence"),
+            ("7", "payload", "takes an object, got integer `7`"),
+        ] {
+            let error = read::<Outer>(text).expect_err(text);
+            assert_eq!(error.code, Code::ValidationFailed);
+            assert_eq!(error.errors.get(field), Some(&vec![said.to_owned()]), "{text}: {:?}", error.errors);
+        }
+        let error = read::<Outer>("{nonsense").expect_err("no JSON");
+        assert!(error.errors.contains_key("payload"));
+    }
+}

@@ -1,0 +1,29 @@
+//! Randomness from the operating system, as text.
+
+use crate::error::{Error, Result};
+
+/// `bytes` random bytes in lower-case hexadecimal: unguessable from 16 on.
+pub fn hex(bytes: usize) -> Result<String> {
+    let mut buffer = vec![0_u8; bytes];
+    getrandom::fill(&mut buffer).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(to_hex(&buffer))
+}
+
+/// Lower-case hexadecimal.
+pub fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .map(char::from)
+        .collect()
+}
+
+/// A number below `bound`, evenly enough for choosing pictures and spreading load.
+pub fn below(bound: usize) -> usize {
+    let mut buffer = [0_u8; 8];
+    if getrandom::fill(&mut buffer).is_err() || bound == 0 {
+        return 0;
+    }
+    (u64::from_le_bytes(buffer) % bound as u64) as usize
+}

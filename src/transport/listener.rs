@@ -1,0 +1,196 @@
+//! Accepting connections, with a gate in front of each: reading stops while too many of its events are in
+//! flight (TCP then slows the client), and a connection can be ended from outside however stuck it is.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use futures_util::task::AtomicWaker;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Events of one connection that may be in flight before its reading stops.
+const MAX_IN_FLIGHT: usize = 64;
+
+/// A peer that acknowledges nothing for this long is gone, whatever TCP still hopes for.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// The gate of one TCP connection.
+#[derive(Default)]
+pub struct Gate {
+    in_flight: AtomicUsize,
+    paused: AtomicBool,
+    ended: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+impl Gate {
+    /// An event came in; reading goes on when enough of these are dropped.
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(self.clone())
+    }
+
+    /// Ends the connection: reads and writes fail from now on.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// Stops reading for good: the node goes, and what came so far is finished.
+    pub fn pause(&self) {
+        self.paused.store(true, Ordering::Release);
+    }
+
+    fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// One event in flight.
+pub struct InFlight(Arc<Gate>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::AcqRel) == MAX_IN_FLIGHT {
+            self.0.reader.wake();
+        }
+    }
+}
+
+/// A TCP stream behind its gate.
+pub struct GatedStream {
+    tcp: TcpStream,
+    gate: Arc<Gate>,
+}
+
+impl AsyncRead for GatedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.gate.reader.register(cx.waker());
+        if self.gate.is_ended() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let full = self.gate.in_flight.load(Ordering::Acquire) >= MAX_IN_FLIGHT;
+        if full || self.gate.paused.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
+    }
+}
+
+impl GatedStream {
+    /// Whether writing has to end; asked before every write, and woken for while one waits.
+    fn write_gate(&self, cx: &Context<'_>) -> io::Result<()> {
+        self.gate.writer.register(cx.waker());
+        if self.gate.is_ended() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+}
+
+impl AsyncWrite for GatedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.write_gate(cx)?;
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write_gate(cx)?;
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// Who is on the other side, and the gate of the connection they came on.
+#[derive(Clone)]
+pub struct Peer {
+    /// Address of the TCP peer.
+    pub address: SocketAddr,
+    /// The connection's gate.
+    pub gate: Arc<Gate>,
+}
+
+impl Connected<IncomingStream<'_, GatedListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, GatedListener>) -> Self {
+        Self { address: *stream.remote_addr(), gate: stream.io().gate.clone() }
+    }
+}
+
+/// A TCP listener that puts a gate in front of every connection.
+pub struct GatedListener {
+    tcp: TcpListener,
+}
+
+impl GatedListener {
+    /// Listens on `address`; port 0 picks a free one.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { tcp: TcpListener::bind(address).await? })
+    }
+}
+
+impl Listener for GatedListener {
+    type Io = GatedStream;
+    type Addr = SocketAddr;
+
+    fn accept(&mut self) -> impl Future<Output = (GatedStream, SocketAddr)> + Send {
+        async {
+            loop {
+                match self.tcp.accept().await {
+                    Ok((tcp, address)) => {
+                        tune(&tcp);
+                        return (GatedStream { tcp, gate: Arc::default() }, address);
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, mostly: those who are in go on, new ones wait a moment.
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
+/// Small frames leave at once, and a peer that vanished is noticed. A kernel that refuses costs only that.
+fn tune(tcp: &TcpStream) {
+    let socket = SockRef::from(tcp);
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60));
+    let done = tcp
+        .set_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
+        .and_then(|()| socket.set_tcp_user_timeout(Some(STALLED_AFTER)));
+    if let Err(error) = done {
+        tracing::debug!(%error, "a socket option was refused");
+    }
+}

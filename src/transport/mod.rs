@@ -1,0 +1,9 @@
+//! The doors: Socket.IO, REST, pages and operations, all thin, and the publisher that owns the rooms and
+//! outboxes of every door. What is allowed is the domain's to say.
+
+pub mod connection;
+pub mod listener;
+pub mod problem;
+pub mod publisher;
+pub mod rest;
+pub mod socket;

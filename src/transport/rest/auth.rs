@@ -1,0 +1,179 @@
+//! Logging in and out, refreshing, one's sessions.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::extract::{Auth, From, Id, JsonOrForm, Text, access_token, bearer};
+use super::{App, origin};
+use crate::domain::sessions::{self, Login, TokenPair};
+use crate::domain::to_the_end;
+use crate::error::{Code, Error, Result};
+use crate::ids::SessionId;
+use crate::protocol::objects::Session;
+use crate::protocol::parse;
+use crate::transport::problem::{Problem, ProblemBody};
+
+fn with_cookies(app: &App, pair: TokenPair) -> Result<Response, Problem> {
+    let mut headers = HeaderMap::new();
+    origin::set_cookies(&app.core.settings, &pair, &mut headers)?;
+    Ok((headers, axum::Json(pair)).into_response())
+}
+
+/// Log in with a phone, an e-mail or a username.
+#[utoipa::path(post, path = "/auth/login", tag = "auth",
+    request_body(content(
+        (Login = "application/x-www-form-urlencoded"),
+        (Login = "application/json"),
+    )),
+    responses(
+        (status = 200, body = TokenPair, description = "Tokens, also as httpOnly cookies"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn login(
+    State(app): State<App>,
+    From(from): From,
+    JsonOrForm(wish): JsonOrForm<Login>,
+) -> Result<Response, Problem> {
+    let core = app.core.clone();
+    let pair = to_the_end(async move { sessions::login(&core, &wish, from).await }).await?;
+    with_cookies(&app, pair)
+}
+
+/// Log in, by Mango's spelling.
+#[utoipa::path(post, path = "/user/login", tag = "mango",
+    request_body(content((Login = "application/x-www-form-urlencoded"), (Login = "application/json"))),
+    responses(
+        (status = 200, body = TokenPair),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn mango_login(
+    state: State<App>,
+    from: From,
+    wish: JsonOrForm<Login>,
+) -> Result<Response, Problem> {
+    login(state, from, wish).await
+}
+
+/// A refresh token in a body.
+#[derive(Deserialize, ToSchema)]
+pub struct RefreshBody {
+    /// The refresh token; left out, it is looked for in the `Authorization` header and the cookie.
+    #[serde(default)]
+    pub refresh_token: Option<String>,
+}
+
+/// The refresh token of a request: body, bearer or cookie, first present.
+fn refresh_token(app: &App, headers: &HeaderMap, body: &str) -> Result<Option<String>> {
+    if !body.trim().is_empty() {
+        let body: RefreshBody = parse::read(body)?;
+        if let Some(token) = body.refresh_token.filter(|it| !it.is_empty()) {
+            return Ok(Some(token));
+        }
+    }
+    Ok(bearer(headers).or_else(|| {
+        origin::may_use_cookies(&app.core.settings, headers)
+            .then(|| origin::cookie(headers, "refresh_token"))
+            .flatten()
+    }))
+}
+
+/// Exchange a refresh token for a new pair.
+#[utoipa::path(post, path = "/auth/refresh", tag = "auth",
+    request_body(content = Option<RefreshBody>),
+    responses(
+        (status = 200, body = TokenPair, description = "The next pair, also as httpOnly cookies"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn refresh(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Text(body): Text,
+) -> Result<Response, Problem> {
+    let token = refresh_token(&app, &headers, &body)?.ok_or_else(|| {
+        Error::new(Code::TokenMissing, "send the refresh token in the body, as bearer or as cookie")
+    })?;
+    let core = app.core.clone();
+    let pair = to_the_end(async move { sessions::refresh(&core, &token).await }).await?;
+    with_cookies(&app, pair)
+}
+
+/// Exchange a refresh token, by Mango's spelling; with a bearer access token: only a new access token.
+#[utoipa::path(post, path = "/user/refresh", tag = "mango",
+    request_body(content = Option<RefreshBody>),
+    responses(
+        (status = 200, body = TokenPair),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn mango_refresh(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Text(body): Text,
+) -> Result<Response, Problem> {
+    let token = refresh_token(&app, &headers, &body)?
+        .ok_or_else(|| Error::new(Code::TokenMissing, "send a token as Authorization: Bearer"))?;
+    let by_access = match sessions::authenticate(&app.core, &token).await {
+        Ok((actor, _)) => Some(actor),
+        Err(error) if error.code == Code::TokenInvalid => None,
+        Err(error) => return Err(error.into()),
+    };
+    let pair = match by_access {
+        Some(actor) => sessions::access_only(&app.core, actor).await?,
+        None => {
+            let core = app.core.clone();
+            to_the_end(async move { sessions::refresh(&core, &token).await }).await?
+        }
+    };
+    with_cookies(&app, pair)
+}
+
+/// End the session of this request.
+#[utoipa::path(post, path = "/auth/logout", tag = "auth", security(("bearer" = [])),
+    responses(
+        (status = 204, description = "Ended; its sockets close"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn logout(State(app): State<App>, request: HeaderMap) -> Result<Response, Problem> {
+    let mut headers = HeaderMap::new();
+    origin::clear_cookies(&app.core.settings, &mut headers)?;
+    let token = access_token(&app, &request)
+        .ok_or_else(|| Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer"))?;
+    let (actor, _) = sessions::authenticate(&app.core, &token).await?;
+    let core = app.core.clone();
+    to_the_end(async move { sessions::end(&core, actor.user_id, actor.session_id, "logout").await }).await?;
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
+}
+
+/// One's sessions.
+#[utoipa::path(get, path = "/auth/session", tag = "auth", security(("bearer" = [])),
+    responses(
+        (status = 200, body = Vec<Session>),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list_sessions(
+    State(app): State<App>,
+    Auth(actor): Auth,
+) -> Result<axum::Json<Vec<Session>>, Problem> {
+    Ok(axum::Json(sessions::list(&app.core, actor).await?))
+}
+
+/// End one of one's sessions.
+#[utoipa::path(delete, path = "/auth/session/{id}", tag = "auth", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The session")),
+    responses(
+        (status = 204, description = "Ended; its sockets close"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn end_session(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    let core = app.core.clone();
+    to_the_end(async move { sessions::end_own(&core, actor, SessionId(id)).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

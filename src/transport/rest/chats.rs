@@ -1,0 +1,179 @@
+//! Chats and messages, read by REST.
+
+use axum::extract::State;
+use axum::response::Response;
+use entity::message_type;
+use sea_orm::{EntityTrait, QueryOrder};
+
+use super::App;
+use super::extract::{Auth, Id, Params, page};
+use crate::domain::chats::{self, Page, State as ChatState};
+use crate::domain::messages::{self, Anchor, MangoMessage};
+use crate::error::{Error, Result};
+use crate::ids::ChatId;
+use crate::protocol::commands::messages::check_page;
+use crate::protocol::objects::{Chat, Member, Message, MessageTypeInfo};
+use crate::protocol::parse::Problems;
+use crate::transport::problem::{Problem, ProblemBody};
+
+/// Items of a page where nothing is said.
+const DEFAULT_LIMIT: u64 = 50;
+
+async fn list_state(
+    app: &App,
+    auth: Auth,
+    params: &Params,
+    state: ChatState,
+    path: &str,
+) -> Result<Response> {
+    let limit = params.limit(DEFAULT_LIMIT)?;
+    let Page { items, next } = chats::list(&app.core, auth.0, state, params.text("cursor"), limit).await?;
+    let next = next.map(|cursor| {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{sign}limit={limit}&cursor={cursor}")
+    });
+    Ok(page(items, next))
+}
+
+/// One's chats, latest activity first.
+#[utoipa::path(get, path = "/chat", tag = "chat", security(("bearer" = [])),
+    params(
+        ("state" = Option<String>, Query, description = "active (default), pending, archived or pinned"),
+        ("cursor" = Option<String>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<Chat>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list(State(app): State<App>, auth: Auth, params: Params) -> Result<Response, Problem> {
+    let name = params.text("state").unwrap_or("active");
+    let state = ChatState::from_name(name)
+        .ok_or_else(|| Error::invalid("state", "takes active, pending, archived or pinned"))?;
+    Ok(list_state(&app, auth, &params, state, &format!("/chat?state={name}")).await?)
+}
+
+/// One's pinned chats.
+#[utoipa::path(get, path = "/chat/pinned", tag = "chat", security(("bearer" = [])),
+    params(
+        ("cursor" = Option<String>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<Chat>),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list_pinned(State(app): State<App>, auth: Auth, params: Params) -> Result<Response, Problem> {
+    Ok(list_state(&app, auth, &params, ChatState::Pinned, "/chat/pinned").await?)
+}
+
+/// One of one's chats.
+#[utoipa::path(get, path = "/chat/{id}", tag = "chat", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The chat")),
+    responses(
+        (status = 200, body = Chat),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn one(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Result<axum::Json<Chat>, Problem> {
+    Ok(axum::Json(chats::one(&app.core, actor, ChatId(id)).await?))
+}
+
+/// A chat's members in the order of joining.
+#[utoipa::path(get, path = "/chat/{id}/members", tag = "chat", security(("bearer" = [])),
+    params(
+        ("id" = i64, Path, description = "The chat"),
+        ("cursor" = Option<String>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<Member>),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn members(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Id(id): Id,
+    params: Params,
+) -> Result<Response, Problem> {
+    let limit = params.limit(DEFAULT_LIMIT)?;
+    let Page { items, next } =
+        chats::members(&app.core, actor, ChatId(id), params.text("cursor"), limit).await?;
+    Ok(page(items, next.map(|cursor| format!("/chat/{id}/members?limit={limit}&cursor={cursor}"))))
+}
+
+/// A page of messages by `seq`, newest first within the page.
+#[utoipa::path(get, path = "/chat/{id}/messages", tag = "chat", security(("bearer" = [])),
+    params(
+        ("id" = i64, Path, description = "The chat"),
+        ("before" = Option<i64>, Query, description = "Only messages with a lower `seq`"),
+        ("after" = Option<i64>, Query, description = "The next messages with a higher `seq`"),
+        ("around" = Option<i64>, Query, description = "Messages on both sides of this `seq`"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<Message>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn messages(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Id(id): Id,
+    params: Params,
+) -> Result<Response, Problem> {
+    let (before, after, around) =
+        (params.number("before")?, params.number("after")?, params.number("around")?);
+    let limit = params.number("limit")?;
+    let mut problems = Problems::default();
+    check_page(before, after, around, limit, &mut problems);
+    problems.into_result()?;
+    let anchor = Anchor::of(before, after, around);
+    let found = messages::page(&app.core, actor, ChatId(id), anchor, limit).await?;
+    let edge = match anchor {
+        Anchor::After(_) => found.messages.first().map(|it| ("after", it.seq)),
+        _ => found.messages.last().map(|it| ("before", it.seq)),
+    };
+    let next = edge.filter(|_| found.has_more).map(|(name, seq)| {
+        format!("/chat/{id}/messages?{name}={seq}&limit={}", limit.unwrap_or(DEFAULT_LIMIT as i64))
+    });
+    Ok(page(found.messages, next))
+}
+
+/// The newest thousand messages, by Mango's spelling.
+#[utoipa::path(get, path = "/message/{chat_id}", tag = "mango", security(("bearer" = [])),
+    params(("chat_id" = i64, Path, description = "The chat")),
+    responses(
+        (status = 200, body = Vec<MangoMessage>),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn mango_messages(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Id(id): Id,
+) -> Result<axum::Json<Vec<MangoMessage>>, Problem> {
+    Ok(axum::Json(messages::mango_page(&app.core, actor, ChatId(id)).await?))
+}
+
+/// The kinds of content.
+#[utoipa::path(get, path = "/message_type", tag = "chat", security(("bearer" = [])),
+    responses(
+        (status = 200, body = Vec<MessageTypeInfo>),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn message_types(
+    State(app): State<App>,
+    _auth: Auth,
+) -> Result<axum::Json<Vec<MessageTypeInfo>>, Problem> {
+    let rows =
+        message_type::Entity::find().order_by_asc(message_type::Column::Id).all(app.core.db.read()).await?;
+    Ok(axum::Json(
+        rows.into_iter()
+            .map(|row| MessageTypeInfo { id: row.id, name: row.name, mime: row.mime, text: row.text })
+            .collect(),
+    ))
+}

@@ -1,0 +1,86 @@
+//! The OpenAPI document, made from the handlers, and the pages that show the documents.
+
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{App, auth, chats, ops, photos, users};
+use crate::protocol::asyncapi;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Mango Chat",
+        description = "Registration, tokens, photos and everything that is read. Chat actions are Socket.IO \
+            events: see /asyncapi.json.",
+        license(name = "MIT", identifier = "MIT"),
+    ),
+    modifiers(&Bearer),
+    tags(
+        (name = "user", description = "Registration and profiles"),
+        (name = "auth", description = "Tokens and sessions"),
+        (name = "chat", description = "Chats and messages"),
+        (name = "photos", description = "Pictures"),
+        (name = "mango", description = "Spellings of Mango chat API"),
+        (name = "ops", description = "For operators"),
+    ),
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        openapi
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Every route with its description.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(users::register))
+        .routes(routes!(users::mango_register))
+        .routes(routes!(users::me, users::patch_me))
+        .routes(routes!(users::profile, users::mango_patch))
+        .routes(routes!(users::put_photo, users::delete_photo))
+        .routes(routes!(photos::photo_to_base64))
+        .routes(routes!(photos::read))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::mango_login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::mango_refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::list_sessions))
+        .routes(routes!(auth::end_session))
+        .routes(routes!(chats::list))
+        .routes(routes!(chats::list_pinned))
+        .routes(routes!(chats::one))
+        .routes(routes!(chats::members))
+        .routes(routes!(chats::messages))
+        .routes(routes!(chats::mango_messages))
+        .routes(routes!(chats::message_types))
+        .routes(routes!(ops::live))
+        .routes(routes!(ops::ready))
+}
+
+/// The whole OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().split_for_parts().1
+}
+
+/// Swagger UI and the documents; the front page leads there until there is a web client.
+pub fn pages(document: utoipa::openapi::OpenApi) -> Router<App> {
+    Router::new()
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
+        .route("/", get(async || Redirect::temporary("/docs/")))
+}

@@ -1,0 +1,250 @@
+//! What handlers take: who is asking, a checked body, a checked query. Each misfit is a problem that names
+//! the field.
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Multipart, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{App, origin};
+use crate::domain::sessions::Origin;
+use crate::domain::{Actor, sessions};
+use crate::error::{Code, Error, Result};
+use crate::protocol::parse::{self, Check};
+use crate::transport::listener::Peer;
+use crate::transport::problem::Problem;
+
+/// Who is asking: `Authorization: Bearer` comes before the cookie.
+pub struct Auth(pub Actor);
+
+impl FromRequestParts<App> for Auth {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let token = access_token(app, &parts.headers)
+            .ok_or_else(|| Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer"))?;
+        let (actor, _) = sessions::authenticate(&app.core, &token).await?;
+        Ok(Self(actor))
+    }
+}
+
+/// The access token of a request.
+pub fn access_token(app: &App, headers: &HeaderMap) -> Option<String> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return bearer(headers);
+    }
+    origin::may_use_cookies(&app.core.settings, headers)
+        .then(|| origin::cookie(headers, "access_token"))
+        .flatten()
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
+
+/// Where a request comes from.
+pub struct From(pub Origin);
+
+impl FromRequestParts<App> for From {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let user_agent =
+            parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let address = parts.extensions.get::<ConnectInfo<Peer>>().map(|it| it.0.address.ip().to_string());
+        Ok(Self(Origin { user_agent, address }))
+    }
+}
+
+/// A JSON body, checked.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned + Check> FromRequest<App> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let text = text_body(request, app).await?;
+        Ok(Self(parse::parse(&text, &app.core.limits)?))
+    }
+}
+
+/// A JSON object or a form, by its content type; checked.
+pub struct JsonOrForm<T>(pub T);
+
+impl<T: DeserializeOwned + Check> FromRequest<App> for JsonOrForm<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let form = content_type(request.headers()).starts_with("application/x-www-form-urlencoded");
+        if content_type(request.headers()).starts_with("multipart/form-data") {
+            let text = multipart_as_json(request, app).await?;
+            return Ok(Self(parse::parse(&text, &app.core.limits)?));
+        }
+        let mut text = text_body(request, app).await?;
+        if form {
+            text = form_as_json(&text)?;
+        }
+        Ok(Self(parse::parse(&text, &app.core.limits)?))
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A form's fields as a JSON object of texts, so that both are judged alike.
+fn form_as_json(text: &str) -> Result<String> {
+    let fields: std::collections::HashMap<String, String> =
+        serde_html_form_pairs(text).map_err(|problem| Error::invalid("payload", problem))?;
+    serde_json::to_string(&fields).map_err(Error::internal)
+}
+
+fn serde_html_form_pairs(text: &str) -> Result<std::collections::HashMap<String, String>, String> {
+    use axum::extract::Query;
+    let uri = axum::http::Uri::builder()
+        .path_and_query(format!("/?{text}"))
+        .build()
+        .map_err(|_| "is not a form".to_owned())?;
+    Query::try_from_uri(&uri).map(|Query(fields)| fields).map_err(|_| "is not a form".to_owned())
+}
+
+async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
+    let mut multipart = Multipart::from_request(request, app)
+        .await
+        .map_err(|error| Error::invalid("payload", error.body_text()))?;
+    let mut fields = serde_json::Map::new();
+    while let Some(field) =
+        multipart.next_field().await.map_err(|error| Error::invalid("payload", error.body_text()))?
+    {
+        let name = field.name().unwrap_or_default().to_owned();
+        let text = field.text().await.map_err(|error| Error::invalid(name.clone(), error.body_text()))?;
+        fields.insert(name, text.into());
+    }
+    serde_json::to_string(&fields).map_err(Error::internal)
+}
+
+/// The whole body as text, within its limit.
+async fn text_body(request: Request, app: &App) -> Result<String> {
+    let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Error::new(Code::TooLarge, "the body is larger than is taken here")
+        } else {
+            Error::invalid("payload", rejection.body_text())
+        }
+    })?;
+    String::from_utf8(bytes.into()).map_err(|_| Error::invalid("payload", "is not UTF-8"))
+}
+
+/// The body as text, for those that may do without one.
+pub struct Text(pub String);
+
+impl FromRequest<App> for Text {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        Ok(Self(text_body(request, app).await?))
+    }
+}
+
+/// The file of a multipart form's field `image`.
+pub struct Image(pub Vec<u8>);
+
+impl FromRequest<App> for Image {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let most = app.core.settings.max_photo_bytes;
+        let too_large = || Error::field(Code::TooLarge, "image", format!("at most {most} bytes are taken"));
+        let mut multipart = Multipart::from_request(request, app).await.map_err(|error| {
+            Error::invalid("image", format!("send a multipart form: {}", error.body_text()))
+        })?;
+        let unreadable = |error: axum::extract::multipart::MultipartError| {
+            if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+                too_large()
+            } else {
+                Error::invalid("image", error.body_text())
+            }
+        };
+        while let Some(mut field) = multipart.next_field().await.map_err(unreadable)? {
+            if field.name() != Some("image") {
+                continue;
+            }
+            let mut bytes = Vec::new();
+            while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+                if bytes.len() + chunk.len() > most {
+                    return Err(too_large().into());
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            return Ok(Self(bytes));
+        }
+        Err(Error::invalid("image", "is missing").into())
+    }
+}
+
+/// A number in the path; anything else is nothing that exists.
+pub struct Id(pub i64);
+
+impl FromRequestParts<App> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, app)
+            .await
+            .map_err(|error| Error::invalid("id", error.body_text()))?;
+        let id = text.parse().map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
+        Ok(Self(id))
+    }
+}
+
+/// The query's values by name.
+pub struct Params(Vec<(String, String)>);
+
+impl FromRequestParts<App> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|error| Error::invalid("query", error.body_text()))?;
+        Ok(Self(pairs.0))
+    }
+}
+
+impl Params {
+    /// A value as text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A value as a whole number.
+    pub fn number(&self, name: &str) -> Result<Option<i64>> {
+        self.text(name)
+            .map(|value| value.parse().map_err(|_| Error::invalid(name, "takes a whole number")))
+            .transpose()
+    }
+
+    /// `limit`, 1 to 200.
+    pub fn limit(&self, default: u64) -> Result<u64> {
+        match self.number("limit")? {
+            None => Ok(default),
+            Some(limit) if (1..=200).contains(&limit) => Ok(limit as u64),
+            Some(_) => Err(Error::invalid("limit", "takes 1 to 200")),
+        }
+    }
+}
+
+/// A plain array, with `Link: rel="next"` where there is more.
+pub fn page<T: Serialize>(items: Vec<T>, next: Option<String>) -> Response {
+    let mut response = axum::Json(items).into_response();
+    if let Some(link) = next.and_then(|url| HeaderValue::from_str(&format!("<{url}>; rel=\"next\"")).ok()) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
+}

@@ -1,0 +1,74 @@
+//! The REST door: thin handlers over the domain, documented where they stand. The OpenAPI document is made
+//! from them.
+
+mod auth;
+mod chats;
+mod docs;
+mod extract;
+mod observe;
+mod ops;
+pub mod origin;
+mod photos;
+mod users;
+
+pub use docs::openapi;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::from_fn_with_state;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use super::problem::Problem;
+use super::socket::{self, Door};
+use crate::config::{CorsOrigins, Settings};
+use crate::domain::Core;
+use crate::error::{Code, Error};
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct App {
+    /// The domain.
+    pub core: Arc<Core>,
+}
+
+/// Everything that answers HTTP, Socket.IO included.
+pub fn router(door: &Arc<Door>, engine: Router) -> Router {
+    let core = door.core.clone();
+    let settings = core.settings.clone();
+    let app = App { core: core.clone() };
+    let sockets = engine.layer(from_fn_with_state(door.clone(), socket::guard));
+    let (api, document) = docs::routes().split_for_parts();
+    // Base64 takes a third more than the photo, and there is text around it.
+    let body_limit = settings.max_photo_bytes / 3 * 4 + 64 * 1_024;
+    Router::new()
+        .merge(api)
+        .merge(docs::pages(document))
+        .fallback(async || Problem(Error::new(Code::NotFound, "there is nothing at this path")))
+        .method_not_allowed_fallback(async || {
+            Problem(Error::new(Code::MethodNotAllowed, "this path is not for this method"))
+        })
+        .with_state(app)
+        .layer(DefaultBodyLimit::max(body_limit))
+        .merge(sockets)
+        .layer(CatchPanicLayer::custom(observe::after_panic))
+        .layer(cors(&settings))
+        .layer(from_fn_with_state(settings, observe::observe))
+}
+
+fn cors(settings: &Settings) -> CorsLayer {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([HeaderName::from_static("auth"), header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::LINK, HeaderName::from_static("x-request-id"), header::RETRY_AFTER]);
+    match &settings.cors_origins {
+        CorsOrigins::Any => layer.allow_origin(Any),
+        CorsOrigins::Listed(list) => {
+            let origins = list.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+            layer.allow_origin(AllowOrigin::list(origins)).allow_credentials(true)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! For operators: is it alive, is it ready.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use crate::error::Result;
+
+/// What a health check answers: no details, anybody may ask.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `unavailable`.
+    pub status: &'static str,
+    /// The same for each part that is needed.
+    pub parts: BTreeMap<&'static str, &'static str>,
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/health/live", tag = "ops", responses((status = 200, body = Health)))]
+pub async fn live() -> axum::Json<Health> {
+    axum::Json(Health { status: "ok", parts: BTreeMap::new() })
+}
+
+/// Everything it needs answers too.
+#[utoipa::path(get, path = "/health/ready", tag = "ops",
+    responses((status = 200, body = Health), (status = 503, body = Health)))]
+pub async fn ready(State(app): State<App>) -> Response {
+    let (database, storage) = tokio::join!(app.core.db.ping(), app.core.storage.ready());
+    let mut parts = BTreeMap::new();
+    parts.insert("database", told("database", database));
+    parts.insert("storage", told("storage", storage));
+    if parts.values().all(|state| *state == "ok") {
+        axum::Json(Health { status: "ok", parts }).into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, axum::Json(Health { status: "unavailable", parts })).into_response()
+    }
+}
+
+fn told(part: &str, state: Result<()>) -> &'static str {
+    match state {
+        Ok(()) => "ok",
+        Err(error) => {
+            tracing::warn!(part, %error, "not ready");
+            "unavailable"
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Cookies, and when they count: a page of a foreign origin can make a browser send them along, so they
+//! count only where `Origin` is absent, our own, or named in `CORS_ORIGINS`.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::config::{CorsOrigins, Settings};
+use crate::domain::sessions::TokenPair;
+use crate::error::{Error, Result};
+
+/// The value of a cookie.
+pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
+}
+
+/// Whether cookies of this request count.
+pub fn may_use_cookies(settings: &Settings, headers: &HeaderMap) -> bool {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let Some(origin) = origins.next() else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    if origins.next().is_some() {
+        return false;
+    }
+    let listed = match &settings.cors_origins {
+        CorsOrigins::Any => false,
+        CorsOrigins::Listed(list) => list.iter().any(|it| it == origin),
+    };
+    listed || origin == settings.public_url || is_own_host(origin, headers)
+}
+
+/// The origin's host is the one that the request was sent to.
+fn is_own_host(origin: &str, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin_host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    matches!((host, origin_host), (Some(host), Some(origin)) if host.eq_ignore_ascii_case(origin))
+}
+
+/// Paths that the refresh token's cookie is sent to.
+const REFRESH_PATHS: [&str; 2] = ["/auth", "/user/refresh"];
+
+/// Cookies of a login or a refresh.
+pub fn set_cookies(settings: &Settings, pair: &TokenPair, headers: &mut HeaderMap) -> Result<()> {
+    add(headers, settings, "access_token", &pair.access_token, "/", pair.expires_in)?;
+    if let Some(refresh) = &pair.refresh_token {
+        for path in REFRESH_PATHS {
+            add(headers, settings, "refresh_token", refresh, path, pair.refresh_expires_in)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the cookies back.
+pub fn clear_cookies(settings: &Settings, headers: &mut HeaderMap) -> Result<()> {
+    add(headers, settings, "access_token", "", "/", 0)?;
+    for path in REFRESH_PATHS {
+        add(headers, settings, "refresh_token", "", path, 0)?;
+    }
+    Ok(())
+}
+
+fn add(
+    headers: &mut HeaderMap,
+    settings: &Settings,
+    name: &str,
+    value: &str,
+    path: &str,
+    max_age: i64,
+) -> Result<()> {
+    let secure = if settings.public_url.starts_with("https://") { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
+    let value = HeaderValue::from_str(&text).map_err(Error::internal)?;
+    headers.append(header::SET_COOKIE, value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(cors: &str) -> Settings {
+        Settings::from_source(&|name| match name {
+            "CORS_ORIGINS" => Some(cors.to_owned()),
+            "PUBLIC_URL" => Some("https://chat.example.org".to_owned()),
+            _ => None,
+        })
+        .expect("settings")
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().expect("name"), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn cookies_count_only_for_pages_of_our_own() {
+        let any = settings("*");
+        let host = ("host", "10.0.0.1:5000");
+        assert!(may_use_cookies(&any, &headers(&[host])));
+        assert!(may_use_cookies(&any, &headers(&[host, ("origin", "https://chat.example.org")])));
+        assert!(may_use_cookies(&any, &headers(&[host, ("origin", "http://10.0.0.1:5000")])));
+        for foreign in
+            ["https://evil.example.org", "null", "http://10.0.0.1:5001", "https://chat.example.org.evil"]
+        {
+            assert!(!may_use_cookies(&any, &headers(&[host, ("origin", foreign)])), "{foreign}");
+        }
+        let listed = settings("https://app.example.org");
+        assert!(may_use_cookies(&listed, &headers(&[host, ("origin", "https://app.example.org")])));
+        assert!(!may_use_cookies(&listed, &headers(&[host, ("origin", "https://evil.example.org")])));
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let headers = headers(&[("cookie", "a=1; access_token=x.y.z; b=2")]);
+        assert_eq!(cookie(&headers, "access_token").as_deref(), Some("x.y.z"));
+        assert_eq!(cookie(&headers, "token"), None);
+    }
+}

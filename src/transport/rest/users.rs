@@ -1,0 +1,173 @@
+//! Registration and profiles.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::extract::{Auth, Id, Image, Json};
+use crate::domain::users::{self, Patch, Registration};
+use crate::domain::{photos, to_the_end};
+use crate::error::Error;
+use crate::ids::UserId;
+use crate::protocol::objects::{Me, User};
+use crate::protocol::parse::{Check, Limits, Problems};
+use crate::transport::problem::{Problem, ProblemBody};
+
+/// Register.
+#[utoipa::path(post, path = "/user", tag = "user", request_body = Registration,
+    responses(
+        (status = 201, body = Me),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn register(
+    State(app): State<App>,
+    Json(wish): Json<Registration>,
+) -> Result<(StatusCode, axum::Json<Me>), Problem> {
+    let me = to_the_end(async move { users::register(&app.core, wish).await }).await?;
+    Ok((StatusCode::CREATED, axum::Json(me)))
+}
+
+/// Register, by Mango's spelling.
+#[utoipa::path(post, path = "/user/create", tag = "mango", request_body = Registration,
+    responses(
+        (status = 201, body = Me),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn mango_register(
+    state: State<App>,
+    wish: Json<Registration>,
+) -> Result<(StatusCode, axum::Json<Me>), Problem> {
+    register(state, wish).await
+}
+
+/// Oneself.
+#[utoipa::path(get, path = "/user/me", tag = "user", security(("bearer" = [])),
+    responses(
+        (status = 200, body = Me),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn me(State(app): State<App>, Auth(actor): Auth) -> Result<axum::Json<Me>, Problem> {
+    let row = users::find(app.core.db.read(), actor.user_id).await?;
+    Ok(axum::Json(users::me(&app.core, row)))
+}
+
+/// Change one's profile; `null` clears a field. Phone and e-mail need the password.
+#[utoipa::path(patch, path = "/user/me", tag = "user", security(("bearer" = [])), request_body = Patch,
+    responses(
+        (status = 200, body = Me),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn patch_me(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Json(wish): Json<Patch>,
+) -> Result<axum::Json<Me>, Problem> {
+    let me = to_the_end(async move { users::patch(&app.core, actor.user_id, wish).await }).await?;
+    Ok(axum::Json(me))
+}
+
+/// Change one's profile, by Mango's spelling.
+#[utoipa::path(patch, path = "/user/{id}", tag = "mango", security(("bearer" = [])), request_body = Patch,
+    params(("id" = i64, Path, description = "One's own id")),
+    responses(
+        (status = 202, body = Me),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn mango_patch(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Id(id): Id,
+    Json(wish): Json<Patch>,
+) -> Result<(StatusCode, axum::Json<Me>), Problem> {
+    if actor.user_id != UserId(id) {
+        return Err(Error::forbidden("only one's own profile can be changed").into());
+    }
+    let me = to_the_end(async move { users::patch(&app.core, actor.user_id, wish).await }).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(me)))
+}
+
+/// Somebody's profile; one's own id answers what `/user/me` does.
+#[utoipa::path(get, path = "/user/{id}", tag = "user", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 200, body = User),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn profile(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Result<Response, Problem> {
+    if actor.user_id == UserId(id) {
+        return Ok(me(State(app), Auth(actor)).await?.into_response());
+    }
+    Ok(axum::Json(users::profile(&app.core, UserId(id)).await?).into_response())
+}
+
+/// A photo in a body.
+#[derive(Deserialize, ToSchema)]
+pub struct PhotoBody {
+    /// Base64 of a JPEG, PNG or WebP, bare or as a data URL.
+    pub photo: String,
+}
+
+impl Check for PhotoBody {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        problems.check("photo", !self.photo.trim().is_empty(), "is empty");
+    }
+}
+
+/// Set one's photo: base64 JSON, or a multipart form with the file as `image`.
+#[utoipa::path(put, path = "/user/me/photo", tag = "user", security(("bearer" = [])),
+    request_body(content((PhotoBody = "application/json"), (super::photos::ImageForm = "multipart/form-data"))),
+    responses(
+        (status = 200, body = Me),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn put_photo(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    request: axum::extract::Request,
+) -> Result<axum::Json<Me>, Problem> {
+    use axum::extract::FromRequest;
+    let multipart = request
+        .headers()
+        .get(axum::http::header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
+    let me = if multipart {
+        let Image(bytes) = Image::from_request(request, &app).await?;
+        to_the_end(async move {
+            let photo = photos::store(&app.core, "image", bytes).await?;
+            users::set_photo(&app.core, actor.user_id, Some(photo)).await
+        })
+        .await?
+    } else {
+        let Json(body) = Json::<PhotoBody>::from_request(request, &app).await?;
+        to_the_end(async move {
+            let photo = photos::store_base64(&app.core, "photo", &body.photo).await?;
+            users::set_photo(&app.core, actor.user_id, Some(photo)).await
+        })
+        .await?
+    };
+    Ok(axum::Json(me))
+}
+
+/// Take one's photo back; a default avatar takes its place.
+#[utoipa::path(delete, path = "/user/me/photo", tag = "user", security(("bearer" = [])),
+    responses(
+        (status = 200, body = Me),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn delete_photo(State(app): State<App>, Auth(actor): Auth) -> Result<axum::Json<Me>, Problem> {
+    let me = to_the_end(async move { users::set_photo(&app.core, actor.user_id, None).await }).await?;
+    Ok(axum::Json(me))
+}
