@@ -1,0 +1,555 @@
+// What a chat does, seen by the unchanged socket.io-client through every door: three transports,
+// two paths, two namespaces. Each test ends in a fresh fetch over REST.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  AUTHOR_KEYS, CHAT_KEYS, MEMBER_KEYS, MESSAGE_KEYS, MESSAGE_TYPES, assertKeys, assertSameMessage, assertTime, doors,
+  everyPage, expectProblem, expectStatus, login, memberIds, newDirect, newGroup, newUser, newUsers, oppositeDoor, openSocket,
+  Client, request, settle, sleep, storedChat, storedMessages, typeAsAnswered, unique, usualDoor, withClients,
+} from './support.mjs';
+
+/** Long enough for an event that must not come to have come, on an idle local server. */
+const SILENCE = 200;
+
+const contents = (events) => events.map((event) => event.content);
+
+for (const door of doors) {
+  describe(`through ${door.label}`, () => {
+    test('ready tells who, which session, which epoch and what time it is', () =>
+      withClients(async (open) => {
+        const alice = await newUser('alice');
+        const { ready } = await open(alice, door);
+        assert.equal(ready.user_id, alice.id);
+        assert.notEqual(ready.session_id ?? null, null);
+        assert.ok(typeof ready.epoch === 'string' && ready.epoch.length > 0);
+        assertTime(ready.server_time);
+        assert.equal((await expectStatus(200, 'GET', '/user/me', { user: alice })).id, ready.user_id);
+      }));
+
+    test('what a client sends before ready is not lost', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const listener = await open(bob);
+        const chat = await newGroup(listener, [alice]);
+        const socket = openSocket(door, { auth: { token: alice.accessToken } });
+        const early = new Client(socket);
+        try {
+          // The stock client keeps these until CONNECT is answered and sends them at once then.
+          const acks = ['one', 'two', 'three'].map((content) => early.send(chat.id, content));
+          await Promise.all(acks);
+          await listener.next('new_message', (event) => event.content === 'three');
+          assert.deepEqual(contents(listener.all('new_message')), ['one', 'two', 'three']);
+          await early.next('ready');
+          assert.deepEqual(contents(await storedMessages(alice, chat.id)), ['one', 'two', 'three']);
+        } finally {
+          early.close();
+        }
+      }));
+
+    test('a new group reaches all devices of all members and nobody else', () =>
+      withClients(async (open) => {
+        const [alice, bob, carol, stranger] = await newUsers('alice', 'bob', 'carol', 'stranger');
+        const other = oppositeDoor(door);
+        const caller = await open(alice, door);
+        const devices = [caller, await open(alice, other), await open(bob, door), await open(bob, other), await open(carol, door)];
+        const outsider = await open(stranger, door);
+        const name = unique('group');
+        const ack = await caller.ok('create_chat', {
+          chat: { name, is_group: true, members_array: [bob.id, carol.id], description: 'for tests' },
+        });
+        assertKeys(ack.chat, CHAT_KEYS);
+        assert.equal(ack.chat.name, name);
+        assert.equal(ack.chat.is_group, true);
+        assert.equal(ack.chat.description, 'for tests');
+        assert.equal(ack.chat.owner_id, alice.id);
+        assert.equal(ack.chat.member_count, 3);
+        assert.equal(ack.chat.my.role, 'owner');
+        assert.equal(ack.chat_id, ack.chat.id);
+        assertKeys(ack.chat.members[0], MEMBER_KEYS);
+        assertKeys(ack.chat.members[0].user, AUTHOR_KEYS);
+        for (const device of devices) {
+          const event = await device.next('chat_created', (payload) => payload.chat === ack.chat.id);
+          assert.equal(event.by, alice.id);
+          assertTime(event.at);
+          assert.equal(event.details.name, name);
+          assert.ok(!('my' in event.details), 'my is never in a broadcast');
+        }
+        await settle(caller, ack.chat.id, ...devices.slice(1));
+        for (const device of devices) assert.equal(device.all('chat_created').length, 1);
+        await sleep(SILENCE);
+        assert.deepEqual(outsider.events.map(({ name: event }) => event), ['ready']);
+        assert.deepEqual(await memberIds(carol, ack.chat.id), [alice.id, bob.id, carol.id].sort((a, b) => a - b));
+        await expectProblem(404, 'not_found', 'GET', `/chat/${ack.chat.id}`, { user: stranger });
+      }));
+
+    test('the creator of a group is a member whether named or not', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const caller = await open(alice, door);
+        const named = await newGroup(caller, [alice, bob]);
+        const unnamed = await newGroup(caller, [bob]);
+        const both = [alice.id, bob.id].sort((a, b) => a - b);
+        assert.deepEqual(await memberIds(bob, named.id), both);
+        assert.deepEqual(await memberIds(bob, unnamed.id), both);
+      }));
+
+    test('a direct chat exists once for its pair, whoever creates it again', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const [caller, peer] = [await open(alice, door), await open(bob, oppositeDoor(door))];
+        const chat = await newDirect(caller, bob, { hearers: [caller, peer] });
+        assert.equal(chat.is_group, false);
+        assert.equal(chat.member_count, 2);
+        assert.equal((await newDirect(caller, bob)).id, chat.id);
+        assert.equal((await newDirect(peer, alice)).id, chat.id);
+        await settle(caller, chat.id, peer);
+        await settle(peer, chat.id, caller);
+        assert.equal(caller.all('chat_created').length, 1);
+        assert.equal(peer.all('chat_created').length, 1);
+        for (const user of [alice, bob]) {
+          const chats = await everyPage('/chat', user);
+          assert.deepEqual(chats.map(({ id }) => id), [chat.id]);
+        }
+      }));
+
+    test('an empty direct chat is in the list of its creator only, until there is a message', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const [caller, peer] = [await open(alice, door), await open(bob, door)];
+        const chat = await newDirect(caller, bob, { hearers: [peer] });
+        assert.deepEqual((await everyPage('/chat', alice)).map(({ id }) => id), [chat.id]);
+        assert.deepEqual(await everyPage('/chat', bob), []);
+        assert.equal((await storedChat(bob, chat.id)).visible, false);
+        await settle(caller, chat.id, peer);
+        assert.deepEqual((await everyPage('/chat', bob)).map(({ id }) => id), [chat.id]);
+        assert.equal((await storedChat(bob, chat.id)).visible, true);
+      }));
+
+    test('a chat can be created with its first message', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const [caller, peer] = [await open(alice, door), await open(bob, door)];
+        const chat = await newDirect(caller, bob, { hearers: [peer], message: { content: 'hello', message_type: 'text' } });
+        const event = await peer.next('new_message', (payload) => payload.chat === chat.id);
+        assert.equal(event.content, 'hello');
+        const stored = await storedMessages(bob, chat.id);
+        assert.deepEqual(contents(stored), ['hello']);
+        assertSameMessage(event, stored[0]);
+        assert.equal((await storedChat(bob, chat.id)).last_message.content, 'hello');
+      }));
+
+    test('a message is acked to its sender and comes once to every other device', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const other = oppositeDoor(door);
+        const caller = await open(alice, door);
+        const others = [await open(alice, other), await open(bob, door), await open(bob, other)];
+        const chat = await newGroup(caller, [bob], { hearers: others });
+        const ack = await caller.send(chat.id, 'lunch?');
+        assert.equal(ack.duplicate, false);
+        assert.equal(ack.chat_id, chat.id);
+        assert.equal(ack.rev, ack.message.rev);
+        assert.ok(ack.prev < ack.rev, `prev ${ack.prev} is below rev ${ack.rev}`);
+        assertKeys(ack.message, MESSAGE_KEYS);
+        assert.equal(ack.message.seq, ack.message.rev);
+        assert.equal(ack.message.chat, chat.id);
+        assert.equal(ack.message.chat_id, chat.id);
+        assert.equal(ack.message.user.id, alice.id);
+        assert.equal(ack.message.message_type, typeAsAnswered('text'));
+        assertKeys(ack.message.user, AUTHOR_KEYS);
+        assertTime(ack.message.created_at);
+        const last = await settle(others[1], chat.id, caller, others[0], others[2]);
+        const stored = await storedMessages(bob, chat.id);
+        assert.deepEqual(stored.map(({ id }) => id), [ack.message.id, last.id]);
+        for (const device of others) {
+          const events = device.all('new_message', (event) => event.id === ack.message.id);
+          assert.equal(events.length, 1);
+          assertSameMessage(events[0], stored[0]);
+          assert.equal(events[0].by, alice.id);
+          assert.equal(events[0].prev, ack.prev);
+        }
+        // The ack stands for the event: the acting socket is not told again.
+        assert.deepEqual(caller.all('new_message').map(({ id }) => id), [last.id]);
+        assert.deepEqual(stored.find(({ id }) => id === ack.message.id), {
+          ...ack.message, my: stored[0].my, user: stored[0].user,
+        });
+      }));
+
+    test('200 sends in a row without waiting are stored and seen in the order sent', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const [caller, peer, far] = [await open(alice, door), await open(bob, door), await open(bob, oppositeDoor(door))];
+        const chat = await newGroup(caller, [bob], { hearers: [peer, far] });
+        const sent = Array.from({ length: 200 }, (_, index) => `number ${index}`);
+        const answered = [];
+        const acks = await Promise.all(
+          sent.map(async (content) => {
+            const ack = await caller.send(chat.id, content);
+            answered.push(content);
+            return ack;
+          }),
+        );
+        assert.deepEqual(answered, sent, 'acks come in the order sent');
+        const seqs = acks.map(({ message }) => message.seq);
+        seqs.reduce((before, seq) => (assert.ok(before < seq, `${before} < ${seq}`), seq));
+        const last = await settle(caller, chat.id, peer, far);
+        for (const device of [peer, far]) {
+          const events = device.all('new_message', ({ chat: id }) => id === chat.id);
+          assert.deepEqual(contents(events), [...sent, last.content]);
+          assert.deepEqual(events.map(({ seq }) => seq), [...seqs, last.seq]);
+          events.reduce((before, event) => (assert.ok(event.prev <= before.rev, 'no hole'), event));
+        }
+        const stored = await storedMessages(bob, chat.id);
+        assert.deepEqual(contents(stored), [...sent, last.content]);
+        assert.deepEqual(stored.map(({ seq }) => seq), [...seqs, last.seq]);
+      }));
+
+    test('all 25 message types are taken by name and by number, and a string comes as it was sent', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const [caller, peer] = [await open(alice, door), await open(bob, door)];
+        const chat = await newGroup(caller, [bob], { hearers: [peer] });
+        const content = ' <b>"ä€😀"</b>\n\t{"a":[1,2]} ';
+        for (const [index, name] of MESSAGE_TYPES.entries()) {
+          const byName = await caller.send(chat.id, content, { message_type: name });
+          const byNumber = await caller.send(chat.id, content, { message_type: index + 1 });
+          assert.equal(byName.message.message_type, typeAsAnswered(name));
+          assert.equal(byNumber.message.message_type, typeAsAnswered(name));
+        }
+        const last = await settle(caller, chat.id, peer);
+        const expected = [...MESSAGE_TYPES.flatMap((name) => [name, name]), 'text'].map(typeAsAnswered);
+        assert.deepEqual(peer.all('new_message').map((event) => event.message_type), expected);
+        const stored = await storedMessages(bob, chat.id);
+        assert.deepEqual(stored.map((message) => message.message_type), expected);
+        for (const message of stored) assert.ok(message.id === last.id || message.content === content);
+      }));
+
+    test('a like toggles, reaches everyone but the acting socket, and can be set to a value', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const caller = await open(alice, door);
+        const others = [await open(alice, oppositeDoor(door)), await open(bob, door)];
+        const chat = await newGroup(caller, [bob], { hearers: others });
+        const { message } = await others[1].send(chat.id, 'like me');
+        const like = (extra) => caller.ok('toggle_like_message', { message: { id: message.id, ...extra } });
+        const steps = [
+          [await like(), true, 1],
+          [await like(), false, 0],
+          [await like({ liked: true }), true, 1],
+          [await like({ liked: true }), true, 1],
+          [await like({ liked: false }), false, 0],
+          [await like({ liked: false }), false, 0],
+          [await like({ liked: true }), true, 1],
+        ];
+        for (const [ack, liked, likes] of steps) {
+          assert.equal(ack.liked, liked);
+          assert.equal(ack.likes, likes);
+        }
+        const unchanged = [steps[3][0], steps[5][0]];
+        const changes = steps.map(([ack]) => ack).filter((ack) => !unchanged.includes(ack));
+        for (const ack of unchanged) assert.equal(ack.rev ?? null, null, 'where nothing changes there is no rev');
+        for (const ack of changes) {
+          assert.equal(ack.chat_id, chat.id);
+          assert.ok(ack.prev < ack.rev);
+        }
+        const second = await others[1].ok('toggle_like_message', { message: { id: message.id } });
+        assert.equal(second.likes, 2);
+        await settle(others[1], chat.id, caller, others[0]);
+        await settle(caller, chat.id, ...others);
+        const told = (client) =>
+          client.all('message_liked').map(({ message_id, chat: id, liked, likes, by }) => ({ message_id, chat: id, liked, likes, by }));
+        const by = (user, liked, likes) => ({ message_id: message.id, chat: chat.id, liked, likes, by: user.id });
+        const byAlice = [by(alice, true, 1), by(alice, false, 0), by(alice, true, 1), by(alice, false, 0), by(alice, true, 1)];
+        assert.deepEqual(told(caller), [by(bob, true, 2)]);
+        assert.deepEqual(told(others[0]), [...byAlice, by(bob, true, 2)]);
+        assert.deepEqual(told(others[1]), byAlice);
+        const stored = (await storedMessages(alice, chat.id)).find(({ id }) => id === message.id);
+        assert.equal(stored.likes, 2);
+        assert.equal(stored.my.liked, true);
+        assert.equal(stored.rev, second.rev, 'a change of a message raises its rev');
+        assert.equal(stored.seq, message.seq, 'and leaves its place');
+      }));
+
+    test('a pin is told at the own devices only', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const own = [await open(alice, door), await open(alice, oppositeDoor(door))];
+        const foreign = await open(bob, door);
+        const chat = await newGroup(own[0], [bob], { hearers: [own[1], foreign] });
+        const pin = (extra) => own[0].ok('toggle_chat_pin', { chat: { id: chat.id, ...extra } });
+        assert.equal((await pin()).pinned, true);
+        assert.equal((await pin({ pinned: true })).pinned, true);
+        for (const device of own) await device.next('chat_pinned', (event) => event.chat === chat.id);
+        assert.deepEqual((await everyPage('/chat/pinned', alice)).map(({ id }) => id), [chat.id]);
+        assert.deepEqual(await everyPage('/chat/pinned', bob), []);
+        assert.equal((await pin()).pinned, false);
+        assert.equal((await pin({ pinned: false })).pinned, false);
+        for (const device of own) await device.next('chat_unpinned', (event) => event.chat === chat.id);
+        assert.equal((await pin({ pinned: true })).pinned, true);
+        for (const device of own) await device.nth(2, 'chat_pinned');
+        await settle(own[0], chat.id, own[1], foreign);
+        for (const device of own) {
+          const told = device.events.map(({ name }) => name).filter((name) => name.startsWith('chat_') && name !== 'chat_created');
+          assert.deepEqual(told, ['chat_pinned', 'chat_unpinned', 'chat_pinned']);
+        }
+        assert.deepEqual([...foreign.all('chat_pinned'), ...foreign.all('chat_unpinned')], []);
+        assert.equal((await storedChat(alice, chat.id)).my.pinned, true);
+        assert.equal((await storedChat(bob, chat.id)).my.pinned, false);
+      }));
+
+    test('who is added hears from then on and sees the whole history', () =>
+      withClients(async (open) => {
+        const [alice, bob, carol] = await newUsers('alice', 'bob', 'carol');
+        const [caller, peer] = [await open(alice, door), await open(bob, door)];
+        const added = [await open(carol, door), await open(carol, oppositeDoor(door))];
+        const chat = await newGroup(caller, [bob], { hearers: [peer] });
+        await caller.send(chat.id, 'before carol');
+        const ack = await caller.ok('add_member', { chat: { id: chat.id }, user: { id: carol.id } });
+        assertKeys(ack.member, MEMBER_KEYS);
+        assert.equal(ack.member.user.id, carol.id);
+        assert.equal(ack.member.role, 'member');
+        assert.ok(ack.prev < ack.rev);
+        for (const client of [caller, peer, ...added]) {
+          const event = await client.next('member_added', (payload) => payload.chat === chat.id);
+          assert.equal(event.member.user.id, carol.id);
+          assert.equal(event.by, alice.id);
+          assert.equal(event.rev, ack.rev);
+        }
+        const last = await settle(peer, chat.id, caller, ...added);
+        const { messages } = await added[0].ok('history', { chat: { id: chat.id } });
+        assert.deepEqual(contents(messages), [last.content, 'before carol']);
+        for (const client of [caller, peer, ...added]) assert.equal(client.all('member_added').length, 1);
+        assert.deepEqual(contents(await storedMessages(carol, chat.id)), ['before carol', last.content]);
+        assert.equal((await storedChat(carol, chat.id)).member_count, 3);
+      }));
+
+    test('who is removed gets member_removed as the last event of that chat', () =>
+      withClients(async (open) => {
+        const [alice, bob, carol] = await newUsers('alice', 'bob', 'carol');
+        const [caller, peer] = [await open(alice, door), await open(bob, door)];
+        const removed = [await open(carol, door), await open(carol, oppositeDoor(door))];
+        const chat = await newGroup(caller, [bob, carol], { hearers: [peer, ...removed] });
+        const elsewhere = await newGroup(caller, [bob, carol], { hearers: [peer, ...removed] });
+        // Emitted in a row: the removal takes its place between the two messages.
+        const acks = await Promise.all([
+          caller.send(chat.id, 'with carol'),
+          caller.ok('remove_member', { chat: { id: chat.id }, user: { id: carol.id } }),
+          caller.send(chat.id, 'without carol'),
+        ]);
+        assert.ok(acks[0].rev < acks[1].rev && acks[1].rev < acks[2].rev);
+        await settle(caller, chat.id, peer);
+        await settle(caller, elsewhere.id, peer, ...removed);
+        await sleep(SILENCE);
+        for (const client of removed) {
+          const ofChat = client.events.filter(({ payload }) => payload.chat === chat.id);
+          assert.deepEqual(ofChat.map(({ name }) => name), ['chat_created', 'new_message', 'member_removed']);
+          assert.equal(ofChat[1].payload.content, 'with carol');
+          assert.equal(ofChat[2].payload.member.user.id, carol.id);
+        }
+        for (const client of [caller, peer]) assert.equal(client.all('member_removed').length, 1);
+        await removed[0].refused('not_found', 'history', { chat: { id: chat.id } });
+        await removed[0].refused('not_found', 'send_message', {
+          message: { chat_id: chat.id, content: 'am I still here?', message_type: 'text' },
+        });
+        await expectProblem(404, 'not_found', 'GET', `/chat/${chat.id}/messages`, { user: carol });
+        assert.deepEqual(await memberIds(alice, chat.id), [alice.id, bob.id].sort((a, b) => a - b));
+        assert.equal((await storedMessages(alice, chat.id)).some(({ content }) => content === 'am I still here?'), false);
+      }));
+
+    test('history comes in pages that say whether there is more', () =>
+      withClients(async (open) => {
+        const alice = await newUser('alice');
+        const caller = await open(alice, door);
+        const chat = await newGroup(caller, []);
+        const sent = Array.from({ length: 25 }, (_, index) => `page ${index}`);
+        const acks = await Promise.all(sent.map((content) => caller.send(chat.id, content)));
+        const seqs = acks.map(({ message }) => message.seq);
+        const page = (extra) => caller.ok('history', { chat: { id: chat.id }, ...extra });
+        const collected = [];
+        for (let before, more = true, pages = 0; more; pages += 1) {
+          assert.ok(pages < 4, 'three pages of ten are enough for 25 messages');
+          const answer = await page({ limit: 10, ...(before ? { before } : {}) });
+          collected.push(...answer.messages);
+          before = answer.messages.at(-1).seq;
+          more = answer.has_more;
+        }
+        assert.deepEqual(contents(collected), [...sent].reverse(), 'newest first, each once');
+        const next = await page({ after: seqs[9], limit: 10 });
+        assert.deepEqual(next.messages.map(({ seq }) => seq).sort((a, b) => a - b), seqs.slice(10, 20));
+        assert.equal(next.has_more, true);
+        const rest = await page({ after: seqs[19], limit: 10 });
+        assert.deepEqual(rest.messages.map(({ seq }) => seq).sort((a, b) => a - b), seqs.slice(20));
+        assert.equal(rest.has_more, false);
+        assert.deepEqual((await page({ limit: 25 })).has_more, false);
+        assert.deepEqual(contents(await storedMessages(alice, chat.id)), sent);
+      }));
+
+    test('a repeated client_id is stored and announced once', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const caller = await open(alice, door);
+        const retry = await open(alice, oppositeDoor(door));
+        const peer = await open(bob, door);
+        const chat = await newGroup(caller, [bob], { hearers: [retry, peer] });
+        const clientId = unique('wish');
+        const first = await caller.send(chat.id, 'once', { client_id: clientId });
+        const again = await caller.send(chat.id, 'once', { client_id: clientId });
+        const elsewhere = await retry.send(chat.id, 'once', { client_id: clientId });
+        assert.equal(first.duplicate, false);
+        assert.equal(first.message.client_id, clientId);
+        for (const repeated of [again, elsewhere]) {
+          assert.equal(repeated.duplicate, true);
+          assert.equal(repeated.message.id, first.message.id);
+          assert.equal(repeated.message.seq, first.message.seq);
+        }
+        const wish = (extra) => ({ message: { chat_id: chat.id, content: 'once', message_type: 'text', client_id: clientId, ...extra } });
+        const other = await newGroup(caller, [bob]);
+        await caller.refused('client_id_conflict', 'send_message', wish({ content: 'twice' }));
+        await caller.refused('client_id_conflict', 'send_message', wish({ message_type: 'html' }));
+        await caller.refused('client_id_conflict', 'send_message', wish({ chat_id: other.id }));
+        // Unique per user, not for all: Bob may use the same one.
+        const bobs = await peer.send(chat.id, 'from bob', { client_id: clientId });
+        assert.equal(bobs.duplicate, false);
+        const last = await settle(caller, chat.id, peer, retry);
+        assert.deepEqual(peer.all('new_message').map(({ id }) => id), [first.message.id, last.id]);
+        assert.deepEqual(contents(await storedMessages(bob, chat.id)), ['once', 'from bob', last.content]);
+        assert.deepEqual(await storedMessages(bob, other.id), []);
+      }));
+
+    test('sends with one client_id at the same instant are stored once', () =>
+      withClients(async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const callers = [await open(alice, door), await open(alice, oppositeDoor(door)), await open(alice, usualDoor)];
+        const peer = await open(bob, door);
+        const chat = await newGroup(callers[0], [bob], { hearers: [...callers, peer] });
+        const clientId = unique('wish');
+        const acks = await Promise.all(
+          Array.from({ length: 12 }, (_, index) => callers[index % 3].send(chat.id, 'once', { client_id: clientId })),
+        );
+        assert.equal(new Set(acks.map(({ message }) => message.id)).size, 1);
+        assert.equal(acks.filter(({ duplicate }) => !duplicate).length, 1);
+        const last = await settle(callers[0], chat.id, peer);
+        assert.deepEqual(contents(peer.all('new_message')), ['once', last.content]);
+        assert.deepEqual(contents(await storedMessages(alice, chat.id)), ['once', last.content]);
+      }));
+
+    test('authenticate renews the token in place', () =>
+      withClients(async (open) => {
+        const alice = await newUser('alice');
+        const caller = await open(alice, door);
+        const chat = await newGroup(caller, []);
+        const renewed = await expectStatus(200, 'POST', '/auth/refresh', { body: { refresh_token: alice.refreshToken } });
+        const ack = await caller.ok('authenticate', { token: renewed.access_token });
+        assert.ok(new Date(ack.expires_at).getTime() > Date.now(), `expires_at ${ack.expires_at}`);
+        await caller.refused('token_invalid', 'authenticate', { token: 'not.a.token' });
+        await caller.refused('validation_failed', 'authenticate', {});
+        await caller.send(chat.id, 'still here');
+        assert.equal(caller.disconnected, null);
+        assert.deepEqual(contents(await storedMessages({ accessToken: renewed.access_token }, chat.id)), ['still here']);
+      }));
+
+    test('a logout ends the sockets of that session within a second, and of no other', () =>
+      withClients(async (open) => {
+        const alice = await newUser('alice');
+        const caller = await open(alice, door);
+        const { accessToken } = await login(alice.username, alice.password);
+        const other = await open({ accessToken }, door);
+        const chat = await newGroup(other, []);
+        const { status } = await request('POST', '/auth/logout', { user: alice });
+        assert.ok(status >= 200 && status < 300, `logout: ${status}`);
+        const since = Date.now();
+        assert.equal(await caller.ended(), 'io server disconnect');
+        assert.ok(Date.now() - since < 1000);
+        assert.equal(caller.events.at(-1).name, 'session_ended');
+        await other.send(chat.id, 'the other session lives');
+        assert.equal(other.disconnected, null);
+        await expectProblem(401, 'session_ended', 'GET', '/user/me', { user: alice });
+        assert.equal((await storedMessages({ accessToken }, chat.id)).length, 1);
+      }));
+  });
+}
+
+describe('across all doors at once', () => {
+  test('a message sent through each door comes once, in one order, to a device at every door', () =>
+    withClients(async (open) => {
+      const [alice, bob] = await newUsers('alice', 'bob');
+      const callers = await Promise.all(doors.map((door) => open(alice, door)));
+      const listeners = await Promise.all(doors.map((door) => open(bob, door)));
+      const chat = await newGroup(callers[0], [bob], { hearers: [...callers, ...listeners] });
+      const acks = await Promise.all(
+        callers.flatMap((caller, index) => [0, 1, 2, 3, 4].map((turn) => caller.send(chat.id, `door ${index} turn ${turn}`))),
+      );
+      const last = await settle(callers[0], chat.id, ...callers.slice(1), ...listeners);
+      const stored = await storedMessages(bob, chat.id);
+      assert.equal(stored.length, acks.length + 1);
+      assert.equal(stored.at(-1).id, last.id);
+      const order = stored.map(({ id }) => id);
+      for (const listener of listeners) {
+        assert.deepEqual(listener.all('new_message').map(({ id }) => id), order);
+      }
+      for (const [index, caller] of callers.entries()) {
+        const own = stored.filter(({ content }) => content.startsWith(`door ${index} `));
+        assert.deepEqual(contents(own), [0, 1, 2, 3, 4].map((turn) => `door ${index} turn ${turn}`));
+        const expected = order.filter((id) => !own.some((message) => message.id === id) && (index > 0 || id !== last.id));
+        assert.deepEqual(caller.all('new_message').map(({ id }) => id), expected, 'all but its own');
+      }
+    }));
+
+  test('a session upgraded from polling has lost nothing and repeated nothing', () =>
+    withClients(async (open) => {
+      const [alice, bob] = await newUsers('alice', 'bob');
+      const sender = await open(alice);
+      const listener = await open(bob);
+      const chat = await newGroup(sender, [bob], { hearers: [listener] });
+      for (const door of doors.filter(({ transports }) => transports.length === 2)) {
+        let sending = true;
+        const sent = [];
+        const stream = (async () => {
+          for (let index = 0; sending || index < 20; index += 1) {
+            sent.push((await sender.send(chat.id, `${door.path} ${door.namespace} ${index}`)).message.id);
+          }
+        })();
+        const upgraded = await open(bob, door);
+        const { engine } = upgraded.socket.io;
+        const deadline = Date.now() + 5000;
+        while (engine.transport.name !== 'websocket' && Date.now() < deadline) await sleep(5);
+        await sleep(50);
+        sending = false;
+        await stream;
+        assert.equal(engine.transport.name, 'websocket');
+        const last = await settle(sender, chat.id, upgraded);
+        const told = upgraded.all('new_message').map(({ id }) => id);
+        assert.deepEqual(told, [...sent, last.id].slice(-told.length), 'from the first it heard, without a hole');
+        const own = await upgraded.send(chat.id, 'after the upgrade');
+        await listener.next('new_message', ({ id }) => id === own.message.id);
+        upgraded.close();
+      }
+      assert.deepEqual(
+        (await storedMessages(alice, chat.id)).map(({ id }) => id),
+        listener.all('new_message').map(({ id }) => id),
+      );
+    }));
+
+  test('a client that comes back is ready again and hears what is new', () =>
+    withClients(async (open) => {
+      const [alice, bob] = await newUsers('alice', 'bob');
+      const sender = await open(alice);
+      const chat = await newGroup(sender, [bob]);
+      for (const door of doors) {
+        const client = await open(bob, door);
+        client.socket.disconnect();
+        const missed = await sender.send(chat.id, 'while bob was away');
+        client.disconnected = null;
+        client.events.length = 0;
+        client.socket.connect();
+        await client.next('ready');
+        const { messages } = await client.ok('history', { chat: { id: chat.id }, limit: 1 });
+        assert.equal(messages[0].id, missed.message.id);
+        const last = await settle(sender, chat.id, client);
+        assert.deepEqual(client.all('new_message').map(({ id }) => id), [last.id]);
+        client.close();
+      }
+      assert.equal((await storedMessages(bob, chat.id)).length, doors.length * 2);
+    }));
+});
