@@ -93,13 +93,13 @@ fn read_settings() -> std::result::Result<Settings, String> {
 }
 
 fn settings_help() -> String {
-    let mut text = String::from("Settings (environment, .env.$MANGO_ENV, .env):\n");
-    for setting in Settings::describe() {
+    let lines = Settings::describe().into_iter().map(|setting| {
         let default =
             if setting.default.is_empty() { String::new() } else { format!(" [{}]", setting.default) };
-        text.push_str(&format!("  {:<24} {}{default}\n", setting.name, setting.meaning));
-    }
-    text
+        format!("  {:<24} {}{default}", setting.name, setting.meaning)
+    });
+    let head = "Settings (environment, .env.$MANGO_ENV, .env):".to_owned();
+    [head].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 #[expect(clippy::print_stdout, reason = "these commands are asked to print")]

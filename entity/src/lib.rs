@@ -1,4 +1,4 @@
-//! The tables as SeaORM sees them: one file per table with its model and the scopes that queries start
+//! The tables as `SeaORM` sees them: one file per table with its model and the scopes that queries start
 //! from (`visible_to`, `present`, …). No rules live here, and nothing that talks to clients.
 //!
 //! Times are milliseconds since the Unix epoch in an `i64`: both databases keep them exactly and sort

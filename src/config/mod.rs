@@ -92,7 +92,6 @@ pub struct HashCost {
     missing_docs,
     reason = "each field is the variable of its name; the reader below says what it means"
 )]
-#[expect(clippy::struct_excessive_bools, reason = "switches of an operator are bools")]
 pub struct Settings {
     pub landscape: Landscape,
     pub bind: SocketAddr,

@@ -4,7 +4,8 @@
 //! SQLite: WAL, one connection that writes, a pool that reads. PostgreSQL: one pool. On both, a commit and
 //! the publishing of what it announces happen behind one gate, so that events leave in commit order.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +104,8 @@ pub struct Db {
     write: DatabaseConnection,
     read: DatabaseConnection,
     gate: Arc<Mutex<()>>,
+    /// Where SQLite's file is, if there is one.
+    file: Option<PathBuf>,
 }
 
 impl Db {
@@ -120,7 +123,7 @@ impl Db {
             let pool = Database::connect(options).await?;
             (pool.clone(), pool)
         };
-        Ok(Self { write, read, gate: Arc::new(Mutex::new(())) })
+        Ok(Self { write, read, gate: Arc::new(Mutex::new(())), file: sqlite_file(url) })
     }
 
     /// For reading outside of any transaction. Never while one's own [`Tx`] is open: an in-memory SQLite
@@ -183,6 +186,10 @@ impl Db {
         work: impl AsyncFnOnce(&DatabaseConnection) -> std::result::Result<(), sea_orm::DbErr>,
     ) -> Result<()> {
         if self.backend() != DbBackend::Postgres {
+            let _lock = match self.file.clone() {
+                Some(file) => Some(lock_beside(file).await?),
+                None => None,
+            };
             return work(&self.write).await.map_err(Error::from);
         }
         let lock = self.write.begin().await?;
@@ -198,12 +205,32 @@ impl Db {
     }
 }
 
+/// The file that a SQLite URL names.
+fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    if path.contains(":memory:") || path.contains("mode=memory") {
+        return None;
+    }
+    let path = path.trim_start_matches("//");
+    Some(PathBuf::from(path.split_once('?').map_or(path, |(path, _)| path)))
+}
+
+/// SQLite's own locks cannot be held over several transactions: a file beside it can.
+async fn lock_beside(file: PathBuf) -> Result<File> {
+    let locked = tokio::task::spawn_blocking(move || {
+        let mut name = file.into_os_string();
+        name.push("-migrating");
+        let lock = File::create(name)?;
+        lock.lock()?;
+        std::io::Result::Ok(lock)
+    });
+    locked.await.map_err(Error::internal)?.map_err(Error::internal)
+}
+
 async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnection)> {
-    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    if !in_memory
-        && let Some(folder) = Path::new(url.trim_start_matches("sqlite:").trim_start_matches("//")).parent()
-        && !folder.as_os_str().is_empty()
-    {
+    let file = sqlite_file(url);
+    let in_memory = file.is_none();
+    if let Some(folder) = file.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(Error::internal)?;
     }
     let options = |connections: u32| {

@@ -18,6 +18,8 @@ const KEPT_FILES: usize = 14;
 /// A folder that cannot be written to costs the files, not the start: the problem is told on stdout.
 pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGuard> {
     let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The appender complains on stderr about a folder that is not there yet.
+    drop(std::fs::create_dir_all(folder));
     let files = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("mango-chat")

@@ -3,18 +3,22 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use socketioxide::SendError;
 use socketioxide::SocketError;
-use socketioxide::extract::SocketRef;
+use socketioxide::extract::{AckSender, SocketRef};
 
 use super::listener::Gate;
 use crate::domain::Actor;
 use crate::ids::{ChatId, ConnId};
+
+/// Bytes that may wait for one websocket. What is beyond it ends the connection; one large answer alone
+/// does not.
+const MAX_BACKLOG: u64 = 8 * 1_024 * 1_024;
 
 /// The wire below the connections of one Engine.IO session: it may change from polling to websocket, and
 /// two namespaces share it.
@@ -22,6 +26,8 @@ use crate::ids::{ChatId, ConnId};
 pub struct Wire {
     gate: Mutex<Option<Arc<Gate>>>,
     dead: AtomicBool,
+    /// Bytes handed over so far, caught up with what left where that is more (frames have heads).
+    handed: AtomicU64,
 }
 
 impl Wire {
@@ -33,6 +39,16 @@ impl Wire {
     /// The gate, where the wire is a websocket.
     pub fn gate(&self) -> Option<Arc<Gate>> {
         self.gate.lock().clone()
+    }
+
+    /// Counts bytes that are to be written; false where too many wait already. Polling is bounded by packets.
+    fn take(&self, bytes: usize) -> bool {
+        let gate = self.gate.lock();
+        let Some(gate) = gate.as_ref() else { return true };
+        let written = gate.written();
+        let handed = self.handed.load(Ordering::Acquire).max(written);
+        self.handed.store(handed + bytes as u64, Ordering::Release);
+        handed - written <= MAX_BACKLOG
     }
 
     /// Ends the wire: a websocket at once, polling with its next request.
@@ -99,10 +115,23 @@ impl Connection {
     #[expect(clippy::disallowed_methods, reason = "the outbox is where the publisher's events leave")]
     pub fn push(&self, event: &str, payload: &RawValue) {
         let outbox = self.outbox.lock();
-        if let Some(socket) = outbox.as_ref()
-            && let Err(SendError::Socket(SocketError::InternalChannelFull)) = socket.emit(event, payload)
-        {
+        let Some(socket) = outbox.as_ref() else { return };
+        let full = !self.wire.take(event.len() + payload.get().len())
+            || matches!(
+                socket.emit(event, payload),
+                Err(SendError::Socket(SocketError::InternalChannelFull))
+            );
+        if full {
             drop(outbox);
+            self.overflowed();
+        }
+    }
+
+    /// Puts an ack into the outbox, by the same rule.
+    pub fn acknowledge(&self, ack: AckSender, reply: &RawValue) {
+        let full = !self.wire.take(reply.get().len())
+            || matches!(ack.send(reply), Err(SendError::Socket(SocketError::InternalChannelFull)));
+        if full {
             self.overflowed();
         }
     }

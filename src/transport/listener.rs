@@ -1,12 +1,11 @@
 //! Accepting connections, with a gate in front of each: reading stops while too many of its events are in
 //! flight (TCP then slows the client), and a connection can be ended from outside however stuck it is.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub struct Gate {
     in_flight: AtomicUsize,
+    written: AtomicU64,
     paused: AtomicBool,
     ended: AtomicBool,
     reader: AtomicWaker,
@@ -45,6 +45,11 @@ impl Gate {
         self.ended.store(true, Ordering::Release);
         self.reader.wake();
         self.writer.wake();
+    }
+
+    /// Bytes that the kernel has taken so far.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
     }
 
     /// Stops reading for good: the node goes, and what came so far is finished.
@@ -93,6 +98,13 @@ impl AsyncRead for GatedStream {
 }
 
 impl GatedStream {
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.gate.written.fetch_add(*bytes as u64, Ordering::AcqRel);
+        }
+        written
+    }
+
     /// Whether writing has to end; asked before every write, and woken for while one waits.
     fn write_gate(&self, cx: &Context<'_>) -> io::Result<()> {
         self.gate.writer.register(cx.waker());
@@ -103,7 +115,8 @@ impl GatedStream {
 impl AsyncWrite for GatedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.write_gate(cx)?;
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -112,7 +125,8 @@ impl AsyncWrite for GatedStream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.write_gate(cx)?;
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -159,19 +173,17 @@ impl Listener for GatedListener {
     type Io = GatedStream;
     type Addr = SocketAddr;
 
-    fn accept(&mut self) -> impl Future<Output = (GatedStream, SocketAddr)> + Send {
-        async {
-            loop {
-                match self.tcp.accept().await {
-                    Ok((tcp, address)) => {
-                        tune(&tcp);
-                        return (GatedStream { tcp, gate: Arc::default() }, address);
-                    }
-                    Err(error) => {
-                        // Out of file descriptors, mostly: those who are in go on, new ones wait a moment.
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
+    async fn accept(&mut self) -> (GatedStream, SocketAddr) {
+        loop {
+            match self.tcp.accept().await {
+                Ok((tcp, address)) => {
+                    tune(&tcp);
+                    return (GatedStream { tcp, gate: Arc::default() }, address);
+                }
+                Err(error) => {
+                    // Out of file descriptors, mostly: those who are in go on, new ones wait a moment.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
@@ -185,7 +197,7 @@ impl Listener for GatedListener {
 /// Small frames leave at once, and a peer that vanished is noticed. A kernel that refuses costs only that.
 fn tune(tcp: &TcpStream) {
     let socket = SockRef::from(tcp);
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60));
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_mins(1));
     let done = tcp
         .set_nodelay(true)
         .and_then(|()| socket.set_tcp_keepalive(&keepalive))

@@ -1,1 +1,16 @@
-fn main() {}
+//! The one test binary: real servers on port 0, real clients, a fresh database per test. `TEST_DB` chooses
+//! the database: `sqlite` (default) or `postgres`, which needs `TEST_DATABASE_URL_PG`.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on says why and ends")]
+
+mod binary;
+mod documents;
+mod flow;
+mod guards;
+mod hostile;
+mod migrations;
+mod sessions;
+mod storage;
+mod support;
+mod tidy;
+mod writer;

@@ -47,15 +47,15 @@ impl Behaviour for ToggleLikeMessage {
         } else {
             like::Entity::delete_by_id((id.0, user_id.0)).exec(tx.conn()).await?;
         }
-        let likes = message.likes + if liked { 1 } else { -1 };
-        message::ActiveModel { id: Set(id.0), likes: Set(likes), rev: Set(rev), ..Default::default() }
+        let count = message.likes + if liked { 1 } else { -1 };
+        message::ActiveModel { id: Set(id.0), likes: Set(count), rev: Set(rev), ..Default::default() }
             .update(tx.conn())
             .await?;
         let change = Change { chat: chat_id, rev, prev, by: user_id, at: Timestamp(now) };
-        let event = MessageLiked { change, message_id: id, liked, likes };
+        let event = MessageLiked { change, message_id: id, liked, likes: count };
         let mut delivery = Delivery::new(Audience::Chat(chat_id), "message_liked", &event)?;
         delivery.except = caller.conn;
         tx.announce(delivery);
-        tx.commit(LikeReply { liked, likes }).await
+        tx.commit(LikeReply { liked, likes: count }).await
     }
 }

@@ -133,9 +133,9 @@ pub struct MangoMessage {
 
 /// Messages in Mango's spelling, in the same order.
 pub async fn to_mango(conn: &impl ConnectionTrait, messages: Vec<Message>) -> Result<Vec<MangoMessage>> {
-    let liked: Vec<i64> = messages.iter().filter(|it| it.likes > 0).map(|it| it.id.0).collect();
+    let with_likes: Vec<i64> = messages.iter().filter(|it| it.likes > 0).map(|it| it.id.0).collect();
     let mut likes: HashMap<i64, Vec<Liker>> = HashMap::new();
-    for ids in liked.chunks(500) {
+    for ids in with_likes.chunks(500) {
         let rows = like::Entity::find().filter(like::Column::MessageId.is_in(ids.to_vec())).all(conn).await?;
         let people = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
         for row in rows {

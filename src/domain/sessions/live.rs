@@ -9,12 +9,12 @@ use sea_orm::EntityTrait;
 
 use crate::domain::{Actor, Core};
 use crate::error::{Code, Error, Result};
-use crate::ids::SessionId;
+use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::{Kind, Verified};
 
-/// What is known of sessions: true where one holds, false where it was ended.
+/// What is known of sessions: whose it is where one holds, nobody's where it was ended.
 pub struct Live {
-    known: Cache<SessionId, bool>,
+    known: Cache<SessionId, Option<UserId>>,
 }
 
 impl Default for Live {
@@ -27,12 +27,12 @@ impl Live {
     /// Notes that a session was ended. The note stays a while, so that somebody who read the database just
     /// before cannot put the session back.
     pub fn end(&self, session: SessionId) {
-        self.known.insert(session, false);
+        self.known.insert(session, None);
     }
 
     /// Whether the session was ended lately.
     pub fn was_ended(&self, session: SessionId) -> bool {
-        self.known.get(&session) == Some(false)
+        self.known.get(&session) == Some(None)
     }
 }
 
@@ -42,8 +42,8 @@ pub async fn authenticate(core: &Core, token: &str) -> Result<(Actor, i64)> {
     let actor = Actor { user_id, session_id };
     let over = || Error::new(Code::SessionEnded, "the session was ended, log in again");
     match core.sessions.known.get(&session_id) {
-        Some(true) => return Ok((actor, expires_at)),
-        Some(false) => return Err(over()),
+        Some(Some(owner)) if owner == user_id => return Ok((actor, expires_at)),
+        Some(_) => return Err(over()),
         None => {}
     }
     let row = session::Entity::find_by_id(session_id.0).one(core.db.read()).await?.ok_or_else(over)?;
@@ -54,6 +54,6 @@ pub async fn authenticate(core: &Core, token: &str) -> Result<(Actor, i64)> {
     if user.deleted_at.is_some() {
         return Err(over());
     }
-    let holds = *core.sessions.known.entry(session_id).or_insert(true).value();
-    if holds { Ok((actor, expires_at)) } else { Err(over()) }
+    let owner = *core.sessions.known.entry(session_id).or_insert(Some(user_id)).value();
+    if owner == Some(user_id) { Ok((actor, expires_at)) } else { Err(over()) }
 }

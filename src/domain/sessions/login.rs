@@ -13,7 +13,7 @@ use crate::ids::{SessionId, UserId};
 use crate::platform::passwords::Verdict;
 use crate::protocol::parse::{Check, Limits, Problems};
 
-/// What a login takes, as a form or as JSON; other fields of an OAuth2 form are ignored.
+/// What a login takes, as a form or as JSON; other fields of an `OAuth2` form are ignored.
 #[derive(Deserialize, ToSchema)]
 pub struct Login {
     /// A phone, an e-mail or a username.

@@ -65,17 +65,17 @@ impl Identity {
             .filter(user::Column::Id.ne(but.unwrap_or(0)))
             .all(conn)
             .await?;
-        let same = |one: &Option<String>, other: Option<&str>| one.is_some() && one.as_deref() == other;
-        for other in others {
-            if same(&self.phone, other.phone.as_deref()) {
-                return Ok(Some(taken("phone")));
+        let same = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
+        let email = self.email.as_ref().map(|it| it.to_lowercase());
+        Ok(others.first().map(|other| {
+            if same(&self.phone, &other.phone) {
+                taken("phone")
+            } else if same(&email, &other.email_key) {
+                taken("email")
+            } else {
+                taken("username")
             }
-            if same(&self.email.as_ref().map(|it| it.to_lowercase()), other.email_key.as_deref()) {
-                return Ok(Some(taken("email")));
-            }
-            return Ok(Some(taken("username")));
-        }
-        Ok(None)
+        }))
     }
 }
 

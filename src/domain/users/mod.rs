@@ -3,11 +3,13 @@
 mod identity;
 mod patch;
 mod register;
+mod search;
 mod view;
 
 pub use identity::{Identity, normalize_phone};
 pub use patch::{Patch, patch, set_photo};
 pub use register::{Registration, register};
+pub use search::search;
 pub use view::{author, authors, me, profile, show};
 
 use entity::user;

@@ -19,7 +19,6 @@ use crate::protocol::parse::{Check, Limits, Problems};
 
 /// A field that is left out stays; `null` clears it.
 #[derive(Default, Deserialize, ToSchema)]
-#[expect(clippy::option_option, reason = "left out and null are two things")]
 pub struct Patch {
     /// Display name.
     #[serde(default, deserialize_with = "given")]

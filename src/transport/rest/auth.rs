@@ -120,12 +120,11 @@ pub async fn mango_refresh(
         Err(error) if error.code == Code::TokenInvalid => None,
         Err(error) => return Err(error.into()),
     };
-    let pair = match by_access {
-        Some(actor) => sessions::access_only(&app.core, actor).await?,
-        None => {
-            let core = app.core.clone();
-            to_the_end(async move { sessions::refresh(&core, &token).await }).await?
-        }
+    let pair = if let Some(actor) = by_access {
+        sessions::access_only(&app.core, actor).await?
+    } else {
+        let core = app.core.clone();
+        to_the_end(async move { sessions::refresh(&core, &token).await }).await?
     };
     with_cookies(&app, pair)
 }

@@ -47,7 +47,7 @@ impl Modify for Bearer {
 /// Every route with its description.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
-        .routes(routes!(users::register))
+        .routes(routes!(users::register, users::search))
         .routes(routes!(users::mango_register))
         .routes(routes!(users::me, users::patch_me))
         .routes(routes!(users::profile, users::mango_patch))

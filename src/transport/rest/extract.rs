@@ -1,11 +1,11 @@
 //! What handlers take: who is asking, a checked body, a checked query. Each misfit is a problem that names
 //! the field.
 
-use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Multipart, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -130,16 +130,26 @@ async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
     serde_json::to_string(&fields).map_err(Error::internal)
 }
 
-/// The whole body as text, within its limit.
+/// The whole body as text, within its limit. What is beyond it is read and thrown away, up to four times as
+/// much: a client that is still writing would otherwise see a broken connection instead of the answer.
 async fn text_body(request: Request, app: &App) -> Result<String> {
-    let bytes = Bytes::from_request(request, app).await.map_err(|rejection| {
-        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-            Error::new(Code::TooLarge, "the body is larger than is taken here")
-        } else {
-            Error::invalid("payload", rejection.body_text())
+    let mut body = request.into_body();
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::invalid("payload", format!("broke off: {error}")))?;
+        let Some(data) = frame.data_ref() else { continue };
+        length += data.len();
+        if length <= app.body_limit {
+            bytes.extend_from_slice(data);
+        } else if length > 4 * app.body_limit {
+            break;
         }
-    })?;
-    String::from_utf8(bytes.into()).map_err(|_| Error::invalid("payload", "is not UTF-8"))
+    }
+    if length > app.body_limit {
+        return Err(Error::new(Code::TooLarge, format!("a body has at most {} bytes", app.body_limit)));
+    }
+    String::from_utf8(bytes).map_err(|_| Error::invalid("payload", "is not UTF-8"))
 }
 
 /// The body as text, for those that may do without one.
@@ -176,12 +186,15 @@ impl FromRequest<App> for Image {
             if field.name() != Some("image") {
                 continue;
             }
-            let mut bytes = Vec::new();
+            let (mut bytes, mut length) = (Vec::new(), 0);
             while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
-                if bytes.len() + chunk.len() > most {
-                    return Err(too_large().into());
+                length += chunk.len();
+                if length <= most {
+                    bytes.extend_from_slice(&chunk);
                 }
-                bytes.extend_from_slice(&chunk);
+            }
+            if length > most {
+                return Err(too_large().into());
             }
             return Ok(Self(bytes));
         }

@@ -33,17 +33,19 @@ use crate::error::{Code, Error};
 pub struct App {
     /// The domain.
     pub core: Arc<Core>,
+    /// Largest body of a request, bytes.
+    pub body_limit: usize,
 }
 
 /// Everything that answers HTTP, Socket.IO included.
 pub fn router(door: &Arc<Door>, engine: Router) -> Router {
     let core = door.core.clone();
     let settings = core.settings.clone();
-    let app = App { core: core.clone() };
     let sockets = engine.layer(from_fn_with_state(door.clone(), socket::guard));
     let (api, document) = docs::routes().split_for_parts();
     // Base64 takes a third more than the photo, and there is text around it.
     let body_limit = settings.max_photo_bytes / 3 * 4 + 64 * 1_024;
+    let app = App { core, body_limit };
     Router::new()
         .merge(api)
         .merge(docs::pages(document))

@@ -89,22 +89,19 @@ fn part(headers: &HeaderMap, bytes: Bytes, etag: &str) -> Response {
     if range.contains(',') {
         return bytes.into_response();
     }
-    match parse_range(range, length) {
-        Some((first, last)) => {
-            let part = bytes.slice(first..=last);
-            let mut response = (StatusCode::PARTIAL_CONTENT, part).into_response();
-            if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{length}")) {
-                response.headers_mut().insert(header::CONTENT_RANGE, value);
-            }
-            response
+    if let Some((first, last)) = parse_range(range, length) {
+        let part = bytes.slice(first..=last);
+        let mut response = (StatusCode::PARTIAL_CONTENT, part).into_response();
+        if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{length}")) {
+            response.headers_mut().insert(header::CONTENT_RANGE, value);
         }
-        None => {
-            let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
-            if let Ok(value) = HeaderValue::from_str(&format!("bytes */{length}")) {
-                response.headers_mut().insert(header::CONTENT_RANGE, value);
-            }
-            response
+        response
+    } else {
+        let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+        if let Ok(value) = HeaderValue::from_str(&format!("bytes */{length}")) {
+            response.headers_mut().insert(header::CONTENT_RANGE, value);
         }
+        response
     }
 }
 

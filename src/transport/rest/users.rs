@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Auth, Id, Image, Json};
+use super::extract::{Auth, Id, Image, Json, Params, page};
 use crate::domain::users::{self, Patch, Registration};
 use crate::domain::{photos, to_the_end};
 use crate::error::Error;
@@ -109,6 +109,39 @@ pub async fn profile(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> R
         return Ok(me(State(app), Auth(actor)).await?.into_response());
     }
     Ok(axum::Json(users::profile(&app.core, UserId(id)).await?).into_response())
+}
+
+/// Find people by a part of their name or username.
+#[utoipa::path(get, path = "/user", tag = "user", security(("bearer" = [])),
+    params(
+        ("query" = String, Query, description = "1 to 100 characters, without regard to case"),
+        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn search(State(app): State<App>, _auth: Auth, params: Params) -> Result<Response, Problem> {
+    let query = params.text("query").unwrap_or_default();
+    let limit = params.limit(50)?;
+    let (found, next) = users::search(&app.core, query, params.number("cursor")?, limit).await?;
+    let next = next
+        .map(|cursor| format!("/user?query={}&limit={limit}&cursor={cursor}", utf8_percent_encode(query)));
+    Ok(page(found, next))
+}
+
+/// A query value as it stands in a URL (RFC 3986: all but unreserved characters are encoded).
+fn utf8_percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 /// A photo in a body.

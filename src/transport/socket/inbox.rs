@@ -137,9 +137,9 @@ impl Inbox {
         let connection = self.connection.clone();
         Box::new(move |result: Result<Box<RawValue>>| {
             match (result, ack) {
-                (Ok(reply), Some(ack)) => send_ack(&connection, ack, &reply),
+                (Ok(reply), Some(ack)) => connection.acknowledge(ack, &reply),
                 (Err(error), Some(ack)) => match failure(&error) {
-                    Ok(reply) => send_ack(&connection, ack, &reply),
+                    Ok(reply) => connection.acknowledge(ack, &reply),
                     Err(error) => tracing::error!(%error, "an error could not be encoded"),
                 },
                 (Err(error), None) => {
@@ -150,13 +150,6 @@ impl Inbox {
             }
             drop((unanswered, underway));
         })
-    }
-}
-
-fn send_ack(connection: &Connection, ack: AckSender, reply: &RawValue) {
-    use socketioxide::{SendError, SocketError};
-    if let Err(SendError::Socket(SocketError::InternalChannelFull)) = ack.send(reply) {
-        connection.overflowed();
     }
 }
 

@@ -53,7 +53,7 @@ impl Door {
     /// Forgets wires that no connection holds, every minute: an upgrade can come before the first namespace.
     pub fn sweep(self: Arc<Self>) {
         tokio::spawn(async move {
-            let mut minute = tokio::time::interval(Duration::from_secs(60));
+            let mut minute = tokio::time::interval(Duration::from_mins(1));
             loop {
                 minute.tick().await;
                 self.wires.retain(|_, wire| Arc::strong_count(wire) > 1);

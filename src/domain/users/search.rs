@@ -1,0 +1,56 @@
+//! Finding people by a part of their name or username.
+
+use entity::user;
+use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
+
+use super::view::show;
+use crate::domain::Core;
+use crate::error::{Error, Result};
+use crate::protocol::objects::User;
+
+/// People whose username or name holds `query`, in the order of their ids; and where to go on.
+///
+/// Phones and e-mails are not searched: who knows one may log in with it, but nobody learns whose it is.
+pub async fn search(
+    core: &Core,
+    query: &str,
+    cursor: Option<i64>,
+    limit: u64,
+) -> Result<(Vec<User>, Option<i64>)> {
+    let query = query.trim().to_lowercase();
+    if query.is_empty() || query.chars().count() > 100 {
+        return Err(Error::invalid("query", "takes 1 to 100 characters"));
+    }
+    let pattern = LikeExpr::new(format!("%{}%", escape(&query))).escape('\\');
+    let mut rows = user::Entity::present()
+        .filter(
+            Condition::any()
+                .add(Expr::col(user::Column::UsernameKey).like(pattern.clone()))
+                .add(Expr::expr(Func::lower(Expr::col(user::Column::Name))).like(pattern)),
+        )
+        .filter(user::Column::Id.gt(cursor.unwrap_or(0)))
+        .order_by_asc(user::Column::Id)
+        .limit(limit + 1)
+        .all(core.db.read())
+        .await?;
+    let more = rows.len() as u64 > limit;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|row| row.id);
+    Ok((rows.iter().map(|row| show(core, row)).collect(), next))
+}
+
+/// The pattern's own signs stand for themselves.
+fn escape(text: &str) -> String {
+    text.chars().flat_map(|c| ['\\', c].into_iter().skip(usize::from(!"\\%_".contains(c)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn signs_of_the_pattern_stand_for_themselves() {
+        assert_eq!(escape(r"50%_a\b"), r"50\%\_a\\b");
+    }
+}

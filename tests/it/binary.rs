@@ -1,0 +1,266 @@
+//! The binary as operators meet it: commands, refusals, signals, and what a `kill -9` costs.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{Door, PASSWORD, Socket, database_kind, fresh_database};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mango-chat");
+
+struct Running {
+    child: Child,
+    host: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already, mostly.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn command(folder: &TempDir) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .current_dir(folder.path())
+        .env_clear()
+        .env("BIND", "127.0.0.1:0")
+        .env("PASSWORD_HASH", "argon2id,m=64,t=1,p=1")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Starts a server and waits for its address.
+fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
+    let mut command = command(folder);
+    command.env("MANGO_ENV", "test").stdout(Stdio::piped()).stderr(Stdio::inherit());
+    for (name, value) in extra {
+        command.env(name, value);
+    }
+    let mut child = command.spawn().expect("starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+    let host = loop {
+        let line = lines.next().expect("it says where it listens").expect("text");
+        if let Some((_, rest)) = line.split_once("listening on http://") {
+            break rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+        }
+    };
+    std::thread::spawn(move || lines.for_each(drop));
+    Running { child, host }
+}
+
+async fn post(host: &str, path: &str, body: serde_json::Value) -> serde_json::Value {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let answer = client.post(format!("http://{host}{path}")).json(&body).send().await.expect("an answer");
+    answer.json().await.expect("JSON")
+}
+
+async fn login(host: &str, username: &str, password: &str) -> String {
+    let tokens = post(host, "/auth/login", json!({"username": username, "password": password})).await;
+    tokens["access_token"].as_str().unwrap_or_else(|| panic!("{tokens}")).to_owned()
+}
+
+fn signal(child: &Child, name: &str) {
+    let done = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(done.expect("kill runs").success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_kill_9_and_a_retry_is_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let secret = "a-secret-that-stays-over-both-lives";
+    let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", secret)];
+    let mut server = serve(&folder, &settings);
+    post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
+    let token = login(&server.host, "alice", PASSWORD).await;
+    let mut socket = Socket::open(&server.host, Some(&token), Door::MAIN).await.expect("connects");
+    let created = socket
+        .call("create_chat", json!({"chat": {"name": "g", "is_group": true, "members_array": []}}))
+        .await;
+    let chat = created["chat"]["id"].as_i64().expect("an id");
+    let wish = |number: usize| json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text", "client_id": format!("k{number}")}});
+    let mut acked = Vec::new();
+    let mut sent = 0;
+    let mut waiting = std::collections::VecDeque::new();
+    while acked.len() < 150 {
+        while waiting.len() < 32 {
+            waiting.push_back((sent, socket.begin("send_message", wish(sent)).await));
+            sent += 1;
+        }
+        let (number, ack) = waiting.pop_front().expect("some wait");
+        let ack = socket.ack(ack).await;
+        assert_eq!(ack["ok"], json!(true));
+        acked.push((number, ack["message"]["id"].clone()));
+    }
+    server.child.kill().expect("killed");
+    server.child.wait().expect("gone");
+    let server = serve(&folder, &settings);
+    // The same token: the session is in the database.
+    let mut socket = Socket::open(&server.host, Some(&token), Door::MAIN).await.expect("connects");
+    for number in 0..sent {
+        let again = socket.call("send_message", wish(number)).await;
+        assert_eq!(again["ok"], json!(true), "{again}");
+        if let Some((_, id)) = acked.iter().find(|(acked, _)| *acked == number) {
+            assert_eq!(
+                (&again["duplicate"], &again["message"]["id"]),
+                (&json!(true), id),
+                "lost or stored twice"
+            );
+        }
+    }
+    let page = socket.call("history", json!({"chat": {"id": chat}, "limit": 200})).await;
+    assert_eq!(page["messages"].as_array().expect("a page").len(), sent, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_says_goodbye_finishes_what_came_and_exits_clean() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let mut server = serve(&folder, &[("DATABASE_URL", &url)]);
+    post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
+    let token = login(&server.host, "alice", PASSWORD).await;
+    let mut socket = Socket::open(&server.host, Some(&token), Door::MAIN).await.expect("connects");
+    socket.next("ready").await;
+    let created = socket
+        .call("create_chat", json!({"chat": {"name": "g", "is_group": true, "members_array": []}}))
+        .await;
+    let chat = created["chat"]["id"].as_i64().expect("an id");
+    let started = Instant::now();
+    signal(&server.child, "TERM");
+    let goodbye = socket.next("server_shutdown").await;
+    assert!(goodbye["retry_after_ms"].as_u64().is_some_and(|it| it >= 500), "{goodbye}");
+    socket.expect_end(Duration::from_secs(5)).await;
+    assert!(!socket.dismissed, "the transport closes: clients come back by themselves");
+    let status = server.child.wait().expect("ends");
+    assert_eq!(status.code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(chat > 0);
+}
+
+#[test]
+fn a_bad_setting_stops_the_start_with_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, value) in [("PING_INTERVAL_MS", "often"), ("JWT_SECRET", "short"), ("MANGO_ENV", "moon")] {
+        let output = command(&folder).env(name, value).output().expect("runs");
+        let told = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains(name) && told.contains("takes"), "{told}");
+    }
+    let output = command(&folder)
+        .env("MANGO_ENV", "test")
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x")
+        .output();
+    let told = String::from_utf8(output.expect("runs").stderr).expect("text");
+    assert!(told.lines().count() == 1 && !told.is_empty(), "{told}");
+}
+
+#[test]
+fn env_files_are_read_and_the_real_environment_wins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(
+        folder.path().join(".env"),
+        "MANGO_ENV=test\nLOG_FORMAT=nonsense\nPING_INTERVAL_MS=1000\n",
+    )
+    .expect("written");
+    let output = command(&folder).args(["migrate", "status"]).output().expect("runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("LOG_FORMAT: got `nonsense`"));
+    std::fs::write(folder.path().join(".env.test"), "LOG_FORMAT=json\nPING_INTERVAL_MS=soon\n")
+        .expect("written");
+    let output = command(&folder).args(["migrate", "status"]).output().expect("runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("PING_INTERVAL_MS: got `soon`"));
+    let output = command(&folder).env("PING_INTERVAL_MS", "2000").args(["openapi"]).output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn commands_do_what_they_say() {
+    if database_kind() != "sqlite" {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str]| {
+        let output = command(&folder).env("MANGO_ENV", "test").args(arguments).output().expect("runs");
+        let text = String::from_utf8(output.stdout).expect("text") + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    std::fs::create_dir(folder.path().join("data")).expect("a folder");
+    assert!(run(&["migrate", "status"]).1.contains("pending m20261101_01"));
+    assert!(run(&["migrate", "up"]).1.contains("applied m20261101_02"));
+    assert!(run(&["migrate", "down"]).1.contains("pending m20261101_02"));
+    let (code, text) = run(&["seed"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("alice, bob, carol"), "{text}");
+    assert_eq!(run(&["seed"]).0, Some(2), "only on an empty database");
+    assert!(run(&["openapi"]).1.contains("\"openapi\""));
+    assert!(run(&["asyncapi"]).1.contains("\"asyncapi\""));
+    assert_eq!(run(&["healthcheck"]).0, Some(2), "nobody listens");
+    let (_, help) = run(&["serve", "--help"]);
+    for setting in mango_chat::config::Settings::describe() {
+        assert!(help.contains(setting.name), "{} is not in the help", setting.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = serve(&folder, &[("MANGO_ENV", "local")]);
+    let token = login(&server.host, "alice", "mango-demo").await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let chats: serde_json::Value = client
+        .get(format!("http://{}/chat", server.host))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(chats.as_array().expect("a list").len(), 2, "{chats}");
+    let health =
+        Command::new(BINARY).current_dir(folder.path()).env("BIND", &server.host).arg("healthcheck").status();
+    assert_eq!(health.expect("runs").code(), Some(0));
+    // A secret in a query, a password that fails, content that is sent: none of it may be logged.
+    let mut socket = Socket::open(&server.host, Some(&token), Door::MAIN).await.expect("connects");
+    let chat = chats[0]["id"].clone();
+    socket
+        .call(
+            "send_message",
+            json!({"message": {"chat_id": chat, "content": "top-secret-content", "message_type": "text"}}),
+        )
+        .await;
+    post(&server.host, "/auth/login", json!({"username": "alice", "password": "wrong-password"})).await;
+    let query = format!("http://{}/chat?token={token}", server.host);
+    client.get(query).bearer_auth(&token).send().await.expect("an answer");
+    signal(&server.child, "TERM");
+    assert_eq!(server.child.wait().expect("ends").code(), Some(0));
+    let secret = folder.path().join("data/jwt.secret");
+    let kept = std::fs::read_to_string(&secret).expect("a secret");
+    assert_eq!(std::fs::metadata(&secret).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(folder.path().join("data")).expect("it is there").permissions().mode() & 0o777,
+        0o700
+    );
+    let mut logs = String::new();
+    for file in std::fs::read_dir(folder.path().join("assets/logs")).expect("log files") {
+        std::fs::File::open(file.expect("a file").path())
+            .expect("opens")
+            .read_to_string(&mut logs)
+            .expect("text");
+    }
+    assert!(logs.contains("request"), "something is logged");
+    for secret in [token.as_str(), "top-secret-content", "wrong-password", kept.trim()] {
+        assert!(!logs.contains(secret), "{secret} is in the log");
+    }
+    // The secret is kept: a token of the first life is good in the second.
+    let server = serve(&folder, &[("MANGO_ENV", "local")]);
+    let again = client.get(format!("http://{}/user/me", server.host)).bearer_auth(&token).send().await;
+    assert_eq!(again.expect("an answer").status(), 200);
+}

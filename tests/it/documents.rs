@@ -1,0 +1,67 @@
+//! Committed documents equal what the code says. After a change on purpose:
+//! `UPDATE_DOCUMENTS=1 cargo test --test it documents`.
+
+use std::path::Path;
+
+use mango_chat::config::Settings;
+use mango_chat::protocol::asyncapi;
+use mango_chat::protocol::catalogue::{COMMANDS, EVENTS};
+use mango_chat::transport::rest;
+
+fn equals_committed(path: &str, now: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+        std::fs::write(&path, now).expect("written");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == now, "{} is not what the code says; see the head of this file", path.display());
+}
+
+#[test]
+fn the_openapi_document_is_the_committed_one() {
+    let document = rest::openapi().to_pretty_json().expect("JSON");
+    equals_committed("assets/api/openapi.json", &format!("{document}\n"));
+}
+
+#[test]
+fn the_asyncapi_document_is_the_committed_one_and_names_everything() {
+    let document = asyncapi::document();
+    for name in COMMANDS.iter().map(|(name, _, _)| name).chain(EVENTS.iter().map(|(name, _)| name)) {
+        assert!(document["components"]["messages"][name].is_object(), "{name}");
+    }
+    let text = serde_json::to_string_pretty(&document).expect("JSON");
+    equals_committed("assets/api/asyncapi.json", &format!("{text}\n"));
+    // Every reference leads somewhere.
+    for reference in text.split("\"$ref\": \"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let pointer = reference.replace("~1", "/");
+        assert!(document.pointer(&pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+#[test]
+fn the_env_file_has_every_setting_with_its_default() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env")).expect(".env");
+    let written: Vec<(String, String)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# ")?.split_once('='))
+        .filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let described: Vec<(String, String)> =
+        Settings::describe().into_iter().map(|it| (it.name.to_owned(), it.default)).collect();
+    assert_eq!(written, described);
+    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), ".env sets nothing by itself");
+}
+
+#[test]
+fn the_readme_names_every_setting_and_every_event() {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    for setting in Settings::describe() {
+        assert!(text.contains(&format!("`{}`", setting.name)), "{} is not in the README", setting.name);
+    }
+    for name in COMMANDS.iter().map(|(name, _, _)| name).chain(EVENTS.iter().map(|(name, _)| name)) {
+        assert!(text.contains(&format!("`{name}`")), "{name} is not in the README");
+    }
+}

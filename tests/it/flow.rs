@@ -1,0 +1,219 @@
+//! Chatting: what everybody sees, once, in order, through every door.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{Door, Socket, TestApp};
+
+fn message(chat: i64, content: &str) -> Value {
+    json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_send_is_stored_and_announced_once_through_every_door() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    for door in Door::ALL {
+        let mut listener = app.connect(&alice, door).await;
+        let mut caller = app.connect(&bob, Door::MAIN).await;
+        let chat = app.group(&mut caller, &[&alice]).await;
+        let mut wish = message(chat, "lunch?");
+        wish["message"]["client_id"] = json!(format!("a-{chat}"));
+        let first = caller.call("send_message", wish.clone()).await;
+        let again = caller.call("send_message", wish.clone()).await;
+        assert_eq!(first["duplicate"], json!(false), "{first}");
+        assert_eq!(again["duplicate"], json!(true), "{again}");
+        assert_eq!(first["message"]["id"], again["message"]["id"]);
+        assert!(again.get("rev").is_none(), "nothing changed: {again}");
+        listener.next("chat_created").await;
+        let event = listener.next("new_message").await;
+        assert_eq!(event["id"], first["message"]["id"]);
+        assert_eq!((&event["chat"], &event["prev"]), (&json!(chat), &json!(1)));
+        assert!(event.get("my").is_none(), "my is for answers to oneself");
+        listener.expect_silence().await;
+        wish["message"]["content"] = json!("dinner?");
+        let conflict = caller.call("send_message", wish).await;
+        assert_eq!(conflict["error"]["code"], json!("client_id_conflict"));
+        assert_eq!(app.contents(chat, &alice).await, ["lunch?"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_one_socket_take_effect_in_the_order_sent() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut sender = app.connect(&alice, Door::MAIN).await;
+    let mut listener = app.connect(&bob, Door::ALL[3]).await;
+    let chat = app.group(&mut sender, &[&bob]).await;
+    let expected: Vec<String> = (0..2_000).map(|number| format!("m{number}")).collect();
+    let mut acks = Vec::new();
+    for content in &expected {
+        acks.push(sender.feed("send_message", message(chat, content)).await);
+    }
+    // Behind all of them: it must not start before they are stored.
+    let last = sender.feed("history", json!({"chat": {"id": chat}, "limit": 1})).await;
+    sender.flush().await;
+    let mut previous = 1;
+    for ack in acks {
+        let ack = sender.ack(ack).await;
+        assert_eq!(ack["ok"], json!(true), "{ack}");
+        assert_eq!(ack["prev"], json!(previous));
+        previous = ack["rev"].as_i64().expect("a rev");
+    }
+    assert_eq!(sender.ack(last).await["messages"][0]["content"], json!("m1999"));
+    listener.next("chat_created").await;
+    for content in &expected {
+        assert_eq!(listener.next("new_message").await["content"], json!(content));
+    }
+    listener.expect_silence().await;
+    assert_eq!(app.contents(chat, &bob).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_socket_sends_before_ready_is_not_lost() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut first = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut first, &[&bob]).await;
+    for door in Door::ALL {
+        let wish = message(chat, door.path);
+        // The client is connected as soon as CONNECT is answered; rooms are joined after that.
+        let mut eager = Socket::open(&app.host, Some(&bob.access), door).await.expect("connects");
+        eager.emit("send_message", wish.clone()).await;
+        eager.emit("send_message", wish).await;
+        eager.next("ready").await;
+        let page = eager.call("history", json!({"chat": {"id": chat}, "limit": 2})).await;
+        let contents: Vec<&str> = page["messages"]
+            .as_array()
+            .expect("a page")
+            .iter()
+            .map(|it| it["content"].as_str().expect("text"))
+            .collect();
+        assert_eq!(contents, [door.path, door.path]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_hears_once_on_every_device_and_the_acting_socket_by_its_ack() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut acting = app.connect(&alice, Door::MAIN).await;
+    let mut others = Vec::new();
+    for (person, door) in
+        [(&alice, Door::ALL[1]), (&bob, Door::ALL[0]), (&bob, Door::ALL[2]), (&bob, Door::ALL[3])]
+    {
+        others.push(app.connect(person, door).await);
+    }
+    let mut stranger = app.connect(&carol, Door::MAIN).await;
+    let chat = app.group(&mut acting, &[&bob]).await;
+    acting.next("chat_created").await;
+    let sent = acting.call("send_message", message(chat, "hello")).await;
+    let id = sent["message"]["id"].clone();
+    let liked = acting.call("toggle_like_message", json!({"message": {"id": id}})).await;
+    assert_eq!((&liked["liked"], &liked["likes"], &liked["prev"]), (&json!(true), &json!(1), &sent["rev"]));
+    let same = acting.call("toggle_like_message", json!({"message": {"id": id, "liked": true}})).await;
+    assert!(same.get("rev").is_none(), "{same}");
+    for other in &mut others {
+        let created = other.next("chat_created").await;
+        assert_eq!(created["details"]["id"], json!(chat));
+        assert!(created["details"].get("my").is_none());
+        assert_eq!(other.next("new_message").await["id"], id);
+        let like = other.next("message_liked").await;
+        assert_eq!((&like["message_id"], &like["likes"], &like["by"]), (&id, &json!(1), &json!(alice.id)));
+        other.expect_silence().await;
+    }
+    acting.expect_silence().await;
+    stranger.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_removed_hears_it_last_and_who_is_added_sees_everything() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut removed = app.connect(&bob, Door::ALL[1]).await;
+    let mut added = app.connect(&carol, Door::ALL[2]).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    owner.call("send_message", message(chat, "before")).await;
+    let member = |id: i64| json!({"chat": {"id": chat}, "user": {"id": id}});
+    let ack = owner.call("add_member", member(carol.id)).await;
+    assert_eq!(ack["member"]["user"]["id"], json!(carol.id), "{ack}");
+    assert_eq!(added.next("member_added").await["rev"], ack["rev"]);
+    owner.call("remove_member", member(bob.id)).await;
+    owner.call("send_message", message(chat, "after")).await;
+    added.next("new_message").await;
+    let heard: Vec<String> = removed.rest().await.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(heard, ["chat_created", "new_message", "member_added", "member_removed"]);
+    let refused = removed.call("send_message", message(chat, "still here")).await;
+    assert_eq!(refused["error"]["code"], json!("not_found"));
+    assert_eq!(app.contents(chat, &carol).await, ["before", "after"]);
+    // Back again: rooms are joined anew, and the counter went on.
+    owner.call("add_member", member(bob.id)).await;
+    assert_eq!(removed.next("member_added").await["member_count"], json!(3));
+    let sent = removed.call("send_message", message(chat, "back")).await;
+    assert_eq!(added.next("new_message").await["rev"], sent["rev"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_direct_chat_of_two_exists_once_even_if_both_ask_at_the_same_instant() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut sockets = Vec::new();
+    for index in 0..8 {
+        let (person, other) = if index % 2 == 0 { (&alice, &bob) } else { (&bob, &alice) };
+        sockets.push((app.connect(person, Door::MAIN).await, other.id));
+    }
+    let acks = join_all(sockets.iter_mut().map(async |(socket, other)| {
+        socket
+            .call("create_chat", json!({"chat": {"name": "x", "is_group": false, "members_array": [other]}}))
+            .await
+    }))
+    .await;
+    for ack in &acks {
+        assert_eq!(ack["ok"], json!(true), "{ack}");
+        assert_eq!(ack["chat"]["id"], acks[0]["chat"]["id"]);
+        assert_eq!(ack["chat"]["name"], Value::Null, "a direct chat has no name of its own");
+    }
+    assert_eq!(acks.iter().filter(|ack| ack.get("rev").is_some()).count(), 1, "one of them made it");
+    for (socket, _) in &mut sockets {
+        socket.next("chat_created").await;
+        socket.expect_silence().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_made_with_a_client_id_is_made_once() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let wish = json!({
+        "chat": {"name": "once", "is_group": true, "members_array": [bob.id], "client_id": "g-1"},
+        "message": {"content": "hi", "message_type": "text"},
+    });
+    let first = socket.call("create_chat", wish.clone()).await;
+    assert_eq!((&first["rev"], &first["prev"]), (&json!(2), &json!(0)), "{first}");
+    let again = socket.call("create_chat", wish).await;
+    assert_eq!(again["chat"]["id"], first["chat"]["id"]);
+    assert_eq!(app.contents(first["chat"]["id"].as_i64().expect("an id"), &bob).await, ["hi"]);
+    let other = json!({"chat": {"name": "other", "is_group": true, "members_array": [], "client_id": "g-1"}});
+    assert_eq!(socket.call("create_chat", other).await["error"]["code"], json!("client_id_conflict"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_are_right_while_people_come_and_go() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[]).await;
+    let member = json!({"chat": {"id": chat}, "user": {"id": bob.id}});
+    // Connecting reads memberships while they change; whoever is in at the end must hear, who is out must not.
+    for round in 0..10 {
+        let (event, is_in) = if round % 2 == 0 { ("add_member", true) } else { ("remove_member", false) };
+        let change = owner.begin(event, member.clone()).await;
+        let mut came = app.connect(&bob, Door::ALL[round % 4]).await;
+        assert_eq!(owner.ack(change).await["ok"], json!(true));
+        owner.call("send_message", message(chat, "now")).await;
+        let heard = came.rest().await.iter().any(|(name, _)| name == "new_message");
+        assert_eq!(heard, is_in, "round {round}");
+    }
+}

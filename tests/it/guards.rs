@@ -1,0 +1,126 @@
+//! Guards over the whole catalogue: a command that is added without thinking of strangers, of the
+//! logged-out and of nonsense fails here.
+
+use mango_chat::protocol::catalogue::{COMMANDS, EVENTS};
+use serde_json::{Value, json};
+
+use crate::support::{Door, Socket, TestApp};
+
+/// A payload that would be right for a member; `None` where a stranger is nothing special.
+fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Value> {
+    Some(match command {
+        "add_member" | "remove_member" => json!({"chat": {"id": chat}, "user": {"id": user}}),
+        "toggle_chat_pin" | "history" => json!({"chat": {"id": chat}}),
+        "send_message" => json!({"message": {"chat_id": chat, "content": "x", "message_type": "text"}}),
+        "toggle_like_message" => json!({"message": {"id": message}}),
+        "create_chat" | "authenticate" => return None,
+        other => panic!("{other} is new: say here what a stranger would send, and that it is refused"),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_tells_a_stranger_that_nothing_is_there() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut stranger = app.connect(&carol, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    let sent = owner
+        .call(
+            "send_message",
+            json!({"message": {"chat_id": chat, "content": "secret", "message_type": "text"}}),
+        )
+        .await;
+    let message = sent["message"]["id"].as_i64().expect("an id");
+    let before = app.get(&format!("/chat/{chat}"), &alice).await;
+    for (command, _, _) in COMMANDS {
+        let Some(payload) = right_payload(command, chat, message, bob.id) else { continue };
+        let there = stranger.call(command, payload).await;
+        let nowhere = right_payload(command, 999_999, 999_999, bob.id).expect("the same payload elsewhere");
+        let absent = stranger.call(command, nowhere).await;
+        assert_eq!(there["error"]["code"], json!("not_found"), "{command}: {there}");
+        assert_eq!(there, absent, "{command} must not tell a chat that exists from one that does not");
+    }
+    for path in ["", "/members", "/messages"] {
+        let (status, _) =
+            app.send(reqwest::Method::GET, &format!("/chat/{chat}{path}"), Some(&carol.access), None).await;
+        assert_eq!(status, 404, "{path}");
+    }
+    assert_eq!(app.get(&format!("/chat/{chat}"), &alice).await, before, "nothing has changed");
+    stranger.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_comes_in_without_a_token() {
+    let app = TestApp::start().await;
+    for door in Door::ALL {
+        assert_eq!(
+            Socket::open(&app.host, None, door).await.err().as_deref(),
+            Some("unauthorized: token_missing")
+        );
+        assert_eq!(
+            Socket::open(&app.host, Some("nonsense"), door).await.err().as_deref(),
+            Some("unauthorized: token_invalid"),
+        );
+    }
+    for path in [
+        "/user/me",
+        "/user/1",
+        "/user?query=a",
+        "/chat",
+        "/chat/pinned",
+        "/chat/1",
+        "/chat/1/members",
+        "/chat/1/messages",
+        "/message/1",
+        "/message_type",
+        "/auth/session",
+    ] {
+        let answer = app.raw(reqwest::Method::GET, path, None, None).await;
+        assert_eq!(answer.status(), 401, "{path}");
+        assert_eq!(answer.headers()["www-authenticate"], "Bearer", "{path}");
+        let problem: Value = answer.json().await.expect("a problem");
+        assert_eq!(problem["code"], json!("token_missing"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_answers_nonsense_with_an_error_and_lives_on() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    for door in Door::ALL {
+        let mut socket = app.connect(&alice, door).await;
+        for (command, _, _) in COMMANDS {
+            for payload in [
+                json!(null),
+                json!(7),
+                json!("text"),
+                json!([1, 2]),
+                json!({}),
+                json!({"chat": 1, "message": []}),
+            ] {
+                let ack = socket.call(command, payload.clone()).await;
+                assert_eq!(ack["error"]["code"], json!("validation_failed"), "{command} {payload}: {ack}");
+                assert!(
+                    ack["error"]["errors"].as_object().is_some_and(|it| !it.is_empty()),
+                    "{command}: {ack}"
+                );
+                socket.emit(command, payload).await;
+                assert_eq!(socket.next("exception").await["event"], json!(command));
+            }
+        }
+        let unknown = socket.call("make_coffee", json!({})).await;
+        assert_eq!(unknown["error"]["code"], json!("unknown_event"));
+        socket.emit("make_coffee", json!({})).await;
+        assert_eq!(socket.next("exception").await["error"]["code"], json!("unknown_event"));
+    }
+}
+
+#[test]
+fn what_commands_announce_is_in_the_catalogue() {
+    for (command, announces, _) in COMMANDS {
+        for event in *announces {
+            assert!(EVENTS.iter().any(|(name, _)| name == event), "{command} announces {event}");
+        }
+    }
+}

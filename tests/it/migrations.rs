@@ -1,0 +1,52 @@
+//! The schema, forward and back, and several nodes at once.
+
+use futures_util::future::join_all;
+use mango_chat::platform::db::Db;
+
+use crate::support::{TestApp, fresh_database};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_schema_goes_forward_back_and_forward_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let db = Db::connect(&url).await.expect("connects");
+    let applied = async || {
+        let status = db.migration_status().await.expect("a status");
+        (status.iter().filter(|(_, applied)| *applied).count(), status.len())
+    };
+    let (none, all) = applied().await;
+    assert_eq!(none, 0);
+    db.migrate_up().await.expect("up");
+    assert_eq!(applied().await, (all, all));
+    for left in (0..all).rev() {
+        db.migrate_down().await.expect("one step back");
+        assert_eq!(applied().await, (left, all));
+    }
+    db.migrate_up().await.expect("up again");
+    drop(db);
+    let app = TestApp::on(folder, &url, &[]).await;
+    app.person("alice").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_together_do_not_race() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let nodes = (0..4).map(async |_| {
+        let db = Db::connect(&url).await.expect("connects");
+        db.migrate_up().await
+    });
+    for done in join_all(nodes).await {
+        done.expect("every node finds the schema up to date");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_epoch_is_made_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let first = TestApp::on(folder, &url, &[]).await;
+    let second = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
+    assert_eq!(first.server.core.epoch, second.server.core.epoch);
+    assert_eq!(first.server.core.epoch.len(), 16);
+}

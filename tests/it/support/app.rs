@@ -1,0 +1,205 @@
+//! A server in this process, on a free port, with throw-away folders and a database of its own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mango_chat::app::{self, Server};
+use mango_chat::config::Settings;
+use reqwest::{Method, Response, StatusCode};
+use sea_orm::{ConnectionTrait, Database};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Door, Socket};
+
+/// Signs the tokens of all test servers.
+pub const SECRET: &str = "a-secret-for-tests-of-at-least-32-bytes";
+
+/// Everybody's password.
+pub const PASSWORD: &str = "correct horse";
+
+/// `sqlite` or `postgres`.
+pub fn database_kind() -> String {
+    std::env::var("TEST_DB").unwrap_or_else(|_| "sqlite".into())
+}
+
+/// The URL of a database that nobody else has; below `folder` where it is a file.
+pub async fn fresh_database(folder: &TempDir) -> String {
+    match database_kind().as_str() {
+        "postgres" => {
+            static NEXT: AtomicU64 = AtomicU64::new(0);
+            let base =
+                std::env::var("TEST_DATABASE_URL_PG").expect("TEST_DATABASE_URL_PG names a PostgreSQL");
+            let name = format!("it_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let server = Database::connect(&base).await.expect("PostgreSQL answers");
+            server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a fresh database");
+            server.close().await.expect("closed");
+            let (front, _) = base.rsplit_once('/').expect("the URL names a database");
+            format!("{front}/{name}")
+        }
+        "sqlite" => format!("sqlite://{}/mango.db", folder.path().display()),
+        other => panic!("TEST_DB={other}: takes sqlite or postgres"),
+    }
+}
+
+/// A running server.
+pub struct TestApp {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// `127.0.0.1:PORT`.
+    pub host: String,
+    /// For what can only be seen inside.
+    pub server: Server,
+    /// For requests without cookies.
+    pub http: reqwest::Client,
+    /// Data and logs.
+    pub folder: TempDir,
+}
+
+/// Somebody who has registered and logged in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Their id.
+    pub id: i64,
+    /// Opens REST and sockets.
+    pub access: String,
+    /// Is exchanged.
+    pub refresh: String,
+}
+
+impl TestApp {
+    /// With defaults that suit tests.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these settings on top.
+    pub async fn with(extra: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = fresh_database(&folder).await;
+        Self::on(folder, &url, extra).await
+    }
+
+    /// On a given database.
+    pub async fn on(folder: TempDir, database_url: &str, extra: &[(&str, &str)]) -> Self {
+        let data = folder.path().display().to_string();
+        let base = [
+            ("MANGO_ENV", "test"),
+            ("BIND", "127.0.0.1:0"),
+            ("DATA_DIR", &data),
+            ("DATABASE_URL", database_url),
+            ("JWT_SECRET", SECRET),
+            ("PASSWORD_HASH", "argon2id,m=64,t=1,p=1"),
+        ];
+        let settings = Settings::from_source(&|name| {
+            let find = |list: &[(&str, &str)]| {
+                list.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            };
+            find(extra).or_else(|| find(&base))
+        })
+        .expect("settings fit");
+        let server = app::start(settings).await.expect("the server starts");
+        let host = server.address.to_string();
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { url: format!("http://{host}"), host, server, http, folder }
+    }
+
+    /// Registers and logs in.
+    pub async fn person(&self, username: &str) -> Person {
+        let (status, me) = self
+            .send(Method::POST, "/user", None, Some(json!({"username": username, "password": PASSWORD})))
+            .await;
+        assert_eq!(status, StatusCode::CREATED, "{me}");
+        self.login(username).await
+    }
+
+    /// Three of them.
+    pub async fn three(&self) -> (Person, Person, Person) {
+        (self.person("alice").await, self.person("bob").await, self.person("carol").await)
+    }
+
+    /// Logs in once more.
+    pub async fn login(&self, username: &str) -> Person {
+        let (status, tokens) = self
+            .send(
+                Method::POST,
+                "/auth/login",
+                None,
+                Some(json!({"username": username, "password": PASSWORD})),
+            )
+            .await;
+        assert_eq!(status, StatusCode::OK, "{tokens}");
+        let text = |name: &str| tokens[name].as_str().expect("a token").to_owned();
+        let (access, refresh) = (text("access_token"), text("refresh_token"));
+        let (_, me) = self.send(Method::GET, "/user/me", Some(&access), None).await;
+        Person { id: me["id"].as_i64().expect("an id"), access, refresh }
+    }
+
+    /// One request; its status and JSON (null where there is none).
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let answer = self.raw(method, path, token, body).await;
+        let status = answer.status();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// One request; the answer as it is.
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Response {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        request.send().await.expect("an answer")
+    }
+
+    /// What somebody reads.
+    pub async fn get(&self, path: &str, person: &Person) -> Value {
+        let (status, body) = self.send(Method::GET, path, Some(&person.access), None).await;
+        assert_eq!(status, StatusCode::OK, "GET {path}: {body}");
+        body
+    }
+
+    /// A connected socket that was told `ready`.
+    pub async fn connect(&self, person: &Person, door: Door) -> Socket {
+        let mut socket = Socket::open(&self.host, Some(&person.access), door).await.expect("connects");
+        let ready = socket.next("ready").await;
+        assert_eq!(ready["user_id"], json!(person.id));
+        socket
+    }
+
+    /// A group of these people, owned by the first.
+    pub async fn group(&self, owner: &mut Socket, others: &[&Person]) -> i64 {
+        let members: Vec<i64> = others.iter().map(|person| person.id).collect();
+        let wish = json!({"chat": {"name": "group", "is_group": true, "members_array": members}});
+        let ack = owner.call("create_chat", wish).await;
+        assert_eq!(ack["ok"], json!(true), "{ack}");
+        ack["chat"]["id"].as_i64().expect("an id")
+    }
+
+    /// All contents of a chat in the order of `seq`.
+    pub async fn contents(&self, chat: i64, person: &Person) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = self.get(&format!("/chat/{chat}/messages?after={after}&limit=200"), person).await;
+            let page = page.as_array().expect("a list").clone();
+            let Some(newest) = page.first() else { return all };
+            after = newest["seq"].as_i64().expect("a seq");
+            all.extend(page.iter().rev().map(|it| it["content"].as_str().expect("content").to_owned()));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What all tests share: a server with a database of its own, people, and a Socket.IO client that does
+//! only what it is told.
+
+mod app;
+mod socket;
+
+pub use app::{PASSWORD, Person, SECRET, TestApp, database_kind, fresh_database};
+pub use socket::{Door, Socket};
+
+use std::time::Duration;
+
+/// How long anything that has to come may take.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long nothing has to come for silence to be believed.
+pub const SILENCE: Duration = Duration::from_millis(250);
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "did not come true: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
