@@ -183,15 +183,12 @@ impl Socket {
 
     /// Reads one frame; false at the end.
     async fn step(&mut self) -> bool {
-        match self.frame().await {
-            Some(text) => {
-                self.take(&text).await;
-                !self.ended
-            }
-            None => {
-                self.ended = true;
-                false
-            }
+        if let Some(text) = self.frame().await {
+            self.take(&text).await;
+            !self.ended
+        } else {
+            self.ended = true;
+            false
         }
     }
 
