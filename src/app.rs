@@ -13,13 +13,15 @@ use axum::ServiceExt;
 use axum::extract::Request;
 use socketioxide::SocketIo;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower::util::MapRequestLayer;
 
 use crate::clock::Clock;
 use crate::config::{Landscape, Settings};
+use crate::domain::chats::TypingNow;
+use crate::domain::presence::Presence;
 use crate::domain::{Core, landscape};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
@@ -54,6 +56,8 @@ pub async fn open_database(settings: &Settings) -> Result<Db> {
     let db = Db::connect(&settings.database_url).await?;
     if settings.migrate_on_start {
         db.migrate_up().await?;
+    } else if db.migration_status().await?.iter().any(|(_, applied)| !applied) {
+        return Err(Error::unavailable("the database is not up to date: run `mango-chat migrate up`"));
     }
     Ok(db)
 }
@@ -68,14 +72,18 @@ pub async fn open_core(settings: Settings) -> Result<Arc<Core>> {
 
 /// Starts everything.
 pub async fn start(settings: Settings) -> Result<Server> {
+    settings.require_for_serving().map_err(Error::internal)?;
     let settings = Arc::new(settings);
     let db = open_database(&settings).await?;
     let (bus, lanes) = Bus::new(LANES);
     let secret = jwt_secret(&settings)?;
     let core = Core::open(settings.clone(), Clock::system(), db, bus, &secret).await?;
     let publisher = Arc::new(Publisher::default());
-    publisher.start(lanes);
+    publisher.start(&core, lanes);
     publisher.watch_tokens(&core);
+    publisher.compare_heads(&core);
+    Presence::watch(&core);
+    TypingNow::watch(&core);
     if settings.landscape == Landscape::Local && landscape::is_empty(&core).await? {
         let people = landscape::seed(&core).await?;
         tracing::info!(?people, password = landscape::PASSWORD, "demo users, for this machine only");
@@ -102,22 +110,24 @@ impl Server {
     /// Stops accepting, says goodbye, finishes and acks what was received, closes the transports.
     pub async fn shutdown(self) {
         let grace = self.core.settings.shutdown_grace;
+        let deadline = Instant::now() + grace;
         tracing::info!("shutting down");
         self.stop.cancel();
         self.door.publisher.announce_shutdown(grace.min(Duration::from_secs(5)));
         self.door.publisher.pause_all();
-        // What is left of the grace after the transports had their time to close.
-        let patience = grace.saturating_sub(Duration::from_secs(2)).max(grace / 2);
-        if timeout(patience, self.door.settled()).await.is_err() {
+        if timeout_at(deadline - grace / 4, self.door.settled()).await.is_err() {
             tracing::warn!("not everything that was received could be finished in time");
         }
-        sleep(DRAIN).await;
-        if timeout(Duration::from_secs(1), self.io.close()).await.is_err() {
+        self.door.publisher.shut_all();
+        sleep(DRAIN.min(grace / 10)).await;
+        let closing = deadline.min(Instant::now() + Duration::from_secs(1));
+        if timeout_at(closing, self.io.close()).await.is_err() {
             tracing::debug!("some transports did not close by themselves");
         }
         self.door.publisher.end_all();
-        if timeout(Duration::from_millis(800), self.serving).await.is_err() {
-            tracing::debug!("some requests were cut off");
+        // Requests that came in before have the rest of the grace; polling ones ended with their sessions.
+        if timeout_at(deadline, self.serving).await.is_err() {
+            tracing::warn!("some requests were cut off");
         }
         tracing::info!("stopped");
     }
@@ -144,7 +154,7 @@ fn trim_slash(mut request: Request) -> Request {
 }
 
 /// The data folder is its owner's alone: password hashes and the secret live there.
-fn make_data_dir(settings: &Settings) -> Result<()> {
+pub fn make_data_dir(settings: &Settings) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_dir).map_err(|error| {
         Error::internal(format!("DATA_DIR: cannot use {}: {error}", settings.data_dir.display()))
     })

@@ -121,6 +121,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
             println!("demo users {} with the password {}", people.join(", "), landscape::PASSWORD);
         }
         Command::Migrate { direction } => {
+            app::make_data_dir(&settings)?;
             let db = Db::connect(&settings.database_url).await?;
             match direction {
                 Direction::Up => db.migrate_up().await?,

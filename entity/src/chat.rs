@@ -29,6 +29,8 @@ pub struct Model {
     pub visible: bool,
     /// The chat's counter: the value that the latest change took.
     pub rev: i64,
+    /// The value that the latest change of the chat itself or of its members took.
+    pub meta_rev: i64,
     /// `seq` of the newest message, 0 without one.
     pub last_seq: i64,
     /// Present members.

@@ -105,6 +105,7 @@ fn tables() -> Vec<TableCreateStatement> {
         .col(boolean("approved"))
         .col(boolean("visible"))
         .col(big_integer("rev"))
+        .col(big_integer("meta_rev"))
         .col(big_integer("last_seq"))
         .col(integer("member_count"))
         .col(big_integer("last_activity_at"))

@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
 
 /// The refusal of one value. Secrets are not repeated.
 pub fn bad(name: &str, value: &str, takes: &str) -> BadSetting {
-    let secret = name.contains("SECRET") || name.contains("URL");
+    let secret = name.contains("SECRET") || ["DATABASE_URL", "REDIS_URL", "SMTP_URL"].contains(&name);
     let got = if secret { "a value that does not fit".to_owned() } else { format!("`{value}`") };
     BadSetting(format!("{name}: got {got}, takes {takes}"))
 }

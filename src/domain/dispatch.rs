@@ -3,25 +3,53 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::sleep;
 
 use super::messages::send_pipelined;
 use super::{Caller, Core};
 use crate::error::{Code, Error, Result};
-use crate::platform::bus::Batch;
-use crate::platform::db::{Outcome, Place};
+use crate::platform::bus::{Batch, Place};
+use crate::platform::db::Outcome;
 use crate::protocol::catalogue::{Command, for_each_command};
 // The catalogue names its types by these paths.
-use crate::protocol::commands::{chats, messages, session};
+use crate::protocol::commands::{chats, messages, presence, roles, session, sync};
 use crate::protocol::parse;
+use crate::random;
 
 /// How often a command is begun again when the database had to choose a victim.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: u64 = 5;
 
-/// Takes the one answer: the ack's object, or why not. Runs at the change's place in the order.
-pub type Respond = Box<dyn FnOnce(Result<Box<RawValue>>) + Send>;
+/// Takes the one answer: the ack's object, or why not. Runs at the change's place in the order. Dropped
+/// without an answer, as by a panic, it answers that something went wrong: nobody waits for ever.
+pub struct Respond(Option<TakeAnswer>);
+
+type TakeAnswer = Box<dyn FnOnce(Result<Box<RawValue>>) + Send>;
+
+impl Respond {
+    /// From what is to be done with the answer.
+    pub fn new(take: impl FnOnce(Result<Box<RawValue>>) + Send + 'static) -> Self {
+        Self(Some(Box::new(take)))
+    }
+
+    /// Gives the answer.
+    pub fn give(mut self, answer: Result<Box<RawValue>>) {
+        if let Some(take) = self.0.take() {
+            take(answer);
+        }
+    }
+}
+
+impl Drop for Respond {
+    fn drop(&mut self) {
+        if let Some(take) = self.0.take() {
+            take(Err(Error::internal("a command ended without an answer")));
+        }
+    }
+}
 
 /// What a command does. Implemented in the slice it belongs to.
 pub trait Behaviour: Command {
@@ -66,15 +94,19 @@ async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, resp
     let mut attempt = 1;
     let outcome = loop {
         match command.run(core, &caller).await {
-            Err(error) if error.retryable && attempt < ATTEMPTS => attempt += 1,
+            Err(error) if error.retryable && attempt < ATTEMPTS => {
+                // Two that collided should not collide again.
+                sleep(Duration::from_millis(attempt * 5 + random::below(20) as u64)).await;
+                attempt += 1;
+            }
             done => break done,
         }
     };
     match outcome {
         Ok(Outcome { reply, place, events, gate }) => {
             let ack = ack(place, &reply);
-            let answer = Box::new(move || respond(ack));
-            core.bus.publish(Batch { deliveries: events, answer: Some(answer) }).await;
+            let answer = Box::new(move || respond.give(ack));
+            core.bus.publish(Batch { deliveries: events, answer: Some(answer), ..Batch::default() }).await;
             drop(gate);
         }
         Err(error) => fail(C::NAME, &caller, respond, error),
@@ -86,7 +118,7 @@ fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
     if error.source.is_some() {
         tracing::error!(event, user = caller.actor.user_id.0, %error, "a command failed");
     }
-    respond(Err(error));
+    respond.give(Err(error));
 }
 
 /// The ack's object: `ok`, the place of a change in its chat, and what the command answers.

@@ -9,6 +9,7 @@ pub mod messages;
 pub mod photos;
 pub mod presence;
 pub mod sessions;
+pub mod sync;
 pub mod users;
 
 use std::future::Future;
@@ -82,6 +83,8 @@ pub struct Core {
     pub storage: Storage,
     /// Who is connected.
     pub presence: presence::Presence,
+    /// Who is typing where.
+    pub typing: chats::TypingNow,
     /// Which sessions hold, from memory.
     pub sessions: sessions::Live,
     /// Bounds of payloads.
@@ -116,6 +119,7 @@ impl Core {
             images: ImageWorker::new(threads, IMAGE_QUEUE, image_limits),
             storage: Storage::open(&settings)?,
             presence: presence::Presence::default(),
+            typing: chats::TypingNow::default(),
             sessions: sessions::Live::default(),
             limits,
             epoch,
@@ -130,7 +134,7 @@ impl Core {
     /// Publishes what a commit announces, and gives its reply.
     pub async fn publish<T>(&self, outcome: Outcome<T>) -> T {
         let Outcome { reply, events, gate, .. } = outcome;
-        self.bus.publish(Batch { deliveries: events, answer: None }).await;
+        self.bus.publish(Batch { deliveries: events, ..Batch::default() }).await;
         drop(gate);
         reply
     }

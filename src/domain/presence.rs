@@ -1,47 +1,206 @@
-//! Who is connected to this node, counted by device.
+//! Who is online: a user is while any device is connected here, and for ten seconds after the last one
+//! went, so that a reconnect is not seen. Whoever watches is told.
 
-use dashmap::DashMap;
-use entity::user;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::Core;
-use crate::error::Result;
-use crate::ids::UserId;
+use entity::{member, user};
+use parking_lot::Mutex;
+use sea_orm::sea_query::Query;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
-/// Connected devices by user.
+use super::dispatch::Behaviour;
+use super::{Caller, Core};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::ids::{ConnId, UserId};
+use crate::platform::bus::{Audience, Batch, Delivery};
+use crate::platform::db::Outcome;
+use crate::protocol::commands::presence::{PresenceReply, WatchPresence};
+use crate::protocol::events::PresenceChanged;
+
+/// A reconnect within this time is not seen, milliseconds.
+const GRACE_MS: i64 = 10_000;
+
+#[derive(Default)]
+struct State {
+    /// Connected devices; a user with none is in their grace.
+    devices: HashMap<UserId, usize>,
+    /// When the last device went, of users in their grace.
+    gone: HashMap<UserId, i64>,
+    /// Who watches a user.
+    watchers: HashMap<UserId, HashSet<ConnId>>,
+    /// Whom a connection watches.
+    watched: HashMap<ConnId, Vec<UserId>>,
+}
+
+/// See the file.
 #[derive(Default)]
 pub struct Presence {
-    devices: DashMap<UserId, usize>,
+    state: Mutex<State>,
 }
 
 impl Presence {
-    /// Whether any device of the user is connected.
+    /// Whether the user counts as online.
     pub fn is_online(&self, user: UserId) -> bool {
-        self.devices.contains_key(&user)
+        self.state.lock().devices.contains_key(&user)
     }
 
-    /// A device came.
-    pub fn arrived(&self, user: UserId) {
-        *self.devices.entry(user).or_default() += 1;
+    /// A device came; who is to be told, if the user was offline before.
+    pub fn arrived(&self, user: UserId) -> Vec<ConnId> {
+        let mut state = self.state.lock();
+        let was_online = state.devices.contains_key(&user);
+        *state.devices.entry(user).or_default() += 1;
+        state.gone.remove(&user);
+        if was_online { Vec::new() } else { state.watchers_of(user) }
     }
 
-    /// A device went; true for the user's last one.
-    pub fn left(&self, user: UserId) -> bool {
-        if let Some(mut devices) = self.devices.get_mut(&user) {
+    /// A device went, and with it what it watched.
+    pub fn left(&self, user: UserId, conn: ConnId, now: i64) {
+        let mut state = self.state.lock();
+        state.watch(conn, Vec::new());
+        if let Some(devices) = state.devices.get_mut(&user) {
             *devices = devices.saturating_sub(1);
+            if *devices == 0 {
+                state.gone.insert(user, now);
+            }
         }
-        self.devices.remove_if(&user, |_, devices| *devices == 0).is_some()
+    }
+
+    /// Takes out those whose grace is over: who, since when, and who is to be told.
+    fn over(&self, now: i64) -> Vec<(UserId, i64, Vec<ConnId>)> {
+        let mut state = self.state.lock();
+        let over: Vec<(UserId, i64)> = state
+            .gone
+            .iter()
+            .filter(|(_, since)| now - **since >= GRACE_MS)
+            .map(|(user, since)| (*user, *since))
+            .collect();
+        over.into_iter()
+            .map(|(user, since)| {
+                state.gone.remove(&user);
+                state.devices.remove(&user);
+                (user, since, state.watchers_of(user))
+            })
+            .collect()
+    }
+
+    /// Ends graces, once a second, and notes when people were last seen.
+    pub fn watch(core: &Arc<Core>) {
+        let core = core.clone();
+        tokio::spawn(async move {
+            let mut second = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                second.tick().await;
+                let over = core.presence.over(core.clock.now());
+                if over.is_empty() {
+                    continue;
+                }
+                let users: Vec<i64> = over.iter().map(|(user, _, _)| user.0).collect();
+                let latest = over.iter().map(|(_, since, _)| *since).max().unwrap_or_default();
+                if let Err(error) = note_last_seen(&core, users, latest).await {
+                    tracing::warn!(%error, "the time of last visits was not stored");
+                }
+                for (user_id, since, watchers) in over {
+                    let told =
+                        PresenceChanged { user_id, online: false, last_seen_at: Some(Timestamp(since)) };
+                    tell(&core, watchers, told).await;
+                }
+            }
+        });
     }
 }
 
-/// Notes when a user's last device went.
-pub async fn note_last_seen(core: &Core, user_id: UserId) -> Result<()> {
+impl State {
+    fn watchers_of(&self, user: UserId) -> Vec<ConnId> {
+        self.watchers.get(&user).map(|it| it.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// A connection watches these from now on.
+    fn watch(&mut self, conn: ConnId, users: Vec<UserId>) {
+        for user in self.watched.remove(&conn).unwrap_or_default() {
+            if let Some(watchers) = self.watchers.get_mut(&user) {
+                watchers.remove(&conn);
+                if watchers.is_empty() {
+                    self.watchers.remove(&user);
+                }
+            }
+        }
+        if users.is_empty() {
+            return;
+        }
+        for user in &users {
+            self.watchers.entry(*user).or_default().insert(conn);
+        }
+        self.watched.insert(conn, users);
+    }
+}
+
+/// Tells watchers of somebody who came.
+pub async fn tell_arrival(core: &Core, user_id: UserId, watchers: Vec<ConnId>) {
+    tell(core, watchers, PresenceChanged { user_id, online: true, last_seen_at: None }).await;
+}
+
+async fn tell(core: &Core, watchers: Vec<ConnId>, told: PresenceChanged) {
+    if watchers.is_empty() {
+        return;
+    }
+    match Delivery::new(Audience::Connections(watchers), "presence", &told) {
+        Ok(mut event) => {
+            event.volatile = true;
+            core.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
+        }
+        Err(error) => tracing::error!(%error, "an event could not be encoded"),
+    }
+}
+
+/// One statement for all who went in the same second.
+async fn note_last_seen(core: &Core, users: Vec<i64>, at: i64) -> Result<()> {
     let tx = core.db.begin().await?;
-    user::Entity::update_many()
-        .col_expr(user::Column::LastSeenAt, core.clock.now().into())
-        .filter(user::Column::Id.eq(user_id.0))
-        .exec(tx.conn())
-        .await?;
+    for ids in users.chunks(1_000) {
+        user::Entity::update_many()
+            .col_expr(user::Column::LastSeenAt, at.into())
+            .filter(user::Column::Id.is_in(ids.iter().copied()))
+            .exec(tx.conn())
+            .await?;
+    }
     tx.commit(()).await?;
     Ok(())
+}
+
+impl Behaviour for WatchPresence {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<PresenceReply>> {
+        let Some(conn) = caller.conn else {
+            return Err(Error::invalid("event", "watch_presence is for sockets"));
+        };
+        let mut own_chats = Query::select();
+        own_chats
+            .column(member::Column::ChatId)
+            .from(member::Entity)
+            .and_where(member::Column::UserId.eq(caller.actor.user_id.0))
+            .and_where(member::Column::LeftAt.is_null());
+        let sharing: Vec<i64> = member::Entity::present()
+            .select_only()
+            .column(member::Column::UserId)
+            .distinct()
+            .filter(member::Column::UserId.is_in(self.users.iter().map(|id| id.0)))
+            .filter(member::Column::ChatId.in_subquery(own_chats))
+            .into_tuple()
+            .all(core.db.read())
+            .await?;
+        // Watched first, read then: a change in between is told twice rather than never.
+        core.presence.state.lock().watch(conn, sharing.iter().map(|id| UserId(*id)).collect());
+        let rows =
+            user::Entity::present().filter(user::Column::Id.is_in(sharing)).all(core.db.read()).await?;
+        let presence = rows
+            .iter()
+            .map(|row| PresenceChanged {
+                user_id: UserId(row.id),
+                online: core.presence.is_online(UserId(row.id)),
+                last_seen_at: row.last_seen_at.map(Timestamp),
+            })
+            .collect();
+        Ok(Outcome::unchanged(PresenceReply { presence }))
+    }
 }

@@ -24,6 +24,19 @@ pub enum Audience {
     Chats(Vec<ChatId>),
     /// Every connection of one session of one user.
     Session(UserId, SessionId),
+    /// These connections of this node.
+    Connections(Vec<ConnId>),
+}
+
+/// Where a change stands in a chat's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// The counter's value that the change took.
+    pub rev: i64,
+    /// The counter's value before it.
+    pub prev: i64,
 }
 
 /// What happens to a chat's room at the place of an event.
@@ -47,8 +60,14 @@ pub struct Delivery {
     pub event: &'static str,
     /// Its payload, encoded once.
     pub payload: Box<RawValue>,
+    /// Where it stands in its chat's order; none for what takes no value of the counter.
+    pub place: Option<Place>,
     /// The one connection that is left out: its ack stands for the event.
     pub except: Option<ConnId>,
+    /// A user who is left out: their devices are told otherwise.
+    pub except_user: Option<UserId>,
+    /// May be dropped where a connection is behind.
+    pub volatile: bool,
     /// Joining and leaving at this place in the order.
     pub rooms: RoomChange,
     /// The connections end after it.
@@ -59,7 +78,26 @@ impl Delivery {
     /// An event with its payload encoded.
     pub fn new(audience: Audience, event: &'static str, payload: &impl serde::Serialize) -> Result<Self> {
         let payload = serde_json::value::to_raw_value(payload).map_err(Error::internal)?;
-        Ok(Self { audience, event, payload, except: None, rooms: RoomChange::None, closes: false })
+        Ok(Self {
+            audience,
+            event,
+            payload,
+            place: None,
+            except: None,
+            except_user: None,
+            volatile: false,
+            rooms: RoomChange::None,
+            closes: false,
+        })
+    }
+}
+
+impl Delivery {
+    /// The event of a change at its place in its chat's order.
+    pub fn of_change(place: Place, event: &'static str, payload: &impl serde::Serialize) -> Result<Self> {
+        let mut delivery = Self::new(Audience::Chat(place.chat_id), event, payload)?;
+        delivery.place = Some(place);
+        Ok(delivery)
     }
 }
 
@@ -73,6 +111,25 @@ pub struct Batch {
     pub deliveries: Vec<Delivery>,
     /// The ack, if somebody waits for one.
     pub answer: Option<Answer>,
+    /// A chat whose clients here may not have been told up to this value.
+    pub catch_up: Option<(ChatId, i64)>,
+}
+
+impl Batch {
+    /// What decides the lane: the chat whose order counts, else whoever is told first.
+    fn about(&self) -> Option<i64> {
+        if let Some((ChatId(id), _)) = self.catch_up {
+            return Some(id);
+        }
+        if let Some(place) = self.deliveries.iter().find_map(|it| it.place) {
+            return Some(place.chat_id.0);
+        }
+        self.deliveries.first().map(|it| match &it.audience {
+            Audience::Chat(ChatId(id)) | Audience::User(UserId(id)) | Audience::Session(UserId(id), _) => *id,
+            Audience::Chats(chats) => chats.first().map_or(0, |chat| chat.0),
+            Audience::Connections(_) => 0,
+        })
+    }
 }
 
 /// The publishing end.
@@ -90,17 +147,11 @@ impl Bus {
 
     /// Hands a batch over. Waits while its lane is full.
     pub async fn publish(&self, batch: Batch) {
-        let about = match batch.deliveries.first().map(|it| &it.audience) {
-            Some(
-                Audience::Chat(ChatId(id)) | Audience::User(UserId(id)) | Audience::Session(UserId(id), _),
-            ) => *id,
-            Some(Audience::Chats(chats)) => chats.first().map_or(0, |chat| chat.0),
-            None => {
-                if let Some(answer) = batch.answer {
-                    answer();
-                }
-                return;
+        let Some(about) = batch.about() else {
+            if let Some(answer) = batch.answer {
+                answer();
             }
+            return;
         };
         let lane = about.unsigned_abs() as usize % self.lanes.len();
         if let Some(lane) = self.lanes.get(lane)

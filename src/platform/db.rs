@@ -17,23 +17,11 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::bus::Delivery;
+use super::bus::{Delivery, Place};
 use crate::error::{Error, Result};
-use crate::ids::ChatId;
 
 /// Any number of our own; all nodes take this PostgreSQL advisory lock while migrating.
 const MIGRATION_LOCK: i64 = 0x6d61_6e67_6f01;
-
-/// Where a change stands in a chat's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The chat.
-    pub chat_id: ChatId,
-    /// The counter's value that the change took.
-    pub rev: i64,
-    /// The counter's value before it.
-    pub prev: i64,
-}
 
 /// What a commit hands out: the reply, the events, and the gate that keeps later commits from overtaking.
 pub struct Outcome<T> {

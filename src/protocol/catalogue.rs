@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use super::commands::{chats, messages, session};
+use super::commands::{chats, messages, presence, roles, session, sync};
 use super::events;
 use super::parse::Check;
 
@@ -31,12 +31,36 @@ macro_rules! for_each_command {
                 "Adds a user to a group. Owner and admins.";
             remove_member: chats::RemoveMember => chats::MemberReply, [member_removed],
                 "Removes a user from a group. Owner and admins.";
+            update_chat: roles::UpdateChat => chats::ChatReply, [chat_updated],
+                "Changes a group's name, description or photo. Owner and admins.";
+            delete_chat: roles::DeleteChat => roles::Done, [chat_deleted],
+                "Deletes a group for everybody. Owner.";
+            leave_chat: roles::LeaveChat => roles::Done, [member_removed, member_role_changed, chat_deleted],
+                "Leaves a group; the owner's place goes to the longest-serving admin, else member.";
+            set_member_role: roles::SetMemberRole => chats::MemberReply, [member_role_changed],
+                "Makes a member an admin, an admin a member, or somebody else the owner. Owner.";
             toggle_chat_pin: chats::ToggleChatPin => chats::PinReply, [chat_pinned, chat_unpinned],
                 "Pins or unpins a chat in one's own list.";
+            toggle_chat_mute: roles::ToggleChatMute => roles::MuteReply, [chat_muted, chat_unmuted],
+                "Mutes or unmutes a chat for oneself.";
+            toggle_chat_archive: roles::ToggleChatArchive => roles::ArchiveReply, [chat_archived, chat_unarchived],
+                "Puts a chat away in one's own list, or takes it out again.";
             send_message: messages::SendMessage => messages::SendReply, [new_message],
                 "Sends a message to a chat.";
+            edit_message: messages::EditMessage => messages::MessageReply, [message_edited],
+                "Changes the content of one's own message.";
+            delete_message: messages::DeleteMessage => messages::MessageReply, [message_deleted],
+                "Takes a message's content away; its place stays. Author, the chat's owner and admins, moderators.";
             toggle_like_message: messages::ToggleLikeMessage => messages::LikeReply, [message_liked],
                 "Likes a message or takes the like back.";
+            mark_read: roles::MarkRead => roles::ReadReply, [chat_read],
+                "Moves one's read mark forward; it never goes back.";
+            typing: roles::Typing => roles::Done, [typing],
+                "Says that one is typing, or no longer; ends by itself after 6 seconds.";
+            watch_presence: presence::WatchPresence => presence::PresenceReply, [presence],
+                "Watches who of these is online.";
+            sync: sync::Sync => sync::SyncReply, [],
+                "What changed since one was last here, page by page.";
             history: messages::History => messages::HistoryReply, [],
                 "A page of a chat's messages, newest first.";
             authenticate: session::Authenticate => session::AuthenticateReply, [],
@@ -52,12 +76,25 @@ macro_rules! for_each_event {
         $use! {
             ready: events::Ready, "Sent once after every connect, when all rooms are joined.";
             chat_created: events::ChatCreated, "One is a member of a new chat.";
+            chat_updated: events::ChatChanged, "A chat's name, description or photo changed.";
+            chat_deleted: events::ChatDeleted, "A chat was deleted; its last event.";
             member_added: events::MemberChange, "Somebody was added to a chat.";
             member_removed: events::MemberChange, "Somebody was removed from a chat; for them the last event of that chat.";
+            member_role_changed: events::MemberChange, "Somebody's role in a chat changed.";
             chat_pinned: events::OwnChatChange, "One pinned a chat, on any device.";
             chat_unpinned: events::OwnChatChange, "One unpinned a chat, on any device.";
+            chat_muted: events::OwnChatChange, "One muted a chat, on any device.";
+            chat_unmuted: events::OwnChatChange, "One unmuted a chat, on any device.";
+            chat_archived: events::OwnChatChange, "One put a chat away, on any device.";
+            chat_unarchived: events::OwnChatChange, "One took a chat out again, on any device.";
             new_message: events::NewMessage, "A message arrived.";
+            message_edited: events::MessageChanged, "A message changed.";
+            message_deleted: events::MessageChanged, "A message's content is gone; its place stays.";
             message_liked: events::MessageLiked, "Somebody likes a message, or no longer.";
+            chat_read: events::ChatRead, "Somebody has read up to a `seq`; told in chats of up to 200 members.";
+            typing: events::TypingChanged, "Somebody is typing, or no longer.";
+            presence: events::PresenceChanged, "Somebody who is watched came or went.";
+            sync_hint: events::SyncHint, "More happened in a chat than could be told: `sync` it.";
             user_updated: events::UserUpdated, "Somebody who shares a chat changed their profile.";
             token_expiring: events::TokenExpiring, "The connection's token ends within a minute.";
             token_expired: events::Farewell, "The connection's token ended; a DISCONNECT follows.";

@@ -23,6 +23,13 @@ pub struct Change {
     pub at: Timestamp,
 }
 
+impl Change {
+    /// Takes a place's three numbers, who, and when (milliseconds).
+    pub fn new(chat: ChatId, rev: i64, prev: i64, by: UserId, at: i64) -> Self {
+        Self { chat, rev, prev, by, at: Timestamp(at) }
+    }
+}
+
 /// `ready`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Ready {
@@ -83,6 +90,81 @@ pub struct NewMessage<'a> {
     pub at: Timestamp,
 }
 
+/// `message_edited`, `message_deleted`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageChanged<'a> {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+    /// As it is now, without `my`.
+    pub message: &'a Message,
+}
+
+/// `chat_updated`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatChanged {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+    /// The chat, without `my`.
+    pub details: Chat,
+}
+
+/// `chat_deleted`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatDeleted {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// `chat_read`: takes no value of the chat's counter.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChatRead {
+    /// Where.
+    pub chat: ChatId,
+    /// The chat's counter as it stands.
+    pub rev: i64,
+    /// Who.
+    pub user_id: UserId,
+    /// Has read up to this `seq`.
+    pub seq: i64,
+    /// One's own counter; only to one's own devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_rev: Option<i64>,
+}
+
+/// `typing`.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct TypingChanged {
+    /// Where.
+    pub chat: ChatId,
+    /// Who.
+    pub user_id: UserId,
+    /// Or no longer.
+    pub is_typing: bool,
+}
+
+/// `presence`.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct PresenceChanged {
+    /// Who.
+    pub user_id: UserId,
+    /// Any device is connected.
+    pub online: bool,
+    /// When the last one went.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+/// `sync_hint`.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct SyncHint {
+    /// Where.
+    pub chat: ChatId,
+    /// The chat's counter as it stands.
+    pub rev: i64,
+}
+
 /// `message_liked`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageLiked {
@@ -140,6 +222,21 @@ pub struct ErrorObject {
 impl From<&Error> for ErrorObject {
     fn from(error: &Error) -> Self {
         Self { code: error.code.as_str(), message: error.message.clone(), errors: error.errors.clone() }
+    }
+}
+
+/// The ack of a command that failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Failure {
+    /// Always false.
+    pub ok: bool,
+    /// Why.
+    pub error: ErrorObject,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { ok: false, error: ErrorObject::from(error) }
     }
 }
 

@@ -119,6 +119,13 @@ fn humane(expected: &str) -> &str {
     }
 }
 
+/// Anything that stands in a field, `null` too, as opposed to nothing: the outer option is whether it is there.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
 /// A JSON object; serde alone would also take a list of the fields in their order.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]

@@ -3,66 +3,49 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use socketioxide::SendError;
-use socketioxide::SocketError;
 use socketioxide::extract::{AckSender, SocketRef};
+use socketioxide::{SendError, SocketError};
 
-use super::listener::Gate;
+use super::gateway::Line;
+use super::wire::Wire;
 use crate::domain::Actor;
+use crate::error::Result;
 use crate::ids::{ChatId, ConnId};
+use crate::protocol::events::{ErrorObject, Exception, Failure};
 
-/// Bytes that may wait for one websocket. What is beyond it ends the connection; one large answer alone
-/// does not.
-const MAX_BACKLOG: u64 = 8 * 1_024 * 1_024;
+/// Bytes that may wait before what is volatile is dropped.
+const VOLATILE_BACKLOG: u64 = 64 * 1_024;
 
-/// The wire below the connections of one Engine.IO session: it may change from polling to websocket, and
-/// two namespaces share it.
-#[derive(Default)]
-pub struct Wire {
-    gate: Mutex<Option<Arc<Gate>>>,
-    dead: AtomicBool,
-    /// Bytes handed over so far, caught up with what left where that is more (frames have heads).
-    handed: AtomicU64,
+/// Events that may gather before a client is told that it is connected.
+const MAX_GATHERED: usize = 4_096;
+
+/// A client is told that it is connected at once, or never.
+const STRANDED_AFTER: Duration = Duration::from_secs(60);
+
+/// Where a connection's events go: the seam between the publisher and the doors.
+pub enum Outbox {
+    /// Kept until the client has been told that it is connected.
+    Waiting(Vec<(String, Box<RawValue>)>),
+    /// Through the engine.
+    SocketIo(SocketRef),
+    /// To the writer of a plain WebSocket.
+    Plain(Line),
 }
 
-impl Wire {
-    /// Puts the wire behind a TCP connection's gate: it is a websocket now.
-    pub fn set_gate(&self, gate: Arc<Gate>) {
-        *self.gate.lock() = Some(gate);
-    }
-
-    /// The gate, where the wire is a websocket.
-    pub fn gate(&self) -> Option<Arc<Gate>> {
-        self.gate.lock().clone()
-    }
-
-    /// Counts bytes that are to be written; false where too many wait already. Polling is bounded by packets.
-    fn take(&self, bytes: usize) -> bool {
-        let gate = self.gate.lock();
-        let Some(gate) = gate.as_ref() else { return true };
-        let written = gate.written();
-        let handed = self.handed.load(Ordering::Acquire).max(written);
-        self.handed.store(handed + bytes as u64, Ordering::Release);
-        handed - written <= MAX_BACKLOG
-    }
-
-    /// Ends the wire: a websocket at once, polling with its next request.
-    pub fn end(&self) {
-        self.dead.store(true, Ordering::Release);
-        if let Some(gate) = self.gate() {
-            gate.end();
-        }
-    }
-
-    /// Whether it was ended.
-    pub fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
-    }
+/// Who waits for an answer.
+pub enum Ack {
+    /// A callback of a Socket.IO client.
+    SocketIo(AckSender),
+    /// A frame's `id`.
+    Plain(Box<RawValue>),
+    /// Nobody; failures come as `exception`.
+    Nobody,
 }
 
 /// One connection.
@@ -71,6 +54,8 @@ pub struct Connection {
     pub id: ConnId,
     /// Who is there.
     pub actor: Actor,
+    /// The only chat that it is about, for a chat's own socket.
+    pub scope: Option<ChatId>,
     /// When its token ends, milliseconds; `authenticate` moves it.
     pub expires_at: Arc<AtomicI64>,
     /// The wire below.
@@ -79,30 +64,54 @@ pub struct Connection {
     pub(super) warned_of: AtomicI64,
     /// Rooms it is in; none any more once it is closed.
     pub(super) rooms: Mutex<Option<HashSet<ChatId>>>,
-    outbox: Mutex<Option<SocketRef>>,
+    outbox: Mutex<Option<Outbox>>,
+    since: Instant,
 }
 
 impl Connection {
     /// A connection that is not yet known to anybody.
-    pub fn new(id: ConnId, actor: Actor, expires_at: i64, wire: Arc<Wire>) -> Self {
+    pub fn new(id: ConnId, actor: Actor, scope: Option<ChatId>, expires_at: i64, wire: Arc<Wire>) -> Self {
         Self {
             id,
             actor,
+            scope,
             expires_at: Arc::new(AtomicI64::new(expires_at)),
             wire,
             warned_of: AtomicI64::new(0),
             rooms: Mutex::new(Some(HashSet::new())),
-            outbox: Mutex::new(None),
+            outbox: Mutex::new(Some(Outbox::Waiting(Vec::new()))),
+            since: Instant::now(),
         }
     }
 
-    /// Opens the outbox once the client has been told that it is connected; false if it has gone already.
-    pub fn open_outbox(&self, socket: SocketRef) -> bool {
-        let rooms = self.rooms.lock();
-        if rooms.is_some() {
-            *self.outbox.lock() = Some(socket);
+    /// Whether its client was never told that it is connected, though it had the time for it.
+    pub fn is_stranded(&self) -> bool {
+        self.since.elapsed() > STRANDED_AFTER && matches!(*self.outbox.lock(), Some(Outbox::Waiting(_)))
+    }
+
+    /// Opens the outbox once the client has been told that it is connected, and sends what has gathered;
+    /// false if it has gone already.
+    pub fn open_outbox(&self, opened: Outbox) -> bool {
+        let mut outbox = self.outbox.lock();
+        let Some(Outbox::Waiting(gathered)) = outbox.take() else { return false };
+        let fits = gathered.iter().all(|(event, payload)| self.send(&opened, event, payload));
+        *outbox = Some(opened);
+        drop(outbox);
+        if !fits {
+            self.overflowed();
         }
-        rooms.is_some()
+        fits
+    }
+
+    /// Hands one event to an open outbox; false where it is full.
+    #[expect(clippy::disallowed_methods, reason = "the outbox is where the publisher's events leave")]
+    fn send(&self, outbox: &Outbox, event: &str, payload: &RawValue) -> bool {
+        self.wire.take(event.len() + payload.get().len())
+            && match outbox {
+                Outbox::SocketIo(socket) => !is_full(&socket.emit(event, payload)),
+                Outbox::Plain(line) => line.push(event, payload),
+                Outbox::Waiting(_) => true,
+            }
     }
 
     /// Closes the outbox: the client is gone.
@@ -110,28 +119,25 @@ impl Connection {
         self.outbox.lock().take();
     }
 
-    /// Puts an event into the outbox. A full one ends the connection: a reader that is too slow loses its
-    /// connection, never a message in the middle.
-    #[expect(clippy::disallowed_methods, reason = "the outbox is where the publisher's events leave")]
-    pub fn push(&self, event: &str, payload: &RawValue) {
-        let outbox = self.outbox.lock();
-        let Some(socket) = outbox.as_ref() else { return };
-        let full = !self.wire.take(event.len() + payload.get().len())
-            || matches!(
-                socket.emit(event, payload),
-                Err(SendError::Socket(SocketError::InternalChannelFull))
-            );
-        if full {
-            drop(outbox);
-            self.overflowed();
-        }
+    /// Whether it is far enough behind that what is volatile need not reach it.
+    pub fn is_behind(&self) -> bool {
+        self.wire.backlog() > VOLATILE_BACKLOG
     }
 
-    /// Puts an ack into the outbox, by the same rule.
-    pub fn acknowledge(&self, ack: AckSender, reply: &RawValue) {
-        let full = !self.wire.take(reply.get().len())
-            || matches!(ack.send(reply), Err(SendError::Socket(SocketError::InternalChannelFull)));
-        if full {
+    /// Puts an event into the outbox. A full one ends the connection: a reader that is too slow loses its
+    /// connection, never a message in the middle.
+    pub fn push(&self, event: &str, payload: &RawValue) {
+        let mut outbox = self.outbox.lock();
+        let fits = match outbox.as_mut() {
+            None => return,
+            Some(Outbox::Waiting(gathered)) => {
+                gathered.push((event.to_owned(), payload.to_owned()));
+                gathered.len() <= MAX_GATHERED
+            }
+            Some(open) => self.send(open, event, payload),
+        };
+        drop(outbox);
+        if !fits {
             self.overflowed();
         }
     }
@@ -144,18 +150,69 @@ impl Connection {
         }
     }
 
+    /// Answers a command: an ack where somebody waits for one, else `exception` for a failure.
+    pub fn answer(&self, event: &str, ack: Ack, result: Result<Box<RawValue>>) {
+        let reply = match (result, &ack) {
+            (Ok(_), Ack::Nobody) => return,
+            (Err(error), Ack::Nobody) => {
+                let error = ErrorObject::from(&error);
+                return self.tell("exception", &Exception { event: event.to_owned(), error });
+            }
+            (Ok(reply), _) => reply,
+            (Err(error), _) => match to_raw_value(&Failure::from(&error)) {
+                Ok(reply) => reply,
+                Err(error) => return tracing::error!(%error, "an error could not be encoded"),
+            },
+        };
+        let outbox = self.outbox.lock();
+        let Some(open) = outbox.as_ref() else { return };
+        let fits = self.wire.take(reply.get().len())
+            && match (ack, open) {
+                (Ack::SocketIo(ack), _) => !is_full(&ack.send(&reply)),
+                (Ack::Plain(id), Outbox::Plain(line)) => line.acknowledge(&id, &reply),
+                (Ack::Plain(_) | Ack::Nobody, _) => true,
+            };
+        drop(outbox);
+        if !fits {
+            self.overflowed();
+        }
+    }
+
     /// Its outbox or its inbox is full.
     pub fn overflowed(&self) {
         tracing::info!(user = self.actor.user_id.0, "a connection was too slow and is ended");
-        self.close_outbox();
+        let outbox = self.outbox.lock().take();
+        if let Some(Outbox::Plain(line)) = outbox {
+            line.close(super::gateway::TOO_SLOW);
+            return;
+        }
         self.wire.end();
     }
 
-    /// Ends it for good with a DISCONNECT: its client does not come back by itself.
-    pub fn dismiss(&self) {
-        let Some(socket) = self.outbox.lock().take() else { return };
-        if socket.disconnect().is_err() {
-            self.wire.end();
+    /// Ends it for good, after the event of this name: its client does not come back by itself.
+    pub fn dismiss(&self, event: &str) {
+        // Taken out before anything is called: the disconnect handler comes back here.
+        let outbox = self.outbox.lock().take();
+        match outbox {
+            Some(Outbox::SocketIo(socket)) => {
+                let told = socket.disconnect();
+                if told.is_err() {
+                    self.wire.end();
+                }
+            }
+            Some(Outbox::Plain(line)) => line.close_after(super::gateway::close_code(event)),
+            Some(Outbox::Waiting(_)) | None => self.wire.end(),
         }
     }
+
+    /// The node goes: the client comes back by itself.
+    pub fn shut(&self) {
+        if let Some(Outbox::Plain(line)) = self.outbox.lock().as_ref() {
+            line.close_after(super::gateway::SHUTDOWN);
+        }
+    }
+}
+
+fn is_full(sent: &std::result::Result<(), SendError>) -> bool {
+    matches!(sent, Err(SendError::Socket(SocketError::InternalChannelFull)))
 }

@@ -47,7 +47,22 @@ impl Gate {
         self.writer.wake();
     }
 
-    /// Bytes that the kernel has taken so far.
+    /// Waits until there is room for another event; for requests, which have no stream to stop reading.
+    pub async fn room(&self) {
+        std::future::poll_fn(|cx| {
+            self.reader.register(cx.waker());
+            let free = self.in_flight.load(Ordering::Acquire) < MAX_IN_FLIGHT;
+            if free { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Counts bytes that left by another way than the stream.
+    pub fn wrote(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes that have left so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }

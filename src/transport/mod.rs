@@ -2,8 +2,13 @@
 //! outboxes of every door. What is allowed is the domain's to say.
 
 pub mod connection;
+pub mod counter;
+pub mod gateway;
+pub mod inbox;
 pub mod listener;
 pub mod problem;
 pub mod publisher;
 pub mod rest;
 pub mod socket;
+
+pub mod wire;

@@ -1,27 +1,40 @@
 //! The publisher: owns the rooms and knows every connection of this node, whatever door it came through.
-//! Events come in by lane, already in order; rooms are joined and left at their place in that order.
+//!
+//! Events come in by lane. Per chat with local members it keeps the last value of the counter that it gave;
+//! what lies between that and an event is read from the database and given first, and what was given
+//! already is not given again. Rooms are joined and left at their place in that order. So events of
+//! another node can come in by the same way, late, twice or with holes.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use entity::member;
+use futures_util::FutureExt;
 use sea_orm::QuerySelect;
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
 use crate::clock::Timestamp;
-use crate::domain::{Core, presence};
+use crate::domain::{Core, presence, sync};
 use crate::error::Result;
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery, RoomChange};
-use crate::protocol::events::{Farewell, Ready, ServerShutdown, TokenExpiring};
+use crate::protocol::events::{Farewell, Ready, ServerShutdown, SyncHint, TokenExpiring};
 use crate::random;
 
 /// `token_expiring` comes this long before the end, milliseconds.
 const WARN_BEFORE_MS: i64 = 60_000;
+
+/// How often the heads of chats are compared with what was given.
+const COMPARE_EVERY: Duration = Duration::from_secs(4);
+
+/// What is on its way gets this long before it counts as missing.
+const ON_ITS_WAY: Duration = Duration::from_millis(700);
 
 type Connections = HashMap<ConnId, Arc<Connection>>;
 
@@ -32,26 +45,32 @@ struct Devices {
     room_changes: u64,
 }
 
+/// A chat with local members.
+#[derive(Default)]
+struct Room {
+    connections: Connections,
+    /// The last value of the counter that was given here; none before anything is known.
+    given: Option<i64>,
+}
+
 /// See the file.
 #[derive(Default)]
 pub struct Publisher {
     next_id: AtomicU64,
+    connections: DashMap<ConnId, Arc<Connection>>,
     users: DashMap<UserId, Devices>,
-    rooms: DashMap<ChatId, Connections>,
+    rooms: DashMap<ChatId, Room>,
 }
 
 impl Publisher {
     /// Delivers what comes through `lanes`, one task each, until the bus is gone.
-    pub fn start(self: &Arc<Self>, lanes: Vec<mpsc::Receiver<Batch>>) {
+    pub fn start(self: &Arc<Self>, core: &Arc<Core>, lanes: Vec<mpsc::Receiver<Batch>>) {
         for mut lane in lanes {
-            let publisher = self.clone();
+            let (publisher, core) = (self.clone(), core.clone());
             tokio::spawn(async move {
                 while let Some(batch) = lane.recv().await {
-                    if let Some(answer) = batch.answer {
-                        answer();
-                    }
-                    for delivery in batch.deliveries {
-                        publisher.deliver(&delivery);
+                    if AssertUnwindSafe(publisher.take(&core, batch)).catch_unwind().await.is_err() {
+                        tracing::error!("a delivery panicked");
                     }
                 }
             });
@@ -65,42 +84,117 @@ impl Publisher {
 
     /// How many connections there are.
     pub fn connection_count(&self) -> usize {
-        self.users.iter().map(|devices| devices.connections.len()).sum()
+        self.connections.len()
+    }
+
+    async fn take(&self, core: &Arc<Core>, batch: Batch) {
+        let Batch { deliveries, mut answer, catch_up } = batch;
+        if let Some((chat, upto)) = catch_up {
+            self.fill(core, chat, upto).await;
+        }
+        for delivery in &deliveries {
+            if let Some(place) = delivery.place
+                && self.given(place.chat_id).is_some_and(|given| given < place.prev)
+            {
+                self.fill(core, place.chat_id, place.prev).await;
+            }
+            if let Some(answer) = answer.take() {
+                answer();
+            }
+            self.deliver(delivery);
+        }
+        if let Some(answer) = answer {
+            answer();
+        }
+    }
+
+    /// The last value given in a chat; none where nobody is there or nothing is known yet.
+    fn given(&self, chat: ChatId) -> Option<i64> {
+        self.rooms.get(&chat).and_then(|room| room.given)
+    }
+
+    /// Gives what lies between the last value given and `upto`, from the database; where that cannot be
+    /// done, clients are told to `sync`.
+    async fn fill(&self, core: &Arc<Core>, chat: ChatId, upto: i64) {
+        let Some(given) = self.given(chat).filter(|given| *given < upto) else { return };
+        tracing::info!(chat = chat.0, given, upto, "filling a hole");
+        match sync::fill(core, chat, given, upto).await {
+            Ok(Some(events)) => events.iter().for_each(|event| self.deliver(event)),
+            Ok(None) => self.hint(chat, upto),
+            Err(error) => {
+                tracing::error!(%error, chat = chat.0, "a hole could not be filled");
+                self.hint(chat, upto);
+            }
+        }
+        if let Some(mut room) = self.rooms.get_mut(&chat) {
+            room.given = room.given.max(Some(upto));
+        }
+    }
+
+    fn hint(&self, chat: ChatId, rev: i64) {
+        match Delivery::new(Audience::Chat(chat), "sync_hint", &SyncHint { chat, rev }) {
+            Ok(hint) => self.deliver(&hint),
+            Err(error) => tracing::error!(%error, "an event could not be encoded"),
+        }
     }
 
     fn deliver(&self, delivery: &Delivery) {
-        let chat = match &delivery.audience {
-            Audience::Chat(chat) => Some(*chat),
-            _ => None,
-        };
-        if let (Some(chat), RoomChange::Join(users)) = (chat, &delivery.rooms) {
-            for connection in self.note_room_change(users) {
-                self.join(&connection, chat);
+        let place = delivery.place;
+        if let Some(place) = place {
+            if self.given(place.chat_id).is_some_and(|given| place.rev <= given) {
+                return;
+            }
+            if let RoomChange::Join(users) = &delivery.rooms {
+                for connection in self.note_room_change(users) {
+                    self.join(&connection, place.chat_id, Some(place.prev));
+                }
             }
         }
         let tell = |connection: &Arc<Connection>| {
-            if delivery.except != Some(connection.id) {
+            let left_out = delivery.except == Some(connection.id)
+                || delivery.except_user == Some(connection.actor.user_id)
+                || (delivery.volatile && connection.is_behind());
+            if !left_out {
                 connection.push(delivery.event, &delivery.payload);
-                if delivery.closes {
-                    connection.dismiss();
-                }
             }
         };
         match &delivery.audience {
             Audience::Chat(chat) => {
-                if let Some(room) = self.rooms.get(chat) {
-                    room.values().for_each(tell);
+                if let Some(mut room) = self.rooms.get_mut(chat) {
+                    if let Some(place) = place {
+                        room.given = Some(place.rev);
+                    }
+                    room.connections.values().for_each(tell);
                 }
             }
             Audience::Chats(chats) => self.in_any(chats).values().for_each(tell),
-            Audience::User(user) => self.devices(*user).iter().for_each(tell),
+            // A chat's own socket is about that chat alone.
+            Audience::User(user) => {
+                self.devices(*user).iter().filter(|it| it.scope.is_none()).for_each(tell);
+            }
             Audience::Session(user, session) => {
-                self.devices(*user).iter().filter(|it| it.actor.session_id == *session).for_each(tell);
+                for connection in self.devices(*user) {
+                    if connection.actor.session_id == *session {
+                        tell(&connection);
+                        // Only here, where no room is held: dismissing comes back for the rooms.
+                        if delivery.closes {
+                            connection.dismiss(delivery.event);
+                        }
+                    }
+                }
+            }
+            Audience::Connections(ids) => {
+                ids.iter()
+                    .filter_map(|id| self.connections.get(id).map(|it| it.clone()))
+                    .for_each(|it| tell(&it));
             }
         }
-        if let (Some(chat), RoomChange::Leave(users)) = (chat, &delivery.rooms) {
+        if let (Some(place), RoomChange::Leave(users)) = (place, &delivery.rooms) {
             for connection in self.note_room_change(users) {
-                self.leave(&connection, chat);
+                self.leave(&connection, place.chat_id);
+                if connection.scope == Some(place.chat_id) {
+                    connection.dismiss(delivery.event);
+                }
             }
         }
     }
@@ -109,7 +203,7 @@ impl Publisher {
         let mut all = Connections::new();
         for chat in chats {
             if let Some(room) = self.rooms.get(chat) {
-                all.extend(room.iter().map(|(id, connection)| (*id, connection.clone())));
+                all.extend(room.connections.iter().map(|(id, connection)| (*id, connection.clone())));
             }
         }
         all
@@ -131,13 +225,24 @@ impl Publisher {
         connections
     }
 
-    fn join(&self, connection: &Arc<Connection>, chat: ChatId) {
-        let mut rooms = connection.rooms.lock();
-        if let Some(rooms) = rooms.as_mut()
-            && rooms.insert(chat)
-        {
-            self.rooms.entry(chat).or_default().insert(connection.id, connection.clone());
+    /// Puts a connection into a room. `given` is what a room that is new here starts from; true for such a
+    /// room.
+    fn join(&self, connection: &Arc<Connection>, chat: ChatId, given: Option<i64>) -> bool {
+        if connection.scope.is_some_and(|scope| scope != chat) {
+            return false;
         }
+        let mut rooms = connection.rooms.lock();
+        let Some(rooms) = rooms.as_mut() else { return false };
+        if !rooms.insert(chat) {
+            return false;
+        }
+        let mut room = self.rooms.entry(chat).or_default();
+        let fresh = room.connections.is_empty();
+        if fresh {
+            room.given = given;
+        }
+        room.connections.insert(connection.id, connection.clone());
+        fresh
     }
 
     fn leave(&self, connection: &Arc<Connection>, chat: ChatId) {
@@ -151,28 +256,39 @@ impl Publisher {
 
     fn drop_from_room(&self, connection: ConnId, chat: ChatId) {
         if let Some(mut room) = self.rooms.get_mut(&chat) {
-            room.remove(&connection);
+            room.connections.remove(&connection);
         }
-        self.rooms.remove_if(&chat, |_, room| room.is_empty());
+        self.rooms.remove_if(&chat, |_, room| room.connections.is_empty());
     }
 
-    /// Makes a connection known, joins its rooms, and says `ready`.
+    /// What `ready` says to a connection.
+    pub fn ready(core: &Core, connection: &Connection) -> Ready {
+        Ready {
+            user_id: connection.actor.user_id,
+            session_id: connection.actor.session_id,
+            epoch: core.epoch.clone(),
+            server_time: Timestamp(core.clock.now()),
+        }
+    }
+
+    /// Makes a connection known and joins its rooms. From here on it misses nothing.
     ///
     /// The user is known before memberships are read: a chat gained or lost meanwhile is either in what is
-    /// read, or counted, and then they are read again.
+    /// read, or counted, and then they are read again before any room is joined.
     pub async fn welcome(&self, core: &Arc<Core>, connection: &Arc<Connection>) -> Result<()> {
         let user = connection.actor.user_id;
-        {
+        let watchers = {
             // Under this lock a connection is either known or gone, never both.
             let rooms = connection.rooms.lock();
             if rooms.is_none() {
                 return Ok(());
             }
+            self.connections.insert(connection.id, connection.clone());
             self.users.entry(user).or_default().connections.insert(connection.id, connection.clone());
-            core.presence.arrived(user);
-        }
-        loop {
-            let before = self.room_changes(user);
+            core.presence.arrived(user)
+        };
+        let fresh = loop {
+            let before = self.users.get(&user).map_or(0, |devices| devices.room_changes);
             let chats: HashSet<ChatId> = member::Entity::of_user(user.0)
                 .select_only()
                 .column(member::Column::ChatId)
@@ -182,72 +298,91 @@ impl Publisher {
                 .into_iter()
                 .map(ChatId)
                 .collect();
-            let held: Vec<ChatId> = connection
-                .rooms
-                .lock()
-                .as_ref()
-                .map(|rooms| rooms.iter().copied().collect())
-                .unwrap_or_default();
-            for chat in held.iter().filter(|chat| !chats.contains(chat)) {
-                self.leave(connection, *chat);
+            // While this is held nobody gains or loses a room.
+            let Some(devices) =
+                self.users.get_mut(&user).filter(|it| it.connections.contains_key(&connection.id))
+            else {
+                return Ok(());
+            };
+            if devices.room_changes == before {
+                break chats
+                    .into_iter()
+                    .filter(|chat| self.join(connection, *chat, None))
+                    .collect::<Vec<_>>();
             }
-            for chat in chats {
-                self.join(connection, chat);
-            }
-            if self.room_changes(user) == before {
-                break;
+        };
+        // What was committed before this is in what the client fetches after `ready`; all else is given.
+        for (chat, rev) in sync::heads(core, &fresh).await? {
+            if let Some(mut room) = self.rooms.get_mut(&chat) {
+                room.given = room.given.max(Some(rev));
             }
         }
-        connection.tell(
-            "ready",
-            &Ready {
-                user_id: user,
-                session_id: connection.actor.session_id,
-                epoch: core.epoch.clone(),
-                server_time: Timestamp(core.clock.now()),
-            },
-        );
-        if core.sessions.was_ended(connection.actor.session_id) {
-            // It ended between the handshake and here, when nobody could tell this connection.
-            let farewell = Farewell { message: "the session was ended, log in again".into() };
-            connection.tell("session_ended", &farewell);
-            connection.dismiss();
-        }
+        presence::tell_arrival(core, user, watchers).await;
         Ok(())
     }
 
-    fn room_changes(&self, user: UserId) -> u64 {
-        self.users.get(&user).map_or(0, |devices| devices.room_changes)
+    /// Forgets connections whose client was never told that it is connected.
+    pub fn forget_stranded(&self, core: &Core) {
+        for connection in self.everybody().iter().filter(|it| it.is_stranded()) {
+            self.farewell(core, connection);
+        }
     }
 
     /// Forgets a connection that is gone.
-    pub fn farewell(&self, core: &Arc<Core>, connection: &Arc<Connection>) {
+    pub fn farewell(&self, core: &Core, connection: &Arc<Connection>) {
         let user = connection.actor.user_id;
         let Some(rooms) = connection.rooms.lock().take() else { return };
         connection.close_outbox();
         for chat in rooms {
             self.drop_from_room(connection.id, chat);
         }
-        let known = self
-            .users
-            .get_mut(&user)
-            .is_some_and(|mut devices| devices.connections.remove(&connection.id).is_some());
-        self.users.remove_if(&user, |_, devices| devices.connections.is_empty());
-        if known && core.presence.left(user) {
-            let core = core.clone();
-            tokio::spawn(async move {
-                if let Err(error) = presence::note_last_seen(&core, user).await {
-                    tracing::warn!(%error, user = user.0, "the time of the last visit was not stored");
-                }
-            });
+        if self.connections.remove(&connection.id).is_none() {
+            return;
         }
+        if let Some(mut devices) = self.users.get_mut(&user) {
+            devices.connections.remove(&connection.id);
+        }
+        self.users.remove_if(&user, |_, devices| devices.connections.is_empty());
+        core.presence.left(user, connection.id, core.clock.now());
+    }
+
+    /// Compares the heads of chats that have local members with what was given, now and then, and has
+    /// given what is missing: after a crash of whoever committed it, or an outage of the way here.
+    pub fn compare_heads(self: &Arc<Self>, core: &Arc<Core>) {
+        let (publisher, core) = (self.clone(), core.clone());
+        tokio::spawn(async move {
+            let mut tick = interval(COMPARE_EVERY);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                if let Err(error) = publisher.compare(&core).await {
+                    tracing::warn!(%error, "the heads of chats could not be compared");
+                }
+            }
+        });
+    }
+
+    async fn compare(&self, core: &Core) -> Result<()> {
+        let chats: Vec<ChatId> =
+            self.rooms.iter().filter(|room| room.given.is_some()).map(|room| *room.key()).collect();
+        let behind = |(chat, rev): &(ChatId, i64)| self.given(*chat).is_some_and(|given| given < *rev);
+        let suspects: Vec<(ChatId, i64)> =
+            sync::heads(core, &chats).await?.into_iter().filter(behind).collect();
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        sleep(ON_ITS_WAY).await;
+        for missing in suspects.into_iter().filter(behind) {
+            core.bus.publish(Batch { catch_up: Some(missing), ..Batch::default() }).await;
+        }
+        Ok(())
     }
 
     /// Warns of tokens that end soon and dismisses connections whose token has ended; once a second.
     pub fn watch_tokens(self: &Arc<Self>, core: &Arc<Core>) {
         let (publisher, core) = (self.clone(), core.clone());
         tokio::spawn(async move {
-            let mut second = tokio::time::interval(Duration::from_secs(1));
+            let mut second = interval(Duration::from_secs(1));
             loop {
                 second.tick().await;
                 publisher.check_tokens(core.clock.now());
@@ -259,11 +394,9 @@ impl Publisher {
         for connection in self.everybody() {
             let end = connection.expires_at.load(Ordering::Acquire);
             if end <= now {
-                connection.tell(
-                    "token_expired",
-                    &Farewell { message: "the token ended; connect with a new one".into() },
-                );
-                connection.dismiss();
+                let farewell = Farewell { message: "the token ended; connect with a new one".into() };
+                connection.tell("token_expired", &farewell);
+                connection.dismiss("token_expired");
             } else if end - now <= WARN_BEFORE_MS && connection.warned_of.swap(end, Ordering::AcqRel) != end {
                 connection.tell("token_expiring", &TokenExpiring { expires_at: Timestamp(end) });
             }
@@ -271,10 +404,7 @@ impl Publisher {
     }
 
     fn everybody(&self) -> Vec<Arc<Connection>> {
-        self.users
-            .iter()
-            .flat_map(|devices| devices.connections.values().cloned().collect::<Vec<_>>())
-            .collect()
+        self.connections.iter().map(|it| it.clone()).collect()
     }
 
     /// Tells everybody that the node goes, each to come back at a time of their own within `spread`.
@@ -289,16 +419,19 @@ impl Publisher {
     /// Reads nothing more from anybody.
     pub fn pause_all(&self) {
         for connection in self.everybody() {
-            if let Some(gate) = connection.wire.gate() {
+            if let Some(gate) = connection.wire.websocket() {
                 gate.pause();
             }
         }
     }
 
+    /// Closes plain connections in their own way; the engine closes its own.
+    pub fn shut_all(&self) {
+        self.everybody().iter().for_each(|connection| connection.shut());
+    }
+
     /// Ends every connection's transport; the clients come back by themselves.
     pub fn end_all(&self) {
-        for connection in self.everybody() {
-            connection.wire.end();
-        }
+        self.everybody().iter().for_each(|connection| connection.wire.end());
     }
 }

@@ -3,23 +3,22 @@
 
 use std::collections::BTreeSet;
 
-use entity::{chat, member, user};
+use entity::{chat, member, message, user};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, SqlErr,
 };
 
-use super::{advance, load};
-use crate::clock::Timestamp;
+use super::{advance, change_at, load};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::messages::{Draft, insert_one};
 use crate::domain::{Caller, Core, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Audience, Delivery, RoomChange};
-use crate::platform::db::{Outcome, Place, Tx};
+use crate::platform::bus::{Delivery, Place, RoomChange};
+use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
-use crate::protocol::events::{Change, ChatCreated};
+use crate::protocol::events::ChatCreated;
 use crate::protocol::parse::Object;
 
 impl Behaviour for CreateChat {
@@ -62,6 +61,9 @@ async fn finish(
 ) -> Result<Outcome<ChatReply>> {
     let creator = caller.actor.user_id;
     // The retry of a group with its first message finds both; a direct chat takes every message as new.
+    if let (Some(Object(message)), false, true) = (first, made_now, chat.is_group) {
+        require_same_first(tx.conn(), &chat, creator, message).await?;
+    }
     let message = first.filter(|_| made_now || !chat.is_group);
     let mut announcement = None;
     if let Some(Object(message)) = message {
@@ -82,9 +84,10 @@ async fn finish(
             .iter()
             .map(|row| UserId(row.user_id))
             .collect();
-        let change = Change { chat: chat_id, rev: 1, prev: 0, by: creator, at: Timestamp(core.clock.now()) };
+        let place = Place { chat_id, rev: 1, prev: 0 };
+        let change = change_at(place, creator, core.clock.now());
         let event = ChatCreated { change, details };
-        let mut event = Delivery::new(Audience::Chat(chat_id), "chat_created", &event)?;
+        let mut event = Delivery::of_change(place, "chat_created", &event)?;
         event.rooms = RoomChange::Join(members);
         tx.announce(event);
     }
@@ -93,6 +96,32 @@ async fn finish(
     }
     let reply = ChatReply { chat: one(load(tx.conn(), &[chat_id], Some(creator)).await?)? };
     if tx.place().is_some() { tx.commit(reply).await } else { tx.unchanged(reply).await }
+}
+
+/// The group of this `client_id` was made with this first message.
+async fn require_same_first(
+    conn: &impl ConnectionTrait,
+    chat: &chat::Model,
+    creator: UserId,
+    first: &FirstMessage,
+) -> Result<()> {
+    let stored = message::Entity::of_chat(chat.id)
+        .filter(message::Column::Seq.eq(2))
+        .filter(message::Column::UserId.eq(creator.0))
+        .one(conn)
+        .await?;
+    // A message that was edited or deleted since is not held against a late retry.
+    let same = stored.is_some_and(|row| {
+        row.rev != row.seq || (row.content == first.content && row.message_type == first.message_type.id())
+    });
+    if same {
+        return Ok(());
+    }
+    Err(Error::field(
+        Code::ClientIdConflict,
+        "chat.client_id",
+        "was used for a group with another first message",
+    ))
 }
 
 fn one<T>(list: Vec<T>) -> Result<T> {
@@ -166,6 +195,10 @@ async fn insert(
     others: &BTreeSet<i64>,
 ) -> Result<chat::Model> {
     let now = core.clock.now();
+    // People are locked before anything refers to them: two who make chats with each other would otherwise
+    // wait for each other.
+    let everybody: Vec<UserId> = others.iter().map(|id| UserId(*id)).chain([creator]).collect();
+    let user_revs = users::advance(tx.conn(), &everybody).await?;
     let direct_key =
         others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
     let row = chat::ActiveModel {
@@ -178,6 +211,7 @@ async fn insert(
         approved: Set(true),
         visible: Set(wish.is_group),
         rev: Set(0),
+        meta_rev: Set(1),
         last_seq: Set(0),
         member_count: Set(others.len() as i32 + 1),
         last_activity_at: Set(now),
@@ -192,8 +226,6 @@ async fn insert(
         error
     })?;
     let Place { rev, .. } = advance(tx, &mut chat).await?;
-    let everybody: Vec<UserId> = others.iter().map(|id| UserId(*id)).chain([creator]).collect();
-    let user_revs = users::advance(tx.conn(), &everybody).await?;
     let role = |id: UserId| match (wish.is_group, id == creator) {
         (true, true) => "owner",
         _ => "member",

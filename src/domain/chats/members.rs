@@ -2,22 +2,22 @@
 //! order: who is added hears their own arrival first, who is removed hears their removal last.
 
 use entity::{chat, member};
+use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
 use super::access::{Membership, lock, membership_ever};
-use super::advance;
+use super::leave::leave_locked;
+use super::roles::shown;
 use super::view::show_member;
-use crate::clock::Timestamp;
+use super::{advance_meta, change_at};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Audience, Delivery, RoomChange};
-use crate::platform::db::{Outcome, Place, Tx};
+use crate::platform::bus::{Delivery, RoomChange};
+use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::chats::{AddMember, MemberReply, RemoveMember};
-use crate::protocol::events::{Change, MemberChange};
-use crate::protocol::objects::Member;
+use crate::protocol::events::MemberChange;
 
 impl Behaviour for AddMember {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MemberReply>> {
@@ -42,7 +42,7 @@ impl Behaviour for AddMember {
             let problem = format!("the chat has {} members, which is the most", chat.member_count);
             return Err(Error::invalid("chat.id", problem));
         }
-        let place = advance(&mut tx, &mut chat).await?;
+        let place = advance_meta(&mut tx, &mut chat).await?;
         let user_rev = own_rev(&tx, user_id).await?;
         let now = core.clock.now();
         let row = member::ActiveModel {
@@ -61,9 +61,16 @@ impl Behaviour for AddMember {
         };
         let row = if before.is_some() { row.update(tx.conn()).await? } else { row.insert(tx.conn()).await? };
         let member = show_member(&row, author);
-        let told =
-            Told { place, by: caller.actor.user_id, at: now, member, rooms: RoomChange::Join(vec![user_id]) };
-        finish(tx, chat, 1, "member_added", told).await
+        let member_count = chat.member_count + 1;
+        chat::ActiveModel { id: Set(chat.id), member_count: Set(member_count), ..Default::default() }
+            .update(tx.conn())
+            .await?;
+        let change = change_at(place, caller.actor.user_id, now);
+        let event = MemberChange { change, member: member.clone(), member_count };
+        let mut delivery = Delivery::of_change(place, "member_added", &event)?;
+        delivery.rooms = RoomChange::Join(vec![user_id]);
+        tx.announce(delivery);
+        tx.commit(MemberReply { member }).await
     }
 }
 
@@ -75,33 +82,17 @@ impl Behaviour for RemoveMember {
         let row = membership_ever(tx.conn(), chat_id, user_id)
             .await?
             .ok_or_else(|| Error::field(Code::NotFound, "user.id", "is not a member of the chat"))?;
-        let mut author = users::authors(tx.conn(), [user_id.0]).await?;
-        let author = author.remove(&user_id.0).ok_or_else(|| Error::not_found("user"))?;
         if row.left_at.is_some() {
-            return tx.unchanged(MemberReply { member: show_member(&row, author) }).await;
+            let member = shown(&tx, &row).await?;
+            return tx.unchanged(MemberReply { member }).await;
         }
         if row.role == "owner" {
             return Err(Error::forbidden("the chat's owner cannot be removed"));
         }
-        let place = advance(&mut tx, &mut chat).await?;
-        let user_rev = own_rev(&tx, user_id).await?;
-        let now = core.clock.now();
-        let mut row = row.into_active_model();
-        row.left_at = Set(Some(now));
-        row.left_reason = Set(Some("removed".into()));
-        row.rev = Set(place.rev);
-        row.user_rev = Set(user_rev);
-        row.pinned_at = Set(None);
-        let row = row.update(tx.conn()).await?;
-        let member = show_member(&row, author);
-        let told = Told {
-            place,
-            by: caller.actor.user_id,
-            at: now,
-            member,
-            rooms: RoomChange::Leave(vec![user_id]),
-        };
-        finish(tx, chat, -1, "member_removed", told).await
+        let by = caller.actor.user_id;
+        let reason = if by == user_id { "left" } else { "removed" };
+        let member = leave_locked(core, &mut tx, &mut chat, row, reason, by).await?;
+        tx.commit(MemberReply { member }).await
     }
 }
 
@@ -118,32 +109,4 @@ async fn lock_group(tx: &Tx, chat_id: ChatId, caller: &Caller) -> Result<Members
 async fn own_rev(tx: &Tx, user_id: UserId) -> Result<i64> {
     let revs = users::advance(tx.conn(), &[user_id]).await?;
     Ok(revs.first().map_or(0, |(_, rev)| *rev))
-}
-
-struct Told {
-    place: Place,
-    by: UserId,
-    at: i64,
-    member: Member,
-    rooms: RoomChange,
-}
-
-async fn finish(
-    mut tx: Tx,
-    chat: chat::Model,
-    count: i32,
-    event: &'static str,
-    told: Told,
-) -> Result<Outcome<MemberReply>> {
-    let member_count = chat.member_count + count;
-    chat::ActiveModel { id: Set(chat.id), member_count: Set(member_count), ..Default::default() }
-        .update(tx.conn())
-        .await?;
-    let Place { chat_id, rev, prev } = told.place;
-    let change = Change { chat: chat_id, rev, prev, by: told.by, at: Timestamp(told.at) };
-    let payload = MemberChange { change, member: told.member.clone(), member_count };
-    let mut delivery = Delivery::new(Audience::Chat(chat_id), event, &payload)?;
-    delivery.rooms = told.rooms;
-    tx.announce(delivery);
-    tx.commit(MemberReply { member: told.member }).await
 }

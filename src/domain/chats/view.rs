@@ -123,7 +123,8 @@ async fn newest_messages(
     Ok(shown.into_iter().map(|message| (message.chat_id.0, message)).collect())
 }
 
-async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Result<HashMap<i64, MyChat>> {
+/// What is one's own in these chats, by chat.
+pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Result<HashMap<i64, MyChat>> {
     let rows = member::Entity::of_user(viewer.0)
         .filter(member::Column::ChatId.is_in(ids.to_vec()))
         .all(conn)

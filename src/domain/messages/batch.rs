@@ -10,8 +10,7 @@ use super::prepare::Draft;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, MessageId};
-use crate::platform::bus::{Audience, Delivery};
-use crate::platform::db::Place;
+use crate::platform::bus::{Delivery, Place};
 use crate::protocol::events::NewMessage;
 use crate::protocol::objects::{Author, Message, MyMessage};
 
@@ -150,7 +149,7 @@ fn message_of(id: MessageId, placed: &Placed<'_>, now: i64) -> Message {
 /// The event of a new message; the socket that sent it is left out.
 pub fn announcement(message: &Message, place: Place, conn: Option<ConnId>) -> Result<Delivery> {
     let event = NewMessage { message, prev: place.prev, by: message.user.id, at: message.created_at };
-    let mut delivery = Delivery::new(Audience::Chat(place.chat_id), "new_message", &event)?;
+    let mut delivery = Delivery::of_change(place, "new_message", &event)?;
     delivery.except = conn;
     Ok(delivery)
 }

@@ -4,16 +4,15 @@ use entity::{like, message};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
 
-use crate::clock::Timestamp;
-use crate::domain::chats::{advance, lock};
+use crate::domain::chats::{advance, change_at, lock};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId};
-use crate::platform::bus::{Audience, Delivery};
-use crate::platform::db::{Outcome, Place};
+use crate::platform::bus::Delivery;
+use crate::platform::db::Outcome;
 use crate::protocol::commands::messages::{LikeReply, ToggleLikeMessage};
-use crate::protocol::events::{Change, MessageLiked};
+use crate::protocol::events::MessageLiked;
 
 impl Behaviour for ToggleLikeMessage {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<LikeReply>> {
@@ -35,7 +34,7 @@ impl Behaviour for ToggleLikeMessage {
             return tx.unchanged(LikeReply { liked, likes: message.likes }).await;
         }
         let now = core.clock.now();
-        let Place { chat_id, rev, prev } = advance(&mut tx, &mut chat).await?;
+        let place = advance(&mut tx, &mut chat).await?;
         if liked {
             like::Entity::insert(like::ActiveModel {
                 message_id: Set(id.0),
@@ -48,12 +47,12 @@ impl Behaviour for ToggleLikeMessage {
             like::Entity::delete_by_id((id.0, user_id.0)).exec(tx.conn()).await?;
         }
         let count = message.likes + if liked { 1 } else { -1 };
-        message::ActiveModel { id: Set(id.0), likes: Set(count), rev: Set(rev), ..Default::default() }
+        message::ActiveModel { id: Set(id.0), likes: Set(count), rev: Set(place.rev), ..Default::default() }
             .update(tx.conn())
             .await?;
-        let change = Change { chat: chat_id, rev, prev, by: user_id, at: Timestamp(now) };
+        let change = change_at(place, user_id, now);
         let event = MessageLiked { change, message_id: id, liked, likes: count };
-        let mut delivery = Delivery::new(Audience::Chat(chat_id), "message_liked", &event)?;
+        let mut delivery = Delivery::of_change(place, "message_liked", &event)?;
         delivery.except = caller.conn;
         tx.announce(delivery);
         tx.commit(LikeReply { liked, likes: count }).await

@@ -1,6 +1,7 @@
 //! Messages: writing them in groups, likes, pages of history, and how they are shown.
 
 mod batch;
+mod edit;
 mod history;
 mod like;
 mod prepare;

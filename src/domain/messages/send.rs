@@ -51,7 +51,7 @@ impl Behaviour for SendMessage {
 pub async fn send_pipelined(core: &Core, caller: &Caller, wish: SendMessage, respond: Respond) {
     let Object(wish) = wish.message;
     let chat_id = wish.chat_id;
-    let answer = Box::new(move |sent: Sent| respond(sent.and_then(|(reply, place)| ack(place, &reply))));
+    let answer = Box::new(move |sent: Sent| respond.give(sent.and_then(|(reply, place)| ack(place, &reply))));
     let job = Job { user_id: caller.actor.user_id, conn: caller.conn, chat_id, draft: wish.into() };
     core.writer.submit(job, answer).await;
 }

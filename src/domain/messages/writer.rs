@@ -4,6 +4,9 @@
 //! share the next. The queue is bounded, and who finds it full waits. Messages are stored in the order
 //! they were handed over, and acks and events leave after the commit, in that order.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use sea_orm::ConnectionTrait;
 use tokio::sync::mpsc;
 
@@ -13,8 +16,8 @@ use super::view;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
-use crate::platform::bus::{Batch, Bus, Delivery};
-use crate::platform::db::{Db, Outcome, Place};
+use crate::platform::bus::{Batch, Bus, Delivery, Place};
+use crate::platform::db::{Db, Outcome};
 use crate::protocol::commands::messages::SendReply;
 
 /// Messages that may wait.
@@ -74,7 +77,11 @@ impl Writer {
             let mut group = Vec::with_capacity(GROUP);
             while waiting.recv_many(&mut group, GROUP).await > 0 {
                 let (jobs, answers) = group.drain(..).unzip();
-                task.write(Group { jobs, answers }).await;
+                // A panic costs its group an error, not the server its writer.
+                let done = AssertUnwindSafe(task.write(Group { jobs, answers })).catch_unwind().await;
+                if done.is_err() {
+                    tracing::error!("the writer panicked; its group was answered with an error");
+                }
             }
         });
         Self { jobs }
@@ -134,7 +141,11 @@ impl Task {
                 for (answer, (sent, event)) in answers.into_iter().zip(fates) {
                     let answer = Box::new(move || answer(sent));
                     self.bus
-                        .publish(Batch { deliveries: event.into_iter().collect(), answer: Some(answer) })
+                        .publish(Batch {
+                            deliveries: event.into_iter().collect(),
+                            answer: Some(answer),
+                            ..Batch::default()
+                        })
                         .await;
                 }
                 drop(gate);

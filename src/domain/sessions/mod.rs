@@ -48,6 +48,11 @@ pub struct Origin {
     pub address: Option<String>,
 }
 
+/// Whole seconds, rounded up: tokens count whole seconds, rounded down.
+fn seconds_left(end: i64, now: i64) -> i64 {
+    (end - now).max(0).div_euclid(1_000) + i64::from((end - now).max(0) % 1_000 > 0)
+}
+
 /// Issues a pair of tokens of a session that ends at `session_end` (milliseconds).
 async fn issue_pair(
     core: &Core,
@@ -75,7 +80,7 @@ async fn issue_pair(
         access_token: access.token,
         refresh_token: Some(refresh.token),
         token_type: "bearer",
-        expires_in: (access.expires_at - now).max(0) / 1_000,
-        refresh_expires_in: (refresh.expires_at - now).max(0) / 1_000,
+        expires_in: seconds_left(access.expires_at, now),
+        refresh_expires_in: seconds_left(refresh.expires_at, now),
     })
 }

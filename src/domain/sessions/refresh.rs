@@ -6,7 +6,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
 use super::end::end_in;
-use super::{TokenPair, issue_pair};
+use super::{TokenPair, issue_pair, seconds_left};
 use crate::domain::{Actor, Core};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
@@ -42,8 +42,9 @@ pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
             .await?;
         if used_successors > 0 || now > exchanged + GRACE_MS {
             end_in(core, &mut tx, &family, "refresh_reused").await?;
-            core.publish(tx.commit(()).await?).await;
+            let outcome = tx.commit(()).await?;
             core.sessions.end(SessionId(family.id));
+            core.publish(outcome).await;
             return Err(Error::new(Code::RefreshReused, "this token was used before; the session has ended"));
         }
     } else {
@@ -74,7 +75,7 @@ pub async fn access_only(core: &Core, actor: Actor) -> Result<TokenPair> {
         access_token: access.token,
         refresh_token: None,
         token_type: "bearer",
-        expires_in: (access.expires_at - now).max(0) / 1_000,
+        expires_in: seconds_left(access.expires_at, now),
         refresh_expires_in: 0,
     })
 }

@@ -30,7 +30,7 @@ pub async fn find(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model
 /// Raises the users' own counters by one, in order of their ids so that two transactions do not wait for
 /// each other, and tells the new value of each.
 pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, i64)>> {
-    use sea_orm::sea_query::{Expr, ExprTrait};
+    use sea_orm::sea_query::{Expr, ExprTrait, LockType};
     use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
 
     let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
@@ -39,7 +39,8 @@ pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<
         .column(user::Column::Id)
         .filter(user::Column::Id.is_in(ids.clone()))
         .order_by_asc(user::Column::Id)
-        .lock_exclusive()
+        // Weak enough not to wait for those who only refer to the row, as a new message does.
+        .lock(LockType::NoKeyUpdate)
         .into_tuple::<i64>()
         .all(conn)
         .await?;

@@ -3,7 +3,7 @@
 use entity::member;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, IntoActiveModel, QuerySelect};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
@@ -15,7 +15,7 @@ use crate::platform::bus::{Audience, Delivery};
 use crate::platform::passwords::Verdict;
 use crate::protocol::events::UserUpdated;
 use crate::protocol::objects::Me;
-use crate::protocol::parse::{Check, Limits, Problems};
+use crate::protocol::parse::{Check, Limits, Problems, given};
 
 /// A field that is left out stays; `null` clears it.
 #[derive(Default, Deserialize, ToSchema)]
@@ -41,12 +41,6 @@ pub struct Patch {
     /// The present password, for phone and e-mail.
     #[serde(default)]
     pub password: Option<String>,
-}
-
-/// Anything that stands there, `null` too, as opposed to nothing.
-#[expect(clippy::option_option, reason = "left out and null are two things")]
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
 }
 
 impl Patch {

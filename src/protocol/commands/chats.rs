@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::messages::check_client_id;
+use super::messages::{check_client_id, check_content, plain_text};
 use crate::ids::{ChatId, UserId};
 use crate::protocol::message_type::MessageType;
 use crate::protocol::objects::{Chat, Member};
@@ -41,6 +41,7 @@ pub struct NewChat {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct FirstMessage {
     /// As it is to be stored.
+    #[serde(deserialize_with = "plain_text")]
     pub content: String,
     /// Kind of content.
     pub message_type: MessageType,
@@ -64,9 +65,7 @@ impl Check for CreateChat {
             &format!("takes at most {} members", limits.max_group_members),
         );
         if let Some(Object(message)) = &self.message {
-            problems.check("message.content", !message.content.is_empty(), "is empty");
-            problems.check("message.content", !message.content.contains('\0'), "takes no NUL characters");
-            problems.check_size("message.content", message.content.len(), limits.max_message_bytes);
+            check_content(&message.content, limits, problems);
             check_client_id("message.client_id", message.client_id.as_deref(), problems);
         }
     }

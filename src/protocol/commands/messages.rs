@@ -43,7 +43,7 @@ pub struct NewMessage {
 }
 
 /// Text, with a clear word for the binary that stands where text belongs.
-fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     struct Text;
     impl<'de> serde::de::Visitor<'de> for Text {
         type Value = String;
@@ -77,14 +77,7 @@ fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
 impl Check for SendMessage {
     fn check(&self, limits: &Limits, problems: &mut Problems) {
         let Object(message) = &self.message;
-        problems.check("message.content", !message.content.is_empty(), "is empty");
-        problems.check("message.content", !message.content.contains('\0'), "takes no NUL characters");
-        problems.check(
-            "message.content",
-            !is_data_url(&message.content),
-            "data URLs are not taken yet, send text",
-        );
-        problems.check_size("message.content", message.content.len(), limits.max_message_bytes);
+        check_content(&message.content, limits, problems);
         check_client_id("message.client_id", message.client_id.as_deref(), problems);
         problems.check(
             "message.attachments",
@@ -92,6 +85,14 @@ impl Check for SendMessage {
             "attachments are not taken yet",
         );
     }
+}
+
+/// What the content of a message takes.
+pub fn check_content(content: &str, limits: &Limits, problems: &mut Problems) {
+    problems.check("message.content", !content.is_empty(), "is empty");
+    problems.check("message.content", !content.contains('\0'), "takes no NUL characters");
+    problems.check("message.content", !is_data_url(content), "data URLs are not taken yet, send text");
+    problems.check_size("message.content", content.len(), limits.max_message_bytes);
 }
 
 /// `data:…;base64,…`, which stands for a file.
@@ -109,6 +110,54 @@ pub struct SendReply {
     pub message: Message,
     /// It had been sent before under this `client_id`.
     pub duplicate: bool,
+}
+
+/// `edit_message`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct EditMessage {
+    /// Which, and how.
+    pub message: Object<EditedMessage>,
+}
+
+/// A message and its new content.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct EditedMessage {
+    /// Which.
+    pub id: MessageId,
+    /// As it is to be stored.
+    #[serde(deserialize_with = "plain_text")]
+    pub content: String,
+}
+
+impl Check for EditMessage {
+    fn check(&self, limits: &Limits, problems: &mut Problems) {
+        check_content(&self.message.0.content, limits, problems);
+    }
+}
+
+/// `delete_message`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct DeleteMessage {
+    /// Which.
+    pub message: Object<MessageRef>,
+}
+
+/// A message by its id.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct MessageRef {
+    /// Which.
+    pub id: MessageId,
+}
+
+impl Check for DeleteMessage {
+    fn check(&self, _: &Limits, _: &mut Problems) {}
+}
+
+/// Answer that carries a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageReply {
+    /// As it is now.
+    pub message: Message,
 }
 
 /// `toggle_like_message`.

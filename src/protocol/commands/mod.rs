@@ -3,4 +3,7 @@
 
 pub mod chats;
 pub mod messages;
+pub mod presence;
+pub mod roles;
 pub mod session;
+pub mod sync;

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{App, auth, chats, ops, photos, users};
+use super::{App, auth, chats, events, ops, photos, users};
 use crate::protocol::asyncapi;
 
 #[derive(OpenApi)]
@@ -68,6 +68,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(chats::messages))
         .routes(routes!(chats::mango_messages))
         .routes(routes!(chats::message_types))
+        .routes(routes!(events::run))
         .routes(routes!(ops::live))
         .routes(routes!(ops::ready))
 }

@@ -4,6 +4,7 @@
 mod auth;
 mod chats;
 mod docs;
+mod events;
 mod extract;
 mod observe;
 mod ops;
@@ -19,9 +20,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use super::gateway;
 use super::problem::Problem;
 use super::socket::{self, Door};
 use crate::config::{CorsOrigins, Settings};
@@ -41,6 +44,11 @@ pub struct App {
 pub fn router(door: &Arc<Door>, engine: Router) -> Router {
     let core = door.core.clone();
     let settings = core.settings.clone();
+    let plain = Router::new()
+        .route("/ws", get(gateway::all_chats))
+        .route("/chat/{id}/ws", get(gateway::one_chat))
+        .route("/chats/{id}/ws", get(gateway::one_chat))
+        .with_state(door.clone());
     let sockets = engine.layer(from_fn_with_state(door.clone(), socket::guard));
     let (api, document) = docs::routes().split_for_parts();
     // Base64 takes a third more than the photo, and there is text around it.
@@ -56,6 +64,7 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
         .with_state(app)
         .layer(DefaultBodyLimit::max(body_limit))
         .merge(sockets)
+        .merge(plain)
         .layer(CatchPanicLayer::custom(observe::after_panic))
         .layer(cors(&settings))
         .layer(from_fn_with_state(settings, observe::observe))

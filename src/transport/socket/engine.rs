@@ -1,14 +1,17 @@
 //! The engine below Socket.IO: its limits, and a guard in front of its HTTP requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body::Body;
 use socketioxide::SocketIo;
+use tokio::time::timeout;
 
 use super::Door;
 use crate::config::Settings;
@@ -37,27 +40,46 @@ pub fn build(settings: &Settings) -> (Router, SocketIo) {
 
 /// The gate of the websocket that a session began as; none where it began with polling.
 pub fn websocket_gate(parts: &Parts) -> Option<Arc<Gate>> {
-    parts.headers.get(header::UPGRADE)?;
-    parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.gate.clone())
+    let websocket = is_websocket(&parts.headers, parts.uri.query());
+    parts
+        .extensions
+        .get::<ConnectInfo<Peer>>()
+        .filter(|_| websocket)
+        .map(|ConnectInfo(peer)| peer.gate.clone())
 }
 
-/// Turns requests of ended sessions away, and notes the gate of a session that upgrades.
+fn is_websocket(headers: &HeaderMap, query: Option<&str>) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && query.is_some_and(|query| query.split('&').any(|pair| pair == "transport=websocket"))
+}
+
+/// What a waiting polling client gets before its events are taken though too many are in flight.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Turns requests of ended sessions away, notes the gate of a session that upgrades, makes a polling client
+/// wait while too many of its events are in flight, and counts what its answers carry.
 pub async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    if let Some(sid) = sid(&request) {
-        let wire = door.wires.get(sid).map(|wire| wire.clone());
-        if wire.as_ref().is_some_and(|wire| wire.is_dead()) {
-            // As the engine answers for a session that it does not know: the client opens a new one.
-            let body = r#"{"code":1,"message":"Session ID unknown"}"#;
-            return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body)
-                .into_response();
-        }
-        if request.headers().contains_key(header::UPGRADE)
-            && let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<Peer>>()
-        {
+    let Some(sid) = sid(&request) else { return next.run(request).await };
+    if is_websocket(request.headers(), request.uri().query()) {
+        if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<Peer>>() {
             door.wire(sid).set_gate(peer.gate.clone());
         }
+        return next.run(request).await;
     }
-    next.run(request).await
+    let Some(wire) = door.wires.get(sid).map(|wire| wire.clone()) else { return next.run(request).await };
+    if wire.is_dead() {
+        // As the engine answers for a session that it does not know: the client opens a new one.
+        let body = r#"{"code":1,"message":"Session ID unknown"}"#;
+        return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    }
+    let Some(gate) = wire.polling() else { return next.run(request).await };
+    if request.method() == Method::POST {
+        drop(timeout(PATIENCE, gate.room()).await);
+        return next.run(request).await;
+    }
+    let response = next.run(request).await;
+    gate.wrote(response.body().size_hint().exact().unwrap_or(0));
+    response
 }
 
 fn sid(request: &Request) -> Option<&str> {

@@ -13,6 +13,16 @@ use crate::transport::rest::origin;
 /// Why somebody is not let in; its text is what `connect_error` carries.
 pub struct Refused(Error);
 
+impl Refused {
+    /// For this reason; our own faults are logged here.
+    pub fn because(error: Error) -> Self {
+        if error.source.is_some() {
+            tracing::error!(%error, "a handshake could not be judged");
+        }
+        Self(error)
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unauthorized: {}", self.0.code.as_str())
@@ -31,16 +41,11 @@ pub async fn authenticate(
         sessions::authenticate(core, &token).await
     };
     let result: Result<_> = done.await;
-    result.map_err(|error| {
-        if error.source.is_some() {
-            tracing::error!(%error, "a handshake could not be judged");
-        }
-        Refused(error)
-    })
+    result.map_err(Refused::because)
 }
 
 /// `auth` header, `Authorization: Bearer`, CONNECT payload `{token}`, `access_token` cookie.
-fn find_token(core: &Core, headers: &HeaderMap, payload: Option<&Value>) -> Option<String> {
+pub fn find_token(core: &Core, headers: &HeaderMap, payload: Option<&Value>) -> Option<String> {
     let given = |text: &str| Some(without_bearer(text)).filter(|it| !it.is_empty()).map(str::to_owned);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     header("auth")

@@ -5,23 +5,27 @@
 mod engine;
 mod handshake;
 mod inbox;
-mod underway;
 
 pub use engine::{build, guard};
+pub use handshake::find_token;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use socketioxide::SocketIo;
+use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{SocketRef, TryData};
-use socketioxide::handler::ConnectHandler;
+use socketioxide::handler::{ConnectHandler, DisconnectHandler};
+use socketioxide::socket::{DisconnectReason, Socket};
 
 use self::handshake::Refused;
-use self::inbox::{Inbox, Intake};
-use self::underway::Underway;
-use super::connection::{Connection, Wire};
+use self::inbox::Intake;
+use super::connection::{Connection, Outbox};
+use super::counter::Counter;
+use super::inbox::Inbox;
 use super::publisher::Publisher;
+use super::wire::Wire;
 use crate::domain::Core;
 
 /// Both namespaces.
@@ -36,7 +40,7 @@ pub struct Door {
     /// Wires by Engine.IO session id.
     wires: DashMap<String, Arc<Wire>>,
     /// Events of all sockets that were received and not yet answered.
-    unanswered: Arc<Underway>,
+    pub unanswered: Arc<Counter>,
 }
 
 impl Door {
@@ -57,6 +61,7 @@ impl Door {
             loop {
                 minute.tick().await;
                 self.wires.retain(|_, wire| Arc::strong_count(wire) > 1);
+                self.publisher.forget_stranded(&self.core);
             }
         });
     }
@@ -77,7 +82,7 @@ pub fn register(io: &SocketIo, door: &Arc<Door>) {
                 admit(&door, &socket, payload.ok()).await
             }
         };
-        let enter = async move |socket: SocketRef| enter(&door, socket).await;
+        let enter = async move |socket: SocketRef| enter(&door, socket);
         io.ns(namespace, enter.with(admit));
     }
 }
@@ -95,10 +100,13 @@ async fn admit(
         wire.set_gate(gate);
     }
     let id = door.publisher.next_id();
-    let connection = Arc::new(Connection::new(id, actor, expires_at, wire));
-    {
-        let (door, connection) = (door.clone(), connection.clone());
-        socket.on_disconnect(async move || door.publisher.farewell(&door.core, &connection));
+    let connection = Arc::new(Connection::new(id, actor, None, expires_at, wire));
+    socket.on_disconnect(Leaving { door: door.clone(), connection: connection.clone() });
+    // Rooms are joined before the client is told that it is connected: what it fetches from then on and
+    // what it is told from now on leave nothing out between them.
+    if let Err(error) = door.publisher.welcome(&door.core, &connection).await {
+        door.publisher.farewell(&door.core, &connection);
+        return Err(Refused::because(error));
     }
     let inbox = Inbox::new(connection, door.core.clone(), door.unanswered.clone());
     socket.on_fallback(Intake::new(inbox.clone()));
@@ -106,18 +114,38 @@ async fn admit(
     Ok(())
 }
 
-/// After it: rooms are joined, `ready` is said, and what was sent meanwhile is worked off.
-async fn enter(door: &Arc<Door>, socket: SocketRef) {
+/// After it: what has gathered is sent, `ready` is said, and what the client sent meanwhile is worked off.
+fn enter(door: &Arc<Door>, socket: SocketRef) {
     let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() else { return };
     let connection = inbox.connection();
     // From here the socket and its outbox hold each other, until the disconnect handler parts them.
-    if !connection.open_outbox(socket) {
-        return;
+    if !connection.open_outbox(Outbox::SocketIo(socket)) {
+        return inbox.abandon();
     }
-    if let Err(error) = door.publisher.welcome(&door.core, connection).await {
-        tracing::error!(%error, user = connection.actor.user_id.0, "a connection could not be set up");
-        connection.wire.end();
-        return;
-    }
+    connection.tell("ready", &Publisher::ready(&door.core, connection));
     inbox.start();
+}
+
+/// What happens when a socket goes, whoever ended it.
+///
+/// The library frees the socket's place in its namespace only when this returns, and ignores a CONNECT that
+/// comes before: so nothing here waits.
+struct Leaving {
+    door: Arc<Door>,
+    connection: Arc<Connection>,
+}
+
+/// Tells this handler's implementation from those for closures.
+struct AtOnce;
+
+impl DisconnectHandler<LocalAdapter, AtOnce> for Leaving {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket<LocalAdapter>>,
+        _: DisconnectReason,
+        defer: fn(Arc<Socket<LocalAdapter>>),
+    ) {
+        self.door.publisher.farewell(&self.door.core, &self.connection);
+        defer(socket);
+    }
 }

@@ -7,12 +7,12 @@ use tokio::sync::Notify;
 
 /// How much is underway.
 #[derive(Default)]
-pub struct Underway {
+pub struct Counter {
     count: AtomicUsize,
     none: Notify,
 }
 
-impl Underway {
+impl Counter {
     /// Waits until nothing is underway.
     pub async fn settled(&self) {
         loop {
@@ -29,17 +29,17 @@ impl Underway {
 }
 
 /// One thing underway, until it is dropped.
-pub struct Underways(Arc<Underway>);
+pub struct Held(Arc<Counter>);
 
-impl Underways {
+impl Held {
     /// Begins one.
-    pub fn begin(underway: &Arc<Underway>) -> Self {
+    pub fn begin(underway: &Arc<Counter>) -> Self {
         underway.count.fetch_add(1, Ordering::AcqRel);
         Self(underway.clone())
     }
 }
 
-impl Drop for Underways {
+impl Drop for Held {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.none.notify_waiters();

@@ -1,0 +1,70 @@
+//! `mango-bench`: puts load on a running server and tells what it persists, delivers and holds. It looks at
+//! the server from outside only, through REST, Socket.IO and `/proc`, and never shares code with it, so that
+//! a mistake of the server cannot hide in a type that both use.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
+
+mod client;
+mod fanout;
+mod floor;
+mod idle;
+mod ledger;
+mod member;
+mod people;
+mod process;
+mod report;
+mod room;
+mod sends;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Anything that ends a bench before it has a result.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What most functions here answer.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Load generator for Mango Chat. Every subcommand prints its numbers with what they mean, and ends with one
+/// line of JSON for scripts. The exit status is 1 where the server broke a promise.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Closed-loop senders in many group chats: persisted sends per second, ack latency, nothing lost.
+    Sends(sends::Options),
+    /// One INSERT per transaction into a scratch table: what a database gives without gathering.
+    Floor(floor::Options),
+    /// Idle websockets: memory per socket.
+    Idle(idle::Options),
+    /// One sender, one big group: deliveries per second and their latency.
+    Fanout(fanout::Options),
+    /// Reads the JSON lines of other runs from stdin and prints them as a Markdown table.
+    Table,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().bench {
+        Bench::Sends(options) => sends::run(options).await,
+        Bench::Floor(options) => floor::run(options).await,
+        Bench::Idle(options) => idle::run(options).await,
+        Bench::Fanout(options) => fanout::run(options).await,
+        Bench::Table => table::run(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("mango-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

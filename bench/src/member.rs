@@ -1,0 +1,227 @@
+//! One member of one chat at work: keeps so many sends in flight, listens, and notes what it was given.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use crate::Result;
+use crate::client::{Body, Client, Packet};
+use crate::ledger::Ledger;
+
+/// How long a member listens on once it has everything, for what should not come any more.
+const AFTERTHOUGHT: Duration = Duration::from_millis(500);
+
+/// How often a member that waits for others looks at what they sent.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A chat of the bench.
+#[derive(Debug)]
+pub struct Chat {
+    /// As the server numbers it.
+    pub id: i64,
+    /// Its counter before the first message.
+    pub base: i64,
+    /// Senders that have not yet had all their acks.
+    pub sending: AtomicUsize,
+    /// The highest number that was acked to anybody.
+    pub head: AtomicI64,
+}
+
+/// When things happen.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Sending begins; times in messages count from here.
+    pub start: Instant,
+    /// Counting begins.
+    pub from: Instant,
+    /// Counting and sending end.
+    pub until: Instant,
+    /// What has not come by now is missing.
+    pub give_up: Instant,
+}
+
+/// What a member has to do.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Where.
+    pub chat: Arc<Chat>,
+    /// Sends in flight; 0 only listens.
+    pub window: usize,
+    /// When.
+    pub span: Span,
+    /// What every content ends with, to give it its size.
+    pub padding: Arc<str>,
+    /// Whether every message carries a `client_id`.
+    pub client_ids: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Microseconds from send to ack, of acks within the span.
+    pub ack_micros: Vec<u32>,
+    /// Microseconds from send to receipt by this member, of events within the span.
+    pub delivery_micros: Vec<u32>,
+    /// Messages acked with `ok: true`, in all.
+    pub acked: u64,
+    /// Acks that were not `ok`.
+    pub refused: u64,
+    /// Sends that were never answered.
+    pub unanswered: u64,
+    /// What came of the chat, acks and events in one order, as the contract promises it.
+    pub ledger: Ledger,
+    /// Why the connection ended early, or the first refusal.
+    pub complaint: Option<String>,
+    /// Whether the connection ended early.
+    pub broken: bool,
+}
+
+#[derive(Deserialize)]
+struct Ack {
+    ok: bool,
+    message: Option<Place>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    seq: i64,
+}
+
+#[derive(Deserialize)]
+struct NewMessage<'a> {
+    seq: i64,
+    chat: i64,
+    content: &'a str,
+}
+
+struct Member {
+    client: Client,
+    task: Task,
+    seen: Seen,
+    in_flight: Vec<(u64, Instant)>,
+    sent: u64,
+}
+
+/// Works until everything has come or it is too late; never fails, but tells.
+pub async fn work(client: Client, task: Task) -> Seen {
+    let seen = Seen { ledger: Ledger::new(task.chat.base), ..Seen::default() };
+    let in_flight = Vec::with_capacity(task.window);
+    let mut member = Member { client, task, seen, in_flight, sent: 0 };
+    let done = member.run().await;
+    member.seen.unanswered = member.in_flight.len() as u64;
+    if let Err(error) = done {
+        member.seen.broken = true;
+        member.seen.complaint = Some(error.to_string());
+    }
+    member.client.close().await;
+    member.seen
+}
+
+impl Member {
+    async fn run(&mut self) -> Result<()> {
+        let span = self.task.span;
+        tokio::time::sleep_until(span.start).await;
+        for _ in 0..self.task.window {
+            self.send().await?;
+        }
+        self.client.flush().await?;
+        let mut sending = self.task.window > 0;
+        let mut complete_since = None;
+        loop {
+            if sending && self.in_flight.is_empty() {
+                sending = false;
+                self.task.chat.sending.fetch_sub(1, Ordering::AcqRel);
+            }
+            let now = Instant::now();
+            let complete = now >= span.until
+                && self.task.chat.sending.load(Ordering::Acquire) == 0
+                && self.seen.ledger.last() >= self.task.chat.head.load(Ordering::Acquire);
+            if complete && now >= *complete_since.get_or_insert(now) + AFTERTHOUGHT || now >= span.give_up {
+                return Ok(());
+            }
+            let glance = if now < span.until { span.until } else { now + GLANCE };
+            if let Ok(packet) = timeout_at(glance, self.client.next()).await {
+                self.take(packet?).await?;
+                while let Some(packet) = self.client.next_at_hand() {
+                    self.take(packet?).await?;
+                }
+                self.client.flush().await?;
+            }
+        }
+    }
+
+    async fn send(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let micros = now.duration_since(self.task.span.start).as_micros();
+        let client_id = if self.task.client_ids {
+            format!(r#","client_id":"{micros}-{}""#, self.sent)
+        } else {
+            String::new()
+        };
+        let (chat, padding) = (self.task.chat.id, &self.task.padding);
+        let payload = format!(
+            r#"{{"message":{{"chat_id":{chat},"content":"{micros} {padding}","message_type":"text"{client_id}}}}}"#
+        );
+        let id = self.client.emit("send_message", &payload).await?;
+        self.sent += 1;
+        self.in_flight.push((id, now));
+        Ok(())
+    }
+
+    async fn take(&mut self, packet: Packet) -> Result<()> {
+        match packet {
+            Packet::Ack(id, body) => self.acked(id, &body).await,
+            Packet::Event(body) => self.heard(&body),
+        }
+    }
+
+    async fn acked(&mut self, id: u64, body: &Body) -> Result<()> {
+        let index = self.in_flight.iter().position(|(sent, _)| *sent == id);
+        let (_, sent) = self.in_flight.swap_remove(index.ok_or("an ack came for what was not sent")?);
+        let (ack,): (Ack,) = serde_json::from_str(body.json())?;
+        if let (true, Some(Place { seq })) = (ack.ok, ack.message) {
+            self.seen.acked += 1;
+            self.seen.ledger.note(seq);
+            self.task.chat.head.fetch_max(seq, Ordering::AcqRel);
+        } else {
+            self.seen.refused += 1;
+            self.seen.complaint.get_or_insert_with(|| format!("refused: {:?}", ack.error));
+        }
+        let now = Instant::now();
+        if self.counts(now) {
+            self.seen.ack_micros.push(micros(now.duration_since(sent)));
+        }
+        if now < self.task.span.until { self.send().await } else { Ok(()) }
+    }
+
+    fn heard(&mut self, body: &Body) -> Result<()> {
+        if !body.json().starts_with(r#"["new_message","#) {
+            return Ok(());
+        }
+        let (_, message): (&str, NewMessage<'_>) = serde_json::from_str(body.json())?;
+        if message.chat != self.task.chat.id {
+            return Err("a message of a foreign chat came".into());
+        }
+        self.seen.ledger.note(message.seq);
+        let now = Instant::now();
+        if self.counts(now) {
+            let sent = message.content.split(' ').next().unwrap_or_default().parse()?;
+            let since = now.duration_since(self.task.span.start + Duration::from_micros(sent));
+            self.seen.delivery_micros.push(micros(since));
+        }
+        Ok(())
+    }
+
+    fn counts(&self, now: Instant) -> bool {
+        now >= self.task.span.from && now < self.task.span.until
+    }
+}
+
+fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+}

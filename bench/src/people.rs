@@ -1,0 +1,80 @@
+//! Users for a bench: registered and logged in over REST, a few at a time, because a password hash is made
+//! to be slow.
+
+use std::collections::hash_map::RandomState;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher};
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::client::Client;
+
+/// Registrations at the same time; more only wait for each other in the server.
+const AT_ONCE: usize = 4;
+
+/// Connections opened at the same time.
+const CONNECTING_AT_ONCE: usize = 50;
+
+/// One user.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// As the server numbers them.
+    pub id: i64,
+    /// Access token.
+    pub token: String,
+}
+
+/// Registers and logs in `count` new users.
+pub async fn register(url: &str, count: usize) -> Result<Vec<Person>> {
+    let http = reqwest::Client::new();
+    // Names of one run differ from those of every other, so that a server can be measured twice.
+    let run = RandomState::new().build_hasher().finish() & 0xffff_ffff;
+    let all = (0..count).map(|number| {
+        let (http, name) = (http.clone(), format!("bench_{run:08x}_{number}"));
+        async move { one(&http, url, &name).await }
+    });
+    gather(all, AT_ONCE).await
+}
+
+async fn one(http: &reqwest::Client, url: &str, name: &str) -> Result<Person> {
+    let password = format!("{name} knows");
+    let me = post(http, &format!("{url}/user"), &json!({"username": name, "password": password})).await?;
+    let pair =
+        post(http, &format!("{url}/auth/login"), &json!({"username": name, "password": password})).await?;
+    let id = me["id"].as_i64().ok_or("a registered user came back without an id")?;
+    let token = pair["access_token"].as_str().ok_or("a login came back without a token")?.to_owned();
+    Ok(Person { id, token })
+}
+
+async fn post(http: &reqwest::Client, url: &str, body: &Value) -> Result<Value> {
+    let response = http.post(url).json(body).send().await?;
+    let (status, text) = (response.status(), response.text().await?);
+    if !status.is_success() {
+        return Err(format!("{url}: {status}: {text}").into());
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// What the server holds of a chat, read over REST: the `seq` of its newest message.
+pub async fn stored_last_seq(http: &reqwest::Client, url: &str, person: &Person, chat: i64) -> Result<i64> {
+    let response = http.get(format!("{url}/chat/{chat}")).bearer_auth(&person.token).send().await?;
+    let chat: Value = response.error_for_status()?.json().await?;
+    chat["last_seq"].as_i64().ok_or_else(|| "a chat came back without last_seq".into())
+}
+
+/// Connects every one of `people`, in order.
+pub async fn connect(url: &str, people: &[Person]) -> Result<Vec<Client>> {
+    gather(people.iter().map(|person| Client::connect(url, &person.token)), CONNECTING_AT_ONCE).await
+}
+
+/// Runs futures, some at a time, and answers their results in order; the first failure ends it.
+async fn gather<T>(
+    all: impl Iterator<Item = impl Future<Output = Result<T>>>,
+    at_once: usize,
+) -> Result<Vec<T>> {
+    let results: Vec<Result<T>> = stream::iter(all).buffered(at_once).collect().await;
+    results.into_iter().collect()
+}

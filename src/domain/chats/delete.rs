@@ -1,0 +1,71 @@
+//! Deleting a group for everybody. It is gone from every list; its row stays, so that its id is never used
+//! again and `sync` can tell.
+
+use entity::{chat, member};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use super::access::{Membership, lock};
+use super::{advance_meta, change_at};
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core, users};
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::platform::bus::{Delivery, RoomChange};
+use crate::platform::db::{Outcome, Tx};
+use crate::protocol::commands::roles::{DeleteChat, Done};
+use crate::protocol::events::ChatDeleted;
+
+impl Behaviour for DeleteChat {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+        let user_id = caller.actor.user_id;
+        let mut tx = core.db.begin().await?;
+        let Membership { chat, member } = lock(tx.conn(), self.chat.0.id, user_id).await?;
+        if !chat.is_group {
+            return Err(Error::forbidden("a direct chat cannot be deleted; archive it instead"));
+        }
+        if member.role != "owner" {
+            return Err(Error::forbidden("only the chat's owner may delete it"));
+        }
+        delete_locked(core, &mut tx, chat, user_id).await?;
+        tx.commit(Done {}).await
+    }
+}
+
+/// Deletes a chat whose row is locked, and announces it as the last event of the chat.
+pub(super) async fn delete_locked(core: &Core, tx: &mut Tx, mut chat: chat::Model, by: UserId) -> Result<()> {
+    let now = core.clock.now();
+    let place = advance_meta(tx, &mut chat).await?;
+    let members: Vec<UserId> = member::Entity::of_chat(chat.id)
+        .select_only()
+        .column(member::Column::UserId)
+        .into_tuple::<i64>()
+        .all(tx.conn())
+        .await?
+        .into_iter()
+        .map(UserId)
+        .collect();
+    for (user_id, user_rev) in users::advance(tx.conn(), &members).await? {
+        member::Entity::update_many()
+            .col_expr(member::Column::LeftAt, Expr::value(Some(now)))
+            .col_expr(member::Column::LeftReason, Expr::value(Some("deleted")))
+            .col_expr(member::Column::PinnedAt, Expr::value(None::<i64>))
+            .col_expr(member::Column::Rev, Expr::value(place.rev))
+            .col_expr(member::Column::UserRev, Expr::value(user_rev))
+            .filter(member::Column::ChatId.eq(chat.id))
+            .filter(member::Column::UserId.eq(user_id.0))
+            .exec(tx.conn())
+            .await?;
+    }
+    chat::Entity::update_many()
+        .col_expr(chat::Column::DeletedAt, Expr::value(Some(now)))
+        .col_expr(chat::Column::MemberCount, Expr::value(0))
+        .filter(chat::Column::Id.eq(chat.id))
+        .exec(tx.conn())
+        .await?;
+    let event = ChatDeleted { change: change_at(place, by, now) };
+    let mut delivery = Delivery::of_change(place, "chat_deleted", &event)?;
+    delivery.rooms = RoomChange::Leave(members);
+    tx.announce(delivery);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Leaving a group. An owner's place goes to the admin, else the member, who has been there longest; the
+//! last one out deletes the group.
+
+use entity::{chat, member};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, SimpleExpr};
+use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, Order, QueryFilter, QueryOrder};
+
+use super::access::{Membership, lock};
+use super::delete::delete_locked;
+use super::roles::{set_role, shown};
+use super::{advance_meta, change_at};
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core, users};
+use crate::error::{Code, Error, Result};
+use crate::ids::UserId;
+use crate::platform::bus::{Delivery, RoomChange};
+use crate::platform::db::{Outcome, Tx};
+use crate::protocol::commands::roles::{Done, LeaveChat};
+use crate::protocol::events::MemberChange;
+
+impl Behaviour for LeaveChat {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+        let user_id = caller.actor.user_id;
+        let mut tx = core.db.begin().await?;
+        let Membership { mut chat, member } = lock(tx.conn(), self.chat.0.id, user_id).await?;
+        if !chat.is_group {
+            let problem = "a direct chat has exactly two members; archive it instead";
+            return Err(Error::new(Code::DirectChatMembers, problem));
+        }
+        if member.role == "owner" {
+            let Some(heir) = heir(&tx, chat.id, user_id).await? else {
+                delete_locked(core, &mut tx, chat, user_id).await?;
+                return tx.commit(Done {}).await;
+            };
+            set_role(core, &mut tx, &mut chat, heir, "owner", user_id).await?;
+        }
+        leave_locked(core, &mut tx, &mut chat, member, "left", user_id).await?;
+        tx.commit(Done {}).await
+    }
+}
+
+/// Who takes over from an owner who leaves.
+async fn heir(tx: &Tx, chat: i64, owner: UserId) -> Result<Option<member::Model>> {
+    let admins_first: SimpleExpr =
+        CaseStatement::new().case(Expr::col(member::Column::Role).eq("admin"), 0).finally(1).into();
+    Ok(member::Entity::of_chat(chat)
+        .filter(member::Column::UserId.ne(owner.0))
+        .order_by(admins_first, Order::Asc)
+        .order_by_asc(member::Column::JoinedAt)
+        .order_by_asc(member::Column::UserId)
+        .one(tx.conn())
+        .await?)
+}
+
+/// Ends a membership of a chat whose row is locked, and announces it; for the one who goes it is the last
+/// event of the chat.
+pub(super) async fn leave_locked(
+    core: &Core,
+    tx: &mut Tx,
+    chat: &mut chat::Model,
+    row: member::Model,
+    reason: &str,
+    by: UserId,
+) -> Result<crate::protocol::objects::Member> {
+    let now = core.clock.now();
+    let user_id = UserId(row.user_id);
+    let place = advance_meta(tx, chat).await?;
+    let revs = users::advance(tx.conn(), &[user_id]).await?;
+    let mut row = row.into_active_model();
+    row.left_at = Set(Some(now));
+    row.left_reason = Set(Some(reason.to_owned()));
+    row.role = Set("member".to_owned());
+    row.rev = Set(place.rev);
+    row.user_rev = Set(revs.first().map_or(0, |(_, rev)| *rev));
+    row.pinned_at = Set(None);
+    let row = row.update(tx.conn()).await?;
+    chat.member_count -= 1;
+    chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }
+        .update(tx.conn())
+        .await?;
+    let member = shown(tx, &row).await?;
+    let event = MemberChange {
+        change: change_at(place, by, now),
+        member: member.clone(),
+        member_count: chat.member_count,
+    };
+    let mut delivery = Delivery::of_change(place, "member_removed", &event)?;
+    delivery.rooms = RoomChange::Leave(vec![user_id]);
+    tx.announce(delivery);
+    Ok(member)
+}

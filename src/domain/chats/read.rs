@@ -1,0 +1,70 @@
+//! Read marks. They only grow and take no value of the chat's counter; one's own devices hear of them by
+//! one's own counter, the others live, in chats that are not too large for it.
+
+use entity::message;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, QueryFilter};
+
+use super::access::{Membership, find_visible};
+use super::view::unread;
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core, users};
+use crate::error::{Code, Error, Result};
+use crate::platform::bus::{Audience, Delivery};
+use crate::platform::db::{Outcome, Tx};
+use crate::protocol::commands::roles::{MarkRead, ReadReply};
+use crate::protocol::events::ChatRead;
+
+/// Members beyond which reading and typing are not told to the others.
+pub const TOLD_UP_TO: i32 = 200;
+
+impl Behaviour for MarkRead {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ReadReply>> {
+        let user_id = caller.actor.user_id;
+        let chat_id = self.chat.0.id;
+        let mut tx = core.db.begin().await?;
+        let revs = users::advance(tx.conn(), &[user_id]).await?;
+        let user_rev = revs.first().map_or(0, |(_, rev)| *rev);
+        let Membership { chat, member } = find_visible(tx.conn(), chat_id, user_id).await?;
+        let wished = match (self.last_read_message_id, self.seq) {
+            (Some(id), _) => message::Entity::of_chat(chat_id.0)
+                .filter(message::Column::Id.eq(id.0))
+                .one(tx.conn())
+                .await?
+                .map(|row| row.seq)
+                .ok_or_else(|| {
+                    Error::field(
+                        Code::NotFound,
+                        "last_read_message_id",
+                        "there is no such message in the chat",
+                    )
+                })?,
+            (None, Some(seq)) => seq,
+            (None, None) => chat.last_seq,
+        };
+        let seq = wished.min(chat.last_seq);
+        if seq <= member.last_read_seq {
+            let reply = reply(&tx, chat_id.0, user_id, member.last_read_seq).await?;
+            return tx.unchanged(reply).await;
+        }
+        let mut row = member.into_active_model();
+        row.last_read_seq = Set(seq);
+        row.user_rev = Set(user_rev);
+        row.update(tx.conn()).await?;
+        let mut told = ChatRead { chat: chat_id, rev: chat.rev, user_id, seq, user_rev: Some(user_rev) };
+        tx.announce(Delivery::new(Audience::User(user_id), "chat_read", &told)?);
+        if chat.member_count <= TOLD_UP_TO {
+            told.user_rev = None;
+            let mut event = Delivery::new(Audience::Chat(chat_id), "chat_read", &told)?;
+            event.except_user = Some(user_id);
+            tx.announce(event);
+        }
+        let reply = reply(&tx, chat_id.0, user_id, seq).await?;
+        tx.commit(reply).await
+    }
+}
+
+async fn reply(tx: &Tx, chat: i64, user_id: crate::ids::UserId, seq: i64) -> Result<ReadReply> {
+    let unread = unread(tx.conn(), &[chat], user_id).await?.remove(&chat).unwrap_or(0);
+    Ok(ReadReply { unread, seq })
+}

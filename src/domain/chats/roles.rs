@@ -1,0 +1,86 @@
+//! Roles in a group: the owner makes admins, and may hand the group over.
+
+use entity::{chat, member};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
+
+use super::access::{Membership, lock, membership};
+use super::view::show_member;
+use super::{advance_meta, change_at};
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core, users};
+use crate::error::{Code, Error, Result};
+use crate::ids::UserId;
+use crate::platform::bus::Delivery;
+use crate::platform::db::{Outcome, Tx};
+use crate::protocol::commands::chats::MemberReply;
+use crate::protocol::commands::roles::SetMemberRole;
+use crate::protocol::events::MemberChange;
+use crate::protocol::objects::Member;
+
+impl Behaviour for SetMemberRole {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MemberReply>> {
+        let owner = caller.actor.user_id;
+        let user_id = self.user.0.id;
+        let mut tx = core.db.begin().await?;
+        let Membership { mut chat, member: own } = lock(tx.conn(), self.chat.0.id, owner).await?;
+        if !chat.is_group {
+            return Err(Error::new(Code::DirectChatMembers, "a direct chat has no roles"));
+        }
+        if own.role != "owner" {
+            return Err(Error::forbidden("only the chat's owner may set roles"));
+        }
+        let row = membership(tx.conn(), self.chat.0.id, user_id)
+            .await?
+            .ok_or_else(|| Error::field(Code::NotFound, "user.id", "is not a member of the chat"))?;
+        if row.role == self.role {
+            let member = shown(&tx, &row).await?;
+            return tx.unchanged(MemberReply { member }).await;
+        }
+        if user_id == owner {
+            return Err(Error::forbidden("hand the chat over by making somebody else its owner"));
+        }
+        if self.role == "owner" {
+            set_role(core, &mut tx, &mut chat, own, "admin", owner).await?;
+        }
+        let member = set_role(core, &mut tx, &mut chat, row, &self.role, owner).await?;
+        tx.commit(MemberReply { member }).await
+    }
+}
+
+/// Gives a member a role and announces it; a new owner is noted in the chat.
+pub(super) async fn set_role(
+    core: &Core,
+    tx: &mut Tx,
+    chat: &mut chat::Model,
+    row: member::Model,
+    role: &str,
+    by: UserId,
+) -> Result<Member> {
+    let place = advance_meta(tx, chat).await?;
+    let mut row = row.into_active_model();
+    row.role = Set(role.to_owned());
+    row.rev = Set(place.rev);
+    let row = row.update(tx.conn()).await?;
+    if role == "owner" {
+        chat::ActiveModel { id: Set(chat.id), owner_id: Set(row.user_id), ..Default::default() }
+            .update(tx.conn())
+            .await?;
+        chat.owner_id = row.user_id;
+    }
+    let member = shown(tx, &row).await?;
+    let event = MemberChange {
+        change: change_at(place, by, core.clock.now()),
+        member: member.clone(),
+        member_count: chat.member_count,
+    };
+    tx.announce(Delivery::of_change(place, "member_role_changed", &event)?);
+    Ok(member)
+}
+
+/// A member's row with who it is.
+pub(super) async fn shown(tx: &Tx, row: &member::Model) -> Result<Member> {
+    let mut authors = users::authors(tx.conn(), [row.user_id]).await?;
+    let author = authors.remove(&row.user_id).ok_or_else(|| Error::not_found("user"))?;
+    Ok(show_member(row, author))
+}

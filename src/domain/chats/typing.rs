@@ -1,0 +1,100 @@
+//! Typing: told to whoever is there, kept nowhere, over by itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::access::{Membership, find_visible};
+use super::read::TOLD_UP_TO;
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core};
+use crate::error::Result;
+use crate::ids::{ChatId, UserId};
+use crate::platform::bus::{Audience, Batch, Delivery};
+use crate::platform::db::Outcome;
+use crate::protocol::commands::roles::{Done, Typing};
+use crate::protocol::events::TypingChanged;
+
+/// Typing ends by itself after, milliseconds.
+const LASTS_MS: i64 = 6_000;
+
+/// Going on typing is told again after, milliseconds.
+const AGAIN_MS: i64 = 3_000;
+
+/// Who is typing where on this node: until when, and when it was told last.
+#[derive(Default)]
+pub struct TypingNow {
+    until: Mutex<HashMap<(ChatId, UserId), (i64, i64)>>,
+}
+
+impl TypingNow {
+    /// Notes a word of typing; whether it is to be told.
+    fn note(&self, chat: ChatId, user: UserId, is_typing: bool, now: i64) -> bool {
+        let mut until = self.until.lock();
+        if !is_typing {
+            return until.remove(&(chat, user)).is_some();
+        }
+        let entry = until.entry((chat, user)).or_insert((0, 0));
+        entry.0 = now + LASTS_MS;
+        let due = now - entry.1 >= AGAIN_MS;
+        if due {
+            entry.1 = now;
+        }
+        due
+    }
+
+    /// Takes out whoever has stopped without saying so.
+    fn over(&self, now: i64) -> Vec<(ChatId, UserId)> {
+        let mut over = Vec::new();
+        self.until.lock().retain(|who, (until, _)| {
+            let typing = *until > now;
+            if !typing {
+                over.push(*who);
+            }
+            typing
+        });
+        over
+    }
+
+    /// Ends typing that was left open, every half second.
+    pub fn watch(core: &Arc<Core>) {
+        let core = core.clone();
+        tokio::spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_millis(500));
+            loop {
+                tick.tick().await;
+                for (chat, user_id) in core.typing.over(core.clock.now()) {
+                    match event(chat, user_id, false) {
+                        Ok(event) => {
+                            core.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
+                        }
+                        Err(error) => tracing::error!(%error, "an event could not be encoded"),
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl Behaviour for Typing {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+        let user_id = caller.actor.user_id;
+        let Membership { chat, .. } = find_visible(core.db.read(), self.chat.0.id, user_id).await?;
+        let mut outcome = Outcome::unchanged(Done {});
+        let told = chat.member_count <= TOLD_UP_TO
+            && core.typing.note(self.chat.0.id, user_id, self.is_typing, core.clock.now());
+        if told {
+            outcome.events.push(event(self.chat.0.id, user_id, self.is_typing)?);
+        }
+        Ok(outcome)
+    }
+}
+
+fn event(chat: ChatId, user_id: UserId, is_typing: bool) -> Result<Delivery> {
+    let mut event =
+        Delivery::new(Audience::Chat(chat), "typing", &TypingChanged { chat, user_id, is_typing })?;
+    event.volatile = true;
+    Ok(event)
+}

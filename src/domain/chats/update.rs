@@ -1,0 +1,99 @@
+//! Changing a group's name, description and photo.
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
+
+use super::access::{Membership, find_visible, lock};
+use super::{advance_meta, change_at, load};
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core, photos};
+use crate::error::{Error, Result};
+use crate::ids::{ChatId, UserId};
+use crate::platform::bus::Delivery;
+use crate::platform::db::Outcome;
+use crate::protocol::commands::chats::ChatReply;
+use crate::protocol::commands::roles::UpdateChat;
+use crate::protocol::events::ChatChanged;
+use crate::protocol::objects::Chat;
+
+impl Behaviour for UpdateChat {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ChatReply>> {
+        let user_id = caller.actor.user_id;
+        let wish = &self.chat.0;
+        // Before any picture is rendered: may they at all?
+        allowed(&find_visible(core.db.read(), wish.id, user_id).await?)?;
+        let photo = match &wish.photo {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(text)) => Some(Some(photos::store_base64(core, "chat.photo", text).await?)),
+        };
+        let new_photo = photo.clone().flatten();
+        let done = self.save(core, user_id, photo).await;
+        match &done {
+            Ok((_, Some(old))) => photos::discard(core, old).await,
+            Err(_) => {
+                if let Some(new) = new_photo {
+                    photos::discard(core, &new).await;
+                }
+            }
+            Ok((_, None)) => {}
+        }
+        done.map(|(outcome, _)| outcome)
+    }
+}
+
+impl UpdateChat {
+    /// The outcome, and the photo that nothing refers to any more.
+    #[expect(clippy::option_option, reason = "left out and null are two things")]
+    async fn save(
+        &self,
+        core: &Core,
+        user_id: UserId,
+        photo: Option<Option<String>>,
+    ) -> Result<(Outcome<ChatReply>, Option<String>)> {
+        let wish = &self.chat.0;
+        let mut tx = core.db.begin().await?;
+        let found = lock(tx.conn(), wish.id, user_id).await?;
+        allowed(&found)?;
+        let Membership { mut chat, .. } = found;
+        let old_photo = chat.photo.clone();
+        let mut row = chat.clone().into_active_model();
+        if let Some(name) = wish.name.as_deref().map(str::trim).filter(|it| chat.name.as_deref() != Some(*it))
+        {
+            row.name = Set(Some(name.to_owned()));
+        }
+        if let Some(description) = wish.description.as_ref().filter(|it| **it != chat.description) {
+            row.description = Set(description.clone());
+        }
+        if let Some(photo) = photo.as_ref().filter(|it| **it != chat.photo) {
+            row.photo = Set(photo.clone());
+        }
+        if !row.is_changed() {
+            let reply = ChatReply { chat: shown(tx.conn(), wish.id, Some(user_id)).await? };
+            return Ok((tx.unchanged(reply).await?, None));
+        }
+        row.update(tx.conn()).await?;
+        let place = advance_meta(&mut tx, &mut chat).await?;
+        let details = shown(tx.conn(), wish.id, None).await?;
+        let event = ChatChanged { change: change_at(place, user_id, core.clock.now()), details };
+        tx.announce(Delivery::of_change(place, "chat_updated", &event)?);
+        let reply = ChatReply { chat: shown(tx.conn(), wish.id, Some(user_id)).await? };
+        Ok((tx.commit(reply).await?, old_photo.filter(|_| photo.is_some())))
+    }
+}
+
+fn allowed(found: &Membership) -> Result<()> {
+    if !found.chat.is_group {
+        return Err(Error::forbidden("a direct chat has no name, description or photo of its own"));
+    }
+    found.require_manager("change it")
+}
+
+/// One chat as it is shown.
+pub(super) async fn shown(
+    conn: &impl sea_orm::ConnectionTrait,
+    chat_id: ChatId,
+    viewer: Option<UserId>,
+) -> Result<Chat> {
+    load(conn, &[chat_id], viewer).await?.pop().ok_or_else(|| Error::not_found("chat"))
+}

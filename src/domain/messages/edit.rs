@@ -1,0 +1,122 @@
+//! Editing a message, which is its author's, and deleting one. A deleted message keeps its row and its
+//! place; its content and its likes are gone.
+
+use entity::{like, message};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+
+use super::view::{show, show_one};
+use crate::domain::chats::{advance, change_at, membership};
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core, users};
+use crate::error::{Code, Error, Result};
+use crate::ids::{ChatId, MessageId, UserId};
+use crate::platform::bus::{Delivery, Place};
+use crate::platform::db::{Outcome, Tx};
+use crate::protocol::commands::messages::{DeleteMessage, EditMessage, MessageReply};
+use crate::protocol::events::MessageChanged;
+
+impl Behaviour for EditMessage {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MessageReply>> {
+        let user_id = caller.actor.user_id;
+        let wish = &self.message.0;
+        let mut tx = core.db.begin().await?;
+        let Locked { mut chat, message, role } = lock_message(&tx, wish.id, user_id).await?;
+        let member = role.is_some();
+        if !member || message.deleted_at.is_some() {
+            return Err(no_such_message());
+        }
+        if message.user_id != user_id.0 {
+            return Err(Error::forbidden("only its author may edit a message"));
+        }
+        if message.content == wish.content {
+            let message = show_one(tx.conn(), message, user_id).await?;
+            return tx.unchanged(MessageReply { message }).await;
+        }
+        let place = advance(&mut tx, &mut chat).await?;
+        let mut row = message.into_active_model();
+        row.content = Set(wish.content.clone());
+        row.edited_at = Set(Some(core.clock.now()));
+        row.rev = Set(place.rev);
+        let row = row.update(tx.conn()).await?;
+        finish(core, tx, row, place, "message_edited", user_id).await
+    }
+}
+
+impl Behaviour for DeleteMessage {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MessageReply>> {
+        let user_id = caller.actor.user_id;
+        let mut tx = core.db.begin().await?;
+        let Locked { mut chat, message, role } = lock_message(&tx, self.message.0.id, user_id).await?;
+        let own = role.is_some() && message.user_id == user_id.0;
+        let manages = matches!(role.as_deref(), Some("owner" | "admin")) && chat.is_group;
+        if !own && !manages && !moderates(&tx, user_id).await? {
+            return Err(match role {
+                Some(_) => {
+                    Error::forbidden("only its author, the chat's owner and admins may delete a message")
+                }
+                None => no_such_message(),
+            });
+        }
+        if message.deleted_at.is_some() {
+            let message = show_one(tx.conn(), message, user_id).await?;
+            return tx.unchanged(MessageReply { message }).await;
+        }
+        let place = advance(&mut tx, &mut chat).await?;
+        like::Entity::delete_many().filter(like::Column::MessageId.eq(message.id)).exec(tx.conn()).await?;
+        let mut row = message.into_active_model();
+        row.content = Set(String::new());
+        row.likes = Set(0);
+        row.pinned_at = Set(None);
+        row.deleted_at = Set(Some(core.clock.now()));
+        row.rev = Set(place.rev);
+        let row = row.update(tx.conn()).await?;
+        finish(core, tx, row, place, "message_deleted", user_id).await
+    }
+}
+
+/// A message whose chat is locked, and the caller's role in it, if they are a member.
+struct Locked {
+    chat: entity::chat::Model,
+    message: message::Model,
+    role: Option<String>,
+}
+
+async fn lock_message(tx: &Tx, id: MessageId, user_id: UserId) -> Result<Locked> {
+    // A message never moves to another chat, so its chat may be read before the chat is locked.
+    let found = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(no_such_message)?;
+    let chat = entity::chat::Entity::present()
+        .filter(entity::chat::Column::Id.eq(found.chat_id))
+        .lock_exclusive()
+        .one(tx.conn())
+        .await?
+        .ok_or_else(no_such_message)?;
+    let message = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(no_such_message)?;
+    let member = membership(tx.conn(), ChatId(chat.id), user_id).await?;
+    Ok(Locked { chat, message, role: member.map(|row| row.role) })
+}
+
+fn no_such_message() -> Error {
+    Error::field(Code::NotFound, "message.id", "there is no such message")
+}
+
+/// Whether the user's service-wide role lets them delete what others wrote.
+async fn moderates(tx: &Tx, user_id: UserId) -> Result<bool> {
+    let user = users::find(tx.conn(), user_id).await?;
+    Ok(matches!(user.role.as_str(), "moderator" | "admin"))
+}
+
+async fn finish(
+    core: &Core,
+    mut tx: Tx,
+    row: message::Model,
+    place: Place,
+    name: &'static str,
+    by: UserId,
+) -> Result<Outcome<MessageReply>> {
+    let mine = show_one(tx.conn(), row.clone(), by).await?;
+    let shown = show(tx.conn(), vec![row], None).await?.pop().ok_or_else(no_such_message)?;
+    let event = MessageChanged { change: change_at(place, by, core.clock.now()), message: &shown };
+    tx.announce(Delivery::of_change(place, name, &event)?);
+    tx.commit(MessageReply { message: mine }).await
+}

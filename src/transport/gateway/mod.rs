@@ -1,0 +1,35 @@
+//! The plain WebSocket door (RFC 6455): JSON frames with a `type`, the same events and rules as Socket.IO.
+//! `/ws` is for all chats, `/chat/{id}/ws` for one.
+
+mod frames;
+mod line;
+mod session;
+mod upgrade;
+
+pub use line::Line;
+pub use upgrade::{all_chats, one_chat};
+
+/// No token, a bad one, or none in time.
+pub const UNAUTHORIZED: u16 = 4401;
+/// Banned, or the session was ended.
+pub const FORBIDDEN: u16 = 4403;
+/// Not a member of the chat.
+pub const NOT_A_MEMBER: u16 = 4404;
+/// Frames that are not ours, again and again.
+pub const BAD_FRAMES: u16 = 1003;
+/// A frame over the limit.
+pub const TOO_BIG: u16 = 1009;
+/// The node goes; come back.
+pub const SHUTDOWN: u16 = 1012;
+/// Reads too slowly.
+pub const TOO_SLOW: u16 = 1013;
+
+/// The code of an end that an event told of.
+pub fn close_code(event: &str) -> u16 {
+    match event {
+        "token_expired" => UNAUTHORIZED,
+        "member_removed" | "chat_deleted" => NOT_A_MEMBER,
+        "server_shutdown" => SHUTDOWN,
+        _ => FORBIDDEN,
+    }
+}

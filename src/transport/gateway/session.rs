@@ -1,0 +1,221 @@
+//! One plain WebSocket from its first frame to its last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::SplitStream;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf8Bytes};
+
+use super::frames::{self, Frame};
+use super::line::Line;
+use super::{BAD_FRAMES, FORBIDDEN, NOT_A_MEMBER, TOO_BIG, UNAUTHORIZED};
+use crate::domain::messages::{Anchor, page};
+use crate::domain::{Actor, chats, sessions};
+use crate::error::{Code, Error, Result};
+use crate::ids::ChatId;
+use crate::protocol::events::{ErrorObject, Exception, Failure, Ready};
+use crate::protocol::objects::{Chat, Message};
+use crate::transport::connection::{Ack, Connection, Outbox};
+use crate::transport::inbox::Inbox;
+use crate::transport::listener::Gate;
+use crate::transport::publisher::Publisher;
+use crate::transport::socket::Door;
+use crate::transport::wire::Wire;
+
+/// The first frame has to come within.
+const AUTH_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bad frames in a row that end a connection.
+const BAD_FRAMES_MOST: u32 = 10;
+
+/// Messages that come with a chat's own socket.
+const FIRST_MESSAGES: i64 = 50;
+
+type Stream = WebSocketStream<TokioIo<Upgraded>>;
+
+/// A websocket that nobody has spoken on yet.
+pub struct Opening {
+    /// The frames.
+    pub stream: Stream,
+    /// The gate of its TCP connection.
+    pub gate: Arc<Gate>,
+    /// A token that came with the request.
+    pub token: Option<String>,
+    /// The chat that it is about, for a chat's own socket.
+    pub scope: Option<ChatId>,
+}
+
+/// What the ack of the first frame brings.
+#[derive(Serialize)]
+struct Welcome {
+    ok: bool,
+    #[serde(flatten)]
+    ready: Ready,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<Chat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<Message>>,
+}
+
+/// Serves a websocket until it ends.
+pub async fn run(door: Arc<Door>, opening: Opening) {
+    let Opening { mut stream, gate, token, scope } = opening;
+    let (token, id) = match token {
+        Some(token) => (token, None),
+        None => match timeout(AUTH_WITHIN, first_frame(&mut stream)).await {
+            Ok(Ok(first)) => first,
+            Ok(Err(error)) => return refuse(stream, None, &error, UNAUTHORIZED).await,
+            Err(_) => {
+                let error = Error::new(Code::TokenMissing, "no auth frame came in time");
+                return refuse(stream, None, &error, UNAUTHORIZED).await;
+            }
+        },
+    };
+    let (actor, expires_at) = match sessions::authenticate(&door.core, &token).await {
+        Ok(known) => known,
+        Err(error) => {
+            let code = if error.code == Code::SessionEnded { FORBIDDEN } else { UNAUTHORIZED };
+            return refuse(stream, id, &error, code).await;
+        }
+    };
+    if let Some(chat) = scope
+        && let Err(error) = chats::find_visible(door.core.db.read(), chat, actor.user_id).await
+    {
+        return refuse(stream, id, &error, NOT_A_MEMBER).await;
+    }
+    let wire = Arc::new(Wire::default());
+    wire.set_gate(gate);
+    let (sink, frames) = stream.split();
+    let line = Line::start(sink, wire.clone(), door.core.settings.ping_interval);
+    let connection =
+        Arc::new(Connection::new(door.publisher.next_id(), actor, scope, expires_at, wire.clone()));
+    connection.open_outbox(Outbox::Plain(line.clone()));
+    let inbox = Inbox::new(connection.clone(), door.core.clone(), door.unanswered.clone());
+    match welcome(&door, &connection, actor, scope).await {
+        Ok(welcome) => {
+            let ack = id.unwrap_or_else(|| RawValue::NULL.to_owned());
+            connection.answer("auth", Ack::Plain(ack), to_raw_value(&welcome).map_err(Error::internal));
+            inbox.start();
+            read(&door, frames, &inbox, &line).await;
+        }
+        Err(error) => tracing::error!(%error, user = actor.user_id.0, "a connection could not be set up"),
+    }
+    door.publisher.farewell(&door.core, &connection);
+    inbox.abandon();
+    drop(line);
+}
+
+async fn first_frame(stream: &mut Stream) -> Result<(String, Option<Box<RawValue>>)> {
+    let missing = |problem: &str| Error::new(Code::TokenMissing, problem);
+    loop {
+        let frame = stream.next().await.ok_or_else(|| missing("closed before the auth frame"))?;
+        let text = match frame {
+            Ok(WsMessage::Text(text)) => text,
+            Ok(WsMessage::Ping(_) | WsMessage::Pong(_)) => continue,
+            _ => return Err(missing("the first frame has to be an auth frame")),
+        };
+        let Frame { event, id, payload } = frames::read(&text, None)?;
+        if event != "auth" {
+            return Err(missing("the first frame has to be an auth frame"));
+        }
+        let token = payload.get("token").and_then(|token| token.as_str()).unwrap_or_default();
+        if token.is_empty() {
+            return Err(Error::field(Code::TokenMissing, "token", "is missing"));
+        }
+        return Ok((token.to_owned(), id));
+    }
+}
+
+/// Says why, closes, and waits a moment for the other side to have read it.
+async fn refuse(mut stream: Stream, id: Option<Box<RawValue>>, error: &Error, code: u16) {
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        r#type: &'static str,
+        id: Option<&'a RawValue>,
+        #[serde(flatten)]
+        failure: Failure,
+    }
+    if error.source.is_some() {
+        tracing::error!(%error, "a handshake could not be judged");
+    }
+    let refusal = Refusal { r#type: "ack", id: id.as_deref(), failure: Failure::from(error) };
+    let text = serde_json::to_string(&refusal).unwrap_or_default();
+    let reason = Utf8Bytes::from_static(error.code.as_str());
+    let farewell = async {
+        stream.send(WsMessage::text(text)).await?;
+        stream.send(WsMessage::Close(Some(CloseFrame { code: code.into(), reason }))).await?;
+        while let Some(Ok(_)) = stream.next().await {}
+        Ok::<(), WsError>(())
+    };
+    drop(timeout(Duration::from_secs(2), farewell).await);
+}
+
+async fn welcome(
+    door: &Arc<Door>,
+    connection: &Arc<Connection>,
+    actor: Actor,
+    scope: Option<ChatId>,
+) -> Result<Welcome> {
+    door.publisher.welcome(&door.core, connection).await?;
+    let ready = Publisher::ready(&door.core, connection);
+    let (chat, messages) = match scope {
+        Some(chat) => {
+            let messages = page(&door.core, actor, chat, Anchor::Newest, Some(FIRST_MESSAGES)).await?;
+            (Some(chats::one(&door.core, actor, chat).await?), Some(messages.messages))
+        }
+        None => (None, None),
+    };
+    Ok(Welcome { ok: true, ready, chat, messages })
+}
+
+/// Reads until the end; pongs count as a sign of life like anything else.
+async fn read(door: &Door, mut frames: SplitStream<Stream>, inbox: &Arc<Inbox>, line: &Line) {
+    let settings = &door.core.settings;
+    let alive_within = settings.ping_interval + settings.ping_timeout;
+    let mut bad = 0;
+    while let Ok(Some(frame)) = timeout(alive_within, frames.next()).await {
+        let text = match frame {
+            Ok(WsMessage::Text(text)) => text,
+            Ok(WsMessage::Binary(_)) => Utf8Bytes::from_static(""),
+            Ok(WsMessage::Close(_)) => break,
+            // Pings are answered by the library.
+            Ok(_) => continue,
+            Err(WsError::Capacity(_)) => {
+                line.close(TOO_BIG);
+                linger(&mut frames).await;
+                break;
+            }
+            Err(_) => break,
+        };
+        match frames::read(&text, inbox.connection().scope) {
+            Ok(Frame { event, id, payload }) => {
+                bad = 0;
+                inbox.put(event, payload.to_string(), id.map_or(Ack::Nobody, Ack::Plain));
+            }
+            Err(error) => {
+                bad += 1;
+                let error = ErrorObject::from(&error);
+                inbox.connection().tell("exception", &Exception { event: String::new(), error });
+                if bad >= BAD_FRAMES_MOST {
+                    line.close_after(BAD_FRAMES);
+                    linger(&mut frames).await;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Gives the other side a moment to read the close before the connection goes.
+async fn linger(frames: &mut SplitStream<Stream>) {
+    let closed = async { while let Some(Ok(_)) = frames.next().await {} };
+    drop(timeout(Duration::from_secs(1), closed).await);
+}

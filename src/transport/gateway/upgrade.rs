@@ -1,0 +1,82 @@
+//! The upgrade from HTTP (RFC 6455, section 4), done by hand: one websocket library in the house is enough.
+
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::session::{self, Opening};
+use crate::error::{Code, Error};
+use crate::ids::ChatId;
+use crate::transport::listener::Peer;
+use crate::transport::problem::Problem;
+use crate::transport::socket::{Door, find_token};
+
+/// `GET /ws`.
+pub async fn all_chats(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+    upgrade(door, None, request)
+}
+
+/// `GET /chat/{id}/ws`.
+pub async fn one_chat(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = id.parse().map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
+    upgrade(door, Some(ChatId(id)), request)
+}
+
+fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+    let wanted = has_word(headers, header::CONNECTION, "upgrade")
+        && has_word(headers, header::UPGRADE, "websocket")
+        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    let (Some(key), true) = (key, wanted) else {
+        return Err(Error::invalid("upgrade", "this path speaks WebSocket (RFC 6455, version 13)").into());
+    };
+    let ConnectInfo(peer) = request
+        .extensions()
+        .get::<ConnectInfo<Peer>>()
+        .cloned()
+        .ok_or_else(|| Error::internal("a connection without its peer"))?;
+    let token = find_token(&door.core, headers, None);
+    let limit = door.core.settings.max_frame_bytes;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4 * 1_024)
+        .max_message_size(Some(limit))
+        .max_frame_size(Some(limit));
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(stream) => {
+                let stream =
+                    WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, Some(config)).await;
+                session::run(door, Opening { stream, gate: peer.gate, token, scope }).await;
+            }
+            Err(error) => tracing::debug!(%error, "an upgrade broke off"),
+        }
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let accept = derive_accept_key(key.as_bytes());
+    let all = response.headers_mut();
+    all.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    all.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    all.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).map_err(Error::internal)?);
+    Ok(response)
+}
+
+fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|it| it.trim().eq_ignore_ascii_case(word))
+}

@@ -1,0 +1,159 @@
+//! The inbox of one connection, whatever door it came through: its events take effect in the order they
+//! were sent, however many there are.
+//!
+//! Events wait in a queue that one task at a time works off; the task exists only while there is work, so
+//! an idle connection costs nothing. Reading stops while too many are in flight (see `listener`).
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+
+use super::connection::{Ack, Connection};
+use super::counter::{Counter, Held};
+use super::listener::InFlight;
+use crate::domain::dispatch::{Respond, dispatch, is_pipelined};
+use crate::domain::{Caller, Core};
+use crate::error::{Code, Error, Result};
+
+/// Events that may wait. Only polling can get there, where nothing stops the reading.
+const CAPACITY: usize = 4_096;
+
+/// Bytes that may wait.
+const CAPACITY_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// One event as it came.
+struct Incoming {
+    event: String,
+    payload: String,
+    ack: Ack,
+    /// Kept until the event is answered.
+    unanswered: Unanswered,
+}
+
+/// Holds the gate and the shutdown until an event is answered.
+struct Unanswered {
+    _in_flight: InFlight,
+    _underway: Held,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Incoming>,
+    /// Of the payloads that wait.
+    bytes: usize,
+    /// A task works on it, or it has not been started.
+    busy: bool,
+}
+
+/// See the file.
+pub struct Inbox {
+    connection: Arc<Connection>,
+    core: Arc<Core>,
+    queue: Mutex<Queue>,
+    /// Pipelined events that are with the writer.
+    pipelined: Arc<Counter>,
+    /// Events of all connections that were received and not yet answered.
+    unanswered: Arc<Counter>,
+}
+
+impl Inbox {
+    /// An inbox that gathers until it is started.
+    pub fn new(connection: Arc<Connection>, core: Arc<Core>, unanswered: Arc<Counter>) -> Arc<Self> {
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), bytes: 0, busy: true });
+        Arc::new(Self { connection, core, queue, pipelined: Arc::default(), unanswered })
+    }
+
+    /// Whose it is.
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Begins to work off what has gathered.
+    pub fn start(self: &Arc<Self>) {
+        let inbox = self.clone();
+        tokio::spawn(async move { inbox.work().await });
+    }
+
+    /// Forgets what has gathered: its connection will never be set up.
+    pub fn abandon(&self) {
+        *self.queue.lock() = Queue { busy: true, ..Queue::default() };
+    }
+
+    /// Takes an event. Called in the order that events came in.
+    pub fn put(self: &Arc<Self>, event: String, payload: String, ack: Ack) {
+        let unanswered =
+            Unanswered { _in_flight: self.connection.wire.enter(), _underway: Held::begin(&self.unanswered) };
+        let mut queue = self.queue.lock();
+        queue.bytes += payload.len();
+        if queue.waiting.len() >= CAPACITY || queue.bytes > CAPACITY_BYTES {
+            drop(queue);
+            self.connection.overflowed();
+            return;
+        }
+        queue.waiting.push_back(Incoming { event, payload, ack, unanswered });
+        if !queue.busy {
+            queue.busy = true;
+            drop(queue);
+            self.start();
+        }
+    }
+
+    async fn work(self: Arc<Self>) {
+        loop {
+            let next = {
+                let mut queue = self.queue.lock();
+                let next = queue.waiting.pop_front();
+                queue.bytes -= next.as_ref().map_or(0, |it| it.payload.len());
+                queue.busy = next.is_some();
+                next
+            };
+            let Some(incoming) = next else { return };
+            // A panic costs one event its answer's content, not the connection its voice.
+            if AssertUnwindSafe(self.handle(incoming)).catch_unwind().await.is_err() {
+                tracing::error!(user = self.connection.actor.user_id.0, "a command panicked");
+            }
+        }
+    }
+
+    /// What waited while its session or its token ended takes no effect any more.
+    fn still_in(&self) -> Result<()> {
+        if self.core.sessions.was_ended(self.connection.actor.session_id) {
+            return Err(Error::new(Code::SessionEnded, "the session was ended, log in again"));
+        }
+        if self.connection.expires_at.load(Ordering::Acquire) <= self.core.clock.now() {
+            return Err(Error::new(Code::TokenExpired, "the token has expired"));
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, incoming: Incoming) {
+        let Incoming { event, payload, ack, unanswered } = incoming;
+        let pipelined = is_pipelined(&event);
+        if !pipelined {
+            // What it may build on has to be done first.
+            self.pipelined.settled().await;
+        }
+        let underway = pipelined.then(|| Held::begin(&self.pipelined));
+        let connection = self.connection.clone();
+        let still_in = self.still_in();
+        let name = event.clone();
+        let respond = Respond::new(move |result: Result<Box<RawValue>>| {
+            connection.answer(&name, ack, result);
+            drop((unanswered, underway));
+        });
+        if let Err(error) = still_in {
+            return respond.give(Err(error));
+        }
+        let caller = Caller {
+            actor: self.connection.actor,
+            conn: Some(self.connection.id),
+            expires_at: Some(self.connection.expires_at.clone()),
+        };
+        dispatch(&self.core, caller, &event, &payload, respond).await;
+    }
+}
