@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use sea_orm::DbErr;
+use sea_orm::sqlx::Error as SqlxError;
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 /// What every fallible function of the house returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -164,18 +165,62 @@ impl std::error::Error for Error {}
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        let text = error.to_string();
-        if matches!(error, DbErr::ConnectionAcquire(_)) {
-            let mut busy = Self::unavailable("the database is busy");
-            busy.source = Some(Box::new(error));
-            return busy;
+        match Fault::of(&error) {
+            Fault::Away => {
+                let mut away = Self::unavailable("the database does not answer");
+                away.source = Some(Box::new(error));
+                away
+            }
+            fault => {
+                let retryable = matches!(fault, Fault::Collision | Fault::Twin);
+                let mut internal = Self::internal(error);
+                internal.retryable = retryable;
+                internal
+            }
         }
-        // PostgreSQL ends one of two transactions that wait for each other; SQLite says it is locked.
-        let retryable = text.contains("deadlock detected")
-            || text.contains("could not serialize")
-            || text.contains("database is locked");
-        let mut internal = Self::internal(error);
-        internal.retryable = retryable;
-        internal
+    }
+}
+
+/// What kind of trouble the database is in.
+enum Fault {
+    /// It cannot be reached, or is just going or coming.
+    Away,
+    /// It chose a victim between two that waited for each other.
+    Collision,
+    /// A unique value was there already: whoever looks again finds it.
+    Twin,
+    /// The statement itself.
+    Other,
+}
+
+impl Fault {
+    /// PostgreSQL by SQLSTATE (its manual, appendix A), SQLite by result code.
+    fn of(error: &DbErr) -> Self {
+        if matches!(error, DbErr::ConnectionAcquire(_)) {
+            return Self::Away;
+        }
+        if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
+            return Self::Twin;
+        }
+        let (DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+        else {
+            return Self::Other;
+        };
+        match &**error {
+            SqlxError::Database(error) => match error.code().as_deref() {
+                Some("40P01" | "40001" | "5" | "6" | "517") => Self::Collision,
+                Some(code) if code.starts_with("57P") || code.starts_with("08") => Self::Away,
+                _ => Self::Other,
+            },
+            SqlxError::Io(_)
+            | SqlxError::Tls(_)
+            | SqlxError::Protocol(_)
+            | SqlxError::PoolTimedOut
+            | SqlxError::PoolClosed
+            | SqlxError::WorkerCrashed => Self::Away,
+            _ => Self::Other,
+        }
     }
 }

@@ -70,7 +70,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&format!("the runtime could not start: {error}")),
     };
-    match runtime.block_on(run(line.command.unwrap_or(Command::Serve), settings)) {
+    let done = runtime.block_on(run(line.command.unwrap_or(Command::Serve), settings));
+    // A password or a picture that is still being worked on is nobody's any more.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    match done {
         Ok(code) => code,
         Err(error) => refuse(&if error.source.is_some() { error.chain() } else { error.message }),
     }

@@ -23,6 +23,8 @@ pub struct Model {
     pub email_verified: bool,
     /// Display name.
     pub name: Option<String>,
+    /// Lower-case form of `name`, for searching; SQLite's own lowering knows only ASCII.
+    pub name_key: Option<String>,
     /// A line about oneself.
     pub description: Option<String>,
     /// Bare name for `/static/{photo}/…`.

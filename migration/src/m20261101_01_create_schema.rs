@@ -59,6 +59,7 @@ fn tables() -> Vec<TableCreateStatement> {
         .col(string_null("email_key"))
         .col(boolean("email_verified").default(false))
         .col(string_null("name"))
+        .col(string_null("name_key"))
         .col(string_null("description"))
         .col(string("photo"))
         .col(string("role").default("user"))

@@ -7,6 +7,7 @@ use sea_orm::{EntityTrait, PaginatorTrait};
 use super::dispatch::Behaviour;
 use super::users::{Registration, register};
 use super::{Actor, Caller, Core};
+use crate::config::Landscape;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, SessionId, UserId};
 use crate::protocol::commands::chats::{CreateChat, NewChat, PinnedChat, ToggleChatPin};
@@ -31,6 +32,9 @@ pub async fn is_empty(core: &Core) -> Result<bool> {
 
 /// Plants the landscape; answers the usernames.
 pub async fn seed(core: &Core) -> Result<Vec<&'static str>> {
+    if core.settings.landscape == Landscape::Prod {
+        return Err(Error::forbidden("demo users have a known password: not in prod"));
+    }
     if !is_empty(core).await? {
         return Err(Error::forbidden(
             "the database has users already, the demo landscape is for an empty one",

@@ -111,6 +111,8 @@ pub struct Batch {
     pub deliveries: Vec<Delivery>,
     /// The ack, if somebody waits for one.
     pub answer: Option<Answer>,
+    /// The chat that it is about, where no event tells.
+    pub chat: Option<ChatId>,
     /// A chat whose clients here may not have been told up to this value.
     pub catch_up: Option<(ChatId, i64)>,
 }
@@ -118,7 +120,7 @@ pub struct Batch {
 impl Batch {
     /// What decides the lane: the chat whose order counts, else whoever is told first.
     fn about(&self) -> Option<i64> {
-        if let Some((ChatId(id), _)) = self.catch_up {
+        if let Some(ChatId(id)) = self.chat.or(self.catch_up.map(|(chat, _)| chat)) {
             return Some(id);
         }
         if let Some(place) = self.deliveries.iter().find_map(|it| it.place) {

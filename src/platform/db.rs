@@ -4,7 +4,8 @@
 //! SQLite: WAL, one connection that writes, a pool that reads. PostgreSQL: one pool. On both, a commit and
 //! the publishing of what it announces happen behind one gate, so that events leave in commit order.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +14,25 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
-    DbBackend, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 use super::bus::{Delivery, Place};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// Any number of our own; all nodes take this PostgreSQL advisory lock while migrating.
 const MIGRATION_LOCK: i64 = 0x6d61_6e67_6f01;
+
+/// Connections to PostgreSQL.
+const MAX_CONNECTIONS: u32 = 16;
+
+/// What a connection may be waited for.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// What a commit may take. It holds the gate: a database that hangs must not keep everybody for ever.
+const COMMIT: Duration = Duration::from_secs(15);
 
 /// What a commit hands out: the reply, the events, and the gate that keeps later commits from overtaking.
 pub struct Outcome<T> {
@@ -75,7 +86,9 @@ impl Tx {
     /// Commits, then hands out the events.
     pub async fn commit<T>(self, reply: T) -> Result<Outcome<T>> {
         let gate = self.gate.lock_owned().await;
-        self.inner.commit().await?;
+        timeout(COMMIT, self.inner.commit())
+            .await
+            .map_err(|_| Error::unavailable("the database did not answer a commit in time"))??;
         Ok(Outcome { reply, place: self.place, events: self.events, gate: Some(gate) })
     }
 
@@ -104,9 +117,10 @@ impl Db {
         } else {
             let mut options = ConnectOptions::new(url);
             options
-                .max_connections(16)
-                .acquire_timeout(Duration::from_secs(10))
-                .test_before_acquire(false)
+                .max_connections(MAX_CONNECTIONS)
+                .acquire_timeout(ACQUIRE)
+                // Reading asks a connection that has been idle whether it is still there.
+                .test_before_acquire_if_idle_for(Duration::from_secs(1))
                 .sqlx_logging(false);
             let pool = Database::connect(options).await?;
             (pool.clone(), pool)
@@ -135,7 +149,22 @@ impl Db {
             sqlite_transaction_mode: (self.backend() == DbBackend::Sqlite)
                 .then_some(SqliteTransactionMode::Immediate),
         };
-        let inner = self.write.begin_with_options(options).await?;
+        // After a restart of the database the pool is full of dead connections: each fails once, at once, and
+        // nothing has been done on it.
+        let mut tries = 0;
+        let inner = loop {
+            match self.write.begin_with_options(options).await {
+                Ok(inner) => break inner,
+                Err(error @ DbErr::ConnectionAcquire(_)) => return Err(error.into()),
+                Err(error) => {
+                    let error = Error::from(error);
+                    tries += 1;
+                    if tries > MAX_CONNECTIONS || error.code != Code::Unavailable {
+                        return Err(error);
+                    }
+                }
+            }
+        };
         Ok(Tx { inner, gate: self.gate.clone(), events: Vec::new(), place: None })
     }
 
@@ -171,7 +200,7 @@ impl Db {
     #[expect(clippy::disallowed_methods, reason = "the lock lives as long as this transaction")]
     async fn migrating(
         &self,
-        work: impl AsyncFnOnce(&DatabaseConnection) -> std::result::Result<(), sea_orm::DbErr>,
+        work: impl AsyncFnOnce(&DatabaseConnection) -> std::result::Result<(), DbErr>,
     ) -> Result<()> {
         if self.backend() != DbBackend::Postgres {
             let _lock = match self.file.clone() {
@@ -226,7 +255,7 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
         options
             .max_connections(connections)
             .min_connections(1)
-            .acquire_timeout(Duration::from_secs(10))
+            .acquire_timeout(ACQUIRE)
             .test_before_acquire(false)
             .sqlx_logging(false)
             .map_sqlx_sqlite_opts(|sqlite| {
@@ -242,6 +271,10 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
         options
     };
     let write = Database::connect(options(1)).await?;
+    if let Some(file) = &file {
+        // Password hashes are in it: its owner's alone, also in a folder that others may look into.
+        std::fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(Error::internal)?;
+    }
     let read = if in_memory { write.clone() } else { Database::connect(options(4)).await? };
     Ok((write, read))
 }

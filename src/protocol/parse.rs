@@ -65,6 +65,9 @@ impl Problems {
 
 /// A payload that can say what is wrong with it beyond its types.
 pub trait Check {
+    /// A payload that may hold a photo.
+    const LARGE: bool = false;
+
     /// Notes everything that is wrong.
     fn check(&self, limits: &Limits, problems: &mut Problems);
 }

@@ -26,7 +26,7 @@ const VOLATILE_BACKLOG: u64 = 64 * 1_024;
 const MAX_GATHERED: usize = 4_096;
 
 /// A client is told that it is connected at once, or never.
-const STRANDED_AFTER: Duration = Duration::from_secs(60);
+const STRANDED_AFTER: Duration = Duration::from_mins(1);
 
 /// Where a connection's events go: the seam between the publisher and the doors.
 pub enum Outbox {

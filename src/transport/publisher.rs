@@ -88,7 +88,7 @@ impl Publisher {
     }
 
     async fn take(&self, core: &Arc<Core>, batch: Batch) {
-        let Batch { deliveries, mut answer, catch_up } = batch;
+        let Batch { deliveries, mut answer, catch_up, .. } = batch;
         if let Some((chat, upto)) = catch_up {
             self.fill(core, chat, upto).await;
         }

@@ -10,15 +10,19 @@ use crate::support::{Door, Socket, TestApp};
 fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Value> {
     Some(match command {
         "add_member" | "remove_member" => json!({"chat": {"id": chat}, "user": {"id": user}}),
-        "toggle_chat_pin" | "toggle_chat_mute" | "toggle_chat_archive" | "history" | "mark_read" | "leave_chat"
+        "toggle_chat_pin"
+        | "toggle_chat_mute"
+        | "toggle_chat_archive"
+        | "history"
+        | "mark_read"
+        | "leave_chat"
         | "delete_chat" => json!({"chat": {"id": chat}}),
         "update_chat" => json!({"chat": {"id": chat, "name": "mine"}}),
         "set_member_role" => json!({"chat": {"id": chat}, "user": {"id": user}, "role": "admin"}),
         "typing" => json!({"chat": {"id": chat}, "is_typing": true}),
         "edit_message" => json!({"message": {"id": message, "content": "y"}}),
-        "delete_message" => json!({"message": {"id": message}}),
         "send_message" => json!({"message": {"chat_id": chat, "content": "x", "message_type": "text"}}),
-        "toggle_like_message" => json!({"message": {"id": message}}),
+        "delete_message" | "toggle_like_message" => json!({"message": {"id": message}}),
         // A stranger is nothing special to these, or is answered by an empty list.
         "create_chat" | "authenticate" | "sync" | "watch_presence" => return None,
         other => panic!("{other} is new: say here what a stranger would send, and that it is refused"),

@@ -9,6 +9,7 @@ mod flow;
 mod guards;
 mod hostile;
 mod migrations;
+mod regressions;
 mod sessions;
 mod storage;
 mod support;

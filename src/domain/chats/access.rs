@@ -4,7 +4,7 @@
 use entity::{chat, member};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 
 /// A present member of a present chat: proof that a user may see it.
@@ -37,7 +37,7 @@ pub async fn find_visible(
     let member = membership(conn, chat_id, user_id).await?;
     match (chat, member) {
         (Some(chat), Some(member)) => Ok(Membership { chat, member }),
-        _ => Err(Error::not_found("chat")),
+        _ => Err(no_such_chat()),
     }
 }
 
@@ -48,8 +48,12 @@ pub async fn lock(conn: &impl ConnectionTrait, chat_id: ChatId, user_id: UserId)
     let member = membership(conn, chat_id, user_id).await?;
     match (chat, member) {
         (Some(chat), Some(member)) => Ok(Membership { chat, member }),
-        _ => Err(Error::not_found("chat")),
+        _ => Err(no_such_chat()),
     }
+}
+
+fn no_such_chat() -> Error {
+    Error::field(Code::NotFound, "chat.id", "there is no such chat")
 }
 
 /// A user's present membership of a chat.

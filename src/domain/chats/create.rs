@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 
 use entity::{chat, member, message, user};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, SqlErr,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::{advance, change_at, load};
 use crate::domain::dispatch::Behaviour;
@@ -64,9 +62,26 @@ async fn finish(
     if let (Some(Object(message)), false, true) = (first, made_now, chat.is_group) {
         require_same_first(tx.conn(), &chat, creator, message).await?;
     }
-    let message = first.filter(|_| made_now || !chat.is_group);
+    let chat_id = ChatId(chat.id);
+    if made_now {
+        let details = one(load(tx.conn(), &[chat_id], None).await?)?;
+        let members: Vec<UserId> = member::Entity::of_chat(chat.id)
+            .select_only()
+            .column(member::Column::UserId)
+            .into_tuple::<i64>()
+            .all(tx.conn())
+            .await?
+            .into_iter()
+            .map(UserId)
+            .collect();
+        let place = Place { chat_id, rev: 1, prev: 0 };
+        let event = ChatCreated { change: change_at(place, creator, core.clock.now()), details };
+        let mut event = Delivery::of_change(place, "chat_created", &event)?;
+        event.rooms = RoomChange::Join(members);
+        tx.announce(event);
+    }
     let mut announcement = None;
-    if let Some(Object(message)) = message {
+    if let Some(Object(message)) = first.filter(|_| made_now || !chat.is_group) {
         let draft = Draft {
             content: message.content.clone(),
             message_type: message.message_type,
@@ -74,22 +89,6 @@ async fn finish(
             reply_to: None,
         };
         announcement = insert_one(core, &mut tx, &mut chat, creator, caller.conn, draft).await?;
-    }
-    let chat_id = ChatId(chat.id);
-    if made_now {
-        let details = one(load(tx.conn(), &[chat_id], None).await?)?;
-        let members: Vec<UserId> = member::Entity::of_chat(chat.id)
-            .all(tx.conn())
-            .await?
-            .iter()
-            .map(|row| UserId(row.user_id))
-            .collect();
-        let place = Place { chat_id, rev: 1, prev: 0 };
-        let change = change_at(place, creator, core.clock.now());
-        let event = ChatCreated { change, details };
-        let mut event = Delivery::of_change(place, "chat_created", &event)?;
-        event.rooms = RoomChange::Join(members);
-        tx.announce(event);
     }
     if let Some(event) = announcement {
         tx.announce(event);
@@ -218,13 +217,8 @@ async fn insert(
         created_at: Set(now),
         ..Default::default()
     };
-    let mut chat = row.insert(tx.conn()).await.map_err(|error| {
-        // Another made the same chat in this very moment: the next attempt finds it.
-        let twin = matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)));
-        let mut error = Error::from(error);
-        error.retryable |= twin;
-        error
-    })?;
+    // Another may make the same chat in this very moment: then the next attempt finds it.
+    let mut chat = row.insert(tx.conn()).await?;
     let Place { rev, .. } = advance(tx, &mut chat).await?;
     let role = |id: UserId| match (wish.is_group, id == creator) {
         (true, true) => "owner",

@@ -105,5 +105,5 @@ pub async fn mango_page(core: &Core, actor: Actor, chat_id: ChatId) -> Result<Ve
     let conn = core.db.read();
     find_visible(conn, chat_id, actor.user_id).await?;
     let (rows, _) = older(conn, message::Entity::of_chat(chat_id.0), 1_000).await?;
-    to_mango(conn, show(conn, rows, None).await?).await
+    to_mango(conn, show(conn, rows, Some(actor.user_id)).await?).await
 }

@@ -19,10 +19,11 @@ impl Behaviour for ToggleLikeMessage {
         let user_id = caller.actor.user_id;
         let id: MessageId = self.message.0.id;
         let nothing = || Error::field(Code::NotFound, "message.id", "there is no such message");
+        let or_nothing = |error: Error| if error.code == Code::NotFound { nothing() } else { error };
         let mut tx = core.db.begin().await?;
         // A message never moves to another chat, so its chat may be read before the chat is locked.
         let chat_id = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(nothing)?.chat_id;
-        let mut chat = lock(tx.conn(), ChatId(chat_id), user_id).await.map_err(|_| nothing())?.chat;
+        let mut chat = lock(tx.conn(), ChatId(chat_id), user_id).await.map_err(or_nothing)?.chat;
         let message = message::Entity::present()
             .filter(message::Column::Id.eq(id.0))
             .one(tx.conn())

@@ -165,13 +165,15 @@ impl Ground {
             .client_id
             .as_ref()
             .and_then(|client_id| self.earlier.get(&(wish.user_id.0, client_id.clone())));
+        let is_same = |row: &&message::Model| row.fingerprint == wish.draft.fingerprint(wish.chat_id.0);
+        if let Some(row) = earlier.filter(is_same) {
+            // For ever, also for who has left since: it is their own.
+            return Ok(Verdict::Earlier(row.clone()));
+        }
         let (Some(_), Some(author)) = (chat, author) else {
             return Err(Error::field(Code::NotFound, "message.chat_id", "there is no such chat"));
         };
-        if let Some(earlier) = earlier {
-            if earlier.fingerprint == wish.draft.fingerprint(wish.chat_id.0) {
-                return Ok(Verdict::Earlier(earlier.clone()));
-            }
+        if earlier.is_some() {
             return Err(Error::field(
                 Code::ClientIdConflict,
                 "message.client_id",

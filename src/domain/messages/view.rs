@@ -12,7 +12,7 @@ use crate::domain::users;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::protocol::message_type::MessageType;
-use crate::protocol::objects::{Author, Message, MyMessage};
+use crate::protocol::objects::{Author, Message, MyMessage, Reaction};
 
 /// Shows rows in their order; with `my` where there is a viewer.
 pub async fn show(
@@ -123,6 +123,14 @@ pub struct MangoMessage {
     pub likes: i32,
     /// Who likes it.
     pub likes_array: Vec<Liker>,
+    /// Ids of attachments.
+    pub attachments: Vec<i64>,
+    /// Reactions by emoji.
+    pub reactions: Vec<Reaction>,
+    /// Pinned in the chat.
+    pub pinned: bool,
+    /// One's own marks.
+    pub my: Option<MyMessage>,
     /// Latest edit.
     pub edited_at: Option<Timestamp>,
     /// Deletion.
@@ -160,6 +168,10 @@ pub async fn to_mango(conn: &impl ConnectionTrait, messages: Vec<Message>) -> Re
             client_id: it.client_id,
             reply_to: it.reply_to,
             likes: it.likes,
+            attachments: it.attachments,
+            reactions: it.reactions,
+            pinned: it.pinned,
+            my: it.my,
             edited_at: it.edited_at,
             deleted_at: it.deleted_at,
             created_at: it.created_at,

@@ -14,7 +14,7 @@ use super::batch::{announcement, place, store, to_author};
 use super::prepare::{Draft, Ground, Verdict, Wish};
 use super::view;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Batch, Bus, Delivery, Place};
 use crate::platform::db::{Db, Outcome};
@@ -26,7 +26,8 @@ const QUEUE: usize = 4_096;
 /// Messages of one commit.
 const GROUP: usize = 256;
 
-/// How often a group is begun again when the database had to choose a victim or another node was first.
+/// How often a group is begun again when the database had to choose a victim, or another node stored the same
+/// `client_id` first.
 const ATTEMPTS: usize = 3;
 
 /// What became of one message: the reply and its place, none where it had been stored before.
@@ -99,7 +100,8 @@ impl Task {
     /// Stores a group. Where it fails as a whole, each is tried alone, so that one cannot spoil the others.
     async fn write(&self, group: Group) {
         let Err((group, error)) = self.attempt(group).await else { return };
-        if group.jobs.len() == 1 {
+        // Nobody in the group is to blame for a database that is away.
+        if group.jobs.len() == 1 || error.code == Code::Unavailable {
             return refuse(group, &error);
         }
         tracing::warn!(messages = group.jobs.len(), %error, "a group could not be stored, trying each message alone");
@@ -115,7 +117,7 @@ impl Task {
         let mut tries = 1;
         loop {
             match self.once(group).await {
-                Err((back, error)) if tries < ATTEMPTS && worth_another(&error) => {
+                Err((back, error)) if tries < ATTEMPTS && error.retryable => {
                     group = back;
                     tries += 1;
                 }
@@ -138,15 +140,15 @@ impl Task {
         };
         match tx.commit(fates).await {
             Ok(Outcome { reply: fates, gate, .. }) => {
-                for (answer, (sent, event)) in answers.into_iter().zip(fates) {
-                    let answer = Box::new(move || answer(sent));
-                    self.bus
-                        .publish(Batch {
-                            deliveries: event.into_iter().collect(),
-                            answer: Some(answer),
-                            ..Batch::default()
-                        })
-                        .await;
+                for ((answer, job), (sent, event)) in answers.into_iter().zip(&jobs).zip(fates) {
+                    let batch = Batch {
+                        deliveries: event.into_iter().collect(),
+                        answer: Some(Box::new(move || answer(sent))),
+                        // An answer without an event keeps its place among those of its chat, too.
+                        chat: Some(job.chat_id),
+                        ..Batch::default()
+                    };
+                    self.bus.publish(batch).await;
                 }
                 drop(gate);
             }
@@ -230,14 +232,9 @@ fn repeated(wish: &Wish<'_>, first: &Wish<'_>, stored: &crate::protocol::objects
         Ok((SendReply { message: to_author(stored.clone()), duplicate: true }, None))
     } else {
         Err(Error::field(
-            crate::error::Code::ClientIdConflict,
+            Code::ClientIdConflict,
             "message.client_id",
             "was used for another chat, type or content",
         ))
     }
-}
-
-/// A deadlock, or a `client_id` that another node stored in this moment: the next attempt sees it.
-fn worth_another(error: &Error) -> bool {
-    error.retryable || error.chain().to_lowercase().contains("unique")
 }

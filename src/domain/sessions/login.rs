@@ -2,7 +2,7 @@
 
 use entity::{session, user};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, QueryFilter, QueryOrder};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -31,12 +31,9 @@ impl Check for Login {
 
 /// Opens a session. An unknown user and a wrong password answer alike and take as long.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
-    let found = find_by_any(core, &wish.username).await?;
-    let hash = found.as_ref().map(|row| row.password_hash.as_str());
-    let verdict = core.passwords.verify(&wish.password, hash).await?;
-    let Some(user) = found.filter(|_| verdict != Verdict::Wrong) else {
-        return Err(Error::new(Code::InvalidCredentials, "unknown user or wrong password"));
-    };
+    let (user, verdict) = find_by_password(core, wish)
+        .await?
+        .ok_or_else(|| Error::new(Code::InvalidCredentials, "unknown user or wrong password"))?;
     let renewed = match verdict {
         Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
         _ => None,
@@ -74,21 +71,33 @@ async fn open_session(
     Ok(core.publish(tx.commit(pair).await?).await)
 }
 
-/// A phone is looked for before an e-mail, an e-mail before a username: nobody can take another's phone
-/// as a username and stand in its way.
-async fn find_by_any(core: &Core, text: &str) -> Result<Option<user::Model>> {
+/// The one of those that the text may mean whose password it is. A text may be one's phone, another's
+/// e-mail and a third one's username: none of them can stand in another's way.
+async fn find_by_password(core: &Core, wish: &Login) -> Result<Option<(user::Model, Verdict)>> {
+    let candidates = find_by_any(core, &wish.username).await?;
+    if candidates.is_empty() {
+        // As long as it would have taken with one.
+        core.passwords.verify(&wish.password, None).await?;
+    }
+    for row in candidates {
+        let verdict = core.passwords.verify(&wish.password, Some(&row.password_hash)).await?;
+        if verdict != Verdict::Wrong {
+            return Ok(Some((row, verdict)));
+        }
+    }
+    Ok(None)
+}
+
+async fn find_by_any(core: &Core, text: &str) -> Result<Vec<user::Model>> {
     let key = text.trim().to_lowercase();
-    let phone = users::normalize_phone(text.trim());
+    // No name holds one, and PostgreSQL takes none.
+    if key.contains('\0') {
+        return Ok(Vec::new());
+    }
     let mut any =
         Condition::any().add(user::Column::EmailKey.eq(&key)).add(user::Column::UsernameKey.eq(&key));
-    if let Some(phone) = &phone {
+    if let Some(phone) = users::normalize_phone(text.trim()) {
         any = any.add(user::Column::Phone.eq(phone));
     }
-    let mut rows = user::Entity::present().filter(any).all(core.db.read()).await?;
-    rows.sort_by_key(|row| {
-        let by_phone = phone.is_some() && row.phone == phone;
-        let by_email = row.email_key.as_ref() == Some(&key);
-        (!by_phone, !by_email)
-    });
-    Ok(rows.into_iter().next())
+    Ok(user::Entity::present().filter(any).order_by_asc(user::Column::Id).all(core.db.read()).await?)
 }

@@ -4,6 +4,7 @@ mod authenticate;
 mod end;
 mod live;
 mod login;
+pub mod prune;
 mod refresh;
 
 pub use end::{end, end_own, list};

@@ -1,8 +1,9 @@
 //! Changing one's own profile.
 
-use entity::member;
+use entity::{member, user};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, IntoActiveModel, QuerySelect};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, QueryFilter, QuerySelect};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -12,6 +13,7 @@ use crate::domain::{Core, photos};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
+use crate::platform::db::Tx;
 use crate::platform::passwords::Verdict;
 use crate::protocol::events::UserUpdated;
 use crate::protocol::objects::Me;
@@ -32,10 +34,10 @@ pub struct Patch {
     /// Base64; `null` gives a default avatar.
     #[serde(default, deserialize_with = "given")]
     pub photo: Option<Option<String>>,
-    /// Needs `password`.
+    /// A new one needs `password`.
     #[serde(default, deserialize_with = "given")]
     pub phone: Option<Option<String>>,
-    /// Needs `password`.
+    /// A new one needs `password`.
     #[serde(default, deserialize_with = "given")]
     pub email: Option<Option<String>>,
     /// The present password, for phone and e-mail.
@@ -52,25 +54,31 @@ impl Patch {
 }
 
 impl Check for Patch {
+    const LARGE: bool = true;
+
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check_length("name", self.name.as_ref().and_then(Option::as_deref), 0, 100);
         problems.check_length("description", self.description.as_ref().and_then(Option::as_deref), 0, 1_000);
         self.identity(problems);
-        let needs = self.phone.is_some() || self.email.is_some();
-        problems.check("password", !needs || self.password.is_some(), "is needed to change phone or email");
+        let blank = self.username.as_ref().and_then(Option::as_deref).is_some_and(|it| it.trim().is_empty());
+        problems.check("username", !blank, "takes 3 to 32 letters, digits and _; null takes it away");
     }
 }
 
 /// Changes what the patch names, all of it or nothing.
 pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
     let before = find(core.db.read(), user_id).await?;
-    if wish.phone.is_some() || wish.email.is_some() {
-        let password = wish.password.as_deref().unwrap_or_default();
+    let identity = wish.identity(&mut Problems::default());
+    let new_phone = wish.phone.is_some() && identity.phone != before.phone;
+    let new_email = wish.email.is_some() && identity.email != before.email;
+    if new_phone || new_email {
+        let Some(password) = wish.password.as_deref() else {
+            return Err(Error::invalid("password", "is needed to change phone or email"));
+        };
         if core.passwords.verify(password, Some(&before.password_hash)).await? == Verdict::Wrong {
             return Err(Error::invalid("password", "is not the present one"));
         }
     }
-    let identity = wish.identity(&mut Problems::default());
     if let Some(taken) = identity.taken(core.db.read(), Some(user_id.0)).await? {
         return Err(taken);
     }
@@ -79,28 +87,16 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
         Some(Some(text)) if !text.trim().is_empty() => Some(photos::store_base64(core, "photo", text).await?),
         Some(_) => Some(photos::default_avatar()),
     };
-    let saved = save(core, user_id, &wish, identity, photo.clone()).await;
-    swap_photo(core, &before.photo, photo, saved).await
+    save(core, user_id, &wish, identity, photo).await
 }
 
 /// Sets a photo that was stored already, or `None` for a default avatar.
 pub async fn set_photo(core: &Core, user_id: UserId, photo: Option<String>) -> Result<Me> {
-    let before = find(core.db.read(), user_id).await?;
-    let photo = Some(photo.unwrap_or_else(photos::default_avatar));
-    let saved = save(core, user_id, &Patch::default(), Identity::default(), photo.clone()).await;
-    swap_photo(core, &before.photo, photo, saved).await
+    let photo = photo.unwrap_or_else(photos::default_avatar);
+    save(core, user_id, &Patch::default(), Identity::default(), Some(photo)).await
 }
 
-/// Whichever photo is no longer referred to goes.
-async fn swap_photo(core: &Core, old: &str, new: Option<String>, saved: Result<Me>) -> Result<Me> {
-    match (&saved, new) {
-        (Ok(_), Some(_)) => photos::discard(core, old).await,
-        (Err(_), Some(new)) => photos::discard(core, &new).await,
-        (_, None) => {}
-    }
-    saved
-}
-
+/// Stores the change; whichever photo is no longer referred to goes.
 async fn save(
     core: &Core,
     user_id: UserId,
@@ -108,10 +104,43 @@ async fn save(
     identity: Identity,
     photo: Option<String>,
 ) -> Result<Me> {
+    match store(core, user_id, wish, identity, photo.clone()).await {
+        Ok((me, Some(old))) => {
+            photos::discard(core, &old).await;
+            Ok(me)
+        }
+        Ok((me, None)) => Ok(me),
+        Err(error) => {
+            // Where the fault is ours the change may have been committed: better a file too many.
+            if error.source.is_none()
+                && let Some(photo) = photo
+            {
+                photos::discard(core, &photo).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The profile as it is now, and the photo that it had, if that changed.
+async fn store(
+    core: &Core,
+    user_id: UserId,
+    wish: &Patch,
+    identity: Identity,
+    photo: Option<String>,
+) -> Result<(Me, Option<String>)> {
     let mut tx = core.db.begin().await?;
-    let mut row = find(tx.conn(), user_id).await?.into_active_model();
+    let before = user::Entity::present()
+        .filter(user::Column::Id.eq(user_id.0))
+        .lock(LockType::NoKeyUpdate)
+        .one(tx.conn())
+        .await?
+        .ok_or_else(|| Error::not_found("user"))?;
+    let mut row = before.clone().into_active_model();
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     if let Some(name) = &wish.name {
+        row.name_key = Set(text(name).map(|name| name.to_lowercase()));
         row.name = Set(text(name));
     }
     if let Some(description) = &wish.description {
@@ -124,7 +153,7 @@ async fn save(
     if wish.phone.is_some() {
         row.phone = Set(identity.phone);
     }
-    if wish.email.is_some() {
+    if wish.email.is_some() && identity.email != before.email {
         row.email_key = Set(identity.email.as_ref().map(|it| it.to_lowercase()));
         row.email = Set(identity.email);
         row.email_verified = Set(false);
@@ -132,15 +161,25 @@ async fn save(
     if let Some(photo) = photo {
         row.photo = Set(photo);
     }
-    let row = if row.is_changed() {
-        row.update(tx.conn()).await.map_err(taken_at_insert)?
-    } else {
-        find(tx.conn(), user_id).await?
-    };
-    if row.phone.is_none() && row.email.is_none() && row.username.is_none() {
+    let after =
+        if row.is_changed() { row.update(tx.conn()).await.map_err(taken_at_insert)? } else { before.clone() };
+    if after.phone.is_none() && after.email.is_none() && after.username.is_none() {
         return Err(Error::invalid("phone", "keep at least one of phone, email and username"));
     }
-    let chats: Vec<i64> = member::Entity::of_user(user_id.0)
+    let shown = |row: &user::Model| {
+        (row.username.clone(), row.name.clone(), row.description.clone(), row.photo.clone())
+    };
+    if shown(&before) != shown(&after) {
+        announce(core, &mut tx, &after).await?;
+    }
+    let old_photo = (before.photo != after.photo).then_some(before.photo);
+    let me = view::me(core, after);
+    Ok(core.publish(tx.commit((me, old_photo)).await?).await)
+}
+
+/// Tells everybody who shares a chat.
+async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
+    let chats: Vec<i64> = member::Entity::of_user(row.id)
         .select_only()
         .column(member::Column::ChatId)
         .into_tuple()
@@ -148,11 +187,11 @@ async fn save(
         .await?;
     // One's own devices are in one's chats' rooms; without a chat there is nobody else to tell.
     let audience = if chats.is_empty() {
-        Audience::User(user_id)
+        Audience::User(UserId(row.id))
     } else {
         Audience::Chats(chats.into_iter().map(ChatId).collect())
     };
-    let event = UserUpdated { user: view::show(core, &row) };
+    let event = UserUpdated { user: view::show(core, row) };
     tx.announce(Delivery::new(audience, "user_updated", &event)?);
-    Ok(core.publish(tx.commit(view::me(core, row)).await?).await)
+    Ok(())
 }

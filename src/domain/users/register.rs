@@ -45,6 +45,8 @@ impl Registration {
 }
 
 impl Check for Registration {
+    const LARGE: bool = true;
+
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check_length("password", Some(&self.password), 8, 128);
         problems.check_length("name", self.name.as_deref(), 0, 100);
@@ -91,6 +93,7 @@ async fn insert(
         email_key: Set(identity.email.as_ref().map(|it| it.to_lowercase())),
         email: Set(identity.email),
         email_verified: Set(false),
+        name_key: Set(text(&wish.name).map(|name| name.to_lowercase())),
         name: Set(text(&wish.name)),
         description: Set(text(&wish.description)),
         photo: Set(photo.to_owned()),

@@ -1,7 +1,7 @@
 //! Finding people by a part of their name or username.
 
 use entity::user;
-use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
 use super::view::show;
@@ -19,15 +19,15 @@ pub async fn search(
     limit: u64,
 ) -> Result<(Vec<User>, Option<i64>)> {
     let query = query.trim().to_lowercase();
-    if query.is_empty() || query.chars().count() > 100 {
-        return Err(Error::invalid("query", "takes 1 to 100 characters"));
+    if query.is_empty() || query.chars().count() > 100 || query.contains('\0') {
+        return Err(Error::invalid("query", "takes 1 to 100 characters, no NUL among them"));
     }
     let pattern = LikeExpr::new(format!("%{}%", escape(&query))).escape('\\');
     let mut rows = user::Entity::present()
         .filter(
             Condition::any()
                 .add(Expr::col(user::Column::UsernameKey).like(pattern.clone()))
-                .add(Expr::expr(Func::lower(Expr::col(user::Column::Name))).like(pattern)),
+                .add(Expr::col(user::Column::NameKey).like(pattern)),
         )
         .filter(user::Column::Id.gt(cursor.unwrap_or(0)))
         .order_by_asc(user::Column::Id)

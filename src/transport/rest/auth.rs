@@ -16,9 +16,13 @@ use crate::protocol::objects::Session;
 use crate::protocol::parse;
 use crate::transport::problem::{Problem, ProblemBody};
 
-fn with_cookies(app: &App, pair: TokenPair) -> Result<Response, Problem> {
+/// The pair, also as cookies, where a page of our own asks: a foreign one could otherwise log its visitor in
+/// as somebody else.
+fn with_cookies(app: &App, request: &HeaderMap, pair: TokenPair) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
-    origin::set_cookies(&app.core.settings, &pair, &mut headers)?;
+    if origin::may_use_cookies(&app.core.settings, request) {
+        origin::set_cookies(&app.core.settings, &pair, &mut headers)?;
+    }
     Ok((headers, axum::Json(pair)).into_response())
 }
 
@@ -36,11 +40,12 @@ fn with_cookies(app: &App, pair: TokenPair) -> Result<Response, Problem> {
 pub async fn login(
     State(app): State<App>,
     From(from): From,
+    headers: HeaderMap,
     JsonOrForm(wish): JsonOrForm<Login>,
 ) -> Result<Response, Problem> {
     let core = app.core.clone();
     let pair = to_the_end(async move { sessions::login(&core, &wish, from).await }).await?;
-    with_cookies(&app, pair)
+    with_cookies(&app, &headers, pair)
 }
 
 /// Log in, by Mango's spelling.
@@ -53,9 +58,10 @@ pub async fn login(
 pub async fn mango_login(
     state: State<App>,
     from: From,
+    headers: HeaderMap,
     wish: JsonOrForm<Login>,
 ) -> Result<Response, Problem> {
-    login(state, from, wish).await
+    login(state, from, headers, wish).await
 }
 
 /// A refresh token in a body.
@@ -98,7 +104,7 @@ pub async fn refresh(
     })?;
     let core = app.core.clone();
     let pair = to_the_end(async move { sessions::refresh(&core, &token).await }).await?;
-    with_cookies(&app, pair)
+    with_cookies(&app, &headers, pair)
 }
 
 /// Exchange a refresh token, by Mango's spelling; with a bearer access token: only a new access token.
@@ -126,7 +132,7 @@ pub async fn mango_refresh(
         let core = app.core.clone();
         to_the_end(async move { sessions::refresh(&core, &token).await }).await?
     };
-    with_cookies(&app, pair)
+    with_cookies(&app, &headers, pair)
 }
 
 /// End the session of this request.
@@ -136,14 +142,20 @@ pub async fn mango_refresh(
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn logout(State(app): State<App>, request: HeaderMap) -> Result<Response, Problem> {
-    let mut headers = HeaderMap::new();
-    origin::clear_cookies(&app.core.settings, &mut headers)?;
-    let token = access_token(&app, &request)
-        .ok_or_else(|| Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer"))?;
-    let (actor, _) = sessions::authenticate(&app.core, &token).await?;
-    let core = app.core.clone();
-    to_the_end(async move { sessions::end(&core, actor.user_id, actor.session_id, "logout").await }).await?;
-    Ok((StatusCode::NO_CONTENT, headers).into_response())
+    let ended = async {
+        let token = access_token(&app, &request)
+            .ok_or_else(|| Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer"))?;
+        let (actor, _) = sessions::authenticate(&app.core, &token).await?;
+        let core = app.core.clone();
+        to_the_end(async move { sessions::end(&core, actor.user_id, actor.session_id, "logout").await }).await
+    };
+    let mut response = match ended.await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => Problem(error).into_response(),
+    };
+    // Whatever became of the session, this browser is done with it.
+    origin::clear_cookies(&app.core.settings, response.headers_mut())?;
+    Ok(response)
 }
 
 /// One's sessions.

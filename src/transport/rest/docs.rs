@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{App, auth, chats, events, ops, photos, users};
+use super::{App, auth, chats, events, ops, pages, photos, users};
 use crate::protocol::asyncapi;
 
 #[derive(OpenApi)]
@@ -82,6 +82,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn pages(document: utoipa::openapi::OpenApi) -> Router<App> {
     Router::new()
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .route("/client/mango-chat.js", get(pages::sdk))
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
         .route("/", get(async || Redirect::temporary("/docs/")))
 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
 use super::App;
-use super::extract::{Auth, Text};
+use super::extract::{Auth, LargeText};
 use crate::domain::Caller;
 use crate::domain::dispatch::{Respond, dispatch};
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub async fn run(
     State(app): State<App>,
     Auth(actor): Auth,
     Path(event): Path<String>,
-    Text(payload): Text,
+    LargeText(payload): LargeText,
 ) -> Result<Response, Problem> {
     let (answer, ack) = oneshot::channel();
     // Whoever asked may be gone by then; the event still takes effect.

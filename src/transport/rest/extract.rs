@@ -1,6 +1,9 @@
 //! What handlers take: who is asking, a checked body, a checked query. Each misfit is a problem that names
 //! the field.
 
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Multipart, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -8,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::{App, origin};
 use crate::domain::sessions::Origin;
@@ -16,6 +20,12 @@ use crate::error::{Code, Error, Result};
 use crate::protocol::parse::{self, Check};
 use crate::transport::listener::Peer;
 use crate::transport::problem::Problem;
+
+/// Bodies of everything but what may hold a photo.
+const SMALL_BODY: usize = 256 * 1_024;
+
+/// A body has to come whole within.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Who is asking: `Authorization: Bearer` comes before the cookie.
 pub struct Auth(pub Actor);
@@ -70,7 +80,8 @@ impl<T: DeserializeOwned + Check> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let text = text_body(request, app).await?;
+        let most = if T::LARGE { app.large_body } else { SMALL_BODY };
+        let text = text_body(request, app, most).await?;
         Ok(Self(parse::parse(&text, &app.core.limits)?))
     }
 }
@@ -82,12 +93,13 @@ impl<T: DeserializeOwned + Check> FromRequest<App> for JsonOrForm<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let form = content_type(request.headers()).starts_with("application/x-www-form-urlencoded");
-        if content_type(request.headers()).starts_with("multipart/form-data") {
+        let kind = content_type(request.headers()).to_ascii_lowercase();
+        let form = kind.starts_with("application/x-www-form-urlencoded");
+        if kind.starts_with("multipart/form-data") {
             let text = multipart_as_json(request, app).await?;
             return Ok(Self(parse::parse(&text, &app.core.limits)?));
         }
-        let mut text = text_body(request, app).await?;
+        let mut text = text_body(request, app, SMALL_BODY).await?;
         if form {
             text = form_as_json(&text)?;
         }
@@ -101,18 +113,9 @@ fn content_type(headers: &HeaderMap) -> &str {
 
 /// A form's fields as a JSON object of texts, so that both are judged alike.
 fn form_as_json(text: &str) -> Result<String> {
-    let fields: std::collections::HashMap<String, String> =
-        serde_html_form_pairs(text).map_err(|problem| Error::invalid("payload", problem))?;
+    let fields: std::collections::HashMap<String, String> = serde_urlencoded::from_str(text)
+        .map_err(|error| Error::invalid("payload", format!("is not a form: {error}")))?;
     serde_json::to_string(&fields).map_err(Error::internal)
-}
-
-fn serde_html_form_pairs(text: &str) -> Result<std::collections::HashMap<String, String>, String> {
-    use axum::extract::Query;
-    let uri = axum::http::Uri::builder()
-        .path_and_query(format!("/?{text}"))
-        .build()
-        .map_err(|_| "is not a form".to_owned())?;
-    Query::try_from_uri(&uri).map(|Query(fields)| fields).map_err(|_| "is not a form".to_owned())
 }
 
 async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
@@ -130,26 +133,38 @@ async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
     serde_json::to_string(&fields).map_err(Error::internal)
 }
 
-/// The whole body as text, within its limit. What is beyond it is read and thrown away, up to four times as
-/// much: a client that is still writing would otherwise see a broken connection instead of the answer.
-async fn text_body(request: Request, app: &App) -> Result<String> {
-    let mut body = request.into_body();
+/// The whole body as text, within its limit and in time.
+async fn text_body(request: Request, app: &App, most: usize) -> Result<String> {
+    let read = read_body(request.into_body(), app, most);
+    let bytes = timeout(BODY_WITHIN, read).await.map_err(|_| {
+        Error::invalid("payload", format!("did not come within {} s", BODY_WITHIN.as_secs()))
+    })??;
+    String::from_utf8(bytes).map_err(|_| Error::invalid("payload", "is not UTF-8"))
+}
+
+/// What is beyond the limit is read and thrown away, up to four times as much: a client that is still
+/// writing would otherwise see a broken connection instead of the answer. Large bodies take their turns.
+async fn read_body(mut body: Body, app: &App, most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut length = 0;
+    let mut turn = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Error::invalid("payload", format!("broke off: {error}")))?;
         let Some(data) = frame.data_ref() else { continue };
         length += data.len();
-        if length <= app.body_limit {
+        if length > SMALL_BODY && length <= most && turn.is_none() {
+            turn = Some(app.large_bodies.acquire().await.map_err(Error::internal)?);
+        }
+        if length <= most {
             bytes.extend_from_slice(data);
-        } else if length > 4 * app.body_limit {
+        } else if length > 4 * most {
             break;
         }
     }
-    if length > app.body_limit {
-        return Err(Error::new(Code::TooLarge, format!("a body has at most {} bytes", app.body_limit)));
+    if length > most {
+        return Err(Error::new(Code::TooLarge, format!("a body has at most {most} bytes here")));
     }
-    String::from_utf8(bytes).map_err(|_| Error::invalid("payload", "is not UTF-8"))
+    Ok(bytes)
 }
 
 /// The body as text, for those that may do without one.
@@ -159,7 +174,18 @@ impl FromRequest<App> for Text {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        Ok(Self(text_body(request, app).await?))
+        Ok(Self(text_body(request, app, SMALL_BODY).await?))
+    }
+}
+
+/// The body as text, where it may hold a photo.
+pub struct LargeText(pub String);
+
+impl FromRequest<App> for LargeText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        Ok(Self(text_body(request, app, app.large_body).await?))
     }
 }
 
@@ -175,6 +201,7 @@ impl FromRequest<App> for Image {
         let mut multipart = Multipart::from_request(request, app).await.map_err(|error| {
             Error::invalid("image", format!("send a multipart form: {}", error.body_text()))
         })?;
+        let late = |_| Error::invalid("image", "did not come in time");
         let unreadable = |error: axum::extract::multipart::MultipartError| {
             if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
                 too_large()
@@ -182,12 +209,17 @@ impl FromRequest<App> for Image {
                 Error::invalid("image", error.body_text())
             }
         };
-        while let Some(mut field) = multipart.next_field().await.map_err(unreadable)? {
+        let _turn = app.large_bodies.acquire().await.map_err(Error::internal)?;
+        while let Some(mut field) =
+            timeout(BODY_WITHIN, multipart.next_field()).await.map_err(late)?.map_err(unreadable)?
+        {
             if field.name() != Some("image") {
                 continue;
             }
             let (mut bytes, mut length) = (Vec::new(), 0);
-            while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+            while let Some(chunk) =
+                timeout(BODY_WITHIN, field.chunk()).await.map_err(late)?.map_err(unreadable)?
+            {
                 length += chunk.len();
                 if length <= most {
                     bytes.extend_from_slice(&chunk);
@@ -211,7 +243,7 @@ impl FromRequestParts<App> for Id {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let Path(text) = Path::<String>::from_request_parts(parts, app)
             .await
-            .map_err(|error| Error::invalid("id", error.body_text()))?;
+            .map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
         let id = text.parse().map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
         Ok(Self(id))
     }

@@ -9,6 +9,7 @@ mod extract;
 mod observe;
 mod ops;
 pub mod origin;
+mod pages;
 mod photos;
 mod users;
 
@@ -21,6 +22,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
@@ -36,9 +38,16 @@ use crate::error::{Code, Error};
 pub struct App {
     /// The domain.
     pub core: Arc<Core>,
-    /// Largest body of a request, bytes.
-    pub body_limit: usize,
+    /// Largest body that may hold a photo, bytes.
+    pub large_body: usize,
+    /// Large bodies that may be read at the same time.
+    pub large_bodies: Arc<Semaphore>,
+    /// What `/health/ready` answered lately.
+    pub health: Arc<ops::Remembered>,
 }
+
+/// Large bodies at the same time.
+const LARGE_BODIES: usize = 16;
 
 /// Everything that answers HTTP, Socket.IO included.
 pub fn router(door: &Arc<Door>, engine: Router) -> Router {
@@ -53,7 +62,12 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
     let (api, document) = docs::routes().split_for_parts();
     // Base64 takes a third more than the photo, and there is text around it.
     let body_limit = settings.max_photo_bytes / 3 * 4 + 64 * 1_024;
-    let app = App { core, body_limit };
+    let app = App {
+        core,
+        large_body: body_limit,
+        large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+        health: Arc::default(),
+    };
     Router::new()
         .merge(api)
         .merge(docs::pages(document))

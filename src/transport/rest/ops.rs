@@ -1,15 +1,26 @@
 //! For operators: is it alive, is it ready.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use super::App;
 use crate::error::Result;
+
+/// How long an answer is good for: anybody may ask, and asking costs a write.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+type Parts = BTreeMap<&'static str, &'static str>;
+
+/// The latest answer and when it was found; those who ask at the same time wait for one.
+#[derive(Default)]
+pub struct Remembered(Mutex<Option<(Instant, Parts)>>);
 
 /// What a health check answers: no details, anybody may ask.
 #[derive(Serialize, ToSchema)]
@@ -30,10 +41,17 @@ pub async fn live() -> axum::Json<Health> {
 #[utoipa::path(get, path = "/health/ready", tag = "ops",
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub async fn ready(State(app): State<App>) -> Response {
-    let (database, storage) = tokio::join!(app.core.db.ping(), app.core.storage.ready());
-    let mut parts = BTreeMap::new();
-    parts.insert("database", told("database", database));
-    parts.insert("storage", told("storage", storage));
+    let mut remembered = app.health.0.lock().await;
+    let parts = match &*remembered {
+        Some((at, parts)) if at.elapsed() < GOOD_FOR => parts.clone(),
+        _ => {
+            let (database, storage) = tokio::join!(app.core.db.ping(), app.core.storage.ready());
+            let parts: Parts =
+                [("database", told("database", database)), ("storage", told("storage", storage))].into();
+            *remembered = Some((Instant::now(), parts.clone()));
+            parts
+        }
+    };
     if parts.values().all(|state| *state == "ok") {
         axum::Json(Health { status: "ok", parts }).into_response()
     } else {

@@ -1,5 +1,6 @@
 //! Photos: static files, and the helper that turns a file into base64.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -53,9 +54,12 @@ pub async fn photo_to_base64(Image(bytes): Image) -> Result<axum::Json<String>, 
     ))]
 pub async fn read(
     State(app): State<App>,
-    Path((photo, file)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Ok(Path((photo, file))) = path else {
+        return Err(Error::new(Code::NotFound, "there is no such photo").into());
+    };
     let PhotoFile { bytes, content_type } = photos::read(&app.core, &photo, &file)
         .await?
         .ok_or_else(|| Error::new(Code::NotFound, "there is no such photo"))?;

@@ -87,11 +87,13 @@ pub async fn mango_patch(
     State(app): State<App>,
     Auth(actor): Auth,
     Id(id): Id,
-    Json(wish): Json<Patch>,
+    request: axum::extract::Request,
 ) -> Result<(StatusCode, axum::Json<Me>), Problem> {
+    use axum::extract::FromRequest;
     if actor.user_id != UserId(id) {
         return Err(Error::forbidden("only one's own profile can be changed").into());
     }
+    let Json(wish) = Json::<Patch>::from_request(request, &app).await?;
     let me = to_the_end(async move { users::patch(&app.core, actor.user_id, wish).await }).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(me)))
 }
@@ -152,6 +154,8 @@ pub struct PhotoBody {
 }
 
 impl Check for PhotoBody {
+    const LARGE: bool = true;
+
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check("photo", !self.photo.trim().is_empty(), "is empty");
     }

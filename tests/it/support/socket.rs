@@ -102,6 +102,19 @@ impl Socket {
         self.send_text(text.to_owned()).await;
     }
 
+    /// Waits for CONNECT to be answered again, after it was sent by hand.
+    pub async fn expect_connected(&mut self) {
+        let wanted = format!("40{}{{", self.door.prefix());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = timeout_at(deadline, self.frame()).await.expect("CONNECT is answered").expect("open");
+            if text.starts_with(&wanted) {
+                return;
+            }
+            self.take(&text).await;
+        }
+    }
+
     /// Sends an event that wants no ack.
     pub async fn emit(&mut self, event: &str, payload: Value) {
         let text = format!("42{}{}", self.door.prefix(), json!([event, payload]));

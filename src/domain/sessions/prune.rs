@@ -1,0 +1,43 @@
+//! Forgetting what no token can refer to any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::{refresh_token, session};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
+
+use crate::domain::Core;
+use crate::error::Result;
+
+/// Ended sessions are kept this long, for whoever asks what happened; milliseconds.
+const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// Prunes now and then.
+pub fn watch(core: &Arc<Core>) {
+    let core = core.clone();
+    tokio::spawn(async move {
+        let mut hour = tokio::time::interval(Duration::from_hours(1));
+        loop {
+            hour.tick().await;
+            if let Err(error) = prune(&core).await {
+                tracing::warn!(%error, "old sessions could not be pruned");
+            }
+        }
+    });
+}
+
+/// Removes refresh tokens that have ended, and sessions that ended long ago.
+pub async fn prune(core: &Core) -> Result<()> {
+    let now = core.clock.now();
+    let tx = core.db.begin().await?;
+    refresh_token::Entity::delete_many()
+        .filter(refresh_token::Column::ExpiresAt.lt(now))
+        .exec(tx.conn())
+        .await?;
+    let long_over = Condition::any()
+        .add(session::Column::EndedAt.lt(now - KEPT_MS))
+        .add(session::Column::ExpiresAt.lt(now - KEPT_MS));
+    session::Entity::delete_many().filter(long_over).exec(tx.conn()).await?;
+    tx.commit(()).await?;
+    Ok(())
+}

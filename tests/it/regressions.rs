@@ -1,0 +1,260 @@
+//! Faults that were found by reading and by trying, each with the case that showed it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Door, PASSWORD, Socket, TestApp};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_once_a_client_is_connected_reaches_it() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut chat = 0;
+    // Many rooms take a while to join.
+    for _ in 0..60 {
+        chat = app.group(&mut owner, &[&bob]).await;
+    }
+    for round in 0..20 {
+        let door = Door::ALL[round % 4];
+        // CONNECT was answered, `ready` has not been read.
+        let mut fresh = Socket::open(&app.host, Some(&bob.access), door).await.expect("connects");
+        let page = app.get(&format!("/chat/{chat}/messages?limit=1"), &bob).await;
+        let known = page[0]["seq"].as_i64().unwrap_or(1);
+        let wish = json!({"message": {"chat_id": chat, "content": "now", "message_type": "text"}});
+        let sent = owner.call("send_message", wish).await;
+        let heard = fresh.next("new_message").await;
+        assert_eq!((&heard["rev"], heard["prev"].as_i64()), (&sent["rev"], Some(known)));
+        fresh.next("ready").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_who_make_chats_with_each_other_at_once_do_not_stand_in_each_others_way() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let people = [&alice, &bob, &carol];
+    let mut sockets = Vec::new();
+    for index in 0..9 {
+        sockets.push((app.connect(people[index % 3], Door::MAIN).await, index));
+    }
+    let started = std::time::Instant::now();
+    let acks = join_all(sockets.iter_mut().map(async |(socket, index)| {
+        let mut acks = Vec::new();
+        for number in 0..5 {
+            let members = [people[(*index + 1) % 3].id, people[(*index + 2) % 3].id];
+            let name = format!("{index}-{number}");
+            let wish = json!({"chat": {"name": name, "is_group": true, "members_array": members}});
+            acks.push(socket.call("create_chat", wish).await);
+        }
+        acks
+    }))
+    .await;
+    for ack in acks.iter().flatten() {
+        assert_eq!(ack["ok"], json!(true), "{ack}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "they waited for each other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_is_left_can_be_joined_again_at_once() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let mut socket = app.connect(&alice, Door::ALL[1]).await;
+    for _ in 0..50 {
+        socket.send_raw("41/ws,").await;
+        socket.send_raw("40/ws,").await;
+        socket.expect_connected().await;
+    }
+    socket.next("ready").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polling_client_that_asks_for_more_than_it_fetches_loses_its_session() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    let content = "x".repeat(60_000);
+    for _ in 0..100 {
+        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        owner.call("send_message", wish).await;
+    }
+    let base = format!("{}/socket.io/?EIO=4&transport=polling", app.url);
+    let get =
+        async |url: &str| app.http.get(url).header("auth", &bob.access).send().await.expect("an answer");
+    let open = get(&base).await.text().await.expect("text");
+    let open: Value = serde_json::from_str(open.trim_start_matches('0')).expect("JSON");
+    let url = format!("{base}&sid={}", open["sid"].as_str().expect("a sid"));
+    let post = async |body: String| {
+        let request = app.http.post(&url).header("auth", &bob.access).body(body);
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(post("40".into()).await, 200);
+    let mut connected = String::new();
+    while !connected.contains("40{") {
+        connected = get(&url).await.text().await.expect("text");
+    }
+    // Each answer is six megabytes, and nothing is fetched.
+    let asks: Vec<String> = (0..40)
+        .map(|number| format!("42{number}{}", json!(["history", {"chat": {"id": chat}, "limit": 100}])))
+        .collect();
+    assert_eq!(post(asks.join("\u{1e}")).await, 200);
+    crate::support::eventually("the session is ended", async || post("3".into()).await == 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_is_read_as_a_form() {
+    let app = TestApp::start().await;
+    let wish = json!({"username": "alice", "password": "password1"});
+    app.send(Method::POST, "/user", None, Some(wish)).await;
+    let login = async |kind: &str, body: &str| {
+        let request = app.http.post(format!("{}/auth/login", app.url)).header("content-type", kind);
+        request.body(body.to_owned()).send().await.expect("an answer").status().as_u16()
+    };
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(login(form, "grant_type=password&username=alice&password=password1").await, 200);
+    assert_eq!(
+        login("Application/X-WWW-Form-URLencoded; charset=utf-8", "username=alice&password=password1").await,
+        200
+    );
+    assert_eq!(login(form, "username=alice&password=password1#x").await, 401, "nothing is cut off");
+    assert_eq!(login(form, "username=alice&password=password1%00").await, 401);
+    assert_eq!(login(form, "username=a%00b&password=password1").await, 401);
+    assert_eq!(login(form, "username=alice").await, 422);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_can_lock_another_out_by_taking_their_name_as_a_phone() {
+    let app = TestApp::start().await;
+    for (field, password) in [("username", "first password"), ("phone", "second password")] {
+        let (status, body) = app
+            .send(Method::POST, "/user", None, Some(json!({field: "7700123", "password": password})))
+            .await;
+        assert_eq!(status, 201, "{body}");
+    }
+    for password in ["first password", "second password"] {
+        let wish = json!({"username": "7700123", "password": password});
+        assert_eq!(app.send(Method::POST, "/auth/login", None, Some(wish)).await.0, 200, "{password}");
+    }
+    let wish = json!({"username": "7700123", "password": PASSWORD});
+    assert_eq!(app.send(Method::POST, "/auth/login", None, Some(wish)).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_found_by_names_of_any_script() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    for (username, name) in [("ildar", "Ильдар Хасанов"), ("percent", "100% mango_juice")] {
+        let wish = json!({"username": username, "name": name, "password": PASSWORD});
+        assert_eq!(app.send(Method::POST, "/user", None, Some(wish)).await.0, 201);
+    }
+    let found = async |query: &str| -> Vec<String> {
+        let list = app.get(&format!("/user?query={query}"), &alice).await;
+        list.as_array()
+            .expect("a list")
+            .iter()
+            .map(|it| it["username"].as_str().expect("text").to_owned())
+            .collect()
+    };
+    assert_eq!(found("ИЛЬДАР").await, ["ildar"]);
+    assert_eq!(found("хасан").await, ["ildar"]);
+    assert_eq!(found("0%25%20m").await, ["percent"], "the pattern's signs stand for themselves");
+    assert_eq!(found("o_j").await, ["percent"]);
+    assert_eq!(found("ALI").await, ["alice"]);
+    for bad in ["", "%00", "%20"] {
+        let (status, _) =
+            app.send(Method::GET, &format!("/user?query={bad}"), Some(&alice.access), None).await;
+        assert_eq!(status, 422, "{bad}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_shown_change_of_a_profile_is_told_and_only_a_new_phone_needs_the_password() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut listener = app.connect(&bob, Door::MAIN).await;
+    app.group(&mut listener, &[&alice]).await;
+    listener.next("chat_created").await;
+    let patch =
+        async |wish: Value| app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish)).await;
+    assert_eq!(patch(json!({"phone": "+7 912 345"})).await.0, 422);
+    assert_eq!(patch(json!({"phone": "+7 912 345", "password": "wrong password"})).await.0, 422);
+    assert_eq!(patch(json!({"phone": "+7 912 345", "password": PASSWORD})).await.0, 200);
+    assert_eq!(patch(json!({"phone": "+7-912-345"})).await.0, 200, "the same phone");
+    assert_eq!(patch(json!({})).await.0, 200);
+    assert_eq!(patch(json!({"username": ""})).await.0, 422);
+    listener.expect_silence().await;
+    let (_, me) = patch(json!({"name": "Alice", "phone": null, "password": PASSWORD})).await;
+    assert_eq!((&me["name"], &me["phone"]), (&json!("Alice"), &Value::Null));
+    assert_eq!(listener.next("user_updated").await["user"]["name"], json!("Alice"));
+    assert_eq!(patch(json!({"username": null})).await.0, 422, "one way to log in has to stay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_by_somebody_who_was_removed_since_finds_their_message() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut member = app.connect(&bob, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    let wish =
+        json!({"message": {"chat_id": chat, "content": "x", "message_type": "text", "client_id": "k"}});
+    let first = member.call("send_message", wish.clone()).await;
+    owner.call("remove_member", json!({"chat": {"id": chat}, "user": {"id": bob.id}})).await;
+    let again = member.call("send_message", wish.clone()).await;
+    assert_eq!((&again["duplicate"], &again["message"]["id"]), (&json!(true), &first["message"]["id"]));
+    let mut other = wish;
+    other["message"]["content"] = json!("y");
+    assert_eq!(member.call("send_message", other).await["error"]["code"], json!("not_found"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_message_of_a_chat_goes_by_the_rules_of_all_messages() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut socket = app.connect(&alice, Door::MAIN).await;
+    for content in [json!("data:image/png;base64,AAAA"), json!({"_placeholder": true, "num": 0}), json!("")] {
+        let wish = json!({
+            "chat": {"name": "g", "is_group": true, "members_array": [bob.id]},
+            "message": {"content": content, "message_type": "text"},
+        });
+        let ack = socket.call("create_chat", wish).await;
+        assert!(ack["error"]["errors"]["message.content"].is_array(), "{ack}");
+    }
+    assert_eq!(app.get("/chat", &bob).await, json!([]));
+    let wish = json!({
+        "chat": {"name": "g", "is_group": true, "members_array": [bob.id]},
+        "message": {"content": "hi", "message_type": "text"},
+    });
+    let ack = socket.call("create_chat", wish).await;
+    let created = socket.next("chat_created").await;
+    assert_eq!(
+        (&created["rev"], &created["details"]["rev"]),
+        (&json!(1), &json!(1)),
+        "as it was at that event"
+    );
+    assert_eq!(ack["chat"]["last_message"]["content"], json!("hi"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_a_foreign_origin_is_given_no_cookies() {
+    let app = TestApp::start().await;
+    app.person("alice").await;
+    let login = async |origin: &str| {
+        let request = app.http.post(format!("{}/auth/login", app.url)).header("origin", origin);
+        let answer = request
+            .json(&json!({"username": "alice", "password": PASSWORD}))
+            .send()
+            .await
+            .expect("an answer");
+        (answer.status().as_u16(), answer.headers().get_all("set-cookie").iter().count())
+    };
+    assert_eq!(login(&app.url).await, (200, 3));
+    assert_eq!(login("https://evil.example.org").await, (200, 0));
+    let out = app.raw(Method::POST, "/auth/logout", Some("nonsense"), None).await;
+    assert_eq!((out.status().as_u16(), out.headers().get_all("set-cookie").iter().count()), (401, 3));
+}
