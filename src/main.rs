@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mango_chat::config::{Settings, load_env_files};
-use mango_chat::domain::landscape;
+use mango_chat::domain::{epoch, landscape};
 use mango_chat::error::{Error, Result};
 use mango_chat::platform::db::Db;
 use mango_chat::platform::log;
@@ -37,8 +37,19 @@ enum Command {
     Openapi,
     /// Prints the AsyncAPI document.
     Asyncapi,
+    /// For operators.
+    Admin {
+        #[command(subcommand)]
+        act: Admin,
+    },
     /// Asks the server on this machine whether it is ready; for containers.
     Healthcheck,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Admin {
+    /// Renews the database's epoch, after a backup was restored: clients drop what they hold and fetch anew.
+    NewEpoch,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -122,6 +133,10 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
             let core = app::open_core(settings).await?;
             let people = landscape::seed(&core).await?;
             println!("demo users {} with the password {}", people.join(", "), landscape::PASSWORD);
+        }
+        Command::Admin { act: Admin::NewEpoch } => {
+            let db = app::open_database(&settings).await?;
+            println!("the epoch is {} now; start the servers again", epoch::renew(&db).await?);
         }
         Command::Migrate { direction } => {
             app::make_data_dir(&settings)?;

@@ -3,6 +3,7 @@
 
 pub mod chats;
 pub mod dispatch;
+pub mod epoch;
 
 pub mod landscape;
 pub mod messages;
@@ -16,10 +17,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use entity::meta;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, EntityTrait};
-
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -31,7 +28,6 @@ use crate::platform::passwords::Passwords;
 use crate::platform::storage::Storage;
 use crate::platform::tokens::Tokens;
 use crate::protocol::parse::Limits;
-use crate::random;
 
 /// Pictures that may wait for a worker.
 const IMAGE_QUEUE: usize = 64;
@@ -111,7 +107,7 @@ impl Core {
             max_message_bytes: settings.max_message_bytes,
             max_group_members: settings.max_group_members,
         };
-        let epoch = epoch(&db).await?;
+        let epoch = epoch::current(&db).await?;
         let writer = messages::Writer::start(db.clone(), bus.clone(), clock.clone());
         Ok(Arc::new(Self {
             passwords: Passwords::new(settings.password_hash, threads)?,
@@ -145,17 +141,4 @@ pub async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     tokio::spawn(work).await.map_err(Error::internal)?
-}
-
-/// The database's epoch, made once.
-async fn epoch(db: &Db) -> Result<String> {
-    let fresh = meta::ActiveModel { key: Set("epoch".into()), value: Set(random::hex(8)?) };
-    let tx = db.begin().await?;
-    meta::Entity::insert(fresh)
-        .on_conflict(OnConflict::column(meta::Column::Key).do_nothing().to_owned())
-        .exec_without_returning(tx.conn())
-        .await?;
-    let row = meta::Entity::find_by_id("epoch".to_owned()).one(tx.conn()).await?;
-    tx.commit(()).await?;
-    Ok(row.ok_or_else(|| Error::internal("the epoch is not in the database"))?.value)
 }

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use mango_chat::platform::db::Db;
+use sea_orm::ConnectionTrait;
 
 use crate::support::{TestApp, fresh_database};
 
@@ -49,4 +50,16 @@ async fn the_epoch_is_made_once() {
     let second = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
     assert_eq!(first.server.core.epoch, second.server.core.epoch);
     assert_eq!(first.server.core.epoch.len(), 16);
+    let renewed = mango_chat::domain::epoch::renew(&first.server.core.db).await.expect("renewed");
+    assert_ne!(renewed, first.server.core.epoch);
+    let third = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
+    assert_eq!(third.server.core.epoch, renewed);
+    if crate::support::database_kind() == "postgres" {
+        // As after a restore: the database is not the one that the epoch was made in.
+        let sql = "UPDATE meta SET value = 'another/1' WHERE key = 'postgres_identity'";
+        let changed = third.server.core.db.read().execute_unprepared(sql).await.expect("changed");
+        assert_eq!(changed.rows_affected(), 1);
+        let fourth = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
+        assert_ne!(fourth.server.core.epoch, renewed);
+    }
 }

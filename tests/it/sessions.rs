@@ -88,7 +88,7 @@ async fn ending_a_session_ends_its_sockets_within_a_second_and_no_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_ends_is_warned_of_and_renewed_in_place() {
-    let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "3")]).await;
+    let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "6")]).await;
     let alice = app.person("alice").await;
     let mut kept = app.connect(&alice, Door::MAIN).await;
     let mut lost = app.connect(&alice, Door::ALL[1]).await;

@@ -1,0 +1,630 @@
+// The Mango Chat client: one ES module without dependencies, for browsers and Node.js 20+. It connects, stays
+// connected, and keeps `chats` equal to what a fresh fetch would give. docs/sdk.md says how to use it.
+//
+// How it stays right: a chat's counter (`rev`) orders everything. An event is applied where its `prev` is known,
+// dropped where its `rev` is, and held where there is a hole, until `sync` has filled it. While a `sync` is under
+// way, events of its chats are held too: what it brings is then never older than what is here.
+
+/**
+ * @typedef {{id: number, username: ?string, name: ?string, photo: string, role: string}} Author
+ * @typedef {{liked: boolean, reactions: string[]}} MyMessage
+ * @typedef {{id: number, chat_id: number, chat: number, seq: number, rev: number, content: string, message_type: string,
+ *   user: Author, client_id: ?string, reply_to: ?number, attachments: number[], likes: number,
+ *   reactions: {emoji: string, count: number}[], pinned: boolean, edited_at: ?string, deleted_at: ?string,
+ *   created_at: string, my: MyMessage}} Message
+ * @typedef {{user: Author, role: string, joined_at: string, last_read_seq: number}} Member
+ * @typedef {{role: string, pinned: boolean, muted_until: ?string, archived: boolean, unread: number,
+ *   last_read_seq: number}} MyChat
+ * @typedef {{id: number, name: ?string, is_group: boolean, description: ?string, photo: ?string, owner_id: number,
+ *   approved: boolean, visible: boolean, created_at: string, rev: number, last_seq: number, member_count: number,
+ *   members: Member[], last_message: ?Message}} Chat
+ * @typedef {{type: string, chat: ChatState, message?: Message, data?: object, synced: boolean}} Change
+ *   `type` is the server event's name; `synced`: it came by `sync`, and `type` is then `new_message`,
+ *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was read anew, look at it whole).
+ * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number}} OutboxEntry
+ * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): void, remove(clientId: string): void}} OutboxStore
+ * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
+ */
+
+const LOST = 'connection_lost';
+/** Who is told one of these stays away. */
+const FINAL = new Set(['session_ended', 'user_banned', 'refresh_reused']);
+/** A send that is refused with one of these is tried again. */
+const PASSING = new Set(['rate_limited', 'unavailable', 'internal', 'token_expired', 'session_ended']);
+const UNREAD_MOST = 1000;
+const MEMBERS_SHOWN = 50;
+const TYPING_MS = 7000;
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const authorOf = ({ id, username, name, photo, role }) => ({ id, username, name, photo, role });
+const randomId = () =>
+  Array.from(globalThis.crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** Why something failed. `code` is the server's, or `connection_lost`, `closed`. */
+export class MangoError extends Error {
+  /** @param {{code: string, message?: string, errors?: Object<string, string[]>, retry_after_ms?: number}} error */
+  constructor({ code, message = code, errors = {}, retry_after_ms }) {
+    super(message);
+    this.name = 'MangoError';
+    this.code = code;
+    this.errors = errors;
+    this.retryAfterMs = retry_after_ms;
+  }
+}
+
+// --- lines: one connection each ----------------------------------------------------------------------------
+
+/** What both kinds of line share: calls that are answered or lost, and the end. */
+class Line {
+  heardAt = Date.now();
+  #calls = new Set();
+
+  constructor(timeoutMs, onEvent) {
+    this.timeoutMs = timeoutMs;
+    this.onEvent = onEvent;
+    /** Settles, with the reason, when the connection is over. */
+    this.lost = new Promise((resolve) => { this.#end = resolve; });
+  }
+
+  #end;
+
+  /** The connection is over; every call that waits is lost. `farewell`: the event that told of the end. */
+  fail(code = LOST, message = undefined) {
+    if (this.over) return;
+    this.over = true;
+    this.drop();
+    const error = new MangoError({ code: this.farewell ?? code, message });
+    for (const { reject } of [...this.#calls]) reject(this.isOpen ? new MangoError({ code: LOST }) : error);
+    this.#end(error);
+  }
+
+  /**
+   * Lets `start` begin a call; silence for longer than the time-out means that the line is dead. `onAck` runs at the
+   * answer's place among the events, which a promise would miss.
+   */
+  track(start, onAck) {
+    return new Promise((resolve, reject) => {
+      if (this.over) return reject(new MangoError({ code: LOST }));
+      let timer;
+      const call = { resolve: (ack) => settle(resolve, ack), reject: (error) => settle(reject, error) };
+      const settle = (how, what) => {
+        clearTimeout(timer);
+        this.#calls.delete(call);
+        how(what);
+      };
+      const arm = (since) => {
+        timer = setTimeout(() => (this.heardAt > since ? arm(this.heardAt) : this.fail()), this.timeoutMs);
+      };
+      this.#calls.add(call);
+      arm(Date.now());
+      start((ack) => {
+        this.heardAt = Date.now();
+        if (!ack?.ok) return call.reject(new MangoError(ack?.error ?? { code: 'internal' }));
+        onAck?.(ack);
+        call.resolve(ack);
+      });
+    });
+  }
+}
+
+/** JSON frames over a WebSocket. */
+class PlainLine extends Line {
+  #acks = new Map();
+  #nextId = 1;
+
+  open(url, WebSocketClass, token) {
+    const socket = (this.socket = new WebSocketClass(url));
+    socket.onmessage = ({ data }) => {
+      this.heardAt = Date.now();
+      const { type, ...payload } = JSON.parse(data);
+      if (type !== 'ack') return this.onEvent(type, payload);
+      // The answer to a token that came with the request has no id.
+      const { id, ...ack } = payload;
+      this.#acks.get(id ?? 0)?.(ack);
+      this.#acks.delete(id ?? 0);
+    };
+    socket.onclose = ({ code }) => this.fail({ 4401: 'token_expired', 4403: 'session_ended' }[code]);
+    socket.onerror = () => {};
+    socket.onopen = () => token && socket.send(JSON.stringify({ type: 'auth', id: 0, token }));
+    return this.track((answer) => this.#acks.set(0, answer));
+  }
+
+  call(event, payload, onAck) {
+    return this.track((answer) => {
+      const id = this.#nextId++;
+      this.#acks.set(id, answer);
+      this.socket.send(JSON.stringify({ ...payload, type: event, id }));
+    }, onAck);
+  }
+
+  tell(event, payload) {
+    this.socket.send(JSON.stringify({ ...payload, type: event }));
+  }
+
+  drop() {
+    const { socket } = this;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    // A peer that is gone never answers a closing handshake; `ws` can do without.
+    if (socket.terminate) setTimeout(() => socket.terminate(), 1000).unref();
+  }
+}
+
+/** A given socket of socket.io-client; when to come back is decided here, not there. */
+class SocketIoLine extends Line {
+  #off = [];
+
+  open(socket, token) {
+    this.socket = socket;
+    if (token) socket.auth = { token };
+    // The `ready` of an earlier connection was told to nobody here.
+    if (socket.connected) socket.disconnect();
+    const on = (emitter, name, listener) => {
+      emitter.on(name, listener);
+      this.#off.push(() => emitter.off(name, listener));
+    };
+    on(socket, 'connect_error', ({ message }) => this.fail(/^unauthorized: (\w+)/.exec(message)?.[1], message));
+    on(socket, 'disconnect', () => this.fail());
+    on(socket.io, 'ping', () => { this.heardAt = Date.now(); });
+    return this.track((answer) => {
+      const any = (name, payload) => {
+        this.heardAt = Date.now();
+        if (name === 'ready') answer({ ok: true, ...payload });
+        else this.onEvent(name, payload);
+      };
+      socket.onAny(any);
+      this.#off.push(() => socket.offAny(any));
+      socket.connect();
+    });
+  }
+
+  call(event, payload, onAck) {
+    return this.track((answer) => this.socket.emit(event, payload, answer), onAck);
+  }
+
+  tell(event, payload) {
+    this.socket.emit(event, payload);
+  }
+
+  drop() {
+    for (const off of this.#off.splice(0)) off();
+    this.socket?.disconnect();
+  }
+}
+
+// --- one chat ----------------------------------------------------------------------------------------------
+
+/** A chat as it is here. Read it, do not change it. */
+export class ChatState {
+  /** Counter value up to which everything is here. */
+  rev = 0;
+  /** @type {Message[]} The newest, by `seq`, without a hole. */
+  messages = [];
+  /** @type {Set<number>} Who is typing. */
+  typing = new Set();
+  /** Every message with a higher `seq` is in `messages`. */
+  floor = 0;
+  /** @internal Unread messages that are not in `messages`. */
+  unreadBelow = 0;
+  #client;
+  #readers = new Set();
+
+  /** @hideconstructor */
+  constructor(client, chat, my) {
+    this.#client = client;
+    /** @type {Chat} As `GET /chat/{id}` answers it, without `my`. */
+    this.chat = chat;
+    /** @type {MyChat} */
+    this.my = my;
+  }
+
+  get id() { return this.chat.id; }
+
+  /** Changes of this chat from now on; ends when the chat is gone or the client is closed. */
+  async *events() {
+    const waiting = [];
+    let wake;
+    const reader = (change) => { waiting.push(change); wake?.(); };
+    this.#readers.add(reader);
+    try {
+      for (;;) {
+        while (!waiting.length) await new Promise((resolve) => { wake = resolve; });
+        const change = waiting.shift();
+        if (!change) return;
+        yield change;
+      }
+    } finally {
+      this.#readers.delete(reader);
+    }
+  }
+
+  /** @internal Null ends the iterators. */
+  tell(change) {
+    for (const reader of this.#readers) reader(change);
+  }
+
+  /** The message's place in `messages`, or where it would be. */
+  #place(seq) {
+    let low = 0;
+    for (let high = this.messages.length; low < high;) {
+      const middle = (low + high) >> 1;
+      if (this.messages[middle].seq < seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #isUnread = ({ seq, user, deleted_at }) =>
+    seq > this.my.last_read_seq && user.id !== this.#client.userId && !deleted_at;
+
+  /** @internal Takes a message in, unless what is here is newer; answers what is here now. */
+  put(message) {
+    const at = this.#place(message.seq);
+    const held = this.messages[at]?.seq === message.seq ? this.messages[at] : null;
+    if (held && (message.rev < held.rev || (message.rev === held.rev && !message.my))) return held;
+    if (!held && message.seq <= this.floor) {
+      if (message.deleted_at && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
+      return null;
+    }
+    const keep = !message.deleted_at && held?.my;
+    const mine = { ...message, my: message.my ?? (keep || { liked: false, reactions: [] }) };
+    this.messages.splice(at, held ? 1 : 0, mine);
+    return mine;
+  }
+
+  /** @internal The message of this id. */
+  find(id) {
+    return this.messages.findLast((message) => message.id === id);
+  }
+
+  /** @internal Brings what follows from the messages up to date; `unread` is the server's count, where it said one. */
+  settle(unread) {
+    const { messages, my, chat } = this;
+    const surplus = messages.splice(0, Math.max(0, messages.length - this.#client.options.keep));
+    if (surplus.length) {
+      this.floor = surplus.at(-1).seq;
+      this.unreadBelow += surplus.filter(this.#isUnread).length;
+    }
+    let held = 0;
+    for (let at = messages.length - 1; at >= 0 && messages[at].seq > my.last_read_seq; at -= 1) {
+      if (this.#isUnread(messages[at])) held += 1;
+    }
+    if (my.last_read_seq >= this.floor) this.unreadBelow = 0;
+    else if (unread !== undefined) this.unreadBelow = Math.max(0, unread - held);
+    my.unread = Math.min(UNREAD_MOST, Math.max(0, this.unreadBelow) + held);
+    if (messages.length) {
+      chat.last_message = messages.at(-1);
+      chat.last_seq = chat.last_message.seq;
+      chat.visible = true;
+    }
+    chat.rev = this.rev;
+  }
+
+  /** @internal A member who came, changed or (`gone`) went. False where the first 50 are no longer known. */
+  putMember(member, gone) {
+    const { chat } = this;
+    const before = chat.members.length;
+    chat.members = chat.members.filter(({ user }) => user.id !== member.user.id);
+    if (!gone) {
+      const order = (a, b) => a.joined_at.localeCompare(b.joined_at) || a.user.id - b.user.id;
+      chat.members = [...chat.members, member].sort(order).slice(0, MEMBERS_SHOWN);
+      if (member.role === 'owner') chat.owner_id = member.user.id;
+      if (member.user.id === this.#client.userId) this.my.role = member.role;
+    }
+    return chat.members.length >= Math.min(before, chat.member_count, MEMBERS_SHOWN);
+  }
+}
+
+// --- the client --------------------------------------------------------------------------------------------
+
+/** The chats of one user, kept up to date over one connection at a time. */
+export class MangoChat {
+  /** @type {Map<number, ChatState>} */
+  chats = new Map();
+  /** @type {Map<number, {online: boolean, last_seen_at: ?string}>} Of those who are watched. */
+  presence = new Map();
+  /** @type {Status} */
+  status = 'closed';
+  /** @type {?number} Own id. */
+  userId = null;
+
+  #epoch;
+  #userRev;
+  #listeners = new Map();
+  #waiters = new Set();
+  #wanted = false;
+  #running = Promise.resolve();
+  #wake = () => {};
+  #retryAfter;
+  /** The connection in the making, and the one that is ready. */
+  #opening = null;
+  #line = null;
+  #wasOnline = false;
+  /** The sync under way: `only` these chats, or all. */
+  #syncing = null;
+  /** Chats that are to be synced next. */
+  #behind = new Set();
+  #held = [];
+  /** Unsent messages by chat. */
+  #queues = new Map();
+  #sending = new Set();
+  #watched = null;
+
+  /**
+   * @param {object} options
+   * @param {string} [options.url] Where the server is; the page's own origin if left out.
+   * @param {object} [options.socket] A socket of socket.io-client instead, made with `autoConnect: false`.
+   * @param {string|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a function
+   *   that gives one; `refresh`: the last one has ended or is about to. It gives up by throwing an error with the `code`
+   *   `session_ended`. Left out: the `access_token` cookie, or what the given socket shows by itself.
+   * @param {typeof WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
+   * @param {object} [options.state] What `snapshot()` gave.
+   * @param {OutboxStore} [options.outbox] Keeps unsent messages beyond the life of this object.
+   * @param {number} [options.keep] Messages held per chat, the newest; default 1000.
+   * @param {number} [options.maxBehind] A chat with more changes than this is read anew; default `keep`.
+   * @param {{min?: number, max?: number}} [options.backoff] Milliseconds between attempts; default 500 to 30000.
+   * @param {number} [options.timeoutMs] Silence after a question that means a dead connection; default 20000.
+   * @param {number} [options.aliveMs] Silence after which the server is asked whether it is there; default 30000.
+   */
+  constructor({
+    url = '/', socket, token, WebSocket = globalThis.WebSocket, state, outbox, keep = 1000, maxBehind = keep,
+    backoff = {}, timeoutMs = 20_000, aliveMs = 30_000,
+  } = {}) {
+    this.options = { socket, token, WebSocket, outbox, keep, maxBehind, timeoutMs, aliveMs };
+    this.options.backoff = { min: 500, max: 30_000, ...backoff };
+    if (!socket) {
+      if (!WebSocket) throw new TypeError('there is no WebSocket here: pass the class as an option');
+      this.options.url = new URL(url, globalThis.location?.href);
+      this.options.url.protocol = this.options.url.protocol.replace('http', 'ws');
+      if (this.options.url.pathname === '/') this.options.url.pathname = '/ws';
+    }
+    if (state?.version === 1) this.#restore(state);
+  }
+
+  // --- events ---
+
+  /** Calls `listener` at every event of this name. @returns {this} */
+  on(name, listener) {
+    if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
+    this.#listeners.get(name).add(listener);
+    return this;
+  }
+
+  /** @returns {this} */
+  off(name, listener) {
+    this.#listeners.get(name)?.delete(listener);
+    return this;
+  }
+
+  #emit(name, ...what) {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        listener(...what);
+      } catch (error) {
+        // The listener's own mistake must not become ours; it is reported as any uncaught one.
+        queueMicrotask(() => { throw error; });
+      }
+    }
+  }
+
+  #tell(type, chat, { message, data, synced = false } = {}) {
+    const change = { type, chat, message, data, synced };
+    if (type === 'new_message') this.#emit('message', message, chat);
+    this.#emit('change', change);
+    if (!message) this.#emit('chat', chat);
+    chat.tell(change);
+  }
+
+  // --- connecting ---
+
+  /** Connects and stays connected until `close`; resolves when everything is up to date, rejects when dismissed. */
+  connect() {
+    if (this.#wanted) {
+      this.#wake();
+    } else {
+      this.#wanted = true;
+      this.#running = this.#running.then(() => this.#run());
+    }
+    const online = this.#when(() => this.status === 'online');
+    online.catch(() => {});
+    return online;
+  }
+
+  /** Ends the connection. What is not sent yet is rejected with `closed`; an outbox store keeps it. */
+  close() {
+    if (this.#wanted) this.#stop('closed', new MangoError({ code: 'closed' }));
+  }
+
+  #stop(status, why) {
+    this.#wanted = false;
+    this.#opening?.fail('closed');
+    this.#wake();
+    this.#setStatus(status);
+    for (const { reject } of [...this.#waiters]) reject(why);
+    for (const { reject } of [...this.#queues.values()].flat()) reject(why);
+    this.#queues.clear();
+    for (const chat of this.chats.values()) chat.tell(null);
+  }
+
+  async #run() {
+    const { token, outbox, backoff } = this.options;
+    for (const entry of (await outbox?.load()) ?? []) this.#enqueue(entry);
+    const online = () => this.#wake();
+    globalThis.addEventListener?.('online', online);
+    let [failures, refusals, refresh] = [0, 0, false];
+    while (this.#wanted) {
+      this.#setStatus('connecting');
+      const why = await this.#attempt(refresh);
+      if (!this.#wanted) break;
+      if (this.#wasOnline) [failures, refusals, this.#wasOnline] = [0, 0, false];
+      refresh = /^token_/.test(why.code);
+      if (refresh) refusals += 1;
+      if (FINAL.has(why.code) || (refresh && (typeof token !== 'function' || refusals > 5))) {
+        this.#emit('error', why);
+        this.#stop('dismissed', why);
+        break;
+      }
+      if (why.code !== LOST) this.#emit('error', why);
+      const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
+      const delay = this.#retryAfter ?? (refusals === 1 && refresh ? 0 : patience);
+      this.#retryAfter = undefined;
+      failures += 1;
+      this.#setStatus('waiting');
+      await Promise.race([sleep(delay), new Promise((wake) => { this.#wake = wake; })]);
+    }
+    globalThis.removeEventListener?.('online', online);
+  }
+
+  /** One connection from its making to its end; answers why it ended. */
+  async #attempt(refresh) {
+    const { socket, url, token, WebSocket, timeoutMs } = this.options;
+    const Kind = socket ? SocketIoLine : PlainLine;
+    const line = new Kind(timeoutMs, (name, data) => this.#hear(line, name, data));
+    this.#opening = line;
+    // Until the first sync is through, every event waits.
+    this.#syncing = { only: null };
+    try {
+      const shown = typeof token === 'function' ? await token({ refresh }) : token;
+      const { ok, ...ready } = await (socket ? line.open(socket, shown) : line.open(url, WebSocket, shown));
+      line.isOpen = true;
+      this.#line = line;
+      this.#welcome(line, ready);
+      return await line.lost;
+    } catch (error) {
+      return error;
+    } finally {
+      line.fail();
+      this.#line = this.#opening = this.#syncing = null;
+      this.#behind.clear();
+      // What these tell of is committed; the next sync brings it.
+      for (const { done } of this.#held.splice(0)) done?.();
+    }
+  }
+
+  #welcome(line, ready) {
+    if (this.userId !== null && this.userId !== ready.user_id) {
+      for (const chat of [...this.chats.values()]) this.#remove(chat, 'reset');
+      this.#epoch = this.#userRev = undefined;
+    }
+    this.userId = ready.user_id;
+    this.#emit('ready', ready);
+    this.#setStatus('syncing');
+    this.#sync(null);
+    if (this.#watched) this.watchPresence(this.#watched).catch(() => {});
+    for (const chatId of this.#queues.keys()) this.#pump(chatId);
+    const { aliveMs } = this.options;
+    const pulse = setInterval(() => {
+      if (Date.now() - line.heardAt >= aliveMs) line.call('sync', { only: [] }).catch(() => {});
+    }, aliveMs / 4);
+    line.lost.then(() => clearInterval(pulse));
+  }
+
+  #setStatus(status) {
+    if (status === this.status) return;
+    this.status = status;
+    this.#emit('status', status);
+    for (const waiter of [...this.#waiters]) waiter.check();
+  }
+
+  /** Waits until `test` holds; checked whenever the status changes. */
+  #when(test) {
+    return new Promise((resolve, reject) => {
+      if (test()) return resolve();
+      if (!this.#wanted) return reject(new MangoError({ code: 'closed' }));
+      const settle = (how) => (what) => { this.#waiters.delete(waiter); how(what); };
+      const waiter = { check: () => test() && settle(resolve)(), reject: settle(reject) };
+      this.#waiters.add(waiter);
+    });
+  }
+
+  async #renew(line) {
+    if (typeof this.options.token !== 'function') return;
+    try {
+      await line.call('authenticate', { token: await this.options.token({ refresh: true }) });
+    } catch (error) {
+      if (error.code !== LOST) this.#emit('error', error);
+    }
+  }
+
+  // --- what the server tells ---
+
+  #hear(line, name, data) {
+    if (name !== 'ready') this.#emit(name, data);
+    switch (name) {
+      case 'token_expired': case 'session_ended': case 'user_banned':
+        line.farewell = name;
+        return;
+      case 'token_expiring': this.#renew(line); return;
+      case 'server_shutdown': this.#retryAfter = data.retry_after_ms; return;
+      case 'exception': this.#emit('error', new MangoError(data.error)); return;
+      case 'typing': this.#noteTyping(data); return;
+      case 'presence': this.#notePresence(data); return;
+      case 'sync_hint': if (data.rev > (this.chats.get(data.chat)?.rev ?? 0)) this.#fetch(data.chat); return;
+      default: if (data?.chat || data?.user) this.#take({ name, data });
+    }
+  }
+
+  #noteTyping({ chat: id, user_id: user, is_typing: isTyping }) {
+    const chat = this.chats.get(id);
+    if (!chat) return;
+    clearTimeout(chat.typing.get(user));
+    chat.typing.delete(user);
+    if (!isTyping) return;
+    const timer = setTimeout(() => chat.typing.delete(user), TYPING_MS);
+    timer.unref?.();
+    chat.typing.set(user, timer);
+  }
+
+  #notePresence({ user_id: user, online, last_seen_at }) {
+    this.presence.set(user, { online, last_seen_at });
+  }
+
+  /** Applies an event or an ack, or holds it while its chat is being synced. `done` runs when it is applied. */
+  #take(item) {
+    const id = item.data.chat;
+    const held = this.#behind.has(id) || (this.#syncing && (!this.#syncing.only?.size || !id || this.#syncing.only.has(id)));
+    if (held) this.#held.push(item);
+    else this.#apply(item);
+  }
+
+  #apply(item) {
+    const { name, data, done } = item;
+    if (name === 'user_updated') return this.#applyUser(data.user);
+    let chat = this.chats.get(data.chat);
+    const known = chat?.rev ?? 0;
+    const ordered = data.prev !== undefined;
+    // A message that is told late carries the `rev` of its latest change; its place is its `seq`.
+    const rev = name === 'new_message' ? data.seq : data.rev;
+    const isMe = data.member?.user.id === this.userId;
+    if (name === 'chat_deleted' || (name === 'member_removed' && isMe)) {
+      const reason = name === 'chat_deleted' ? 'deleted' : data.by === this.userId ? 'left' : 'removed';
+      if (chat && rev > known) this.#remove(chat, reason);
+      return done?.();
+    }
+    if (ordered && rev <= known) return done?.();
+    const whole = data.details ?? data.created;
+    const hole = ordered ? data.prev > known || (!chat && !whole) : name === 'own_chat' ? !chat : name === 'resent' && !(data.message.rev <= known);
+    if (hole) {
+      item.tries = (item.tries ?? 0) + 1;
+      // A sync that does not help means that something is wrong with this connection.
+      if (item.tries > 3) return this.#line.fail();
+      this.#held.push(item);
+      return this.#fetch(data.chat);
+    }
+    if (!chat && !whole) return done?.();
+    if (data.user_rev <= this.#userRev) return done?.();
+    if (data.user_rev === this.#userRev + 1) this.#userRev = data.user_rev;
+    if (!chat) {
+      const { my = this.#firstMy(whole), ...info } = whole;
+      chat = new ChatState(this, info, my);
+      this.chats.set(info.id, chat);
+    }
+    const { message, sure } = this.#change(chat, name, data);
+    if (ordered) chat.rev = rev;
+    chat.settle();
+    this.#tell(name, chat, { message, data });
+    if (!sure || chat.my.last_read_seq < chat.floor && name === 'chat_read') this.#fetch(chat.id);
+    done?.();
+  }
+}

@@ -1,0 +1,82 @@
+//! The database's epoch: which history it has. Clients that hold state of another history are told to drop
+//! it. It is renewed by hand after a restore, and by itself where PostgreSQL says that it is another one.
+
+use entity::meta;
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
+
+use crate::error::{Error, Result};
+use crate::platform::db::Db;
+use crate::random;
+
+const EPOCH: &str = "epoch";
+const IDENTITY: &str = "postgres_identity";
+
+/// The epoch, made where there is none, renewed where the database is not the one it was made in.
+pub async fn current(db: &Db) -> Result<String> {
+    let identity = identity(db).await;
+    let tx = db.begin().await?;
+    let known = read(tx.conn(), IDENTITY).await?;
+    let moved = matches!((&identity, &known), (Some(now), Some(then)) if now != then);
+    if let Some(identity) = identity {
+        write(tx.conn(), IDENTITY, &identity).await?;
+    }
+    if moved {
+        tracing::warn!("the database is another one, or was restored: its epoch is renewed");
+        write(tx.conn(), EPOCH, &random::hex(8)?).await?;
+    } else {
+        // Of several nodes that start together one makes it.
+        insert_new(tx.conn(), EPOCH, &random::hex(8)?).await?;
+    }
+    let epoch = read(tx.conn(), EPOCH).await?;
+    tx.commit(()).await?;
+    epoch.ok_or_else(|| Error::internal("the epoch is not in the database"))
+}
+
+/// Renews the epoch; part of restoring a backup. Running servers learn of it when they start again.
+pub async fn renew(db: &Db) -> Result<String> {
+    let epoch = random::hex(8)?;
+    let tx = db.begin().await?;
+    write(tx.conn(), EPOCH, &epoch).await?;
+    tx.commit(()).await?;
+    Ok(epoch)
+}
+
+/// PostgreSQL's system identifier and timeline: a restore to a point in time changes the one, another
+/// server the other. None where the role may not ask.
+async fn identity(db: &Db) -> Option<String> {
+    if db.backend() != DbBackend::Postgres {
+        return None;
+    }
+    let sql = "SELECT s.system_identifier::text || '/' || c.timeline_id::text AS identity \
+               FROM pg_control_system() s, pg_control_checkpoint() c";
+    let asked = db.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+    match asked.and_then(|row| row.map(|row| row.try_get("", "identity")).transpose()) {
+        Ok(identity) => identity,
+        Err(error) => {
+            tracing::info!(%error, "the database does not tell its identity; renew the epoch by hand after a restore");
+            None
+        }
+    }
+}
+
+async fn read(conn: &impl ConnectionTrait, key: &str) -> Result<Option<String>> {
+    Ok(meta::Entity::find_by_id(key.to_owned()).one(conn).await?.map(|row| row.value))
+}
+
+async fn write(conn: &impl ConnectionTrait, key: &str, value: &str) -> Result<()> {
+    let replace = OnConflict::column(meta::Column::Key).update_column(meta::Column::Value).to_owned();
+    meta::Entity::insert(row(key, value)).on_conflict(replace).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+async fn insert_new(conn: &impl ConnectionTrait, key: &str, value: &str) -> Result<()> {
+    let keep = OnConflict::column(meta::Column::Key).do_nothing().to_owned();
+    meta::Entity::insert(row(key, value)).on_conflict(keep).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+fn row(key: &str, value: &str) -> meta::ActiveModel {
+    meta::ActiveModel { key: Set(key.to_owned()), value: Set(value.to_owned()) }
+}
