@@ -201,8 +201,10 @@ export class ChatState {
   rev = 0;
   /** @type {Message[]} The newest, by `seq`, without a hole. */
   messages = [];
-  /** @type {Set<number>} Who is typing. */
-  typing = new Set();
+  /** @type {Map<number, *>} Who is typing, by user id. */
+  typing = new Map();
+  /** @internal Of another history than the server's; soon read anew, or gone. */
+  stale = false;
   /** Every message with a higher `seq` is in `messages`. */
   floor = 0;
   /** @internal Unread messages that are not in `messages`. */
@@ -264,7 +266,8 @@ export class ChatState {
     const held = this.messages[at]?.seq === message.seq ? this.messages[at] : null;
     if (held && (message.rev < held.rev || (message.rev === held.rev && !message.my))) return held;
     if (!held && message.seq <= this.floor) {
-      if (message.deleted_at && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
+      const isNews = message.rev > this.rev && message.deleted_at;
+      if (isNews && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
       return null;
     }
     const keep = !message.deleted_at && held?.my;
@@ -276,6 +279,18 @@ export class ChatState {
   /** @internal The message of this id. */
   find(id) {
     return this.messages.findLast((message) => message.id === id);
+  }
+
+  /** @internal Holds a page of `history` that joins on to what is held. */
+  absorb(page, { before = Infinity, after = 0, hasMore }) {
+    const isForward = after > 0;
+    const from = isForward ? after : hasMore ? page[0].seq - 1 : 0;
+    const to = isForward ? (hasMore ? page.at(-1).seq : Infinity) : before - 1;
+    if (to < this.floor || from >= this.floor) return;
+    const { unread } = this.my;
+    this.floor = from;
+    for (const message of page) if (message.seq <= this.rev) this.put(message);
+    this.settle(unread);
   }
 
   /** @internal Brings what follows from the messages up to date; `unread` is the server's count, where it said one. */
@@ -333,7 +348,8 @@ export class MangoChat {
   #userRev;
   #listeners = new Map();
   #waiters = new Set();
-  #wanted = false;
+  /** Stands for the wish to be connected; a new object with every `connect`. */
+  #wanted = null;
   #running = Promise.resolve();
   #wake = () => {};
   #retryAfter;
@@ -423,8 +439,8 @@ export class MangoChat {
     if (this.#wanted) {
       this.#wake();
     } else {
-      this.#wanted = true;
-      this.#running = this.#running.then(() => this.#run());
+      const wanted = (this.#wanted = {});
+      this.#running = this.#running.then(() => this.#run(wanted));
     }
     const online = this.#when(() => this.status === 'online');
     online.catch(() => {});
@@ -437,7 +453,7 @@ export class MangoChat {
   }
 
   #stop(status, why) {
-    this.#wanted = false;
+    this.#wanted = null;
     this.#opening?.fail('closed');
     this.#wake();
     this.#setStatus(status);
@@ -447,16 +463,16 @@ export class MangoChat {
     for (const chat of this.chats.values()) chat.tell(null);
   }
 
-  async #run() {
+  async #run(wanted) {
     const { token, outbox, backoff } = this.options;
     for (const entry of (await outbox?.load()) ?? []) this.#enqueue(entry);
     const online = () => this.#wake();
     globalThis.addEventListener?.('online', online);
     let [failures, refusals, refresh] = [0, 0, false];
-    while (this.#wanted) {
+    while (this.#wanted === wanted) {
       this.#setStatus('connecting');
       const why = await this.#attempt(refresh);
-      if (!this.#wanted) break;
+      if (this.#wanted !== wanted) break;
       if (this.#wasOnline) [failures, refusals, this.#wasOnline] = [0, 0, false];
       refresh = /^token_/.test(why.code);
       if (refresh) refusals += 1;
@@ -582,9 +598,10 @@ export class MangoChat {
 
   /** Applies an event or an ack, or holds it while its chat is being synced. `done` runs when it is applied. */
   #take(item) {
-    const id = item.data.chat;
-    const held = this.#behind.has(id) || (this.#syncing && (!this.#syncing.only?.size || !id || this.#syncing.only.has(id)));
-    if (held) this.#held.push(item);
+    const { chat } = item.data;
+    const only = this.#syncing?.only;
+    const isHeld = this.#behind.has(chat) || (this.#syncing && (!only || !chat || only.has(chat)));
+    if (isHeld) this.#held.push(item);
     else this.#apply(item);
   }
 
@@ -593,38 +610,393 @@ export class MangoChat {
     if (name === 'user_updated') return this.#applyUser(data.user);
     let chat = this.chats.get(data.chat);
     const known = chat?.rev ?? 0;
-    const ordered = data.prev !== undefined;
+    const isOrdered = data.prev !== undefined;
     // A message that is told late carries the `rev` of its latest change; its place is its `seq`.
     const rev = name === 'new_message' ? data.seq : data.rev;
-    const isMe = data.member?.user.id === this.userId;
-    if (name === 'chat_deleted' || (name === 'member_removed' && isMe)) {
+    if (isOrdered && rev <= known) return done?.();
+    if (name === 'chat_deleted' || (name === 'member_removed' && data.member.user.id === this.userId)) {
       const reason = name === 'chat_deleted' ? 'deleted' : data.by === this.userId ? 'left' : 'removed';
-      if (chat && rev > known) this.#remove(chat, reason);
+      if (chat) this.#remove(chat, reason);
       return done?.();
     }
-    if (ordered && rev <= known) return done?.();
-    const whole = data.details ?? data.created;
-    const hole = ordered ? data.prev > known || (!chat && !whole) : name === 'own_chat' ? !chat : name === 'resent' && !(data.message.rev <= known);
-    if (hole) {
+    if (isOrdered ? data.prev > known || !(chat || data.details) : data.upto > known) {
       item.tries = (item.tries ?? 0) + 1;
-      // A sync that does not help means that something is wrong with this connection.
-      if (item.tries > 3) return this.#line.fail();
+      // A hole that sync does not fill: something is wrong with this connection.
+      if (item.tries > 3) return this.#line?.fail();
       this.#held.push(item);
       return this.#fetch(data.chat);
     }
-    if (!chat && !whole) return done?.();
-    if (data.user_rev <= this.#userRev) return done?.();
-    if (data.user_rev === this.#userRev + 1) this.#userRev = data.user_rev;
-    if (!chat) {
-      const { my = this.#firstMy(whole), ...info } = whole;
-      chat = new ChatState(this, info, my);
-      this.chats.set(info.id, chat);
+    if (data.user_rev === this.#userRev + 1) this.#userRev += 1;
+    else if (data.user_rev <= this.#userRev) return done?.();
+    if (!chat && data.details) {
+      const { my, last_message: first } = data.details;
+      chat = new ChatState(this, { ...data.details }, my ?? this.#firstMy(data.details));
+      this.chats.set(chat.id, chat);
+      if (first) chat.put(first);
     }
-    const { message, sure } = this.#change(chat, name, data);
-    if (ordered) chat.rev = rev;
-    chat.settle();
-    this.#tell(name, chat, { message, data });
-    if (!sure || chat.my.last_read_seq < chat.floor && name === 'chat_read') this.#fetch(chat.id);
+    if (chat) {
+      const { message, isVague } = this.#change(chat, name, data);
+      if (isOrdered) chat.rev = rev;
+      chat.settle();
+      if (name) this.#tell(name, chat, { message, data });
+      if (isVague) this.#fetch(chat.id);
+    }
     done?.();
+  }
+
+  /** What an event does to a chat; `isVague`: it does not say enough, the chat has to be asked for. */
+  #change(chat, name, data) {
+    const { my } = chat;
+    switch (name) {
+      case 'new_message': {
+        const { prev, by, at, ...message } = data;
+        this.#noteTyping({ chat: chat.id, user_id: by, is_typing: false });
+        return { message: chat.put(message) };
+      }
+      case 'message_liked': {
+        const held = chat.find(data.message_id);
+        if (!held) return {};
+        const liked = data.by === this.userId ? data.liked : held.my.liked;
+        return { message: chat.put({ ...held, likes: data.likes, rev: data.rev, my: { ...held.my, liked } }) };
+      }
+      case 'member_added': case 'member_removed': case 'member_role_changed':
+        chat.chat.member_count = data.member_count;
+        return { isVague: !chat.putMember(data.member, name === 'member_removed') };
+      case 'chat_read':
+        for (const member of chat.chat.members) {
+          if (member.user.id === data.user_id) member.last_read_seq = Math.max(member.last_read_seq, data.seq);
+        }
+        if (data.user_id !== this.userId) return {};
+        my.last_read_seq = Math.max(my.last_read_seq, data.seq);
+        return { isVague: my.last_read_seq < chat.floor };
+      case 'chat_pinned': case 'chat_unpinned': my.pinned = name === 'chat_pinned'; return {};
+      case 'chat_archived': case 'chat_unarchived': my.archived = name === 'chat_archived'; return {};
+      case 'chat_muted': case 'chat_unmuted':
+        my.muted_until = data.muted_until ?? null;
+        return { isVague: name === 'chat_muted' && !data.muted_until };
+      default:
+        if (data.details) {
+          const { my: _, ...info } = data.details;
+          chat.chat = info;
+        }
+        // One counted message less may leave more than are counted.
+        if (data.message) return { message: chat.put(data.message), isVague: my.unread === UNREAD_MOST };
+        return { isVague: Boolean(name) && !data.details };
+    }
+  }
+
+  #firstMy({ is_group: isGroup, owner_id: owner }) {
+    const role = isGroup && owner === this.userId ? 'owner' : 'member';
+    return { role, pinned: false, muted_until: null, archived: false, unread: 0, last_read_seq: 0 };
+  }
+
+  #applyUser(user) {
+    const author = authorOf(user);
+    const renew = (it) => (it.user.id === user.id ? { ...it, user: author } : it);
+    for (const chat of this.chats.values()) {
+      chat.messages = chat.messages.map(renew);
+      chat.chat.members = chat.chat.members.map(renew);
+      chat.settle();
+      this.#tell('user_updated', chat, { data: { user } });
+    }
+  }
+
+  #remove(chat, reason) {
+    this.chats.delete(chat.id);
+    this.#emit('gone', { chatId: chat.id, reason, chat });
+    chat.tell(null);
+  }
+
+  // --- sync ---
+
+  /** Asks for a chat soon; until then its events wait. */
+  #fetch(id) {
+    this.#behind.add(id);
+    this.#catchUp();
+  }
+
+  #catchUp() {
+    if (!this.#line || this.#syncing || !this.#behind.size) return;
+    const only = new Set(this.#behind);
+    this.#behind.clear();
+    this.#sync(only);
+  }
+
+  async #sync(only) {
+    const line = this.#line;
+    this.#syncing = { only };
+    for (let more = true; more;) {
+      try {
+        const reply = await line.call('sync', this.#syncRequest(only));
+        if (line !== this.#line) return;
+        more = this.#merge(reply, only);
+      } catch (error) {
+        if (line !== this.#line || error.code === LOST) return;
+        this.#emit('error', error);
+        await sleep(error.retryAfterMs ?? 1000);
+        if (line !== this.#line) return;
+      }
+    }
+    for (const chat of only ? [] : [...this.chats.values()].filter(({ stale }) => stale)) this.#remove(chat, 'reset');
+    this.#syncing = null;
+    const held = this.#held.splice(0);
+    this.#catchUp();
+    for (const item of held) {
+      // What asked for a chat that is not ours.
+      if (item.tries && only?.has(item.data.chat) && !this.chats.has(item.data.chat)) item.done?.();
+      else this.#take(item);
+    }
+    if (!only) {
+      this.#wasOnline = true;
+      this.#setStatus('online');
+    }
+    this.#emit('synced', { full: !only });
+  }
+
+  #syncRequest(only) {
+    const { maxBehind } = this.options;
+    const since = {};
+    for (const { id, rev, stale } of this.chats.values()) {
+      // Of single chats the latest change is asked for again, and own state whatever its counter.
+      if (!stale && (!only || only.has(id))) since[id] = only ? Math.max(0, rev - 1) : rev;
+    }
+    const scope = only ? { only: [...only], user_rev: 0 } : { epoch: this.#epoch, user_rev: this.#userRev };
+    return { since, limit: 500, max_behind: Number.isFinite(maxBehind) ? maxBehind : undefined, ...scope };
+  }
+
+  /** Takes a page of `sync` in; answers whether there is more. */
+  #merge(reply, only) {
+    if (reply.reset) for (const chat of this.chats.values()) chat.stale = true;
+    if (!only) [this.#epoch, this.#userRev] = [reply.epoch, reply.user_rev];
+    const news = [];
+    /** What is known of a chat before this page, and the server's count of unread messages. */
+    const touched = new Map();
+    const touch = (chat) => touched.get(chat) ?? touched.set(chat, { known: chat.rev }).get(chat);
+    for (const { my, truncated, ...info } of reply.chats) {
+      let chat = this.chats.get(info.id);
+      const isWhole = !chat || chat.stale || truncated;
+      if (!chat) this.chats.set(info.id, (chat = new ChatState(this, info, my)));
+      if (isWhole) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, stale: false });
+      Object.assign(chat, { chat: info, my });
+      Object.assign(touch(chat), { isWhole, unread: my.unread });
+      news.push([isWhole ? 'reset' : 'chat_updated', chat]);
+    }
+    for (const message of reply.messages) {
+      const chat = this.chats.get(message.chat_id);
+      if (!chat) continue;
+      const { known, isWhole } = touch(chat);
+      const held = chat.put(message);
+      if (isWhole || !held || message.rev <= known) continue;
+      const change = message.deleted_at ? 'message_deleted' : 'message_edited';
+      news.push([message.seq > known ? 'new_message' : change, chat, held]);
+    }
+    for (const { chat_id: id, my } of reply.mine) {
+      const chat = this.chats.get(id);
+      if (!chat) continue;
+      chat.my = my;
+      touch(chat).unread = my.unread;
+      news.push(['chat_updated', chat]);
+    }
+    for (const [id, rev] of Object.entries(reply.revs)) {
+      const chat = this.chats.get(Number(id));
+      if (chat) [touch(chat), (chat.rev = rev)];
+    }
+    for (const [chat, { isWhole, unread }] of touched) {
+      if (isWhole) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;
+      chat.settle(unread);
+    }
+    for (const [type, chat, message] of news) this.#tell(type, chat, { message, synced: true });
+    for (const { chat_id: id, rev, reason } of reply.left) {
+      const chat = this.chats.get(id);
+      if (chat && (rev >= chat.rev || reason === 'unknown')) this.#remove(chat, reason);
+    }
+    return reply.has_more;
+  }
+
+  // --- asking ---
+
+  /** Waits for the connection and asks. Where `isSafe` to repeat, a lost answer is asked for again. */
+  async #ask(event, payload, isSafe = true, onAck = undefined) {
+    for (;;) {
+      await this.#when(() => this.#line);
+      try {
+        return await this.#line.call(event, payload, onAck);
+      } catch (error) {
+        if (!isSafe || !(error.code === LOST || error.code === 'rate_limited')) throw error;
+        await sleep(error.retryAfterMs ?? 50);
+      }
+    }
+  }
+
+  #applied(name, data) {
+    return new Promise((done) => this.#take({ name, data, done }));
+  }
+
+  /** Asks for a change and waits until it is applied; `item` makes an event of the ack and of its place, if it has one. */
+  async #askChange(event, payload, item) {
+    let applied;
+    const ack = await this.#ask(event, payload, true, (answer) => {
+      const { chat_id: chat, rev, prev } = answer;
+      const told = item(answer, rev && { chat, rev, prev, by: this.userId });
+      applied = told && this.#applied(...told);
+    });
+    await applied;
+    return ack;
+  }
+
+  /** Any client event; resolves with its ack. Rejects with `connection_lost` where the answer was lost. */
+  call(event, payload = {}) {
+    return this.#ask(event, payload, false);
+  }
+
+  /**
+   * Sends a message, now or when connected again, in the order of calls, once.
+   * @param {number} chatId
+   * @param {string} content
+   * @param {{messageType?: string, replyTo?: ?number, clientId?: string}} [options]
+   * @returns {Promise<Message>}
+   */
+  send(chatId, content, { messageType = 'text', replyTo = null, clientId = randomId() } = {}) {
+    const entry = { clientId, chatId, content, messageType, replyTo };
+    this.options.outbox?.save(entry);
+    return new Promise((resolve, reject) => this.#enqueue(entry, resolve, reject));
+  }
+
+  /** @returns {OutboxEntry[]} What is not sent yet, of one chat or of all. */
+  pending(chatId = undefined) {
+    const jobs = chatId === undefined ? [...this.#queues.values()].flat() : (this.#queues.get(chatId) ?? []);
+    return jobs.map(({ entry }) => entry);
+  }
+
+  #enqueue(entry, resolve = () => {}, reject = () => {}) {
+    const queue = this.#queues.get(entry.chatId) ?? [];
+    if (queue.some((job) => job.entry.clientId === entry.clientId)) return;
+    queue.push({ entry, resolve, reject, failures: 0 });
+    this.#queues.set(entry.chatId, queue);
+    this.#pump(entry.chatId);
+  }
+
+  /** Sends what waits for a chat, one after the other: so a refused one never falls behind its successor. */
+  async #pump(chatId) {
+    if (this.#sending.has(chatId)) return;
+    this.#sending.add(chatId);
+    for (let job; this.#line && (job = this.#queues.get(chatId)?.[0]);) {
+      const { clientId: client_id, content, messageType: message_type, replyTo: reply_to } = job.entry;
+      const message = { chat_id: chatId, content, message_type, client_id, reply_to };
+      try {
+        await this.#line.call('send_message', { message }, (ack) => {
+          this.#sent(job);
+          const told = { ...ack.message, prev: ack.prev, by: this.userId, at: ack.message.created_at };
+          const again = { chat: chatId, message: ack.message, upto: ack.message.rev };
+          this.#applied(...(ack.duplicate ? [null, again] : ['new_message', told])).then(() => job.resolve(ack.message));
+        });
+      } catch (error) {
+        if (error.code === LOST) break;
+        job.failures += error.code === 'internal' ? 1 : 0;
+        if (PASSING.has(error.code) && job.failures < 5) {
+          await sleep(error.retryAfterMs ?? 500);
+          continue;
+        }
+        this.#sent(job);
+        job.reject(error);
+      }
+    }
+    this.#sending.delete(chatId);
+  }
+
+  #sent({ entry: { chatId, clientId } }) {
+    const queue = this.#queues.get(chatId);
+    queue?.shift();
+    if (!queue?.length) this.#queues.delete(chatId);
+    this.options.outbox?.remove(clientId);
+  }
+
+  /** @returns {Promise<Message>} */
+  async edit(messageId, content) {
+    const item = ({ message }, place) => place && ['message_edited', { ...place, message }];
+    return (await this.#askChange('edit_message', { message: { id: messageId, content } }, item)).message;
+  }
+
+  /** @returns {Promise<Message>} What is left of it. */
+  async delete(messageId) {
+    const item = ({ message }, place) => place && ['message_deleted', { ...place, message }];
+    return (await this.#askChange('delete_message', { message: { id: messageId } }, item)).message;
+  }
+
+  /** @returns {Promise<{liked: boolean, likes: number}>} */
+  async like(messageId, liked = true) {
+    const item = (ack, place) => place && ['message_liked', { ...ack, ...place, message_id: messageId }];
+    const ack = await this.#askChange('toggle_like_message', { message: { id: messageId, liked } }, item);
+    return { liked: ack.liked, likes: ack.likes };
+  }
+
+  /** Marks everything up to `seq` as read; without it, up to the newest message that is here. */
+  async markRead(chatId, seq = this.chats.get(chatId)?.messages.at(-1)?.seq) {
+    return this.#ask('mark_read', { chat: { id: chatId }, seq });
+  }
+
+  /** Says that one is typing, or no longer; forgotten where there is no connection. */
+  typing(chatId, isTyping = true) {
+    this.#line?.tell('typing', { chat: { id: chatId }, is_typing: isTyping });
+  }
+
+  /**
+   * Makes a group, or a direct chat where there is no `name`; the direct chat of two exists once.
+   * @param {{name?: string, members: number[], description?: string, clientId?: string}} chat
+   * @param {string} [content] A first message.
+   * @returns {Promise<ChatState>}
+   */
+  async createChat({ name, members, description, clientId = randomId() }, content = undefined) {
+    const chat = { name, is_group: name !== undefined, members_array: members, description, client_id: clientId };
+    const message = content === undefined ? undefined : { content, message_type: 'text', client_id: clientId };
+    const ack = await this.#askChange('create_chat', { chat, message }, ({ chat: made }, place) => {
+      if (!place) return [null, { chat: made.id, upto: 1 }];
+      if (place.prev === 0) return ['chat_created', { ...place, details: made }];
+      return ['new_message', { ...made.last_message, ...place }];
+    });
+    return this.chats.get(ack.chat.id);
+  }
+
+  /**
+   * A page of messages, oldest first; what joins on to what is held is held from then on.
+   * @param {number} chatId
+   * @param {{before?: number, after?: number, limit?: number}} [range] Exclusive `seq`.
+   * @returns {Promise<{messages: Message[], hasMore: boolean}>}
+   */
+  async history(chatId, { before, after, limit } = {}) {
+    const ack = await this.#ask('history', { chat: { id: chatId }, before, after, limit });
+    const messages = ack.messages.sort((one, other) => one.seq - other.seq);
+    this.chats.get(chatId)?.absorb(messages, { before, after, hasMore: ack.has_more });
+    return { messages, hasMore: ack.has_more };
+  }
+
+  /** Watches who of these is online, in place of whom was watched before; answers how they are now. */
+  async watchPresence(userIds) {
+    this.#watched = userIds;
+    const { presence } = await this.#ask('watch_presence', { users: userIds });
+    this.presence.clear();
+    presence.forEach((it) => this.#notePresence(it));
+    return this.presence;
+  }
+
+  // --- keeping ---
+
+  /** All that is known, as plain data for the option `state` of a later client. */
+  snapshot() {
+    const chats = [...this.chats.values()].filter(({ stale }) => !stale);
+    return structuredClone({
+      version: 1, user_id: this.userId, epoch: this.#epoch, user_rev: this.#userRev, outbox: this.pending(),
+      chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow }) => ({ chat, my, rev, messages, floor, unreadBelow })),
+    });
+  }
+
+  #restore(state) {
+    const { user_id: userId, epoch, user_rev: userRev, chats, outbox } = structuredClone(state);
+    this.userId = userId;
+    [this.#epoch, this.#userRev] = [epoch, userRev];
+    for (const { chat, my, ...rest } of chats) {
+      this.chats.set(chat.id, Object.assign(new ChatState(this, chat, my), rest));
+    }
+    for (const entry of outbox) this.#enqueue(entry);
   }
 }

@@ -24,7 +24,7 @@ impl Process {
 
     /// CPU seconds so far, user and system, of all threads.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0))?;
+        let stat = self.read("stat")?;
         // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th field after it.
         let (_, fields) = stat.rsplit_once(')').ok_or("/proc/PID/stat has no name")?;
         let mut times = fields.split_whitespace().skip(11).map(str::parse::<f64>);
@@ -34,8 +34,13 @@ impl Process {
 
     /// Resident memory in KiB.
     pub fn rss_kib(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0))?;
+        let status = self.read("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
         Ok(line.split_whitespace().next().ok_or("VmRSS is empty")?.parse()?)
+    }
+
+    fn read(&self, file: &str) -> Result<String> {
+        let path = format!("/proc/{}/{file}", self.0);
+        fs::read_to_string(&path).map_err(|error| format!("{path}: {error}: is the process gone?").into())
     }
 }

@@ -65,6 +65,17 @@ pub async fn membership(
     Ok(member::Entity::of_chat(chat_id.0).filter(member::Column::UserId.eq(user_id.0)).one(conn).await?)
 }
 
+/// Everybody who is in a chat.
+pub(super) async fn member_ids(conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<Vec<UserId>> {
+    let ids: Vec<i64> = member::Entity::of_chat(chat_id.0)
+        .select_only()
+        .column(member::Column::UserId)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(ids.into_iter().map(UserId).collect())
+}
+
 /// A user's row in a chat, also when they have left.
 pub(super) async fn membership_ever(
     conn: &impl ConnectionTrait,

@@ -7,6 +7,7 @@ use entity::{chat, member, message, user};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
+use super::access::member_ids;
 use super::{advance, change_at, load};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::messages::{Draft, insert_one};
@@ -65,15 +66,7 @@ async fn finish(
     let chat_id = ChatId(chat.id);
     if made_now {
         let details = one(load(tx.conn(), &[chat_id], None).await?)?;
-        let members: Vec<UserId> = member::Entity::of_chat(chat.id)
-            .select_only()
-            .column(member::Column::UserId)
-            .into_tuple::<i64>()
-            .all(tx.conn())
-            .await?
-            .into_iter()
-            .map(UserId)
-            .collect();
+        let members = member_ids(tx.conn(), chat_id).await?;
         let place = Place { chat_id, rev: 1, prev: 0 };
         let event = ChatCreated { change: change_at(place, creator, core.clock.now()), details };
         let mut event = Delivery::of_change(place, "chat_created", &event)?;

@@ -3,14 +3,14 @@
 
 use entity::{chat, member};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::access::{Membership, lock};
+use super::access::{Membership, lock, member_ids};
 use super::{advance_meta, change_at};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, users};
 use crate::error::{Error, Result};
-use crate::ids::UserId;
+use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, RoomChange};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::roles::{DeleteChat, Done};
@@ -36,15 +36,7 @@ impl Behaviour for DeleteChat {
 pub(super) async fn delete_locked(core: &Core, tx: &mut Tx, mut chat: chat::Model, by: UserId) -> Result<()> {
     let now = core.clock.now();
     let place = advance_meta(tx, &mut chat).await?;
-    let members: Vec<UserId> = member::Entity::of_chat(chat.id)
-        .select_only()
-        .column(member::Column::UserId)
-        .into_tuple::<i64>()
-        .all(tx.conn())
-        .await?
-        .into_iter()
-        .map(UserId)
-        .collect();
+    let members = member_ids(tx.conn(), ChatId(chat.id)).await?;
     for (user_id, user_rev) in users::advance(tx.conn(), &members).await? {
         member::Entity::update_many()
             .col_expr(member::Column::LeftAt, Expr::value(Some(now)))
