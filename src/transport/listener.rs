@@ -94,6 +94,13 @@ pub struct GatedStream {
     gate: Arc<Gate>,
 }
 
+impl Drop for GatedStream {
+    /// The gate may be held longer than the stream: it must not keep the tasks that waited for it.
+    fn drop(&mut self) {
+        drop((self.gate.reader.take(), self.gate.writer.take()));
+    }
+}
+
 impl AsyncRead for GatedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -160,10 +160,11 @@ impl Publisher {
         };
         match &delivery.audience {
             Audience::Chat(chat) => {
-                if let Some(mut room) = self.rooms.get_mut(chat) {
-                    if let Some(place) = place {
-                        room.given = Some(place.rev);
-                    }
+                if let (Some(place), Some(mut room)) = (place, self.rooms.get_mut(chat)) {
+                    room.given = Some(place.rev);
+                }
+                // Telling a large room takes a while: others may read meanwhile.
+                if let Some(room) = self.rooms.get(chat) {
                     room.connections.values().for_each(tell);
                 }
             }

@@ -146,6 +146,8 @@ impl DisconnectHandler<LocalAdapter, AtOnce> for Leaving {
         defer: fn(Arc<Socket<LocalAdapter>>),
     ) {
         self.door.publisher.farewell(&self.door.core, &self.connection);
+        // The map's and this connection's own: then nobody else is on the wire.
+        self.door.wires.remove_if(&socket.id.to_string(), |_, wire| Arc::strong_count(wire) <= 2);
         defer(socket);
     }
 }
