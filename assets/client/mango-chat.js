@@ -57,7 +57,13 @@ export class MangoError extends Error {
 /** What both kinds of line share: calls that are answered or lost, and the end. */
 class Line {
   heardAt = Date.now();
+  /** `ready` came. */
+  isOpen = false;
+  over = false;
+  /** @type {?string} The event that told of the end. */
+  farewell = null;
   #calls = new Set();
+  #end;
 
   constructor(timeoutMs, onEvent) {
     this.timeoutMs = timeoutMs;
@@ -66,9 +72,9 @@ class Line {
     this.lost = new Promise((resolve) => { this.#end = resolve; });
   }
 
-  #end;
+  drop() {}
 
-  /** The connection is over; every call that waits is lost. `farewell`: the event that told of the end. */
+  /** The connection is over; every call that waits is lost. */
   fail(code = LOST, message = undefined) {
     if (this.over) return;
     this.over = true;
@@ -147,7 +153,7 @@ class PlainLine extends Line {
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
     // A peer that is gone never answers a closing handshake; `ws` can do without.
-    if (socket.terminate) setTimeout(() => socket.terminate(), 1000).unref();
+    if (socket.terminate) setTimeout(() => socket.terminate(), 1000).unref?.();
   }
 }
 
@@ -223,15 +229,23 @@ export class ChatState {
 
   get id() { return this.chat.id; }
 
-  /** Changes of this chat from now on; ends when the chat is gone or the client is closed. */
-  async *events() {
+  /**
+   * Changes of this chat from now on; ends when the chat is gone or the client is closed.
+   * @returns {AsyncGenerator<Change>}
+   */
+  events() {
     const waiting = [];
-    let wake;
-    const reader = (change) => { waiting.push(change); wake?.(); };
+    let wake = () => {};
+    const reader = (change) => { waiting.push(change); wake(); };
+    // At once, not when the first change is asked for.
     this.#readers.add(reader);
+    return this.#read(waiting, reader, (resolve) => { wake = resolve; });
+  }
+
+  async *#read(waiting, reader, wait) {
     try {
       for (;;) {
-        while (!waiting.length) await new Promise((resolve) => { wake = resolve; });
+        while (!waiting.length) await new Promise(wait);
         const change = waiting.shift();
         if (!change) return;
         yield change;
@@ -260,11 +274,16 @@ export class ChatState {
   #isUnread = ({ seq, user, deleted_at }) =>
     seq > this.my.last_read_seq && user.id !== this.#client.userId && !deleted_at;
 
-  /** @internal Takes a message in, unless what is here is newer; answers what is here now. */
+  /** @internal Whether the message at this place is held. */
+  has(seq) {
+    return this.messages[this.#place(seq)]?.seq === seq;
+  }
+
+  /** @internal Takes a message in; answers it as it is held, or null where it says nothing new. */
   put(message) {
     const at = this.#place(message.seq);
     const held = this.messages[at]?.seq === message.seq ? this.messages[at] : null;
-    if (held && (message.rev < held.rev || (message.rev === held.rev && !message.my))) return held;
+    if (held && (message.rev < held.rev || (message.rev === held.rev && !message.my))) return null;
     if (!held && message.seq <= this.floor) {
       const isNews = message.rev > this.rev && message.deleted_at;
       if (isNews && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
@@ -273,7 +292,7 @@ export class ChatState {
     const keep = !message.deleted_at && held?.my;
     const mine = { ...message, my: message.my ?? (keep || { liked: false, reactions: [] }) };
     this.messages.splice(at, held ? 1 : 0, mine);
-    return mine;
+    return message.rev === held?.rev ? null : mine;
   }
 
   /** @internal The message of this id. */
@@ -314,6 +333,8 @@ export class ChatState {
       chat.visible = true;
     }
     chat.rev = this.rev;
+    const own = chat.members.find(({ user }) => user.id === this.#client.userId);
+    if (own) own.last_read_seq = my.last_read_seq;
   }
 
   /** @internal A member who came, changed or (`gone`) went. False where the first 50 are no longer known. */
@@ -374,8 +395,8 @@ export class MangoChat {
    * @param {string|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a function
    *   that gives one; `refresh`: the last one has ended or is about to. It gives up by throwing an error with the `code`
    *   `session_ended`. Left out: the `access_token` cookie, or what the given socket shows by itself.
-   * @param {typeof WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
-   * @param {object} [options.state] What `snapshot()` gave.
+   * @param {typeof globalThis.WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
+   * @param {*} [options.state] What `snapshot()` gave.
    * @param {OutboxStore} [options.outbox] Keeps unsent messages beyond the life of this object.
    * @param {number} [options.keep] Messages held per chat, the newest; default 1000.
    * @param {number} [options.maxBehind] A chat with more changes than this is read anew; default `keep`.
@@ -424,6 +445,11 @@ export class MangoChat {
     }
   }
 
+  /**
+   * @param {string} type
+   * @param {ChatState} chat
+   * @param {{message?: Message, data?: object, synced?: boolean}} [what]
+   */
   #tell(type, chat, { message, data, synced = false } = {}) {
     const change = { type, chat, message, data, synced };
     if (type === 'new_message') this.#emit('message', message, chat);
@@ -465,7 +491,11 @@ export class MangoChat {
 
   async #run(wanted) {
     const { token, outbox, backoff } = this.options;
-    for (const entry of (await outbox?.load()) ?? []) this.#enqueue(entry);
+    try {
+      for (const entry of (await outbox?.load()) ?? []) this.#enqueue(entry);
+    } catch (error) {
+      this.#emit('error', error);
+    }
     const online = () => this.#wake();
     globalThis.addEventListener?.('online', online);
     let [failures, refusals, refresh] = [0, 0, false];
@@ -487,7 +517,12 @@ export class MangoChat {
       this.#retryAfter = undefined;
       failures += 1;
       this.#setStatus('waiting');
-      await Promise.race([sleep(delay), new Promise((wake) => { this.#wake = wake; })]);
+      let timer;
+      await new Promise((wake) => {
+        this.#wake = wake;
+        timer = setTimeout(wake, delay);
+      });
+      clearTimeout(timer);
     }
     globalThis.removeEventListener?.('online', online);
   }
@@ -609,6 +644,7 @@ export class MangoChat {
     const { name, data, done } = item;
     if (name === 'user_updated') return this.#applyUser(data.user);
     let chat = this.chats.get(data.chat);
+    let told;
     const known = chat?.rev ?? 0;
     const isOrdered = data.prev !== undefined;
     // A message that is told late carries the `rev` of its latest change; its place is its `seq`.
@@ -622,24 +658,27 @@ export class MangoChat {
     if (isOrdered ? data.prev > known || !(chat || data.details) : data.upto > known) {
       item.tries = (item.tries ?? 0) + 1;
       // A hole that sync does not fill: something is wrong with this connection.
-      if (item.tries > 3) return this.#line?.fail();
+      if (item.tries > 3) this.#line?.fail();
       this.#held.push(item);
       return this.#fetch(data.chat);
     }
-    if (data.user_rev === this.#userRev + 1) this.#userRev += 1;
-    else if (data.user_rev <= this.#userRev) return done?.();
+    if (data.user_rev <= this.#userRev) return done?.();
     if (!chat && data.details) {
       const { my, last_message: first } = data.details;
       chat = new ChatState(this, { ...data.details }, my ?? this.#firstMy(data.details));
       this.chats.set(chat.id, chat);
-      if (first) chat.put(first);
+      // The socket that makes a chat is not told of its first message: the ack stands for it.
+      if (my && first) told = chat.put(first);
     }
     if (chat) {
       const { message, isVague } = this.#change(chat, name, data);
-      if (isOrdered) chat.rev = rev;
-      chat.settle();
-      if (name) this.#tell(name, chat, { message, data });
+      // Counters stay behind what is vague: should the connection be lost now, it is asked for again.
+      if (isOrdered && !isVague) chat.rev = rev;
+      if (data.user_rev === this.#userRev + 1 && !isVague) this.#userRev += 1;
       if (isVague) this.#fetch(chat.id);
+      chat.settle();
+      if (name && message !== null) this.#tell(name, chat, { message, data });
+      if (told) this.#tell('new_message', chat, { message: told, data });
     }
     done?.();
   }
@@ -655,7 +694,7 @@ export class MangoChat {
       }
       case 'message_liked': {
         const held = chat.find(data.message_id);
-        if (!held) return {};
+        if (!held) return { message: null };
         const liked = data.by === this.userId ? data.liked : held.my.liked;
         return { message: chat.put({ ...held, likes: data.likes, rev: data.rev, my: { ...held.my, liked } }) };
       }
@@ -769,10 +808,12 @@ export class MangoChat {
     if (reply.reset) for (const chat of this.chats.values()) chat.stale = true;
     if (!only) [this.#epoch, this.#userRev] = [reply.epoch, reply.user_rev];
     const news = [];
-    /** What is known of a chat before this page, and the server's count of unread messages. */
+    /** The chats of this page: whether they came whole, and the server's count of unread messages. */
     const touched = new Map();
-    const touch = (chat) => touched.get(chat) ?? touched.set(chat, { known: chat.rev }).get(chat);
+    const touch = (chat) => touched.get(chat) ?? touched.set(chat, {}).get(chat);
     for (const { my, truncated, ...info } of reply.chats) {
+      // One was removed while this was read; the event says so.
+      if (!my) continue;
       let chat = this.chats.get(info.id);
       const isWhole = !chat || chat.stale || truncated;
       if (!chat) this.chats.set(info.id, (chat = new ChatState(this, info, my)));
@@ -781,14 +822,15 @@ export class MangoChat {
       Object.assign(touch(chat), { isWhole, unread: my.unread });
       news.push([isWhole ? 'reset' : 'chat_updated', chat]);
     }
-    for (const message of reply.messages) {
+    for (const message of reply.messages.sort((one, other) => one.seq - other.seq)) {
       const chat = this.chats.get(message.chat_id);
       if (!chat) continue;
-      const { known, isWhole } = touch(chat);
+      const { isWhole } = touch(chat);
+      const isNew = !chat.has(message.seq);
       const held = chat.put(message);
-      if (isWhole || !held || message.rev <= known) continue;
+      if (isWhole || !held) continue;
       const change = message.deleted_at ? 'message_deleted' : 'message_edited';
-      news.push([message.seq > known ? 'new_message' : change, chat, held]);
+      news.push([isNew ? 'new_message' : change, chat, held]);
     }
     for (const { chat_id: id, my } of reply.mine) {
       const chat = this.chats.get(id);
@@ -799,7 +841,9 @@ export class MangoChat {
     }
     for (const [id, rev] of Object.entries(reply.revs)) {
       const chat = this.chats.get(Number(id));
-      if (chat) [touch(chat), (chat.rev = rev)];
+      if (!chat) continue;
+      chat.rev = rev;
+      touch(chat);
     }
     for (const [chat, { isWhole, unread }] of touched) {
       if (isWhole) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;

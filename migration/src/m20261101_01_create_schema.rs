@@ -196,6 +196,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
         unique("chats", "chats_direct_unique", &["direct_key"]),
         unique("chats", "chats_client_id_unique", &["owner_id", "client_id"]),
         plain("members", "members_of_user", &["user_id", "chat_id"]),
+        plain("members", "members_by_joining", &["joined_at"]),
         unique("messages", "messages_seq_unique", &["chat_id", "seq"]),
         plain("messages", "messages_by_rev", &["chat_id", "rev"]),
         unique("messages", "messages_client_id_unique", &["user_id", "client_id"]),

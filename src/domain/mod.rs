@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicI64;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::ids::{ConnId, SessionId, UserId};
+use crate::ids::{ChatId, ConnId, SessionId, UserId};
 use crate::platform::bus::{Batch, Bus};
 use crate::platform::db::{Db, Outcome};
 use crate::platform::images::{ImageWorker, Limits as ImageLimits};
@@ -48,14 +48,21 @@ pub struct Caller {
     pub actor: Actor,
     /// The socket it came on; its ack stands for some events.
     pub conn: Option<ConnId>,
+    /// The only chat that socket is about, for a chat's own socket.
+    pub scope: Option<ChatId>,
     /// When that socket's token ends (milliseconds), renewed by `authenticate`.
     pub expires_at: Option<Arc<AtomicI64>>,
 }
 
 impl Caller {
+    /// Whether what is in this chat may be reached from where the command comes from.
+    pub fn may_reach(&self, chat: ChatId) -> bool {
+        self.scope.is_none_or(|scope| scope == chat)
+    }
+
     /// A caller without a socket.
     pub fn without_socket(actor: Actor) -> Self {
-        Self { actor, conn: None, expires_at: None }
+        Self { actor, conn: None, scope: None, expires_at: None }
     }
 }
 

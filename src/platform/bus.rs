@@ -66,6 +66,8 @@ pub struct Delivery {
     pub except: Option<ConnId>,
     /// A user who is left out: their devices are told otherwise.
     pub except_user: Option<UserId>,
+    /// The one user who is told, of all in the audience.
+    pub only_user: Option<UserId>,
     /// May be dropped where a connection is behind.
     pub volatile: bool,
     /// Joining and leaving at this place in the order.
@@ -85,6 +87,7 @@ impl Delivery {
             place: None,
             except: None,
             except_user: None,
+            only_user: None,
             volatile: false,
             rooms: RoomChange::None,
             closes: false,
@@ -115,12 +118,16 @@ pub struct Batch {
     pub chat: Option<ChatId>,
     /// A chat whose clients here may not have been told up to this value.
     pub catch_up: Option<(ChatId, i64)>,
+    /// A user who may not have been told that they are in a chat, since this value of its counter.
+    pub gained: Option<(UserId, ChatId, i64)>,
 }
 
 impl Batch {
     /// What decides the lane: the chat whose order counts, else whoever is told first.
     fn about(&self) -> Option<i64> {
-        if let Some(ChatId(id)) = self.chat.or(self.catch_up.map(|(chat, _)| chat)) {
+        if let Some(ChatId(id)) =
+            self.chat.or(self.catch_up.map(|(chat, _)| chat)).or(self.gained.map(|(_, chat, _)| chat))
+        {
             return Some(id);
         }
         if let Some(place) = self.deliveries.iter().find_map(|it| it.place) {

@@ -83,8 +83,8 @@ macro_rules! for_each_event {
             member_role_changed: events::MemberChange, "Somebody's role in a chat changed.";
             chat_pinned: events::OwnChatChange, "One pinned a chat, on any device.";
             chat_unpinned: events::OwnChatChange, "One unpinned a chat, on any device.";
-            chat_muted: events::OwnChatChange, "One muted a chat, on any device.";
-            chat_unmuted: events::OwnChatChange, "One unmuted a chat, on any device.";
+            chat_muted: events::OwnChatMuted, "One muted a chat, on any device.";
+            chat_unmuted: events::OwnChatMuted, "One unmuted a chat, on any device.";
             chat_archived: events::OwnChatChange, "One put a chat away, on any device.";
             chat_unarchived: events::OwnChatChange, "One took a chat out again, on any device.";
             new_message: events::NewMessage, "A message arrived.";

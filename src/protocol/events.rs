@@ -65,7 +65,17 @@ pub struct MemberChange {
     pub member_count: i32,
 }
 
-/// `chat_pinned`, `chat_unpinned`: goes to one's own devices.
+/// `chat_muted`, `chat_unmuted`: goes to one's own devices.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwnChatMuted {
+    /// Where, and one's own counter.
+    #[serde(flatten)]
+    pub change: OwnChatChange,
+    /// No notice before; none where it is not muted.
+    pub muted_until: Option<Timestamp>,
+}
+
+/// `chat_pinned`, `chat_unpinned` and the like: goes to one's own devices.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OwnChatChange {
     /// Where.

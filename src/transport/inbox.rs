@@ -152,6 +152,7 @@ impl Inbox {
         let caller = Caller {
             actor: self.connection.actor,
             conn: Some(self.connection.id),
+            scope: self.connection.scope,
             expires_at: Some(self.connection.expires_at.clone()),
         };
         dispatch(&self.core, caller, &event, &payload, respond).await;

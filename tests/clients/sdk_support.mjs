@@ -104,6 +104,7 @@ export async function assertFresh(client, user) {
 /** A TCP proxy before the server. */
 export class Proxy {
   #pairs = new Set();
+  #sockets = new Set();
   #refuses = false;
 
   static async start(target = url) {
@@ -124,11 +125,13 @@ export class Proxy {
     const pair = { near, far, isDeaf: false };
     this.#pairs.add(pair);
     for (const [from, to] of [[near, far], [far, near]]) {
+      this.#sockets.add(from);
       from.setNoDelay(true);
       from.on('data', (bytes) => pair.isDeaf || to.write(bytes));
       from.on('error', () => {});
       from.on('close', () => {
         this.#pairs.delete(pair);
+        this.#sockets.delete(from);
         if (!pair.isDeaf) to.destroy();
       });
     }
@@ -164,8 +167,7 @@ export class Proxy {
 
   async close() {
     this.server.close();
-    for (const pair of this.#pairs) pair.isDeaf = true;
-    this.cut();
+    for (const socket of this.#sockets) socket.destroy();
   }
 }
 

@@ -4,14 +4,20 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why and ends")]
 
 mod binary;
+mod checker;
+mod crowd;
 mod documents;
+mod faults;
 mod flow;
 mod guards;
 mod hostile;
 mod migrations;
+mod plain;
 mod regressions;
 mod sessions;
 mod storage;
 mod support;
+mod sync;
 mod tidy;
+mod verify;
 mod writer;

@@ -73,8 +73,9 @@ async fn the_bucket_behaves_as_the_folder_does() {
     let Some(mut pairs) = s3() else { return };
     behaves(&open(&pairs), &format!("it-{}", std::process::id())).await;
     for pair in &mut pairs {
-        if pair.0 == "S3_SECRET_ACCESS_KEY" {
-            pair.1 = "wrong".into();
+        // The server that is tested against knows ids, it does not check signatures of version 4.
+        if pair.0 == "S3_ACCESS_KEY_ID" {
+            pair.1 = "NOBODY".into();
         }
     }
     let locked_out = open(&pairs);

@@ -4,18 +4,19 @@
 use entity::member;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::access::find_visible;
 use crate::clock::Timestamp;
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, users};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::chats::{PinReply, ToggleChatPin};
 use crate::protocol::commands::roles::{ArchiveReply, MuteReply, ToggleChatArchive, ToggleChatMute};
-use crate::protocol::events::OwnChatChange;
+use crate::protocol::events::{OwnChatChange, OwnChatMuted};
 
 /// A mute without an end: the last moment that the wire can tell.
 const FOR_EVER: i64 = 253_402_300_799_999;
@@ -46,7 +47,9 @@ impl Behaviour for ToggleChatMute {
             return own.tx.unchanged(reply).await;
         }
         let name = if muted { "chat_muted" } else { "chat_unmuted" };
-        own.change(name, now, |row| row.muted_until = Set(until), reply).await
+        let muted_until = reply.muted_until;
+        let told = |change| to_raw_value(&OwnChatMuted { change, muted_until });
+        own.change_telling(name, now, |row| row.muted_until = Set(until), reply, told).await
     }
 }
 
@@ -83,11 +86,22 @@ impl Own {
     }
 
     async fn change<T>(
+        self,
+        event: &'static str,
+        now: i64,
+        change: impl FnOnce(&mut member::ActiveModel),
+        reply: T,
+    ) -> Result<Outcome<T>> {
+        self.change_telling(event, now, change, reply, |told| to_raw_value(&told)).await
+    }
+
+    async fn change_telling<T>(
         mut self,
         event: &'static str,
         now: i64,
         change: impl FnOnce(&mut member::ActiveModel),
         reply: T,
+        tell: impl FnOnce(OwnChatChange) -> serde_json::Result<Box<RawValue>>,
     ) -> Result<Outcome<T>> {
         let chat = ChatId(self.row.chat_id);
         let mut row = self.row.into_active_model();
@@ -95,6 +109,7 @@ impl Own {
         row.user_rev = Set(self.user_rev);
         row.update(self.tx.conn()).await?;
         let told = OwnChatChange { chat, user_rev: self.user_rev, at: Timestamp(now) };
+        let told = tell(told).map_err(Error::internal)?;
         self.tx.announce(Delivery::new(Audience::User(self.user_id), event, &told)?);
         self.tx.commit(reply).await
     }

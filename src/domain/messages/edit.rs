@@ -21,7 +21,7 @@ impl Behaviour for EditMessage {
         let user_id = caller.actor.user_id;
         let wish = &self.message.0;
         let mut tx = core.db.begin().await?;
-        let Locked { mut chat, message, role } = lock_message(&tx, wish.id, user_id).await?;
+        let Locked { mut chat, message, role } = lock_message(&tx, wish.id, caller).await?;
         let member = role.is_some();
         if !member || message.deleted_at.is_some() {
             return Err(no_such_message());
@@ -47,7 +47,7 @@ impl Behaviour for DeleteMessage {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MessageReply>> {
         let user_id = caller.actor.user_id;
         let mut tx = core.db.begin().await?;
-        let Locked { mut chat, message, role } = lock_message(&tx, self.message.0.id, user_id).await?;
+        let Locked { mut chat, message, role } = lock_message(&tx, self.message.0.id, caller).await?;
         let own = role.is_some() && message.user_id == user_id.0;
         let manages = matches!(role.as_deref(), Some("owner" | "admin")) && chat.is_group;
         if !own && !manages && !moderates(&tx, user_id).await? {
@@ -82,9 +82,12 @@ struct Locked {
     role: Option<String>,
 }
 
-async fn lock_message(tx: &Tx, id: MessageId, user_id: UserId) -> Result<Locked> {
+async fn lock_message(tx: &Tx, id: MessageId, caller: &Caller) -> Result<Locked> {
     // A message never moves to another chat, so its chat may be read before the chat is locked.
     let found = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(no_such_message)?;
+    if !caller.may_reach(ChatId(found.chat_id)) {
+        return Err(no_such_message());
+    }
     let chat = entity::chat::Entity::present()
         .filter(entity::chat::Column::Id.eq(found.chat_id))
         .lock_exclusive()
@@ -92,7 +95,7 @@ async fn lock_message(tx: &Tx, id: MessageId, user_id: UserId) -> Result<Locked>
         .await?
         .ok_or_else(no_such_message)?;
     let message = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(no_such_message)?;
-    let member = membership(tx.conn(), ChatId(chat.id), user_id).await?;
+    let member = membership(tx.conn(), ChatId(chat.id), caller.actor.user_id).await?;
     Ok(Locked { chat, message, role: member.map(|row| row.role) })
 }
 

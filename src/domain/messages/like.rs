@@ -23,6 +23,9 @@ impl Behaviour for ToggleLikeMessage {
         let mut tx = core.db.begin().await?;
         // A message never moves to another chat, so its chat may be read before the chat is locked.
         let chat_id = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(nothing)?.chat_id;
+        if !caller.may_reach(ChatId(chat_id)) {
+            return Err(nothing());
+        }
         let mut chat = lock(tx.conn(), ChatId(chat_id), user_id).await.map_err(or_nothing)?.chat;
         let message = message::Entity::present()
             .filter(message::Column::Id.eq(id.0))

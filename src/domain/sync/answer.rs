@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{chat, member, message, user};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::Serialize;
 
 use crate::domain::chats::{load, own};
 use crate::domain::dispatch::Behaviour;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Outcome;
 use crate::protocol::commands::sync::{LeftChat, Mine, Sync, SyncReply, SyncedChat};
+use crate::protocol::objects::{Chat, Message};
 
 /// Messages that come with a chat that is given whole.
 const WHOLE_MESSAGES: u64 = 30;
@@ -24,11 +26,11 @@ const WHOLE_MESSAGES: u64 = 30;
 /// Messages of a page where nothing is said.
 const DEFAULT_LIMIT: i64 = 200;
 
-/// Chats of a page at most, however few messages they have.
-const CHATS_PER_PAGE: usize = 100;
+/// Chats that are read at the same time.
+const CHATS_AT_ONCE: usize = 10;
 
-/// Bytes of contents in a page; the rest of a message is little.
-const PAGE_BYTES: usize = 700_000;
+/// Bytes of a page on the wire; below 1 MB with what surrounds it.
+const PAGE_BYTES: usize = 950_000;
 
 /// How one chat is to be caught up with.
 enum Need {
@@ -36,6 +38,15 @@ enum Need {
     Whole(bool),
     /// What changed after this value.
     Changes(i64),
+}
+
+impl Need {
+    fn since(&self) -> Option<i64> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Changes(since) => Some(*since),
+        }
+    }
 }
 
 impl Behaviour for Sync {
@@ -57,47 +68,30 @@ impl Behaviour for Sync {
             has_more: false,
             reset,
         };
-        let mut page =
-            Page { room: self.limit.unwrap_or(DEFAULT_LIMIT) as u64, bytes: PAGE_BYTES, whole: Vec::new() };
-        let mut changed_chats = Vec::new();
-        for (chat_id, Head { rev, meta_rev }) in &heads {
-            let Some(need) = self.need(*chat_id, *rev, reset) else { continue };
-            if page.is_full(changed_chats.len()) {
-                reply.has_more = true;
+        let mut page = Page::new(&reply, self.limit.unwrap_or(DEFAULT_LIMIT) as u64)?;
+        let mut wanted =
+            heads.iter().filter_map(|(id, head)| Some((*id, head, self.need(*id, head.rev, reset)?)));
+        'page: loop {
+            // Chats are read some at a time: most pages need few of them.
+            let some: Vec<_> = wanted.by_ref().take(CHATS_AT_ONCE).collect();
+            if some.is_empty() {
                 break;
             }
-            let (rows, complete) = match need {
-                Need::Whole(_) => (newest(conn, *chat_id).await?, true),
-                Need::Changes(since) => changes(conn, *chat_id, since, page.room).await?,
-            };
-            let (rows, fits) = match need {
-                Need::Whole(_) => (page.take_newest(rows), true),
-                Need::Changes(_) => page.take(rows),
-            };
-            let complete = complete && fits;
-            match need {
-                Need::Whole(truncated) => {
-                    page.whole.push((*chat_id, truncated));
-                    changed_chats.push(*chat_id);
-                    reply.revs.insert(*chat_id, *rev);
-                }
-                Need::Changes(since) => {
-                    if *meta_rev > since {
-                        changed_chats.push(*chat_id);
-                    }
-                    let last = rows.last().map_or(since, |row| row.rev);
-                    reply.revs.insert(*chat_id, if complete { *rev } else { last });
-                    reply.has_more |= !complete;
+            let shown: Vec<ChatId> = some
+                .iter()
+                .filter(|(_, head, need)| need.since().is_none_or(|since| head.meta_rev > since))
+                .map(|(id, _, _)| *id)
+                .collect();
+            let mut chats: BTreeMap<ChatId, Chat> =
+                load(conn, &shown, Some(user_id)).await?.into_iter().map(|chat| (chat.id, chat)).collect();
+            for (chat_id, head, need) in some {
+                let wish = Wish { user_id, chat_id, rev: head.rev, need, chat: chats.remove(&chat_id) };
+                if !page.add(conn, &mut reply, wish).await? {
+                    reply.has_more = true;
+                    break 'page;
                 }
             }
-            reply.messages.extend(show(conn, rows, Some(user_id)).await?);
         }
-        let truncated: BTreeMap<ChatId, bool> = page.whole.into_iter().collect();
-        reply.chats = load(conn, &changed_chats, Some(user_id))
-            .await?
-            .into_iter()
-            .map(|chat| SyncedChat { truncated: truncated.get(&chat.id).copied().unwrap_or(false), chat })
-            .collect();
         Ok(Outcome::unchanged(reply))
     }
 }
@@ -227,39 +221,92 @@ async fn changes(
     Ok((rows, complete))
 }
 
+/// One chat that is to go into a page.
+struct Wish {
+    user_id: UserId,
+    chat_id: ChatId,
+    /// Its counter as it was read before its messages.
+    rev: i64,
+    need: Need,
+    /// As it is shown, where that is needed.
+    chat: Option<Chat>,
+}
+
 /// What is left of a page.
 struct Page {
-    room: u64,
+    messages: u64,
     bytes: usize,
-    whole: Vec<(ChatId, bool)>,
+    is_empty: bool,
 }
 
 impl Page {
-    fn is_full(&self, chats: usize) -> bool {
-        self.room == 0 || self.bytes == 0 || chats >= CHATS_PER_PAGE
+    /// A page that holds already what `reply` does.
+    fn new(reply: &SyncReply, messages: u64) -> Result<Self> {
+        Ok(Self { messages, bytes: PAGE_BYTES.saturating_sub(size(reply)?), is_empty: true })
     }
 
-    /// The newest rows that fit, at least one: older ones are in `history`.
-    fn take_newest(&mut self, mut rows: Vec<message::Model>) -> Vec<message::Model> {
-        rows.sort_by_key(|row| std::cmp::Reverse(row.seq));
-        let (mut rows, _) = self.take(rows);
-        rows.sort_by_key(|row| row.rev);
-        rows
-    }
-
-    /// As many rows as fit, at least one; and whether all did.
-    fn take(&mut self, mut rows: Vec<message::Model>) -> (Vec<message::Model>, bool) {
-        let mut kept = 0;
-        for row in &rows {
-            if kept > 0 && row.content.len() > self.bytes {
-                break;
-            }
-            self.bytes = self.bytes.saturating_sub(row.content.len() + 1);
-            kept += 1;
+    /// Puts into the reply what one chat needs, or as much of it as fits; false where there is no room for
+    /// all of it. A page holds at least something.
+    async fn add(&mut self, conn: &impl ConnectionTrait, reply: &mut SyncReply, wish: Wish) -> Result<bool> {
+        if !self.is_empty && (self.messages == 0 || self.bytes == 0) {
+            return Ok(false);
         }
-        let fits = kept == rows.len();
-        rows.truncate(kept);
-        self.room = self.room.saturating_sub(kept as u64);
-        (rows, fits)
+        let Wish { user_id, chat_id, rev, need, chat } = wish;
+        let chat_bytes = chat.as_ref().map(size).transpose()?.unwrap_or(0);
+        let (rows, all) = match need {
+            Need::Whole(_) => (newest(conn, chat_id).await?, true),
+            Need::Changes(since) => changes(conn, chat_id, since, self.messages).await?,
+        };
+        let messages = show(conn, rows, Some(user_id)).await?;
+        let sizes: Vec<usize> = messages.iter().map(size).collect::<Result<_>>()?;
+        let total = chat_bytes + sizes.iter().sum::<usize>();
+        let room = self.bytes.saturating_sub(chat_bytes);
+        let (messages, complete) = match need {
+            _ if total <= self.bytes => (messages, all),
+            // A chat that comes whole waits for a page of its own; there the newest that fit are given.
+            Need::Whole(_) if !self.is_empty => return Ok(false),
+            Need::Whole(_) => (newest_that_fit(messages, &sizes, room), true),
+            Need::Changes(_) if !self.is_empty && chat_bytes > self.bytes => return Ok(false),
+            Need::Changes(_) => {
+                let count = fitting(sizes.iter().copied(), room).max(usize::from(self.is_empty));
+                (messages.into_iter().take(count).collect(), false)
+            }
+        };
+        let last = messages.last().map(|message| message.rev);
+        let told = if complete { rev } else { last.or(need.since()).unwrap_or(rev) };
+        self.bytes = self.bytes.saturating_sub(total);
+        self.messages = self.messages.saturating_sub(messages.len() as u64);
+        self.is_empty = false;
+        reply.revs.insert(chat_id, told);
+        reply.messages.extend(messages);
+        let truncated = matches!(need, Need::Whole(true));
+        reply.chats.extend(chat.map(|chat| SyncedChat { chat, truncated }));
+        Ok(complete)
     }
+}
+
+/// Bytes on the wire, about: the parts of a page are measured before they are put together.
+fn size(part: &impl Serialize) -> Result<usize> {
+    serde_json::to_vec(part).map(|bytes| bytes.len() + 8).map_err(Error::internal)
+}
+
+/// How many of these sizes fit, from the front.
+fn fitting(sizes: impl Iterator<Item = usize>, mut room: usize) -> usize {
+    sizes
+        .take_while(|size| {
+            let fits = *size <= room;
+            room = room.saturating_sub(*size);
+            fits
+        })
+        .count()
+}
+
+/// The newest messages that fit, at least one, in `rev` order; older ones are in `history`.
+fn newest_that_fit(messages: Vec<Message>, sizes: &[usize], room: usize) -> Vec<Message> {
+    let mut measured: Vec<(Message, usize)> = messages.into_iter().zip(sizes.iter().copied()).collect();
+    measured.sort_by_key(|(message, _)| std::cmp::Reverse(message.seq));
+    let count = fitting(measured.iter().map(|(_, size)| *size), room).max(1);
+    let mut kept: Vec<Message> = measured.into_iter().take(count).map(|(message, _)| message).collect();
+    kept.sort_by_key(|message| message.rev);
+    kept
 }

@@ -1,9 +1,9 @@
 //! Filling a hole: the events that bring a node's clients from one value of a chat's counter to another,
 //! made from the present state. Several changes may come as one event.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use entity::{chat, member, message};
+use entity::{chat, like, member, message};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 
@@ -13,17 +13,28 @@ use crate::domain::messages::show;
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, Place, RoomChange};
-use crate::protocol::events::{ChatChanged, MemberChange, MessageChanged, NewMessage};
+use crate::protocol::events::{ChatChanged, ChatCreated, MemberChange, MessageChanged, NewMessage};
+use crate::protocol::objects::{Chat, Member, Message, MyMessage};
+
+/// Users beyond whom a changed message is told to all alike, without what is their own in it.
+const TOLD_APART: usize = 200;
 
 /// Changes that one filling reads; beyond it clients are told to `sync`.
 const MOST: i64 = 1_000;
 
 /// What happened in a chat after `given`, up to `upto`, as events in order; none where it is too much to be
-/// told this way, or the chat is gone.
+/// told this way, or the chat is gone. `users` are those who will hear it: what is their own in a message
+/// that changed is told to each of them.
 ///
 /// What changed again beyond `upto` is left to the event of that change, but for new messages: they are
 /// given at their place, in their present form, for nobody can apply a change to what they do not have.
-pub async fn fill(core: &Core, chat_id: ChatId, given: i64, upto: i64) -> Result<Option<Vec<Delivery>>> {
+pub async fn fill(
+    core: &Core,
+    chat_id: ChatId,
+    given: i64,
+    upto: i64,
+    users: &[UserId],
+) -> Result<Option<Vec<Delivery>>> {
     let conn = core.db.read();
     let Some(chat) = chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).one(conn).await? else {
         return Ok(None);
@@ -31,46 +42,91 @@ pub async fn fill(core: &Core, chat_id: ChatId, given: i64, upto: i64) -> Result
     if upto - given > MOST {
         return Ok(None);
     }
-    let mut found: Vec<(i64, Told)> = Vec::new();
+    let mut found = messages_between(core, chat_id, given, upto).await?;
+    // A chat that is new as a whole tells its first members itself.
+    let is_new = given == 0;
+    found.extend(members_between(core, chat_id, if is_new { 1 } else { given }, upto).await?);
+    if let Some(rev) = free_value(&found, given, upto).filter(|_| is_new || chat.meta_rev > given)
+        && let Some(details) = load(conn, &[chat_id], None).await?.pop()
+    {
+        found.push(if is_new {
+            (1, Told::NewChat(Box::new(details)))
+        } else {
+            (rev, Told::Chat(Box::new(details)))
+        });
+    }
+    found.sort_by_key(|(rev, _)| *rev);
+    let likes = likes_of(core, &found, users).await?;
+    let mut events = Vec::with_capacity(found.len());
+    let mut prev = given;
+    for (rev, told) in found {
+        let place = Place { chat_id, rev, prev };
+        events.extend(told.into_deliveries(place, &chat, core.clock.now(), users, &likes)?);
+        prev = rev;
+    }
+    Ok(Some(events))
+}
+
+/// New messages at their place, and changes of any at the place of the change.
+async fn messages_between(core: &Core, chat_id: ChatId, given: i64, upto: i64) -> Result<Vec<(i64, Told)>> {
+    let conn = core.db.read();
     let between = |column: message::Column| column.gt(given).and(column.lte(upto));
     let rows = message::Entity::of_chat(chat_id.0)
         .filter(Condition::any().add(between(message::Column::Rev)).add(between(message::Column::Seq)))
         .all(conn)
         .await?;
+    let mut found = Vec::with_capacity(rows.len());
     for message in show(conn, rows, None).await? {
         if message.seq > given {
-            found.push((message.seq, Told::New(Box::new(message))));
-        } else {
+            let new = Message { rev: message.seq, ..message.clone() };
+            found.push((message.seq, Told::New(Box::new(new))));
+        }
+        if message.rev > message.seq && message.rev <= upto {
             found.push((message.rev, Told::Changed(Box::new(message))));
         }
     }
+    Ok(found)
+}
+
+async fn members_between(core: &Core, chat_id: ChatId, given: i64, upto: i64) -> Result<Vec<(i64, Told)>> {
     let rows = member::Entity::find()
         .filter(member::Column::ChatId.eq(chat_id.0))
         .filter(member::Column::Rev.gt(given).and(member::Column::Rev.lte(upto)))
-        .all(conn)
+        .all(core.db.read())
         .await?;
     let state: HashMap<i64, (i64, bool)> =
         rows.iter().map(|row| (row.user_id, (row.rev, row.left_at.is_some()))).collect();
-    for shown in show_members(conn, rows).await? {
-        if let Some((rev, gone)) = state.get(&shown.user.id.0).copied() {
-            found.push((rev, Told::Member(Box::new(shown), gone)));
-        }
+    let shown = show_members(core.db.read(), rows).await?;
+    Ok(shown
+        .into_iter()
+        .filter_map(|shown| {
+            let (rev, gone) = state.get(&shown.user.id.0).copied()?;
+            Some((rev, Told::Member(Box::new(shown), gone)))
+        })
+        .collect())
+}
+
+/// The highest value that no other event takes. Where all are taken, the chat itself did not change.
+fn free_value(found: &[(i64, Told)], given: i64, upto: i64) -> Option<i64> {
+    let taken: HashSet<i64> = found.iter().map(|(rev, _)| *rev).collect();
+    (given + 1..=upto).rev().find(|rev| !taken.contains(rev))
+}
+
+/// Which of the changed messages these users like.
+async fn likes_of(core: &Core, found: &[(i64, Told)], users: &[UserId]) -> Result<HashSet<(i64, i64)>> {
+    let changed: Vec<i64> = found
+        .iter()
+        .filter_map(|(_, told)| if let Told::Changed(message) = told { Some(message.id.0) } else { None })
+        .collect();
+    if changed.is_empty() || users.len() > TOLD_APART {
+        return Ok(HashSet::new());
     }
-    if chat.meta_rev > given
-        && chat.meta_rev <= upto
-        && let Some(details) = load(conn, &[chat_id], None).await?.pop()
-    {
-        found.push((chat.meta_rev, Told::Chat(Box::new(details))));
-    }
-    found.sort_by_key(|(rev, _)| *rev);
-    let mut events = Vec::with_capacity(found.len());
-    let mut prev = given;
-    for (rev, told) in found {
-        let place = Place { chat_id, rev, prev };
-        events.push(told.into_delivery(place, &chat, core.clock.now())?);
-        prev = rev;
-    }
-    Ok(Some(events))
+    let rows = like::Entity::find()
+        .filter(like::Column::MessageId.is_in(changed))
+        .filter(like::Column::UserId.is_in(users.iter().map(|id| id.0)))
+        .all(core.db.read())
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.message_id, row.user_id)).collect())
 }
 
 /// The present counters of these chats.
@@ -91,16 +147,24 @@ pub async fn heads(core: &Core, chats: &[ChatId]) -> Result<Vec<(ChatId, i64)>> 
 
 /// One change as it is told.
 enum Told {
-    New(Box<crate::protocol::objects::Message>),
-    Changed(Box<crate::protocol::objects::Message>),
-    Member(Box<crate::protocol::objects::Member>, bool),
-    Chat(Box<crate::protocol::objects::Chat>),
+    New(Box<Message>),
+    Changed(Box<Message>),
+    Member(Box<Member>, bool),
+    Chat(Box<Chat>),
+    NewChat(Box<Chat>),
 }
 
 impl Told {
-    fn into_delivery(self, place: Place, chat: &chat::Model, now: i64) -> Result<Delivery> {
+    fn into_deliveries(
+        self,
+        place: Place,
+        chat: &chat::Model,
+        now: i64,
+        users: &[UserId],
+        likers: &HashSet<(i64, i64)>,
+    ) -> Result<Vec<Delivery>> {
         let by_owner = change_at(place, UserId(chat.owner_id), now);
-        match self {
+        let one = match self {
             Self::New(message) => {
                 let event = NewMessage {
                     message: &message,
@@ -108,12 +172,19 @@ impl Told {
                     by: message.user.id,
                     at: message.created_at,
                 };
-                Delivery::of_change(place, "new_message", &event)
+                Delivery::of_change(place, "new_message", &event)?
             }
-            Self::Changed(message) => {
-                let name = if message.deleted_at.is_some() { "message_deleted" } else { "message_edited" };
-                let change = change_at(place, message.user.id, now);
-                Delivery::of_change(place, name, &MessageChanged { change, message: &message })
+            Self::Changed(message) if users.len() > TOLD_APART => changed(place, &message, now)?,
+            Self::Changed(mut message) => {
+                let mut told = Vec::with_capacity(users.len());
+                for user in users {
+                    let liked = likers.contains(&(message.id.0, user.0));
+                    message.my = Some(MyMessage { liked, reactions: Vec::new() });
+                    let mut event = changed(place, &message, now)?;
+                    event.only_user = Some(*user);
+                    told.push(event);
+                }
+                return Ok(told);
             }
             Self::Member(member, gone) => {
                 let user = member.user.id;
@@ -123,13 +194,35 @@ impl Told {
                 let mut delivery = Delivery::of_change(place, name, &event)?;
                 delivery.rooms =
                     if gone { RoomChange::Leave(vec![user]) } else { RoomChange::Join(vec![user]) };
-                Ok(delivery)
+                delivery
             }
-            Self::Chat(details) => Delivery::of_change(
-                place,
-                "chat_updated",
-                &ChatChanged { change: by_owner, details: *details },
-            ),
-        }
+            Self::Chat(details) => {
+                let event = ChatChanged { change: by_owner, details: *details };
+                Delivery::of_change(place, "chat_updated", &event)?
+            }
+            Self::NewChat(details) => {
+                let event = ChatCreated { change: by_owner, details: *details };
+                Delivery::of_change(place, "chat_created", &event)?
+            }
+        };
+        Ok(vec![one])
     }
+}
+
+fn changed(place: Place, message: &Message, now: i64) -> Result<Delivery> {
+    let name = if message.deleted_at.is_some() { "message_deleted" } else { "message_edited" };
+    let change = change_at(place, message.user.id, now);
+    Delivery::of_change(place, name, &MessageChanged { change, message })
+}
+
+/// Memberships that began after `since` (milliseconds) and hold: user, chat, and the value they took.
+pub async fn gained_since(core: &Core, since: i64) -> Result<Vec<(UserId, ChatId, i64)>> {
+    let rows: Vec<(i64, i64, i64)> = member::Entity::present()
+        .select_only()
+        .columns([member::Column::UserId, member::Column::ChatId, member::Column::Rev])
+        .filter(member::Column::JoinedAt.gt(since))
+        .into_tuple()
+        .all(core.db.read())
+        .await?;
+    Ok(rows.into_iter().map(|(user, chat, rev)| (UserId(user), ChatId(chat), rev)).collect())
 }

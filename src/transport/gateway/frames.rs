@@ -13,14 +13,12 @@ pub struct Frame {
     pub event: String,
     /// Whom to answer.
     pub id: Option<Box<RawValue>>,
-    /// The payload.
-    pub payload: Value,
+    /// The rest of the frame.
+    payload: Map<String, Value>,
 }
 
-/// Reads a frame; on a chat's socket `scope` names the chat.
-///
-/// The error says what is wrong with the frame as such; payloads are the dispatcher's to judge.
-pub fn read(text: &str, scope: Option<ChatId>) -> Result<Frame> {
+/// Reads a frame. The error says what is wrong with the frame as such.
+pub fn read(text: &str) -> Result<Frame> {
     let value: Value = serde_json::from_str(text)
         .map_err(|error| Error::invalid("frame", format!("is not JSON: {error}")))?;
     let Value::Object(mut fields) = value else {
@@ -30,11 +28,19 @@ pub fn read(text: &str, scope: Option<ChatId>) -> Result<Frame> {
         return Err(Error::invalid("type", "is missing, it names the event"));
     };
     let id = fields.remove("id").map(|id| to_raw_value(&id)).transpose().map_err(Error::internal)?;
-    Ok(Frame {
-        payload: scope.map_or(Ok(fields.clone()), |chat| imply(&event, fields, chat))?.into(),
-        event,
-        id,
-    })
+    Ok(Frame { event, id, payload: fields })
+}
+
+impl Frame {
+    /// The payload as the dispatcher takes it; on a chat's socket `scope` fills in the chat, and naming another
+    /// is an error.
+    pub fn payload(&mut self, scope: Option<ChatId>) -> Result<Value> {
+        let fields = std::mem::take(&mut self.payload);
+        Ok(match scope {
+            Some(chat) => imply(&self.event, fields, chat)?.into(),
+            None => fields.into(),
+        })
+    }
 }
 
 /// Fills in the chat that a chat's socket is about; naming another is an error.
@@ -89,8 +95,8 @@ fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Ma
 mod tests {
     use super::*;
 
-    fn scoped(text: &str) -> Result<Frame> {
-        read(text, Some(ChatId(7)))
+    fn scoped(text: &str) -> Result<Value> {
+        read(text)?.payload(Some(ChatId(7)))
     }
 
     #[test]
@@ -119,7 +125,7 @@ mod tests {
             ),
             (r#"{"type":"sync"}"#, json!({"only": [7]})),
         ] {
-            assert_eq!(scoped(text).expect("fits").payload, payload, "{text}");
+            assert_eq!(scoped(text).expect("fits"), payload, "{text}");
         }
         for text in [
             r#"{"type":"send_message","message":{"chat_id":8,"content":"x"}}"#,
@@ -134,10 +140,13 @@ mod tests {
     #[test]
     fn a_frame_is_an_object_with_a_type() {
         for text in ["", "x", "[]", "7", "{}", r#"{"type":1}"#] {
-            assert!(read(text, None).is_err(), "{text}");
+            assert!(read(text).is_err(), "{text}");
         }
-        let frame = read(r#"{"type":"x","id":{"a":[1]},"b":2}"#, None).expect("fits");
-        assert_eq!((frame.event.as_str(), frame.payload), ("x", json!({"b": 2})));
+        let mut frame = read(r#"{"type":"x","id":{"a":[1]},"b":2}"#).expect("fits");
+        assert_eq!(
+            (frame.event.clone().as_str(), frame.payload(None).expect("fits")),
+            ("x", json!({"b": 2}))
+        );
         assert_eq!(frame.id.expect("an id").get(), r#"{"a":[1]}"#);
     }
 }

@@ -14,7 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf8Bytes};
 
-use super::frames::{self, Frame};
+use super::frames;
 use super::line::Line;
 use super::{BAD_FRAMES, FORBIDDEN, NOT_A_MEMBER, TOO_BIG, UNAUTHORIZED};
 use crate::domain::messages::{Anchor, page};
@@ -71,8 +71,8 @@ pub async fn run(door: Arc<Door>, opening: Opening) {
     let (token, id) = match token {
         Some(token) => (token, None),
         None => match timeout(AUTH_WITHIN, first_frame(&mut stream)).await {
-            Ok(Ok(first)) => first,
-            Ok(Err(error)) => return refuse(stream, None, &error, UNAUTHORIZED).await,
+            Ok((id, Ok(token))) => (token, id),
+            Ok((id, Err(error))) => return refuse(stream, id, &error, UNAUTHORIZED).await,
             Err(_) => {
                 let error = Error::new(Code::TokenMissing, "no auth frame came in time");
                 return refuse(stream, None, &error, UNAUTHORIZED).await;
@@ -113,24 +113,31 @@ pub async fn run(door: Arc<Door>, opening: Opening) {
     drop(line);
 }
 
-async fn first_frame(stream: &mut Stream) -> Result<(String, Option<Box<RawValue>>)> {
-    let missing = |problem: &str| Error::new(Code::TokenMissing, problem);
+/// The first frame's `id`, and its token or what is wrong with it.
+async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<String>) {
+    let missing = |problem: &str| Err(Error::new(Code::TokenMissing, problem));
     loop {
-        let frame = stream.next().await.ok_or_else(|| missing("closed before the auth frame"))?;
-        let text = match frame {
-            Ok(WsMessage::Text(text)) => text,
-            Ok(WsMessage::Ping(_) | WsMessage::Pong(_)) => continue,
-            _ => return Err(missing("the first frame has to be an auth frame")),
+        let text = match stream.next().await {
+            Some(Ok(WsMessage::Text(text))) => text,
+            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
+            _ => return (None, missing("the first frame has to be an auth frame")),
         };
-        let Frame { event, id, payload } = frames::read(&text, None)?;
-        if event != "auth" {
-            return Err(missing("the first frame has to be an auth frame"));
+        let mut frame = match frames::read(&text) {
+            Ok(frame) => frame,
+            Err(error) => return (None, Err(error)),
+        };
+        let id = frame.id.take();
+        if frame.event != "auth" {
+            return (id, missing("the first frame has to be an auth frame"));
         }
-        let token = payload.get("token").and_then(|token| token.as_str()).unwrap_or_default();
-        if token.is_empty() {
-            return Err(Error::field(Code::TokenMissing, "token", "is missing"));
-        }
-        return Ok((token.to_owned(), id));
+        let token =
+            frame.payload(None).map(|payload| payload["token"].as_str().unwrap_or_default().to_owned());
+        return match token {
+            Ok(token) if token.is_empty() => {
+                (id, Err(Error::field(Code::TokenMissing, "token", "is missing")))
+            }
+            token => (id, token),
+        };
     }
 }
 
@@ -195,10 +202,15 @@ async fn read(door: &Door, mut frames: SplitStream<Stream>, inbox: &Arc<Inbox>, 
             }
             Err(_) => break,
         };
-        match frames::read(&text, inbox.connection().scope) {
-            Ok(Frame { event, id, payload }) => {
+        match frames::read(&text) {
+            Ok(mut frame) => {
                 bad = 0;
-                inbox.put(event, payload.to_string(), id.map_or(Ack::Nobody, Ack::Plain));
+                let payload = frame.payload(inbox.connection().scope);
+                let ack = frame.id.take().map_or(Ack::Nobody, Ack::Plain);
+                match payload {
+                    Ok(payload) => inbox.put(frame.event, payload.to_string(), ack),
+                    Err(error) => inbox.connection().answer(&frame.event, ack, Err(error)),
+                }
             }
             Err(error) => {
                 bad += 1;

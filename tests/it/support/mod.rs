@@ -1,10 +1,16 @@
-//! What all tests share: a server with a database of its own, people, and a Socket.IO client that does
-//! only what it is told.
+//! What all tests share: a server with a database of its own, people, and clients of both doors that do
+//! only what they are told.
 
 mod app;
+mod device;
+pub mod fetch;
+pub mod model;
+mod plain;
 mod socket;
 
 pub use app::{PASSWORD, Person, SECRET, TestApp, database_kind, fresh_database};
+pub use device::{Device, Way, catch_up, fresh};
+pub use plain::Plain;
 pub use socket::{Door, Socket};
 
 use std::time::Duration;

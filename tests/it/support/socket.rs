@@ -174,6 +174,11 @@ impl Socket {
         }
     }
 
+    /// All events that came so far and were not taken; waits for none.
+    pub fn come(&mut self) -> Vec<(String, Value)> {
+        self.events.drain(..).collect()
+    }
+
     /// All events that came and were not taken, after waiting long enough for late ones.
     pub async fn rest(&mut self) -> Vec<(String, Value)> {
         while let Ok(true) = timeout(SILENCE, self.step()).await {}

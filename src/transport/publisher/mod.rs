@@ -5,18 +5,19 @@
 //! already is not given again. Rooms are joined and left at their place in that order. So events of
 //! another node can come in by the same way, late, twice or with holes.
 
+mod catching_up;
+mod ending;
+
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use dashmap::DashMap;
 use entity::member;
 use futures_util::FutureExt;
 use sea_orm::QuerySelect;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::Connection;
 use crate::clock::Timestamp;
@@ -24,17 +25,7 @@ use crate::domain::{Core, presence, sync};
 use crate::error::Result;
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery, RoomChange};
-use crate::protocol::events::{Farewell, Ready, ServerShutdown, SyncHint, TokenExpiring};
-use crate::random;
-
-/// `token_expiring` comes this long before the end, milliseconds.
-const WARN_BEFORE_MS: i64 = 60_000;
-
-/// How often the heads of chats are compared with what was given.
-const COMPARE_EVERY: Duration = Duration::from_secs(4);
-
-/// What is on its way gets this long before it counts as missing.
-const ON_ITS_WAY: Duration = Duration::from_millis(700);
+use crate::protocol::events::Ready;
 
 type Connections = HashMap<ConnId, Arc<Connection>>;
 
@@ -88,9 +79,12 @@ impl Publisher {
     }
 
     async fn take(&self, core: &Arc<Core>, batch: Batch) {
-        let Batch { deliveries, mut answer, catch_up, .. } = batch;
+        let Batch { deliveries, mut answer, catch_up, gained, .. } = batch;
         if let Some((chat, upto)) = catch_up {
             self.fill(core, chat, upto).await;
+        }
+        if let Some((user, chat, rev)) = gained {
+            self.gain(core, user, chat, rev).await;
         }
         for delivery in &deliveries {
             if let Some(place) = delivery.place
@@ -113,46 +107,25 @@ impl Publisher {
         self.rooms.get(&chat).and_then(|room| room.given)
     }
 
-    /// Gives what lies between the last value given and `upto`, from the database; where that cannot be
-    /// done, clients are told to `sync`.
-    async fn fill(&self, core: &Arc<Core>, chat: ChatId, upto: i64) {
-        let Some(given) = self.given(chat).filter(|given| *given < upto) else { return };
-        tracing::info!(chat = chat.0, given, upto, "filling a hole");
-        match sync::fill(core, chat, given, upto).await {
-            Ok(Some(events)) => events.iter().for_each(|event| self.deliver(event)),
-            Ok(None) => self.hint(chat, upto),
-            Err(error) => {
-                tracing::error!(%error, chat = chat.0, "a hole could not be filled");
-                self.hint(chat, upto);
-            }
-        }
-        if let Some(mut room) = self.rooms.get_mut(&chat) {
-            room.given = room.given.max(Some(upto));
-        }
-    }
-
-    fn hint(&self, chat: ChatId, rev: i64) {
-        match Delivery::new(Audience::Chat(chat), "sync_hint", &SyncHint { chat, rev }) {
-            Ok(hint) => self.deliver(&hint),
-            Err(error) => tracing::error!(%error, "an event could not be encoded"),
-        }
-    }
-
+    /// Hands an event out, unless it was given already.
     fn deliver(&self, delivery: &Delivery) {
+        let given = |chat| self.given(chat).unwrap_or(-1);
+        if delivery.place.is_none_or(|place| place.rev > given(place.chat_id)) {
+            self.hand_out(delivery);
+        }
+    }
+
+    fn hand_out(&self, delivery: &Delivery) {
         let place = delivery.place;
-        if let Some(place) = place {
-            if self.given(place.chat_id).is_some_and(|given| place.rev <= given) {
-                return;
-            }
-            if let RoomChange::Join(users) = &delivery.rooms {
-                for connection in self.note_room_change(users) {
-                    self.join(&connection, place.chat_id, Some(place.prev));
-                }
+        if let (Some(place), RoomChange::Join(users)) = (place, &delivery.rooms) {
+            for connection in self.note_room_change(users) {
+                self.join(&connection, place.chat_id, Some(place.prev));
             }
         }
         let tell = |connection: &Arc<Connection>| {
             let left_out = delivery.except == Some(connection.id)
                 || delivery.except_user == Some(connection.actor.user_id)
+                || delivery.only_user.is_some_and(|user| user != connection.actor.user_id)
                 || (delivery.volatile && connection.is_behind());
             if !left_out {
                 connection.push(delivery.event, &delivery.payload);
@@ -161,7 +134,7 @@ impl Publisher {
         match &delivery.audience {
             Audience::Chat(chat) => {
                 if let (Some(place), Some(mut room)) = (place, self.rooms.get_mut(chat)) {
-                    room.given = Some(place.rev);
+                    room.given = room.given.max(Some(place.rev));
                 }
                 // Telling a large room takes a while: others may read meanwhile.
                 if let Some(room) = self.rooms.get(chat) {
@@ -347,92 +320,7 @@ impl Publisher {
         core.presence.left(user, connection.id, core.clock.now());
     }
 
-    /// Compares the heads of chats that have local members with what was given, now and then, and has
-    /// given what is missing: after a crash of whoever committed it, or an outage of the way here.
-    pub fn compare_heads(self: &Arc<Self>, core: &Arc<Core>) {
-        let (publisher, core) = (self.clone(), core.clone());
-        tokio::spawn(async move {
-            let mut tick = interval(COMPARE_EVERY);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tick.tick().await;
-                if let Err(error) = publisher.compare(&core).await {
-                    tracing::warn!(%error, "the heads of chats could not be compared");
-                }
-            }
-        });
-    }
-
-    async fn compare(&self, core: &Core) -> Result<()> {
-        let chats: Vec<ChatId> =
-            self.rooms.iter().filter(|room| room.given.is_some()).map(|room| *room.key()).collect();
-        let behind = |(chat, rev): &(ChatId, i64)| self.given(*chat).is_some_and(|given| given < *rev);
-        let suspects: Vec<(ChatId, i64)> =
-            sync::heads(core, &chats).await?.into_iter().filter(behind).collect();
-        if suspects.is_empty() {
-            return Ok(());
-        }
-        sleep(ON_ITS_WAY).await;
-        for missing in suspects.into_iter().filter(behind) {
-            core.bus.publish(Batch { catch_up: Some(missing), ..Batch::default() }).await;
-        }
-        Ok(())
-    }
-
-    /// Warns of tokens that end soon and dismisses connections whose token has ended; once a second.
-    pub fn watch_tokens(self: &Arc<Self>, core: &Arc<Core>) {
-        let (publisher, core) = (self.clone(), core.clone());
-        tokio::spawn(async move {
-            let mut second = interval(Duration::from_secs(1));
-            loop {
-                second.tick().await;
-                publisher.check_tokens(core.clock.now());
-            }
-        });
-    }
-
-    fn check_tokens(&self, now: i64) {
-        for connection in self.everybody() {
-            let end = connection.expires_at.load(Ordering::Acquire);
-            if end <= now {
-                let farewell = Farewell { message: "the token ended; connect with a new one".into() };
-                connection.tell("token_expired", &farewell);
-                connection.dismiss("token_expired");
-            } else if end - now <= WARN_BEFORE_MS && connection.warned_of.swap(end, Ordering::AcqRel) != end {
-                connection.tell("token_expiring", &TokenExpiring { expires_at: Timestamp(end) });
-            }
-        }
-    }
-
     fn everybody(&self) -> Vec<Arc<Connection>> {
         self.connections.iter().map(|it| it.clone()).collect()
-    }
-
-    /// Tells everybody that the node goes, each to come back at a time of their own within `spread`.
-    pub fn announce_shutdown(&self, spread: Duration) {
-        let spread = spread.as_millis() as usize;
-        for connection in self.everybody() {
-            let retry_after_ms = 500 + random::below(spread.max(1)) as u64;
-            connection.tell("server_shutdown", &ServerShutdown { retry_after_ms });
-        }
-    }
-
-    /// Reads nothing more from anybody.
-    pub fn pause_all(&self) {
-        for connection in self.everybody() {
-            if let Some(gate) = connection.wire.websocket() {
-                gate.pause();
-            }
-        }
-    }
-
-    /// Closes plain connections in their own way; the engine closes its own.
-    pub fn shut_all(&self) {
-        self.everybody().iter().for_each(|connection| connection.shut());
-    }
-
-    /// Ends every connection's transport; the clients come back by themselves.
-    pub fn end_all(&self) {
-        self.everybody().iter().for_each(|connection| connection.wire.end());
     }
 }

@@ -1,0 +1,108 @@
+//! `faults`: the checker of the tests as a command, for long runs. It starts the server itself, kills it,
+//! cuts, freezes and half-closes connections, and says at the end what was lost, doubled, out of order or
+//! not as it is. The last line is JSON; the exit status is 1 where a promise was broken.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
+
+#[path = "../../../tests/it/checker/mod.rs"]
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod checker;
+
+/// What the checker shares with the other tests.
+#[path = "../../../tests/it/support"]
+mod support {
+    pub mod fetch;
+    pub mod model;
+}
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use checker::{Plan, Result, run};
+
+/// Kills, cuts and freezes; then looks whether anything was lost, doubled or reordered.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// Faults at least.
+    #[arg(long, default_value_t = 200)]
+    faults: u64,
+    /// Acked sends at least.
+    #[arg(long, default_value_t = 100_000)]
+    acked: u64,
+    /// A database that can be thrown away; left out: a SQLite file in a folder of its own.
+    #[arg(long)]
+    database_url: Option<String>,
+    /// The server's program; left out: the one beside this.
+    #[arg(long)]
+    server: Option<PathBuf>,
+    /// Clients that send; half of them wait for each ack, half keep eight under way.
+    #[arg(long, default_value_t = 10)]
+    senders: usize,
+    /// Clients that only listen.
+    #[arg(long, default_value_t = 6)]
+    listeners: usize,
+    /// Groups.
+    #[arg(long, default_value_t = 8)]
+    chats: usize,
+    /// Milliseconds between two sends of one sender.
+    #[arg(long, default_value_t = 8)]
+    pace_ms: u64,
+    /// Milliseconds between two faults at most.
+    #[arg(long, default_value_t = 3_000)]
+    calm_ms: u64,
+    /// What chance is made from; left out: another every time.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match started(Cli::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("faults: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn started(cli: Cli) -> Result<bool> {
+    let text = |error: std::io::Error| error.to_string();
+    let seed = cli.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    let folder = std::env::temp_dir().join(format!("mango-faults-{seed:016x}"));
+    std::fs::create_dir_all(&folder).map_err(text)?;
+    let beside = std::env::current_exe().map_err(text)?.with_file_name("mango-chat");
+    let file = format!("sqlite://{}", folder.join("faults.db").display());
+    let plan = Plan {
+        binary: cli.server.unwrap_or(beside),
+        folder: folder.clone(),
+        database_url: cli.database_url.unwrap_or(file),
+        faults: cli.faults,
+        acked: cli.acked,
+        senders: cli.senders,
+        listeners: cli.listeners,
+        chats: cli.chats,
+        pace: Duration::from_millis(cli.pace_ms),
+        calm: Duration::from_millis(cli.calm_ms),
+        seed,
+    };
+    println!("seed {seed}, in {}", folder.display());
+    let report = run(&plan).await?;
+    let good = report.verdict.is_good();
+    for example in &report.verdict.examples {
+        println!("{example}");
+    }
+    println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);
+    if good {
+        // What is wrong is kept to be looked at.
+        std::fs::remove_dir_all(&folder).map_err(text)?;
+    }
+    Ok(good)
+}

@@ -1,0 +1,71 @@
+//! How connections end: with their token, or with the node.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::interval;
+
+use super::Publisher;
+use crate::clock::Timestamp;
+use crate::domain::Core;
+use crate::protocol::events::{Farewell, ServerShutdown, TokenExpiring};
+use crate::random;
+
+/// `token_expiring` comes this long before the end, milliseconds.
+const WARN_BEFORE_MS: i64 = 60_000;
+
+impl Publisher {
+    /// Warns of tokens that end soon and dismisses connections whose token has ended; once a second.
+    pub fn watch_tokens(self: &Arc<Self>, core: &Arc<Core>) {
+        let (publisher, core) = (self.clone(), core.clone());
+        tokio::spawn(async move {
+            let mut second = interval(Duration::from_secs(1));
+            loop {
+                second.tick().await;
+                publisher.check_tokens(core.clock.now());
+            }
+        });
+    }
+
+    fn check_tokens(&self, now: i64) {
+        for connection in self.everybody() {
+            let end = connection.expires_at.load(Ordering::Acquire);
+            if end <= now {
+                let farewell = Farewell { message: "the token ended; connect with a new one".into() };
+                connection.tell("token_expired", &farewell);
+                connection.dismiss("token_expired");
+            } else if end - now <= WARN_BEFORE_MS && connection.warned_of.swap(end, Ordering::AcqRel) != end {
+                connection.tell("token_expiring", &TokenExpiring { expires_at: Timestamp(end) });
+            }
+        }
+    }
+
+    /// Tells everybody that the node goes, each to come back at a time of their own within `spread`.
+    pub fn announce_shutdown(&self, spread: Duration) {
+        let spread = spread.as_millis() as usize;
+        for connection in self.everybody() {
+            let retry_after_ms = 500 + random::below(spread.max(1)) as u64;
+            connection.tell("server_shutdown", &ServerShutdown { retry_after_ms });
+        }
+    }
+
+    /// Reads nothing more from anybody.
+    pub fn pause_all(&self) {
+        for connection in self.everybody() {
+            if let Some(gate) = connection.wire.websocket() {
+                gate.pause();
+            }
+        }
+    }
+
+    /// Closes plain connections in their own way; the engine closes its own.
+    pub fn shut_all(&self) {
+        self.everybody().iter().for_each(|connection| connection.shut());
+    }
+
+    /// Ends every connection's transport; the clients come back by themselves.
+    pub fn end_all(&self) {
+        self.everybody().iter().for_each(|connection| connection.wire.end());
+    }
+}

@@ -1,0 +1,147 @@
+// The JavaScript client where it mostly lives: in a browser, as the server serves it. Chromium is CHROMIUM, else
+// /usr/bin/chromium; where it is missing the suite fails, because `scripts/test` installs it.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { assertFresh, until, ways, withChats, withProxy } from './sdk_support.mjs';
+import { expectStatus, newUsers, request, unique, url } from './support.mjs';
+
+const MODULE = '/client/mango-chat.js';
+/** A page of the server's own: any answer will do, the test writes the page. */
+const PAGE = '/health/live';
+
+let context;
+let profile;
+
+before(async () => {
+  profile = await mkdtemp(join(tmpdir(), 'mango-chromium-'));
+  context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+    headless: true,
+    args: [
+      '--no-sandbox', '--headless', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    ],
+  });
+});
+
+after(async () => {
+  await context?.close();
+  if (profile) await rm(profile, { recursive: true, force: true });
+});
+
+/** A page at this origin with a connected client as `chat`; `words` is what the page complained of. */
+async function openPage(origin, options) {
+  const page = await context.newPage();
+  const words = [];
+  page.on('pageerror', (error) => words.push(error.message));
+  const isOurs = (line) => line.type() === 'error' && !line.location().url.endsWith('/favicon.ico');
+  page.on('console', (line) => isOurs(line) && words.push(line.text()));
+  await page.goto(new URL(PAGE, origin).href);
+  await page.evaluate(async ([module, given]) => {
+    const { MangoChat } = await import(module);
+    globalThis.chat = new MangoChat({ backoff: { min: 20, max: 200 }, ...given });
+    globalThis.told = [];
+    chat.on('message', ({ content }) => told.push(content));
+    await chat.connect();
+  }, [new URL(MODULE, url).href, options]);
+  return { page, words };
+}
+
+async function newGroup(owner, ...others) {
+  const body = { chat: { name: unique('group'), is_group: true, members_array: others.map(({ id }) => id) } };
+  return (await expectStatus(200, 'POST', '/events/create_chat', { user: owner, body })).chat;
+}
+
+describe('in Chromium', () => {
+  test('the module is served as it is in the repository, for any origin', async () => {
+    const answer = await request('GET', MODULE, { headers: { origin: 'https://elsewhere.example' } });
+    assert.equal(answer.status, 200);
+    assert.match(answer.headers.get('content-type'), /^text\/javascript/);
+    assert.equal(answer.headers.get('access-control-allow-origin'), '*', 'a module from elsewhere needs it');
+    const file = new URL('../../assets/client/mango-chat.js', import.meta.url);
+    assert.ok(answer.text === await readFile(file, 'utf8'), 'the server was built with another version of the module');
+  });
+
+  test('a page and a Node.js client talk with each other', () =>
+    withChats(ways[0], async (open) => {
+      const [alice, bob] = await newUsers('alice', 'bob');
+      const { id } = await newGroup(alice, bob);
+      const node = await open(bob);
+      const { page, words } = await openPage(url, { token: alice.accessToken });
+      await node.send(id, 'from node');
+      await page.waitForFunction(() => told.includes('from node'));
+      const sent = await page.evaluate(async (chatId) => {
+        const [first] = chat.chats.get(chatId).messages;
+        await chat.like(first.id);
+        await chat.markRead(chatId);
+        return chat.send(chatId, 'from the page');
+      }, id);
+      await until(() => node.chats.get(id).messages.length === 2, 'the page\'s message');
+      assert.equal(node.chats.get(id).messages[1].id, sent.id);
+      assert.equal(node.chats.get(id).messages[0].likes, 1);
+      const held = await page.evaluate((chatId) => {
+        const { chat: info, my, messages } = chat.chats.get(chatId);
+        return structuredClone({ info, my, messages });
+      }, id);
+      assert.equal(held.my.unread, 0);
+      assert.deepEqual({ ...held.info, my: held.my }, await expectStatus(200, 'GET', `/chat/${id}`, { user: alice }));
+      await assertFresh(node, bob);
+      assert.deepEqual(words, []);
+      await page.close();
+    }));
+
+  test('a page on another origin comes back after its connection was cut, and has missed nothing', () =>
+    withProxy((proxy) =>
+      withChats(ways[0], async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const { id } = await newGroup(alice, bob);
+        const node = await open(bob);
+        const { page } = await openPage(proxy.url, { token: alice.accessToken });
+        await node.send(id, 'one');
+        await page.waitForFunction(() => told.length === 1);
+        proxy.refuse(true);
+        await page.waitForFunction(() => chat.status === 'waiting');
+        await node.send(id, 'two');
+        const sent = page.evaluate((chatId) => chat.send(chatId, 'three'), id);
+        proxy.refuse(false);
+        assert.equal((await sent).content, 'three');
+        await page.waitForFunction(() => told.length === 3);
+        assert.deepEqual(await page.evaluate(() => told), ['one', 'two', 'three']);
+        await until(() => node.chats.get(id).messages.length === 3, 'the page\'s message');
+        await assertFresh(node, bob);
+        await page.close();
+      })));
+
+  test('a page goes on where an earlier one was left, and the iterator works', () =>
+    withChats(ways[0], async (open) => {
+      const [alice, bob] = await newUsers('alice', 'bob');
+      const { id } = await newGroup(alice, bob);
+      const node = await open(bob);
+      const { page } = await openPage(url, { token: alice.accessToken });
+      await page.evaluate(() => localStorage.setItem('chats', JSON.stringify(chat.snapshot())));
+      await page.close();
+      await node.send(id, 'while the page was away');
+      const { page: next } = await openPage(url, { token: alice.accessToken });
+      const seen = await next.evaluate(async ([chatId, module, token]) => {
+        chat.close();
+        const { MangoChat } = await import(module);
+        const again = new MangoChat({ token, state: JSON.parse(localStorage.getItem('chats')) });
+        const seen = [];
+        const reading = (async () => {
+          for await (const { type, message, synced } of again.chats.get(chatId).events()) seen.push([type, message.content, synced]);
+        })();
+        await again.connect();
+        await again.send(chatId, 'and back');
+        again.close();
+        await reading;
+        return seen;
+      }, [id, new URL(MODULE, url).href, alice.accessToken]);
+      assert.deepEqual(seen, [['new_message', 'while the page was away', true], ['new_message', 'and back', false]]);
+      await next.close();
+    }));
+});

@@ -1,0 +1,156 @@
+//! The server as a process of its own, on one port for all its lives, to be killed and started again.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::Result;
+
+/// A start may take this long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// As the server numbers them.
+    pub id: i64,
+    /// Access token.
+    pub token: String,
+}
+
+/// One server; it ends when this is dropped.
+pub struct Node {
+    binary: PathBuf,
+    folder: PathBuf,
+    database_url: String,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Node {
+    /// A server that is not started yet, on a port that is free now.
+    pub fn new(binary: &Path, folder: &Path, database_url: &str) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).map_err(text)?.port();
+        let (binary, folder) = (binary.to_owned(), folder.to_owned());
+        Ok(Self { binary, folder, database_url: database_url.to_owned(), port, child: None })
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its process, while it lives.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Starts it and waits until it answers.
+    pub async fn start(&mut self) -> Result<()> {
+        let output = std::fs::File::create(self.folder.join("server.log")).map_err(text)?;
+        let child = Command::new(&self.binary)
+            .current_dir(&self.folder)
+            .env_clear()
+            .env("MANGO_ENV", "test")
+            .env("BIND", self.host())
+            .env("DATABASE_URL", &self.database_url)
+            .env("JWT_SECRET", "the-same-secret-over-all-lives-of-it")
+            .env("PASSWORD_HASH", "argon2id,m=64,t=1,p=1")
+            .env("ACCESS_TOKEN_TTL_SECS", "86400")
+            .env("RUST_LOG", "warn,mango_chat=info")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().map_err(text)?)
+            .stderr(output)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", self.binary.display()))?;
+        self.child = Some(child);
+        let http = Client::builder().no_proxy().build().map_err(text)?;
+        let url = format!("http://{}/health/live", self.host());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = http.get(&url).timeout(Duration::from_secs(1)).send().await;
+            if answer.is_ok_and(|it| it.status().is_success()) {
+                return Ok(());
+            }
+            let gone = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            if gone.is_some() || Instant::now() > deadline {
+                return Err(format!("the server did not start ({gone:?}): {}", self.log_tail()));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join(" | ")
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Gone already, maybe.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) -> Result<()> {
+        let pid = self.pid().ok_or("it does not run")?;
+        let done = Command::new("kill").args(["-TERM", &pid.to_string()]).status().map_err(text)?;
+        if done.success() { Ok(()) } else { Err("kill failed".into()) }
+    }
+
+    /// Waits until it has ended by itself; whether with status 0.
+    pub async fn ended_well(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            match self.child.as_mut().map(Child::try_wait) {
+                Some(Ok(Some(status))) => return status.success(),
+                Some(Ok(None)) => sleep(Duration::from_millis(20)).await,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Registers and logs in.
+    pub async fn person(&self, http: &Client, username: &str) -> Result<Person> {
+        let known = json!({"username": username, "password": "correct horse"});
+        let me = self.post(http, "/user", None, &known).await?;
+        let tokens = self.post(http, "/auth/login", None, &known).await?;
+        let id = me["id"].as_i64().ok_or("no id")?;
+        Ok(Person { id, token: tokens["access_token"].as_str().ok_or("no token")?.to_owned() })
+    }
+
+    /// One request with a JSON body.
+    pub async fn post(&self, http: &Client, path: &str, token: Option<&str>, body: &Value) -> Result<Value> {
+        let mut request = http.post(format!("http://{}{path}", self.host())).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.map_err(text)?;
+        let (status, body) = (answer.status(), answer.text().await.map_err(text)?);
+        if status.is_success() {
+            serde_json::from_str(&body).map_err(text)
+        } else {
+            Err(format!("{path}: {body}"))
+        }
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

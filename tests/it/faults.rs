@@ -1,0 +1,98 @@
+//! Nothing lost, nothing doubled, one order, whatever breaks: ten faults in every run of the tests.
+//! `cargo run --release -p mango-bench --bin faults` is the same for hours.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, Database};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::checker::client::{Client, Part, Stage};
+use crate::checker::judge::judge;
+use crate::checker::node::Node;
+use crate::checker::random::Random;
+use crate::checker::{Cast, Plan, run};
+use crate::support::fresh_database;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acked_is_stored_once_and_in_order_whatever_breaks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = match std::env::var("FAULTS_SEED") {
+        Ok(text) => text.parse().expect("FAULTS_SEED is a number"),
+        Err(_) => RandomState::new().build_hasher().finish(),
+    };
+    let plan = Plan {
+        binary: env!("CARGO_BIN_EXE_mango-chat").into(),
+        folder: folder.path().to_owned(),
+        database_url: fresh_database(&folder).await,
+        faults: 10,
+        acked: 500,
+        senders: 6,
+        listeners: 3,
+        chats: 4,
+        pace: Duration::from_millis(15),
+        calm: Duration::from_millis(1_800),
+        seed,
+    };
+    let report = run(&plan).await.unwrap_or_else(|error| panic!("{error}; FAULTS_SEED={seed}"));
+    assert!(report.verdict.is_good(), "{report:#?}; again with FAULTS_SEED={seed}");
+    assert!(report.faults.values().sum::<u64>() >= 10, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_verdict_finds_what_is_lost_strange_out_of_order_and_unequal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let mut node = Node::new(env!("CARGO_BIN_EXE_mango-chat").as_ref(), folder.path(), &url).expect("a port");
+    node.start().await.expect("starts");
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let person = node.person(&http, "alice").await.expect("registers");
+    let wish = json!({"chat": {"name": "g", "is_group": true, "members_array": []}});
+    let made = node.post(&http, "/events/create_chat", Some(&person.token), &wish).await.expect("made");
+    let chat = made["chat"]["id"].as_i64().expect("an id");
+    let part = Part {
+        name: "s".into(),
+        chats: vec![chat],
+        window: 1,
+        pace: Duration::from_millis(5),
+        visitor: None,
+        person: person.clone(),
+    };
+    let stage = Arc::new(Stage::default());
+    let seen = Client::start(node.host(), part.clone(), stage.clone(), Random::new(1));
+    while stage.acked.load(Ordering::Relaxed) < 20 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    stage.closing.store(true, Ordering::Relaxed);
+    while !seen.lock().expect("a lock").idle {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let cast = Cast { chats: vec![(chat, person.token)], clients: vec![(part, seen)] };
+    let address = format!("http://{}", node.host());
+    let good = judge(&address, &cast, Duration::from_secs(5)).await.expect("judged");
+    assert!(good.is_good() && good.acked >= 20, "{good:?}");
+
+    // One message goes, one becomes somebody else's, and two change places.
+    let database = Database::connect(&url).await.expect("connects");
+    for (number, change) in [
+        (3, "DELETE FROM messages"),
+        (5, "UPDATE messages SET client_id = 'strange'"),
+        (7, "UPDATE messages SET seq = 100000"),
+    ] {
+        let statement = format!("{change} WHERE client_id = 's-{number}'");
+        database.execute_unprepared(&statement).await.expect("changed");
+    }
+    let bad = judge(&address, &cast, Duration::ZERO).await;
+    // A chat whose newest message is not where the chat says is no picture at all.
+    assert!(bad.is_err_and(|it| it.contains("newest message")), "a fetch sees it too");
+    let statement = "UPDATE messages SET seq = 1 WHERE client_id = 's-7'";
+    database.execute_unprepared(statement).await.expect("changed");
+    cast.clients[0].1.lock().expect("a lock").acked[6].seq = 1;
+    let bad = judge(&address, &cast, Duration::ZERO).await.expect("judged");
+    assert_eq!((bad.lost, bad.doubled, bad.models_unequal), (2, 1, 1), "{bad:?}");
+    assert_eq!(bad.order_broken, 1, "number 7 stands before number 6: {bad:?}");
+}

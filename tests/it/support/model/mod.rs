@@ -1,0 +1,386 @@
+//! What a client knows, kept as the contract tells clients to keep it: by events, by acks of its own acts,
+//! and by `sync`. Two models of the same user can be compared. It shares no type with the server and must
+//! not: a mistake of the server cannot hide in a type that both use.
+
+mod compare;
+mod sync;
+
+pub use compare::Depth;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+/// A message. What likes change stands apart, the rest is as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its place.
+    pub seq: i64,
+    /// Its latest change.
+    pub rev: i64,
+    /// Who wrote it.
+    pub author: i64,
+    /// A tombstone.
+    pub deleted: bool,
+    likes: i64,
+    liked: bool,
+    /// The other fields as JSON.
+    rest: String,
+}
+
+/// A member of a chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    role: String,
+    joined_at: Value,
+    last_read_seq: i64,
+}
+
+/// One's own state in a chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    pinned: bool,
+    archived: bool,
+    muted_until: Value,
+    last_read_seq: i64,
+}
+
+/// A chat.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    /// The counter as one has it.
+    pub rev: i64,
+    fields: Map<String, Value>,
+    members: BTreeMap<i64, Member>,
+    /// By id.
+    pub messages: BTreeMap<i64, Message>,
+    my: Own,
+    /// As the server counts, where it has just been asked.
+    unread: Option<i64>,
+}
+
+/// Everything that one user's client knows.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// Whose.
+    pub user: i64,
+    /// Which history it is of.
+    pub epoch: Option<String>,
+    /// One's own counter.
+    pub user_rev: i64,
+    /// By id.
+    pub chats: BTreeMap<i64, Chat>,
+    people: BTreeMap<i64, Value>,
+    /// Wants every chat from its beginning, not only its newest messages.
+    pub keeps_history: bool,
+    /// Chats with a hole, to be synced.
+    pub holes: BTreeSet<i64>,
+    /// What this connection must not have sent.
+    pub violations: Vec<String>,
+    told: BTreeMap<i64, i64>,
+    gone: BTreeSet<i64>,
+}
+
+/// Fields of a chat that events and `sync` bring.
+const FIELDS: [&str; 8] =
+    ["name", "is_group", "description", "photo", "owner_id", "approved", "visible", "created_at"];
+
+impl Chat {
+    /// Members that one knows.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+}
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or_default()
+}
+
+impl Model {
+    /// One that knows nothing.
+    pub fn new(user: i64) -> Self {
+        Self { user, ..Self::default() }
+    }
+
+    /// A new connection begins: its order starts anew.
+    pub fn reconnected(&mut self) {
+        self.told.clear();
+        self.gone.clear();
+    }
+
+    /// Takes a server event.
+    pub fn event(&mut self, name: &str, payload: &Value) {
+        match name {
+            "chat_pinned" | "chat_unpinned" | "chat_muted" | "chat_unmuted" | "chat_archived"
+            | "chat_unarchived" => return self.own_event(name, payload),
+            "chat_read" => return self.read_event(payload),
+            "user_updated" => {
+                let user = &payload["user"];
+                if self.people.contains_key(&number(&user["id"])) {
+                    self.know(user);
+                }
+                return;
+            }
+            "sync_hint" => {
+                self.holes.insert(number(&payload["chat"]));
+                return;
+            }
+            _ => {}
+        }
+        let (Some(chat), Some(prev)) = (payload["chat"].as_i64(), payload["prev"].as_i64()) else { return };
+        let rev = number(&payload["rev"]);
+        let member = &payload["member"];
+        let about_me = number(&member["user"]["id"]) == self.user;
+        let joins = name == "chat_created" || (name == "member_added" && about_me);
+        if joins {
+            self.gone.remove(&chat);
+            self.told.remove(&chat);
+        } else if self.gone.contains(&chat) {
+            self.violations.push(format!("{name} {rev} of chat {chat} came after one's last event of it"));
+        }
+        self.in_order(name, chat, rev, true);
+        let leaves = name == "chat_deleted" || (name == "member_removed" && about_me);
+        if leaves {
+            self.gone.insert(chat);
+            if self.chats.get(&chat).is_none_or(|it| rev > it.rev) {
+                self.chats.remove(&chat);
+                self.holes.remove(&chat);
+            }
+            return;
+        }
+        if !self.has_up_to(chat, prev, name == "chat_created") {
+            self.holes.insert(chat);
+            return;
+        }
+        if self.chats.get(&chat).is_some_and(|it| rev <= it.rev) {
+            return;
+        }
+        self.apply(name, chat, rev, payload);
+    }
+
+    /// Whether nothing before the change after `prev` is missing.
+    fn has_up_to(&self, chat: i64, prev: i64, created: bool) -> bool {
+        self.chats.get(&chat).map_or(created && prev == 0, |it| prev <= it.rev)
+    }
+
+    /// What counts in a chat comes in the order of its counter, each value once. The ack of most commands
+    /// comes with its event still to follow, and does not stand for it.
+    fn in_order(&mut self, what: &str, chat: i64, rev: i64, counts: bool) {
+        let told = self.told.get(&chat).copied().unwrap_or(-1);
+        if rev <= told {
+            self.violations.push(format!("{what} {rev} of chat {chat} came after {told}"));
+        } else if counts {
+            self.told.insert(chat, rev);
+        }
+    }
+
+    fn apply(&mut self, name: &str, chat_id: i64, rev: i64, payload: &Value) {
+        if name == "chat_created" {
+            self.take_chat(&payload["details"], rev);
+            return;
+        }
+        if !self.chats.contains_key(&chat_id) {
+            self.holes.insert(chat_id);
+            return;
+        }
+        match name {
+            "chat_updated" => self.take_chat(&payload["details"], rev),
+            "new_message" => self.take_message(payload),
+            "message_edited" | "message_deleted" => self.take_message(&payload["message"]),
+            "message_liked" => {
+                let mine = number(&payload["by"]) == self.user;
+                if let Some(message) = self.message_mut(chat_id, number(&payload["message_id"])) {
+                    message.likes = number(&payload["likes"]);
+                    message.rev = rev;
+                    if mine {
+                        message.liked = payload["liked"] == json!(true);
+                    }
+                }
+            }
+            "member_added" | "member_role_changed" => {
+                self.take_member(chat_id, &payload["member"]);
+            }
+            "member_removed" => {
+                let who = number(&payload["member"]["user"]["id"]);
+                if let Some(chat) = self.chats.get_mut(&chat_id) {
+                    chat.members.remove(&who);
+                }
+            }
+            other => self.violations.push(format!("an event that this model does not know: {other}")),
+        }
+        if let Some(chat) = self.chats.get_mut(&chat_id) {
+            chat.rev = rev;
+            if let Some(count) = payload.get("member_count")
+                && number(count) != chat.members.len() as i64
+            {
+                self.violations
+                    .push(format!("{name} {rev} counts {count}, one knows {}", chat.members.len()));
+            }
+        }
+    }
+
+    fn own_event(&mut self, name: &str, payload: &Value) {
+        if let Some(chat) = self.chats.get_mut(&number(&payload["chat"])) {
+            match name {
+                "chat_pinned" | "chat_unpinned" => chat.my.pinned = name == "chat_pinned",
+                "chat_archived" | "chat_unarchived" => chat.my.archived = name == "chat_archived",
+                _ => chat.my.muted_until = payload["muted_until"].clone(),
+            }
+        }
+        self.user_rev = self.user_rev.max(number(&payload["user_rev"]));
+    }
+
+    fn read_event(&mut self, payload: &Value) {
+        let (who, seq) = (number(&payload["user_id"]), number(&payload["seq"]));
+        let Some(chat) = self.chats.get_mut(&number(&payload["chat"])) else { return };
+        if let Some(member) = chat.members.get_mut(&who) {
+            member.last_read_seq = member.last_read_seq.max(seq);
+        }
+        if who == self.user {
+            chat.my.last_read_seq = chat.my.last_read_seq.max(seq);
+            chat.unread = None;
+            self.user_rev = self.user_rev.max(number(&payload["user_rev"]));
+        }
+    }
+
+    /// Takes the ack of an act of one's own. It stands for the event where the event leaves this socket out;
+    /// elsewhere the event follows.
+    pub fn ack(&mut self, command: &str, ack: &Value) {
+        if ack["ok"] != json!(true) {
+            return;
+        }
+        let place = ack["chat_id"].as_i64().zip(ack["prev"].as_i64());
+        let rev = number(&ack["rev"]);
+        if let Some((chat, _)) = place {
+            self.in_order(command, chat, rev, matches!(command, "send_message" | "toggle_like_message"));
+        }
+        match (command, place) {
+            ("create_chat", Some((chat, prev)))
+                if self.has_up_to(chat, prev, true)
+                    && self.chats.get(&chat).is_none_or(|it| rev > it.rev) =>
+            {
+                self.take_chat(&ack["chat"], rev);
+                if ack["chat"]["last_message"].is_object() {
+                    self.take_message(&ack["chat"]["last_message"]);
+                }
+            }
+            ("send_message", Some((chat, prev))) if self.has_up_to(chat, prev, false) => {
+                self.take_message(&ack["message"]);
+                if let Some(chat) = self.chats.get_mut(&chat) {
+                    chat.rev = chat.rev.max(rev);
+                }
+            }
+            ("create_chat" | "send_message" | "toggle_like_message", Some((chat, prev)))
+                if !self.has_up_to(chat, prev, false) =>
+            {
+                self.holes.insert(chat);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the ack of one's own like, which does not name the message.
+    pub fn liked(&mut self, message: i64, ack: &Value) {
+        self.ack("toggle_like_message", ack);
+        let (chat, rev, prev) = (number(&ack["chat_id"]), number(&ack["rev"]), number(&ack["prev"]));
+        if ack.get("rev").is_some() && self.chats.get(&chat).is_some_and(|it| prev <= it.rev && rev > it.rev)
+        {
+            if let Some(message) = self.message_mut(chat, message) {
+                message.likes = number(&ack["likes"]);
+                message.liked = ack["liked"] == json!(true);
+                message.rev = rev;
+            }
+            if let Some(chat) = self.chats.get_mut(&chat) {
+                chat.rev = rev;
+            }
+        }
+    }
+
+    fn know(&mut self, person: &Value) {
+        let known = ["username", "name", "photo", "role"].map(|field| person[field].clone());
+        self.people.insert(number(&person["id"]), json!(known));
+    }
+
+    /// Takes a chat as it is shown; `rev` is what one has of it then.
+    pub fn take_chat(&mut self, shown: &Value, rev: i64) {
+        let id = number(&shown["id"]);
+        let fields = FIELDS.iter().map(|name| ((*name).to_owned(), shown[*name].clone())).collect();
+        let before = self.chats.remove(&id);
+        let my = if shown["my"].is_object() { Some(own(&shown["my"])) } else { None };
+        let my = my.or_else(|| before.as_ref().map(|it| it.my.clone()));
+        let nothing = json!({"pinned": false, "archived": false, "muted_until": null, "last_read_seq": 0});
+        let chat = Chat {
+            rev,
+            fields,
+            members: BTreeMap::new(),
+            messages: before.map(|it| it.messages).unwrap_or_default(),
+            my: my.unwrap_or_else(|| own(&nothing)),
+            unread: shown["my"]["unread"].as_i64(),
+        };
+        self.chats.insert(id, chat);
+        for member in shown["members"].as_array().into_iter().flatten() {
+            self.take_member(id, member);
+        }
+    }
+
+    /// Takes a member as they are shown.
+    pub fn take_member(&mut self, chat: i64, shown: &Value) {
+        let who = number(&shown["user"]["id"]);
+        self.know(&shown["user"]);
+        let Some(chat) = self.chats.get_mut(&chat) else { return };
+        let role = shown["role"].as_str().unwrap_or_default().to_owned();
+        if role == "owner" {
+            chat.fields.insert("owner_id".into(), json!(who));
+        }
+        let last_read_seq = number(&shown["last_read_seq"]);
+        if who == self.user {
+            chat.my.last_read_seq = chat.my.last_read_seq.max(last_read_seq);
+        }
+        chat.members.insert(who, Member { role, joined_at: shown["joined_at"].clone(), last_read_seq });
+    }
+
+    fn message_mut(&mut self, chat: i64, id: i64) -> Option<&mut Message> {
+        self.chats.get_mut(&chat)?.messages.get_mut(&id)
+    }
+
+    /// Takes a message as it is shown, unless one has it in a later form.
+    pub fn take_message(&mut self, shown: &Value) {
+        self.know(&shown["user"]);
+        let Some(chat) = self.chats.get_mut(&number(&shown["chat_id"])) else { return };
+        let (id, rev) = (number(&shown["id"]), number(&shown["rev"]));
+        let before = chat.messages.get(&id);
+        if before.is_some_and(|it| it.rev > rev) {
+            return;
+        }
+        let deleted = !shown["deleted_at"].is_null();
+        let liked = match &shown["my"]["liked"] {
+            Value::Bool(liked) => *liked,
+            _ => before.is_some_and(|it| it.liked) && !deleted,
+        };
+        let mut rest = shown.as_object().cloned().unwrap_or_default();
+        for apart in ["user", "my", "likes", "rev", "seq", "prev", "by", "at"] {
+            rest.remove(apart);
+        }
+        let message = Message {
+            seq: number(&shown["seq"]),
+            rev,
+            author: number(&shown["user"]["id"]),
+            deleted,
+            likes: number(&shown["likes"]),
+            liked,
+            rest: Value::Object(rest).to_string(),
+        };
+        // The first message makes a direct chat show to both.
+        chat.fields.insert("visible".into(), json!(true));
+        chat.messages.insert(id, message);
+    }
+}
+
+fn own(shown: &Value) -> Own {
+    Own {
+        pinned: shown["pinned"] == json!(true),
+        archived: shown["archived"] == json!(true),
+        muted_until: shown["muted_until"].clone(),
+        last_read_seq: number(&shown["last_read_seq"]),
+    }
+}

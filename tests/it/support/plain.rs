@@ -1,0 +1,181 @@
+//! A client of the plain WebSocket (RFC 6455) that adds nothing of its own, in the style of `Socket`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::{PATIENCE, SILENCE};
+
+/// One connection.
+pub struct Plain {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    next_id: u64,
+    acks: VecDeque<(Value, Value)>,
+    events: VecDeque<(String, Value)>,
+    /// Payloads of the server's pings.
+    pub pings: usize,
+    /// The code of the server's close frame.
+    pub closed: Option<u16>,
+    /// Nothing more comes.
+    pub ended: bool,
+}
+
+impl Plain {
+    /// Upgrades at `path` with these headers and says nothing; an error is the HTTP status.
+    pub async fn upgrade(host: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let mut request = format!("ws://{host}{path}").into_client_request().expect("a request");
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).expect("a header");
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        match timeout(PATIENCE, connect_async(request)).await.expect("in time") {
+            Ok((stream, _)) => Ok(Self {
+                stream,
+                next_id: 0,
+                acks: VecDeque::new(),
+                events: VecDeque::new(),
+                pings: 0,
+                closed: None,
+                ended: false,
+            }),
+            Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => Err(answer.status().as_u16()),
+            Err(error) => panic!("no upgrade at {path}: {error}"),
+        }
+    }
+
+    /// Upgrades and sends the auth frame; the welcome, or the refusal with its close code.
+    pub async fn open(host: &str, path: &str, token: &str) -> Result<(Self, Value), (Value, u16)> {
+        let mut plain = Self::upgrade(host, path, &[]).await.expect("upgrades");
+        plain.send_raw(&json!({"type": "auth", "token": token, "id": "first"}).to_string()).await;
+        let welcome = plain.ack_of(&json!("first")).await;
+        if welcome["ok"] == json!(true) {
+            return Ok((plain, welcome));
+        }
+        let code = plain.expect_close(PATIENCE).await;
+        Err((welcome, code))
+    }
+
+    /// A frame as it is, for what no client would send.
+    pub async fn send_raw(&mut self, text: &str) {
+        // A closed connection shows when it is read from.
+        drop(self.stream.send(Message::text(text)).await);
+    }
+
+    /// A message of another kind than text.
+    pub async fn send_message(&mut self, message: Message) {
+        drop(self.stream.send(message).await);
+    }
+
+    /// Sends an event that wants no ack.
+    pub async fn emit(&mut self, event: &str, payload: Value) {
+        let mut frame = payload;
+        frame["type"] = json!(event);
+        self.send_raw(&frame.to_string()).await;
+    }
+
+    /// Sends an event and waits for its ack.
+    pub async fn call(&mut self, event: &str, payload: Value) -> Value {
+        let id = json!(self.next_id);
+        self.next_id += 1;
+        let mut frame = payload;
+        frame["type"] = json!(event);
+        frame["id"] = id.clone();
+        self.send_raw(&frame.to_string()).await;
+        self.ack_of(&id).await
+    }
+
+    /// Waits for the ack of this id.
+    pub async fn ack_of(&mut self, id: &Value) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(place) = self.acks.iter().position(|(known, _)| known == id) {
+                return self.acks.remove(place).expect("found").1;
+            }
+            let got = timeout_at(deadline, self.step()).await;
+            assert!(matches!(got, Ok(true)), "ack {id} did not come; closed: {:?}", self.closed);
+        }
+    }
+
+    /// Waits for an event of this name; others before it are kept.
+    pub async fn next(&mut self, name: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(place) = self.events.iter().position(|(event, _)| event == name) {
+                return self.events.remove(place).expect("found").1;
+            }
+            let got = timeout_at(deadline, self.step()).await;
+            assert!(matches!(got, Ok(true)), "{name} did not come; closed: {:?}", self.closed);
+        }
+    }
+
+    /// All events that came so far and were not taken; waits for none.
+    pub fn come(&mut self) -> Vec<(String, Value)> {
+        self.events.drain(..).collect()
+    }
+
+    /// All events that came and were not taken, after waiting long enough for late ones.
+    pub async fn rest(&mut self) -> Vec<(String, Value)> {
+        while let Ok(true) = timeout(SILENCE, self.step()).await {}
+        self.events.drain(..).collect()
+    }
+
+    /// Nothing more comes.
+    pub async fn expect_silence(&mut self) {
+        let rest = self.rest().await;
+        assert!(rest.is_empty() && self.acks.is_empty(), "expected silence, got {rest:?} {:?}", self.acks);
+    }
+
+    /// Waits for the server's close; its code.
+    pub async fn expect_close(&mut self, within: Duration) -> u16 {
+        let deadline = Instant::now() + within;
+        while !self.ended {
+            assert!(timeout_at(deadline, self.step()).await.is_ok(), "it was not closed in time");
+        }
+        self.closed.expect("a close frame with a code")
+    }
+
+    /// Waits for a ping of the server.
+    pub async fn expect_ping(&mut self, within: Duration) {
+        let deadline = Instant::now() + within;
+        let before = self.pings;
+        while self.pings == before {
+            let got = timeout_at(deadline, self.step()).await;
+            assert!(matches!(got, Ok(true)), "no ping came; closed: {:?}", self.closed);
+        }
+    }
+
+    /// Reads one frame; false at the end.
+    async fn step(&mut self) -> bool {
+        match self.stream.next().await {
+            Some(Ok(Message::Text(text))) => self.take(&text),
+            Some(Ok(Message::Ping(_))) => self.pings += 1,
+            Some(Ok(Message::Close(frame))) => {
+                self.closed = frame.map(|it| it.code.into());
+                self.ended = true;
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => self.ended = true,
+        }
+        !self.ended
+    }
+
+    fn take(&mut self, text: &str) {
+        let mut frame: Value = serde_json::from_str(text).expect("JSON");
+        let fields = frame.as_object_mut().expect("an object");
+        let name = fields.remove("type").expect("a type").as_str().expect("a text").to_owned();
+        if name == "ack" {
+            let id = fields.remove("id").expect("acks carry an id");
+            self.acks.push_back((id, frame));
+        } else {
+            self.events.push_back((name, frame));
+        }
+    }
+}

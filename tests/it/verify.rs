@@ -1,0 +1,204 @@
+//! After Zulip's `verify_action`: whatever happens, what a client knew before and the events it heard make
+//! what a fresh fetch shows, and so does what it knew before and `sync`. For whoever acts, for their other
+//! device, for another member, and for who comes and goes; through both doors; with and without a change.
+
+mod groups;
+mod holes;
+mod messages;
+mod own;
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use mango_chat::protocol::catalogue::{COMMANDS, EVENTS};
+use serde_json::{Value, json};
+
+use crate::support::model::Depth;
+use crate::support::{Device, Door, Person, TestApp, Way, catch_up, fresh};
+
+/// Each scenario with the commands that it gives both with and without an actual change, and the events
+/// that it hears. `World::finish` holds it to that.
+const SCENARIOS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "groups",
+        &["create_chat", "update_chat", "add_member", "remove_member", "set_member_role"],
+        &["chat_created", "chat_updated", "member_added", "member_removed", "member_role_changed"],
+    ),
+    ("endings", &["leave_chat", "delete_chat"], &["member_removed", "member_role_changed", "chat_deleted"]),
+    (
+        "messages",
+        &["send_message", "edit_message", "delete_message", "toggle_like_message"],
+        &["new_message", "message_edited", "message_deleted", "message_liked"],
+    ),
+    ("direct", &["create_chat", "send_message"], &["chat_created", "new_message"]),
+    (
+        "own",
+        &["toggle_chat_pin", "toggle_chat_mute", "toggle_chat_archive", "mark_read"],
+        &[
+            "chat_pinned",
+            "chat_unpinned",
+            "chat_muted",
+            "chat_unmuted",
+            "chat_archived",
+            "chat_unarchived",
+            "chat_read",
+        ],
+    ),
+    ("profile", &[], &["user_updated"]),
+];
+
+/// Events that change nothing that a client keeps, and why.
+const NO_STATE: &[(&str, &str)] = &[
+    ("ready", "says that the rooms are joined"),
+    ("typing", "kept nowhere"),
+    ("presence", "outside of the promise, and not in a chat"),
+    ("sync_hint", "asks for a sync"),
+    ("token_expiring", "about the connection"),
+    ("token_expired", "about the connection"),
+    ("session_ended", "about the connection"),
+    ("server_shutdown", "about the connection"),
+    ("exception", "an answer"),
+];
+
+/// Commands that change nothing that a client keeps.
+const READING: [&str; 5] = ["typing", "watch_presence", "sync", "history", "authenticate"];
+
+#[test]
+fn every_event_and_command_of_the_catalogue_is_in_a_scenario() {
+    for (event, _) in EVENTS {
+        let heard = SCENARIOS.iter().any(|(_, _, events)| events.contains(event));
+        let silent = NO_STATE.iter().any(|(name, _)| name == event);
+        assert!(heard != silent, "{event} is new: hear it in a scenario, or say why it changes no state");
+    }
+    for (command, _, _) in COMMANDS {
+        let given = SCENARIOS.iter().any(|(_, commands, _)| commands.contains(command));
+        assert!(given != READING.contains(command), "{command} is new: give it in a scenario");
+    }
+}
+
+/// Which of the devices acts.
+const ALICE: usize = 0;
+const BOB: usize = 2;
+const CAROL: usize = 3;
+
+/// A server, four people, five devices.
+struct World {
+    app: TestApp,
+    /// Alice twice, Bob, Carol, Dave.
+    devices: Vec<Device>,
+    dave: Person,
+    heard: BTreeSet<String>,
+    changed: BTreeSet<String>,
+    unchanged: BTreeSet<String>,
+}
+
+impl World {
+    /// Whoever acts comes in through `door` 0 (Socket.IO) or 1 (plain); the others through both.
+    async fn new(door: usize) -> Self {
+        let app = TestApp::start().await;
+        let (alice, bob, carol) = app.three().await;
+        let dave = app.person("dave").await;
+        let ways = [Way::SocketIo(Door::MAIN), Way::Plain, Way::SocketIo(Door::ALL[3])];
+        let mut devices = Vec::new();
+        let people =
+            [("alice", &alice), ("alice's other", &alice), ("bob", &bob), ("carol", &carol), ("dave", &dave)];
+        for (number, (name, person)) in people.into_iter().enumerate() {
+            devices.push(Device::connect(&app, name, person, ways[(door + number) % ways.len()]).await);
+        }
+        let (heard, changed, unchanged) = Default::default();
+        Self { app, devices, dave, heard, changed, unchanged }
+    }
+
+    fn id(&self, device: usize) -> i64 {
+        self.devices[device].person.id
+    }
+
+    /// A change: these events are heard by somebody, and everybody's picture is right after it.
+    async fn change(&mut self, device: usize, command: &str, payload: Value, events: &[&str]) -> Value {
+        let before = self.before();
+        let ack = self.devices[device].act(command, payload).await;
+        assert_eq!(ack["ok"], json!(true), "{command}: {ack}");
+        self.settle(command, before, events).await;
+        self.changed.insert(command.into());
+        ack
+    }
+
+    /// No change: nobody hears anything, and the ack carries no `rev`.
+    async fn same(&mut self, device: usize, command: &str, payload: Value) -> Value {
+        let before = self.before();
+        let ack = self.devices[device].act(command, payload).await;
+        assert!(ack.get("rev").is_none(), "{command} changed nothing: {ack}");
+        self.settle(command, before, &[]).await;
+        self.unchanged.insert(command.into());
+        ack
+    }
+
+    fn before(&self) -> Vec<crate::support::model::Model> {
+        self.devices.iter().map(|device| device.model.clone()).collect()
+    }
+
+    /// Everybody hears, and is compared with a fresh fetch, live and by `sync`.
+    async fn settle(&mut self, what: &str, before: Vec<crate::support::model::Model>, events: &[&str]) {
+        let heard = join_all(self.devices.iter_mut().map(Device::listen)).await;
+        let names: BTreeSet<String> = heard.iter().flatten().map(|(name, _)| name.clone()).collect();
+        for event in events {
+            assert!(names.contains(*event), "{what}: nobody heard {event}, only {names:?}");
+        }
+        let silent = what.starts_with("comparing") || !events.is_empty() || names.is_empty();
+        assert!(silent, "{what} changed nothing, but was told: {heard:?}");
+        self.heard.extend(names);
+        for ((device, mut old), heard) in self.devices.iter_mut().zip(before).zip(heard) {
+            let who = format!("{what}, {}", device.name);
+            assert!(device.model.violations.is_empty(), "{who}: {:?}", device.model.violations);
+            let also: BTreeSet<i64> = device.model.chats.keys().chain(old.chats.keys()).copied().collect();
+            let real = fresh(&self.app, &device.person, &also).await;
+            let different = device.model.differences(&real, Depth::Live);
+            assert!(different.is_empty(), "{who}: live is not what a fetch shows: {different:#?}");
+            // Whatever a connection was cut after, `sync` brings the rest.
+            for cut in 0..=heard.len() {
+                let mut model = old.clone();
+                catch_up(&self.app, &device.person, &mut model).await;
+                let different = model.differences(&real, Depth::Promise);
+                assert!(different.is_empty(), "{who}: {cut} events and sync are not a fetch: {different:#?}");
+                if let Some((name, payload)) = heard.get(cut) {
+                    old.event(name, payload);
+                }
+            }
+        }
+    }
+
+    /// The scenario did what the table says.
+    fn finish(&self, scenario: &str) {
+        let (_, commands, events) =
+            SCENARIOS.iter().find(|(name, _, _)| *name == scenario).expect("it is in the table");
+        for event in *events {
+            assert!(self.heard.contains(*event), "{scenario}: {event} was never heard");
+        }
+        for command in *commands {
+            assert!(self.changed.contains(*command), "{scenario}: {command} never changed anything");
+            assert!(self.unchanged.contains(*command), "{scenario}: {command} was never without a change");
+        }
+    }
+
+    /// A group of Alice with Bob and Carol.
+    async fn group(&mut self) -> i64 {
+        let members = [self.id(BOB), self.id(CAROL)];
+        let wish = json!({"chat": {"name": "group", "is_group": true, "members_array": members}});
+        let ack = self.change(ALICE, "create_chat", wish, &["chat_created"]).await;
+        ack["chat"]["id"].as_i64().expect("an id")
+    }
+
+    /// A message in a chat; its id.
+    async fn say(&mut self, device: usize, chat: i64, content: &str) -> i64 {
+        let ack = self.change(device, "send_message", message(chat, content), &["new_message"]).await;
+        ack["message"]["id"].as_i64().expect("an id")
+    }
+}
+
+fn message(chat: i64, content: &str) -> Value {
+    json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
+}
+
+fn with_user(chat: i64, user: i64) -> Value {
+    json!({"chat": {"id": chat}, "user": {"id": user}})
+}

@@ -1,0 +1,79 @@
+//! Groups: made, changed, joined, left, handed over and ended.
+
+use serde_json::json;
+
+use super::{ALICE, BOB, CAROL, World, message, with_user};
+
+async fn groups(door: usize) {
+    let mut world = World::new(door).await;
+    let (bob, carol, dave) = (world.id(BOB), world.id(CAROL), world.dave.id);
+    let wish = json!({
+        "chat": {"name": "trip", "is_group": true, "members_array": [bob, carol], "client_id": "trip"},
+        "message": {"content": "where to?", "message_type": "text"},
+    });
+    let ack = world.change(ALICE, "create_chat", wish.clone(), &["chat_created", "new_message"]).await;
+    let chat = ack["chat"]["id"].as_i64().expect("an id");
+    let again = world.same(ALICE, "create_chat", wish).await;
+    assert_eq!(again["chat"]["id"], ack["chat"]["id"], "{again}");
+
+    let rename = json!({"chat": {"id": chat, "name": "holiday", "description": "sun"}});
+    world.change(ALICE, "update_chat", rename.clone(), &["chat_updated"]).await;
+    world.same(ALICE, "update_chat", rename).await;
+    world
+        .change(ALICE, "update_chat", json!({"chat": {"id": chat, "description": null}}), &["chat_updated"])
+        .await;
+
+    world.change(ALICE, "add_member", with_user(chat, dave), &["member_added"]).await;
+    world.same(ALICE, "add_member", with_user(chat, dave)).await;
+    let mut role = with_user(chat, bob);
+    role["role"] = json!("admin");
+    world.change(ALICE, "set_member_role", role.clone(), &["member_role_changed"]).await;
+    world.same(ALICE, "set_member_role", role).await;
+    world.say(BOB, chat, "the sea").await;
+    world.change(BOB, "remove_member", with_user(chat, dave), &["member_removed"]).await;
+    world.same(BOB, "remove_member", with_user(chat, dave)).await;
+    // Whoever is out hears nothing, and comes back to all that was said meanwhile.
+    world.say(ALICE, chat, "the mountains").await;
+    world.change(BOB, "add_member", with_user(chat, dave), &["member_added"]).await;
+    let mut hand_over = with_user(chat, carol);
+    hand_over["role"] = json!("owner");
+    world.change(ALICE, "set_member_role", hand_over, &["member_role_changed"]).await;
+    world.say(CAROL, chat, "mine now").await;
+    world.change(CAROL, "remove_member", with_user(chat, bob), &["member_removed"]).await;
+    world.finish("groups");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_look_the_same_live_synced_and_fetched() {
+    groups(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_look_the_same_to_the_plain_door() {
+    groups(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endings_look_the_same_live_synced_and_fetched() {
+    for door in [0, 1] {
+        let mut world = World::new(door).await;
+        let chat = world.group().await;
+        let this = json!({"chat": {"id": chat}});
+        world.say(BOB, chat, "I am off").await;
+        world.change(BOB, "leave_chat", this.clone(), &["member_removed"]).await;
+        let again = world.same(BOB, "leave_chat", this.clone()).await;
+        assert_eq!(again["error"]["code"], json!("not_found"));
+        // The owner's place goes to Carol, in the same commit.
+        world.change(ALICE, "leave_chat", this.clone(), &["member_role_changed", "member_removed"]).await;
+        world.same(ALICE, "send_message", message(chat, "still here?")).await;
+        world.change(CAROL, "leave_chat", this.clone(), &["chat_deleted"]).await;
+
+        let chat = world.group().await;
+        let this = json!({"chat": {"id": chat}});
+        world.say(CAROL, chat, "not for long").await;
+        world.change(ALICE, "delete_chat", this.clone(), &["chat_deleted"]).await;
+        let again = world.same(ALICE, "delete_chat", this).await;
+        assert_eq!(again["error"]["code"], json!("not_found"));
+        world.finish("endings");
+    }
+}

@@ -1,0 +1,141 @@
+//! Holes: changes that were committed and never announced, as by a database whose answer to a commit was
+//! lost. The next event, or the comparison of heads, brings what is missing, and the picture is right again.
+
+use mango_chat::domain::dispatch::Behaviour;
+use mango_chat::domain::{Actor, Caller};
+use mango_chat::ids::{SessionId, UserId};
+use mango_chat::protocol::commands::chats::{AddMember, CreateChat, RemoveMember};
+use mango_chat::protocol::commands::messages::{DeleteMessage, EditMessage, ToggleLikeMessage};
+use mango_chat::protocol::commands::roles::{DeleteChat, SetMemberRole, UpdateChat};
+use serde_json::{Value, json};
+
+use super::{ALICE, BOB, CAROL, World, message, with_user};
+use crate::support::PATIENCE;
+
+impl World {
+    /// Commits, and says nothing to anybody.
+    async fn unheard<C: Behaviour>(&self, device: usize, payload: Value) -> Value {
+        let command: C = serde_json::from_value(payload).expect("a payload");
+        let actor = Actor { user_id: UserId(self.id(device)), session_id: SessionId(0) };
+        let caller = Caller::without_socket(actor);
+        let outcome = command.run(&self.app.server.core, &caller).await.expect("committed");
+        serde_json::to_value(outcome.reply).expect("JSON")
+    }
+
+    /// The direct chat of Alice and Bob.
+    async fn direct(&mut self) -> i64 {
+        let wish = self.direct_wish(None);
+        let ack = self.change(ALICE, "create_chat", wish, &["chat_created"]).await;
+        ack["chat"]["id"].as_i64().expect("an id")
+    }
+
+    fn direct_wish(&self, content: Option<&str>) -> Value {
+        let mut wish = json!({"chat": {"is_group": false, "members_array": [self.id(BOB)]}});
+        if let Some(content) = content {
+            wish["message"] = json!({"content": content, "message_type": "text"});
+        }
+        wish
+    }
+
+    /// A message that nobody is told of; its id.
+    async fn unheard_message(&self, content: &str) -> i64 {
+        let reply = self.unheard::<CreateChat>(ALICE, self.direct_wish(Some(content))).await;
+        reply["chat"]["last_message"]["id"].as_i64().expect("an id")
+    }
+
+    /// Waits until somebody has been told by the comparison of heads, then settles.
+    async fn settle_by_itself(&mut self, what: &str, events: &[&str]) {
+        let before = self.before();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut heard = false;
+        while !heard {
+            assert!(tokio::time::Instant::now() < deadline, "{what}: nobody was told anything by itself");
+            heard = !self.devices[BOB].listen().await.is_empty();
+        }
+        self.settle(what, before, events).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_nobody_was_told_of_come_before_the_next_one() {
+    let mut world = World::new(0).await;
+    let chat = world.direct().await;
+    world.say(BOB, chat, "heard").await;
+    let first = world.unheard_message("one").await;
+    let second = world.unheard_message("two").await;
+    world.unheard_message("three").await;
+    // These move up in the order: they are given once, and nothing between is passed over.
+    world.unheard::<EditMessage>(ALICE, json!({"message": {"id": first, "content": "one, better"}})).await;
+    world.unheard::<DeleteMessage>(ALICE, json!({"message": {"id": second}})).await;
+    world.say(BOB, chat, "next").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_changed_while_the_hole_was_filled_hides_nothing() {
+    let mut world = World::new(0).await;
+    let chat = world.direct().await;
+    world.say(BOB, chat, "heard").await;
+    let first = world.unheard_message("one").await;
+    world.unheard_message("two").await;
+    world.unheard_message("three").await;
+    let before = world.before();
+    // What fills the hole up to the next message sees the first one as the edit left it, beyond the hole.
+    let core = world.app.server.core.clone();
+    let upto = world.app.get(&format!("/chat/{chat}"), &world.devices[ALICE].person).await["rev"].clone();
+    world.unheard::<EditMessage>(ALICE, json!({"message": {"id": first, "content": "one, better"}})).await;
+    let catch_up = Some((mango_chat::ids::ChatId(chat), upto.as_i64().expect("a rev")));
+    core.bus.publish(mango_chat::platform::bus::Batch { catch_up, ..Default::default() }).await;
+    let ack = world.devices[BOB].act("send_message", message(chat, "next")).await;
+    assert_eq!(ack["ok"], json!(true), "{ack}");
+    world.settle("filling", before, &["new_message"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_a_chat_that_nobody_was_told_of_are_told_before_the_next_message() {
+    let mut world = World::new(0).await;
+    let chat = world.group().await;
+    let (bob, carol, dave) = (world.id(BOB), world.id(CAROL), world.dave.id);
+    // A rename and then a new member: both changed the chat, and both are told.
+    world.unheard::<UpdateChat>(ALICE, json!({"chat": {"id": chat, "name": "renamed"}})).await;
+    world.unheard::<AddMember>(ALICE, with_user(chat, dave)).await;
+    world.say(BOB, chat, "after the rename").await;
+    // Who is removed hears it last; who is removed and comes back is there.
+    world.unheard::<RemoveMember>(ALICE, with_user(chat, carol)).await;
+    world.say(BOB, chat, "after Carol").await;
+    world.unheard::<RemoveMember>(ALICE, with_user(chat, dave)).await;
+    world.unheard::<AddMember>(ALICE, with_user(chat, dave)).await;
+    world.say(BOB, chat, "Dave went and came").await;
+    let mut owner = with_user(chat, bob);
+    owner["role"] = json!("owner");
+    world.unheard::<SetMemberRole>(ALICE, owner).await;
+    world.say(BOB, chat, "mine").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_like_that_nobody_was_told_of_is_on_all_devices() {
+    let mut world = World::new(0).await;
+    let chat = world.group().await;
+    let message = world.say(BOB, chat, "like me").await;
+    world.unheard::<ToggleLikeMessage>(ALICE, json!({"message": {"id": message, "liked": true}})).await;
+    world.say(CAROL, chat, "next").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_was_told_of_comes_by_itself() {
+    let mut world = World::new(0).await;
+    let chat = world.direct().await;
+    world.say(BOB, chat, "heard").await;
+    world.unheard_message("unheard").await;
+    world.settle_by_itself("comparing heads", &[]).await;
+    let group = world.group().await;
+    world.unheard::<DeleteChat>(ALICE, json!({"chat": {"id": group}})).await;
+    world.settle_by_itself("comparing heads of a deleted chat", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_nobody_was_told_of_comes_by_itself() {
+    let mut world = World::new(0).await;
+    let wish = json!({"chat": {"name": "new", "is_group": true, "members_array": [world.id(BOB)]}});
+    world.unheard::<CreateChat>(ALICE, wish).await;
+    world.settle_by_itself("comparing heads with a new chat", &[]).await;
+}

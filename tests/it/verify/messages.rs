@@ -1,0 +1,74 @@
+//! Messages: sent, answered, changed, liked, deleted; in groups and in direct chats.
+
+use serde_json::json;
+
+use super::{ALICE, BOB, CAROL, World, message};
+
+async fn messages(door: usize) {
+    let mut world = World::new(door).await;
+    let chat = world.group().await;
+    let mut wish = message(chat, "lunch?");
+    wish["message"]["client_id"] = json!("lunch");
+    let ack = world.change(ALICE, "send_message", wish.clone(), &["new_message"]).await;
+    let again = world.same(ALICE, "send_message", wish).await;
+    assert_eq!((&again["duplicate"], &again["message"]["id"]), (&json!(true), &ack["message"]["id"]));
+    let lunch = ack["message"]["id"].as_i64().expect("an id");
+    let mut answer = message(chat, "yes");
+    answer["message"]["reply_to"] = json!(lunch);
+    let ack = world.change(BOB, "send_message", answer, &["new_message"]).await;
+    let yes = ack["message"]["id"].as_i64().expect("an id");
+
+    let edit = json!({"message": {"id": lunch, "content": "lunch at noon?"}});
+    world.change(ALICE, "edit_message", edit.clone(), &["message_edited"]).await;
+    world.same(ALICE, "edit_message", edit).await;
+
+    let like = |id: i64, liked: bool| json!({"message": {"id": id, "liked": liked}});
+    world.change(ALICE, "toggle_like_message", like(yes, true), &["message_liked"]).await;
+    world.same(ALICE, "toggle_like_message", like(yes, true)).await;
+    world.change(CAROL, "toggle_like_message", json!({"message": {"id": yes}}), &["message_liked"]).await;
+    world.change(ALICE, "toggle_like_message", like(yes, false), &["message_liked"]).await;
+    world.change(BOB, "toggle_like_message", like(lunch, true), &["message_liked"]).await;
+    let later = json!({"message": {"id": lunch, "content": "lunch at one?"}});
+    world.change(ALICE, "edit_message", later, &["message_edited"]).await;
+
+    let gone = |id: i64| json!({"message": {"id": id}});
+    world.change(ALICE, "delete_message", gone(lunch), &["message_deleted"]).await;
+    world.same(ALICE, "delete_message", gone(lunch)).await;
+    // The owner takes away what another wrote, with its likes.
+    world.change(ALICE, "delete_message", gone(yes), &["message_deleted"]).await;
+    world.finish("messages");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_look_the_same_live_synced_and_fetched() {
+    messages(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_look_the_same_to_the_plain_door() {
+    messages(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn direct_chats_look_the_same_live_synced_and_fetched() {
+    for door in [0, 1] {
+        let mut world = World::new(door).await;
+        let wish = json!({"chat": {"is_group": false, "members_array": [world.id(BOB)]}});
+        let ack = world.change(ALICE, "create_chat", wish.clone(), &["chat_created"]).await;
+        let chat = ack["chat"]["id"].as_i64().expect("an id");
+        world.same(ALICE, "create_chat", wish.clone()).await;
+        let other = json!({"chat": {"is_group": false, "members_array": [world.id(ALICE)]}});
+        assert_eq!(world.same(BOB, "create_chat", other).await["chat"]["id"], json!(chat));
+        // Asking for it again with a message sends the message, which makes it show to both.
+        let mut first = wish;
+        first["message"] = json!({"content": "hi", "message_type": "text", "client_id": "hi"});
+        world.change(ALICE, "create_chat", first.clone(), &["new_message"]).await;
+        world.same(ALICE, "create_chat", first).await;
+        world.say(BOB, chat, "hello").await;
+        let mut twice = message(chat, "once");
+        twice["message"]["client_id"] = json!("once");
+        world.change(BOB, "send_message", twice.clone(), &["new_message"]).await;
+        world.same(BOB, "send_message", twice).await;
+        world.finish("direct");
+    }
+}

@@ -1,0 +1,63 @@
+//! What is one's own: pins, mutes, archives, read marks; and profiles, which everybody sees.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{ALICE, BOB, CAROL, World};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_state_looks_the_same_on_all_devices() {
+    for door in [0, 1] {
+        let mut world = World::new(door).await;
+        let chat = world.group().await;
+        for (command, field, on, off) in [
+            ("toggle_chat_pin", "pinned", "chat_pinned", "chat_unpinned"),
+            ("toggle_chat_archive", "archived", "chat_archived", "chat_unarchived"),
+            ("toggle_chat_mute", "muted", "chat_muted", "chat_unmuted"),
+        ] {
+            let wish = |value: bool| json!({"chat": {"id": chat, field: value}});
+            world.change(ALICE, command, wish(true), &[on]).await;
+            world.same(ALICE, command, wish(true)).await;
+            world.change(ALICE, command, json!({"chat": {"id": chat}}), &[off]).await;
+            world.same(ALICE, command, wish(false)).await;
+            world.change(ALICE, command, wish(true), &[on]).await;
+        }
+        let for_an_hour = json!({"chat": {"id": chat, "muted": true, "seconds": 3_600}});
+        world.change(ALICE, "toggle_chat_mute", for_an_hour, &["chat_muted"]).await;
+
+        let first = world.say(BOB, chat, "one").await;
+        world.say(BOB, chat, "two").await;
+        world.say(ALICE, chat, "three").await;
+        world.say(CAROL, chat, "four").await;
+        let upto = json!({"chat": {"id": chat}, "last_read_message_id": first});
+        let ack = world.change(ALICE, "mark_read", upto.clone(), &["chat_read"]).await;
+        assert_eq!(ack["unread"], json!(2), "{ack}");
+        world.same(ALICE, "mark_read", upto.clone()).await;
+        let ack = world.change(ALICE, "mark_read", json!({"chat": {"id": chat}}), &["chat_read"]).await;
+        assert_eq!(ack["unread"], json!(0), "{ack}");
+        // It never goes back.
+        world.same(ALICE, "mark_read", upto).await;
+        world.same(ALICE, "mark_read", json!({"chat": {"id": chat}, "seq": 1})).await;
+        world.change(BOB, "mark_read", json!({"chat": {"id": chat}, "seq": 999}), &["chat_read"]).await;
+        world.finish("own");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn profiles_look_the_same_live_and_fetched() {
+    let mut world = World::new(0).await;
+    let chat = world.group().await;
+    world.say(ALICE, chat, "who am I?").await;
+    let before = world.before();
+    let token = world.devices[ALICE].person.access.clone();
+    let (status, me) =
+        world.app.send(Method::PATCH, "/user/me", Some(&token), Some(json!({"name": "Alice A."}))).await;
+    assert_eq!(status, 200, "{me}");
+    world.settle("PATCH /user/me", before, &["user_updated"]).await;
+    let before = world.before();
+    let (status, _) =
+        world.app.send(Method::PATCH, "/user/me", Some(&token), Some(json!({"name": "Alice A."}))).await;
+    assert_eq!(status, 200);
+    world.settle("PATCH /user/me again", before, &[]).await;
+    world.finish("profile");
+}
