@@ -12,6 +12,7 @@ mod ledger;
 mod member;
 mod people;
 mod process;
+mod reconnect;
 mod report;
 mod room;
 mod sends;
@@ -46,6 +47,8 @@ enum Bench {
     Idle(idle::Options),
     /// One sender, one big group: deliveries per second and their latency.
     Fanout(fanout::Options),
+    /// A crowd that comes back, everybody some messages behind: until all have caught up.
+    Reconnect(reconnect::Options),
     /// Reads the JSON lines of other runs from stdin and prints them as a Markdown table.
     Table,
 }
@@ -57,6 +60,7 @@ async fn main() -> ExitCode {
         Bench::Floor(options) => floor::run(options).await,
         Bench::Idle(options) => idle::run(options).await,
         Bench::Fanout(options) => fanout::run(options).await,
+        Bench::Reconnect(options) => reconnect::run(options).await,
         Bench::Table => table::run(),
     };
     match done {

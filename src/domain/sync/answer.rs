@@ -92,6 +92,13 @@ impl Behaviour for Sync {
                 }
             }
         }
+        drop(wanted);
+        // Whoever was removed while this was read sees nothing of it.
+        let told: Vec<ChatId> = reply.revs.keys().copied().collect();
+        let still = own_heads(conn, user_id, Some(&told)).await?;
+        reply.revs.retain(|chat, _| still.contains_key(chat));
+        reply.chats.retain(|it| it.chat.my.is_some() && still.contains_key(&it.chat.id));
+        reply.messages.retain(|message| still.contains_key(&message.chat_id));
         Ok(Outcome::unchanged(reply))
     }
 }

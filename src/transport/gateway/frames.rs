@@ -77,7 +77,12 @@ fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Ma
         }
         "create_chat" => return Err(other("type")),
         // These name a message or people, not a chat.
-        "edit_message" | "delete_message" | "toggle_like_message" | "watch_presence" | "authenticate" => {}
+        "edit_message"
+        | "delete_message"
+        | "toggle_like_message"
+        | "watch_presence"
+        | "authenticate"
+        | "auth" => {}
         _ => {
             let named = fields.entry("chat").or_insert_with(|| json!({}));
             if let Value::Object(named) = named {

@@ -47,8 +47,10 @@ pub struct Opening {
     pub stream: Stream,
     /// The gate of its TCP connection.
     pub gate: Arc<Gate>,
-    /// A token that came with the request.
+    /// A token that came in a header of the request.
     pub token: Option<String>,
+    /// One that came as a cookie: a browser sends it along also when it is old.
+    pub cookie: Option<String>,
     /// The chat that it is about, for a chat's own socket.
     pub scope: Option<ChatId>,
 }
@@ -67,8 +69,12 @@ struct Welcome {
 
 /// Serves a websocket until it ends.
 pub async fn run(door: Arc<Door>, opening: Opening) {
-    let Opening { mut stream, gate, token, scope } = opening;
-    let (token, id) = match token {
+    let Opening { mut stream, gate, token, cookie, scope } = opening;
+    let cookie = match cookie {
+        Some(cookie) if sessions::authenticate(&door.core, &cookie).await.is_ok() => Some(cookie),
+        _ => None,
+    };
+    let (token, id) = match token.or(cookie) {
         Some(token) => (token, None),
         None => match timeout(AUTH_WITHIN, first_frame(&mut stream)).await {
             Ok((id, Ok(token))) => (token, id),
@@ -208,7 +214,11 @@ async fn read(door: &Door, mut frames: SplitStream<Stream>, inbox: &Arc<Inbox>, 
                 let payload = frame.payload(inbox.connection().scope);
                 let ack = frame.id.take().map_or(Ack::Nobody, Ack::Plain);
                 match payload {
-                    Ok(payload) => inbox.put(frame.event, payload.to_string(), ack),
+                    Ok(payload) => {
+                        // Who came in by a cookie may still send the frame that others begin with.
+                        let event = if frame.event == "auth" { "authenticate".into() } else { frame.event };
+                        inbox.put(event, payload.to_string(), ack);
+                    }
                     Err(error) => inbox.connection().answer(&frame.event, ack, Err(error)),
                 }
             }

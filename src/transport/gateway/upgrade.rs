@@ -15,7 +15,7 @@ use crate::error::{Code, Error};
 use crate::ids::ChatId;
 use crate::transport::listener::Peer;
 use crate::transport::problem::Problem;
-use crate::transport::socket::{Door, find_token};
+use crate::transport::socket::{Door, find_token, header_token};
 
 /// `GET /ws`.
 pub async fn all_chats(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
@@ -46,7 +46,8 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
         .get::<ConnectInfo<Peer>>()
         .cloned()
         .ok_or_else(|| Error::internal("a connection without its peer"))?;
-    let token = find_token(&door.core, headers, None);
+    let token = header_token(headers);
+    let cookie = find_token(&door.core, headers, None).filter(|_| token.is_none());
     let limit = door.core.settings.max_frame_bytes;
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1_024)
@@ -58,7 +59,7 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
             Ok(stream) => {
                 let stream =
                     WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, Some(config)).await;
-                session::run(door, Opening { stream, gate: peer.gate, token, scope }).await;
+                session::run(door, Opening { stream, gate: peer.gate, token, cookie, scope }).await;
             }
             Err(error) => tracing::debug!(%error, "an upgrade broke off"),
         }

@@ -41,6 +41,7 @@ impl Publisher {
         }
         if let Some(mut room) = self.rooms.get_mut(&chat) {
             room.given = room.given.max(Some(upto));
+            room.filled = room.filled.max(upto);
         }
     }
 

@@ -40,8 +40,11 @@ struct Devices {
 #[derive(Default)]
 struct Room {
     connections: Connections,
-    /// The last value of the counter that was given here; none before anything is known.
+    /// Up to this value of the counter nothing is missing here: it was given, or is in what clients fetch
+    /// when they come. None before anything is known.
     given: Option<i64>,
+    /// Up to this value it was given by filling: what comes late of it was told already.
+    filled: i64,
 }
 
 /// See the file.
@@ -107,10 +110,13 @@ impl Publisher {
         self.rooms.get(&chat).and_then(|room| room.given)
     }
 
-    /// Hands an event out, unless it was given already.
+    /// Hands an event out, unless filling has given it already.
+    ///
+    /// An event at or below `given` may be on its way when a room is new here: it still changes rooms, and
+    /// who was there before has not heard it.
     fn deliver(&self, delivery: &Delivery) {
-        let given = |chat| self.given(chat).unwrap_or(-1);
-        if delivery.place.is_none_or(|place| place.rev > given(place.chat_id)) {
+        let filled = |chat| self.rooms.get(&chat).map_or(0, |room| room.filled);
+        if delivery.place.is_none_or(|place| place.rev > filled(place.chat_id)) {
             self.hand_out(delivery);
         }
     }

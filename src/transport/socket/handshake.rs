@@ -46,11 +46,7 @@ pub async fn authenticate(
 
 /// `auth` header, `Authorization: Bearer`, CONNECT payload `{token}`, `access_token` cookie.
 pub fn find_token(core: &Core, headers: &HeaderMap, payload: Option<&Value>) -> Option<String> {
-    let given = |text: &str| Some(without_bearer(text)).filter(|it| !it.is_empty()).map(str::to_owned);
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    header("auth")
-        .and_then(given)
-        .or_else(|| header(header::AUTHORIZATION.as_str()).filter(|it| has_bearer(it)).and_then(given))
+    header_token(headers)
         .or_else(|| payload.and_then(|it| it.get("token")).and_then(Value::as_str).and_then(given))
         .or_else(|| {
             // A page of another origin can make a browser send its cookies along: those do not count.
@@ -58,6 +54,18 @@ pub fn find_token(core: &Core, headers: &HeaderMap, payload: Option<&Value>) -> 
                 .then(|| origin::cookie(headers, "access_token"))
                 .flatten()
         })
+}
+
+/// The token of the `auth` header, else of `Authorization: Bearer`.
+pub fn header_token(headers: &HeaderMap) -> Option<String> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    header("auth")
+        .and_then(given)
+        .or_else(|| header(header::AUTHORIZATION.as_str()).filter(|it| has_bearer(it)).and_then(given))
+}
+
+fn given(text: &str) -> Option<String> {
+    Some(without_bearer(text)).filter(|it| !it.is_empty()).map(str::to_owned)
 }
 
 fn has_bearer(text: &str) -> bool {

@@ -7,7 +7,7 @@ mod handshake;
 mod inbox;
 
 pub use engine::{build, guard};
-pub use handshake::find_token;
+pub use handshake::{find_token, header_token};
 
 use std::sync::Arc;
 use std::time::Duration;
