@@ -11,6 +11,7 @@ mod idle;
 mod ledger;
 mod member;
 mod people;
+mod photo;
 mod process;
 mod reconnect;
 mod report;
@@ -47,6 +48,8 @@ enum Bench {
     Idle(idle::Options),
     /// One sender, one big group: deliveries per second and their latency.
     Fanout(fanout::Options),
+    /// A large photo: milliseconds until all its sizes are stored.
+    Photo(photo::Options),
     /// A crowd that comes back, everybody some messages behind: until all have caught up.
     Reconnect(reconnect::Options),
     /// Reads the JSON lines of other runs from stdin and prints them as a Markdown table.
@@ -60,6 +63,7 @@ async fn main() -> ExitCode {
         Bench::Floor(options) => floor::run(options).await,
         Bench::Idle(options) => idle::run(options).await,
         Bench::Fanout(options) => fanout::run(options).await,
+        Bench::Photo(options) => photo::run(options).await,
         Bench::Reconnect(options) => reconnect::run(options).await,
         Bench::Table => table::run(),
     };
