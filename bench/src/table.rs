@@ -32,6 +32,10 @@ fn row(run: &Value, ok: bool) -> String {
         "floor" => (format!("{} inserts/s", text("inserts_per_s")), "insert"),
         "sends" => (format!("{} sends/s", text("sends_per_s")), "ack"),
         "fanout" => (format!("{} deliveries/s", text("deliveries_per_s")), "delivery"),
+        "reconnect" => {
+            (format!("{} clients up to date in {} s", text("clients"), text("seconds")), "catching_up")
+        }
+        "photo" => (format!("{} megapixels", text("megapixels")), "photo"),
         _ => (
             format!(
                 "{} KB per socket; RSS {} MB fresh, {} with {} sockets, {} after",
