@@ -226,3 +226,19 @@ pub async fn gained_since(core: &Core, since: i64) -> Result<Vec<(UserId, ChatId
         .await?;
     Ok(rows.into_iter().map(|(user, chat, rev)| (UserId(user), ChatId(chat), rev)).collect())
 }
+
+/// Which of these users are in the chat now.
+pub async fn present_in(core: &Core, chat_id: ChatId, users: &[UserId]) -> Result<HashSet<UserId>> {
+    let mut present = HashSet::new();
+    for users in users.chunks(1_000) {
+        let ids: Vec<i64> = member::Entity::of_chat(chat_id.0)
+            .select_only()
+            .column(member::Column::UserId)
+            .filter(member::Column::UserId.is_in(users.iter().map(|id| id.0)))
+            .into_tuple()
+            .all(core.db.read())
+            .await?;
+        present.extend(ids.into_iter().map(UserId));
+    }
+    Ok(present)
+}

@@ -4,4 +4,4 @@
 mod answer;
 mod fill;
 
-pub use fill::{fill, gained_since, heads};
+pub use fill::{fill, gained_since, heads, present_in};

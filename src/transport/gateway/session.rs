@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf
 
 use super::frames;
 use super::line::Line;
-use super::{BAD_FRAMES, FORBIDDEN, NOT_A_MEMBER, TOO_BIG, UNAUTHORIZED};
+use super::{BAD_FRAMES, FORBIDDEN, NOT_A_MEMBER, SHUTDOWN, TOO_BIG, UNAUTHORIZED};
 use crate::domain::messages::{Anchor, page};
 use crate::domain::{Actor, chats, sessions};
 use crate::error::{Code, Error, Result};
@@ -78,24 +78,21 @@ pub async fn run(door: Arc<Door>, opening: Opening) {
         Some(token) => (token, None),
         None => match timeout(AUTH_WITHIN, first_frame(&mut stream)).await {
             Ok((id, Ok(token))) => (token, id),
-            Ok((id, Err(error))) => return refuse(stream, id, &error, UNAUTHORIZED).await,
+            Ok((id, Err(error))) => return refuse(stream, id, &error).await,
             Err(_) => {
                 let error = Error::new(Code::TokenMissing, "no auth frame came in time");
-                return refuse(stream, None, &error, UNAUTHORIZED).await;
+                return refuse(stream, None, &error).await;
             }
         },
     };
     let (actor, expires_at) = match sessions::authenticate(&door.core, &token).await {
         Ok(known) => known,
-        Err(error) => {
-            let code = if error.code == Code::SessionEnded { FORBIDDEN } else { UNAUTHORIZED };
-            return refuse(stream, id, &error, code).await;
-        }
+        Err(error) => return refuse(stream, id, &error).await,
     };
     if let Some(chat) = scope
         && let Err(error) = chats::find_visible(door.core.db.read(), chat, actor.user_id).await
     {
-        return refuse(stream, id, &error, NOT_A_MEMBER).await;
+        return refuse(stream, id, &error).await;
     }
     let wire = Arc::new(Wire::default());
     wire.set_gate(gate);
@@ -112,10 +109,15 @@ pub async fn run(door: Arc<Door>, opening: Opening) {
             inbox.start();
             read(&door, frames, &inbox, &line).await;
         }
-        Err(error) => tracing::error!(%error, user = actor.user_id.0, "a connection could not be set up"),
+        Err(error) => {
+            if error.source.is_some() {
+                tracing::error!(%error, user = actor.user_id.0, "a connection could not be set up");
+            }
+            inbox.abandon();
+            line.close_after(code_of(&error));
+        }
     }
     door.publisher.farewell(&door.core, &connection);
-    inbox.abandon();
     drop(line);
 }
 
@@ -126,6 +128,12 @@ async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<Stri
         let text = match stream.next().await {
             Some(Ok(WsMessage::Text(text))) => text,
             Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
+            Some(Err(WsError::Capacity(_))) => {
+                return (
+                    None,
+                    Err(Error::new(Code::TooLarge, "the first frame is larger than is taken here")),
+                );
+            }
             _ => return (None, missing("the first frame has to be an auth frame")),
         };
         let mut frame = match frames::read(&text) {
@@ -147,8 +155,19 @@ async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<Stri
     }
 }
 
+/// The code that an error closes with. Faults of ours let clients come back.
+fn code_of(error: &Error) -> u16 {
+    match error.code {
+        Code::NotFound => NOT_A_MEMBER,
+        Code::SessionEnded => FORBIDDEN,
+        Code::TooLarge => TOO_BIG,
+        Code::Unavailable | Code::Internal => SHUTDOWN,
+        _ => UNAUTHORIZED,
+    }
+}
+
 /// Says why, closes, and waits a moment for the other side to have read it.
-async fn refuse(mut stream: Stream, id: Option<Box<RawValue>>, error: &Error, code: u16) {
+async fn refuse(mut stream: Stream, id: Option<Box<RawValue>>, error: &Error) {
     #[derive(Serialize)]
     struct Refusal<'a> {
         r#type: &'static str,
@@ -159,6 +178,7 @@ async fn refuse(mut stream: Stream, id: Option<Box<RawValue>>, error: &Error, co
     if error.source.is_some() {
         tracing::error!(%error, "a handshake could not be judged");
     }
+    let code = code_of(error);
     let refusal = Refusal { r#type: "ack", id: id.as_deref(), failure: Failure::from(error) };
     let text = serde_json::to_string(&refusal).unwrap_or_default();
     let reason = Utf8Bytes::from_static(error.code.as_str());

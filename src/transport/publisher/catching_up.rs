@@ -33,16 +33,37 @@ impl Publisher {
         let users = self.users_in(chat);
         match sync::fill(core, chat, given, upto, &users).await {
             Ok(Some(events)) => events.iter().for_each(|event| self.hand_out(event)),
-            Ok(None) => self.hint(chat, upto),
-            Err(error) => {
-                tracing::error!(%error, chat = chat.0, "a hole could not be filled");
+            Ok(None) => {
                 self.hint(chat, upto);
+                if let Err(error) = self.sort_out(core, chat, &users).await {
+                    tracing::error!(%error, chat = chat.0, "a room could not be sorted out");
+                    return;
+                }
+            }
+            Err(error) => {
+                // What comes late of it is still handed out.
+                tracing::error!(%error, chat = chat.0, "a hole could not be filled");
+                return self.hint(chat, upto);
             }
         }
         if let Some(mut room) = self.rooms.get_mut(&chat) {
             room.given = room.given.max(Some(upto));
             room.filled = room.filled.max(upto);
         }
+    }
+
+    /// Leaves a room to those who are in its chat now: who left in a hole that could not be told is not told
+    /// of it one by one.
+    async fn sort_out(&self, core: &Core, chat: ChatId, users: &[UserId]) -> Result<()> {
+        let present = sync::present_in(core, chat, users).await?;
+        let gone: Vec<UserId> = users.iter().copied().filter(|user| !present.contains(user)).collect();
+        for connection in self.note_room_change(&gone) {
+            self.leave(&connection, chat);
+            if connection.scope == Some(chat) {
+                connection.dismiss("member_removed");
+            }
+        }
+        Ok(())
     }
 
     /// Takes a user into a chat that they are in since the value `rev`, if nobody has, and tells them what
@@ -57,6 +78,16 @@ impl Publisher {
         tracing::info!(chat = chat.0, user = user.0, rev, "a chat was gained unheard");
         for connection in self.note_room_change(&[user]) {
             self.join(&connection, chat, None);
+        }
+        // They may have gone again meanwhile. Whoever goes after this is told in this lane, later.
+        if let Err(error) = self.sort_out(core, chat, &[user]).await {
+            tracing::error!(%error, chat = chat.0, "a membership could not be read");
+            for connection in self.note_room_change(&[user]) {
+                self.leave(&connection, chat);
+            }
+        }
+        if self.devices(user).iter().all(missing) {
+            return;
         }
         let upto = match (self.given(chat), sync::heads(core, &[chat]).await) {
             (Some(given), _) => given,

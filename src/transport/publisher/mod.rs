@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use super::connection::Connection;
 use crate::clock::Timestamp;
 use crate::domain::{Core, presence, sync};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery, RoomChange};
 use crate::protocol::events::Ready;
@@ -298,6 +298,10 @@ impl Publisher {
             }
         }
         presence::tell_arrival(core, user, watchers).await;
+        if core.sessions.was_ended(connection.actor.session_id) {
+            // It ended while nobody could tell this connection.
+            return Err(Error::new(Code::SessionEnded, "the session was ended, log in again"));
+        }
         Ok(())
     }
 
