@@ -1,3 +1,5 @@
+//! Mango Chat as a library: the modules by floor. The text below is the architecture.
+
 #![doc = include_str!("README.md")]
 
 pub mod app;
