@@ -29,6 +29,12 @@ pub enum Code {
     RefreshReused,
     /// Allowed to see, not to do.
     Forbidden,
+    /// The account is banned, for a time or for good.
+    UserBanned,
+    /// One of the two has blocked the other.
+    Blocked,
+    /// The account's e-mail has to be confirmed first.
+    EmailUnverified,
     /// Nothing there that the caller may know of.
     NotFound,
     /// The path exists, for other methods.
@@ -43,10 +49,14 @@ pub enum Code {
     UsernameTaken,
     /// The `client_id` was used for something else.
     ClientIdConflict,
+    /// A direct chat waits for the other side's approval.
+    ApprovalPending,
     /// A direct chat has exactly two members.
     DirectChatMembers,
     /// More bytes than the settings let in.
     TooLarge,
+    /// Too often; `retry_after_ms` says when to come back.
+    RateLimited,
     /// Busy or shutting down; worth trying again.
     Unavailable,
     /// Our fault.
@@ -65,6 +75,9 @@ impl Code {
             Self::SessionEnded => "session_ended",
             Self::RefreshReused => "refresh_reused",
             Self::Forbidden => "forbidden",
+            Self::UserBanned => "user_banned",
+            Self::Blocked => "blocked",
+            Self::EmailUnverified => "email_unverified",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownEvent => "unknown_event",
@@ -72,8 +85,10 @@ impl Code {
             Self::EmailTaken => "email_taken",
             Self::UsernameTaken => "username_taken",
             Self::ClientIdConflict => "client_id_conflict",
+            Self::ApprovalPending => "approval_pending",
             Self::DirectChatMembers => "direct_chat_members",
             Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -96,12 +111,21 @@ pub struct Error {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The same call may succeed if it is made again at once (a database deadlock).
     pub retryable: bool,
+    /// When a call that came too often may come again, milliseconds.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Error {
     /// A failure with a sentence and nothing else.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), errors: FieldErrors::new(), source: None, retryable: false }
+        Self {
+            code,
+            message: message.into(),
+            errors: FieldErrors::new(),
+            source: None,
+            retryable: false,
+            retry_after_ms: None,
+        }
     }
 
     /// A failure that one field is to blame for.
@@ -125,6 +149,13 @@ impl Error {
     /// `forbidden`, saying what it takes.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(Code::Forbidden, message)
+    }
+
+    /// `rate_limited`: come again in this many milliseconds.
+    pub fn rate_limited(message: impl Into<String>, retry_after_ms: u64) -> Self {
+        let mut error = Self::new(Code::RateLimited, message);
+        error.retry_after_ms = Some(retry_after_ms);
+        error
     }
 
     /// `unavailable`: worth trying again.

@@ -4,12 +4,19 @@
 //! Times are milliseconds since the Unix epoch in an `i64`: both databases keep them exactly and sort
 //! them the same way. Enumerations are short strings, so that a dump can be read.
 
+pub mod audit;
 pub mod chat;
+pub mod contact;
+pub mod import;
 pub mod like;
+pub mod mail;
+pub mod mail_outbox;
 pub mod member;
 pub mod message;
 pub mod message_type;
 pub mod meta;
+pub mod one_time_token;
 pub mod refresh_token;
+pub mod report;
 pub mod session;
 pub mod user;

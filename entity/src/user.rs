@@ -41,6 +41,16 @@ pub struct Model {
     pub created_at: i64,
     /// Set once the account is gone and only its tombstone stays.
     pub deleted_at: Option<i64>,
+    /// Set while the account is banned; see `banned_until`.
+    pub banned_at: Option<i64>,
+    /// End of the ban; none: until it is lifted.
+    pub banned_until: Option<i64>,
+    /// Why, as the user is told.
+    pub ban_reason: Option<String>,
+    /// What mails to them are written in: `en` or `ru`.
+    pub language: Option<String>,
+    /// Latest change of the password.
+    pub password_changed_at: Option<i64>,
 }
 
 /// No relation is followed by the ORM; joins name their columns.
@@ -48,6 +58,13 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Whether a ban holds at `now` (milliseconds).
+    pub fn is_banned(&self, now: i64) -> bool {
+        self.banned_at.is_some() && self.banned_until.is_none_or(|until| until > now)
+    }
+}
 
 impl Entity {
     /// Accounts that exist (a deleted one keeps its row).

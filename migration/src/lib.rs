@@ -5,6 +5,7 @@ pub use sea_orm_migration::prelude::*;
 
 mod m20261101_01_create_schema;
 mod m20261101_02_fill_message_types;
+mod m20261120_01_add_accounts;
 
 /// All migrations in their order.
 pub struct Migrator;
@@ -15,6 +16,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261101_01_create_schema::Migration),
             Box::new(m20261101_02_fill_message_types::Migration),
+            Box::new(m20261120_01_add_accounts::Migration),
         ]
     }
 }

@@ -2,9 +2,13 @@
 //! environment again.
 
 mod files;
+mod limits;
+mod people;
 mod reader;
 
 pub use files::load_env_files;
+pub use limits::{Rate, Rates};
+pub use people::{Contacts, Mail, Verification};
 use reader::bad;
 pub use reader::{BadSetting, Described, Reader};
 
@@ -106,6 +110,10 @@ pub struct Settings {
     pub refresh_token_ttl: Duration,
     pub session_max: Duration,
     pub password_hash: HashCost,
+    pub password_blocklist: bool,
+    pub mail: Mail,
+    pub contacts: Contacts,
+    pub rates: Rates,
     pub cors_origins: CorsOrigins,
     pub max_photo_bytes: usize,
     pub max_photo_pixels: u64,
@@ -231,6 +239,12 @@ impl Settings {
             "argon2id,m=KIB,t=PASSES,p=LANES with m from 8*p to 1048576, t from 1 to 20, p from 1 to 8",
             parse_cost,
         )?;
+        let password_blocklist = r
+            .optional_flag("PASSWORD_BLOCKLIST", "refuse the 10,000 most common passwords [on in prod]")?
+            .unwrap_or(landscape == Landscape::Prod);
+        let mail = people::read_mail(r)?;
+        let contacts = people::read_contacts(r)?;
+        let rates = limits::read(r, landscape)?;
         let cors_origins = r.read(
             "CORS_ORIGINS",
             "*",
@@ -318,6 +332,10 @@ impl Settings {
             refresh_token_ttl,
             session_max,
             password_hash,
+            password_blocklist,
+            mail,
+            contacts,
+            rates,
             cors_origins,
             max_photo_bytes,
             max_photo_pixels,
@@ -413,6 +431,18 @@ mod tests {
             ("RUST_LOG", "mango=loud"),
             ("DEBUG", "maybe"),
             ("REDIS_URL", "redis://localhost"),
+            ("PASSWORD_BLOCKLIST", "maybe"),
+            ("EMAIL_VERIFICATION", "always"),
+            ("SMTP_URL", "mail.example.org"),
+            ("MAIL_FROM", "nobody"),
+            ("CONTACT_POLICY", "approval,strict"),
+            ("DUPLICATE_WINDOW_MS", "-1"),
+            ("MAX_CHATS_PER_USER", "0"),
+            ("TRUSTED_PROXIES", "10.0.0.0/33"),
+            ("RATE_LIMIT", "sometimes"),
+            ("RATE_LOGIN", "10"),
+            ("RATE_SEND", "0/s"),
+            ("MAX_PENDING_SOCKETS", "none"),
         ] {
             let Err(BadSetting(line)) = with(&[(name, value)]) else { panic!("{name}={value} was taken") };
             assert!(line.starts_with(&format!("{name}: ")), "{line}");

@@ -95,6 +95,20 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The same, where the default depends on other settings; `meaning` says how.
+    pub fn optional_flag(
+        &mut self,
+        name: &'static str,
+        meaning: &'static str,
+    ) -> Result<Option<bool>, BadSetting> {
+        self.read(name, "", meaning, "true or false", |value| match value {
+            "" => Some(None),
+            "true" | "on" | "1" => Some(Some(true)),
+            "false" | "off" | "0" => Some(Some(false)),
+            _ => None,
+        })
+    }
+
     /// Text, empty where it is not set.
     pub fn text(&mut self, name: &'static str, default: &str, meaning: &'static str) -> String {
         self.raw(name, default, meaning).unwrap_or_else(|| default.to_owned())

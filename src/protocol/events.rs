@@ -227,11 +227,19 @@ pub struct ErrorObject {
     /// Field path to what is wrong with it.
     #[serde(skip_serializing_if = "FieldErrors::is_empty")]
     pub errors: FieldErrors,
+    /// When to come back, milliseconds; with `rate_limited`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl From<&Error> for ErrorObject {
     fn from(error: &Error) -> Self {
-        Self { code: error.code.as_str(), message: error.message.clone(), errors: error.errors.clone() }
+        Self {
+            code: error.code.as_str(),
+            message: error.message.clone(),
+            errors: error.errors.clone(),
+            retry_after_ms: error.retry_after_ms,
+        }
     }
 }
 

@@ -56,6 +56,9 @@ pub fn status(code: Code) -> (StatusCode, &'static str) {
         Code::SessionEnded => (StatusCode::UNAUTHORIZED, "Session ended"),
         Code::RefreshReused => (StatusCode::UNAUTHORIZED, "Refresh token used twice"),
         Code::Forbidden => (StatusCode::FORBIDDEN, "Not allowed"),
+        Code::UserBanned => (StatusCode::FORBIDDEN, "Banned"),
+        Code::Blocked => (StatusCode::FORBIDDEN, "Blocked"),
+        Code::EmailUnverified => (StatusCode::FORBIDDEN, "E-mail not confirmed"),
         Code::NotFound => (StatusCode::NOT_FOUND, "Not found"),
         Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Not for this method"),
         Code::UnknownEvent => (StatusCode::NOT_FOUND, "Unknown event"),
@@ -63,8 +66,10 @@ pub fn status(code: Code) -> (StatusCode, &'static str) {
         Code::EmailTaken => (StatusCode::CONFLICT, "E-mail taken"),
         Code::UsernameTaken => (StatusCode::CONFLICT, "Username taken"),
         Code::ClientIdConflict => (StatusCode::CONFLICT, "client_id used for something else"),
+        Code::ApprovalPending => (StatusCode::CONFLICT, "Waits for approval"),
         Code::DirectChatMembers => (StatusCode::CONFLICT, "A direct chat has two members"),
         Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
+        Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too often"),
         Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available now"),
         Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Our fault"),
     }
@@ -75,6 +80,11 @@ impl IntoResponse for Problem {
         let Self(error) = self;
         let (status, title) = status(error.code);
         let chain = error.source.is_some().then(|| error.chain());
+        // Whole seconds (RFC 9110, section 10.2.3), rounded up.
+        let retry_after = match error.retry_after_ms {
+            Some(ms) => Some(ms.div_ceil(1_000).max(1)),
+            None => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+        };
         let body = ProblemBody {
             kind: format!("/docs#{}", error.code.as_str()),
             title: title.to_owned(),
@@ -88,8 +98,8 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(Described { body, chain });
         response

@@ -39,7 +39,7 @@ pub async fn end_own(core: &Core, actor: Actor, id: SessionId) -> Result<()> {
 }
 
 /// Ends a session of a user.
-pub async fn end(core: &Core, user_id: UserId, id: SessionId, reason: &str) -> Result<()> {
+pub async fn end(core: &Core, user_id: UserId, id: SessionId, reason: &'static str) -> Result<()> {
     let mut tx = core.db.begin().await?;
     let row = session::Entity::live_of(user_id.0, core.clock.now())
         .filter(session::Column::Id.eq(id.0))
@@ -53,19 +53,73 @@ pub async fn end(core: &Core, user_id: UserId, id: SessionId, reason: &str) -> R
     Ok(())
 }
 
+/// Why many sessions end at once, and what their sockets are told.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// For the record: `password_changed`, `banned`, `deleted`, …
+    pub reason: &'static str,
+    /// The event before the DISCONNECT.
+    pub event: &'static str,
+    /// What it says.
+    pub message: String,
+}
+
+/// Sessions that were ended within a transaction.
+#[must_use = "note it after the commit, before publishing"]
+pub struct Ended(Vec<SessionId>);
+
+impl Ended {
+    /// Their tokens stop working here at once.
+    pub fn note(&self, core: &Core) {
+        for id in &self.0 {
+            core.sessions.end(*id);
+        }
+    }
+}
+
 /// Ends a session within a transaction; the caller notes it in memory after the commit.
-pub(super) async fn end_in(core: &Core, tx: &mut Tx, row: &session::Model, reason: &str) -> Result<()> {
+pub(super) async fn end_in(
+    core: &Core,
+    tx: &mut Tx,
+    row: &session::Model,
+    reason: &'static str,
+) -> Result<()> {
+    let message = "the session was ended, log in again".into();
+    end_row(core, tx, row, &Ending { reason, event: "session_ended", message }).await
+}
+
+/// Ends all sessions of a user but one within a transaction that holds the lock of the user's row: a login
+/// that is under way then either has its session ended too, or sees what has changed.
+pub async fn end_all(
+    core: &Core,
+    tx: &mut Tx,
+    user_id: UserId,
+    except: Option<SessionId>,
+    ending: &Ending,
+) -> Result<Ended> {
+    let rows = session::Entity::live_of(user_id.0, core.clock.now())
+        .order_by_asc(session::Column::Id)
+        .all(tx.conn())
+        .await?;
+    let mut ended = Vec::new();
+    for row in rows.iter().filter(|row| except != Some(SessionId(row.id))) {
+        end_row(core, tx, row, ending).await?;
+        ended.push(SessionId(row.id));
+    }
+    Ok(Ended(ended))
+}
+
+async fn end_row(core: &Core, tx: &mut Tx, row: &session::Model, ending: &Ending) -> Result<()> {
     session::ActiveModel {
         id: Set(row.id),
         ended_at: Set(Some(core.clock.now())),
-        end_reason: Set(Some(reason.to_owned())),
+        end_reason: Set(Some(ending.reason.to_owned())),
         ..Default::default()
     }
     .update(tx.conn())
     .await?;
     let audience = Audience::Session(UserId(row.user_id), SessionId(row.id));
-    let farewell = Farewell { message: "the session was ended, log in again".into() };
-    let mut event = Delivery::new(audience, "session_ended", &farewell)?;
+    let mut event = Delivery::new(audience, ending.event, &Farewell { message: ending.message.clone() })?;
     event.closes = true;
     tx.announce(event);
     Ok(())

@@ -31,14 +31,16 @@ impl Check for Login {
 
 /// Opens a session. An unknown user and a wrong password answer alike and take as long.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
-    let (user, verdict) = find_by_password(core, wish)
-        .await?
-        .ok_or_else(|| Error::new(Code::InvalidCredentials, "unknown user or wrong password"))?;
+    let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
     let renewed = match verdict {
         Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
         _ => None,
     };
     open_session(core, &user, renewed, origin).await
+}
+
+fn wrong() -> Error {
+    Error::new(Code::InvalidCredentials, "unknown user or wrong password")
 }
 
 async fn open_session(
@@ -50,6 +52,12 @@ async fn open_session(
     let now = core.clock.now();
     let end = now + core.settings.session_max.as_millis() as i64;
     let tx = core.db.begin().await?;
+    // The row may have changed since the password was judged: an account that was banned or deleted, or whose
+    // password was changed meanwhile, gets no session.
+    let still = users::lock(tx.conn(), UserId(user.id)).await.ok();
+    if still.as_ref().is_none_or(|row| row.password_hash != user.password_hash) {
+        return Err(wrong());
+    }
     if let Some(hash) = renewed_hash {
         user::ActiveModel { id: Set(user.id), password_hash: Set(hash), ..Default::default() }
             .update(tx.conn())

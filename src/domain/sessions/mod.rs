@@ -7,7 +7,7 @@ mod login;
 pub mod prune;
 mod refresh;
 
-pub use end::{end, end_own, list};
+pub use end::{Ended, Ending, end, end_all, end_own, list};
 pub use live::{Live, authenticate};
 pub use login::{Login, login};
 pub use refresh::{access_only, refresh};

@@ -27,6 +27,20 @@ pub async fn find(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model
         .ok_or_else(|| Error::not_found("user"))
 }
 
+/// The same, with the row locked until the transaction ends; weakly enough not to wait for those who only
+/// refer to it, as a new message does.
+pub async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
+    use sea_orm::QuerySelect;
+    use sea_orm::sea_query::LockType;
+
+    user::Entity::present()
+        .filter(user::Column::Id.eq(id.0))
+        .lock(LockType::NoKeyUpdate)
+        .one(conn)
+        .await?
+        .ok_or_else(|| Error::not_found("user"))
+}
+
 /// Raises the users' own counters by one, in order of their ids so that two transactions do not wait for
 /// each other, and tells the new value of each.
 pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, i64)>> {

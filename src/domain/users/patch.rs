@@ -2,13 +2,12 @@
 
 use entity::{member, user};
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, IntoActiveModel, QuerySelect};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
-use super::{find, view};
+use super::{find, lock, view};
 use crate::domain::{Core, photos};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
@@ -131,12 +130,7 @@ async fn store(
     photo: Option<String>,
 ) -> Result<(Me, Option<String>)> {
     let mut tx = core.db.begin().await?;
-    let before = user::Entity::present()
-        .filter(user::Column::Id.eq(user_id.0))
-        .lock(LockType::NoKeyUpdate)
-        .one(tx.conn())
-        .await?
-        .ok_or_else(|| Error::not_found("user"))?;
+    let before = lock(tx.conn(), user_id).await?;
     let mut row = before.clone().into_active_model();
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     if let Some(name) = &wish.name {

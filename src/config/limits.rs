@@ -1,0 +1,115 @@
+//! Settings of the rate limits: how often, and whose word for an address is believed.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Landscape;
+use super::reader::{BadSetting, Reader};
+
+/// A token bucket: so many in a period, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Tokens that come back in one period.
+    pub count: u32,
+    /// The period.
+    pub period: Duration,
+    /// Tokens that a full bucket holds.
+    pub burst: u32,
+}
+
+/// Every limit of how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// Whether they hold at all.
+    pub on: bool,
+    /// Logins, per account and per address.
+    pub login: Rate,
+    /// Registrations, per address.
+    pub register: Rate,
+    /// Mails that somebody may cause, per account and per address.
+    pub mail: Rate,
+    /// `send_message`, per user.
+    pub send: Rate,
+    /// All other events, per user.
+    pub event: Rate,
+    /// Photos and files, per user or address.
+    pub upload: Rate,
+    /// Sockets of one address that have not authenticated.
+    pub pending_sockets: usize,
+    /// Only these are believed when they say for whom they ask (`X-Forwarded-For`).
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Reads all of them.
+pub fn read(r: &mut Reader<'_>, landscape: Landscape) -> Result<Rates, BadSetting> {
+    let on = r
+        .optional_flag("RATE_LIMIT", "whether the limits below hold [on in dev and prod]")?
+        .unwrap_or(matches!(landscape, Landscape::Dev | Landscape::Prod));
+    let mut rate = |name, default, meaning| {
+        r.read(name, default, meaning, "COUNT/s, /min or /h with a burst if wished, such as 20/s:60", parse)
+    };
+    let login = rate("RATE_LOGIN", "10/min", "logins per account and per address")?;
+    let register = rate("RATE_REGISTER", "30/h", "registrations per address")?;
+    let mail = rate("RATE_MAIL", "5/h", "mails that one account or one address may cause")?;
+    let send = rate("RATE_SEND", "20/s:60", "messages per user")?;
+    let event = rate("RATE_EVENT", "50/s", "all other events per user")?;
+    let upload = rate("RATE_UPLOAD", "60/min", "photos and files per user, or per address before login")?;
+    let pending_sockets = r.number(
+        "MAX_PENDING_SOCKETS",
+        100,
+        "sockets of one address that have not authenticated",
+        1,
+        1_000_000,
+    )?;
+    let trusted_proxies = r.read(
+        "TRUSTED_PROXIES",
+        "",
+        "comma list of addresses and networks whose X-Forwarded-For is believed",
+        "a comma list such as 10.0.0.0/8, 192.168.1.7",
+        |value| {
+            value
+                .split(',')
+                .map(str::trim)
+                .filter(|it| !it.is_empty())
+                .map(|it| it.parse().ok().or_else(|| it.parse::<std::net::IpAddr>().ok().map(IpNet::from)))
+                .collect()
+        },
+    )?;
+    Ok(Rates { on, login, register, mail, send, event, upload, pending_sockets, trusted_proxies })
+}
+
+/// `20/s:60`: twenty in a second, sixty at once. Without a burst it is the count.
+fn parse(text: &str) -> Option<Rate> {
+    let (rate, burst) = match text.split_once(':') {
+        Some((rate, burst)) => (rate, Some(burst.trim().parse().ok()?)),
+        None => (text, None),
+    };
+    let (count, unit) = rate.split_once('/')?;
+    let count: u32 = count.trim().parse().ok()?;
+    let period = match unit.trim() {
+        "s" => Duration::from_secs(1),
+        "min" => Duration::from_mins(1),
+        "h" => Duration::from_hours(1),
+        _ => return None,
+    };
+    let burst = burst.unwrap_or(count);
+    let fits = |number: u32| (1..=1_000_000).contains(&number);
+    (fits(count) && fits(burst)).then_some(Rate { count, period, burst })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_has_a_count_a_period_and_a_burst() {
+        let rate = |count, secs, burst| Some(Rate { count, period: Duration::from_secs(secs), burst });
+        assert_eq!(parse("20/s:60"), rate(20, 1, 60));
+        assert_eq!(parse("10/min"), rate(10, 60, 10));
+        assert_eq!(parse(" 5 / h : 1 "), rate(5, 3_600, 1));
+        for wrong in ["", "5", "5/d", "0/s", "5/s:0", "-1/s", "x/s", "5/s:x"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The audit log: every privileged act, written in the transaction that does it. Rows are only added.
+
+use entity::audit;
+use sea_orm::ActiveValue::Set;
+use sea_orm::EntityTrait;
+use serde_json::Value;
+
+use super::Core;
+use crate::error::Result;
+use crate::ids::UserId;
+use crate::platform::db::Tx;
+
+/// What an act was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An account.
+    User(UserId),
+    /// A message.
+    Message(crate::ids::MessageId),
+    /// A report.
+    Report(i64),
+    /// The server as a whole.
+    Server,
+}
+
+impl Target {
+    fn columns(self) -> (Option<&'static str>, Option<i64>) {
+        match self {
+            Self::User(id) => (Some("user"), Some(id.0)),
+            Self::Message(id) => (Some("message"), Some(id.0)),
+            Self::Report(id) => (Some("report"), Some(id)),
+            Self::Server => (None, None),
+        }
+    }
+}
+
+/// An act to be noted.
+pub struct Act<'a> {
+    /// Who; none is the command line.
+    pub actor: Option<UserId>,
+    /// What, such as `user.ban`.
+    pub action: &'static str,
+    /// About what.
+    pub target: Target,
+    /// What else is worth knowing; a JSON object without secrets.
+    pub details: Value,
+    /// Where the request came from.
+    pub address: Option<&'a str>,
+}
+
+/// Notes an act; it stands if the transaction commits.
+pub async fn record(core: &Core, tx: &Tx, act: Act<'_>) -> Result<()> {
+    let (kind, id) = act.target.columns();
+    audit::Entity::insert(audit::ActiveModel {
+        actor_id: Set(act.actor.map(|id| id.0)),
+        action: Set(act.action.to_owned()),
+        target_kind: Set(kind.map(str::to_owned)),
+        target_id: Set(id),
+        details: Set(act.details.to_string()),
+        address: Set(act.address.map(str::to_owned)),
+        created_at: Set(core.clock.now()),
+        ..Default::default()
+    })
+    .exec_without_returning(tx.conn())
+    .await?;
+    Ok(())
+}
