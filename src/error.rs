@@ -49,6 +49,8 @@ pub enum Code {
     UsernameTaken,
     /// The `client_id` was used for something else.
     ClientIdConflict,
+    /// The same text in the same chat, too soon.
+    DuplicateMessage,
     /// A direct chat waits for the other side's approval.
     ApprovalPending,
     /// A direct chat has exactly two members.
@@ -85,6 +87,7 @@ impl Code {
             Self::EmailTaken => "email_taken",
             Self::UsernameTaken => "username_taken",
             Self::ClientIdConflict => "client_id_conflict",
+            Self::DuplicateMessage => "duplicate_message",
             Self::ApprovalPending => "approval_pending",
             Self::DirectChatMembers => "direct_chat_members",
             Self::TooLarge => "too_large",
@@ -155,6 +158,13 @@ impl Error {
     pub fn rate_limited(message: impl Into<String>, retry_after_ms: u64) -> Self {
         let mut error = Self::new(Code::RateLimited, message);
         error.retry_after_ms = Some(retry_after_ms);
+        error
+    }
+
+    /// Somebody else acted in the same moment: the same command, begun again, sees what they did.
+    pub fn again(what: &'static str) -> Self {
+        let mut error = Self::internal(what);
+        error.retryable = true;
         error
     }
 

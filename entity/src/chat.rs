@@ -25,6 +25,8 @@ pub struct Model {
     pub client_id: Option<String>,
     /// Whether the other side lets the creator write on.
     pub approved: bool,
+    /// One of the two of a direct chat blocks the other.
+    pub blocked: bool,
     /// A direct chat is hidden from the other side's lists until it has a message.
     pub visible: bool,
     /// The chat's counter: the value that the latest change took.
@@ -53,6 +55,11 @@ impl Entity {
     /// Chats that were not deleted.
     pub fn present() -> Select<Self> {
         Self::find().filter(Column::DeletedAt.is_null())
+    }
+
+    /// The direct chat of two users, if there is one.
+    pub fn direct_of(one: i64, other: i64) -> Select<Self> {
+        Self::present().filter(Column::DirectKey.eq(Self::direct_key(one, other)))
     }
 
     /// The key under which the direct chat of two users exists once.

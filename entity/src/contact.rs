@@ -1,6 +1,8 @@
 //! Who follows and who blocks whom.
 
+use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::ExprTrait;
 
 /// What one user is to another, as the one has decided.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -40,6 +42,16 @@ impl Entity {
     /// Whom a user blocks.
     pub fn blocked_by(user_id: i64) -> Select<Self> {
         Self::find().filter(Column::UserId.eq(user_id)).filter(Column::BlockedAt.is_not_null())
+    }
+
+    /// What one and each of the others are to each other, both ways.
+    pub fn between(one: i64, others: impl IntoIterator<Item = i64>) -> Select<Self> {
+        let others: Vec<i64> = others.into_iter().collect();
+        Self::find().filter(
+            Condition::any()
+                .add(Column::UserId.eq(one).and(Column::OtherId.is_in(others.iter().copied())))
+                .add(Column::OtherId.eq(one).and(Column::UserId.is_in(others))),
+        )
     }
 
     /// Who blocks a user.

@@ -3,7 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, big_pk_auto, integer, string, string_null, text, text_null,
+    big_integer, big_integer_null, big_pk_auto, boolean, integer, string, string_null, text, text_null,
 };
 
 /// See the file.
@@ -23,6 +23,12 @@ fn columns_of_users() -> [ColumnDef; 5] {
     ]
 }
 
+/// Whether one of the two of a direct chat blocks the other: kept with the chat, so that sending asks no
+/// other table.
+fn blocked() -> ColumnDef {
+    boolean("blocked").default(false).take()
+}
+
 const TABLES: [&str; 7] =
     ["imports", "audit_log", "reports", "contacts", "mail_outbox", "mail_log", "one_time_tokens"];
 
@@ -32,6 +38,7 @@ impl MigrationTrait for Migration {
         for column in columns_of_users() {
             manager.alter_table(Table::alter().table("users").add_column(column).to_owned()).await?;
         }
+        manager.alter_table(Table::alter().table("chats").add_column(blocked()).to_owned()).await?;
         for table in tables() {
             manager.create_table(table).await?;
         }
@@ -51,6 +58,7 @@ impl MigrationTrait for Migration {
             let name = column.get_column_name().to_owned();
             manager.alter_table(Table::alter().table("users").drop_column(name).to_owned()).await?;
         }
+        manager.alter_table(Table::alter().table("chats").drop_column("blocked").to_owned()).await?;
         Ok(())
     }
 }

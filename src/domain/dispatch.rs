@@ -16,7 +16,7 @@ use crate::platform::bus::{Batch, Place};
 use crate::platform::db::Outcome;
 use crate::protocol::catalogue::{Command, for_each_command};
 // The catalogue names its types by these paths.
-use crate::protocol::commands::{chats, messages, presence, roles, session, sync};
+use crate::protocol::commands::{chats, contacts, messages, presence, roles, session, sync};
 use crate::protocol::parse;
 use crate::random;
 

@@ -3,9 +3,11 @@
 
 pub mod audit;
 pub mod chats;
+pub mod contacts;
 pub mod dispatch;
 pub mod epoch;
 pub mod landscape;
+pub mod lobby;
 pub mod messages;
 pub mod photos;
 pub mod presence;
@@ -115,7 +117,12 @@ impl Core {
             max_group_members: settings.max_group_members,
         };
         let epoch = epoch::current(&db).await?;
-        let writer = messages::Writer::start(db.clone(), bus.clone(), clock.clone());
+        let writer = messages::Writer::start(
+            db.clone(),
+            bus.clone(),
+            clock.clone(),
+            settings.contacts.duplicate_window.as_millis() as i64,
+        );
         Ok(Arc::new(Self {
             passwords: Passwords::new(settings.password_hash, threads)?,
             tokens: Tokens::new(secret, clock.clone()),

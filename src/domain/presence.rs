@@ -11,7 +11,7 @@ use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::dispatch::Behaviour;
-use super::{Caller, Core};
+use super::{Caller, Core, contacts};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::{ConnId, UserId};
@@ -31,8 +31,8 @@ struct State {
     gone: HashMap<UserId, i64>,
     /// Who watches a user.
     watchers: HashMap<UserId, HashSet<ConnId>>,
-    /// Whom a connection watches.
-    watched: HashMap<ConnId, Vec<UserId>>,
+    /// Whose a connection is, and whom it watches.
+    watched: HashMap<ConnId, (UserId, Vec<UserId>)>,
 }
 
 /// See the file.
@@ -59,13 +59,20 @@ impl Presence {
     /// A device went, and with it what it watched.
     pub fn left(&self, user: UserId, conn: ConnId, now: i64) {
         let mut state = self.state.lock();
-        state.watch(conn, Vec::new());
+        state.watch(conn, user, Vec::new());
         if let Some(devices) = state.devices.get_mut(&user) {
             *devices = devices.saturating_sub(1);
             if *devices == 0 {
                 state.gone.insert(user, now);
             }
         }
+    }
+
+    /// Neither of the two watches the other any more.
+    pub fn part(&self, one: UserId, other: UserId) {
+        let mut state = self.state.lock();
+        state.unwatch(one, other);
+        state.unwatch(other, one);
     }
 
     /// Takes out those whose grace is over: who, since when, and who is to be told.
@@ -117,15 +124,10 @@ impl State {
         self.watchers.get(&user).map(|it| it.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// A connection watches these from now on.
-    fn watch(&mut self, conn: ConnId, users: Vec<UserId>) {
-        for user in self.watched.remove(&conn).unwrap_or_default() {
-            if let Some(watchers) = self.watchers.get_mut(&user) {
-                watchers.remove(&conn);
-                if watchers.is_empty() {
-                    self.watchers.remove(&user);
-                }
-            }
+    /// A connection of `owner` watches these from now on.
+    fn watch(&mut self, conn: ConnId, owner: UserId, users: Vec<UserId>) {
+        for user in self.watched.remove(&conn).map(|(_, users)| users).unwrap_or_default() {
+            self.forget_watcher(user, conn);
         }
         if users.is_empty() {
             return;
@@ -133,7 +135,28 @@ impl State {
         for user in &users {
             self.watchers.entry(*user).or_default().insert(conn);
         }
-        self.watched.insert(conn, users);
+        self.watched.insert(conn, (owner, users));
+    }
+
+    fn forget_watcher(&mut self, user: UserId, conn: ConnId) {
+        if let Some(watchers) = self.watchers.get_mut(&user) {
+            watchers.remove(&conn);
+            if watchers.is_empty() {
+                self.watchers.remove(&user);
+            }
+        }
+    }
+
+    /// No connection of `owner` watches `user` any more.
+    fn unwatch(&mut self, owner: UserId, user: UserId) {
+        for conn in self.watchers_of(user) {
+            if let Some((whose, users)) = self.watched.get_mut(&conn)
+                && *whose == owner
+            {
+                users.retain(|it| *it != user);
+                self.forget_watcher(user, conn);
+            }
+        }
     }
 }
 
@@ -189,8 +212,16 @@ impl Behaviour for WatchPresence {
             .into_tuple()
             .all(core.db.read())
             .await?;
-        // Watched first, read then: a change in between is told twice rather than never.
-        core.presence.state.lock().watch(conn, sharing.iter().map(|id| UserId(*id)).collect());
+        // Watched first, read then: a change in between is told twice rather than never, and a block that
+        // comes in between parts the two.
+        let me = caller.actor.user_id;
+        let sharing: Vec<UserId> = sharing.into_iter().map(UserId).collect();
+        core.presence.state.lock().watch(conn, me, sharing.clone());
+        let hidden = contacts::blocked_between(core.db.read(), me, sharing.iter().copied()).await?;
+        for other in &hidden {
+            core.presence.state.lock().unwatch(me, *other);
+        }
+        let sharing = sharing.iter().filter(|id| !hidden.contains(id)).map(|id| id.0);
         let rows =
             user::Entity::present().filter(user::Column::Id.is_in(sharing)).all(core.db.read()).await?;
         let presence = rows

@@ -64,8 +64,8 @@ pub struct Delivery {
     pub place: Option<Place>,
     /// The one connection that is left out: its ack stands for the event.
     pub except: Option<ConnId>,
-    /// A user who is left out: their devices are told otherwise.
-    pub except_user: Option<UserId>,
+    /// Users who are left out: their devices are told otherwise.
+    pub except_users: Vec<UserId>,
     /// The one user who is told, of all in the audience.
     pub only_user: Option<UserId>,
     /// May be dropped where a connection is behind.
@@ -86,7 +86,7 @@ impl Delivery {
             payload,
             place: None,
             except: None,
-            except_user: None,
+            except_users: Vec::new(),
             only_user: None,
             volatile: false,
             rooms: RoomChange::None,

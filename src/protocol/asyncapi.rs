@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::catalogue::{for_each_command, for_each_event};
 // The catalogue names its types by these paths.
-use super::commands::{chats, messages, presence, roles, session, sync};
+use super::commands::{chats, contacts, messages, presence, roles, session, sync};
 use super::events;
 
 type Schemas = BTreeMap<String, RefOr<Schema>>;

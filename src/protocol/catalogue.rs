@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use super::commands::{chats, messages, presence, roles, session, sync};
+use super::commands::{chats, contacts, messages, presence, roles, session, sync};
 use super::events;
 use super::parse::Check;
 
@@ -37,6 +37,10 @@ macro_rules! for_each_command {
                 "Deletes a group for everybody. Owner.";
             leave_chat: roles::LeaveChat => roles::Done, [member_removed, member_role_changed, chat_deleted],
                 "Leaves a group; the owner's place goes to the longest-serving admin, else member.";
+            approve_chat: contacts::ApproveChat => roles::Done, [chat_approved],
+                "Lets a stranger's direct chat in. The other side of it.";
+            decline_chat: contacts::DeclineChat => roles::Done, [chat_declined],
+                "Removes a stranger's direct chat that waits for approval. The other side of it.";
             set_member_role: roles::SetMemberRole => chats::MemberReply, [member_role_changed],
                 "Makes a member an admin, an admin a member, or somebody else the owner. Owner.";
             toggle_chat_pin: chats::ToggleChatPin => chats::PinReply, [chat_pinned, chat_unpinned],
@@ -57,6 +61,14 @@ macro_rules! for_each_command {
                 "Moves one's read mark forward; it never goes back.";
             typing: roles::Typing => roles::Done, [typing],
                 "Says that one is typing, or no longer; ends by itself after 6 seconds.";
+            follow: contacts::Follow => contacts::ContactReply, [followed],
+                "Follows somebody, who may then begin a direct chat without approval.";
+            unfollow: contacts::Unfollow => contacts::ContactReply, [unfollowed],
+                "Follows somebody no longer.";
+            block: contacts::Block => contacts::ContactReply, [blocked],
+                "Blocks somebody: no direct messages either way, no presence, no adding to groups.";
+            unblock: contacts::Unblock => contacts::ContactReply, [unblocked],
+                "Blocks somebody no longer.";
             watch_presence: presence::WatchPresence => presence::PresenceReply, [presence],
                 "Watches who of these is online.";
             sync: sync::Sync => sync::SyncReply, [],
@@ -77,6 +89,8 @@ macro_rules! for_each_event {
             ready: events::Ready, "Sent once after every connect, when all rooms are joined.";
             chat_created: events::ChatCreated, "One is a member of a new chat.";
             chat_updated: events::ChatChanged, "A chat's name, description or photo changed.";
+            chat_approved: events::ChatChanged, "A direct chat was let in.";
+            chat_declined: events::ChatDeleted, "A direct chat was not let in; its last event.";
             chat_deleted: events::ChatDeleted, "A chat was deleted; its last event.";
             member_added: events::MemberChange, "Somebody was added to a chat.";
             member_removed: events::MemberChange, "Somebody was removed from a chat; for them the last event of that chat.";
@@ -96,6 +110,10 @@ macro_rules! for_each_event {
             presence: events::PresenceChanged, "Somebody who is watched came or went.";
             sync_hint: events::SyncHint, "More happened in a chat than could be told: `sync` it.";
             user_updated: events::UserUpdated, "Somebody who shares a chat changed their profile.";
+            followed: events::ContactChanged, "Somebody follows somebody: one of them is oneself.";
+            unfollowed: events::ContactChanged, "One follows somebody no longer, on any device.";
+            blocked: events::ContactChanged, "One blocks somebody, on any device.";
+            unblocked: events::ContactChanged, "One blocks somebody no longer, on any device.";
             token_expiring: events::TokenExpiring, "The connection's token ends within a minute.";
             token_expired: events::Farewell, "The connection's token ended; a DISCONNECT follows.";
             session_ended: events::Farewell, "The connection's session was ended; a DISCONNECT follows.";

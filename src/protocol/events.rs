@@ -110,7 +110,7 @@ pub struct MessageChanged<'a> {
     pub message: &'a Message,
 }
 
-/// `chat_updated`.
+/// `chat_updated`, `chat_approved`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChatChanged {
     /// Where, when, by whom.
@@ -120,7 +120,7 @@ pub struct ChatChanged {
     pub details: Chat,
 }
 
-/// `chat_deleted`.
+/// `chat_deleted`, `chat_declined`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChatDeleted {
     /// Where, when, by whom.
@@ -194,6 +194,20 @@ pub struct MessageLiked {
 pub struct UserUpdated {
     /// As they are now.
     pub user: User,
+}
+
+/// `followed`, `unfollowed`, `blocked`, `unblocked`: goes to one's own devices; `followed` also to who is followed.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct ContactChanged {
+    /// About whom.
+    pub user_id: UserId,
+    /// Who decided.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// One's own counter; only to the devices of who decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_rev: Option<i64>,
 }
 
 /// `token_expiring`.

@@ -208,6 +208,17 @@ pub struct Session {
     pub current: bool,
 }
 
+/// What somebody is to one, as one has decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Contact {
+    /// Who.
+    pub user_id: UserId,
+    /// One follows them.
+    pub following: bool,
+    /// One blocks them.
+    pub blocked: bool,
+}
+
 /// A kind of content.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MessageTypeInfo {

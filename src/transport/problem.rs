@@ -66,6 +66,7 @@ pub fn status(code: Code) -> (StatusCode, &'static str) {
         Code::EmailTaken => (StatusCode::CONFLICT, "E-mail taken"),
         Code::UsernameTaken => (StatusCode::CONFLICT, "Username taken"),
         Code::ClientIdConflict => (StatusCode::CONFLICT, "client_id used for something else"),
+        Code::DuplicateMessage => (StatusCode::CONFLICT, "Sent just now"),
         Code::ApprovalPending => (StatusCode::CONFLICT, "Waits for approval"),
         Code::DirectChatMembers => (StatusCode::CONFLICT, "A direct chat has two members"),
         Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),

@@ -16,6 +16,8 @@ fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Va
         | "history"
         | "mark_read"
         | "leave_chat"
+        | "approve_chat"
+        | "decline_chat"
         | "delete_chat" => json!({"chat": {"id": chat}}),
         "update_chat" => json!({"chat": {"id": chat, "name": "mine"}}),
         "set_member_role" => json!({"chat": {"id": chat}, "user": {"id": user}, "role": "admin"}),
@@ -24,7 +26,8 @@ fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Va
         "send_message" => json!({"message": {"chat_id": chat, "content": "x", "message_type": "text"}}),
         "delete_message" | "toggle_like_message" => json!({"message": {"id": message}}),
         // A stranger is nothing special to these, or is answered by an empty list.
-        "create_chat" | "authenticate" | "sync" | "watch_presence" => return None,
+        "create_chat" | "authenticate" | "sync" | "watch_presence" | "follow" | "unfollow" | "block"
+        | "unblock" => return None,
         other => panic!("{other} is new: say here what a stranger would send, and that it is refused"),
     })
 }
@@ -77,6 +80,9 @@ async fn nobody_comes_in_without_a_token() {
     for path in [
         "/user/me",
         "/user/1",
+        "/user/me/following",
+        "/user/me/followers",
+        "/user/me/blocked",
         "/user?query=a",
         "/chat",
         "/chat/pinned",

@@ -5,6 +5,7 @@
 
 mod binary;
 mod checker;
+mod contacts;
 mod crowd;
 mod documents;
 mod faults;

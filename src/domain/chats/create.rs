@@ -8,10 +8,11 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::access::member_ids;
+use super::bounds::require_room;
 use super::{advance, change_at, load};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::messages::{Draft, insert_one};
-use crate::domain::{Caller, Core, users};
+use crate::domain::{Caller, Core, contacts, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, Place, RoomChange};
@@ -40,12 +41,8 @@ impl Behaviour for CreateChat {
         let mut tx = core.db.begin().await?;
         let found = find_made_before(tx.conn(), wish, creator, &others).await?;
         let made_now = found.is_none();
-        let chat = if let Some(chat) = found {
-            chat
-        } else {
-            require_users(tx.conn(), &others).await?;
-            insert(core, &mut tx, wish, creator, &others).await?
-        };
+        let chat =
+            if let Some(chat) = found { chat } else { insert(core, &mut tx, wish, creator, &others).await? };
         finish(core, caller, tx, chat, made_now, self.message.as_ref()).await
     }
 }
@@ -191,6 +188,19 @@ async fn insert(
     // wait for each other.
     let everybody: Vec<UserId> = others.iter().map(|id| UserId(*id)).chain([creator]).collect();
     let user_revs = users::advance(tx.conn(), &everybody).await?;
+    require_users(tx.conn(), others).await?;
+    let blocked = contacts::blocked_between(tx.conn(), creator, everybody.iter().copied()).await?;
+    if let Some(id) = blocked.iter().min() {
+        let problem = format!("one of you and user {id} has blocked the other");
+        return Err(Error::field(Code::Blocked, "chat.members_array", problem));
+    }
+    require_room(core, tx.conn(), wish.is_group, creator, &everybody).await?;
+    let approved = wish.is_group
+        || !core.settings.contacts.approval
+        || match others.first() {
+            Some(other) => contacts::follows(tx.conn(), UserId(*other), creator).await?,
+            None => true,
+        };
     let direct_key =
         others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
     let row = chat::ActiveModel {
@@ -200,7 +210,7 @@ async fn insert(
         owner_id: Set(creator.0),
         direct_key: Set(direct_key),
         client_id: Set(wish.client_id.clone().filter(|_| wish.is_group)),
-        approved: Set(true),
+        approved: Set(approved),
         visible: Set(wish.is_group),
         rev: Set(0),
         meta_rev: Set(1),
@@ -218,22 +228,27 @@ async fn insert(
         _ => "member",
     };
     let rows: Vec<member::ActiveModel> = user_revs
-        .into_iter()
+        .iter()
         .map(|(id, user_rev)| member::ActiveModel {
             chat_id: Set(chat.id),
             user_id: Set(id.0),
-            role: Set(role(id).into()),
+            role: Set(role(*id).into()),
             joined_at: Set(now),
             rev: Set(rev),
             last_read_seq: Set(0),
             archived: Set(false),
-            user_rev: Set(user_rev),
+            user_rev: Set(*user_rev),
             ..Default::default()
         })
         .collect();
     // A statement takes a bounded number of values.
     for rows in rows.chunks(1_000) {
         member::Entity::insert_many(rows.to_vec()).exec_without_returning(tx.conn()).await?;
+    }
+    if wish.is_group && core.settings.contacts.mutual {
+        let members: Vec<UserId> = others.iter().map(|id| UserId(*id)).collect();
+        let made = contacts::follow_each_other(tx.conn(), creator, &members, &user_revs, now).await?;
+        contacts::tell_followed(tx, &made, now)?;
     }
     Ok(chat)
 }

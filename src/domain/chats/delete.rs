@@ -27,20 +27,39 @@ impl Behaviour for DeleteChat {
         if member.role != "owner" {
             return Err(Error::forbidden("only the chat's owner may delete it"));
         }
-        delete_locked(core, &mut tx, chat, user_id).await?;
+        delete_locked(core, &mut tx, chat, user_id, Gone::Deleted).await?;
         tx.commit(Done {}).await
     }
 }
 
+/// Why a chat is gone for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// A group was deleted.
+    Deleted,
+    /// A direct chat was not approved; the two may have another one day.
+    Declined,
+}
+
 /// Deletes a chat whose row is locked, and announces it as the last event of the chat.
-pub(super) async fn delete_locked(core: &Core, tx: &mut Tx, mut chat: chat::Model, by: UserId) -> Result<()> {
+pub(super) async fn delete_locked(
+    core: &Core,
+    tx: &mut Tx,
+    mut chat: chat::Model,
+    by: UserId,
+    gone: Gone,
+) -> Result<()> {
+    let (reason, event_name) = match gone {
+        Gone::Deleted => ("deleted", "chat_deleted"),
+        Gone::Declined => ("declined", "chat_declined"),
+    };
     let now = core.clock.now();
     let place = advance_meta(tx, &mut chat).await?;
     let members = member_ids(tx.conn(), ChatId(chat.id)).await?;
     for (user_id, user_rev) in users::advance(tx.conn(), &members).await? {
         member::Entity::update_many()
             .col_expr(member::Column::LeftAt, Expr::value(Some(now)))
-            .col_expr(member::Column::LeftReason, Expr::value(Some("deleted")))
+            .col_expr(member::Column::LeftReason, Expr::value(Some(reason)))
             .col_expr(member::Column::PinnedAt, Expr::value(None::<i64>))
             .col_expr(member::Column::Rev, Expr::value(place.rev))
             .col_expr(member::Column::UserRev, Expr::value(user_rev))
@@ -52,11 +71,12 @@ pub(super) async fn delete_locked(core: &Core, tx: &mut Tx, mut chat: chat::Mode
     chat::Entity::update_many()
         .col_expr(chat::Column::DeletedAt, Expr::value(Some(now)))
         .col_expr(chat::Column::MemberCount, Expr::value(0))
+        .col_expr(chat::Column::DirectKey, Expr::value(None::<String>))
         .filter(chat::Column::Id.eq(chat.id))
         .exec(tx.conn())
         .await?;
     let event = ChatDeleted { change: change_at(place, by, now) };
-    let mut delivery = Delivery::of_change(place, "chat_deleted", &event)?;
+    let mut delivery = Delivery::of_change(place, event_name, &event)?;
     delivery.rooms = RoomChange::Leave(members);
     tx.announce(delivery);
     Ok(())

@@ -7,13 +7,13 @@ use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, SimpleExpr};
 use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, Order, QueryFilter, QueryOrder};
 
 use super::access::{Membership, lock};
-use super::delete::delete_locked;
+use super::delete::{Gone, delete_locked};
 use super::roles::{set_role, shown};
 use super::{advance_meta, change_at};
 use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, users};
+use crate::domain::{Caller, Core, lobby, users};
 use crate::error::{Code, Error, Result};
-use crate::ids::UserId;
+use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, RoomChange};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::roles::{Done, LeaveChat};
@@ -28,9 +28,10 @@ impl Behaviour for LeaveChat {
             let problem = "a direct chat has exactly two members; archive it instead";
             return Err(Error::new(Code::DirectChatMembers, problem));
         }
+        lobby::refuse_leaving(core, tx.conn(), ChatId(chat.id)).await?;
         if member.role == "owner" {
             let Some(heir) = heir(&tx, chat.id, user_id).await? else {
-                delete_locked(core, &mut tx, chat, user_id).await?;
+                delete_locked(core, &mut tx, chat, user_id, Gone::Deleted).await?;
                 return tx.commit(Done {}).await;
             };
             set_role(core, &mut tx, &mut chat, heir, "owner", user_id).await?;

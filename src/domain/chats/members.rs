@@ -6,12 +6,13 @@ use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
 
 use super::access::{Membership, lock, membership_ever};
+use super::bounds::require_room_of;
 use super::leave::leave_locked;
 use super::roles::shown;
 use super::view::show_member;
 use super::{advance_meta, change_at};
 use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, users};
+use crate::domain::{Caller, Core, contacts, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, RoomChange};
@@ -42,8 +43,18 @@ impl Behaviour for AddMember {
             let problem = format!("the chat has {} members, which is the most", chat.member_count);
             return Err(Error::invalid("chat.id", problem));
         }
+        let caller_id = caller.actor.user_id;
         let place = advance_meta(&mut tx, &mut chat).await?;
-        let user_rev = own_rev(&tx, user_id).await?;
+        // With mutual contacts the owner's own state changes too.
+        let mutual = core.settings.contacts.mutual && chat.owner_id != user_id.0;
+        let owner = UserId(chat.owner_id);
+        let locked = if mutual { vec![user_id, owner] } else { vec![user_id] };
+        let revs = users::advance(tx.conn(), &locked).await?;
+        let user_rev = revs.iter().find(|(id, _)| *id == user_id).map_or(0, |(_, rev)| *rev);
+        if !contacts::blocked_between(tx.conn(), caller_id, [user_id]).await?.is_empty() {
+            return Err(contacts::blocked("user.id"));
+        }
+        require_room_of(core, tx.conn(), user_id).await?;
         let now = core.clock.now();
         let row = member::ActiveModel {
             chat_id: Set(chat.id),
@@ -70,6 +81,10 @@ impl Behaviour for AddMember {
         let mut delivery = Delivery::of_change(place, "member_added", &event)?;
         delivery.rooms = RoomChange::Join(vec![user_id]);
         tx.announce(delivery);
+        if mutual {
+            let made = contacts::follow_each_other(tx.conn(), owner, &[user_id], &revs, now).await?;
+            contacts::tell_followed(&mut tx, &made, now)?;
+        }
         tx.commit(MemberReply { member }).await
     }
 }
@@ -104,9 +119,4 @@ async fn lock_group(tx: &Tx, chat_id: ChatId, caller: &Caller) -> Result<Members
     }
     found.require_manager("add and remove members")?;
     Ok(found)
-}
-
-async fn own_rev(tx: &Tx, user_id: UserId) -> Result<i64> {
-    let revs = users::advance(tx.conn(), &[user_id]).await?;
-    Ok(revs.first().map_or(0, |(_, rev)| *rev))
 }

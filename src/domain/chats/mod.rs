@@ -1,6 +1,8 @@
 //! Chats: who may see and do what in them, their counter, making them, their members, lists of them.
 
 mod access;
+mod approval;
+mod bounds;
 mod create;
 mod delete;
 mod leave;

@@ -53,10 +53,10 @@ impl Behaviour for MarkRead {
         row.update(tx.conn()).await?;
         let mut told = ChatRead { chat: chat_id, rev: chat.rev, user_id, seq, user_rev: Some(user_rev) };
         tx.announce(Delivery::new(Audience::User(user_id), "chat_read", &told)?);
-        if chat.member_count <= TOLD_UP_TO {
+        if chat.member_count <= TOLD_UP_TO && !chat.blocked {
             told.user_rev = None;
             let mut event = Delivery::new(Audience::Chat(chat_id), "chat_read", &told)?;
-            event.except_user = Some(user_id);
+            event.except_users = vec![user_id];
             tx.announce(event);
         }
         let reply = reply(&tx, chat_id.0, user_id, seq).await?;

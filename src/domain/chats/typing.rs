@@ -83,7 +83,8 @@ impl Behaviour for Typing {
         let user_id = caller.actor.user_id;
         let Membership { chat, .. } = find_visible(core.db.read(), self.chat.0.id, user_id).await?;
         let mut outcome = Outcome::unchanged(Done {});
-        let told = chat.member_count <= TOLD_UP_TO
+        let told = !chat.blocked
+            && chat.member_count <= TOLD_UP_TO
             && core.typing.note(self.chat.0.id, user_id, self.is_typing, core.clock.now());
         if told {
             outcome.events.push(event(self.chat.0.id, user_id, self.is_typing)?);

@@ -8,7 +8,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use super::view::{show, show_one};
 use crate::domain::chats::{advance, change_at, membership};
 use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, users};
+use crate::domain::{Caller, Core, contacts, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::bus::{Delivery, Place};
@@ -28,6 +28,9 @@ impl Behaviour for EditMessage {
         }
         if message.user_id != user_id.0 {
             return Err(Error::forbidden("only its author may edit a message"));
+        }
+        if chat.blocked {
+            return Err(contacts::blocked("message.id"));
         }
         if message.content == wish.content {
             let message = show_one(tx.conn(), message, user_id).await?;

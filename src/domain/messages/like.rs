@@ -6,7 +6,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::domain::chats::{advance, change_at, lock};
 use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core};
+use crate::domain::{Caller, Core, contacts};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId};
 use crate::platform::bus::Delivery;
@@ -36,6 +36,9 @@ impl Behaviour for ToggleLikeMessage {
         let liked = self.message.0.liked.unwrap_or(!was);
         if liked == was {
             return tx.unchanged(LikeReply { liked, likes: message.likes }).await;
+        }
+        if chat.blocked {
+            return Err(contacts::blocked("message.id"));
         }
         let now = core.clock.now();
         let place = advance(&mut tx, &mut chat).await?;

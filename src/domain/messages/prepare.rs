@@ -1,13 +1,13 @@
 //! What a wish for a message is judged by, the same for one and for many: the sender's membership, the
 //! `client_id`, the message it answers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use entity::{chat, member, message, user};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::domain::users;
+use crate::domain::{contacts, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::tokens::hash;
@@ -47,6 +47,21 @@ pub struct Wish<'a> {
     pub draft: &'a Draft,
 }
 
+/// Within which time the same text is refused, for wishes without a `client_id`.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Its length, milliseconds; 0 refuses nothing.
+    pub length: i64,
+    /// Now, milliseconds.
+    pub now: i64,
+}
+
+/// Changes of a chat that are looked through for the same text.
+const LOOKED_THROUGH: i64 = 500;
+
+/// Sender, chat, kind and content: what is compared within the [`Window`].
+type Text = (i64, i64, i16, String);
+
 /// Everything that wishes are judged by, read inside the transaction that stores them.
 #[derive(Default)]
 pub struct Ground {
@@ -58,6 +73,10 @@ pub struct Ground {
     earlier: HashMap<(i64, String), message::Model>,
     /// Chats of the messages that are answered.
     answered: HashMap<i64, i64>,
+    /// What was sent lately without a `client_id`.
+    lately: HashSet<Text>,
+    /// Whether that is to be refused.
+    window: bool,
 }
 
 /// What becomes of a wish.
@@ -70,7 +89,7 @@ pub enum Verdict {
 
 impl Ground {
     /// Reads it for many wishes at once, locking their chats in the order of their ids.
-    pub async fn read(conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<Self> {
+    pub async fn read(conn: &impl ConnectionTrait, wishes: &[Wish<'_>], window: Window) -> Result<Self> {
         let mut chat_ids: Vec<i64> = wishes.iter().map(|wish| wish.chat_id.0).collect();
         chat_ids.sort_unstable();
         chat_ids.dedup();
@@ -85,6 +104,10 @@ impl Ground {
         ground.read_senders(conn, wishes).await?;
         ground.read_earlier(conn, wishes).await?;
         ground.read_answered(conn, wishes).await?;
+        if window.length > 0 {
+            ground.window = true;
+            ground.read_lately(conn, wishes, window.now - window.length).await?;
+        }
         Ok(ground)
     }
 
@@ -156,6 +179,41 @@ impl Ground {
         Ok(())
     }
 
+    /// What the senders said in the same chats since `since`. A chat that changed so often that it is not
+    /// looked through to its end lets a repetition pass.
+    async fn read_lately(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        wishes: &[Wish<'_>],
+        since: i64,
+    ) -> Result<()> {
+        let mut by_chat: HashMap<i64, Vec<i64>> = HashMap::new();
+        for wish in wishes.iter().filter(|wish| wish.draft.client_id.is_none()) {
+            by_chat.entry(wish.chat_id.0).or_default().push(wish.user_id.0);
+        }
+        for (chat_id, users) in by_chat {
+            let Some(chat) = self.chats.get(&chat_id) else { continue };
+            let rows = message::Entity::of_chat(chat_id)
+                .filter(message::Column::Seq.gt(chat.rev - LOOKED_THROUGH))
+                .filter(message::Column::UserId.is_in(users))
+                .filter(message::Column::CreatedAt.gt(since))
+                .filter(message::Column::ClientId.is_null())
+                .filter(message::Column::DeletedAt.is_null())
+                .all(conn)
+                .await?;
+            self.lately
+                .extend(rows.into_iter().map(|row| (row.user_id, chat_id, row.message_type, row.content)));
+        }
+        Ok(())
+    }
+
+    /// Notes a wish that is about to be stored: the next of the same group is judged by it too.
+    pub fn note(&mut self, wish: &Wish<'_>) {
+        if self.window && wish.draft.client_id.is_none() {
+            self.lately.insert(text_of(wish));
+        }
+    }
+
     /// Judges one wish.
     pub fn judge(&self, wish: &Wish<'_>) -> Result<Verdict> {
         let chat = self.chats.get(&wish.chat_id.0);
@@ -170,7 +228,7 @@ impl Ground {
             // For ever, also for who has left since: it is their own.
             return Ok(Verdict::Earlier(row.clone()));
         }
-        let (Some(_), Some(author)) = (chat, author) else {
+        let (Some(chat), Some(author)) = (chat, author) else {
             return Err(Error::field(Code::NotFound, "message.chat_id", "there is no such chat"));
         };
         if earlier.is_some() {
@@ -189,8 +247,38 @@ impl Ground {
                 "there is no such message in the chat",
             ));
         }
+        judge_direct(chat, wish.user_id)?;
+        if self.window && wish.draft.client_id.is_none() && self.lately.contains(&text_of(wish)) {
+            let problem = "is what you have just sent; give a client_id to say it again";
+            return Err(Error::field(Code::DuplicateMessage, "message.content", problem));
+        }
         Ok(Verdict::Store(author.clone()))
     }
+}
+
+/// Whether a direct chat takes a message of this user: nobody has blocked the other, and one that waits for
+/// approval holds its creator's first message only.
+fn judge_direct(chat: &chat::Model, user_id: UserId) -> Result<()> {
+    if chat.is_group {
+        return Ok(());
+    }
+    if chat.blocked {
+        return Err(contacts::blocked("message.chat_id"));
+    }
+    if chat.approved || (chat.owner_id == user_id.0 && chat.last_seq == 0) {
+        return Ok(());
+    }
+    let problem = if chat.owner_id == user_id.0 {
+        "waits for the other side's approval"
+    } else {
+        "waits for your approval: approve or decline it first"
+    };
+    Err(Error::field(Code::ApprovalPending, "message.chat_id", problem))
+}
+
+fn text_of(wish: &Wish<'_>) -> Text {
+    let Draft { content, message_type, .. } = wish.draft;
+    (wish.user_id.0, wish.chat_id.0, message_type.id(), content.clone())
 }
 
 fn distinct(ids: impl Iterator<Item = i64>) -> Vec<i64> {

@@ -5,7 +5,7 @@ use entity::chat;
 use tokio::sync::oneshot;
 
 use super::batch::{announcement, place, store};
-use super::prepare::{Draft, Ground, Verdict, Wish};
+use super::prepare::{Draft, Ground, Verdict, Window, Wish};
 use super::writer::{Job, Sent};
 use crate::domain::dispatch::{Behaviour, Respond, ack};
 use crate::domain::{Caller, Core};
@@ -56,6 +56,11 @@ pub async fn send_pipelined(core: &Core, caller: &Caller, wish: SendMessage, res
     core.writer.submit(job, answer).await;
 }
 
+/// Within which the same text is refused, milliseconds.
+fn duplicate_window(core: &Core) -> i64 {
+    core.settings.contacts.duplicate_window.as_millis() as i64
+}
+
 /// Stores one message within a transaction that holds the chat's lock. Answers its event; none where the
 /// `client_id` says that it had been stored before.
 pub async fn insert_one(
@@ -67,7 +72,8 @@ pub async fn insert_one(
     draft: Draft,
 ) -> Result<Option<Delivery>> {
     let wish = Wish { user_id, chat_id: ChatId(chat.id), draft: &draft };
-    let ground = Ground::read(tx.conn(), std::slice::from_ref(&wish)).await?;
+    let window = Window { length: duplicate_window(core), now: core.clock.now() };
+    let ground = Ground::read(tx.conn(), std::slice::from_ref(&wish), window).await?;
     let author = match ground.judge(&wish)? {
         Verdict::Store(author) => author,
         Verdict::Earlier(_) => return Ok(None),

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::sync::mpsc;
 
 use super::batch::{announcement, place, store, to_author};
-use super::prepare::{Draft, Ground, Verdict, Wish};
+use super::prepare::{Draft, Ground, Verdict, Window, Wish};
 use super::view;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -73,13 +73,15 @@ struct Task {
     db: Db,
     bus: Bus,
     clock: Clock,
+    /// Within which the same text is refused, milliseconds.
+    window: i64,
 }
 
 impl Writer {
-    /// Starts the task.
-    pub fn start(db: Db, bus: Bus, clock: Clock) -> Self {
+    /// Starts the task; within `window` milliseconds the same text is refused.
+    pub fn start(db: Db, bus: Bus, clock: Clock, window: i64) -> Self {
         let (jobs, mut waiting) = mpsc::channel(QUEUE);
-        let task = Task { db, bus, clock };
+        let task = Task { db, bus, clock, window };
         tokio::spawn(async move {
             let most = group_size(task.db.backend());
             let mut group = Vec::with_capacity(most);
@@ -172,7 +174,8 @@ impl Task {
             .iter()
             .map(|job| Wish { user_id: job.user_id, chat_id: job.chat_id, draft: &job.draft })
             .collect();
-        let mut ground = Ground::read(conn, &wishes).await?;
+        let window = Window { length: self.window, now: self.clock.now() };
+        let mut ground = Ground::read(conn, &wishes, window).await?;
         let mut fates: Vec<Option<Fate>> = Vec::with_capacity(jobs.len());
         let mut placed = Vec::with_capacity(jobs.len());
         // Which job each placed message belongs to, and repeats of one in the same group.
@@ -193,6 +196,7 @@ impl Task {
                     None
                 }
                 (Ok(Verdict::Store(author)), None) => {
+                    ground.note(wish);
                     if let Some(chat) = ground.chats.get_mut(&wish.chat_id.0) {
                         owners.push(index);
                         placed.push(place(chat, wish.draft, author));

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::domain::chats::{load, own};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::messages::show;
-use crate::domain::{Caller, Core};
+use crate::domain::{Caller, Core, contacts};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Outcome;
@@ -64,6 +64,11 @@ impl Behaviour for Sync {
             chats: Vec::new(),
             messages: Vec::new(),
             mine: if reset { Vec::new() } else { self.mine(conn, user_id).await? },
+            contacts: match self.user_rev.filter(|_| self.only.is_none()) {
+                // Of another history: all of them.
+                Some(since) => contacts::changed_since(conn, user_id, if reset { 0 } else { since }).await?,
+                None => Vec::new(),
+            },
             left: self.left(conn, user_id, &heads).await?,
             has_more: false,
             reset,

@@ -1,14 +1,16 @@
 //! Changing one's own profile.
 
+use std::collections::HashSet;
+
 use entity::{member, user};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
 use super::{find, lock, view};
-use crate::domain::{Core, photos};
+use crate::domain::{Core, contacts, photos};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
@@ -171,6 +173,21 @@ async fn store(
     Ok(core.publish(tx.commit((me, old_photo)).await?).await)
 }
 
+/// Those of `others` who share a chat with a user.
+async fn sharing(tx: &Tx, user: i64, others: &HashSet<UserId>) -> Result<Vec<UserId>> {
+    let chats = member::Entity::of_user(user).select_only().column(member::Column::ChatId).into_query();
+    let ids: Vec<i64> = member::Entity::present()
+        .select_only()
+        .column(member::Column::UserId)
+        .distinct()
+        .filter(member::Column::UserId.is_in(others.iter().map(|id| id.0)))
+        .filter(member::Column::ChatId.in_subquery(chats))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(ids.into_iter().map(UserId).collect())
+}
+
 /// Tells everybody who shares a chat.
 async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
     let chats: Vec<i64> = member::Entity::of_user(row.id)
@@ -185,7 +202,17 @@ async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
     } else {
         Audience::Chats(chats.into_iter().map(ChatId).collect())
     };
-    let event = UserUpdated { user: view::show(core, row) };
-    tx.announce(Delivery::new(audience, "user_updated", &event)?);
+    let mut event = UserUpdated { user: view::show(core, row) };
+    let hidden = contacts::all_blocked(tx.conn(), UserId(row.id)).await?;
+    let mut delivery = Delivery::new(audience, "user_updated", &event)?;
+    delivery.except_users = hidden.iter().copied().collect();
+    tx.announce(delivery);
+    if !hidden.is_empty() {
+        // Who shares a chat but is blocked sees the profile without presence.
+        contacts::hide_presence(&mut event.user);
+        for other in sharing(tx, row.id, &hidden).await? {
+            tx.announce(Delivery::new(Audience::User(other), "user_updated", &event)?);
+        }
+    }
     Ok(())
 }

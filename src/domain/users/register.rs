@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
 use super::view;
-use crate::domain::{Core, photos};
+use crate::domain::{Core, lobby, photos};
 use crate::error::{Error, Result};
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems};
@@ -103,7 +103,8 @@ async fn insert(
         created_at: Set(core.clock.now()),
         ..Default::default()
     };
-    let tx = core.db.begin().await?;
+    let mut tx = core.db.begin().await?;
     let model = row.save(tx.conn()).await.map_err(taken_at_insert)?.try_into_model().map_err(Error::from)?;
+    lobby::join(core, &mut tx, &model).await?;
     Ok(core.publish(tx.commit(model).await?).await)
 }

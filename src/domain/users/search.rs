@@ -5,8 +5,9 @@ use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
 use super::view::show;
-use crate::domain::Core;
+use crate::domain::{Core, contacts};
 use crate::error::{Error, Result};
+use crate::ids::UserId;
 use crate::protocol::objects::User;
 
 /// People whose username or name holds `query`, in the order of their ids; and where to go on.
@@ -14,6 +15,7 @@ use crate::protocol::objects::User;
 /// Phones and e-mails are not searched: who knows one may log in with it, but nobody learns whose it is.
 pub async fn search(
     core: &Core,
+    viewer: UserId,
     query: &str,
     cursor: Option<i64>,
     limit: u64,
@@ -37,7 +39,10 @@ pub async fn search(
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id);
-    Ok((rows.iter().map(|row| show(core, row)).collect(), next))
+    let mut found: Vec<User> = rows.iter().map(|row| show(core, row)).collect();
+    let hidden = contacts::blocked_between(core.db.read(), viewer, found.iter().map(|it| it.id)).await?;
+    found.iter_mut().filter(|it| hidden.contains(&it.id)).for_each(contacts::hide_presence);
+    Ok((found, next))
 }
 
 /// The pattern's own signs stand for themselves.

@@ -6,7 +6,7 @@ use entity::user;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::clock::Timestamp;
-use crate::domain::Core;
+use crate::domain::{Core, contacts};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::objects::{Author, Me, User};
@@ -60,7 +60,13 @@ pub async fn authors(
 }
 
 /// Somebody's public profile; a deleted account still answers, as deleted.
-pub async fn profile(core: &Core, id: UserId) -> Result<User> {
+///
+/// Whoever blocks or is blocked sees no presence.
+pub async fn profile(core: &Core, viewer: UserId, id: UserId) -> Result<User> {
     let row = user::Entity::find_by_id(id.0).one(core.db.read()).await?;
-    row.map(|row| show(core, &row)).ok_or_else(|| Error::not_found("user"))
+    let mut user = row.map(|row| show(core, &row)).ok_or_else(|| Error::not_found("user"))?;
+    if !contacts::blocked_between(core.db.read(), viewer, [id]).await?.is_empty() {
+        contacts::hide_presence(&mut user);
+    }
+    Ok(user)
 }

@@ -2,6 +2,7 @@
 //! its types (`Check`); what needs the database to know is the domain's to judge.
 
 pub mod chats;
+pub mod contacts;
 pub mod messages;
 pub mod presence;
 pub mod roles;

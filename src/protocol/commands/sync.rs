@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::ids::ChatId;
-use crate::protocol::objects::{Chat, Message, MyChat};
+use crate::protocol::objects::{Chat, Contact, Message, MyChat};
 use crate::protocol::parse::{Check, Limits, Problems};
 
 /// Chats that may be named at once.
@@ -73,7 +73,7 @@ pub struct LeftChat {
     pub chat_id: ChatId,
     /// The chat's counter when it ended for the user; older than what one knows: ignore it.
     pub rev: i64,
-    /// `left`, `removed`, `deleted`, or `unknown` where the user never was in it.
+    /// `left`, `removed`, `deleted`, `declined`, or `unknown` where the user never was in it.
     pub reason: String,
 }
 
@@ -93,6 +93,8 @@ pub struct SyncReply {
     pub messages: Vec<Message>,
     /// Own state that changed.
     pub mine: Vec<Mine>,
+    /// Contacts that changed; with `user_rev` only.
+    pub contacts: Vec<Contact>,
     /// Named chats that are not one's own.
     pub left: Vec<LeftChat>,
     /// Ask again with the new `revs`.

@@ -28,7 +28,7 @@ pub const TOO_SLOW: u16 = 1013;
 pub fn close_code(event: &str) -> u16 {
     match event {
         "token_expired" => UNAUTHORIZED,
-        "member_removed" | "chat_deleted" => NOT_A_MEMBER,
+        "member_removed" | "chat_deleted" | "chat_declined" => NOT_A_MEMBER,
         "server_shutdown" => SHUTDOWN,
         _ => FORBIDDEN,
     }

@@ -130,7 +130,7 @@ impl Publisher {
         }
         let tell = |connection: &Arc<Connection>| {
             let left_out = delivery.except == Some(connection.id)
-                || delivery.except_user == Some(connection.actor.user_id)
+                || delivery.except_users.contains(&connection.actor.user_id)
                 || delivery.only_user.is_some_and(|user| user != connection.actor.user_id)
                 || (delivery.volatile && connection.is_behind());
             if !left_out {

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{App, auth, chats, events, ops, pages, photos, users};
+use super::{App, auth, chats, contacts, events, ops, pages, photos, users};
 use crate::protocol::asyncapi;
 
 #[derive(OpenApi)]
@@ -52,6 +52,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(users::me, users::patch_me))
         .routes(routes!(users::profile, users::mango_patch))
         .routes(routes!(users::put_photo, users::delete_photo))
+        .routes(routes!(contacts::following))
+        .routes(routes!(contacts::followers))
+        .routes(routes!(contacts::blocked))
         .routes(routes!(photos::photo_to_base64))
         .routes(routes!(photos::read))
         .routes(routes!(auth::login))

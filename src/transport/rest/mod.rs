@@ -3,6 +3,7 @@
 
 mod auth;
 mod chats;
+mod contacts;
 mod docs;
 mod events;
 mod extract;

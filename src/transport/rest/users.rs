@@ -110,7 +110,7 @@ pub async fn profile(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> R
     if actor.user_id == UserId(id) {
         return Ok(me(State(app), Auth(actor)).await?.into_response());
     }
-    Ok(axum::Json(users::profile(&app.core, UserId(id)).await?).into_response())
+    Ok(axum::Json(users::profile(&app.core, actor.user_id, UserId(id)).await?).into_response())
 }
 
 /// Find people by a part of their name or username.
@@ -125,10 +125,11 @@ pub async fn profile(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> R
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn search(State(app): State<App>, _auth: Auth, params: Params) -> Result<Response, Problem> {
+pub async fn search(State(app): State<App>, Auth(actor): Auth, params: Params) -> Result<Response, Problem> {
     let query = params.text("query").unwrap_or_default();
     let limit = params.limit(50)?;
-    let (found, next) = users::search(&app.core, query, params.number("cursor")?, limit).await?;
+    let (found, next) =
+        users::search(&app.core, actor.user_id, query, params.number("cursor")?, limit).await?;
     let next = next
         .map(|cursor| format!("/user?query={}&limit={limit}&cursor={cursor}", utf8_percent_encode(query)));
     Ok(page(found, next))

@@ -1,6 +1,6 @@
 //! A model of what is really there, read by REST from the beginning. It knows nothing of events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
@@ -55,6 +55,19 @@ pub async fn fetch(
             return Err(format!("chat {chat} has {count} members and counts {}", shown["member_count"]));
         }
     }
+    let mut contacts = BTreeMap::<i64, (bool, bool)>::new();
+    for (list, follows) in [("following", true), ("blocked", false)] {
+        let mut next = Some(format!("/user/me/{list}?limit={PAGE}"));
+        while let Some(path) = next {
+            let (page, link) = get(http, url, &path, token).await?.ok_or("there is no list of contacts")?;
+            for id in page.as_array().into_iter().flatten().filter_map(|user| user["id"].as_i64()) {
+                let contact = contacts.entry(id).or_default();
+                if follows { contact.0 = true } else { contact.1 = true }
+            }
+            next = link;
+        }
+    }
+    contacts.into_iter().for_each(|(id, contact)| model.take_contact(id, contact));
     Ok(model)
 }
 

@@ -31,6 +31,9 @@ impl Model {
                 (known, _) => found.push(format!("chat {id} is only in the {}", side(known.is_some()))),
             }
         }
+        if self.contacts != fresh.contacts {
+            found.push(format!("contacts: {:?} is {:?}", self.contacts, fresh.contacts));
+        }
         if depth == Depth::Live {
             for (id, person) in &fresh.people {
                 if self.people.get(id) != Some(person) {

@@ -71,6 +71,8 @@ pub struct Model {
     /// By id.
     pub chats: BTreeMap<i64, Chat>,
     people: BTreeMap<i64, Value>,
+    /// Whom one follows and whom one blocks, as one has decided.
+    pub contacts: BTreeMap<i64, (bool, bool)>,
     /// Wants every chat from its beginning, not only its newest messages.
     pub keeps_history: bool,
     /// Chats with a hole, to be synced.
@@ -114,6 +116,20 @@ impl Model {
             "chat_pinned" | "chat_unpinned" | "chat_muted" | "chat_unmuted" | "chat_archived"
             | "chat_unarchived" => return self.own_event(name, payload),
             "chat_read" => return self.read_event(payload),
+            "followed" | "unfollowed" | "blocked" | "unblocked" => {
+                if number(&payload["by"]) == self.user {
+                    let (following, blocked) = self.contact(number(&payload["user_id"]));
+                    let contact = match name {
+                        "followed" => (true, blocked),
+                        "unfollowed" => (false, blocked),
+                        "blocked" => (false, true),
+                        _ => (following, false),
+                    };
+                    self.take_contact(number(&payload["user_id"]), contact);
+                    self.user_rev = self.user_rev.max(number(&payload["user_rev"]));
+                }
+                return;
+            }
             "user_updated" => {
                 let user = &payload["user"];
                 if self.people.contains_key(&number(&user["id"])) {
@@ -139,7 +155,8 @@ impl Model {
             self.violations.push(format!("{name} {rev} of chat {chat} came after one's last event of it"));
         }
         self.in_order(name, chat, rev, true);
-        let leaves = name == "chat_deleted" || (name == "member_removed" && about_me);
+        let leaves =
+            matches!(name, "chat_deleted" | "chat_declined") || (name == "member_removed" && about_me);
         if leaves {
             self.gone.insert(chat);
             if self.chats.get(&chat).is_none_or(|it| rev > it.rev) {
@@ -184,7 +201,7 @@ impl Model {
             return;
         }
         match name {
-            "chat_updated" => self.take_chat(&payload["details"], rev),
+            "chat_updated" | "chat_approved" => self.take_chat(&payload["details"], rev),
             "new_message" => self.take_message(payload),
             "message_edited" | "message_deleted" => self.take_message(&payload["message"]),
             "message_liked" => {
@@ -293,6 +310,19 @@ impl Model {
             if let Some(chat) = self.chats.get_mut(&chat) {
                 chat.rev = rev;
             }
+        }
+    }
+
+    fn contact(&self, user: i64) -> (bool, bool) {
+        self.contacts.get(&user).copied().unwrap_or_default()
+    }
+
+    /// Takes whether one follows and whether one blocks somebody.
+    pub fn take_contact(&mut self, user: i64, contact: (bool, bool)) {
+        if contact == (false, false) {
+            self.contacts.remove(&user);
+        } else {
+            self.contacts.insert(user, contact);
         }
     }
 

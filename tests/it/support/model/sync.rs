@@ -37,6 +37,7 @@ impl Model {
         let reset = reply["reset"] == json!(true);
         if reset {
             self.chats.clear();
+            self.contacts.clear();
         }
         self.epoch = reply["epoch"].as_str().map(str::to_owned);
         if whole {
@@ -63,6 +64,10 @@ impl Model {
             if let Some(chat) = self.chats.get_mut(&number(&mine["chat_id"])) {
                 chat.my = own(&mine["my"]);
             }
+        }
+        for contact in list("contacts") {
+            let is = |name: &str| contact[name] == json!(true);
+            self.take_contact(number(&contact["user_id"]), (is("following"), is("blocked")));
         }
         for left in list("left") {
             let id = number(&left["chat_id"]);

@@ -1,0 +1,73 @@
+//! `CONTACT_POLICY=approval`: the other side of a stranger's direct chat lets it in, or not.
+
+use entity::chat;
+use sea_orm::ActiveModelTrait;
+use sea_orm::ActiveValue::Set;
+
+use super::access::{Membership, lock};
+use super::delete::{Gone, delete_locked};
+use super::view::load;
+use super::{advance_meta, change_at};
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core};
+use crate::error::{Error, Result};
+use crate::ids::{ChatId, UserId};
+use crate::platform::bus::Delivery;
+use crate::platform::db::Outcome;
+use crate::protocol::commands::contacts::{ApproveChat, DeclineChat};
+use crate::protocol::commands::roles::Done;
+use crate::protocol::events::ChatChanged;
+
+impl Behaviour for ApproveChat {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+        let user_id = caller.actor.user_id;
+        let mut tx = core.db.begin().await?;
+        let Membership { mut chat, .. } = lock(tx.conn(), self.chat.0.id, user_id).await?;
+        require_other_side(&chat, user_id, "approve")?;
+        if chat.approved {
+            return tx.unchanged(Done {}).await;
+        }
+        let now = core.clock.now();
+        let place = advance_meta(&mut tx, &mut chat).await?;
+        // It begins now, and moves up in both lists.
+        chat::ActiveModel {
+            id: Set(chat.id),
+            approved: Set(true),
+            created_at: Set(now),
+            last_activity_at: Set(now),
+            ..Default::default()
+        }
+        .update(tx.conn())
+        .await?;
+        let details = load(tx.conn(), &[ChatId(chat.id)], None).await?.pop();
+        let details = details.ok_or_else(|| Error::internal("a chat that was just changed is not there"))?;
+        let event = ChatChanged { change: change_at(place, user_id, now), details };
+        tx.announce(Delivery::of_change(place, "chat_approved", &event)?);
+        tx.commit(Done {}).await
+    }
+}
+
+impl Behaviour for DeclineChat {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+        let user_id = caller.actor.user_id;
+        let mut tx = core.db.begin().await?;
+        let Membership { chat, .. } = lock(tx.conn(), self.chat.0.id, user_id).await?;
+        require_other_side(&chat, user_id, "decline")?;
+        if chat.approved {
+            return Err(Error::forbidden("the chat was approved; archive it, or block the other"));
+        }
+        delete_locked(core, &mut tx, chat, user_id, Gone::Declined).await?;
+        tx.commit(Done {}).await
+    }
+}
+
+/// Only the one who did not open a direct chat has a say in it.
+fn require_other_side(chat: &chat::Model, user_id: UserId, what: &str) -> Result<()> {
+    if chat.is_group {
+        return Err(Error::forbidden(format!("groups need no approval, there is nothing to {what}")));
+    }
+    if chat.owner_id == user_id.0 {
+        return Err(Error::forbidden(format!("only the other side may {what} the chat")));
+    }
+    Ok(())
+}

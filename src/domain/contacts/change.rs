@@ -1,0 +1,167 @@
+//! Following and blocking, and taking either back.
+//!
+//! A direct chat carries whether one of its two blocks the other; its row is locked first, then one's own.
+//! A chat that appears in between (both were about to act) makes the whole begin again.
+
+use entity::{chat, contact};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect};
+
+use super::{blocked, show};
+use crate::clock::Timestamp;
+use crate::domain::dispatch::Behaviour;
+use crate::domain::{Caller, Core, users};
+use crate::error::{Code, Error, Result};
+use crate::ids::UserId;
+use crate::platform::bus::{Audience, Delivery};
+use crate::platform::db::{Outcome, Tx};
+use crate::protocol::commands::contacts::{Block, ContactReply, Follow, Unblock, Unfollow};
+use crate::protocol::events::ContactChanged;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Follow,
+    Unfollow,
+    Block,
+    Unblock,
+}
+
+impl What {
+    fn event(self) -> &'static str {
+        match self {
+            Self::Follow => "followed",
+            Self::Unfollow => "unfollowed",
+            Self::Block => "blocked",
+            Self::Unblock => "unblocked",
+        }
+    }
+
+    /// Blocking is more than a note of one's own: it changes the direct chat.
+    fn is_about_blocking(self) -> bool {
+        matches!(self, Self::Block | Self::Unblock)
+    }
+}
+
+impl Behaviour for Follow {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ContactReply>> {
+        change(core, caller, self.user.0.id, What::Follow).await
+    }
+}
+
+impl Behaviour for Unfollow {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ContactReply>> {
+        change(core, caller, self.user.0.id, What::Unfollow).await
+    }
+}
+
+impl Behaviour for Block {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ContactReply>> {
+        change(core, caller, self.user.0.id, What::Block).await
+    }
+}
+
+impl Behaviour for Unblock {
+    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ContactReply>> {
+        change(core, caller, self.user.0.id, What::Unblock).await
+    }
+}
+
+async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Result<Outcome<ContactReply>> {
+    let me = caller.actor.user_id;
+    if me == other {
+        return Err(Error::invalid("user.id", "is oneself"));
+    }
+    let mut tx = core.db.begin().await?;
+    let direct = if what.is_about_blocking() { lock_direct(&tx, me, other).await? } else { None };
+    let revs = users::advance(tx.conn(), &[me]).await?;
+    let user_rev = revs.first().map_or(0, |(_, rev)| *rev);
+    if what.is_about_blocking() && direct.is_none() && find_direct(&tx, me, other).await?.is_some() {
+        return Err(Error::again("a direct chat was made in this very moment"));
+    }
+    users::find(tx.conn(), other).await.map_err(|error| match error.code {
+        Code::NotFound => Error::field(Code::NotFound, "user.id", "there is no such user"),
+        _ => error,
+    })?;
+    let before = contact::Entity::find_by_id((me.0, other.0)).one(tx.conn()).await?;
+    let blocks_me = contact::Entity::find_by_id((other.0, me.0))
+        .one(tx.conn())
+        .await?
+        .is_some_and(|row| row.blocked_at.is_some());
+    let now = core.clock.now();
+    let mut row = before.clone().unwrap_or(contact::Model {
+        user_id: me.0,
+        other_id: other.0,
+        followed_at: None,
+        blocked_at: None,
+        user_rev: 0,
+    });
+    match what {
+        What::Follow if blocks_me || row.blocked_at.is_some() => return Err(blocked("user.id")),
+        What::Follow => row.followed_at = row.followed_at.or(Some(now)),
+        What::Unfollow => row.followed_at = None,
+        What::Block => {
+            row.blocked_at = row.blocked_at.or(Some(now));
+            row.followed_at = None;
+        }
+        What::Unblock => row.blocked_at = None,
+    }
+    let reply = ContactReply { contact: show(&row) };
+    let nothing = contact::Model { followed_at: None, blocked_at: None, ..row.clone() };
+    if before.as_ref().unwrap_or(&nothing) == &row {
+        return tx.unchanged(reply).await;
+    }
+    row.user_rev = user_rev;
+    save(&tx, &row).await?;
+    if let Some(chat) = direct {
+        let blocked = row.blocked_at.is_some() || blocks_me;
+        chat::ActiveModel { id: Set(chat.id), blocked: Set(blocked), ..Default::default() }
+            .update(tx.conn())
+            .await?;
+    }
+    announce(&mut tx, what, me, other, now, user_rev)?;
+    let outcome = tx.commit(reply).await?;
+    if what == What::Block {
+        // From the commit on nobody begins to watch; who did before is parted here.
+        core.presence.part(me, other);
+    }
+    Ok(outcome)
+}
+
+async fn lock_direct(tx: &Tx, one: UserId, other: UserId) -> Result<Option<chat::Model>> {
+    Ok(chat::Entity::direct_of(one.0, other.0).lock_exclusive().one(tx.conn()).await?)
+}
+
+async fn find_direct(tx: &Tx, one: UserId, other: UserId) -> Result<Option<chat::Model>> {
+    Ok(chat::Entity::direct_of(one.0, other.0).one(tx.conn()).await?)
+}
+
+async fn save(tx: &Tx, row: &contact::Model) -> Result<()> {
+    let all = [contact::Column::FollowedAt, contact::Column::BlockedAt, contact::Column::UserRev];
+    contact::Entity::insert(contact::ActiveModel {
+        user_id: Set(row.user_id),
+        other_id: Set(row.other_id),
+        followed_at: Set(row.followed_at),
+        blocked_at: Set(row.blocked_at),
+        user_rev: Set(row.user_rev),
+    })
+    .on_conflict(
+        OnConflict::columns([contact::Column::UserId, contact::Column::OtherId])
+            .update_columns(all)
+            .to_owned(),
+    )
+    .exec_without_returning(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// One's own devices are told everything, the other only of being followed.
+fn announce(tx: &mut Tx, what: What, me: UserId, other: UserId, now: i64, user_rev: i64) -> Result<()> {
+    let mut told = ContactChanged { user_id: other, by: me, at: Timestamp(now), user_rev: Some(user_rev) };
+    tx.announce(Delivery::new(Audience::User(me), what.event(), &told)?);
+    if what == What::Follow {
+        told.user_rev = None;
+        tx.announce(Delivery::new(Audience::User(other), what.event(), &told)?);
+    }
+    Ok(())
+}

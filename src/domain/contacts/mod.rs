@@ -1,0 +1,91 @@
+//! Who follows and who blocks whom. A contact is one user's own state: it counts in their own counter, and
+//! their own devices are told. What follows from it for chats is judged where chats are written.
+
+mod change;
+mod list;
+mod mutual;
+
+pub use list::{List, list};
+pub use mutual::{follow_each_other, tell as tell_followed};
+
+use std::collections::HashSet;
+
+use entity::contact;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use crate::clock::Timestamp;
+use crate::error::{Code, Error, Result};
+use crate::ids::UserId;
+use crate::protocol::objects::{Contact, User};
+
+/// Whether one follows the other.
+pub async fn follows(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool> {
+    let row = contact::Entity::find_by_id((one.0, other.0)).one(conn).await?;
+    Ok(row.is_some_and(|row| row.followed_at.is_some()))
+}
+
+/// Those of `others` whom one blocks, or who block one.
+pub async fn blocked_between(
+    conn: &impl ConnectionTrait,
+    one: UserId,
+    others: impl IntoIterator<Item = UserId>,
+) -> Result<HashSet<UserId>> {
+    let others: Vec<i64> = others.into_iter().map(|id| id.0).filter(|id| *id != one.0).collect();
+    let mut found = HashSet::new();
+    for some in others.chunks(1_000) {
+        let rows: Vec<(i64, i64)> = contact::Entity::between(one.0, some.iter().copied())
+            .select_only()
+            .columns([contact::Column::UserId, contact::Column::OtherId])
+            .filter(contact::Column::BlockedAt.is_not_null())
+            .into_tuple()
+            .all(conn)
+            .await?;
+        found.extend(rows.into_iter().map(|(user, other)| UserId(if user == one.0 { other } else { user })));
+    }
+    Ok(found)
+}
+
+/// Everybody whom one blocks, or who blocks one.
+pub async fn all_blocked(conn: &impl ConnectionTrait, one: UserId) -> Result<HashSet<UserId>> {
+    let mut found = HashSet::new();
+    for row in contact::Entity::blocked_by(one.0).all(conn).await? {
+        found.insert(UserId(row.other_id));
+    }
+    for row in contact::Entity::blockers_of(one.0).all(conn).await? {
+        found.insert(UserId(row.user_id));
+    }
+    Ok(found)
+}
+
+/// Contacts of one that changed after this value of one's own counter.
+pub async fn changed_since(conn: &impl ConnectionTrait, one: UserId, since: i64) -> Result<Vec<Contact>> {
+    use sea_orm::QueryOrder;
+
+    let rows = contact::Entity::find()
+        .filter(contact::Column::UserId.eq(one.0))
+        .filter(contact::Column::UserRev.gt(since))
+        .order_by_asc(contact::Column::OtherId)
+        .all(conn)
+        .await?;
+    Ok(rows.iter().map(show).collect())
+}
+
+/// A row as its user sees it.
+pub fn show(row: &contact::Model) -> Contact {
+    Contact {
+        user_id: UserId(row.other_id),
+        following: row.followed_at.is_some(),
+        blocked: row.blocked_at.is_some(),
+    }
+}
+
+/// `blocked`, naming the field at fault.
+pub fn blocked(field: &str) -> Error {
+    Error::field(Code::Blocked, field, "one of you has blocked the other")
+}
+
+/// Takes out of a profile what those who are blocked do not see.
+pub fn hide_presence(user: &mut User) {
+    user.online = false;
+    user.last_seen_at = None::<Timestamp>;
+}

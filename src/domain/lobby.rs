@@ -1,0 +1,205 @@
+//! The lobby (`LOBBY_CHAT`): a group that everybody is a member of, from registration on. It belongs to
+//! nobody: all of its members are plain members, nobody leaves it, and moderators keep it clean.
+//!
+//! Which chat it is stands in the database (`meta`), so a lobby that is renamed in the settings is renamed,
+//! not made again. With the setting taken away it stays as an ordinary group, which people can leave.
+
+use entity::{chat, member, meta, user};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+};
+
+use super::chats::{advance, advance_meta, change_at, show_member};
+use super::{Core, users};
+use crate::error::{Error, Result};
+use crate::ids::{ChatId, UserId};
+use crate::platform::bus::{Delivery, RoomChange};
+use crate::platform::db::Tx;
+use crate::protocol::events::MemberChange;
+
+const KEY: &str = "lobby_chat";
+
+/// People who enter with one statement.
+const AT_ONCE: u64 = 1_000;
+
+/// Makes the lobby where it is missing, gives it the name that is set, and everybody a place in it. Nobody
+/// is told: it runs before the doors open.
+pub async fn prepare(core: &Core) -> Result<()> {
+    let Some(name) = &core.settings.contacts.lobby_chat else { return Ok(()) };
+    loop {
+        let mut tx = core.db.begin().await?;
+        let Some(mut chat) = find_or_make(core, &mut tx, name, None).await? else {
+            tx.commit(()).await?;
+            return Ok(());
+        };
+        if chat.name.as_ref() != Some(name) {
+            advance_meta(&mut tx, &mut chat).await?;
+            chat::ActiveModel { id: Set(chat.id), name: Set(Some(name.clone())), ..Default::default() }
+                .update(tx.conn())
+                .await?;
+        }
+        let inside =
+            member::Entity::of_chat(chat.id).select_only().column(member::Column::UserId).into_query();
+        let outside: Vec<i64> = user::Entity::present()
+            .select_only()
+            .column(user::Column::Id)
+            .filter(user::Column::Id.not_in_subquery(inside))
+            .order_by_asc(user::Column::Id)
+            .limit(AT_ONCE)
+            .into_tuple()
+            .all(tx.conn())
+            .await?;
+        let done = (outside.len() as u64) < AT_ONCE;
+        let outside: Vec<UserId> = outside.into_iter().map(UserId).collect();
+        enter(core, &mut tx, &mut chat, &outside).await?;
+        tx.commit(()).await?;
+        if done {
+            return Ok(());
+        }
+    }
+}
+
+/// Lets somebody new in, within the transaction that makes their account.
+pub async fn join(core: &Core, tx: &mut Tx, person: &user::Model) -> Result<()> {
+    let Some(name) = &core.settings.contacts.lobby_chat else { return Ok(()) };
+    let user_id = UserId(person.id);
+    let Some(mut chat) = find_or_make(core, tx, name, Some(user_id)).await? else { return Ok(()) };
+    let Some(row) = enter(core, tx, &mut chat, &[user_id]).await?.pop() else { return Ok(()) };
+    let place = crate::platform::bus::Place { chat_id: ChatId(chat.id), rev: chat.rev, prev: chat.rev - 1 };
+    let member = show_member(&row, users::author(person));
+    let change = change_at(place, user_id, core.clock.now());
+    let event = MemberChange { change, member, member_count: chat.member_count };
+    let mut delivery = Delivery::of_change(place, "member_added", &event)?;
+    delivery.rooms = RoomChange::Join(vec![user_id]);
+    tx.announce(delivery);
+    Ok(())
+}
+
+/// Refuses to let somebody out of the lobby.
+pub async fn refuse_leaving(core: &Core, conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<()> {
+    if core.settings.contacts.lobby_chat.is_none() || read(conn, false).await? != Some(chat_id.0) {
+        return Ok(());
+    }
+    Err(Error::forbidden("everybody is a member of this chat; mute or archive it instead"))
+}
+
+/// The lobby's chat, locked. Where there is none yet it takes somebody to make it for.
+async fn find_or_make(
+    core: &Core,
+    tx: &mut Tx,
+    name: &str,
+    first: Option<UserId>,
+) -> Result<Option<chat::Model>> {
+    let keep = OnConflict::column(meta::Column::Key).do_nothing().to_owned();
+    meta::Entity::insert(meta::ActiveModel { key: Set(KEY.to_owned()), value: Set("0".to_owned()) })
+        .on_conflict(keep)
+        .exec_without_returning(tx.conn())
+        .await?;
+    // The row is the lock: of several who come first, one makes the lobby.
+    let known = read(tx.conn(), true).await?;
+    let found = match known {
+        Some(id) => {
+            chat::Entity::present().filter(chat::Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?
+        }
+        None => None,
+    };
+    if found.is_some() {
+        return Ok(found);
+    }
+    let oldest = user::Entity::present().order_by_asc(user::Column::Id).one(tx.conn()).await?;
+    let Some(owner) = oldest.map(|row| UserId(row.id)).or(first) else { return Ok(None) };
+    let now = core.clock.now();
+    let row = chat::ActiveModel {
+        is_group: Set(true),
+        name: Set(Some(name.to_owned())),
+        owner_id: Set(owner.0),
+        approved: Set(true),
+        visible: Set(true),
+        rev: Set(0),
+        meta_rev: Set(1),
+        last_seq: Set(0),
+        member_count: Set(0),
+        last_activity_at: Set(now),
+        created_at: Set(now),
+        ..Default::default()
+    };
+    let mut chat = row.insert(tx.conn()).await?;
+    advance(tx, &mut chat).await?;
+    meta::ActiveModel { key: Set(KEY.to_owned()), value: Set(chat.id.to_string()) }.update(tx.conn()).await?;
+    Ok(Some(chat))
+}
+
+/// The chat that `meta` names; none where it names none yet.
+async fn read(conn: &impl ConnectionTrait, locked: bool) -> Result<Option<i64>> {
+    let mut select = meta::Entity::find_by_id(KEY.to_owned());
+    if locked {
+        select = select.lock_exclusive();
+    }
+    let row = select.one(conn).await?;
+    Ok(row.and_then(|row| row.value.parse().ok()).filter(|id| *id != 0))
+}
+
+/// Adds people to the lobby, whose row is locked, with one value of its counter; answers their rows.
+async fn enter(
+    core: &Core,
+    tx: &mut Tx,
+    chat: &mut chat::Model,
+    people: &[UserId],
+) -> Result<Vec<member::Model>> {
+    if people.is_empty() {
+        return Ok(Vec::new());
+    }
+    let place = advance_meta(tx, chat).await?;
+    let now = core.clock.now();
+    let rows: Vec<member::Model> = users::advance(tx.conn(), people)
+        .await?
+        .into_iter()
+        .map(|(id, user_rev)| member::Model {
+            chat_id: chat.id,
+            user_id: id.0,
+            role: "member".into(),
+            joined_at: now,
+            rev: place.rev,
+            last_read_seq: 0,
+            pinned_at: None,
+            muted_until: None,
+            archived: false,
+            user_rev,
+            left_at: None,
+            left_reason: None,
+        })
+        .collect();
+    let again = OnConflict::columns([member::Column::ChatId, member::Column::UserId])
+        .update_columns([
+            member::Column::Role,
+            member::Column::JoinedAt,
+            member::Column::Rev,
+            member::Column::UserRev,
+            member::Column::LeftAt,
+            member::Column::LeftReason,
+        ])
+        .to_owned();
+    let inserted = rows.iter().cloned().map(|row| member::ActiveModel {
+        chat_id: Set(row.chat_id),
+        user_id: Set(row.user_id),
+        role: Set(row.role),
+        joined_at: Set(row.joined_at),
+        rev: Set(row.rev),
+        last_read_seq: Set(row.last_read_seq),
+        pinned_at: Set(row.pinned_at),
+        muted_until: Set(row.muted_until),
+        archived: Set(row.archived),
+        user_rev: Set(row.user_rev),
+        left_at: Set(row.left_at),
+        left_reason: Set(row.left_reason),
+    });
+    member::Entity::insert_many(inserted).on_conflict(again).exec_without_returning(tx.conn()).await?;
+    chat.member_count += rows.len() as i32;
+    chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }
+        .update(tx.conn())
+        .await?;
+    Ok(rows)
+}

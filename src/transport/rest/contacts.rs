@@ -1,0 +1,76 @@
+//! Lists of contacts. Following and blocking are events (`/events/follow`, …).
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::App;
+use super::extract::{Auth, Params, page};
+use crate::domain::Actor;
+use crate::domain::contacts::{self, List};
+use crate::protocol::objects::User;
+use crate::transport::problem::{Problem, ProblemBody};
+
+async fn answer(app: &App, actor: Actor, which: List, params: &Params) -> Result<Response, Problem> {
+    let limit = params.limit(50)?;
+    let (found, next) = contacts::list(&app.core, actor, which, params.number("cursor")?, limit).await?;
+    let path = match which {
+        List::Following => "following",
+        List::Followers => "followers",
+        List::Blocked => "blocked",
+    };
+    let next = next.map(|cursor| format!("/user/me/{path}?limit={limit}&cursor={cursor}"));
+    Ok(page(found, next))
+}
+
+/// Whom one follows.
+#[utoipa::path(get, path = "/user/me/following", tag = "user", security(("bearer" = [])),
+    params(
+        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn following(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    params: Params,
+) -> Result<Response, Problem> {
+    answer(&app, actor, List::Following, &params).await
+}
+
+/// Who follows one.
+#[utoipa::path(get, path = "/user/me/followers", tag = "user", security(("bearer" = [])),
+    params(
+        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn followers(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    params: Params,
+) -> Result<Response, Problem> {
+    answer(&app, actor, List::Followers, &params).await
+}
+
+/// Whom one blocks.
+#[utoipa::path(get, path = "/user/me/blocked", tag = "user", security(("bearer" = [])),
+    params(
+        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn blocked(State(app): State<App>, Auth(actor): Auth, params: Params) -> Result<Response, Problem> {
+    answer(&app, actor, List::Blocked, &params).await
+}

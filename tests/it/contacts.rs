@@ -1,0 +1,340 @@
+//! Who may talk to whom: blocking, approval, mutual contacts, the lobby, and the bounds around them.
+
+mod bounds;
+mod lobby;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Door, Person, Plain, Socket, TestApp};
+
+fn user(person: &Person) -> Value {
+    json!({"user": {"id": person.id}})
+}
+
+fn message(chat: i64, content: &str) -> Value {
+    json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
+}
+
+fn code(ack: &Value) -> &str {
+    ack["error"]["code"].as_str().unwrap_or("none")
+}
+
+async fn done(socket: &mut Socket, command: &str, payload: Value) -> Value {
+    let ack = socket.call(command, payload).await;
+    assert_eq!(ack["ok"], json!(true), "{command}: {ack}");
+    ack
+}
+
+/// The direct chat of the socket's user with somebody; its id.
+async fn direct(socket: &mut Socket, with: &Person) -> i64 {
+    let wish = json!({"chat": {"is_group": false, "members_array": [with.id]}});
+    done(socket, "create_chat", wish).await["chat"]["id"].as_i64().expect("an id")
+}
+
+/// Ids in one of one's lists, page by page.
+async fn ids(app: &TestApp, person: &Person, list: &str, limit: usize) -> Vec<i64> {
+    let mut found = Vec::new();
+    let mut next = Some(format!("/user/me/{list}?limit={limit}"));
+    while let Some(path) = next {
+        let answer = app.raw(Method::GET, &path, Some(&person.access), None).await;
+        let link = answer.headers().get("link").map(|it| it.to_str().expect("text").to_owned());
+        let page: Value = answer.json().await.expect("a list");
+        let page: Vec<i64> =
+            page.as_array().expect("a list").iter().map(|it| it["id"].as_i64().expect("an id")).collect();
+        assert!(page.len() <= limit, "{page:?}");
+        found.extend(page);
+        next = link.and_then(|it| it.strip_prefix('<')?.split_once('>').map(|(path, _)| path.to_owned()));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contacts_are_listed_in_pages_and_the_followed_is_told() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let dave = app.person("dave").await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let (mut b, _) = Plain::open(&app.host, "/ws", &bob.access).await.expect("connects");
+    for person in [&bob, &carol, &dave] {
+        let ack = done(&mut a, "follow", user(person)).await;
+        let contact = json!({"user_id": person.id, "following": true, "blocked": false});
+        assert_eq!(ack["contact"], contact);
+    }
+    let told = b.next("followed").await;
+    assert_eq!((&told["user_id"], &told["by"]), (&json!(bob.id), &json!(alice.id)), "{told}");
+    assert!(told.get("user_rev").is_none(), "another's counter is nobody's business: {told}");
+    assert_eq!(ids(&app, &alice, "following", 2).await, [bob.id, carol.id, dave.id]);
+    assert_eq!(ids(&app, &bob, "followers", 2).await, [alice.id]);
+    done(&mut a, "unfollow", user(&carol)).await;
+    done(&mut a, "block", user(&dave)).await;
+    assert_eq!(ids(&app, &alice, "following", 1).await, [bob.id]);
+    assert_eq!(ids(&app, &alice, "blocked", 1).await, [dave.id]);
+    assert_eq!(ids(&app, &dave, "followers", 1).await, Vec::<i64>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonsense_about_contacts_names_the_field() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    for command in ["follow", "unfollow", "block", "unblock"] {
+        for (payload, expected) in [
+            (user(&alice), "validation_failed"),
+            (json!({"user": {"id": 999_999}}), "not_found"),
+            (json!({"user": {"id": "x"}}), "validation_failed"),
+        ] {
+            let ack = a.call(command, payload).await;
+            assert_eq!(code(&ack), expected, "{command}: {ack}");
+            assert!(ack["error"]["errors"]["user.id"].is_array(), "{command}: {ack}");
+        }
+    }
+    done(&mut b, "block", user(&alice)).await;
+    let refused = a.call("follow", user(&bob)).await;
+    assert_eq!(code(&refused), "blocked", "{refused}");
+    let refused = b.call("follow", user(&alice)).await;
+    assert_eq!(code(&refused), "blocked", "unblock first: {refused}");
+    assert_eq!(ids(&app, &alice, "following", 50).await, Vec::<i64>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::ALL[3]).await;
+    let group = app.group(&mut a, &[&bob]).await;
+    let chat = direct(&mut a, &bob).await;
+    let first = done(&mut b, "send_message", message(chat, "hello")).await;
+    let mine = done(&mut a, "send_message", message(chat, "hello you")).await;
+    done(&mut a, "block", user(&bob)).await;
+    for socket in [&mut a, &mut b] {
+        let refused = socket.call("send_message", message(chat, "still there?")).await;
+        assert_eq!(code(&refused), "blocked", "{refused}");
+        assert!(refused["error"]["errors"]["message.chat_id"].is_array(), "{refused}");
+    }
+    for (command, payload) in [
+        ("edit_message", json!({"message": {"id": first["message"]["id"], "content": "smuggled"}})),
+        ("toggle_like_message", json!({"message": {"id": mine["message"]["id"], "liked": true}})),
+        ("create_chat", json!({"chat": {"name": "g", "is_group": true, "members_array": [alice.id]}})),
+    ] {
+        let refused = b.call(command, payload).await;
+        assert_eq!(code(&refused), "blocked", "{command}: {refused}");
+    }
+    // A retry of what was sent before is answered as before, and the chat itself is still there.
+    let again = direct(&mut b, &alice).await;
+    assert_eq!(again, chat);
+    a.rest().await;
+    b.rest().await;
+    done(&mut b, "typing", json!({"chat": {"id": chat}, "is_typing": true})).await;
+    done(&mut b, "mark_read", json!({"chat": {"id": chat}})).await;
+    a.expect_silence().await;
+    done(&mut b, "send_message", message(group, "in the group")).await;
+    assert_eq!(a.next("new_message").await["content"], json!("in the group"));
+    // Nobody adds somebody who has blocked them.
+    let mut c = app.connect(&carol, Door::MAIN).await;
+    done(&mut c, "block", user(&alice)).await;
+    let refused = a.call("add_member", json!({"chat": {"id": group}, "user": {"id": carol.id}})).await;
+    assert_eq!(code(&refused), "blocked", "{refused}");
+    // A new direct chat is refused too, from either side.
+    for (socket, other) in [(&mut a, &carol), (&mut c, &alice)] {
+        let wish = json!({"chat": {"is_group": false, "members_array": [other.id]}});
+        let refused = socket.call("create_chat", wish).await;
+        assert_eq!(code(&refused), "blocked", "{refused}");
+    }
+    // Both have to take it back.
+    done(&mut b, "block", user(&alice)).await;
+    done(&mut a, "unblock", user(&bob)).await;
+    let refused = a.call("send_message", message(chat, "again?")).await;
+    assert_eq!(code(&refused), "blocked", "{refused}");
+    done(&mut b, "unblock", user(&alice)).await;
+    done(&mut a, "send_message", message(chat, "again!")).await;
+    assert_eq!(app.contents(chat, &bob).await, ["hello", "hello you", "again!"]);
+    assert_eq!(app.contents(group, &alice).await, ["in the group"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_hides_presence_both_ways() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    app.group(&mut a, &[&bob, &carol]).await;
+    let watch = |person: &Person| json!({"users": [person.id]});
+    let seen = done(&mut a, "watch_presence", watch(&bob)).await;
+    assert_eq!(seen["presence"][0]["online"], json!(true), "{seen}");
+    done(&mut b, "watch_presence", json!({"users": [alice.id, carol.id]})).await;
+    done(&mut a, "block", user(&bob)).await;
+    for (viewer, viewed) in [(&alice, &bob), (&bob, &alice)] {
+        let profile = app.get(&format!("/user/{}", viewed.id), viewer).await;
+        assert_eq!((&profile["online"], &profile["last_seen_at"]), (&json!(false), &Value::Null));
+        let found = app.get("/user?query=b", viewer).await;
+        for it in found.as_array().expect("a list").iter().filter(|it| it["id"] == json!(viewed.id)) {
+            assert_eq!(it["online"], json!(false), "{it}");
+        }
+    }
+    let profile = app.get(&format!("/user/{}", alice.id), &carol).await;
+    assert_eq!(profile["online"], json!(true), "others see it");
+    for (socket, other) in [(&mut a, &bob), (&mut b, &alice)] {
+        let seen = done(socket, "watch_presence", watch(other)).await;
+        assert_eq!(seen["presence"], json!([]), "{seen}");
+    }
+    // Nor by a change of the profile.
+    a.rest().await;
+    b.rest().await;
+    let patch = json!({"name": "Alice"});
+    app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(patch)).await;
+    let told = b.next("user_updated").await;
+    assert_eq!((&told["user"]["name"], &told["user"]["online"]), (&json!("Alice"), &json!(false)), "{told}");
+    assert_eq!(a.next("user_updated").await["user"]["online"], json!(true));
+    b.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_parts_those_who_watch_already() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    app.group(&mut a, &[&bob, &carol]).await;
+    done(&mut a, "watch_presence", json!({"users": [bob.id, carol.id]})).await;
+    done(&mut a, "block", user(&bob)).await;
+    a.rest().await;
+    let _b = app.connect(&bob, Door::MAIN).await;
+    a.expect_silence().await;
+    let _c = app.connect(&carol, Door::MAIN).await;
+    assert_eq!(a.next("presence").await["user_id"], json!(carol.id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::ALL[1]).await;
+    let chat = direct(&mut a, &bob).await;
+    // Without a message it is in no list of the other's.
+    assert_eq!(app.get("/chat?state=pending", &bob).await, json!([]));
+    let first =
+        json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text", "client_id": "1"}});
+    done(&mut a, "send_message", first.clone()).await;
+    let pending = app.get("/chat?state=pending", &bob).await;
+    assert_eq!(pending[0]["id"], json!(chat), "{pending}");
+    assert_eq!(pending[0]["approved"], json!(false));
+    let active = |person: Person| {
+        let app = &app;
+        async move {
+            let list = app.get("/chat", &person).await;
+            list.as_array()
+                .expect("a list")
+                .iter()
+                .map(|it| it["id"].as_i64().expect("id"))
+                .collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(active(bob.clone()).await, Vec::<i64>::new());
+    assert_eq!(active(alice.clone()).await, [chat]);
+    // A retry of the first is no second; a second one waits, from both sides, also many at once.
+    let again = done(&mut a, "send_message", first).await;
+    assert_eq!(again["duplicate"], json!(true));
+    let mut waiting = Vec::new();
+    for number in 0..20 {
+        waiting.push(a.begin("send_message", message(chat, &format!("second {number}"))).await);
+    }
+    for id in waiting {
+        let refused = a.ack(id).await;
+        assert_eq!(code(&refused), "approval_pending", "{refused}");
+    }
+    let refused = b.call("send_message", message(chat, "who are you?")).await;
+    assert_eq!(code(&refused), "approval_pending", "{refused}");
+    // Only the other side decides.
+    let this = json!({"chat": {"id": chat}});
+    for command in ["approve_chat", "decline_chat"] {
+        assert_eq!(code(&a.call(command, this.clone()).await), "forbidden", "{command}");
+        let mut c = app.connect(&carol, Door::MAIN).await;
+        assert_eq!(code(&c.call(command, this.clone()).await), "not_found", "{command}");
+    }
+    let before = app.get(&format!("/chat/{chat}"), &bob).await;
+    done(&mut b, "approve_chat", this.clone()).await;
+    let told = a.next("chat_approved").await;
+    assert_eq!(told["details"]["approved"], json!(true), "{told}");
+    let after = app.get(&format!("/chat/{chat}"), &bob).await;
+    assert_ne!(before["created_at"], after["created_at"], "it begins with the approval");
+    assert_eq!(active(bob.clone()).await, [chat]);
+    assert_eq!(app.get("/chat?state=pending", &bob).await, json!([]));
+    done(&mut b, "send_message", message(chat, "hello")).await;
+    done(&mut a, "send_message", message(chat, "nice")).await;
+    let refused = b.call("decline_chat", this).await;
+    assert_eq!(code(&refused), "forbidden", "it was approved: {refused}");
+    assert_eq!(app.contents(chat, &alice).await, ["hi", "hello", "nice"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_first_messages_at_once_are_one() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let chat = direct(&mut a, &bob).await;
+    let mut begun = Vec::new();
+    for number in 0..50 {
+        begun.push(a.feed("send_message", message(chat, &format!("first {number}"))).await);
+    }
+    a.flush().await;
+    let mut taken = 0;
+    for id in begun {
+        let ack = a.ack(id).await;
+        taken += usize::from(ack["ok"] == json!(true));
+    }
+    assert_eq!(taken, 1);
+    assert_eq!(app.contents(chat, &bob).await, ["first 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_need_no_approval_and_groups_never_do() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    // That one follows the other oneself does not help.
+    done(&mut a, "follow", user(&bob)).await;
+    let wish = |with: &Person| json!({"chat": {"is_group": false, "members_array": [with.id]}});
+    let ack = done(&mut b, "create_chat", wish(&alice)).await;
+    assert_eq!(ack["chat"]["approved"], json!(true), "alice follows bob: {ack}");
+    let ack = done(&mut a, "create_chat", wish(&carol)).await;
+    assert_eq!(ack["chat"]["approved"], json!(false), "carol does not follow alice: {ack}");
+    let group = app.group(&mut a, &[&carol]).await;
+    assert_eq!(app.get(&format!("/chat/{group}"), &carol).await["approved"], json!(true));
+    let refused = a.call("approve_chat", json!({"chat": {"id": group}})).await;
+    assert_eq!(code(&refused), "forbidden", "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_and_creator_of_a_group_follow_each_other_and_so_may_write() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval,mutual")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let dave = app.person("dave").await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut d = app.connect(&dave, Door::MAIN).await;
+    done(&mut d, "block", user(&carol)).await;
+    let group = app.group(&mut a, &[&bob, &carol]).await;
+    for _ in 0..2 {
+        let told = b.next("followed").await;
+        assert!(told["by"] == json!(alice.id) || told["by"] == json!(bob.id), "{told}");
+    }
+    assert_eq!(ids(&app, &alice, "following", 50).await, [bob.id, carol.id]);
+    assert_eq!(ids(&app, &alice, "followers", 50).await, [bob.id, carol.id]);
+    assert_eq!(ids(&app, &bob, "following", 50).await, [alice.id], "members do not follow each other");
+    done(&mut a, "add_member", json!({"chat": {"id": group}, "user": {"id": dave.id}})).await;
+    assert_eq!(ids(&app, &dave, "following", 50).await, [alice.id]);
+    let wish = |with: &Person| json!({"chat": {"is_group": false, "members_array": [with.id]}});
+    for (socket, other, approved) in [(&mut b, &alice, true), (&mut d, &alice, true)] {
+        let ack = done(socket, "create_chat", wish(other)).await;
+        assert_eq!(ack["chat"]["approved"], json!(approved), "{ack}");
+    }
+    let ack = done(&mut b, "create_chat", wish(&dave)).await;
+    assert_eq!(ack["chat"]["approved"], json!(false), "{ack}");
+    // It is a start, not a law.
+    done(&mut b, "unfollow", user(&alice)).await;
+    assert_eq!(ids(&app, &bob, "following", 50).await, Vec::<i64>::new());
+}

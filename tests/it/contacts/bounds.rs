@@ -1,0 +1,98 @@
+//! How many chats one may have, and the same text twice in a row.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{code, direct, done, message};
+use crate::support::{Door, TestApp};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_in_more_chats_than_are_set() {
+    let app = TestApp::with(&[("MAX_CHATS_PER_USER", "2")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut c = app.connect(&carol, Door::MAIN).await;
+    app.group(&mut a, &[&bob]).await;
+    direct(&mut a, &bob).await;
+    let wish = |members: Value| json!({"chat": {"name": "more", "is_group": true, "members_array": members}});
+    let refused = a.call("create_chat", wish(json!([]))).await;
+    assert_eq!(code(&refused), "validation_failed", "{refused}");
+    assert!(refused["error"]["errors"]["chat"].is_array(), "{refused}");
+    let refused = c.call("create_chat", wish(json!([bob.id]))).await;
+    assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
+    let group = app.group(&mut c, &[]).await;
+    let add = json!({"chat": {"id": group}, "user": {"id": bob.id}});
+    let refused = c.call("add_member", add.clone()).await;
+    assert!(refused["error"]["errors"]["user.id"].is_array(), "{refused}");
+    // What exists is found, also by who is full, and who leaves has room again.
+    direct(&mut b, &alice).await;
+    let old = app.get("/chat", &bob).await;
+    let left =
+        old.as_array().expect("a list").iter().find(|it| it["is_group"] == json!(true)).expect("group");
+    done(&mut b, "leave_chat", json!({"chat": {"id": left["id"]}})).await;
+    done(&mut c, "add_member", add).await;
+    assert_eq!(app.get(&format!("/chat/{group}"), &bob).await["member_count"], json!(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_owns_more_groups_than_are_set() {
+    let app = TestApp::with(&[("MAX_GROUPS_PER_USER", "1")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let group = app.group(&mut a, &[&bob]).await;
+    let wish = json!({"chat": {"name": "more", "is_group": true, "members_array": []}});
+    let refused = a.call("create_chat", wish.clone()).await;
+    assert_eq!(code(&refused), "validation_failed", "{refused}");
+    assert!(refused["error"]["errors"]["chat"].is_array(), "{refused}");
+    direct(&mut a, &bob).await;
+    done(&mut b, "create_chat", wish).await;
+    let hand_over = json!({"chat": {"id": group}, "user": {"id": bob.id}, "role": "owner"});
+    let refused = a.call("set_member_role", hand_over).await;
+    assert!(refused["error"]["errors"]["user.id"].is_array(), "{refused}");
+    assert_eq!(app.get(&format!("/chat/{group}"), &bob).await["owner_id"], json!(alice.id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_text_is_refused_for_a_while_and_only_that() {
+    let app = TestApp::with(&[("DUPLICATE_WINDOW_MS", "1500")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let chat = app.group(&mut a, &[&bob, &carol]).await;
+    let other = direct(&mut a, &bob).await;
+    done(&mut a, "send_message", message(chat, "hi")).await;
+    let refused = a.call("send_message", message(chat, "hi")).await;
+    assert_eq!(code(&refused), "duplicate_message", "{refused}");
+    assert!(refused["error"]["errors"]["message.content"].is_array(), "{refused}");
+    // Other words, another chat, another person, another kind: all of that is something else.
+    done(&mut a, "send_message", message(chat, "hi!")).await;
+    done(&mut a, "send_message", message(other, "hi")).await;
+    done(&mut b, "send_message", message(chat, "hi")).await;
+    let markdown = json!({"message": {"chat_id": chat, "content": "hi", "message_type": "markdown"}});
+    done(&mut a, "send_message", markdown).await;
+    // Who marks what they send means it.
+    for mark in ["one", "two"] {
+        let marked =
+            json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text", "client_id": mark}});
+        done(&mut a, "send_message", marked).await;
+    }
+    // Many at once, in one commit or several: one is taken.
+    let mut begun = Vec::new();
+    for _ in 0..40 {
+        begun.push(a.feed("send_message", message(chat, "click")).await);
+    }
+    a.flush().await;
+    let mut taken = 0;
+    for id in begun {
+        let ack = a.ack(id).await;
+        taken += usize::from(ack["ok"] == json!(true));
+    }
+    assert_eq!(taken, 1);
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    done(&mut a, "send_message", message(chat, "hi")).await;
+    let said = app.contents(chat, &carol).await;
+    assert_eq!(said, ["hi", "hi!", "hi", "hi", "hi", "hi", "click", "hi"]);
+}

@@ -1,0 +1,85 @@
+//! The lobby: everybody is in it, from registration on, whenever it was set.
+
+use serde_json::json;
+
+use super::{code, done, message};
+use crate::support::{Door, TestApp};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_is_in_the_lobby_and_hears_who_comes() {
+    let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
+    let alice = app.person("alice").await;
+    let chats = app.get("/chat", &alice).await;
+    let hall = chats[0]["id"].as_i64().expect("the lobby");
+    assert_eq!(
+        (&chats[0]["name"], &chats[0]["member_count"], &chats[0]["my"]["role"]),
+        (&json!("Hall"), &json!(1), &json!("member"))
+    );
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let bob = app.person("bob").await;
+    let told = a.next("member_added").await;
+    assert_eq!((&told["chat"], &told["member"]["user"]["id"]), (&json!(hall), &json!(bob.id)), "{told}");
+    assert_eq!(told["member_count"], json!(2));
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    done(&mut b, "send_message", message(hall, "good morning")).await;
+    assert_eq!(a.next("new_message").await["content"], json!("good morning"));
+    // Nobody leaves it, manages it or deletes it.
+    for (command, payload) in [
+        ("leave_chat", json!({"chat": {"id": hall}})),
+        ("delete_chat", json!({"chat": {"id": hall}})),
+        ("update_chat", json!({"chat": {"id": hall, "name": "Mine"}})),
+        ("remove_member", json!({"chat": {"id": hall}, "user": {"id": bob.id}})),
+        ("remove_member", json!({"chat": {"id": hall}, "user": {"id": alice.id}})),
+        ("set_member_role", json!({"chat": {"id": hall}, "user": {"id": bob.id}, "role": "admin"})),
+    ] {
+        let refused = a.call(command, payload).await;
+        assert_eq!(code(&refused), "forbidden", "{command}: {refused}");
+    }
+    assert_eq!(app.get(&format!("/chat/{hall}"), &alice).await["member_count"], json!(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_register_first_one_makes_the_lobby() {
+    let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
+    let names: Vec<String> = (0..12).map(|number| format!("person{number}")).collect();
+    let people = futures_util::future::join_all(names.iter().map(|name| app.person(name))).await;
+    let mut halls = Vec::new();
+    for person in &people {
+        let chats = app.get("/chat", person).await;
+        assert_eq!(chats.as_array().map(Vec::len), Some(1), "{chats}");
+        assert_eq!(chats[0]["member_count"], json!(12), "{chats}");
+        halls.push(chats[0]["id"].clone());
+    }
+    halls.dedup();
+    assert_eq!(halls.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lobby_that_is_set_later_takes_in_who_was_there_and_is_renamed() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let url = app.server.core.settings.database_url.clone();
+    let TestApp { server, folder, .. } = app;
+    server.shutdown().await;
+    let app = TestApp::on(folder, &url, &[("LOBBY_CHAT", "Hall")]).await;
+    let chats = app.get("/chat", &bob).await;
+    assert_eq!((&chats[0]["name"], &chats[0]["member_count"]), (&json!("Hall"), &json!(3)), "{chats}");
+    let hall = chats[0]["id"].clone();
+    let TestApp { server, folder, .. } = app;
+    server.shutdown().await;
+    let app = TestApp::on(folder, &url, &[("LOBBY_CHAT", "Atrium")]).await;
+    app.person("dave").await;
+    let chats = app.get("/chat", &alice).await;
+    assert_eq!(
+        (&chats[0]["id"], &chats[0]["name"], &chats[0]["member_count"]),
+        (&hall, &json!("Atrium"), &json!(4)),
+        "{chats}"
+    );
+    let TestApp { server, folder, .. } = app;
+    server.shutdown().await;
+    // Without the setting it is a group that one can leave.
+    let app = TestApp::on(folder, &url, &[]).await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    done(&mut a, "leave_chat", json!({"chat": {"id": hall}})).await;
+    assert_eq!(app.get("/chat", &bob).await[0]["member_count"], json!(3));
+}
