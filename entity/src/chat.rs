@@ -3,6 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 /// A conversation with its counter.
+#[expect(clippy::struct_excessive_bools, reason = "columns as they are stored")]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "chats")]
 pub struct Model {

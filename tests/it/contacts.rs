@@ -27,8 +27,8 @@ async fn done(socket: &mut Socket, command: &str, payload: Value) -> Value {
 }
 
 /// The direct chat of the socket's user with somebody; its id.
-async fn direct(socket: &mut Socket, with: &Person) -> i64 {
-    let wish = json!({"chat": {"is_group": false, "members_array": [with.id]}});
+async fn direct(socket: &mut Socket, other: &Person) -> i64 {
+    let wish = json!({"chat": {"is_group": false, "members_array": [other.id]}});
     done(socket, "create_chat", wish).await["chat"]["id"].as_i64().expect("an id")
 }
 

@@ -67,7 +67,9 @@ pub async fn fetch(
             next = link;
         }
     }
-    contacts.into_iter().for_each(|(id, contact)| model.take_contact(id, contact));
+    for (id, contact) in contacts {
+        model.take_contact(id, contact);
+    }
     Ok(model)
 }
 
