@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 use mango_chat::platform::db::Db;
 use sea_orm::ConnectionTrait;
+use serde_json::json;
 
-use crate::support::{TestApp, fresh_database};
+use crate::support::{Door, TestApp, fresh_database};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_schema_goes_forward_back_and_forward_again() {
@@ -27,6 +28,26 @@ async fn the_schema_goes_forward_back_and_forward_again() {
     drop(db);
     let app = TestApp::on(folder, &url, &[]).await;
     app.person("alice").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stored_outlives_a_step_back_and_forward() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    let wish = json!({"message": {"chat_id": chat, "content": "kept", "message_type": "text"}});
+    assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
+    let url = app.server.core.settings.database_url.clone();
+    let TestApp { server, folder, .. } = app;
+    server.shutdown().await;
+    let db = Db::connect(&url).await.expect("connects");
+    db.migrate_down().await.expect("one step back");
+    db.migrate_up().await.expect("and forward");
+    drop(db);
+    let app = TestApp::on(folder, &url, &[]).await;
+    let bob = app.login("bob").await;
+    assert_eq!(app.contents(chat, &bob).await, ["kept"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
