@@ -9,6 +9,7 @@ mod fanout;
 mod floor;
 mod idle;
 mod ledger;
+mod logins;
 mod member;
 mod people;
 mod photo;
@@ -50,6 +51,8 @@ enum Bench {
     Fanout(fanout::Options),
     /// A large photo: milliseconds until all its sizes are stored.
     Photo(photo::Options),
+    /// People who log in at the same time: logins per second, and memory meanwhile.
+    Logins(logins::Options),
     /// A crowd that comes back, everybody some messages behind: until all have caught up.
     Reconnect(reconnect::Options),
     /// Reads the JSON lines of other runs from stdin and prints them as a Markdown table.
@@ -64,6 +67,7 @@ async fn main() -> ExitCode {
         Bench::Idle(options) => idle::run(options).await,
         Bench::Fanout(options) => fanout::run(options).await,
         Bench::Photo(options) => photo::run(options).await,
+        Bench::Logins(options) => logins::run(options).await,
         Bench::Reconnect(options) => reconnect::run(options).await,
         Bench::Table => table::run(),
     };

@@ -39,6 +39,21 @@ pub async fn register(url: &str, count: usize) -> Result<Vec<Person>> {
     gather(all, AT_ONCE).await
 }
 
+/// Registers `count` new users without logging them in; answers their usernames and passwords.
+pub async fn names(url: &str, count: usize) -> Result<Vec<(String, String)>> {
+    let http = reqwest::Client::new();
+    let run = RandomState::new().build_hasher().finish() & 0xffff_ffff;
+    let all = (0..count).map(|number| {
+        let (http, name) = (http.clone(), format!("login_{run:08x}_{number}"));
+        async move {
+            let password = format!("{name} knows");
+            post(&http, &format!("{url}/user"), &json!({"username": name, "password": password})).await?;
+            Ok((name, password))
+        }
+    });
+    gather(all, AT_ONCE).await
+}
+
 async fn one(http: &reqwest::Client, url: &str, name: &str) -> Result<Person> {
     let password = format!("{name} knows");
     let me = post(http, &format!("{url}/user"), &json!({"username": name, "password": password})).await?;

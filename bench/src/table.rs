@@ -35,6 +35,18 @@ fn row(run: &Value, ok: bool) -> String {
         "reconnect" => {
             (format!("{} clients up to date in {} s", text("clients"), text("seconds")), "catching_up")
         }
+        "logins" => (
+            format!(
+                "{} logins/s by {} people at once, {} of {} hashes/s; RSS {} MB before, {} at most",
+                text("logins_per_s"),
+                text("people"),
+                text("of_floor"),
+                text("hashes_per_s"),
+                text("fresh_rss_mb"),
+                text("peak_rss_mb")
+            ),
+            "login",
+        ),
         "photo" => (format!("{} megapixels", text("megapixels")), "photo"),
         _ => (
             format!(

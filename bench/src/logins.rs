@@ -1,0 +1,132 @@
+//! `logins`: people who log in at the same time, with password hashes as they are made for real accounts;
+//! beside it, in the same run, what the machine's processors give for that hash and nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use clap::Args;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::Result;
+use crate::people;
+use crate::process::Process;
+use crate::report::Report;
+
+/// Options of `logins`.
+#[derive(Args)]
+pub struct Options {
+    /// The server, with the default `PASSWORD_HASH`.
+    #[arg(long, default_value = "http://127.0.0.1:5000")]
+    url: String,
+    /// Process id of the server, to read its memory.
+    #[arg(long)]
+    pid: u32,
+    /// People who log in again and again, each with one login under way.
+    #[arg(long, default_value_t = 50)]
+    people: usize,
+    /// Seconds that are counted.
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// A name for this run in the output.
+    #[arg(long)]
+    label: Option<String>,
+}
+
+/// Runs it; answers whether every login was let in.
+pub async fn run(options: Options) -> Result<bool> {
+    let time = Duration::from_secs(options.seconds.max(1));
+    let server = Process::new(options.pid);
+    let fresh = server.rss_kib()?;
+    let floor = hashes_per_second(time / 2).await?;
+    let names = people::names(&options.url, options.people.max(1)).await?;
+    let (stop, peak) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let watching = tokio::spawn(watch(server.clone(), stop.clone(), peak.clone()));
+    let until = Instant::now() + time;
+    let logging_in: Vec<_> = names
+        .into_iter()
+        .map(|(name, password)| tokio::spawn(log_in(options.url.clone(), name, password, until)))
+        .collect();
+    let (mut micros, mut refused) = (Vec::new(), 0);
+    for task in logging_in {
+        let (done, not_taken) = task.await??;
+        micros.extend(done);
+        refused += not_taken;
+    }
+    stop.store(true, Ordering::Relaxed);
+    watching.await??;
+    let mut report = Report::new("logins", options.label.as_deref());
+    let rate = micros.len() as f64 / time.as_secs_f64();
+    report.number("people", options.people as f64, "people, each with one login under way");
+    report.number("logins_per_s", rate, "logins per second: hash judged, session and tokens stored");
+    report.number(
+        "hashes_per_s",
+        floor,
+        "the floor: such hashes per second on all processors, without a server",
+    );
+    report.number("of_floor", rate / floor, "of the floor");
+    report.latency("login", micros, "of one login, waiting for its turn included");
+    report.number("fresh_rss_mb", fresh as f64 / 1_024.0, "MB of memory before");
+    let peak = peak.load(Ordering::Relaxed).max(fresh);
+    report.number("peak_rss_mb", peak as f64 / 1_024.0, "MB of memory at most, while all log in");
+    report.number("after_rss_mb", server.rss_kib()? as f64 / 1_024.0, "MB of memory after");
+    report.number("refused", f64::from(refused), "should be 0: logins that were not let in");
+    Ok(report.finish(refused == 0))
+}
+
+/// Memory at its highest, looked at often.
+async fn watch(server: Process, stop: Arc<AtomicBool>, peak: Arc<AtomicU64>) -> Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        peak.fetch_max(server.rss_kib()?, Ordering::Relaxed);
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+async fn log_in(url: String, name: String, password: String, until: Instant) -> Result<(Vec<u32>, u32)> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let body = json!({"username": name, "password": password});
+    let (mut micros, mut refused) = (Vec::new(), 0);
+    loop {
+        let began = Instant::now();
+        let answer = http.post(format!("{url}/auth/login")).json(&body).send().await?;
+        let taken = answer.status().is_success();
+        answer.bytes().await?;
+        if Instant::now() >= until {
+            return Ok((micros, refused));
+        }
+        if taken {
+            micros.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
+        } else {
+            refused += 1;
+        }
+    }
+}
+
+/// The default `PASSWORD_HASH` on every processor at once.
+async fn hashes_per_second(time: Duration) -> Result<f64> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let until = Instant::now() + time;
+    let working: Vec<_> = (0..threads)
+        .map(|_| {
+            tokio::task::spawn_blocking(move || -> Result<u32> {
+                let params = Params::new(19_456, 2, 1, None).map_err(|error| error.to_string())?;
+                let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+                let hash = argon2.hash_password(b"floor").map_err(|error| error.to_string())?;
+                let mut count = 0;
+                while Instant::now() < until {
+                    argon2.verify_password(b"floor", &hash).map_err(|error| error.to_string())?;
+                    count += 1;
+                }
+                Ok(count)
+            })
+        })
+        .collect();
+    let mut total = 0;
+    for thread in working {
+        total += thread.await??;
+    }
+    Ok(f64::from(total) / time.as_secs_f64())
+}
