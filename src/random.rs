@@ -5,8 +5,13 @@ use crate::error::{Error, Result};
 /// `bytes` random bytes in lower-case hexadecimal: unguessable from 16 on.
 pub fn hex(bytes: usize) -> Result<String> {
     let mut buffer = vec![0_u8; bytes];
-    getrandom::fill(&mut buffer).map_err(|error| Error::internal(error.to_string()))?;
+    fill(&mut buffer)?;
     Ok(to_hex(&buffer))
+}
+
+/// Fills a buffer with random bytes.
+pub fn fill(buffer: &mut [u8]) -> Result<()> {
+    getrandom::fill(buffer).map_err(|error| Error::internal(error.to_string()))
 }
 
 /// Lower-case hexadecimal.

@@ -2,6 +2,7 @@
 //! tokens, logs. It knows no rules and no doors.
 
 pub mod bus;
+pub mod crew;
 pub mod db;
 pub mod images;
 pub mod log;

@@ -1,13 +1,15 @@
 //! Passwords: argon2id off the async threads, bounded in number, in equal time whether or not the user
 //! exists.
 
+mod argon;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 
+use super::crew::Crew;
 use crate::config::HashCost;
 use crate::error::{Error, Result};
 
@@ -19,6 +21,7 @@ const MAX_WAITING: usize = 256;
 pub struct Passwords {
     cost: HashCost,
     running: Arc<Semaphore>,
+    crew: Crew,
     waiting: Arc<AtomicUsize>,
     /// Verified against where no user is, so that it takes as long.
     decoy: Arc<str>,
@@ -38,10 +41,14 @@ pub enum Verdict {
 impl Passwords {
     /// With the given cost and at most `parallel` hashes at a time.
     pub fn new(cost: HashCost, parallel: usize) -> Result<Self> {
-        let decoy = hash_now(cost, "nobody has this password")?;
+        // On a thread that ends: this one would keep the memory of a hash for good.
+        let decoy = std::thread::spawn(move || argon::hash(cost, "nobody has this password"))
+            .join()
+            .map_err(|_| Error::internal("the first hash panicked"))??;
         Ok(Self {
             cost,
             running: Arc::new(Semaphore::new(parallel.max(1))),
+            crew: Crew::new("passwords", parallel),
             waiting: Arc::new(AtomicUsize::new(0)),
             decoy: decoy.into(),
         })
@@ -50,7 +57,7 @@ impl Passwords {
     /// The PHC string of a password with a salt of its own.
     pub async fn hash(&self, password: &str) -> Result<String> {
         let (cost, password) = (self.cost, password.to_owned());
-        self.run(move || hash_now(cost, &password)).await?
+        self.run(move || argon::hash(cost, &password)).await?
     }
 
     /// Judges a password against `hash`, or against a decoy where there is no such user.
@@ -77,32 +84,18 @@ impl Passwords {
         let permit = self.running.clone().acquire_owned().await.map_err(Error::internal)?;
         drop(place);
         // The permit moves along: a caller who goes away does not make room for one hash too many.
-        tokio::task::spawn_blocking(move || {
+        let done = self.crew.run(move || {
             let result = work();
             drop(permit);
             result
-        })
-        .await
-        .map_err(Error::internal)
+        });
+        done.await.map_err(Error::internal)
     }
-}
-
-fn hasher(cost: HashCost) -> Result<Argon2<'static>> {
-    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None)
-        .map_err(|error| Error::internal(error.to_string()))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn hash_now(cost: HashCost, password: &str) -> Result<String> {
-    let hash = hasher(cost)?
-        .hash_password(password.as_bytes())
-        .map_err(|error| Error::internal(error.to_string()))?;
-    Ok(hash.to_string())
 }
 
 fn verify_now(cost: HashCost, password: &str, hash: &str) -> Verdict {
     let Ok(parsed) = PasswordHash::new(hash) else { return Verdict::Wrong };
-    if Argon2::default().verify_password(password.as_bytes(), &parsed).is_err() {
+    if !argon::verify(password, &parsed) {
         return Verdict::Wrong;
     }
     let same = |name: &str, value: u32| parsed.params.get_decimal(name) == Some(value);

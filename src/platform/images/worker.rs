@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::{ImageError, Limits, Rendered, render};
+use crate::platform::crew::{Crew, Lost};
 
 /// Why [`ImageWorker::render`] gave no pictures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,7 @@ pub struct ImageWorker {
     places: Arc<Semaphore>,
     /// One permit for everyone at work.
     threads: Arc<Semaphore>,
+    crew: Crew,
     limits: Limits,
 }
 
@@ -35,7 +37,12 @@ impl ImageWorker {
     pub fn new(threads: usize, queue: usize, limits: Limits) -> Self {
         let threads = threads.clamp(1, Semaphore::MAX_PERMITS);
         let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(places)), threads: Arc::new(Semaphore::new(threads)), limits }
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            threads: Arc::new(Semaphore::new(threads)),
+            crew: Crew::new("images", threads),
+            limits,
+        }
     }
 
     /// The limits every upload is held to.
@@ -43,7 +50,7 @@ impl ImageWorker {
         self.limits
     }
 
-    /// Does what [`render`] does, on a blocking thread.
+    /// Does what [`render`] does, on a thread of the worker's own.
     ///
     /// # Errors
     /// `Busy` at once when threads and queue are full; otherwise what [`render`] says.
@@ -61,14 +68,13 @@ impl ImageWorker {
     {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| RenderError::Busy)?;
         let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| RenderError::Busy)?;
-        let task = tokio::task::spawn_blocking(move || {
+        let task = self.crew.run(move || {
             let _held = (place, thread);
             job()
         });
         match task.await {
             Ok(result) => Ok(result?),
-            Err(failure) if failure.is_panic() => Err(ImageError::broken("the decoder gave up").into()),
-            Err(_) => Err(RenderError::Busy),
+            Err(Lost) => Err(ImageError::broken("the decoder gave up").into()),
         }
     }
 }
