@@ -18,6 +18,8 @@ pub struct Model {
     pub description: Option<String>,
     /// Bare name for `/static/{photo}/…`.
     pub photo: Option<String>,
+    /// Who made it, for ever; 0 for the lobby, which nobody made.
+    pub creator_id: i64,
     /// Who owns a group; who opened a direct chat.
     pub owner_id: i64,
     /// `low:high` user ids of a direct chat, unique; null for groups.

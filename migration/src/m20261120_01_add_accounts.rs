@@ -29,6 +29,16 @@ fn blocked() -> ColumnDef {
     boolean("blocked").default(false).take()
 }
 
+fn client_ids_of(who: &'static str) -> IndexCreateStatement {
+    Index::create()
+        .unique()
+        .table("chats")
+        .name("chats_client_id_unique")
+        .col(who)
+        .col("client_id")
+        .to_owned()
+}
+
 const TABLES: [&str; 7] =
     ["imports", "audit_log", "reports", "contacts", "mail_outbox", "mail_log", "one_time_tokens"];
 
@@ -39,6 +49,13 @@ impl MigrationTrait for Migration {
             manager.alter_table(Table::alter().table("users").add_column(column).to_owned()).await?;
         }
         manager.alter_table(Table::alter().table("chats").add_column(blocked()).to_owned()).await?;
+        // A group's `client_id` is its creator's for ever, whoever owns the group.
+        let creator = big_integer("creator_id").default(0).take();
+        manager.alter_table(Table::alter().table("chats").add_column(creator).to_owned()).await?;
+        let creators = Query::update().table("chats").value("creator_id", Expr::col("owner_id")).to_owned();
+        manager.execute(creators).await?;
+        manager.drop_index(Index::drop().name("chats_client_id_unique").table("chats").to_owned()).await?;
+        manager.create_index(client_ids_of("creator_id")).await?;
         for table in tables() {
             manager.create_table(table).await?;
         }
@@ -59,6 +76,16 @@ impl MigrationTrait for Migration {
             manager.alter_table(Table::alter().table("users").drop_column(name).to_owned()).await?;
         }
         manager.alter_table(Table::alter().table("chats").drop_column("blocked").to_owned()).await?;
+        manager.drop_index(Index::drop().name("chats_client_id_unique").table("chats").to_owned()).await?;
+        // Groups that were handed over: their new owner may have used the same mark.
+        let foreign = Query::update()
+            .table("chats")
+            .value("client_id", None::<String>)
+            .and_where(Expr::col("owner_id").ne(Expr::col("creator_id")))
+            .to_owned();
+        manager.execute(foreign).await?;
+        manager.create_index(client_ids_of("owner_id")).await?;
+        manager.alter_table(Table::alter().table("chats").drop_column("creator_id").to_owned()).await?;
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ pub struct Contacts {
     pub duplicate_window: Duration,
     /// Chats that one may be in.
     pub max_chats: usize,
-    /// Groups that one may own.
+    /// Groups that one may have made.
     pub max_groups: usize,
 }
 
@@ -120,6 +120,6 @@ pub fn read_contacts(r: &mut Reader<'_>) -> Result<Contacts, BadSetting> {
         )
         .map(Duration::from_millis)?;
     let max_chats = r.number("MAX_CHATS_PER_USER", 5_000, "chats that one may be in", 1, 20_000)?;
-    let max_groups = r.number("MAX_GROUPS_PER_USER", 1_000, "groups that one may own", 1, 20_000)?;
+    let max_groups = r.number("MAX_GROUPS_PER_USER", 1_000, "groups that one may have made", 1, 20_000)?;
     Ok(Contacts { approval, mutual, lobby_chat, duplicate_window, max_chats, max_groups })
 }

@@ -6,7 +6,7 @@
 
 use entity::{chat, member, meta, user};
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait,
@@ -29,6 +29,7 @@ const AT_ONCE: u64 = 1_000;
 /// is told: it runs before the doors open.
 pub async fn prepare(core: &Core) -> Result<()> {
     let Some(name) = &core.settings.contacts.lobby_chat else { return Ok(()) };
+    let mut seen = 0;
     loop {
         let mut tx = core.db.begin().await?;
         let Some(mut chat) = find_or_make(core, &mut tx, name, None).await? else {
@@ -41,18 +42,23 @@ pub async fn prepare(core: &Core) -> Result<()> {
                 .update(tx.conn())
                 .await?;
         }
-        let inside =
-            member::Entity::of_chat(chat.id).select_only().column(member::Column::UserId).into_query();
+        // Not "not in": PostgreSQL compares every row with every row there once they are many.
+        let mut inside = member::Entity::of_chat(chat.id).select_only().expr(Expr::value(1)).into_query();
+        inside.and_where(
+            Expr::col((member::Entity, member::Column::UserId)).equals((user::Entity, user::Column::Id)),
+        );
         let outside: Vec<i64> = user::Entity::present()
             .select_only()
             .column(user::Column::Id)
-            .filter(user::Column::Id.not_in_subquery(inside))
+            .filter(user::Column::Id.gt(seen))
+            .filter(Expr::not_exists(inside))
             .order_by_asc(user::Column::Id)
             .limit(AT_ONCE)
             .into_tuple()
             .all(tx.conn())
             .await?;
         let done = (outside.len() as u64) < AT_ONCE;
+        seen = outside.last().copied().unwrap_or(seen);
         let outside: Vec<UserId> = outside.into_iter().map(UserId).collect();
         enter(core, &mut tx, &mut chat, &outside).await?;
         tx.commit(()).await?;
@@ -115,6 +121,8 @@ async fn find_or_make(
     let row = chat::ActiveModel {
         is_group: Set(true),
         name: Set(Some(name.to_owned())),
+        // Nobody made it: it counts among nobody's groups.
+        creator_id: Set(0),
         owner_id: Set(owner.0),
         approved: Set(true),
         visible: Set(true),

@@ -4,6 +4,8 @@
 //! Events of one chat stay in the order they are published in: a batch goes, whole, into the lane of what
 //! it is about, and a lane is emptied by one task.
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
@@ -65,7 +67,7 @@ pub struct Delivery {
     /// The one connection that is left out: its ack stands for the event.
     pub except: Option<ConnId>,
     /// Users who are left out: their devices are told otherwise.
-    pub except_users: Vec<UserId>,
+    pub except_users: HashSet<UserId>,
     /// The one user who is told, of all in the audience.
     pub only_user: Option<UserId>,
     /// May be dropped where a connection is behind.
@@ -86,7 +88,7 @@ impl Delivery {
             payload,
             place: None,
             except: None,
-            except_users: Vec::new(),
+            except_users: HashSet::new(),
             only_user: None,
             volatile: false,
             rooms: RoomChange::None,

@@ -205,7 +205,7 @@ pub struct ContactChanged {
     pub by: UserId,
     /// When.
     pub at: Timestamp,
-    /// One's own counter; only to the devices of who decided.
+    /// One's own counter; only to the devices of who decided, and not where a group made it so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_rev: Option<i64>,
 }

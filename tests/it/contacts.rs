@@ -290,6 +290,130 @@ async fn many_first_messages_at_once_are_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let group = app.group(&mut a, &[&carol]).await;
+    for round in 0..5 {
+        let other = app.person(&format!("other{round}")).await;
+        let chat = direct(&mut a, &other).await;
+        let first = json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text", "client_id": format!("f{round}")}});
+        // The writer is busy with the others: first and retry come into one commit.
+        let mut begun = Vec::new();
+        for number in 0..5 {
+            begun.push(a.feed("send_message", message(group, &format!("{round} {number}"))).await);
+        }
+        let pair = [a.feed("send_message", first.clone()).await, a.feed("send_message", first).await];
+        a.flush().await;
+        for id in begun {
+            a.ack(id).await;
+        }
+        for (id, duplicate) in pair.into_iter().zip([false, true]) {
+            let ack = a.ack(id).await;
+            assert_eq!((&ack["ok"], &ack["duplicate"]), (&json!(true), &json!(duplicate)), "{ack}");
+        }
+        assert_eq!(app.contents(chat, &other).await, ["hi"]);
+    }
+    drop(bob);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_gets_past_an_approval_that_is_waited_for() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let chat = direct(&mut a, &bob).await;
+    let sent = done(&mut a, "send_message", message(chat, "hi")).await;
+    let id = &sent["message"]["id"];
+    b.rest().await;
+    for (command, payload) in [
+        ("edit_message", json!({"message": {"id": id, "content": "second"}})),
+        ("toggle_like_message", json!({"message": {"id": id, "liked": true}})),
+    ] {
+        let refused = a.call(command, payload).await;
+        assert_eq!(code(&refused), "approval_pending", "{command}: {refused}");
+    }
+    done(&mut a, "typing", json!({"chat": {"id": chat}, "is_typing": true})).await;
+    b.expect_silence().await;
+    a.rest().await;
+    done(&mut b, "mark_read", json!({"chat": {"id": chat}})).await;
+    a.expect_silence().await;
+    // Taking it back is one's own right, and makes no room for another.
+    done(&mut a, "delete_message", json!({"message": {"id": id}})).await;
+    let refused = a.call("send_message", message(chat, "another")).await;
+    assert_eq!(code(&refused), "approval_pending", "{refused}");
+    assert_eq!(app.contents(chat, &bob).await, [""]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    // Without a message, bob finds it in no list.
+    let chat = direct(&mut a, &bob).await;
+    let wish = json!({
+        "chat": {"is_group": false, "members_array": [alice.id]},
+        "message": {"content": "I know you", "message_type": "text"},
+    });
+    let ack = done(&mut b, "create_chat", wish).await;
+    assert_eq!((&ack["chat"]["id"], &ack["chat"]["approved"]), (&json!(chat), &json!(true)), "{ack}");
+    a.next("chat_approved").await;
+    assert_eq!(a.next("new_message").await["content"], json!("I know you"));
+    done(&mut a, "send_message", message(chat, "and I you")).await;
+    assert_eq!(app.contents(chat, &bob).await, ["I know you", "and I you"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_contacts_are_fetched_rather_than_told() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "mutual")]).await;
+    let alice = app.person("alice").await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    // Registering hundreds over REST would take the time of all the other tests.
+    let people = "INSERT INTO users (username, username_key, photo, password_hash, created_at)                   WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)                   SELECT 'p' || i, 'p' || i, 'x', 'x', 0 FROM n";
+    sea_orm::ConnectionTrait::execute_unprepared(app.server.core.db.read(), people).await.expect("people");
+    let others: Vec<i64> = (1..=600).map(|number| alice.id + number).collect();
+    let before = done(&mut a, "sync", json!({})).await["user_rev"].clone();
+    let wish = json!({"chat": {"name": "all", "is_group": true, "members_array": others}});
+    done(&mut a, "create_chat", wish).await;
+    let heard: Vec<String> = a.rest().await.into_iter().map(|(name, _)| name).collect();
+    assert!(!heard.contains(&"followed".to_owned()), "{heard:?}");
+    let synced = done(&mut a, "sync", json!({"user_rev": before})).await;
+    assert_eq!((&synced["contacts"], &synced["contacts_truncated"]), (&json!([]), &json!(true)));
+    assert_eq!(ids(&app, &alice, "following", 200).await, others);
+    assert_eq!(ids(&app, &alice, "followers", 200).await, others);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    for round in 0..12 {
+        let other = app.person(&format!("other{round}")).await;
+        let mut o = app.connect(&other, Door::MAIN).await;
+        let wish = json!({
+            "chat": {"is_group": false, "members_array": [alice.id]},
+            "message": {"content": "hi", "message_type": "text"},
+        });
+        let (blocked, created) =
+            tokio::join!(a.call("block", user(&other)), o.call("create_chat", wish.clone()));
+        assert_eq!(blocked["ok"], json!(true), "{blocked}");
+        assert!(created["ok"] == json!(true) || code(&created) == "blocked", "{created}");
+        // Whichever came first: from now on it holds.
+        let refused = o.call("create_chat", wish).await;
+        assert_eq!(code(&refused), "blocked", "{refused}");
+        if let Some(chat) = created["chat"]["id"].as_i64() {
+            let refused = o.call("send_message", message(chat, "still?")).await;
+            assert_eq!(code(&refused), "blocked", "{refused}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_need_no_approval_and_groups_never_do() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;

@@ -9,6 +9,26 @@ use serde_json::{Value, json};
 use crate::support::{Door, PASSWORD, Socket, TestApp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_goes_to_somebody_who_has_used_the_same_client_id() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let wish = |members: &[i64]| json!({"chat": {"name": "g", "is_group": true, "members_array": members, "client_id": "1"}});
+    let made = a.call("create_chat", wish(&[bob.id])).await;
+    let other = b.call("create_chat", wish(&[])).await;
+    assert_ne!(made["chat"]["id"], other["chat"]["id"], "{other}");
+    let hand_over = json!({"chat": {"id": made["chat"]["id"]}, "user": {"id": bob.id}, "role": "owner"});
+    let ack = a.call("set_member_role", hand_over).await;
+    assert_eq!(ack["ok"], json!(true), "{ack}");
+    // The mark is its maker's for ever, whoever owns the group.
+    let again = a.call("create_chat", wish(&[bob.id])).await;
+    assert_eq!(again["chat"]["id"], made["chat"]["id"], "{again}");
+    let again = b.call("create_chat", wish(&[])).await;
+    assert_eq!(again["chat"]["id"], other["chat"]["id"], "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_sent_once_a_client_is_connected_reaches_it() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;

@@ -8,7 +8,7 @@ use mango_chat::platform::tokens::{Kind, Tokens};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Door, SECRET, Socket, TestApp};
+use crate::support::{Door, PASSWORD, SECRET, Socket, TestApp};
 
 async fn refresh(app: &TestApp, token: &str) -> (u16, Value) {
     let (status, body) =
@@ -18,6 +18,21 @@ async fn refresh(app: &TestApp, token: &str) -> (u16, Value) {
 
 fn text(body: &Value, name: &str) -> String {
     body[name].as_str().unwrap_or_else(|| panic!("{name} in {body}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
+    let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=64,t=1,p=1")]).await;
+    app.person("alice").await;
+    let url = app.server.core.settings.database_url.clone();
+    let TestApp { server, folder, .. } = app;
+    server.shutdown().await;
+    let app = TestApp::on(folder, &url, &[("PASSWORD_HASH", "argon2id,m=128,t=2,p=1")]).await;
+    let body = json!({"username": "alice", "password": PASSWORD});
+    let logins = (0..8).map(|_| app.send(Method::POST, "/auth/login", None, Some(body.clone())));
+    for (status, tokens) in futures_util::future::join_all(logins).await {
+        assert_eq!(status, 200, "{tokens}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 use entity::{chat, member};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
+use crate::domain::contacts;
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 
@@ -25,6 +26,18 @@ impl Membership {
             Err(Error::forbidden(format!("only the chat's owner and admins may {what}")))
         }
     }
+}
+
+/// Refuses what would tell the other side of a direct chat something that its owner may not say: one has
+/// blocked the other, or the chat waits for approval.
+pub fn require_open(chat: &chat::Model, field: &str) -> Result<()> {
+    if chat.blocked {
+        return Err(contacts::blocked(field));
+    }
+    if !chat.approved {
+        return Err(Error::field(Code::ApprovalPending, field, "is in a chat that waits for approval"));
+    }
+    Ok(())
 }
 
 /// A chat as one of its members sees it, to whoever asks from outside: there is none.

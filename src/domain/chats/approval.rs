@@ -13,7 +13,7 @@ use crate::domain::{Caller, Core};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::Delivery;
-use crate::platform::db::Outcome;
+use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::contacts::{ApproveChat, DeclineChat};
 use crate::protocol::commands::roles::Done;
 use crate::protocol::events::ChatChanged;
@@ -27,24 +27,36 @@ impl Behaviour for ApproveChat {
         if chat.approved {
             return tx.unchanged(Done {}).await;
         }
-        let now = core.clock.now();
-        let place = advance_meta(&mut tx, &mut chat).await?;
-        // It begins now, and moves up in both lists.
-        chat::ActiveModel {
-            id: Set(chat.id),
-            approved: Set(true),
-            created_at: Set(now),
-            last_activity_at: Set(now),
-            ..Default::default()
-        }
-        .update(tx.conn())
-        .await?;
-        let details = load(tx.conn(), &[ChatId(chat.id)], None).await?.pop();
-        let details = details.ok_or_else(|| Error::internal("a chat that was just changed is not there"))?;
-        let event = ChatChanged { change: change_at(place, user_id, now), details };
-        tx.announce(Delivery::of_change(place, "chat_approved", &event)?);
+        approve_locked(core, &mut tx, &mut chat, user_id).await?;
         tx.commit(Done {}).await
     }
+}
+
+/// Lets a chat whose row is locked in, and announces it.
+pub(super) async fn approve_locked(
+    core: &Core,
+    tx: &mut Tx,
+    chat: &mut chat::Model,
+    by: UserId,
+) -> Result<()> {
+    let now = core.clock.now();
+    let place = advance_meta(tx, chat).await?;
+    // It begins now, and moves up in both lists.
+    chat::ActiveModel {
+        id: Set(chat.id),
+        approved: Set(true),
+        created_at: Set(now),
+        last_activity_at: Set(now),
+        ..Default::default()
+    }
+    .update(tx.conn())
+    .await?;
+    chat.approved = true;
+    let details = load(tx.conn(), &[ChatId(chat.id)], None).await?.pop();
+    let details = details.ok_or_else(|| Error::internal("a chat that was just changed is not there"))?;
+    let event = ChatChanged { change: change_at(place, by, now), details };
+    tx.announce(Delivery::of_change(place, "chat_approved", &event)?);
+    Ok(())
 }
 
 impl Behaviour for DeclineChat {

@@ -1,4 +1,4 @@
-//! How many chats one may be in, and how many groups one may own. Asked inside the transaction that would
+//! How many chats one may be in, and how many groups one may have made. Asked inside the transaction that would
 //! add one, with the rows of the people locked, so that two at once cannot both be the last.
 
 use entity::{chat, member};
@@ -18,7 +18,7 @@ pub(super) async fn require_room(
     everybody: &[UserId],
 ) -> Result<()> {
     if is_group {
-        require_room_to_own(core, conn, creator, "chat").await?;
+        require_room_to_make(core, conn, creator).await?;
     }
     let full = full(core, conn, everybody).await?;
     if full.contains(&creator) {
@@ -42,23 +42,19 @@ pub(super) async fn require_room_of(core: &Core, conn: &impl ConnectionTrait, us
     Err(Error::invalid("user.id", "is in as many chats as one can be"))
 }
 
-/// One may own one more group.
-pub(super) async fn require_room_to_own(
-    core: &Core,
-    conn: &impl ConnectionTrait,
-    user: UserId,
-    field: &str,
-) -> Result<()> {
+/// One may make one more group. What was handed over to somebody is not counted as theirs: nobody can fill
+/// another's count.
+async fn require_room_to_make(core: &Core, conn: &impl ConnectionTrait, user: UserId) -> Result<()> {
     let most = core.settings.contacts.max_groups;
-    let owned = chat::Entity::present()
-        .filter(chat::Column::OwnerId.eq(user.0))
+    let made = chat::Entity::present()
+        .filter(chat::Column::CreatorId.eq(user.0))
         .filter(chat::Column::IsGroup.eq(true))
         .count(conn)
         .await?;
-    if owned < most as u64 {
+    if made < most as u64 {
         return Ok(());
     }
-    Err(Error::invalid(field, format!("user {user} owns {owned} groups, which is the most")))
+    Err(Error::invalid("chat", format!("you have made {made} groups, which is the most")))
 }
 
 /// Those who are in as many chats as one can be, in the order of their ids.

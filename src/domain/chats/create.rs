@@ -8,6 +8,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::access::member_ids;
+use super::approval::approve_locked;
 use super::bounds::require_room;
 use super::{advance, change_at, load};
 use crate::domain::dispatch::Behaviour;
@@ -69,6 +70,10 @@ async fn finish(
         let mut event = Delivery::of_change(place, "chat_created", &event)?;
         event.rooms = RoomChange::Join(members);
         tx.announce(event);
+    }
+    if !chat.approved && chat.owner_id != creator.0 && !chat.blocked {
+        // Who asks for the chat that a stranger has opened with them lets it in.
+        approve_locked(core, &mut tx, &mut chat, creator).await?;
     }
     let mut announcement = None;
     if let Some(Object(message)) = first.filter(|_| made_now || !chat.is_group) {
@@ -136,7 +141,7 @@ async fn find_made_before(
     }
     let Some(client_id) = &wish.client_id else { return Ok(None) };
     let found = chat::Entity::find()
-        .filter(chat::Column::OwnerId.eq(creator.0))
+        .filter(chat::Column::CreatorId.eq(creator.0))
         .filter(chat::Column::ClientId.eq(client_id))
         .lock_exclusive()
         .one(conn)
@@ -207,6 +212,7 @@ async fn insert(
         is_group: Set(wish.is_group),
         name: Set(group_name(wish)),
         description: Set(wish.description.clone().filter(|_| wish.is_group)),
+        creator_id: Set(creator.0),
         owner_id: Set(creator.0),
         direct_key: Set(direct_key),
         client_id: Set(wish.client_id.clone().filter(|_| wish.is_group)),
@@ -248,7 +254,7 @@ async fn insert(
     if wish.is_group && core.settings.contacts.mutual {
         let members: Vec<UserId> = others.iter().map(|id| UserId(*id)).collect();
         let made = contacts::follow_each_other(tx.conn(), creator, &members, &user_revs, now).await?;
-        contacts::tell_followed(tx, &made, now)?;
+        contacts::tell_followed(tx, creator, &made, now)?;
     }
     Ok(chat)
 }

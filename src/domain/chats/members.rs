@@ -83,7 +83,7 @@ impl Behaviour for AddMember {
         tx.announce(delivery);
         if mutual {
             let made = contacts::follow_each_other(tx.conn(), owner, &[user_id], &revs, now).await?;
-            contacts::tell_followed(&mut tx, &made, now)?;
+            contacts::tell_followed(&mut tx, owner, &made, now)?;
         }
         tx.commit(MemberReply { member }).await
     }

@@ -5,7 +5,7 @@ use entity::message;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, QueryFilter};
 
-use super::access::{Membership, find_visible};
+use super::access::{Membership, find_visible, require_open};
 use super::view::unread;
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, users};
@@ -53,10 +53,10 @@ impl Behaviour for MarkRead {
         row.update(tx.conn()).await?;
         let mut told = ChatRead { chat: chat_id, rev: chat.rev, user_id, seq, user_rev: Some(user_rev) };
         tx.announce(Delivery::new(Audience::User(user_id), "chat_read", &told)?);
-        if chat.member_count <= TOLD_UP_TO && !chat.blocked {
+        if chat.member_count <= TOLD_UP_TO && require_open(&chat, "chat.id").is_ok() {
             told.user_rev = None;
             let mut event = Delivery::new(Audience::Chat(chat_id), "chat_read", &told)?;
-            event.except_users = vec![user_id];
+            event.except_users = [user_id].into();
             tx.announce(event);
         }
         let reply = reply(&tx, chat_id.0, user_id, seq).await?;

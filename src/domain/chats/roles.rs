@@ -5,7 +5,6 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
 use super::access::{Membership, lock, membership};
-use super::bounds::require_room_to_own;
 use super::view::show_member;
 use super::{advance_meta, change_at};
 use crate::domain::dispatch::Behaviour;
@@ -42,7 +41,6 @@ impl Behaviour for SetMemberRole {
             return Err(Error::forbidden("hand the chat over by making somebody else its owner"));
         }
         if self.role == "owner" {
-            require_room_to_own(core, tx.conn(), user_id, "user.id").await?;
             set_role(core, &mut tx, &mut chat, own, "admin", owner).await?;
         }
         let member = set_role(core, &mut tx, &mut chat, row, &self.role, owner).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::access::{Membership, find_visible};
+use super::access::{Membership, find_visible, require_open};
 use super::read::TOLD_UP_TO;
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core};
@@ -83,7 +83,7 @@ impl Behaviour for Typing {
         let user_id = caller.actor.user_id;
         let Membership { chat, .. } = find_visible(core.db.read(), self.chat.0.id, user_id).await?;
         let mut outcome = Outcome::unchanged(Done {});
-        let told = !chat.blocked
+        let told = require_open(&chat, "chat.id").is_ok()
             && chat.member_count <= TOLD_UP_TO
             && core.typing.note(self.chat.0.id, user_id, self.is_typing, core.clock.now());
         if told {

@@ -79,11 +79,14 @@ async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Resu
     if what.is_about_blocking() && direct.is_none() && find_direct(&tx, me, other).await?.is_some() {
         return Err(Error::again("a direct chat was made in this very moment"));
     }
-    users::find(tx.conn(), other).await.map_err(|error| match error.code {
-        Code::NotFound => Error::field(Code::NotFound, "user.id", "there is no such user"),
-        _ => error,
-    })?;
     let before = contact::Entity::find_by_id((me.0, other.0)).one(tx.conn()).await?;
+    // Who is gone can still be let go of.
+    if before.is_none() || matches!(what, What::Follow | What::Block) {
+        users::find(tx.conn(), other).await.map_err(|error| match error.code {
+            Code::NotFound => Error::field(Code::NotFound, "user.id", "there is no such user"),
+            _ => error,
+        })?;
+    }
     let blocks_me = contact::Entity::find_by_id((other.0, me.0))
         .one(tx.conn())
         .await?
@@ -109,6 +112,10 @@ async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Resu
     let reply = ContactReply { contact: show(&row) };
     let nothing = contact::Model { followed_at: None, blocked_at: None, ..row.clone() };
     if before.as_ref().unwrap_or(&nothing) == &row {
+        if what == What::Block {
+            // The answer to the commit that did it may have been lost.
+            core.presence.part(me, other);
+        }
         return tx.unchanged(reply).await;
     }
     row.user_rev = user_rev;

@@ -45,29 +45,26 @@ pub async fn blocked_between(
     Ok(found)
 }
 
-/// Everybody whom one blocks, or who blocks one.
-pub async fn all_blocked(conn: &impl ConnectionTrait, one: UserId) -> Result<HashSet<UserId>> {
-    let mut found = HashSet::new();
-    for row in contact::Entity::blocked_by(one.0).all(conn).await? {
-        found.insert(UserId(row.other_id));
-    }
-    for row in contact::Entity::blockers_of(one.0).all(conn).await? {
-        found.insert(UserId(row.user_id));
-    }
-    Ok(found)
-}
+/// Contacts that `sync` tells one by one.
+const TOLD_UP_TO: u64 = 500;
 
-/// Contacts of one that changed after this value of one's own counter.
-pub async fn changed_since(conn: &impl ConnectionTrait, one: UserId, since: i64) -> Result<Vec<Contact>> {
+/// Contacts of one that changed after this value of one's own counter; none where there are too many to be
+/// told.
+pub async fn changed_since(
+    conn: &impl ConnectionTrait,
+    one: UserId,
+    since: i64,
+) -> Result<Option<Vec<Contact>>> {
     use sea_orm::QueryOrder;
 
     let rows = contact::Entity::find()
         .filter(contact::Column::UserId.eq(one.0))
         .filter(contact::Column::UserRev.gt(since))
         .order_by_asc(contact::Column::OtherId)
+        .limit(TOLD_UP_TO + 1)
         .all(conn)
         .await?;
-    Ok(rows.iter().map(show).collect())
+    Ok((rows.len() as u64 <= TOLD_UP_TO).then(|| rows.iter().map(show).collect()))
 }
 
 /// A row as its user sees it.

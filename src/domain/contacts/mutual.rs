@@ -15,7 +15,7 @@ use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::Tx;
 use crate::protocol::events::ContactChanged;
 
-/// People beyond whom nobody is told one by one: `sync` and the lists have it.
+/// People beyond whom the one in the middle is not told one by one.
 const TOLD_UP_TO: usize = 200;
 
 /// One follows the other, as of now.
@@ -76,17 +76,17 @@ pub async fn follow_each_other(
     Ok(made)
 }
 
-/// Tells both sides of each, where there are not too many of them.
-pub fn tell(tx: &mut Tx, made: &[Followed], now: i64) -> Result<()> {
-    if made.len() > 2 * TOLD_UP_TO {
-        return Ok(());
-    }
-    for Followed { by, user_id, user_rev } in made.iter().copied() {
-        let at = Timestamp(now);
-        let own = ContactChanged { user_id, by, at, user_rev: Some(user_rev) };
-        tx.announce(Delivery::new(Audience::User(by), "followed", &own)?);
-        let told = ContactChanged { user_rev: None, ..own };
-        tx.announce(Delivery::new(Audience::User(user_id), "followed", &told)?);
+/// Tells both sides of each; where there are too many, `hub` is left to `sync` and the lists.
+///
+/// One's own counter is not told: these events go the way of the chat, where a later change of one's own
+/// state may overtake them.
+pub fn tell(tx: &mut Tx, hub: UserId, made: &[Followed], now: i64) -> Result<()> {
+    for Followed { by, user_id, .. } in made.iter().copied() {
+        let told = ContactChanged { user_id, by, at: Timestamp(now), user_rev: None };
+        let all = made.len() <= 2 * TOLD_UP_TO;
+        for person in [by, user_id].into_iter().filter(|it| all || *it != hub) {
+            tx.announce(Delivery::new(Audience::User(person), "followed", &told)?);
+        }
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
 
 use super::view::{show, show_one};
-use crate::domain::chats::{advance, change_at, membership};
+use crate::domain::chats::{advance, change_at, membership, require_open};
 use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, contacts, users};
+use crate::domain::{Caller, Core, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::bus::{Delivery, Place};
@@ -29,9 +29,7 @@ impl Behaviour for EditMessage {
         if message.user_id != user_id.0 {
             return Err(Error::forbidden("only its author may edit a message"));
         }
-        if chat.blocked {
-            return Err(contacts::blocked("message.id"));
-        }
+        require_open(&chat, "message.id")?;
         if message.content == wish.content {
             let message = show_one(tx.conn(), message, user_id).await?;
             return tx.unchanged(MessageReply { message }).await;

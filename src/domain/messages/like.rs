@@ -4,9 +4,9 @@ use entity::{like, message};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
 
-use crate::domain::chats::{advance, change_at, lock};
+use crate::domain::chats::{advance, change_at, lock, require_open};
 use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, contacts};
+use crate::domain::{Caller, Core};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId};
 use crate::platform::bus::Delivery;
@@ -37,9 +37,7 @@ impl Behaviour for ToggleLikeMessage {
         if liked == was {
             return tx.unchanged(LikeReply { liked, likes: message.likes }).await;
         }
-        if chat.blocked {
-            return Err(contacts::blocked("message.id"));
-        }
+        require_open(&chat, "message.id")?;
         let now = core.clock.now();
         let place = advance(&mut tx, &mut chat).await?;
         if liked {

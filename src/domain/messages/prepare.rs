@@ -191,19 +191,27 @@ impl Ground {
         for wish in wishes.iter().filter(|wish| wish.draft.client_id.is_none()) {
             by_chat.entry(wish.chat_id.0).or_default().push(wish.user_id.0);
         }
+        let mut lately = Condition::any();
         for (chat_id, users) in by_chat {
-            let Some(chat) = self.chats.get(&chat_id) else { continue };
-            let rows = message::Entity::of_chat(chat_id)
-                .filter(message::Column::Seq.gt(chat.rev - LOOKED_THROUGH))
-                .filter(message::Column::UserId.is_in(users))
-                .filter(message::Column::CreatedAt.gt(since))
-                .filter(message::Column::ClientId.is_null())
-                .filter(message::Column::DeletedAt.is_null())
-                .all(conn)
-                .await?;
-            self.lately
-                .extend(rows.into_iter().map(|row| (row.user_id, chat_id, row.message_type, row.content)));
+            if let Some(chat) = self.chats.get(&chat_id) {
+                let recent = message::Column::ChatId
+                    .eq(chat_id)
+                    .and(message::Column::Seq.gt(chat.rev - LOOKED_THROUGH))
+                    .and(message::Column::UserId.is_in(distinct(users.into_iter())));
+                lately = lately.add(recent);
+            }
         }
+        if lately.is_empty() {
+            return Ok(());
+        }
+        let rows = message::Entity::present()
+            .filter(lately)
+            .filter(message::Column::CreatedAt.gt(since))
+            .filter(message::Column::ClientId.is_null())
+            .all(conn)
+            .await?;
+        self.lately
+            .extend(rows.into_iter().map(|row| (row.user_id, row.chat_id, row.message_type, row.content)));
         Ok(())
     }
 

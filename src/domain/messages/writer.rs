@@ -188,14 +188,16 @@ impl Task {
                     other.user_id == wish.user_id && other.draft.client_id.as_ref() == Some(client_id)
                 })
             });
-            let fate = match (ground.judge(wish), twin) {
-                (Err(error), _) => Some((Err(error), None)),
-                (Ok(Verdict::Earlier(row)), _) => Some((self.earlier(conn, row, wish.user_id).await, None)),
-                (Ok(Verdict::Store(_)), Some(twin)) => {
-                    twins.push((index, twin));
-                    None
-                }
-                (Ok(Verdict::Store(author)), None) => {
+            // A repetition is not judged again: what it repeats may have changed what is allowed.
+            if let Some(twin) = twin {
+                twins.push((index, twin));
+                fates.push(None);
+                continue;
+            }
+            let fate = match ground.judge(wish) {
+                Err(error) => Some((Err(error), None)),
+                Ok(Verdict::Earlier(row)) => Some((self.earlier(conn, row, wish.user_id).await, None)),
+                Ok(Verdict::Store(author)) => {
                     ground.note(wish);
                     if let Some(chat) = ground.chats.get_mut(&wish.chat_id.0) {
                         owners.push(index);

@@ -31,32 +31,44 @@ impl Check for Login {
 
 /// Opens a session. An unknown user and a wrong password answer alike and take as long.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
-    let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
-    let renewed = match verdict {
-        Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
-        _ => None,
-    };
-    open_session(core, &user, renewed, origin).await
+    for _ in 0..ATTEMPTS {
+        let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
+        let renewed = match verdict {
+            Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
+            _ => None,
+        };
+        if let Some(pair) = open_session(core, &user, renewed, origin.clone()).await? {
+            return Ok(pair);
+        }
+    }
+    Err(wrong())
 }
+
+/// How often a login is judged anew because the password's hash changed under it: another login renewed it, or
+/// the password was changed.
+const ATTEMPTS: usize = 3;
 
 fn wrong() -> Error {
     Error::new(Code::InvalidCredentials, "unknown user or wrong password")
 }
 
+/// A session for somebody whose password was right; none where its hash is no longer the one that was judged.
 async fn open_session(
     core: &Core,
     user: &user::Model,
     renewed_hash: Option<String>,
     origin: Origin,
-) -> Result<TokenPair> {
+) -> Result<Option<TokenPair>> {
     let now = core.clock.now();
     let end = now + core.settings.session_max.as_millis() as i64;
     let tx = core.db.begin().await?;
-    // The row may have changed since the password was judged: an account that was banned or deleted, or whose
-    // password was changed meanwhile, gets no session.
-    let still = users::lock(tx.conn(), UserId(user.id)).await.ok();
-    if still.as_ref().is_none_or(|row| row.password_hash != user.password_hash) {
-        return Err(wrong());
+    // The account may have changed since the password was judged.
+    let still = users::lock(tx.conn(), UserId(user.id)).await.map_err(|error| match error.code {
+        Code::NotFound => wrong(),
+        _ => error,
+    })?;
+    if still.password_hash != user.password_hash {
+        return Ok(None);
     }
     if let Some(hash) = renewed_hash {
         user::ActiveModel { id: Set(user.id), password_hash: Set(hash), ..Default::default() }
@@ -76,7 +88,7 @@ async fn open_session(
     .await?;
     let pair =
         issue_pair(core, tx.conn(), UserId(user.id), SessionId(session.id), session.expires_at, None).await?;
-    Ok(core.publish(tx.commit(pair).await?).await)
+    Ok(Some(core.publish(tx.commit(pair).await?).await))
 }
 
 /// The one of those that the text may mean whose password it is. A text may be one's phone, another's

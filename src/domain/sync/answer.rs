@@ -57,6 +57,12 @@ impl Behaviour for Sync {
         let user = user.ok_or_else(|| Error::not_found("user"))?;
         let reset = self.epoch.as_ref().is_some_and(|epoch| *epoch != core.epoch);
         let heads = own_heads(conn, user_id, self.only.as_deref()).await?;
+        let contacts = match self.user_rev.filter(|_| self.only.is_none()) {
+            // Of another history: all of them.
+            Some(since) => contacts::changed_since(conn, user_id, if reset { 0 } else { since }).await?,
+            None => Some(Vec::new()),
+        };
+        let contacts_truncated = contacts.is_none();
         let mut reply = SyncReply {
             epoch: core.epoch.clone(),
             user_rev: user.user_rev,
@@ -64,11 +70,8 @@ impl Behaviour for Sync {
             chats: Vec::new(),
             messages: Vec::new(),
             mine: if reset { Vec::new() } else { self.mine(conn, user_id).await? },
-            contacts: match self.user_rev.filter(|_| self.only.is_none()) {
-                // Of another history: all of them.
-                Some(since) => contacts::changed_since(conn, user_id, if reset { 0 } else { since }).await?,
-                None => Vec::new(),
-            },
+            contacts: contacts.unwrap_or_default(),
+            contacts_truncated,
             left: self.left(conn, user_id, &heads).await?,
             has_more: false,
             reset,

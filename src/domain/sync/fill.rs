@@ -46,6 +46,10 @@ pub async fn fill(
     // A chat that is new as a whole tells its first members itself.
     let is_new = given == 0;
     found.extend(members_between(core, chat_id, if is_new { 1 } else { given }, upto).await?);
+    // Several may share a value, as those who come into the lobby at once.
+    if found.len() as i64 > MOST {
+        return Ok(None);
+    }
     if let Some(rev) = free_value(&found, given, upto).filter(|_| is_new || chat.meta_rev > given)
         && let Some(details) = load(conn, &[chat_id], None).await?.pop()
     {

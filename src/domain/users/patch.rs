@@ -1,10 +1,10 @@
 //! Changing one's own profile.
 
-use std::collections::HashSet;
-
-use entity::{member, user};
+use entity::{contact, member, user};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -173,15 +173,22 @@ async fn store(
     Ok(core.publish(tx.commit((me, old_photo)).await?).await)
 }
 
-/// Those of `others` who share a chat with a user.
-async fn sharing(tx: &Tx, user: i64, others: &HashSet<UserId>) -> Result<Vec<UserId>> {
+/// Those whom a user blocks, or who block them, and who share a chat with them.
+async fn blocked_sharing(tx: &Tx, user: i64) -> Result<Vec<UserId>> {
     let chats = member::Entity::of_user(user).select_only().column(member::Column::ChatId).into_query();
+    let blocked =
+        contact::Entity::blocked_by(user).select_only().column(contact::Column::OtherId).into_query();
+    let blockers =
+        contact::Entity::blockers_of(user).select_only().column(contact::Column::UserId).into_query();
+    let either = Condition::any()
+        .add(member::Column::UserId.in_subquery(blocked))
+        .add(member::Column::UserId.in_subquery(blockers));
     let ids: Vec<i64> = member::Entity::present()
         .select_only()
         .column(member::Column::UserId)
         .distinct()
-        .filter(member::Column::UserId.is_in(others.iter().map(|id| id.0)))
         .filter(member::Column::ChatId.in_subquery(chats))
+        .filter(either)
         .into_tuple()
         .all(tx.conn())
         .await?;
@@ -203,14 +210,14 @@ async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
         Audience::Chats(chats.into_iter().map(ChatId).collect())
     };
     let mut event = UserUpdated { user: view::show(core, row) };
-    let hidden = contacts::all_blocked(tx.conn(), UserId(row.id)).await?;
+    let hidden = blocked_sharing(tx, row.id).await?;
     let mut delivery = Delivery::new(audience, "user_updated", &event)?;
     delivery.except_users = hidden.iter().copied().collect();
     tx.announce(delivery);
     if !hidden.is_empty() {
         // Who shares a chat but is blocked sees the profile without presence.
         contacts::hide_presence(&mut event.user);
-        for other in sharing(tx, row.id, &hidden).await? {
+        for other in hidden {
             tx.announce(Delivery::new(Audience::User(other), "user_updated", &event)?);
         }
     }

@@ -95,6 +95,9 @@ pub struct SyncReply {
     pub mine: Vec<Mine>,
     /// Contacts that changed; with `user_rev` only.
     pub contacts: Vec<Contact>,
+    /// More than 500 did: none is told, fetch the lists anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub contacts_truncated: bool,
     /// Named chats that are not one's own.
     pub left: Vec<LeftChat>,
     /// Ask again with the new `revs`.
