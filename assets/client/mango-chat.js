@@ -31,6 +31,11 @@ const LOST = 'connection_lost';
 const FINAL = new Set(['session_ended', 'user_banned', 'refresh_reused']);
 /** A send that is refused with one of these is tried again. */
 const PASSING = new Set(['rate_limited', 'unavailable', 'internal', 'token_expired', 'session_ended']);
+/** What becomes of a contact by an event. */
+const CONTACT = {
+  followed: { following: true }, unfollowed: { following: false },
+  blocked: { following: false, blocked: true }, unblocked: { blocked: false },
+};
 const UNREAD_MOST = 1000;
 const MEMBERS_SHOWN = 50;
 const TYPING_MS = 7000;
@@ -360,6 +365,8 @@ export class MangoChat {
   chats = new Map();
   /** @type {Map<number, {online: boolean, last_seen_at: ?string}>} Of those who are watched. */
   presence = new Map();
+  /** Whom one follows or blocks. @type {Map<number, {following: boolean, blocked: boolean}>} */
+  contacts = new Map();
   /** @type {Status} */
   status = 'closed';
   /** @type {?number} Own id. */
@@ -612,7 +619,7 @@ export class MangoChat {
       case 'typing': this.#noteTyping(data); return;
       case 'presence': this.#notePresence(data); return;
       case 'sync_hint': if (data.rev > (this.chats.get(data.chat)?.rev ?? 0)) this.#fetch(data.chat); return;
-      default: if (data?.chat || data?.user) this.#take({ name, data });
+      default: if (data?.chat || data?.user || name in CONTACT) this.#take({ name, data });
     }
   }
 
@@ -643,6 +650,7 @@ export class MangoChat {
   #apply(item) {
     const { name, data, done } = item;
     if (name === 'user_updated') return this.#applyUser(data.user);
+    if (name in CONTACT) return this.#applyContact(CONTACT[name], data);
     let chat = this.chats.get(data.chat);
     let told;
     const known = chat?.rev ?? 0;
@@ -650,8 +658,9 @@ export class MangoChat {
     // A message that is told late carries the `rev` of its latest change; its place is its `seq`.
     const rev = name === 'new_message' ? data.seq : data.rev;
     if (isOrdered && rev <= known) return done?.();
-    if (name === 'chat_deleted' || (name === 'member_removed' && data.member.user.id === this.userId)) {
-      const reason = name === 'chat_deleted' ? 'deleted' : data.by === this.userId ? 'left' : 'removed';
+    const isOver = name === 'chat_deleted' || name === 'chat_declined';
+    if (isOver || (name === 'member_removed' && data.member.user.id === this.userId)) {
+      const reason = isOver ? name.slice(5) : data.by === this.userId ? 'left' : 'removed';
       if (chat) this.#remove(chat, reason);
       return done?.();
     }
@@ -722,6 +731,18 @@ export class MangoChat {
         if (data.message) return { message: chat.put(data.message), isVague: my.unread === UNREAD_MOST };
         return { isVague: Boolean(name) && !data.details };
     }
+  }
+
+  /** Whom one follows and blocks is one's own; that somebody follows one is only told. */
+  #applyContact(change, { user_id: user, by, user_rev: userRev }) {
+    if (by !== this.userId) return;
+    this.#putContact(user, { ...(this.contacts.get(user) ?? { following: false, blocked: false }), ...change });
+    if (userRev === this.#userRev + 1) this.#userRev = userRev;
+  }
+
+  #putContact(user, { following, blocked }) {
+    if (following || blocked) this.contacts.set(user, { following, blocked });
+    else this.contacts.delete(user);
   }
 
   #firstMy({ is_group: isGroup, owner_id: owner }) {
@@ -806,6 +827,10 @@ export class MangoChat {
   /** Takes a page of `sync` in; answers whether there is more. */
   #merge(reply, only) {
     if (reply.reset) for (const chat of this.chats.values()) chat.stale = true;
+    if (reply.reset || reply.contacts_truncated) this.contacts.clear();
+    for (const { user_id: user, ...contact } of reply.contacts ?? []) this.#putContact(user, contact);
+    // Too many to be told: the lists have them.
+    if (reply.contacts_truncated) this.#emit('contacts_truncated', {});
     if (!only) [this.#epoch, this.#userRev] = [reply.epoch, reply.user_rev];
     const news = [];
     /** The chats of this page: whether they came whole, and the server's count of unread messages. */
@@ -1030,14 +1055,16 @@ export class MangoChat {
     const chats = [...this.chats.values()].filter(({ stale }) => !stale);
     return structuredClone({
       version: 1, user_id: this.userId, epoch: this.#epoch, user_rev: this.#userRev, outbox: this.pending(),
+      contacts: [...this.contacts],
       chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow }) => ({ chat, my, rev, messages, floor, unreadBelow })),
     });
   }
 
   #restore(state) {
-    const { user_id: userId, epoch, user_rev: userRev, chats, outbox } = structuredClone(state);
+    const { user_id: userId, epoch, user_rev: userRev, chats, outbox, contacts = [] } = structuredClone(state);
     this.userId = userId;
     [this.#epoch, this.#userRev] = [epoch, userRev];
+    this.contacts = new Map(contacts);
     for (const { chat, my, ...rest } of chats) {
       this.chats.set(chat.id, Object.assign(new ChatState(this, chat, my), rest));
     }

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { MangoChat, MangoError } from '../../assets/client/mango-chat.js';
 import { assertFresh, next, until, ways, WebSocket, withChats, withProxy } from './sdk_support.mjs';
 import {
@@ -444,6 +445,30 @@ for (const way of ways) {
           await b.send(id, 'typed');
           await until(() => a.chats.get(id).messages.length === 1, 'the message');
           assert.equal(a.chats.get(id).typing.size, 0, 'who has sent is not typing any more');
+        })));
+
+    test('contacts are the same on every device, told and caught up with', () =>
+      withChats(way, (open) =>
+        withProxy(async (proxy) => {
+          const [alice, bob, carol] = await newUsers('alice', 'bob', 'carol');
+          const a = await open(alice, { at: proxy.url });
+          const other = await open(alice);
+          const b = await open(bob);
+          const told = next(b, 'followed');
+          await other.call('follow', { user: { id: bob.id } });
+          await other.call('block', { user: { id: carol.id } });
+          assert.equal((await told).by, alice.id);
+          assert.equal(b.contacts.size, 0, 'who is followed has decided nothing');
+          const expected = new Map([[bob.id, { following: true, blocked: false }], [carol.id, { following: false, blocked: true }]]);
+          const isRight = (chat) => isDeepStrictEqual(chat.contacts, expected);
+          await until(() => isRight(a) && isRight(other), 'both devices');
+          proxy.cut();
+          await other.call('unblock', { user: { id: carol.id } });
+          await next(a, 'synced');
+          await until(() => a.contacts.size === 1 && a.contacts.get(bob.id).following, 'what was missed');
+          const later = await open(alice, { state: a.snapshot() });
+          expected.delete(carol.id);
+          assert.deepEqual(later.contacts, expected);
         })));
 
     test('a token is renewed in place before it ends', () =>
