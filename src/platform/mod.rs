@@ -5,6 +5,7 @@ pub mod bus;
 pub mod db;
 pub mod images;
 pub mod log;
+pub mod mail;
 pub mod passwords;
 pub mod storage;
 pub mod tokens;
