@@ -6,9 +6,11 @@ pub mod chats;
 pub mod dispatch;
 pub mod epoch;
 pub mod landscape;
+pub mod mail;
 pub mod messages;
 pub mod photos;
 pub mod presence;
+pub mod recovery;
 pub mod sessions;
 pub mod sync;
 pub mod users;
@@ -96,6 +98,8 @@ pub struct Core {
     pub epoch: String,
     /// The one that writes messages.
     pub writer: messages::Writer,
+    /// Letters and how they leave.
+    pub mail: mail::Mail,
 }
 
 impl Core {
@@ -127,6 +131,7 @@ impl Core {
             limits,
             epoch,
             writer,
+            mail: mail::Mail::open(&settings)?,
             settings,
             clock,
             db,

@@ -4,6 +4,7 @@ use entity::user;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, QueryFilter, SqlErr};
 
 use crate::error::{Code, Error, Result};
+use crate::platform::mail::is_address;
 use crate::protocol::parse::Problems;
 
 /// What a person may log in with. Blank fields count as not given.
@@ -109,16 +110,17 @@ pub fn normalize_phone(text: &str) -> Option<String> {
     fits.then_some(plain)
 }
 
-/// One `@` with something sensible on both sides; whether mail arrives, only mail can tell.
+/// One `@` with something sensible on both sides, by the parser that will write it into a mail; whether mail
+/// arrives, only mail can tell. Hosts are names: not every peer may be asked to deliver to a bare address.
 fn looks_like_email(text: &str) -> bool {
-    let Some((local, host)) = text.split_once('@') else { return false };
+    let Some((_, host)) = text.split_once('@') else { return false };
+    let last = host.rsplit('.').next().unwrap_or_default();
     text.len() <= 254
-        && !local.is_empty()
         && host.contains('.')
-        && !host.starts_with('.')
-        && !host.ends_with('.')
-        && !host.contains('@')
-        && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"<>,;\"".contains(c))
+        && !last.is_empty()
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
+        && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"<>,;\"()[]\\".contains(c))
+        && is_address(text)
 }
 
 #[cfg(test)]
@@ -136,8 +138,14 @@ mod tests {
 
     #[test]
     fn emails_have_two_sides_and_nothing_that_breaks_a_header() {
-        assert!(looks_like_email("a.b+c@example.org"));
-        for bad in ["", "a", "@b.c", "a@b", "a@b@c.d", "a b@c.d", "a\r\n@b.c", "<a@b.c>", "a@.c"] {
+        for good in ["a.b+c@example.org", "o'neill@mail.example.org", "кто@пример.рф"] {
+            assert!(looks_like_email(good), "{good}");
+        }
+        for bad in [
+            "", "a", "@b.c", "a@b", "a@b@c.d", "a b@c.d", "a\r\n@b.c", "<a@b.c>", "a@.c", "a@b.c.", "a..b@c.d",
+            ".a@c.d", "a@127.0.0.1", "a@[127.0.0.1]", "a@b.c\r\nBcc: d@e.f", "\"a b\"@c.d", "a@b_c.d", "a@-b.c",
+            "a\u{0}@b.c", "a\u{85}@b.c", &format!("{}@b.c", "a".repeat(65)),
+        ] {
             assert!(!looks_like_email(bad), "{bad}");
         }
     }

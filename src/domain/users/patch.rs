@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
 use super::{find, lock, view};
-use crate::domain::{Core, photos};
+use crate::domain::recovery::{AddressChange, change_address};
+use crate::domain::{Core, mail, photos};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
@@ -147,10 +148,17 @@ async fn store(
     if wish.phone.is_some() {
         row.phone = Set(identity.phone);
     }
-    if wish.email.is_some() && identity.email != before.email {
-        row.email_key = Set(identity.email.as_ref().map(|it| it.to_lowercase()));
-        row.email = Set(identity.email);
-        row.email_verified = Set(false);
+    if wish.email.is_some() {
+        let key = identity.email.as_ref().map(|it| it.to_lowercase());
+        let verified = before.email_verified && key == before.email_key;
+        if identity.email == before.email {
+            // Whoever names the present address has thought better of another one.
+            mail::tokens::revoke(core, &tx, user_id, &[mail::tokens::Purpose::ChangeEmail]).await?;
+        } else if change_address(core, &tx, &before, identity.email.as_deref()).await? == AddressChange::AtOnce {
+            row.email_key = Set(key);
+            row.email = Set(identity.email);
+            row.email_verified = Set(verified);
+        }
     }
     if let Some(photo) = photo {
         row.photo = Set(photo);
@@ -168,7 +176,9 @@ async fn store(
     }
     let old_photo = (before.photo != after.photo).then_some(before.photo);
     let me = view::me(core, after);
-    Ok(core.publish(tx.commit((me, old_photo)).await?).await)
+    let reply = core.publish(tx.commit((me, old_photo)).await?).await;
+    core.mail.wake();
+    Ok(reply)
 }
 
 /// Tells everybody who shares a chat.
