@@ -64,10 +64,14 @@ impl Smtp {
             Host::Ipv6(address) => address.to_string(),
         };
         let hello = Some(url.path().trim_matches('/').to_owned()).filter(|it| !it.is_empty());
-        if hello.as_deref().is_some_and(|it| !it.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c))) {
+        if hello
+            .as_deref()
+            .is_some_and(|it| !it.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)))
+        {
             return None;
         }
-        let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned);
+        let decode =
+            |text: &str| percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned);
         let credentials = match (url.username(), url.password()) {
             ("", None) => None,
             (user, Some(password)) if !user.is_empty() => Some((decode(user)?, decode(password)?)),
@@ -85,7 +89,10 @@ mod tests {
     #[test]
     fn a_url_says_where_and_how() {
         let smtp = Smtp::parse("smtps://me%40example.org:p%3As%2F%40@mail.example.org").expect("fits");
-        assert_eq!((smtp.host.as_str(), smtp.port, smtp.security), ("mail.example.org", 465, Security::Wrapped));
+        assert_eq!(
+            (smtp.host.as_str(), smtp.port, smtp.security),
+            ("mail.example.org", 465, Security::Wrapped)
+        );
         assert_eq!(smtp.credentials, Some(("me@example.org".into(), "p:s/@".into())));
         assert!(!format!("{smtp:?}").contains("p:s"), "the password is not shown");
         for (text, port, security) in [
@@ -98,15 +105,31 @@ mod tests {
             let smtp = Smtp::parse(text).expect(text);
             assert_eq!((smtp.port, smtp.security), (port, security), "{text}");
         }
-        assert_eq!(Smtp::parse("smtp://[::1]/chat.example.org").expect("fits").hello.as_deref(), Some("chat.example.org"));
+        assert_eq!(
+            Smtp::parse("smtp://[::1]/chat.example.org").expect("fits").hello.as_deref(),
+            Some("chat.example.org")
+        );
     }
 
     #[test]
     fn what_is_not_understood_is_refused() {
         for text in [
-            "", "smtp:", "smtp://", "http://mail.example.org", "mail.example.org:25", "smtp://host?tls=none", "smtp://host?tls=required&tls=opportunistic",
-            "smtp://host?starttls=true", "smtps://host?tls=required", "smtp://user@host", "smtp://:password@host",
-            "smtp://host:99999", "smtp://host:0", "smtp://host/a%20b", "smtp://host#x", "smtp://ho%0ast",
+            "",
+            "smtp:",
+            "smtp://",
+            "http://mail.example.org",
+            "mail.example.org:25",
+            "smtp://host?tls=none",
+            "smtp://host?tls=required&tls=opportunistic",
+            "smtp://host?starttls=true",
+            "smtps://host?tls=required",
+            "smtp://user@host",
+            "smtp://:password@host",
+            "smtp://host:99999",
+            "smtp://host:0",
+            "smtp://host/a%20b",
+            "smtp://host#x",
+            "smtp://ho%0ast",
         ] {
             assert!(Smtp::parse(text).is_none(), "{text}");
         }

@@ -137,9 +137,9 @@ pub struct Spent {
 /// The account's row is locked before the token's, in the order in which tokens are issued.
 pub async fn spend(core: &Core, tx: &Tx, text: &str, purposes: &[Purpose]) -> Result<Spent> {
     let row = peek(core, tx.conn(), text, purposes).await?;
-    let user = users::lock(tx.conn(), UserId(row.user_id)).await.map_err(|error| {
-        if error.source.is_some() { error } else { not_good() }
-    })?;
+    let user = users::lock(tx.conn(), UserId(row.user_id))
+        .await
+        .map_err(|error| if error.source.is_some() { error } else { not_good() })?;
     let used = one_time_token::Entity::update_many()
         .col_expr(one_time_token::Column::UsedAt, Expr::value(Some(core.clock.now())))
         .filter(one_time_token::Column::Id.eq(row.id))

@@ -38,13 +38,8 @@ pub async fn request_verification(core: &Core, tx: &Tx, user: &user::Model) -> R
         return Ok(());
     }
     let token = tokens::issue(core, tx, UserId(user.id), Purpose::VerifyEmail, email).await?;
-    let letter = Letter {
-        template: Template::VerifyEmail,
-        user,
-        to: email,
-        token: Some(&token),
-        facts: context! {},
-    };
+    let letter =
+        Letter { template: Template::VerifyEmail, user, to: email, token: Some(&token), facts: context! {} };
     mail::enqueue(core, tx, letter).await
 }
 

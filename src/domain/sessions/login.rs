@@ -37,7 +37,10 @@ pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPai
     // made by operators only, where this is required.
     let confirms = core.settings.mail.verification == Verification::Required;
     if confirms && user.email.is_some() && !user.email_verified {
-        return Err(Error::new(Code::EmailUnverified, "confirm your e-mail address first, we have mailed you a link"));
+        return Err(Error::new(
+            Code::EmailUnverified,
+            "confirm your e-mail address first, we have mailed you a link",
+        ));
     }
     let renewed = match verdict {
         Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
@@ -65,7 +68,8 @@ async fn open_session(
     if still.as_ref().is_none_or(|row| row.password_hash != user.password_hash) {
         return Err(wrong());
     }
-    let language = origin.language.map(|it| it.as_str().to_owned()).filter(|it| user.language.as_ref() != Some(it));
+    let language =
+        origin.language.map(|it| it.as_str().to_owned()).filter(|it| user.language.as_ref() != Some(it));
     if renewed_hash.is_some() || language.is_some() {
         let mut row = user::ActiveModel { id: Set(user.id), ..Default::default() };
         if let Some(hash) = renewed_hash {

@@ -18,7 +18,10 @@ const TOLD: usize = 120;
 pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -> Result<()> {
     let Some(to) = user.email.as_deref() else { return Ok(()) };
     let former = || {
-        session::Entity::find().select_only().column(session::Column::Id).filter(session::Column::UserId.eq(user.id))
+        session::Entity::find()
+            .select_only()
+            .column(session::Column::Id)
+            .filter(session::Column::UserId.eq(user.id))
     };
     let Some(_) = former().into_tuple::<i64>().one(tx.conn()).await? else { return Ok(()) };
     let is = |column: session::Column, value: Option<String>| match value {

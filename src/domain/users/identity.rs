@@ -35,7 +35,7 @@ impl Identity {
         });
         let email = given(email);
         if let Some(email) = &email {
-            problems.check("email", looks_like_email(email), "does not look like an e-mail address");
+            problems.check("email", is_address(email), "does not look like an e-mail address");
         }
         let username = given(username);
         if let Some(username) = &username {
@@ -110,19 +110,6 @@ pub fn normalize_phone(text: &str) -> Option<String> {
     fits.then_some(plain)
 }
 
-/// One `@` with something sensible on both sides, by the parser that will write it into a mail; whether mail
-/// arrives, only mail can tell. Hosts are names: not every peer may be asked to deliver to a bare address.
-fn looks_like_email(text: &str) -> bool {
-    let Some((_, host)) = text.split_once('@') else { return false };
-    let last = host.rsplit('.').next().unwrap_or_default();
-    text.len() <= 254
-        && host.contains('.')
-        && !last.is_empty()
-        && !last.bytes().all(|byte| byte.is_ascii_digit())
-        && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"<>,;\"()[]\\".contains(c))
-        && is_address(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,20 +120,6 @@ mod tests {
         assert_eq!(normalize_phone("112").as_deref(), Some("112"));
         for bad in ["", "12", "+", "12a4", "1+23", &"9".repeat(31)] {
             assert_eq!(normalize_phone(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn emails_have_two_sides_and_nothing_that_breaks_a_header() {
-        for good in ["a.b+c@example.org", "o'neill@mail.example.org", "кто@пример.рф"] {
-            assert!(looks_like_email(good), "{good}");
-        }
-        for bad in [
-            "", "a", "@b.c", "a@b", "a@b@c.d", "a b@c.d", "a\r\n@b.c", "<a@b.c>", "a@.c", "a@b.c.", "a..b@c.d",
-            ".a@c.d", "a@127.0.0.1", "a@[127.0.0.1]", "a@b.c\r\nBcc: d@e.f", "\"a b\"@c.d", "a@b_c.d", "a@-b.c",
-            "a\u{0}@b.c", "a\u{85}@b.c", &format!("{}@b.c", "a".repeat(65)),
-        ] {
-            assert!(!looks_like_email(bad), "{bad}");
         }
     }
 }

@@ -154,7 +154,9 @@ async fn store(
         if identity.email == before.email {
             // Whoever names the present address has thought better of another one.
             mail::tokens::revoke(core, &tx, user_id, &[mail::tokens::Purpose::ChangeEmail]).await?;
-        } else if change_address(core, &tx, &before, identity.email.as_deref()).await? == AddressChange::AtOnce {
+        } else if change_address(core, &tx, &before, identity.email.as_deref()).await?
+            == AddressChange::AtOnce
+        {
             row.email_key = Set(key);
             row.email = Set(identity.email);
             row.email_verified = Set(verified);

@@ -30,7 +30,8 @@ pub struct Draft<'a> {
     pub language: &'static str,
 }
 
-/// Whether mail can be sent to what was typed; the same parser judges it at the door and at sending.
+/// Whether mail can be sent to what was typed; the same judge at the door and at sending. Whether it arrives,
+/// only mail can tell. Hosts are names: a peer is not asked to deliver to a bare address.
 pub fn is_address(text: &str) -> bool {
     address(text).is_some()
 }
@@ -38,7 +39,11 @@ pub fn is_address(text: &str) -> bool {
 /// An address as it goes on the wire: a host of other than ASCII letters in its ASCII form (RFC 5890), so that
 /// peers without SMTPUTF8 take it.
 pub(super) fn address(text: &str) -> Option<Address> {
-    if text.chars().any(char::is_control) {
+    let (_, host) = text.split_once('@')?;
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit());
+    let strange = |c: char| c.is_whitespace() || c.is_control() || "<>,;\"()[]\\".contains(c);
+    if text.len() > 254 || !host.contains('.') || numeric || text.chars().any(strange) {
         return None;
     }
     let address: Address = text.parse().ok()?;
@@ -102,8 +107,17 @@ mod tests {
         let headers = text.split("\r\n\r\n").next().expect("headers");
         assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
         for to in [
-            "a@example.org\r\nBcc: victim@example.org", "a@example.org\nX: y", "a\r@example.org", "a@example.org, b@example.org",
-            "<a@example.org>", "A <a@example.org>", "a@example.org\0", "", "a", "a@", "@b.c",
+            "a@example.org\r\nBcc: victim@example.org",
+            "a@example.org\nX: y",
+            "a\r@example.org",
+            "a@example.org, b@example.org",
+            "<a@example.org>",
+            "A <a@example.org>",
+            "a@example.org\0",
+            "",
+            "a",
+            "a@",
+            "@b.c",
         ] {
             assert!(!is_address(to), "{to:?}");
             assert!(compose(draft(to, "Hi")).is_err(), "{to:?}");
@@ -118,8 +132,42 @@ mod tests {
         let (text, _) = compose(draft("a@bücher.example", "Ключ 🥭 от входа")).expect("composed");
         assert!(text.is_ascii(), "{text}");
         assert!(text.contains("Date: Wed, 18 Nov 2026 11:06:40 +0000"), "{text}");
-        assert!(text.contains("multipart/alternative") && text.contains("Auto-Submitted: auto-generated"), "{text}");
+        assert!(
+            text.contains("multipart/alternative") && text.contains("Auto-Submitted: auto-generated"),
+            "{text}"
+        );
         let (text, _) = compose(Draft { from: "", ..draft("a@example.org", "Hi") }).expect("composed");
         assert!(text.contains("From: mango-chat@localhost"), "{text}");
+    }
+
+    #[test]
+    fn emails_have_two_sides_and_nothing_that_breaks_a_header() {
+        for good in ["a.b+c@example.org", "o'neill@mail.example.org", "кто@пример.рф"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "@b.c",
+            "a@b",
+            "a@b@c.d",
+            "a b@c.d",
+            "a\r\n@b.c",
+            "<a@b.c>",
+            "a@.c",
+            "a@b.c.",
+            "a..b@c.d",
+            ".a@c.d",
+            "a@127.0.0.1",
+            "a@[127.0.0.1]",
+            "a@b.c\r\nBcc: d@e.f",
+            "\"a b\"@c.d",
+            "a@-b.c",
+            "a\u{0}@b.c",
+            "a\u{85}@b.c",
+            &format!("{}@b.c", "a".repeat(65)),
+        ] {
+            assert!(!is_address(bad), "{bad}");
+        }
     }
 }
