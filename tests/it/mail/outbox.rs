@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use entity::{mail, mail_outbox};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, Database, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, Database, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
 use super::{FROM, Peer, app, expect_log, log, post, register, token};
@@ -193,7 +193,8 @@ async fn a_shutdown_lets_the_mail_under_way_finish() {
     assert_eq!(post(&app, "/auth/password/forgot", None, json!({"email": "alice@example.org"})).await.0, 202);
     let core = app.server.core.clone();
     app.server.shutdown().await;
-    let rows = mail::Entity::find().all(core.db.read()).await.expect("the log");
+    let rows =
+        mail::Entity::find().order_by_asc(mail::Column::Id).all(core.db.read()).await.expect("the log");
     let states: Vec<(&str, &str)> =
         rows.iter().map(|row| (row.template.as_str(), row.state.as_str())).collect();
     assert_eq!(states[0], ("verify_email", "sent"));
