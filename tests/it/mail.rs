@@ -4,6 +4,7 @@
 mod abuse;
 mod addresses;
 mod outbox;
+mod pages;
 mod passwords;
 mod peer;
 mod security;

@@ -140,13 +140,13 @@ pub async fn spend(core: &Core, tx: &Tx, text: &str, purposes: &[Purpose]) -> Re
     let user = users::lock(tx.conn(), UserId(row.user_id))
         .await
         .map_err(|error| if error.source.is_some() { error } else { not_good() })?;
-    let used = one_time_token::Entity::update_many()
+    let marked = one_time_token::Entity::update_many()
         .col_expr(one_time_token::Column::UsedAt, Expr::value(Some(core.clock.now())))
         .filter(one_time_token::Column::Id.eq(row.id))
         .filter(one_time_token::Column::UsedAt.is_null())
         .exec(tx.conn())
         .await?;
-    if used.rows_affected != 1 {
+    if marked.rows_affected != 1 {
         return Err(not_good());
     }
     let purpose = Purpose::ALL.into_iter().find(|it| it.as_str() == row.purpose).ok_or_else(not_good)?;

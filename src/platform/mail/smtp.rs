@@ -76,9 +76,8 @@ impl Peer {
         };
         match timeout(CONVERSATION, self.converse(recipient, mail.content.as_bytes())).await {
             Ok(Ok(())) => Fate::Sent,
-            Ok(Err(Failure::Early(error))) => Fate::Later(error.to_string()),
             Ok(Err(Failure::Late(error))) if is_final(&error) => Fate::Never(error.to_string()),
-            Ok(Err(Failure::Late(error))) => Fate::Later(error.to_string()),
+            Ok(Err(Failure::Early(error) | Failure::Late(error))) => Fate::Later(error.to_string()),
             Ok(Err(Failure::Unfit(why))) => Fate::Never(why.into()),
             Err(_) => Fate::Later(format!("not done within {} s", CONVERSATION.as_secs())),
         }

@@ -26,12 +26,13 @@ pub struct Peer {
     mails: Vec<Value>,
 }
 
-fn clients() -> PathBuf {
+/// Where the peers of other languages are.
+pub fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
 /// What the peer is made of, installed where it is missing.
-async fn install() {
+pub async fn install() {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     INSTALLED
         .get_or_init(|| async {
