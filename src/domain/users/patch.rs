@@ -71,6 +71,7 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
     let identity = wish.identity(&mut Problems::default());
     let new_phone = wish.phone.is_some() && identity.phone != before.phone;
     let new_email = wish.email.is_some() && identity.email != before.email;
+    let mut judged = None;
     if new_phone || new_email {
         let Some(password) = wish.password.as_deref() else {
             return Err(Error::invalid("password", "is needed to change phone or email"));
@@ -78,6 +79,7 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
         if core.passwords.verify(password, Some(&before.password_hash)).await? == Verdict::Wrong {
             return Err(Error::invalid("password", "is not the present one"));
         }
+        judged = Some(before.password_hash);
     }
     if let Some(taken) = identity.taken(core.db.read(), Some(user_id.0)).await? {
         return Err(taken);
@@ -87,24 +89,25 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
         Some(Some(text)) if !text.trim().is_empty() => Some(photos::store_base64(core, "photo", text).await?),
         Some(_) => Some(photos::default_avatar()),
     };
-    save(core, user_id, &wish, identity, photo).await
+    save(core, user_id, &wish, identity, photo, judged).await
 }
 
 /// Sets a photo that was stored already, or `None` for a default avatar.
 pub async fn set_photo(core: &Core, user_id: UserId, photo: Option<String>) -> Result<Me> {
     let photo = photo.unwrap_or_else(photos::default_avatar);
-    save(core, user_id, &Patch::default(), Identity::default(), Some(photo)).await
+    save(core, user_id, &Patch::default(), Identity::default(), Some(photo), None).await
 }
 
-/// Stores the change; whichever photo is no longer referred to goes.
+/// Stores the change, if the password that was `judged` is still the one; whichever photo is no longer referred to goes.
 async fn save(
     core: &Core,
     user_id: UserId,
     wish: &Patch,
     identity: Identity,
     photo: Option<String>,
+    judged: Option<String>,
 ) -> Result<Me> {
-    match store(core, user_id, wish, identity, photo.clone()).await {
+    match store(core, user_id, wish, identity, photo.clone(), judged).await {
         Ok((me, Some(old))) => {
             photos::discard(core, &old).await;
             Ok(me)
@@ -129,9 +132,14 @@ async fn store(
     wish: &Patch,
     identity: Identity,
     photo: Option<String>,
+    judged: Option<String>,
 ) -> Result<(Me, Option<String>)> {
     let mut tx = core.db.begin().await?;
     let before = lock(tx.conn(), user_id).await?;
+    if judged.is_some_and(|hash| hash != before.password_hash) {
+        // It was changed a moment ago; whoever knew the one before has no say any more.
+        return Err(Error::invalid("password", "is not the present one"));
+    }
     let mut row = before.clone().into_active_model();
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     if let Some(name) = &wish.name {

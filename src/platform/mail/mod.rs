@@ -51,7 +51,11 @@ impl Mailer {
     /// What the settings name.
     pub fn open(settings: &Settings) -> Result<Self> {
         Ok(match &settings.mail.smtp {
-            Some(smtp) => Self::Smtp(Box::new(Peer::new(smtp.clone(), &settings.mail.from)?)),
+            Some(smtp) => {
+                let mut smtp = smtp.clone();
+                smtp.hello = smtp.hello.or_else(|| own_name(&settings.public_url));
+                Self::Smtp(Box::new(Peer::new(smtp, &settings.mail.from)?))
+            }
             None => Self::Log(Log { with_link: settings.landscape != Landscape::Prod }),
         })
     }
@@ -62,5 +66,13 @@ impl Mailer {
             Self::Smtp(peer) => peer.send(mail).await,
             Self::Log(log) => log.send(mail),
         }
+    }
+}
+
+/// What we call ourselves at the peer (RFC 5321, section 4.1.4): the name that clients reach us by, if it is one.
+fn own_name(public_url: &str) -> Option<String> {
+    match url::Url::parse(public_url).ok()?.host()? {
+        url::Host::Domain(name) if name.contains('.') => Some(name.to_owned()),
+        _ => None,
     }
 }

@@ -146,3 +146,27 @@ fn is_final(error: &SmtpError) -> bool {
     let about_login = error.status().is_some_and(|code| ABOUT_LOGIN.contains(&u16::from(code)));
     error.is_permanent() && !about_login
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_says_nothing_costs_a_bounded_time() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("smtp://{}", silent.local_addr().expect("an address"));
+        let peer = Peer::new(Smtp::parse(&url).expect("a URL"), "chat@example.org").expect("a peer");
+        let mail = Outgoing {
+            recipient: "a@example.org".into(),
+            template: "test".into(),
+            link: None,
+            content: "Subject: x\r\n\r\nx".into(),
+        };
+        let started = tokio::time::Instant::now();
+        let fate = peer.send(&mail).await;
+        assert!(matches!(&fate, Fate::Later(_)), "{fate:?}");
+        assert!(started.elapsed() <= CONVERSATION + Duration::from_secs(1));
+        let nobody = Outgoing { recipient: "a@example.org\r\nRCPT TO:<b@example.org>".into(), ..mail };
+        assert!(matches!(peer.send(&nobody).await, Fate::Never(_)), "nothing gets between the commands");
+    }
+}

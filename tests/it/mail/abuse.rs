@@ -218,3 +218,23 @@ async fn who_asks_again_and_again_gets_the_latest_only_while_the_peer_is_away() 
     assert_eq!(states, ["failed", "failed", "failed", "failed", "queued"]);
     assert_eq!(log(&app).await[0].last_error.as_deref(), Some("superseded"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_account_gets_no_mail_and_its_address_leaves_the_log() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
+    let refusals: Vec<Value> = (0..9).map(|_| json!({"at": "connect", "code": 421})).collect();
+    let id = register(&app, "alice", "alice@example.org").await["id"].as_i64().expect("an id");
+    let verify = token(&peer.mail().await);
+    peer.next(json!(refusals)).await;
+    post(&app, "/auth/password/forgot", None, json!({"email": "alice@example.org"})).await;
+    eventually("it was tried", async || log(&app).await.last().is_some_and(|row| row.last_error.is_some()))
+        .await;
+    let core = &app.server.core;
+    let tx = core.db.begin().await.expect("begins");
+    mango_chat::domain::mail::forget(core, &tx, mango_chat::ids::UserId(id)).await.expect("forgotten");
+    drop(tx.commit(()).await.expect("committed"));
+    expect_log(&app, &[("verify_email", "sent"), ("reset_password", "failed")]).await;
+    assert!(log(&app).await.iter().all(|row| row.recipient.is_empty()));
+    assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": verify})).await.0, 422);
+}
