@@ -18,13 +18,13 @@ async fn neither_answer_nor_time_tells_who_has_an_account() {
     register(&app, "alice", "alice@example.org").await;
     peer.mail().await;
     for path in ["/auth/password/forgot", "/auth/email/resend"] {
-        let mut spent = [Duration::ZERO; 2];
+        let mut spent: [Vec<Duration>; 2] = [Vec::new(), Vec::new()];
         let mut answers = Vec::new();
         for round in 0..40 {
             let email = ["alice@example.org", "nobody@example.org"][round % 2];
             let started = Instant::now();
             let answer = app.raw(reqwest::Method::POST, path, None, Some(json!({"email": email}))).await;
-            spent[round % 2] += started.elapsed();
+            spent[round % 2].push(started.elapsed());
             let mut names: Vec<String> = answer.headers().keys().map(ToString::to_string).collect();
             names.sort();
             answers.push((answer.status(), names, answer.text().await.expect("text")));
@@ -33,7 +33,12 @@ async fn neither_answer_nor_time_tells_who_has_an_account() {
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
         assert_eq!((answers[0].0.as_u16(), answers[0].2.as_str()), (202, ""));
-        let ratio = spent[0].as_secs_f64() / spent[1].as_secs_f64();
+        // The middle of each: what else the machine does shows at the ends.
+        let [known, unknown] = spent.map(|mut times| {
+            times.sort();
+            times[times.len() / 2].as_secs_f64()
+        });
+        let ratio = known / unknown;
         assert!((0.33..3.0).contains(&ratio), "{path}: an account takes {ratio} times as long");
     }
     // Only what shows without looking is told.
