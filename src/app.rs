@@ -19,8 +19,9 @@ use tower::Layer;
 use tower::util::MapRequestLayer;
 
 use crate::clock::Clock;
-use crate::config::{Landscape, Settings};
+use crate::config::{Landscape, Settings, Verification};
 use crate::domain::chats::TypingNow;
+use crate::domain::mail::worker::Worker;
 use crate::domain::presence::Presence;
 use crate::domain::{Core, landscape, lobby, sessions};
 use crate::error::{Error, Result};
@@ -48,6 +49,7 @@ pub struct Server {
     io: SocketIo,
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
+    mailing: Worker,
 }
 
 /// Opens the database as the settings say, up to date where they want it.
@@ -86,6 +88,10 @@ pub async fn start(settings: Settings) -> Result<Server> {
     TypingNow::watch(&core);
     sessions::prune::watch(&core);
     lobby::prepare(&core).await?;
+    if settings.mail.smtp.is_none() && settings.mail.verification != Verification::Off {
+        tracing::warn!("EMAIL_VERIFICATION is on without SMTP_URL: mails are only logged, nobody gets them");
+    }
+    let mailing = Worker::start(&core);
     if settings.landscape == Landscape::Local && landscape::is_empty(&core).await? {
         let people = landscape::seed(&core).await?;
         tracing::info!(?people, password = landscape::PASSWORD, "demo users, for this machine only");
@@ -105,7 +111,7 @@ pub async fn start(settings: Settings) -> Result<Server> {
     let serving =
         tokio::spawn(async move { axum::serve(listener, make).with_graceful_shutdown(stopped).await });
     tracing::info!("listening on http://{address}");
-    Ok(Server { address, core, door, io, stop, serving })
+    Ok(Server { address, core, door, io, stop, serving, mailing })
 }
 
 impl Server {
@@ -131,6 +137,8 @@ impl Server {
         if timeout_at(deadline, self.serving).await.is_err() {
             tracing::warn!("some requests were cut off");
         }
+        self.core.mail.settled(deadline).await;
+        self.mailing.stop(deadline).await;
         tracing::info!("stopped");
     }
 }

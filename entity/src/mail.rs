@@ -29,6 +29,8 @@ pub struct Model {
     pub next_attempt_at: Option<i64>,
     /// A node is at it until.
     pub claimed_until: Option<i64>,
+    /// The end of the one-time token that it carries: it is not sent after it.
+    pub expires_at: Option<i64>,
     /// Sent, or given up.
     pub finished_at: Option<i64>,
     /// What the latest attempt failed on.

@@ -12,6 +12,9 @@ pub struct Model {
     /// The whole message (RFC 5322).
     #[sea_orm(column_type = "Text")]
     pub content: String,
+    /// The link in it, for servers without a peer that takes mail.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub link: Option<String>,
 }
 
 /// No relation is followed by the ORM.

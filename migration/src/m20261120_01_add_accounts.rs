@@ -120,6 +120,8 @@ fn tables() -> Vec<TableCreateStatement> {
         .col(big_integer("created_at"))
         .col(big_integer_null("next_attempt_at"))
         .col(big_integer_null("claimed_until"))
+        // The end of the one-time token that it carries: not sent after it.
+        .col(big_integer_null("expires_at"))
         .col(big_integer_null("finished_at"))
         .col(text_null("last_error"))
         .to_owned();
@@ -127,6 +129,7 @@ fn tables() -> Vec<TableCreateStatement> {
         .table("mail_outbox")
         .col(big_integer("mail_id").primary_key())
         .col(text("content"))
+        .col(text_null("link"))
         .foreign_key(&mut belongs_to("mail_outbox", "mail_id", "mail_log"))
         .to_owned();
     let contacts = Table::create()

@@ -5,12 +5,14 @@ mod files;
 mod limits;
 mod people;
 mod reader;
+mod smtp;
 
 pub use files::load_env_files;
 pub use limits::{Rate, Rates};
 pub use people::{Contacts, Mail, Verification};
 use reader::bad;
 pub use reader::{BadSetting, Described, Reader};
+pub use smtp::{Security, Smtp};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -434,6 +436,7 @@ mod tests {
             ("PASSWORD_BLOCKLIST", "maybe"),
             ("EMAIL_VERIFICATION", "always"),
             ("SMTP_URL", "mail.example.org"),
+            ("SMTP_URL", "smtp://mail.example.org?tls=no"),
             ("MAIL_FROM", "nobody"),
             ("CONTACT_POLICY", "approval,strict"),
             ("DUPLICATE_WINDOW_MS", "-1"),
@@ -452,6 +455,10 @@ mod tests {
             panic!("short secret taken")
         };
         assert!(!line.contains("hush"), "a secret is not repeated: {line}");
+        let Err(BadSetting(line)) = with(&[("SMTP_URL", "smtps://me:hush-hush@mail.example.org?x=y")]) else {
+            panic!("an unknown parameter was taken")
+        };
+        assert!(!line.contains("hush"), "nor is a password: {line}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::{BadSetting, Reader};
+use super::smtp::Smtp;
 
 /// Whether an account's e-mail has to be confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +22,14 @@ pub struct Mail {
     /// See [`Verification`].
     pub verification: Verification,
     /// The peer that takes mail; none: mails are only logged.
-    pub smtp_url: Option<String>,
+    pub smtp: Option<Smtp>,
     /// The sender's address.
     pub from: String,
 }
 
 impl std::fmt::Debug for Mail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The URL holds a password.
-        write!(f, "Mail({:?}, {})", self.verification, self.from)
+        write!(f, "Mail({:?}, {:?}, {})", self.verification, self.smtp, self.from)
     }
 }
 
@@ -64,16 +64,12 @@ pub fn read_mail(r: &mut Reader<'_>) -> Result<Mail, BadSetting> {
             _ => None,
         },
     )?;
-    let smtp_url = r.read(
+    let smtp = r.read(
         "SMTP_URL",
         "",
         "smtps://user:password@host, or smtp://host:587?tls=required; empty: mails are only logged",
-        "a URL that begins with smtp:// or smtps://",
-        |value| match value {
-            "" => Some(None),
-            url if url.starts_with("smtp://") || url.starts_with("smtps://") => Some(Some(url.to_owned())),
-            _ => None,
-        },
+        "smtps://user:password@host, smtp://host?tls=required, smtp://host?tls=opportunistic or smtp://host",
+        |value| if value.is_empty() { Some(None) } else { Smtp::parse(value).map(Some) },
     )?;
     let from = r.read(
         "MAIL_FROM",
@@ -84,10 +80,10 @@ pub fn read_mail(r: &mut Reader<'_>) -> Result<Mail, BadSetting> {
             (value.is_empty() || value.parse::<lettre::message::Mailbox>().is_ok()).then(|| value.to_owned())
         },
     )?;
-    if smtp_url.is_some() && from.is_empty() {
+    if smtp.is_some() && from.is_empty() {
         return Err(BadSetting("MAIL_FROM: got nothing, SMTP_URL needs it".into()));
     }
-    Ok(Mail { verification, smtp_url, from })
+    Ok(Mail { verification, smtp, from })
 }
 
 /// Reads who may talk to whom.

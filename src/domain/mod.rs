@@ -8,9 +8,11 @@ pub mod dispatch;
 pub mod epoch;
 pub mod landscape;
 pub mod lobby;
+pub mod mail;
 pub mod messages;
 pub mod photos;
 pub mod presence;
+pub mod recovery;
 pub mod sessions;
 pub mod sync;
 pub mod users;
@@ -98,6 +100,8 @@ pub struct Core {
     pub epoch: String,
     /// The one that writes messages.
     pub writer: messages::Writer,
+    /// Letters and how they leave.
+    pub mail: mail::Mail,
 }
 
 impl Core {
@@ -134,6 +138,7 @@ impl Core {
             limits,
             epoch,
             writer,
+            mail: mail::Mail::open(&settings)?,
             settings,
             clock,
             db,

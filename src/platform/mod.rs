@@ -6,6 +6,7 @@ pub mod crew;
 pub mod db;
 pub mod images;
 pub mod log;
+pub mod mail;
 pub mod passwords;
 pub mod storage;
 pub mod tokens;

@@ -12,9 +12,12 @@ use crate::support::{Door, PASSWORD, Socket, database_kind, fresh_database};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mango-chat");
 
-struct Running {
-    child: Child,
-    host: String,
+/// A server as a process of its own; it ends when this is dropped.
+pub struct Running {
+    /// The process.
+    pub child: Child,
+    /// `127.0.0.1:PORT`.
+    pub host: String,
 }
 
 impl Drop for Running {
@@ -25,7 +28,8 @@ impl Drop for Running {
     }
 }
 
-fn command(folder: &TempDir) -> Command {
+/// The binary in a folder of its own, with nothing from outside.
+pub fn command(folder: &TempDir) -> Command {
     let mut command = Command::new(BINARY);
     command
         .current_dir(folder.path())
@@ -37,7 +41,7 @@ fn command(folder: &TempDir) -> Command {
 }
 
 /// Starts a server and waits for its address.
-fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
+pub fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
     let mut command = command(folder);
     command.env("MANGO_ENV", "test").stdout(Stdio::piped()).stderr(Stdio::inherit());
     for (name, value) in extra {
@@ -55,7 +59,8 @@ fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
     Running { child, host }
 }
 
-async fn post(host: &str, path: &str, body: serde_json::Value) -> serde_json::Value {
+/// A POST without a token.
+pub async fn post(host: &str, path: &str, body: serde_json::Value) -> serde_json::Value {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let answer = client.post(format!("http://{host}{path}")).json(&body).send().await.expect("an answer");
     answer.json().await.expect("JSON")
@@ -66,7 +71,8 @@ async fn login(host: &str, username: &str, password: &str) -> String {
     tokens["access_token"].as_str().unwrap_or_else(|| panic!("{tokens}")).to_owned()
 }
 
-fn signal(child: &Child, name: &str) {
+/// Sends a signal by its name.
+pub fn signal(child: &Child, name: &str) {
     let done = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
     assert!(done.expect("kill runs").success());
 }

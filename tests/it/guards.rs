@@ -99,6 +99,11 @@ async fn nobody_comes_in_without_a_token() {
         let problem: Value = answer.json().await.expect("a problem");
         assert_eq!(problem["code"], json!("token_missing"), "{path}");
     }
+    for path in ["/auth/password/change", "/auth/email/resend"] {
+        let answer = app.raw(reqwest::Method::POST, path, None, Some(json!({}))).await;
+        assert_eq!(answer.status(), 401, "{path}");
+        assert_eq!(answer.headers()["www-authenticate"], "Bearer", "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,8 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, QueryFilter, QueryOrder}
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Origin, TokenPair, issue_pair};
+use super::{Origin, TokenPair, issue_pair, new_device};
+use crate::config::Verification;
 use crate::domain::{Core, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
@@ -31,8 +32,17 @@ impl Check for Login {
 
 /// Opens a session. An unknown user and a wrong password answer alike and take as long.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
+    // Only to whoever knows the password. An account without any address has nothing to confirm: such are
+    // made by operators only, where this is required.
+    let confirms = core.settings.mail.verification == Verification::Required;
     for _ in 0..ATTEMPTS {
         let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
+        if confirms && user.email.is_some() && !user.email_verified {
+            return Err(Error::new(
+                Code::EmailUnverified,
+                "confirm your e-mail address first, we have mailed you a link",
+            ));
+        }
         let renewed = match verdict {
             Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
             _ => None,
@@ -70,14 +80,22 @@ async fn open_session(
     if still.password_hash != user.password_hash {
         return Ok(None);
     }
-    if let Some(hash) = renewed_hash {
-        user::ActiveModel { id: Set(user.id), password_hash: Set(hash), ..Default::default() }
-            .update(tx.conn())
-            .await?;
+    let language =
+        origin.language.map(|it| it.as_str().to_owned()).filter(|it| user.language.as_ref() != Some(it));
+    if renewed_hash.is_some() || language.is_some() {
+        let mut row = user::ActiveModel { id: Set(user.id), ..Default::default() };
+        if let Some(hash) = renewed_hash {
+            row.password_hash = Set(hash);
+        }
+        if let Some(language) = language {
+            row.language = Set(Some(language));
+        }
+        row.update(tx.conn()).await?;
     }
+    new_device::notice(core, &tx, user, &origin).await?;
     let session = session::ActiveModel {
         user_id: Set(user.id),
-        user_agent: Set(origin.user_agent.map(|text| text.chars().take(255).collect())),
+        user_agent: Set(origin.stored_agent()),
         address: Set(origin.address),
         created_at: Set(now),
         last_used_at: Set(now),
@@ -88,7 +106,9 @@ async fn open_session(
     .await?;
     let pair =
         issue_pair(core, tx.conn(), UserId(user.id), SessionId(session.id), session.expires_at, None).await?;
-    Ok(Some(core.publish(tx.commit(pair).await?).await))
+    let pair = core.publish(tx.commit(pair).await?).await;
+    core.mail.wake();
+    Ok(Some(pair))
 }
 
 /// The one of those that the text may mean whose password it is. A text may be one's phone, another's

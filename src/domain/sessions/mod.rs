@@ -4,6 +4,7 @@ mod authenticate;
 mod end;
 mod live;
 mod login;
+mod new_device;
 pub mod prune;
 mod refresh;
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Core;
+use super::mail::Language;
 use crate::error::Result;
 use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::Kind;
@@ -47,6 +49,15 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// Its address.
     pub address: Option<String>,
+    /// What it prefers to be written to in, where it says so.
+    pub language: Option<Language>,
+}
+
+impl Origin {
+    /// The client's name for itself as it is stored.
+    fn stored_agent(&self) -> Option<String> {
+        self.user_agent.as_ref().map(|text| text.chars().take(255).collect())
+    }
 }
 
 /// Whole seconds, rounded up: tokens count whole seconds, rounded down.

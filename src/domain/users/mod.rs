@@ -1,14 +1,16 @@
 //! People: registration, profiles, and how they are shown.
 
 mod identity;
+mod password;
 mod patch;
 mod register;
 mod search;
 mod view;
 
-pub use identity::{Identity, normalize_phone};
+pub use identity::{Identity, normalize_phone, taken_at_insert};
+pub use password::check_password;
 pub use patch::{Patch, patch, set_photo};
-pub use register::{Registration, register};
+pub use register::{Registration, register, sign_up};
 pub use search::search;
 pub use view::{author, authors, me, profile, show};
 

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
 use super::{find, lock, view};
-use crate::domain::{Core, contacts, photos};
+use crate::domain::recovery::{AddressChange, change_address};
+use crate::domain::{Core, contacts, mail, photos};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
@@ -72,6 +73,7 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
     let identity = wish.identity(&mut Problems::default());
     let new_phone = wish.phone.is_some() && identity.phone != before.phone;
     let new_email = wish.email.is_some() && identity.email != before.email;
+    let mut judged = None;
     if new_phone || new_email {
         let Some(password) = wish.password.as_deref() else {
             return Err(Error::invalid("password", "is needed to change phone or email"));
@@ -79,6 +81,7 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
         if core.passwords.verify(password, Some(&before.password_hash)).await? == Verdict::Wrong {
             return Err(Error::invalid("password", "is not the present one"));
         }
+        judged = Some(before.password_hash);
     }
     if let Some(taken) = identity.taken(core.db.read(), Some(user_id.0)).await? {
         return Err(taken);
@@ -88,24 +91,25 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
         Some(Some(text)) if !text.trim().is_empty() => Some(photos::store_base64(core, "photo", text).await?),
         Some(_) => Some(photos::default_avatar()),
     };
-    save(core, user_id, &wish, identity, photo).await
+    save(core, user_id, &wish, identity, photo, judged).await
 }
 
 /// Sets a photo that was stored already, or `None` for a default avatar.
 pub async fn set_photo(core: &Core, user_id: UserId, photo: Option<String>) -> Result<Me> {
     let photo = photo.unwrap_or_else(photos::default_avatar);
-    save(core, user_id, &Patch::default(), Identity::default(), Some(photo)).await
+    save(core, user_id, &Patch::default(), Identity::default(), Some(photo), None).await
 }
 
-/// Stores the change; whichever photo is no longer referred to goes.
+/// Stores the change, if the password that was `judged` is still the one; whichever photo is no longer referred to goes.
 async fn save(
     core: &Core,
     user_id: UserId,
     wish: &Patch,
     identity: Identity,
     photo: Option<String>,
+    judged: Option<String>,
 ) -> Result<Me> {
-    match store(core, user_id, wish, identity, photo.clone()).await {
+    match store(core, user_id, wish, identity, photo.clone(), judged).await {
         Ok((me, Some(old))) => {
             photos::discard(core, &old).await;
             Ok(me)
@@ -130,9 +134,14 @@ async fn store(
     wish: &Patch,
     identity: Identity,
     photo: Option<String>,
+    judged: Option<String>,
 ) -> Result<(Me, Option<String>)> {
     let mut tx = core.db.begin().await?;
     let before = lock(tx.conn(), user_id).await?;
+    if judged.is_some_and(|hash| hash != before.password_hash) {
+        // It was changed a moment ago; whoever knew the one before has no say any more.
+        return Err(Error::invalid("password", "is not the present one"));
+    }
     let mut row = before.clone().into_active_model();
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     if let Some(name) = &wish.name {
@@ -149,10 +158,19 @@ async fn store(
     if wish.phone.is_some() {
         row.phone = Set(identity.phone);
     }
-    if wish.email.is_some() && identity.email != before.email {
-        row.email_key = Set(identity.email.as_ref().map(|it| it.to_lowercase()));
-        row.email = Set(identity.email);
-        row.email_verified = Set(false);
+    if wish.email.is_some() {
+        let key = identity.email.as_ref().map(|it| it.to_lowercase());
+        let verified = before.email_verified && key == before.email_key;
+        if identity.email == before.email {
+            // Whoever names the present address has thought better of another one.
+            mail::tokens::revoke(core, &tx, user_id, &[mail::tokens::Purpose::ChangeEmail]).await?;
+        } else if change_address(core, &tx, &before, identity.email.as_deref()).await?
+            == AddressChange::AtOnce
+        {
+            row.email_key = Set(key);
+            row.email = Set(identity.email);
+            row.email_verified = Set(verified);
+        }
     }
     if let Some(photo) = photo {
         row.photo = Set(photo);
@@ -170,7 +188,9 @@ async fn store(
     }
     let old_photo = (before.photo != after.photo).then_some(before.photo);
     let me = view::me(core, after);
-    Ok(core.publish(tx.commit((me, old_photo)).await?).await)
+    let reply = core.publish(tx.commit((me, old_photo)).await?).await;
+    core.mail.wake();
+    Ok(reply)
 }
 
 /// Those whom a user blocks, or who block them, and who share a chat with them.

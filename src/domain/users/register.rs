@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
 use super::view;
-use crate::domain::{Core, lobby, photos};
+use crate::config::Verification;
+use crate::domain::mail::Language;
+use crate::domain::{Core, lobby, photos, recovery};
 use crate::error::{Error, Result};
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems};
@@ -57,8 +59,21 @@ impl Check for Registration {
     }
 }
 
-/// Makes an account.
+/// Makes an account for somebody who asks for one at the door: its address is verified as the settings say.
+pub async fn sign_up(core: &Core, wish: Registration, language: Language) -> Result<Me> {
+    let given = wish.email.as_deref().is_some_and(|it| !it.trim().is_empty());
+    if core.settings.mail.verification == Verification::Required && !given {
+        return Err(Error::invalid("email", "is needed on this server"));
+    }
+    make(core, wish, Some(language)).await
+}
+
+/// Makes an account for somebody who did not ask: of the demo landscape, or an operator's doing. No mail.
 pub async fn register(core: &Core, wish: Registration) -> Result<Me> {
+    make(core, wish, None).await
+}
+
+async fn make(core: &Core, wish: Registration, asked_in: Option<Language>) -> Result<Me> {
     let identity = wish.identity(&mut Problems::default());
     if let Some(taken) = identity.taken(core.db.read(), None).await? {
         return Err(taken);
@@ -69,7 +84,7 @@ pub async fn register(core: &Core, wish: Registration) -> Result<Me> {
         Some(text) => photos::store_base64(core, "photo", text).await?,
         None => photos::default_avatar(),
     };
-    match insert(core, identity, &wish, password_hash, &photo).await {
+    match insert(core, identity, &wish, password_hash, &photo, asked_in).await {
         Ok(model) => Ok(view::me(core, model)),
         Err(error) => {
             photos::discard(core, &photo).await;
@@ -84,6 +99,7 @@ async fn insert(
     wish: &Registration,
     password_hash: String,
     photo: &str,
+    asked_in: Option<Language>,
 ) -> Result<user::Model> {
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     let row = user::ActiveModel {
@@ -101,10 +117,16 @@ async fn insert(
         password_hash: Set(password_hash),
         user_rev: Set(0),
         created_at: Set(core.clock.now()),
+        language: Set(asked_in.map(|it| it.as_str().to_owned())),
         ..Default::default()
     };
     let mut tx = core.db.begin().await?;
     let model = row.save(tx.conn()).await.map_err(taken_at_insert)?.try_into_model().map_err(Error::from)?;
     lobby::join(core, &mut tx, &model).await?;
-    Ok(core.publish(tx.commit(model).await?).await)
+    if asked_in.is_some() {
+        recovery::request_verification(core, &tx, &model).await?;
+    }
+    let model = core.publish(tx.commit(model).await?).await;
+    core.mail.wake();
+    Ok(model)
 }

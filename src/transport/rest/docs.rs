@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{App, auth, chats, contacts, events, ops, pages, photos, users};
+use super::{App, account, auth, chats, contacts, events, ops, pages, photos, recovery, users};
 use crate::protocol::asyncapi;
 
 #[derive(OpenApi)]
@@ -64,6 +64,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(auth::logout))
         .routes(routes!(auth::list_sessions))
         .routes(routes!(auth::end_session))
+        .routes(routes!(recovery::verify))
+        .routes(routes!(recovery::resend))
+        .routes(routes!(recovery::forgot))
+        .routes(routes!(recovery::reset))
+        .routes(routes!(recovery::change))
         .routes(routes!(chats::list))
         .routes(routes!(chats::list_pinned))
         .routes(routes!(chats::one))
@@ -86,6 +91,7 @@ pub fn pages(document: utoipa::openapi::OpenApi) -> Router<App> {
     Router::new()
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .route("/client/mango-chat.js", get(pages::sdk))
+        .merge(account::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
         .route("/", get(async || Redirect::temporary("/docs/")))
 }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::{App, origin};
+use crate::domain::mail::Language;
 use crate::domain::sessions::Origin;
 use crate::domain::{Actor, sessions};
 use crate::error::{Code, Error, Result};
@@ -69,7 +70,9 @@ impl FromRequestParts<App> for From {
         let user_agent =
             parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let address = parts.extensions.get::<ConnectInfo<Peer>>().map(|it| it.0.address.ip().to_string());
-        Ok(Self(Origin { user_agent, address }))
+        let spoken = parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let language = spoken.and_then(Language::accepted);
+        Ok(Self(Origin { user_agent, address, language }))
     }
 }
 

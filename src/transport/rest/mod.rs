@@ -1,6 +1,7 @@
 //! The REST door: thin handlers over the domain, documented where they stand. The OpenAPI document is made
 //! from them.
 
+mod account;
 mod auth;
 mod chats;
 mod contacts;
@@ -12,6 +13,7 @@ mod ops;
 pub mod origin;
 mod pages;
 mod photos;
+mod recovery;
 mod users;
 
 pub use docs::openapi;

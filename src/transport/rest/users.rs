@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Auth, Id, Image, Json, Params, page};
+use super::extract::{Auth, From, Id, Image, Json, Params, page};
 use crate::domain::users::{self, Patch, Registration};
 use crate::domain::{photos, to_the_end};
 use crate::error::Error;
@@ -26,9 +26,11 @@ use crate::transport::problem::{Problem, ProblemBody};
     ))]
 pub async fn register(
     State(app): State<App>,
+    From(from): From,
     Json(wish): Json<Registration>,
 ) -> Result<(StatusCode, axum::Json<Me>), Problem> {
-    let me = to_the_end(async move { users::register(&app.core, wish).await }).await?;
+    let language = from.language.unwrap_or_default();
+    let me = to_the_end(async move { users::sign_up(&app.core, wish, language).await }).await?;
     Ok((StatusCode::CREATED, axum::Json(me)))
 }
 
@@ -41,9 +43,10 @@ pub async fn register(
     ))]
 pub async fn mango_register(
     state: State<App>,
+    from: From,
     wish: Json<Registration>,
 ) -> Result<(StatusCode, axum::Json<Me>), Problem> {
-    register(state, wish).await
+    register(state, from, wish).await
 }
 
 /// Oneself.

@@ -1,0 +1,74 @@
+//! Mail: letters from templates, a persistent outbox with a worker, and the one-time tokens that letters carry.
+//!
+//! A letter is written in the transaction of the change that causes it, so it is there exactly if the change
+//! is. What became of each is in `mail_log`; what it says is kept only until that is known.
+
+mod language;
+mod letters;
+mod outbox;
+pub mod tokens;
+pub mod worker;
+
+pub use language::Language;
+pub use letters::{Letter, Template, masked, moment};
+pub use outbox::{cancel, enqueue, forget};
+
+use std::future::Future;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::platform::mail::Mailer;
+use letters::Letters;
+
+/// What may be done after its answer at the same time; beyond it the answer is `unavailable`.
+const MAX_LATER: usize = 256;
+
+/// What sending takes.
+pub struct Mail {
+    mailer: Mailer,
+    letters: Letters,
+    wake: Notify,
+    later: TaskTracker,
+}
+
+impl Mail {
+    /// As the settings say.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            mailer: Mailer::open(settings)?,
+            letters: Letters::open()?,
+            wake: Notify::new(),
+            later: TaskTracker::new(),
+        })
+    }
+
+    /// Says that a letter was committed; without it, it goes a little later.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Does what the answer must not tell, by its content or its time, after the answer.
+    pub fn do_later(&self, work: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        if self.later.len() >= MAX_LATER {
+            return Err(Error::unavailable("too many requests for mail at once, try again in a moment"));
+        }
+        self.later.spawn(async move {
+            if let Err(error) = work.await {
+                tracing::error!(%error, "a mail that was asked for could not be written");
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits for what was put off, until `deadline`.
+    pub async fn settled(&self, deadline: Instant) {
+        self.later.close();
+        if timeout_at(deadline, self.later.wait()).await.is_err() {
+            tracing::warn!("not every mail that was asked for could be written in time");
+        }
+    }
+}

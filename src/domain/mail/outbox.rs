@@ -1,0 +1,250 @@
+//! The outbox: a row per mail in `mail_log`, what it says in `mail_outbox`, both written in the transaction of
+//! the change that causes the mail.
+//!
+//! **Neither lost nor sent twice.** A mail is claimed by a lease (`claimed_until`) with one conditional UPDATE,
+//! so of several nodes one sends it. What became of it is recorded, and its content deleted, in one transaction.
+//!
+//! - The server dies before the claim, or between the claim and the final dot: the peer has not taken it. The
+//!   lease runs out (on `SQLite`, which has one node, it is released at start), and it is sent.
+//! - The peer dies, or refuses for now: the mail waits longer each time, ten attempts over a day.
+//! - The server dies between the peer's 250 and the record, or the peer between taking it and its 250: nobody can
+//!   know whether it was taken (RFC 1047). It is sent again, with the same `Message-ID`. This window cannot be
+//!   closed from one side; it is one write to the database wide here.
+//! - The record fails while the server lives: it is tried until it succeeds, and the mail is not claimed again
+//!   meanwhile by this node. A lease is three times as long as a conversation may take, so other nodes have no
+//!   reason to claim it either, as long as the clocks of nodes differ by less than a minute.
+//!
+//! The number of the attempt is the fence: a node that was thought dead cannot undo what another has recorded.
+
+use entity::{mail, mail_outbox};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use super::{Letter, Template};
+use crate::domain::Core;
+use crate::error::Result;
+use crate::ids::UserId;
+use crate::platform::db::Tx;
+use crate::platform::mail::{Fate, Outgoing, is_address};
+
+/// How long a node may be at a mail, milliseconds: three times what a conversation may take.
+const LEASE_MS: i64 = 180_000;
+
+/// Pauses after the first, second, … attempt that failed for now, seconds. After the last one it is given up.
+const PAUSES: [i64; 9] = [5, 30, 120, 600, 3_600, 7_200, 14_400, 28_800, 28_800];
+
+/// A mail that this node is at.
+pub struct Claimed {
+    /// Its row.
+    pub id: i64,
+    /// Which attempt this is.
+    pub attempt: i32,
+    /// The mail.
+    pub mail: Outgoing,
+}
+
+/// Writes a letter into the outbox; it goes if the transaction commits. Call [`super::Mail::wake`] after that.
+///
+/// An address that no mail can be sent to (from before the door judged them, or from an import) is noted as
+/// failed: it must not stop the change that the letter is about.
+pub async fn enqueue(core: &Core, tx: &Tx, letter: Letter<'_>) -> Result<()> {
+    let now = core.clock.now();
+    let mut row = mail::ActiveModel {
+        user_id: Set(Some(letter.user.id)),
+        template: Set(letter.template.as_str().to_owned()),
+        recipient: Set(letter.to.to_owned()),
+        attempts: Set(0),
+        created_at: Set(now),
+        expires_at: Set(letter.token.map(|it| it.expires_at)),
+        ..Default::default()
+    };
+    if !is_address(letter.to) {
+        row.subject = Set(String::new());
+        row.message_id = Set(String::new());
+        row.state = Set("failed".into());
+        row.finished_at = Set(Some(now));
+        row.last_error = Set(Some("an address that no mail can be sent to".into()));
+        mail::Entity::insert(row).exec_without_returning(tx.conn()).await?;
+        return Ok(());
+    }
+    let settings = &core.settings;
+    let written = core.mail.letters.write(&letter, &settings.public_url, &settings.mail.from, now)?;
+    row.subject = Set(written.subject);
+    row.message_id = Set(written.id);
+    row.state = Set("queued".into());
+    row.next_attempt_at = Set(Some(now));
+    let id = mail::Entity::insert(row).exec(tx.conn()).await?.last_insert_id;
+    let content = mail_outbox::ActiveModel {
+        mail_id: Set(id),
+        content: Set(written.content),
+        link: Set(letter.link(&settings.public_url)),
+    };
+    mail_outbox::Entity::insert(content).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Mails of these kinds to a user that have not gone yet do not go any more: what they say does not hold.
+/// One that is on its way this moment cannot be called back.
+pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) -> Result<()> {
+    let now = core.clock.now();
+    let waiting: Vec<i64> = mail::Entity::find()
+        .select_only()
+        .column(mail::Column::Id)
+        .filter(mail::Column::UserId.eq(user.0))
+        .filter(mail::Column::Template.is_in(templates.iter().map(|it| it.as_str())))
+        .filter(mail::Column::State.eq("queued"))
+        .filter(unclaimed(now))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    for id in waiting {
+        finish(tx.conn(), id, unclaimed(now), ("failed", Some("superseded")), now).await?;
+    }
+    Ok(())
+}
+
+/// What is part of deleting an account: its mails do not go any more, and the log forgets the addresses.
+pub async fn forget(core: &Core, tx: &Tx, user: UserId) -> Result<()> {
+    super::tokens::revoke(core, tx, user, &super::tokens::Purpose::ALL).await?;
+    cancel(core, tx, user, &Template::ALL).await?;
+    mail::Entity::update_many()
+        .col_expr(mail::Column::Recipient, Expr::value(""))
+        .filter(mail::Column::UserId.eq(user.0))
+        .filter(mail::Column::State.ne("queued"))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+fn unclaimed(now: i64) -> Condition {
+    Condition::any().add(mail::Column::ClaimedUntil.is_null()).add(mail::Column::ClaimedUntil.lte(now))
+}
+
+/// Claims a mail that is due and that is not one of `in_hand`. What is past its time is given up on the way.
+pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
+    loop {
+        let now = core.clock.now();
+        let due: Option<i64> = mail::Entity::find()
+            .select_only()
+            .column(mail::Column::Id)
+            .filter(mail::Column::State.eq("queued"))
+            .filter(mail::Column::NextAttemptAt.lte(now))
+            .filter(unclaimed(now))
+            .filter(mail::Column::Id.is_not_in(in_hand.iter().copied()))
+            .order_by_asc(mail::Column::NextAttemptAt)
+            .order_by_asc(mail::Column::Id)
+            .into_tuple()
+            .one(core.db.read())
+            .await?;
+        let Some(id) = due else { return Ok(None) };
+        let tx = core.db.begin().await?;
+        let claimed = mail::Entity::update_many()
+            .col_expr(mail::Column::ClaimedUntil, Expr::value(Some(now + LEASE_MS)))
+            .col_expr(mail::Column::Attempts, Expr::col(mail::Column::Attempts).add(1))
+            .filter(mail::Column::Id.eq(id))
+            .filter(mail::Column::State.eq("queued"))
+            .filter(unclaimed(now))
+            .exec(tx.conn())
+            .await?;
+        if claimed.rows_affected != 1 {
+            // Another node was faster.
+            drop(tx.unchanged(()).await?);
+            continue;
+        }
+        let row = mail::Entity::find_by_id(id).one(tx.conn()).await?;
+        let content = mail_outbox::Entity::find_by_id(id).one(tx.conn()).await?;
+        let expired = row.as_ref().is_some_and(|it| it.expires_at.is_some_and(|end| end <= now));
+        let (Some(row), Some(content), false) = (row, content, expired) else {
+            let why = if expired { "expired" } else { "its content is gone" };
+            finish(tx.conn(), id, Condition::all(), ("failed", Some(why)), now).await?;
+            drop(tx.commit(()).await?);
+            tracing::info!(mail = id, why, "a mail is not sent");
+            continue;
+        };
+        drop(tx.commit(()).await?);
+        let mail = Outgoing {
+            recipient: row.recipient,
+            template: row.template,
+            link: content.link,
+            content: content.content,
+        };
+        return Ok(Some(Claimed { id, attempt: row.attempts, mail }));
+    }
+}
+
+/// Records what became of an attempt.
+pub async fn record(core: &Core, claimed: &Claimed, fate: &Fate) -> Result<()> {
+    let now = core.clock.now();
+    // That it was sent is so, whoever thinks to be at it now.
+    let ours = Condition::all().add(mail::Column::Attempts.eq(claimed.attempt));
+    let pause = usize::try_from(claimed.attempt - 1).ok().and_then(|index| PAUSES.get(index));
+    let tx = core.db.begin().await?;
+    match (fate, pause) {
+        (Fate::Sent, _) => finish(tx.conn(), claimed.id, Condition::all(), ("sent", None), now).await?,
+        (Fate::Logged, _) => finish(tx.conn(), claimed.id, Condition::all(), ("logged", None), now).await?,
+        (Fate::Later(why), Some(pause)) => {
+            mail::Entity::update_many()
+                .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
+                .col_expr(mail::Column::NextAttemptAt, Expr::value(Some(now + pause * 1_000)))
+                .col_expr(mail::Column::LastError, Expr::value(Some(told(why))))
+                .filter(mail::Column::Id.eq(claimed.id))
+                .filter(mail::Column::State.eq("queued"))
+                .filter(ours)
+                .exec(tx.conn())
+                .await?;
+        }
+        (Fate::Later(why) | Fate::Never(why), _) => {
+            finish(tx.conn(), claimed.id, ours, ("failed", Some(&told(why))), now).await?;
+        }
+    }
+    drop(tx.commit(()).await?);
+    Ok(())
+}
+
+/// The end of a mail's way: its content goes, its row stays. `("failed", why)` and the like.
+async fn finish(
+    conn: &impl ConnectionTrait,
+    id: i64,
+    provided: Condition,
+    (state, why): (&str, Option<&str>),
+    now: i64,
+) -> Result<()> {
+    let done = mail::Entity::update_many()
+        .col_expr(mail::Column::State, Expr::value(state))
+        .col_expr(mail::Column::FinishedAt, Expr::value(Some(now)))
+        .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
+        .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<i64>))
+        .col_expr(mail::Column::LastError, Expr::value(why.map(str::to_owned)))
+        .filter(mail::Column::Id.eq(id))
+        .filter(mail::Column::State.eq("queued"))
+        .filter(provided)
+        .exec(conn)
+        .await?;
+    if done.rows_affected == 1 {
+        mail_outbox::Entity::delete_by_id(id).exec(conn).await?;
+    }
+    Ok(())
+}
+
+/// A peer's words, bounded, in one line.
+fn told(why: &str) -> String {
+    why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
+}
+
+/// `SQLite` has one node: what is claimed when it starts was claimed by one that is dead.
+pub async fn release(core: &Core) -> Result<()> {
+    if core.db.backend() != DbBackend::Sqlite {
+        return Ok(());
+    }
+    let tx = core.db.begin().await?;
+    mail::Entity::update_many()
+        .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
+        .filter(mail::Column::State.eq("queued"))
+        .exec(tx.conn())
+        .await?;
+    drop(tx.commit(()).await?);
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! A new address for an account. Where addresses are verified it stays pending until the token that was mailed
+//! to it comes back; the old one gets a notice either way, so that a thief cannot take an account over in silence.
+
+use entity::user;
+use minijinja::context;
+use sea_orm::ActiveModelTrait;
+use sea_orm::ActiveValue::Set;
+
+use crate::config::Verification;
+use crate::domain::mail::tokens::{self, Purpose, Spent};
+use crate::domain::mail::{self, Letter, Template, masked, moment};
+use crate::domain::{Core, users};
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::platform::db::Tx;
+
+/// What becomes of a wish for another address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressChange {
+    /// The caller stores it now.
+    AtOnce,
+    /// Nothing is stored before the new address is confirmed.
+    Pending,
+}
+
+/// Decides, and writes the letters. `before` is locked; `new` was judged, and differs from what it has.
+pub async fn change_address(
+    core: &Core,
+    tx: &Tx,
+    before: &user::Model,
+    new: Option<&str>,
+) -> Result<AddressChange> {
+    let verification = core.settings.mail.verification;
+    let same_mailbox = new.is_some() && new.map(str::to_lowercase) == before.email_key;
+    let id = UserId(before.id);
+    let Some(new) = new else {
+        if verification == Verification::Required {
+            return Err(Error::invalid("email", "is needed on this server"));
+        }
+        // Tokens that went to the old address are good for nothing now, and there is none to change to.
+        tokens::revoke(core, tx, id, &Purpose::ALL).await?;
+        notice_old_address(core, tx, before, None, false).await?;
+        return Ok(AddressChange::AtOnce);
+    };
+    if same_mailbox {
+        return Ok(AddressChange::AtOnce);
+    }
+    if verification == Verification::Off {
+        tokens::revoke(core, tx, id, &Purpose::ALL).await?;
+        notice_old_address(core, tx, before, Some(new), false).await?;
+        return Ok(AddressChange::AtOnce);
+    }
+    let token = tokens::issue(core, tx, id, Purpose::ChangeEmail, new).await?;
+    let letter = Letter {
+        template: Template::EmailChange,
+        user: before,
+        to: new,
+        token: Some(&token),
+        facts: context! {},
+    };
+    mail::enqueue(core, tx, letter).await?;
+    notice_old_address(core, tx, before, Some(new), true).await?;
+    Ok(AddressChange::Pending)
+}
+
+/// Tells the address that the account has, or had, where the account goes; masked, it may be a stranger's.
+pub async fn notice_old_address(
+    core: &Core,
+    tx: &Tx,
+    before: &user::Model,
+    new: Option<&str>,
+    pending: bool,
+) -> Result<()> {
+    let Some(old) = before.email.as_deref() else { return Ok(()) };
+    let letter = Letter {
+        template: Template::EmailChanged,
+        user: before,
+        to: old,
+        token: None,
+        facts: context! { at => moment(core.clock.now()), new => new.map(masked), pending },
+    };
+    mail::enqueue(core, tx, letter).await
+}
+
+/// Gives the account the address that has just been confirmed, if nobody else has it by now.
+pub(super) async fn confirm(core: &Core, tx: &Tx, spent: &Spent) -> Result<()> {
+    let after = user::ActiveModel {
+        id: Set(spent.user.id),
+        email_key: Set(Some(spent.email.to_lowercase())),
+        email: Set(Some(spent.email.clone())),
+        email_verified: Set(true),
+        ..Default::default()
+    };
+    after.update(tx.conn()).await.map_err(users::taken_at_insert)?;
+    tokens::revoke(core, tx, UserId(spent.user.id), &Purpose::ALL).await?;
+    notice_old_address(core, tx, &spent.user, Some(&spent.email), false).await
+}

@@ -1,0 +1,101 @@
+//! Confirming addresses.
+
+use entity::user;
+use minijinja::context;
+use sea_orm::ActiveModelTrait;
+use sea_orm::ActiveValue::Set;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::address;
+use super::by_address;
+use crate::config::Verification;
+use crate::domain::mail::tokens::{self, Purpose};
+use crate::domain::mail::{self, Letter, Template};
+use crate::domain::{Actor, Core, users};
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::platform::db::Tx;
+use crate::protocol::parse::{Check, Limits, Problems};
+
+/// A token that came by mail.
+#[derive(Deserialize, ToSchema)]
+pub struct VerifyEmail {
+    /// As it stands in the mailed link, behind `#token=`.
+    pub token: String,
+}
+
+impl Check for VerifyEmail {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        problems.check_length("token", Some(&self.token), 1, 256);
+    }
+}
+
+/// Mails a token for the account's present address, within a transaction that holds the row.
+pub async fn request_verification(core: &Core, tx: &Tx, user: &user::Model) -> Result<()> {
+    let Some(email) = user.email.as_deref().filter(|_| !user.email_verified) else { return Ok(()) };
+    if core.settings.mail.verification == Verification::Off {
+        return Ok(());
+    }
+    let token = tokens::issue(core, tx, UserId(user.id), Purpose::VerifyEmail, email).await?;
+    let letter =
+        Letter { template: Template::VerifyEmail, user, to: email, token: Some(&token), facts: context! {} };
+    mail::enqueue(core, tx, letter).await
+}
+
+/// Accepts a mailed token: the account's address, or the one that it is to have, is confirmed.
+pub async fn verify(core: &Core, wish: &VerifyEmail) -> Result<()> {
+    let tx = core.db.begin().await?;
+    let spent = tokens::spend(core, &tx, &wish.token, &[Purpose::VerifyEmail, Purpose::ChangeEmail]).await?;
+    if spent.purpose == Purpose::ChangeEmail {
+        address::confirm(core, &tx, &spent).await?;
+    } else {
+        user::ActiveModel { id: Set(spent.user.id), email_verified: Set(true), ..Default::default() }
+            .update(tx.conn())
+            .await?;
+    }
+    core.publish(tx.commit(()).await?).await;
+    core.mail.wake();
+    Ok(())
+}
+
+/// Refuses where this server does not verify addresses; that is the same for everybody.
+fn in_use(core: &Core) -> Result<()> {
+    if core.settings.mail.verification == Verification::Off {
+        return Err(Error::forbidden("this server does not verify e-mail addresses"));
+    }
+    Ok(())
+}
+
+/// Mails the token for one's own address again, if it is not confirmed yet.
+pub async fn resend_own(core: &Core, actor: Actor) -> Result<()> {
+    in_use(core)?;
+    let row = users::find(core.db.read(), actor.user_id).await?;
+    if row.email.is_none() {
+        return Err(Error::invalid("email", "is not set"));
+    }
+    send_again(core, actor.user_id).await
+}
+
+/// The same for somebody who cannot log in yet. Runs after the answer.
+pub async fn resend_to(core: &Core, email: &str) -> Result<()> {
+    in_use(core)?;
+    match by_address(core, email).await? {
+        Some(row) if !row.email_verified => send_again(core, UserId(row.id)).await,
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what [`resend_to`] would refuse for everybody, before the answer.
+pub fn may_resend(core: &Core) -> Result<()> {
+    in_use(core)
+}
+
+async fn send_again(core: &Core, id: UserId) -> Result<()> {
+    let tx = core.db.begin().await?;
+    let row = users::lock(tx.conn(), id).await?;
+    request_verification(core, &tx, &row).await?;
+    core.publish(tx.commit(()).await?).await;
+    core.mail.wake();
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Notice of a login from a device that was not seen before. A device is known by its address and its own
+//! name for itself, among the sessions that are still remembered; the very first login is no news.
+
+use entity::{session, user};
+use minijinja::context;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use super::Origin;
+use crate::domain::Core;
+use crate::domain::mail::{self, Letter, Template, moment};
+use crate::error::Result;
+use crate::platform::db::Tx;
+
+/// Of a name for itself, this much is told.
+const TOLD: usize = 120;
+
+/// Writes the notice, before the new session is stored.
+pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -> Result<()> {
+    let Some(to) = user.email.as_deref() else { return Ok(()) };
+    let former = || {
+        session::Entity::find()
+            .select_only()
+            .column(session::Column::Id)
+            .filter(session::Column::UserId.eq(user.id))
+    };
+    let Some(_) = former().into_tuple::<i64>().one(tx.conn()).await? else { return Ok(()) };
+    let is = |column: session::Column, value: Option<String>| match value {
+        Some(value) => column.eq(value),
+        None => column.is_null(),
+    };
+    let same = former()
+        .filter(is(session::Column::UserAgent, origin.stored_agent()))
+        .filter(is(session::Column::Address, origin.address.clone()));
+    if same.into_tuple::<i64>().one(tx.conn()).await?.is_some() {
+        return Ok(());
+    }
+    // Somebody else's words: bounded, in one line.
+    let device = origin.user_agent.as_ref().map(|text| {
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TOLD).collect::<String>()
+    });
+    let letter = Letter {
+        template: Template::NewDevice,
+        user,
+        to,
+        token: None,
+        facts: context! { at => moment(core.clock.now()), address => origin.address.clone(), device },
+    };
+    mail::enqueue(core, tx, letter).await
+}

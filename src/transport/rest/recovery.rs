@@ -1,0 +1,117 @@
+//! Confirming addresses, and new passwords. What a stranger asks about an address is answered before anything
+//! is looked up, so that neither the answer nor its time tells whether there is such an account.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::extract::{Auth, Json, Text, access_token};
+use crate::domain::recovery::{self, ChangePassword, ResetPassword, VerifyEmail};
+use crate::domain::{sessions, to_the_end};
+use crate::error::{Code, Error};
+use crate::protocol::parse::{self, Check, Limits, Problems};
+use crate::transport::problem::{Problem, ProblemBody};
+
+/// An address that mail is asked for.
+#[derive(Deserialize, ToSchema)]
+pub struct ForEmail {
+    /// An e-mail address.
+    pub email: String,
+}
+
+impl Check for ForEmail {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        recovery::check_address(problems, &self.email);
+    }
+}
+
+/// Confirm an address by the token that was mailed to it.
+#[utoipa::path(post, path = "/auth/email/verify", tag = "auth", request_body = VerifyEmail,
+    responses(
+        (status = 204, description = "The account has this address, confirmed"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn verify(State(app): State<App>, Json(wish): Json<VerifyEmail>) -> Result<StatusCode, Problem> {
+    to_the_end(async move { recovery::verify(&app.core, &wish).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Mail the token again: for one's own address, or before the first login for the one in the body.
+#[utoipa::path(post, path = "/auth/email/resend", tag = "auth", security((), ("bearer" = [])),
+    request_body(content = Option<ForEmail>),
+    responses(
+        (status = 202, description = "If there is something to confirm, a mail is on its way"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "This server does not verify addresses"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn resend(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Text(body): Text,
+) -> Result<StatusCode, Problem> {
+    let core = app.core.clone();
+    if !body.trim().is_empty()
+        && let Ok(Some(_)) = parse::read::<MaybeEmail>(&body).map(|it| it.email)
+    {
+        let wish: ForEmail = parse::parse(&body, &core.limits)?;
+        recovery::may_resend(&core)?;
+        app.core.mail.do_later(async move { recovery::resend_to(&core, &wish.email).await })?;
+        return Ok(StatusCode::ACCEPTED);
+    }
+    let token = access_token(&app, &headers).ok_or_else(|| {
+        Error::new(Code::TokenMissing, "send an access token, or the address as {\"email\": …}")
+    })?;
+    let (actor, _) = sessions::authenticate(&app.core, &token).await?;
+    to_the_end(async move { recovery::resend_own(&core, actor).await }).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+#[derive(Deserialize)]
+struct MaybeEmail {
+    #[serde(default)]
+    email: Option<serde_json::Value>,
+}
+
+/// Mail a token for setting a new password.
+#[utoipa::path(post, path = "/auth/password/forgot", tag = "auth", request_body = ForEmail,
+    responses(
+        (status = 202, description = "If an account has this address, a mail is on its way"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn forgot(State(app): State<App>, Json(wish): Json<ForEmail>) -> Result<StatusCode, Problem> {
+    let core = app.core.clone();
+    app.core.mail.do_later(async move { recovery::forgot(&core, &wish.email).await })?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Set a new password by a mailed token. All sessions end; log in with the new password.
+#[utoipa::path(post, path = "/auth/password/reset", tag = "auth", request_body = ResetPassword,
+    responses(
+        (status = 204, description = "The password is set, all sessions have ended"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn reset(State(app): State<App>, Json(wish): Json<ResetPassword>) -> Result<StatusCode, Problem> {
+    to_the_end(async move { recovery::reset(&app.core, &wish).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Set a new password by the present one. All other sessions end.
+#[utoipa::path(post, path = "/auth/password/change", tag = "auth", security(("bearer" = [])),
+    request_body = ChangePassword,
+    responses(
+        (status = 204, description = "The password is set, all other sessions have ended"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn change(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Json(wish): Json<ChangePassword>,
+) -> Result<StatusCode, Problem> {
+    to_the_end(async move { recovery::change(&app.core, actor, &wish).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

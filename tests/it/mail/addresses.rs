@@ -1,0 +1,205 @@
+//! Confirming addresses, and changing them.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{Peer, app, expect_log, login, post, register, row, token};
+use crate::support::{PASSWORD, Person, TestApp};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_is_confirmed_by_the_mailed_token_once() {
+    let mut peer = Peer::start().await;
+    let app =
+        app(&peer, &[("EMAIL_VERIFICATION", "optional"), ("PUBLIC_URL", "https://chat.example.org")]).await;
+    let me = register(&app, "alice", "Alice@Example.org").await;
+    assert_eq!((&me["email"], &me["email_verified"]), (&json!("Alice@Example.org"), &json!(false)));
+    let mail = peer.expect("Alice@Example.org", "Confirm your e-mail address").await;
+    assert_eq!(mail["envelope"], json!({"from": "chat@example.org", "to": ["Alice@Example.org"]}));
+    assert!(mail["text"].as_str().expect("text").contains("https://chat.example.org/account/verify#token="));
+    assert!(mail["text"].as_str().expect("text").contains("alice"), "{mail}");
+    // Optional: nothing depends on it.
+    let (status, _) = login(&app, "alice", PASSWORD).await;
+    assert_eq!(status, 200);
+    let wish = json!({"token": token(&mail)});
+    assert_eq!(post(&app, "/auth/email/verify", None, wish.clone()).await.0, 204);
+    assert!(row(&app, me["id"].as_i64().expect("an id")).await.email_verified);
+    let (status, problem) = post(&app, "/auth/email/verify", None, wish).await;
+    assert_eq!(
+        (status, problem["errors"]["token"].is_array()),
+        (422, true),
+        "a token is good once: {problem}"
+    );
+    expect_log(&app, &[("verify_email", "sent")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_it_is_required_nobody_logs_in_before_the_token_came_back() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
+    let (status, problem) = post(&app, "/user", None, json!({"username": "bob", "password": PASSWORD})).await;
+    assert_eq!((status, problem["errors"]["email"].is_array()), (422, true), "{problem}");
+    register(&app, "alice", "alice@example.org").await;
+    let first = token(&peer.mail().await);
+    let (status, problem) = login(&app, "alice", PASSWORD).await;
+    assert_eq!((status, &problem["code"]), (403, &json!("email_unverified")));
+    let (status, problem) = login(&app, "alice", "not the password").await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (401, &json!("invalid_credentials")),
+        "only to who knows the password"
+    );
+    // A new one takes the earlier one out of use.
+    let (status, _) = post(&app, "/auth/email/resend", None, json!({"email": "ALICE@example.org"})).await;
+    assert_eq!(status, 202);
+    let second = token(&peer.expect("alice@example.org", "Confirm your e-mail address").await);
+    assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": first})).await.0, 422);
+    assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": second})).await.0, 204);
+    assert_eq!(login(&app, "alice", PASSWORD).await.0, 200);
+    // Nothing to confirm any more.
+    assert_eq!(post(&app, "/auth/email/resend", None, json!({"email": "alice@example.org"})).await.0, 202);
+    peer.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_that_operators_made_without_an_address_come_in_where_it_is_required() {
+    let peer = Peer::start().await;
+    let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
+    mango_chat::domain::landscape::seed(&app.server.core).await.expect("demo users");
+    assert_eq!(login(&app, "alice", "mango-demo").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_it_is_off_no_mail_is_sent_for_it() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[]).await;
+    register(&app, "alice", "alice@example.org").await;
+    let alice = app.login("alice").await;
+    for (person, body) in [(Some(&alice), json!({})), (None, json!({"email": "alice@example.org"}))] {
+        let token = person.map(|it| it.access.as_str());
+        let (status, problem) = post(&app, "/auth/email/resend", token, body).await;
+        assert_eq!((status, &problem["code"]), (403, &json!("forbidden")));
+    }
+    peer.expect_silence().await;
+    expect_log(&app, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mails_speak_the_language_of_their_reader() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
+    let send = async |path: &str, language: &str, body: serde_json::Value| {
+        let request =
+            app.http.post(format!("{}{path}", app.url)).header("accept-language", language).json(&body);
+        let answer = request.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.status());
+    };
+    let wish =
+        |name: &str| json!({"username": name, "password": PASSWORD, "email": format!("{name}@example.org")});
+    send("/user", "ru-RU,ru;q=0.9,en;q=0.8", wish("olga")).await;
+    let mail = peer.expect("olga@example.org", "Подтвердите адрес почты").await;
+    assert!(mail["html"].as_str().expect("HTML").contains("<html lang=\"ru\">"));
+    assert!(mail["text"].as_str().expect("text").contains("Ссылка действует 24 часа"));
+    send("/user", "de,fr;q=0.5", wish("dieter")).await;
+    peer.expect("dieter@example.org", "Confirm your e-mail address").await;
+    // A login in another language moves it; one that is not known, or none, does not.
+    let known = json!({"username": "dieter", "password": PASSWORD});
+    send("/auth/login", "ru", known.clone()).await;
+    send("/auth/login", "de", known).await;
+    assert_eq!(
+        post(&app, "/auth/password/forgot", None, json!({"email": "dieter@example.org"})).await.0,
+        202
+    );
+    peer.expect("dieter@example.org", "Новый пароль").await;
+}
+
+async fn patch(app: &TestApp, person: &Person, body: serde_json::Value) -> (u16, serde_json::Value) {
+    let (status, body) = app.send(Method::PATCH, "/user/me", Some(&person.access), Some(body)).await;
+    (status.as_u16(), body)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_address_stays_pending_until_its_token_comes_back_and_the_old_one_is_told() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
+    register(&app, "alice", "old@example.org").await;
+    post(&app, "/auth/email/verify", None, json!({"token": token(&peer.mail().await)})).await;
+    let alice = app.login("alice").await;
+    let wish = json!({"email": "new@example.org", "password": PASSWORD, "name": "Alice"});
+    let (status, me) = patch(&app, &alice, wish).await;
+    assert_eq!(
+        (status, &me["email"], &me["email_verified"]),
+        (200, &json!("old@example.org"), &json!(true)),
+        "{me}"
+    );
+    assert_eq!(me["name"], json!("Alice"), "the rest is done at once");
+    let (mut confirm, mut notice) = (peer.mail().await, peer.mail().await);
+    if confirm["to"] == json!(["old@example.org"]) {
+        std::mem::swap(&mut confirm, &mut notice);
+    }
+    assert_eq!(
+        (&confirm["to"], &confirm["subject"]),
+        (&json!(["new@example.org"]), &json!("Confirm your new e-mail address"))
+    );
+    assert_eq!(
+        (&notice["to"], &notice["subject"]),
+        (&json!(["old@example.org"]), &json!("Your e-mail address is to be changed"))
+    );
+    let text = notice["text"].as_str().expect("text");
+    assert!(text.contains("n…@example.org") && !text.contains("new@example.org"), "masked: {text}");
+    // It is no token for anything else.
+    let wish = json!({"token": token(&confirm), "password": "another password"});
+    assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 422);
+    // A reset that was mailed to the old address is worth nothing once the address has changed.
+    post(&app, "/auth/password/forgot", None, json!({"email": "old@example.org"})).await;
+    let reset = token(&peer.expect("old@example.org", "Set a new password").await);
+    assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token(&confirm)})).await.0, 204);
+    peer.expect("old@example.org", "Your e-mail address was changed").await;
+    let me = app.get("/user/me", &alice).await;
+    assert_eq!((&me["email"], &me["email_verified"]), (&json!("new@example.org"), &json!(true)));
+    let wish = json!({"token": reset, "password": "another password"});
+    assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 422);
+    assert_eq!(login(&app, "new@example.org", PASSWORD).await.0, 200);
+    assert_eq!(login(&app, "old@example.org", PASSWORD).await.0, 401);
+    // Here an address cannot be done without.
+    let (status, problem) = patch(&app, &alice, json!({"email": null, "password": PASSWORD})).await;
+    assert_eq!((status, problem["errors"]["email"].is_array()), (422, true), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_somebody_else_took_meanwhile_is_refused_and_a_pending_one_can_be_taken_back() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
+    let alice = app.person("alice").await;
+    let wish = |email: &str| json!({"email": email, "password": PASSWORD});
+    assert_eq!(patch(&app, &alice, wish("shared@example.org")).await.0, 200);
+    let late = token(&peer.expect("shared@example.org", "Confirm your new e-mail address").await);
+    register(&app, "bob", "Shared@example.org").await;
+    let bobs = token(&peer.mail().await);
+    let (status, problem) = post(&app, "/auth/email/verify", None, json!({"token": late})).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("email_taken")));
+    assert_eq!(app.get("/user/me", &alice).await["email"], json!(null), "nothing has changed");
+    assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": bobs})).await.0, 204);
+    // Another wish, and a change of mind.
+    assert_eq!(patch(&app, &alice, wish("alice@example.org")).await.0, 200);
+    let token = token(&peer.expect("alice@example.org", "Confirm your new e-mail address").await);
+    assert_eq!(patch(&app, &alice, json!({"email": null})).await.0, 200);
+    assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token})).await.0, 422);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_addresses_are_not_verified_a_new_one_holds_at_once_and_the_old_one_is_told() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[]).await;
+    register(&app, "alice", "old@example.org").await;
+    let alice = app.login("alice").await;
+    let (status, me) = patch(&app, &alice, json!({"email": "new@example.org", "password": PASSWORD})).await;
+    assert_eq!((status, &me["email"]), (200, &json!("new@example.org")), "{me}");
+    peer.expect("old@example.org", "Your e-mail address was changed").await;
+    // Another spelling of the same is no change to tell of.
+    assert_eq!(patch(&app, &alice, json!({"email": "New@example.org", "password": PASSWORD})).await.0, 200);
+    let (status, me) = patch(&app, &alice, json!({"email": null, "password": PASSWORD})).await;
+    assert_eq!((status, &me["email"]), (200, &json!(null)));
+    let mail = peer.expect("New@example.org", "Your e-mail address was changed").await;
+    assert!(mail["text"].as_str().expect("text").contains("was taken out of your account"), "{mail}");
+    peer.expect_silence().await;
+}

@@ -1,0 +1,236 @@
+//! TLS and login at the peer, and what the log and a bad setting tell.
+
+use std::io::Read;
+
+use entity::mail;
+use sea_orm::{Database, EntityTrait};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{FROM, Peer, app, expect_log, log, post, register};
+use crate::binary::{Running, command, post as post_to, serve, signal};
+use crate::support::{PASSWORD, TestApp, eventually, fresh_database};
+
+const VERIFY: (&str, &str) = ("EMAIL_VERIFICATION", "optional");
+
+/// A peer with a certificate of its own, and that certificate.
+async fn peer_with_tls(kind: &str) -> (Peer, String) {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let certificate = own.cert.pem();
+    let options = json!({
+        "tls": kind, "key": own.signing_key.serialize_pem(), "cert": certificate, "user": "me@example.org", "password": "p:s/w@rd",
+    });
+    (Peer::with(options).await, certificate)
+}
+
+/// The peer's URL with the right login; `localhost`, as the certificate says.
+fn url_with_login(peer: &Peer, scheme: &str, tail: &str) -> String {
+    format!("{scheme}://me%40example.org:p%3As%2Fw%40rd@localhost:{}{tail}", peer.port)
+}
+
+async fn registered(server: &Running) {
+    let wish = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org"});
+    let me = post_to(&server.host, "/user", wish).await;
+    assert!(me["id"].is_i64(), "{me}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_holds_with_a_trusted_certificate_and_not_with_any_other() {
+    for (kind, scheme, tail) in [
+        ("wrapped", "smtps", ""),
+        ("starttls", "smtp", "?tls=required"),
+        ("starttls", "smtp", "?tls=opportunistic"),
+    ] {
+        let (mut peer, certificate) = peer_with_tls(kind).await;
+        let url = url_with_login(&peer, scheme, tail);
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = fresh_database(&folder).await;
+        let roots = folder.path().join("roots.pem");
+        std::fs::write(&roots, certificate).expect("written");
+        let settings =
+            [("DATABASE_URL", database.as_str()), ("SMTP_URL", url.as_str()), ("MAIL_FROM", FROM), VERIFY];
+        // Nobody vouches for the certificate: no mail goes, nor does the password.
+        let server = serve(&folder, &settings);
+        registered(&server).await;
+        let db = Database::connect(&database).await.expect("connects");
+        let row = async || mail::Entity::find().one(&db).await.expect("the log").expect("a mail");
+        eventually("it was tried", async || row().await.last_error.is_some()).await;
+        let refused = row().await;
+        assert_eq!(refused.state, "queued", "somebody may mend it");
+        assert!(
+            refused
+                .last_error
+                .as_deref()
+                .is_some_and(|it| it.contains("ertificate") || it.contains("Issuer")),
+            "{refused:?}"
+        );
+        peer.expect_silence().await;
+        drop(server);
+        // Another life, which trusts it.
+        let mut trusting = settings.to_vec();
+        let roots = roots.display().to_string();
+        trusting.push(("SSL_CERT_FILE", &roots));
+        let _server = serve(&folder, &trusting);
+        let mail = peer.expect("alice@example.org", "Confirm your e-mail address").await;
+        assert_eq!((&mail["secure"], &mail["user"]), (&json!(true), &json!("me@example.org")), "{tail}");
+        eventually("it is recorded", async || row().await.state == "sent").await;
+        db.close().await.expect("closed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_tls_is_required_nothing_goes_without_it() {
+    let mut peer = Peer::start().await;
+    let url = format!("{}?tls=required", peer.url());
+    let app = TestApp::with(&[("SMTP_URL", &url), ("MAIL_FROM", FROM), VERIFY]).await;
+    register(&app, "alice", "alice@example.org").await;
+    eventually("it was tried", async || log(&app).await[0].last_error.is_some()).await;
+    assert_eq!(log(&app).await[0].state, "queued");
+    peer.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_the_peer_refuses_loses_no_mail() {
+    let mut peer = Peer::with(json!({"user": "me", "password": "right"})).await;
+    let url = |password: &str| format!("smtp://me:{password}@127.0.0.1:{}", peer.port);
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = fresh_database(&folder).await;
+    let (wrong, right) = (url("wrong"), url("right"));
+    let settings = |url| [("SMTP_URL", url), ("MAIL_FROM", FROM), VERIFY];
+    let locked_out = TestApp::on(folder, &database, &settings(&wrong)).await;
+    register(&locked_out, "alice", "alice@example.org").await;
+    eventually("it was tried", async || log(&locked_out).await[0].last_error.is_some()).await;
+    let row = log(&locked_out).await.remove(0);
+    assert_eq!(row.state, "queued");
+    assert!(
+        row.last_error.as_deref().is_some_and(|it| it.contains("535") && !it.contains("wrong")),
+        "{row:?}"
+    );
+    locked_out.server.shutdown().await;
+    let app = TestApp::on(tempfile::tempdir().expect("a folder"), &database, &settings(&right)).await;
+    assert_eq!(peer.expect("alice@example.org", "Confirm your e-mail address").await["user"], json!("me"));
+    expect_log(&app, &[("verify_email", "sent")]).await;
+}
+
+/// What a server has logged into its folder.
+fn logged(folder: &TempDir) -> String {
+    let mut logs = String::new();
+    for file in std::fs::read_dir(folder.path().join("assets/logs")).expect("log files") {
+        let mut file = std::fs::File::open(file.expect("a file").path()).expect("opens");
+        file.read_to_string(&mut logs).expect("text");
+    }
+    logs
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_peer_mails_are_logged_with_their_link_but_not_in_prod() {
+    for landscape in ["test", "prod"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = fresh_database(&folder).await;
+        let settings = [
+            ("MANGO_ENV", landscape),
+            ("DATABASE_URL", database.as_str()),
+            ("JWT_SECRET", "a-secret-of-at-least-thirty-two-bytes"),
+            ("EMAIL_VERIFICATION", "required"),
+            ("RATE_LIMIT", "false"),
+        ];
+        let mut server = serve(&folder, &settings);
+        registered(&server).await;
+        let db = Database::connect(&database).await.expect("connects");
+        eventually("it is logged", async || {
+            mail::Entity::find().one(&db).await.expect("the log").is_some_and(|row| row.state == "logged")
+        })
+        .await;
+        assert!(entity::mail_outbox::Entity::find().one(&db).await.expect("the outbox").is_none());
+        db.close().await.expect("closed");
+        signal(&server.child, "TERM");
+        assert_eq!(server.child.wait().expect("ends").code(), Some(0));
+        let log = logged(&folder);
+        assert!(log.contains("alice@example.org") && log.contains("verify_email"), "{log}");
+        assert!(log.contains("EMAIL_VERIFICATION is on without SMTP_URL"), "{log}");
+        assert_eq!(log.contains("/account/verify#token="), landscape == "test", "{log}");
+        if landscape == "test" {
+            // It is the way in on one's own machine.
+            let token: String = log.split("#token=").nth(1).expect("a token").chars().take(64).collect();
+            let server = serve(&folder, &settings);
+            let answer = post_to_status(&server.host, "/auth/email/verify", json!({"token": token})).await;
+            assert_eq!(answer, 204);
+        }
+    }
+}
+
+async fn post_to_status(host: &str, path: &str, body: Value) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    client.post(format!("http://{host}{path}")).json(&body).send().await.expect("an answer").status().as_u16()
+}
+
+#[test]
+fn a_bad_smtp_url_stops_the_start_with_one_line_and_without_its_password() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for url in [
+        "smtps://me:hush-hush@mail.example.org?tls=no",
+        "smtp://me:hush-hush@mail.example.org?insecure=true",
+        "http://me:hush-hush@mail.example.org",
+        "smtp://me:hush-hush@:25",
+    ] {
+        let output =
+            command(&folder).env("SMTP_URL", url).env("MAIL_FROM", "a@example.org").output().expect("runs");
+        let told = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.lines().count() == 1 && told.contains("SMTP_URL") && !told.contains("hush"), "{told}");
+    }
+    let output = command(&folder).env("SMTP_URL", "smtp://localhost").output().expect("runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("MAIL_FROM"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_in_no_log_where_there_is_a_peer() {
+    let mut peer = Peer::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = fresh_database(&folder).await;
+    let url = peer.url();
+    let settings = [
+        ("DATABASE_URL", database.as_str()),
+        ("SMTP_URL", url.as_str()),
+        ("MAIL_FROM", FROM),
+        ("RUST_LOG", "debug"),
+        VERIFY,
+    ];
+    let mut server = serve(&folder, &settings);
+    registered(&server).await;
+    let token = super::token(&peer.mail().await);
+    post_to_status(&server.host, "/auth/email/verify", json!({"token": token})).await;
+    signal(&server.child, "TERM");
+    server.child.wait().expect("ends");
+    let log = logged(&folder);
+    assert!(
+        log.contains("a mail was sent") && !log.contains(&token) && !log.contains("alice@example.org"),
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_mailed_links_run_own_scripts_only_and_pass_nothing_on() {
+    let peer = Peer::start().await;
+    let app = app(&peer, &[]).await;
+    for (path, kind) in [
+        ("/account/verify", "text/html"),
+        ("/account/reset", "text/html"),
+        ("/account/account.js", "text/javascript"),
+        ("/account/account.css", "text/css"),
+    ] {
+        let answer = app.raw(reqwest::Method::GET, path, None, None).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let header = |name: &str| answer.headers()[name].to_str().expect("text").to_owned();
+        assert!(header("content-type").starts_with(kind), "{path}");
+        assert!(header("content-security-policy").starts_with("default-src 'none'; script-src 'self'"));
+        assert_eq!(header("referrer-policy"), "no-referrer");
+        let text = answer.text().await.expect("text");
+        assert!(
+            !text.contains("http://") && !text.contains("https://") && !text.contains("onclick"),
+            "{path}"
+        );
+    }
+    let (status, _) = post(&app, "/account/verify", None, json!({})).await;
+    assert_eq!(status, 405);
+}
