@@ -24,6 +24,7 @@ use crate::ids::{ChatId, ConnId, SessionId, UserId};
 use crate::platform::bus::{Batch, Bus};
 use crate::platform::db::{Db, Outcome};
 use crate::platform::images::{ImageWorker, Limits as ImageLimits};
+use crate::platform::limits::RateLimits;
 use crate::platform::passwords::Passwords;
 use crate::platform::storage::Storage;
 use crate::platform::tokens::Tokens;
@@ -90,6 +91,8 @@ pub struct Core {
     pub typing: chats::TypingNow,
     /// Which sessions hold, from memory.
     pub sessions: sessions::Live,
+    /// How often.
+    pub rates: RateLimits,
     /// Bounds of payloads.
     pub limits: Limits,
     /// Which history this database has.
@@ -124,6 +127,7 @@ impl Core {
             presence: presence::Presence::default(),
             typing: chats::TypingNow::default(),
             sessions: sessions::Live::default(),
+            rates: RateLimits::new(&settings.rates),
             limits,
             epoch,
             writer,

@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod db;
 pub mod images;
+pub mod limits;
 pub mod log;
 pub mod passwords;
 pub mod storage;

@@ -29,8 +29,23 @@ impl Check for Login {
     }
 }
 
-/// Opens a session. An unknown user and a wrong password answer alike and take as long.
+/// Opens a session, where it may be tried now: failures slow down, by account and by address.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
+    let attempt = core.rates.begin_login(origin.ip(), &wish.username, core.clock.now()).await?;
+    let result = judge(core, wish, origin).await;
+    match &result {
+        Ok(_) => core.rates.failures.settle(attempt, true, core.clock.now()),
+        Err(error) if error.code == Code::InvalidCredentials => {
+            core.rates.failures.settle(attempt, false, core.clock.now());
+        }
+        // A faulty or busy server is nobody's failure.
+        Err(_) => {}
+    }
+    result
+}
+
+/// An unknown user and a wrong password answer alike and take as long.
+async fn judge(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
     let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
     let renewed = match verdict {
         Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),

@@ -12,6 +12,8 @@ pub use live::{Live, authenticate};
 pub use login::{Login, login};
 pub use refresh::{access_only, refresh};
 
+use std::net::IpAddr;
+
 use entity::refresh_token;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ConnectionTrait};
@@ -47,6 +49,13 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// Its address.
     pub address: Option<String>,
+}
+
+impl Origin {
+    /// Its address, for what is counted by it.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address.as_deref().and_then(|text| text.parse().ok())
+    }
 }
 
 /// Whole seconds, rounded up: tokens count whole seconds, rounded down.

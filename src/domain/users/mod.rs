@@ -7,7 +7,7 @@ mod search;
 mod view;
 
 pub use identity::{Identity, normalize_phone};
-pub use patch::{Patch, patch, set_photo};
+pub use patch::{Patch, confirm, patch, set_photo};
 pub use register::{Registration, register};
 pub use search::search;
 pub use view::{author, authors, me, profile, show};
