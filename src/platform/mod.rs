@@ -1,7 +1,9 @@
 //! The outside world behind small seams: database, events between nodes, files, pictures, passwords,
 //! tokens, logs. It knows no rules and no doors.
 
+pub mod argon2_memory;
 pub mod bus;
+pub mod crew;
 pub mod db;
 pub mod images;
 pub mod limits;

@@ -1,15 +1,15 @@
-//! Passwords: argon2id off the async threads, bounded in number, in equal time whether or not the user
+//! Passwords: argon2id on threads of its own, bounded in number and memory, in equal time whether or not the user
 //! exists.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use tokio::sync::Semaphore;
+use argon2::{Params, PasswordHasher, PasswordVerifier};
 
 use crate::config::HashCost;
 use crate::error::{Error, Result};
+use crate::platform::argon2_memory::{self, Reusing};
+use crate::platform::crew::Crew;
 
 /// Hashing jobs that may wait; beyond it the answer is `unavailable` at once.
 const MAX_WAITING: usize = 256;
@@ -18,8 +18,7 @@ const MAX_WAITING: usize = 256;
 #[derive(Clone)]
 pub struct Passwords {
     cost: HashCost,
-    running: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+    crew: Crew,
     /// Verified against where no user is, so that it takes as long.
     decoy: Arc<str>,
 }
@@ -39,12 +38,8 @@ impl Passwords {
     /// With the given cost and at most `parallel` hashes at a time.
     pub fn new(cost: HashCost, parallel: usize) -> Result<Self> {
         let decoy = hash_now(cost, "nobody has this password")?;
-        Ok(Self {
-            cost,
-            running: Arc::new(Semaphore::new(parallel.max(1))),
-            waiting: Arc::new(AtomicUsize::new(0)),
-            decoy: decoy.into(),
-        })
+        argon2_memory::release();
+        Ok(Self { cost, crew: Crew::start("passwords", parallel, MAX_WAITING)?, decoy: decoy.into() })
     }
 
     /// The PHC string of a password with a salt of its own.
@@ -63,34 +58,15 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        struct Waiting(Arc<AtomicUsize>);
-        impl Drop for Waiting {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Waiting(self.waiting.clone());
-        if ahead >= MAX_WAITING {
-            return Err(Error::unavailable("too many logins at once, try again in a moment"));
-        }
-        let permit = self.running.clone().acquire_owned().await.map_err(Error::internal)?;
-        drop(place);
-        // The permit moves along: a caller who goes away does not make room for one hash too many.
-        tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(permit);
-            result
-        })
-        .await
-        .map_err(Error::internal)
+        let busy = || Error::unavailable("too many logins at once, try again in a moment");
+        self.crew.run(work).await?.ok_or_else(busy)
     }
 }
 
-fn hasher(cost: HashCost) -> Result<Argon2<'static>> {
+fn hasher(cost: HashCost) -> Result<Reusing> {
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None)
         .map_err(|error| Error::internal(error.to_string()))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    Ok(Reusing::argon2id(params))
 }
 
 fn hash_now(cost: HashCost, password: &str) -> Result<String> {
@@ -102,7 +78,7 @@ fn hash_now(cost: HashCost, password: &str) -> Result<String> {
 
 fn verify_now(cost: HashCost, password: &str, hash: &str) -> Verdict {
     let Ok(parsed) = PasswordHash::new(hash) else { return Verdict::Wrong };
-    if Argon2::default().verify_password(password.as_bytes(), &parsed).is_err() {
+    if Reusing::default().verify_password(password.as_bytes(), &parsed).is_err() {
         return Verdict::Wrong;
     }
     let same = |name: &str, value: u32| parsed.params.get_decimal(name) == Some(value);

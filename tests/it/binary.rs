@@ -12,9 +12,12 @@ use crate::support::{Door, PASSWORD, Socket, database_kind, fresh_database};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mango-chat");
 
-struct Running {
-    child: Child,
-    host: String,
+/// A server in a process of its own; ends when it is dropped.
+pub struct Running {
+    /// The process.
+    pub child: Child,
+    /// `127.0.0.1:PORT`.
+    pub host: String,
 }
 
 impl Drop for Running {
@@ -37,7 +40,7 @@ fn command(folder: &TempDir) -> Command {
 }
 
 /// Starts a server and waits for its address.
-fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
+pub fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
     let mut command = command(folder);
     command.env("MANGO_ENV", "test").stdout(Stdio::piped()).stderr(Stdio::inherit());
     for (name, value) in extra {

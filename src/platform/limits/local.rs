@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_its_burst_and_then_says_how_long_to_wait() {
-        let buckets = Buckets::new(rate(2, Duration::from_secs(60), 3), 10);
+        let buckets = Buckets::new(rate(2, Duration::from_mins(1), 3), 10);
         let alice = Key::user(UserId(1));
         for _ in 0..3 {
             buckets.take(alice).expect("within the burst");
@@ -137,7 +137,7 @@ mod tests {
             let _ = quick.take(key);
         }
         assert!(quick.limiter.len() <= 100, "{}", quick.limiter.len());
-        let slow = Buckets::new(rate(1, Duration::from_secs(3_600), 1), 100);
+        let slow = Buckets::new(rate(1, Duration::from_hours(1), 1), 100);
         let refused = strangers(100_000).filter(|key| slow.take(*key).is_err()).count();
         assert!(slow.limiter.len() <= 100 + 65_536, "{}", slow.limiter.len());
         assert!(refused > 30_000, "those who share a bucket are counted still: {refused}");

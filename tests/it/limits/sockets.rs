@@ -97,14 +97,28 @@ async fn nothing_is_counted_any_more_however_a_socket_ended() {
     for path in ["/ws", ENGINE] {
         drop(Plain::upgrade(&app.host, path, &[]).await.expect("upgrades"));
     }
-    // It polls, and gets in; or never comes back.
+    // It polls and never comes back.
+    assert_eq!(app.raw(Method::GET, POLLING, None, None).await.status(), 200);
+    nobody_waits(&app).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polling_client_counts_until_it_gets_in() {
+    let app = limited(&[("CONNECT_TIMEOUT_MS", "60000")]).await;
+    let alice = app.person("alice").await;
     let open = app.raw(Method::GET, POLLING, None, None).await.text().await.expect("text");
     let open: Value = serde_json::from_str(open.trim_start_matches('0')).expect("JSON");
     let path = format!("{POLLING}&sid={}", open["sid"].as_str().expect("a sid"));
-    let connect = format!("40{}", json!({"token": alice.access}));
-    let posted = app.http.post(format!("{}{path}", app.url)).body(connect).send().await.expect("an answer");
-    assert_eq!(posted.status(), 200);
-    assert_eq!(app.raw(Method::GET, POLLING, None, None).await.status(), 200);
+    assert_eq!(app.server.core.rates.pending.total(), 1);
+    let post = async |packet: String| {
+        app.http.post(format!("{}{path}", app.url)).body(packet).send().await.expect("an answer").status()
+    };
+    // A wrong token leaves it outside, and counted: its session still is there.
+    assert_eq!(post(format!("40{}", json!({"token": "nonsense"}))).await, 200);
+    let refused = app.raw(Method::GET, &path, None, None).await.text().await.expect("text");
+    assert!(refused.starts_with("44"), "{refused}");
+    assert_eq!(app.server.core.rates.pending.total(), 1);
+    assert_eq!(post(format!("40{}", json!({"token": alice.access}))).await, 200);
     nobody_waits(&app).await;
 }
 
@@ -175,7 +189,7 @@ async fn a_socket_of_a_foreign_page_cannot_use_its_visitors_cookies() {
             match opened {
                 Ok(_) => assert!(gets_in, "{origin}"),
                 Err(error) => {
-                    assert!(!gets_in && error == "unauthorized: token_missing", "{origin}: {error}")
+                    assert!(!gets_in && error == "unauthorized: token_missing", "{origin}: {error}");
                 }
             }
         }
