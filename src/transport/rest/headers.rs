@@ -19,7 +19,7 @@ const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 /// Of pages of our own: everything from here, sockets included, nothing inline. Photos are shown before they are
 /// sent (`blob:`, `data:`).
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
-    connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Of Swagger UI, which styles itself inline and carries its icons as data.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
