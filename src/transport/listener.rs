@@ -15,7 +15,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::platform::limits::PendingSocket;
+use crate::platform::limits::Place;
 
 /// Events of one connection that may be in flight before its reading stops.
 const MAX_IN_FLIGHT: usize = 64;
@@ -34,7 +34,7 @@ pub struct Gate {
     reader: AtomicWaker,
     writer: AtomicWaker,
     /// Counts as one that has not authenticated, until it does or the connection is gone.
-    pending: Mutex<Option<Arc<PendingSocket>>>,
+    pending: Mutex<Option<Arc<Place>>>,
 }
 
 impl Gate {
@@ -82,7 +82,7 @@ impl Gate {
     }
 
     /// The connection is a websocket that has not authenticated: when it goes, it counts no more.
-    pub fn hold(&self, socket: Arc<PendingSocket>) {
+    pub fn hold(&self, socket: Arc<Place>) {
         *self.pending.lock() = Some(socket);
     }
 

@@ -1,5 +1,5 @@
-//! How often somebody may do something: token buckets, a slow-down of failed logins, and a cap on sockets
-//! that have not authenticated. It counts and says no; who is asked for what is decided above.
+//! How often somebody may do something: token buckets, a slow-down of failed logins, and caps on what an
+//! address has at the same time. It counts and says no; who is asked for what is decided above.
 //!
 //! The buckets are kept in this process ([`local`]). Several nodes share them by a second [`Store`] over
 //! Redis: one script per take that holds the bucket's theoretical arrival time (GCRA) under the key's
@@ -8,11 +8,11 @@
 
 mod key;
 mod local;
-mod pending;
+mod places;
 mod slow_down;
 
 pub use key::Key;
-pub use pending::{Pending, PendingSocket};
+pub use places::{Place, Places};
 pub use slow_down::{Attempt, SlowDown};
 
 use std::net::IpAddr;
@@ -22,6 +22,9 @@ use std::time::Duration;
 use self::local::LocalStore;
 use crate::config::Rates;
 use crate::error::{Error, Result};
+
+/// Large bodies that one address may send at the same time: they take turns, and one client shall not hold all.
+const LARGE_BODIES_PER_ADDRESS: usize = 4;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +73,9 @@ pub struct RateLimits {
     /// Failed logins.
     pub failures: SlowDown,
     /// Sockets that have not authenticated.
-    pub pending: Pending,
+    pub pending: Places,
+    /// Large bodies on their way.
+    pub large_bodies: Places,
 }
 
 impl RateLimits {
@@ -79,7 +84,14 @@ impl RateLimits {
         Self {
             store: rates.on.then(|| Arc::new(LocalStore::new(rates))),
             failures: SlowDown::new(rates.on),
-            pending: Pending::new(rates.on.then_some(rates.pending_sockets)),
+            pending: Places::new(
+                rates.on.then_some(rates.pending_sockets),
+                "too many sockets of this address wait to authenticate, try again in a moment",
+            ),
+            large_bodies: Places::new(
+                rates.on.then_some(LARGE_BODIES_PER_ADDRESS),
+                "too many large bodies come from this address at once, try again in a moment",
+            ),
         }
     }
 

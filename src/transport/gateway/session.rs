@@ -21,7 +21,7 @@ use crate::domain::messages::{Anchor, page};
 use crate::domain::{Actor, chats, sessions};
 use crate::error::{Code, Error, Result};
 use crate::ids::ChatId;
-use crate::platform::limits::PendingSocket;
+use crate::platform::limits::Place;
 use crate::protocol::events::{ErrorObject, Exception, Failure, Ready};
 use crate::protocol::objects::{Chat, Message};
 use crate::transport::connection::{Ack, Connection, Outbox};
@@ -55,7 +55,7 @@ pub struct Opening {
     /// The chat that it is about, for a chat's own socket.
     pub scope: Option<ChatId>,
     /// Counts as one that has not authenticated.
-    pub pending: PendingSocket,
+    pub pending: Place,
 }
 
 /// What the ack of the first frame brings.

@@ -1,6 +1,8 @@
 //! What handlers take: who is asking, a checked body, a checked query. Each misfit is a problem that names
 //! the field.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Path, Request};
 use axum::http::request::Parts;
@@ -9,12 +11,13 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::SemaphorePermit;
 
 use super::{App, origin};
 use crate::domain::sessions::Origin;
 use crate::domain::{Actor, sessions};
 use crate::error::{Code, Error, Result};
-use crate::platform::limits::{Bucket, Key};
+use crate::platform::limits::{Bucket, Key, Place};
 use crate::protocol::parse::{self, Check};
 use crate::transport::client_address;
 use crate::transport::problem::Problem;
@@ -149,13 +152,21 @@ async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
 
 /// The whole body as text, within its limit; see `timed_body` for its time.
 async fn text_body(request: Request, app: &App, most: usize) -> Result<String> {
-    let bytes = read_body(request.into_body(), app, most).await?;
+    let address = client_address::noted(request.extensions());
+    let bytes = read_body(request.into_body(), app, address, most).await?;
     String::from_utf8(bytes).map_err(|_| Error::invalid("payload", "is not UTF-8"))
+}
+
+/// A turn for a large body: so many at a time, and so many of one address.
+async fn turn_of(app: &App, address: Option<IpAddr>) -> Result<(Place, SemaphorePermit<'_>)> {
+    let place = app.core.rates.large_bodies.enter(address)?;
+    let turn = app.large_bodies.acquire().await.map_err(Error::internal)?;
+    Ok((place, turn))
 }
 
 /// What is beyond the limit is read and thrown away, up to four times as much: a client that is still
 /// writing would otherwise see a broken connection instead of the answer. Large bodies take their turns.
-async fn read_body(mut body: Body, app: &App, most: usize) -> Result<Vec<u8>> {
+async fn read_body(mut body: Body, app: &App, address: Option<IpAddr>, most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut length = 0;
     let mut turn = None;
@@ -164,7 +175,7 @@ async fn read_body(mut body: Body, app: &App, most: usize) -> Result<Vec<u8>> {
         let Some(data) = frame.data_ref() else { continue };
         length += data.len();
         if length > SMALL_BODY && length <= most && turn.is_none() {
-            turn = Some(app.large_bodies.acquire().await.map_err(Error::internal)?);
+            turn = Some(turn_of(app, address).await?);
         }
         if length <= most {
             bytes.extend_from_slice(data);
@@ -208,6 +219,7 @@ impl FromRequest<App> for Image {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let most = app.core.settings.max_photo_bytes;
+        let address = client_address::noted(request.extensions());
         let too_large = || Error::field(Code::TooLarge, "image", format!("at most {most} bytes are taken"));
         let mut multipart = Multipart::from_request(request, app).await.map_err(|error| {
             Error::invalid("image", format!("send a multipart form: {}", error.body_text()))
@@ -228,7 +240,7 @@ impl FromRequest<App> for Image {
             while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
                 length += chunk.len();
                 if length > SMALL_BODY && length <= most && turn.is_none() {
-                    turn = Some(app.large_bodies.acquire().await.map_err(Error::internal)?);
+                    turn = Some(turn_of(app, address).await?);
                 }
                 if length <= most {
                     bytes.extend_from_slice(&chunk);

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::Door;
 use crate::config::Settings;
 use crate::error::{Code, Error};
-use crate::platform::limits::PendingSocket;
+use crate::platform::limits::Place;
 use crate::transport::client_address;
 use crate::transport::listener::{Gate, Peer};
 use crate::transport::problem::Problem;
@@ -111,7 +111,7 @@ async fn open(door: &Door, mut request: Request, next: Next) -> Response {
 
 /// The session has joined a namespace.
 pub fn admitted(parts: &Parts) {
-    if let Some(pending) = parts.extensions.get::<Arc<PendingSocket>>() {
+    if let Some(pending) = parts.extensions.get::<Arc<Place>>() {
         pending.release();
     }
 }

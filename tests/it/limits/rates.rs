@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::limited;
-use crate::support::{Door, PASSWORD, Person, Plain, Socket, TestApp};
+use crate::support::{Door, PASSWORD, Person, Plain, SECRET, Socket, TestApp};
 
 fn wish(chat: i64, number: usize) -> Value {
     json!({"message": {"chat_id": chat, "content": format!("{number}"), "message_type": "text"}})
@@ -226,6 +226,22 @@ async fn mails_are_counted_by_address_and_by_account() {
     ] {
         let taken = rates.take_mail(address(from), account).await;
         assert_eq!(taken.is_ok(), fine, "{from} {account}: {taken:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prod_without_limits_warns_in_the_log() {
+    for (switch, warns) in [("off", true), ("on", false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = crate::support::fresh_database(&folder).await;
+        let settings =
+            [("MANGO_ENV", "prod"), ("JWT_SECRET", SECRET), ("DATABASE_URL", &url), ("RATE_LIMIT", switch)];
+        let server = crate::binary::serve(&folder, &settings);
+        let logs = std::fs::read_dir(folder.path().join("assets/logs")).expect("logs");
+        let said: String =
+            logs.map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("text")).collect();
+        assert_eq!(said.contains("RATE_LIMIT is off"), warns, "{said}");
+        drop(server);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::bare;
+use super::{bare, limited};
 use crate::support::TestApp;
 
 /// Sends a beginning and then a byte every second; what came back, and after how long the server closed.
@@ -243,4 +243,37 @@ async fn headers_have_a_limit() {
     let many = "x-a: a\r\n".repeat(200);
     let answer = bare(&app, &format!("GET /health/live HTTP/1.1\r\nhost: x\r\n{many}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_cannot_take_all_turns_for_large_bodies() {
+    let app = limited(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let head = |address: &str, path: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {address}\r\ncontent-type: application/json\r\n\
+             content-length: 1000000\r\n\r\n{}",
+            "x".repeat(400_000)
+        )
+    };
+    // Four that have a turn and go on no further, and what the fifth is told.
+    let mut holding = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(&app.host).await.expect("connects");
+        stream.write_all(head("198.51.100.1", "/user").as_bytes()).await.expect("sent");
+        holding.push(stream);
+    }
+    let places = &app.server.core.rates.large_bodies;
+    crate::support::eventually("four have their turn", async || places.total() == 4).await;
+    let large = |address: &str| {
+        let photo = "A".repeat(400_000);
+        let wish = json!({"username": "alice", "password": crate::support::PASSWORD, "photo": photo});
+        app.http.post(format!("{}/user", app.url)).header("x-forwarded-for", address).json(&wish).send()
+    };
+    let refused = large("198.51.100.1").await.expect("an answer");
+    assert_eq!(refused.status().as_u16(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    let elsewhere = large("192.0.2.1").await.expect("an answer");
+    assert_eq!(elsewhere.status().as_u16(), 422, "read, and found to be no picture");
+    drop(holding);
+    crate::support::eventually("nobody has a turn", async || places.total() == 0).await;
 }
