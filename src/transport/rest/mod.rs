@@ -4,6 +4,7 @@
 mod auth;
 mod chats;
 mod docs;
+mod documented_limits;
 mod events;
 mod extract;
 mod headers;
