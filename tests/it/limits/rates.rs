@@ -34,7 +34,7 @@ async fn alone(app: &TestApp) -> (Person, Socket, i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_over_the_limit_are_refused_told_when_to_come_and_nothing_else_is_lost() {
-    let app = limited(&[("RATE_SEND", "5/s:5")]).await;
+    let app = limited(&[("RATE_SEND", "1/s:5")]).await;
     let (alice, mut socket, chat) = alone(&app).await;
     let mut numbers = Vec::new();
     for number in 0..30 {
