@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::ServiceExt;
 use axum::extract::Request;
 use socketioxide::SocketIo;
 use tokio::task::JoinHandle;
@@ -28,10 +27,10 @@ use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::Db;
 use crate::random;
-use crate::transport::listener::{GatedListener, Peer};
+use crate::transport::listener::GatedListener;
 use crate::transport::publisher::Publisher;
-use crate::transport::rest;
 use crate::transport::socket::{self, Door};
+use crate::transport::{rest, serve};
 
 /// Lanes of the bus; each is worked off by one task.
 const LANES: usize = 4;
@@ -48,7 +47,7 @@ pub struct Server {
     door: Arc<Door>,
     io: SocketIo,
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     mailing: Worker,
 }
 
@@ -92,6 +91,12 @@ pub async fn start(settings: Settings) -> Result<Server> {
         tracing::warn!("EMAIL_VERIFICATION is on without SMTP_URL: mails are only logged, nobody gets them");
     }
     let mailing = Worker::start(&core);
+    core.rates.watch();
+    if settings.landscape == Landscape::Prod && !settings.rates.on {
+        tracing::warn!(
+            "RATE_LIMIT is off in prod: nothing slows down guessing, flooding and mass registration"
+        );
+    }
     if settings.landscape == Landscape::Local && landscape::is_empty(&core).await? {
         let people = landscape::seed(&core).await?;
         tracing::info!(?people, password = landscape::PASSWORD, "demo users, for this machine only");
@@ -103,13 +108,10 @@ pub async fn start(settings: Settings) -> Result<Server> {
     let listener = GatedListener::bind(settings.bind)
         .await
         .map_err(|error| Error::internal(format!("BIND: cannot listen on {}: {error}", settings.bind)))?;
-    let address = axum::serve::Listener::local_addr(&listener).map_err(Error::internal)?;
+    let address = listener.local_addr().map_err(Error::internal)?;
     let router = MapRequestLayer::new(trim_slash).layer(rest::router(&door, engine));
-    let make = ServiceExt::<Request>::into_make_service_with_connect_info::<Peer>(router);
     let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let serving =
-        tokio::spawn(async move { axum::serve(listener, make).with_graceful_shutdown(stopped).await });
+    let serving = tokio::spawn(serve::serve(listener, router, stop.clone()));
     tracing::info!("listening on http://{address}");
     Ok(Server { address, core, door, io, stop, serving, mailing })
 }

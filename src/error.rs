@@ -57,6 +57,8 @@ pub enum Code {
     DirectChatMembers,
     /// More bytes than the settings let in.
     TooLarge,
+    /// A request's body did not come in time.
+    RequestTimeout,
     /// Too often; `retry_after_ms` says when to come back.
     RateLimited,
     /// Busy or shutting down; worth trying again.
@@ -91,6 +93,7 @@ impl Code {
             Self::ApprovalPending => "approval_pending",
             Self::DirectChatMembers => "direct_chat_members",
             Self::TooLarge => "too_large",
+            Self::RequestTimeout => "request_timeout",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",

@@ -14,6 +14,7 @@ use super::{Caller, Core};
 use crate::error::{Code, Error, Result};
 use crate::platform::bus::{Batch, Place};
 use crate::platform::db::Outcome;
+use crate::platform::limits::{Bucket, Key};
 use crate::protocol::catalogue::{Command, for_each_command};
 // The catalogue names its types by these paths.
 use crate::protocol::commands::{chats, contacts, messages, presence, roles, session, sync};
@@ -65,6 +66,9 @@ pub fn is_pipelined(event: &str) -> bool {
 
 /// Runs one client event. Returns when it is done, or, where it is pipelined, when it is in the writer's hands.
 pub async fn dispatch(core: &Arc<Core>, caller: Caller, event: &str, payload: &str, respond: Respond) {
+    if let Err(error) = count(core, &caller, event).await {
+        return fail(event, &caller, respond, error);
+    }
     if is_pipelined(event) {
         match parse::parse::<messages::SendMessage>(payload, &core.limits) {
             Ok(wish) => send_pipelined(core, &caller, wish, respond).await,
@@ -84,6 +88,17 @@ pub async fn dispatch(core: &Arc<Core>, caller: Caller, event: &str, payload: &s
         };
     }
     for_each_command!(run_by_name);
+}
+
+/// Takes a token of whoever sends the event, before anything is parsed. `authenticate` is never refused: a
+/// client that renews its token too late would lose its connection.
+async fn count(core: &Core, caller: &Caller, event: &str) -> Result<()> {
+    let bucket = match event {
+        session::Authenticate::NAME => return Ok(()),
+        messages::SendMessage::NAME => Bucket::Send,
+        _ => Bucket::Event,
+    };
+    core.rates.take(bucket, Key::user(caller.actor.user_id)).await
 }
 
 async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, respond: Respond) {

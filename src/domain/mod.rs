@@ -28,6 +28,7 @@ use crate::ids::{ChatId, ConnId, SessionId, UserId};
 use crate::platform::bus::{Batch, Bus};
 use crate::platform::db::{Db, Outcome};
 use crate::platform::images::{ImageWorker, Limits as ImageLimits};
+use crate::platform::limits::RateLimits;
 use crate::platform::passwords::Passwords;
 use crate::platform::storage::Storage;
 use crate::platform::tokens::Tokens;
@@ -94,6 +95,8 @@ pub struct Core {
     pub typing: chats::TypingNow,
     /// Which sessions hold, from memory.
     pub sessions: sessions::Live,
+    /// How often.
+    pub rates: RateLimits,
     /// Bounds of payloads.
     pub limits: Limits,
     /// Which history this database has.
@@ -130,11 +133,12 @@ impl Core {
         Ok(Arc::new(Self {
             passwords: Passwords::new(settings.password_hash, threads)?,
             tokens: Tokens::new(secret, clock.clone()),
-            images: ImageWorker::new(threads, IMAGE_QUEUE, image_limits),
+            images: ImageWorker::new(threads, IMAGE_QUEUE, image_limits)?,
             storage: Storage::open(&settings)?,
             presence: presence::Presence::default(),
             typing: chats::TypingNow::default(),
             sessions: sessions::Live::default(),
+            rates: RateLimits::new(&settings.rates),
             limits,
             epoch,
             writer,

@@ -1,86 +1,117 @@
-//! A few threads of their own for work that takes much memory: hashing passwords, decoding pictures.
+//! A few threads of one's own for work that takes a core and much memory, and a short queue before them.
 //!
-//! The runtime's pool of blocking threads starts a thread for every job that finds none idle, and glibc keeps
-//! for each of them what it once allocated: 50 people who logged in at the same time, two hashes of 19 MB at
-//! a time, were seen to leave 840 MB behind (`bench/README.md`, `logins`). What two threads keep is bounded.
+//! The runtime's blocking pool would do the work as well, but it starts a thread wherever none is idle in this
+//! instant, and the allocator keeps for each what it once needed: 600 logins at once left half a gigabyte behind.
+//! Here it is what as many threads need as there are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::error::{Error, Result};
+
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Threads that take one job after the other. Clones share them; they end with the last clone.
+/// See the file. Its threads end with the last of its clones.
 #[derive(Clone, Debug)]
-pub struct Crew {
-    jobs: mpsc::Sender<Job>,
-}
-
-/// A job that panicked, or that nobody could take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a job on a thread of its own came to no end")]
-pub struct Lost;
+pub struct Crew(SyncSender<Job>);
 
 impl Crew {
-    /// So many threads, at least one, with this name.
-    pub fn new(name: &str, threads: usize) -> Self {
-        let (jobs, waiting) = mpsc::channel::<Job>();
+    /// So many threads, and so many jobs that may wait for one.
+    pub fn start(name: &str, threads: usize, queue: usize) -> Result<Self> {
+        let (jobs, waiting) = sync_channel::<Job>(queue);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads.max(1) {
             let waiting = waiting.clone();
-            let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
-                loop {
-                    // Whoever waits for a job holds the lock; it is free again while the job is done.
-                    let Ok(job) = waiting.lock().recv() else { return };
-                    job();
-                }
-            });
-            if let Err(error) = started {
-                // With one thread less it is slower; with none every job is told that it is lost.
-                tracing::error!(%error, name, "a thread could not be started");
-            }
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || work(&waiting))
+                .map_err(Error::internal)?;
         }
-        Self { jobs }
+        Ok(Self(jobs))
     }
 
-    /// Does a job. It goes on if the caller goes away, and is skipped if that happens before it began.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
+    /// Has it done by one of the threads; `None` where too much waits already. Whoever goes away while it waits
+    /// takes it along.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>> {
         let (answer, done) = oneshot::channel();
-        let job = move || {
-            if answer.is_closed() {
-                return;
+        let job = Box::new(move || {
+            if !answer.is_closed() {
+                drop(answer.send(work()));
             }
-            // A panic costs its job, not the thread. Nothing of the job is looked at again.
-            if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
-                drop(answer.send(result));
-            }
-        };
-        self.jobs.send(Box::new(job)).map_err(|_| Lost)?;
-        done.await.map_err(|_| Lost)
+        });
+        if self.0.try_send(job).is_err() {
+            return Ok(None);
+        }
+        done.await.map(Some).map_err(|_| Error::internal("work was given up: it panicked"))
+    }
+}
+
+fn work(waiting: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = waiting.lock().recv();
+        let Ok(job) = job else { return };
+        // A panic costs one job its answer, not the crew a hand.
+        drop(catch_unwind(AssertUnwindSafe(job)));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     #[tokio::test]
-    async fn jobs_are_done_on_few_threads_and_a_panic_costs_its_job_only() {
-        let crew = Crew::new("test", 2);
-        let names = futures_util::future::join_all(
-            (0..50).map(|_| crew.run(|| format!("{:?}", thread::current().id()))),
-        )
-        .await;
-        let mut names: Vec<String> = names.into_iter().map(|it| it.expect("done")).collect();
-        names.sort();
-        names.dedup();
-        assert!(names.len() <= 2, "{names:?}");
-        for _ in 0..4 {
-            assert_eq!(crew.run(|| panic!("on purpose")).await, Err::<(), _>(Lost));
+    async fn work_is_done_by_so_many_at_a_time_and_what_is_too_much_is_told() {
+        let crew = Crew::start("test", 2, 3).expect("a crew");
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let jobs = (0..20).map(|number| {
+            let (crew, now, most) = (crew.clone(), now.clone(), most.clone());
+            async move {
+                crew.run(move || {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(50));
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    number
+                })
+                .await
+                .expect("no panic")
+            }
+        });
+        let done: Vec<_> = futures_util::future::join_all(jobs).await.into_iter().flatten().collect();
+        assert!((3..=5).contains(&done.len()), "two at work and three waiting: {done:?}");
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_own_job_only() {
+        let crew = Crew::start("test", 1, 3).expect("a crew");
+        assert!(crew.run(|| panic!("as told")).await.map(|_: Option<()>| ()).is_err());
+        assert_eq!(crew.run(|| 7).await.expect("no panic"), Some(7));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_done() {
+        let crew = Crew::start("test", 1, 3).expect("a crew");
+        let count = Arc::new(AtomicUsize::new(0));
+        let busy = crew.run(|| thread::sleep(Duration::from_millis(100)));
+        let counted = count.clone();
+        let gone = crew.run(move || counted.fetch_add(1, Ordering::SeqCst));
+        // Both are begun; the second caller leaves while its job waits.
+        tokio::select! {
+            biased;
+            _ = async { tokio::join!(busy, gone) } => panic!("the second waits for the first"),
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
-        assert_eq!(crew.run(|| 7).await, Ok(7));
+        assert_eq!(crew.run(|| 7).await.expect("no panic"), Some(7));
+        assert_eq!(count.load(Ordering::SeqCst), 0);
     }
 }

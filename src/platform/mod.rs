@@ -5,6 +5,7 @@ pub mod bus;
 pub mod crew;
 pub mod db;
 pub mod images;
+pub mod limits;
 pub mod log;
 pub mod mail;
 pub mod passwords;

@@ -1,13 +1,11 @@
-//! Passwords: argon2id off the async threads, bounded in number, in equal time whether or not the user
+//! Passwords: argon2id on threads of its own, bounded in number and memory, in equal time whether or not the user
 //! exists.
 
 mod argon;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
-use tokio::sync::Semaphore;
 
 use super::crew::Crew;
 use crate::config::HashCost;
@@ -20,9 +18,7 @@ const MAX_WAITING: usize = 256;
 #[derive(Clone)]
 pub struct Passwords {
     cost: HashCost,
-    running: Arc<Semaphore>,
     crew: Crew,
-    waiting: Arc<AtomicUsize>,
     /// Verified against where no user is, so that it takes as long.
     decoy: Arc<str>,
 }
@@ -45,13 +41,7 @@ impl Passwords {
         let decoy = std::thread::spawn(move || argon::hash(cost, "nobody has this password"))
             .join()
             .map_err(|_| Error::internal("the first hash panicked"))??;
-        Ok(Self {
-            cost,
-            running: Arc::new(Semaphore::new(parallel.max(1))),
-            crew: Crew::new("passwords", parallel),
-            waiting: Arc::new(AtomicUsize::new(0)),
-            decoy: decoy.into(),
-        })
+        Ok(Self { cost, crew: Crew::start("passwords", parallel, MAX_WAITING)?, decoy: decoy.into() })
     }
 
     /// The PHC string of a password with a salt of its own.
@@ -70,26 +60,8 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        struct Waiting(Arc<AtomicUsize>);
-        impl Drop for Waiting {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Waiting(self.waiting.clone());
-        if ahead >= MAX_WAITING {
-            return Err(Error::unavailable("too many logins at once, try again in a moment"));
-        }
-        let permit = self.running.clone().acquire_owned().await.map_err(Error::internal)?;
-        drop(place);
-        // The permit moves along: a caller who goes away does not make room for one hash too many.
-        let done = self.crew.run(move || {
-            let result = work();
-            drop(permit);
-            result
-        });
-        done.await.map_err(Error::internal)
+        let busy = || Error::unavailable("too many logins at once, try again in a moment");
+        self.crew.run(work).await?.ok_or_else(busy)
     }
 }
 

@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::platform::limits::Place;
 
 /// Events of one connection that may be in flight before its reading stops.
 const MAX_IN_FLIGHT: usize = 64;
@@ -27,10 +28,13 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 pub struct Gate {
     in_flight: AtomicUsize,
     written: AtomicU64,
+    read: AtomicU64,
     paused: AtomicBool,
     ended: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
+    /// Counts as one that has not authenticated, until it does or the connection is gone.
+    pending: Mutex<Option<Arc<Place>>>,
 }
 
 impl Gate {
@@ -67,6 +71,21 @@ impl Gate {
         self.written.load(Ordering::Acquire)
     }
 
+    /// Bytes that have come in so far.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Acquire)
+    }
+
+    /// Counts bytes that came in.
+    pub fn came(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// The connection is a websocket that has not authenticated: when it goes, it counts no more.
+    pub fn hold(&self, socket: Arc<Place>) {
+        *self.pending.lock() = Some(socket);
+    }
+
     /// Stops reading for good: the node goes, and what came so far is finished.
     pub fn pause(&self) {
         self.paused.store(true, Ordering::Release);
@@ -98,6 +117,9 @@ impl Drop for GatedStream {
     /// The gate may be held longer than the stream: it must not keep the tasks that waited for it.
     fn drop(&mut self) {
         drop((self.gate.reader.take(), self.gate.writer.take()));
+        if let Some(pending) = self.gate.pending.lock().take() {
+            pending.release();
+        }
     }
 }
 
@@ -115,7 +137,10 @@ impl AsyncRead for GatedStream {
         if full || self.gate.paused.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        self.gate.came((buf.filled().len() - before) as u64);
+        polled
     }
 }
 
@@ -173,12 +198,6 @@ pub struct Peer {
     pub gate: Arc<Gate>,
 }
 
-impl Connected<IncomingStream<'_, GatedListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, GatedListener>) -> Self {
-        Self { address: *stream.remote_addr(), gate: stream.io().gate.clone() }
-    }
-}
-
 /// A TCP listener that puts a gate in front of every connection.
 pub struct GatedListener {
     tcp: TcpListener,
@@ -189,18 +208,15 @@ impl GatedListener {
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         Ok(Self { tcp: TcpListener::bind(address).await? })
     }
-}
 
-impl Listener for GatedListener {
-    type Io = GatedStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (GatedStream, SocketAddr) {
+    /// The next connection, and who is on its other side.
+    pub async fn accept(&self) -> (GatedStream, Peer) {
         loop {
             match self.tcp.accept().await {
                 Ok((tcp, address)) => {
                     tune(&tcp);
-                    return (GatedStream { tcp, gate: Arc::default() }, address);
+                    let gate = Arc::<Gate>::default();
+                    return (GatedStream { tcp, gate: gate.clone() }, Peer { address, gate });
                 }
                 Err(error) => {
                     // Out of file descriptors, mostly: those who are in go on, new ones wait a moment.
@@ -211,7 +227,8 @@ impl Listener for GatedListener {
         }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    /// Where it listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 }

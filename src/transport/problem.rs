@@ -70,6 +70,7 @@ pub fn status(code: Code) -> (StatusCode, &'static str) {
         Code::ApprovalPending => (StatusCode::CONFLICT, "Waits for approval"),
         Code::DirectChatMembers => (StatusCode::CONFLICT, "A direct chat has two members"),
         Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
+        Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "Too slow"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too often"),
         Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available now"),
         Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Our fault"),
@@ -98,6 +99,10 @@ impl IntoResponse for Problem {
         let mut response = status.into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::REQUEST_TIMEOUT {
+            // What is still to come of it would be taken for the next request (RFC 9110, section 15.5.9).
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -12,6 +12,7 @@ mod faults;
 mod flow;
 mod guards;
 mod hostile;
+mod limits;
 mod mail;
 mod migrations;
 mod plain;

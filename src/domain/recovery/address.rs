@@ -13,6 +13,7 @@ use crate::domain::{Core, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::Tx;
+use crate::platform::limits::{Bucket, Key};
 
 /// What becomes of a wish for another address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub async fn change_address(
         notice_old_address(core, tx, before, Some(new), false).await?;
         return Ok(AddressChange::AtOnce);
     }
+    core.rates.take(Bucket::Mail, Key::user(id)).await?;
     let token = tokens::issue(core, tx, id, Purpose::ChangeEmail, new).await?;
     let letter = Letter {
         template: Template::EmailChange,

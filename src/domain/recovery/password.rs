@@ -15,7 +15,6 @@ use crate::domain::{Actor, Core, users};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::db::Tx;
-use crate::platform::passwords::Verdict;
 use crate::protocol::parse::{Check, Limits, Problems};
 
 /// A new password for a mailed token.
@@ -89,9 +88,7 @@ pub async fn reset(core: &Core, wish: &ResetPassword) -> Result<()> {
 pub async fn change(core: &Core, actor: Actor, wish: &ChangePassword) -> Result<()> {
     let wrong = || Error::invalid("password", "is not the present one");
     let before = users::find(core.db.read(), actor.user_id).await?;
-    if core.passwords.verify(&wish.password, Some(&before.password_hash)).await? == Verdict::Wrong {
-        return Err(wrong());
-    }
+    users::confirm(core, &before, &wish.password).await?;
     users::check_password(core, "new_password", &wish.new_password)?;
     let hash = core.passwords.hash(&wish.new_password).await?;
     let mut tx = core.db.begin().await?;

@@ -30,8 +30,23 @@ impl Check for Login {
     }
 }
 
-/// Opens a session. An unknown user and a wrong password answer alike and take as long.
+/// Opens a session, where it may be tried now: failures slow down, by account and by address.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
+    let attempt = core.rates.begin_login(origin.ip(), &wish.username, core.clock.now()).await?;
+    let result = judge(core, wish, origin).await;
+    match &result {
+        Ok(_) => core.rates.failures.settle(attempt, true, core.clock.now()),
+        Err(error) if error.code == Code::InvalidCredentials => {
+            core.rates.failures.settle(attempt, false, core.clock.now());
+        }
+        // A faulty or busy server is nobody's failure.
+        Err(_) => {}
+    }
+    result
+}
+
+/// An unknown user and a wrong password answer alike and take as long.
+async fn judge(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
     // Only to whoever knows the password. An account without any address has nothing to confirm: such are
     // made by operators only, where this is required.
     let confirms = core.settings.mail.verification == Verification::Required;

@@ -13,6 +13,8 @@ pub use live::{Live, authenticate};
 pub use login::{Login, login};
 pub use refresh::{access_only, refresh};
 
+use std::net::IpAddr;
+
 use entity::refresh_token;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ConnectionTrait};
@@ -57,6 +59,13 @@ impl Origin {
     /// The client's name for itself as it is stored.
     fn stored_agent(&self) -> Option<String> {
         self.user_agent.as_ref().map(|text| text.chars().take(255).collect())
+    }
+}
+
+impl Origin {
+    /// Its address, for what is counted by it.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address.as_deref().and_then(|text| text.parse().ok())
     }
 }
 

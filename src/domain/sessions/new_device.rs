@@ -9,7 +9,9 @@ use super::Origin;
 use crate::domain::Core;
 use crate::domain::mail::{self, Letter, Template, moment};
 use crate::error::Result;
+use crate::ids::UserId;
 use crate::platform::db::Tx;
+use crate::platform::limits::{Bucket, Key};
 
 /// Of a name for itself, this much is told.
 const TOLD: usize = 120;
@@ -32,6 +34,10 @@ pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -
         .filter(is(session::Column::UserAgent, origin.stored_agent()))
         .filter(is(session::Column::Address, origin.address.clone()));
     if same.into_tuple::<i64>().one(tx.conn()).await?.is_some() {
+        return Ok(());
+    }
+    // Whoever logs in from ever new devices is told of some of them; the login itself never fails for it.
+    if core.rates.take(Bucket::Mail, Key::user(UserId(user.id))).await.is_err() {
         return Ok(());
     }
     // Somebody else's words: bounded, in one line.

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::Tx;
+use crate::platform::limits::Key;
 use crate::platform::passwords::Verdict;
 use crate::protocol::events::UserUpdated;
 use crate::protocol::objects::Me;
@@ -78,9 +79,7 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
         let Some(password) = wish.password.as_deref() else {
             return Err(Error::invalid("password", "is needed to change phone or email"));
         };
-        if core.passwords.verify(password, Some(&before.password_hash)).await? == Verdict::Wrong {
-            return Err(Error::invalid("password", "is not the present one"));
-        }
+        confirm(core, &before, password).await?;
         judged = Some(before.password_hash);
     }
     if let Some(taken) = identity.taken(core.db.read(), Some(user_id.0)).await? {
@@ -92,6 +91,15 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
         Some(_) => Some(photos::default_avatar()),
     };
     save(core, user_id, &wish, identity, photo, judged).await
+}
+
+/// Fails unless the password is the user's own; a stolen token finds it out no faster than a login would.
+pub async fn confirm(core: &Core, user: &user::Model, password: &str) -> Result<()> {
+    let failures = &core.rates.failures;
+    let attempt = failures.begin_confirmation(Key::user(UserId(user.id)), core.clock.now())?;
+    let right = core.passwords.verify(password, Some(&user.password_hash)).await? != Verdict::Wrong;
+    failures.settle(attempt, right, core.clock.now());
+    if right { Ok(()) } else { Err(Error::invalid("password", "is not the present one")) }
 }
 
 /// Sets a photo that was stored already, or `None` for a default avatar.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::{ImageError, Limits, Rendered, render};
-use crate::platform::crew::{Crew, Lost};
+use crate::error::Error;
+use crate::platform::crew::Crew;
 
 /// Why [`ImageWorker::render`] gave no pictures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,15 +35,16 @@ pub struct ImageWorker {
 
 impl ImageWorker {
     /// A worker that renders `threads` pictures at a time (at least one) and lets `queue` more wait.
-    pub fn new(threads: usize, queue: usize, limits: Limits) -> Self {
+    pub fn new(threads: usize, queue: usize, limits: Limits) -> Result<Self, Error> {
         let threads = threads.clamp(1, Semaphore::MAX_PERMITS);
         let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
-        Self {
+        Ok(Self {
             places: Arc::new(Semaphore::new(places)),
             threads: Arc::new(Semaphore::new(threads)),
-            crew: Crew::new("images", threads),
+            // A job comes with one of as many permits: there is always room for it.
+            crew: Crew::start("images", threads, threads)?,
             limits,
-        }
+        })
     }
 
     /// The limits every upload is held to.
@@ -73,8 +75,9 @@ impl ImageWorker {
             job()
         });
         match task.await {
-            Ok(result) => Ok(result?),
-            Err(Lost) => Err(ImageError::broken("the decoder gave up").into()),
+            Ok(Some(result)) => Ok(result?),
+            Ok(None) => Err(RenderError::Busy),
+            Err(_) => Err(ImageError::broken("the decoder gave up").into()),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::domain::messages::{Anchor, page};
 use crate::domain::{Actor, chats, sessions};
 use crate::error::{Code, Error, Result};
 use crate::ids::ChatId;
+use crate::platform::limits::Place;
 use crate::protocol::events::{ErrorObject, Exception, Failure, Ready};
 use crate::protocol::objects::{Chat, Message};
 use crate::transport::connection::{Ack, Connection, Outbox};
@@ -53,6 +54,8 @@ pub struct Opening {
     pub cookie: Option<String>,
     /// The chat that it is about, for a chat's own socket.
     pub scope: Option<ChatId>,
+    /// Counts as one that has not authenticated.
+    pub pending: Place,
 }
 
 /// What the ack of the first frame brings.
@@ -69,7 +72,7 @@ struct Welcome {
 
 /// Serves a websocket until it ends.
 pub async fn run(door: Arc<Door>, opening: Opening) {
-    let Opening { mut stream, gate, token, cookie, scope } = opening;
+    let Opening { mut stream, gate, token, cookie, scope, pending } = opening;
     let cookie = match cookie {
         Some(cookie) if sessions::authenticate(&door.core, &cookie).await.is_ok() => Some(cookie),
         _ => None,
@@ -104,6 +107,7 @@ pub async fn run(door: Arc<Door>, opening: Opening) {
     let inbox = Inbox::new(connection.clone(), door.core.clone(), door.unanswered.clone());
     match welcome(&door, &connection, actor, scope).await {
         Ok(welcome) => {
+            pending.release();
             let ack = id.unwrap_or_else(|| RawValue::NULL.to_owned());
             connection.answer("auth", Ack::Plain(ack), to_raw_value(&welcome).map_err(Error::internal));
             inbox.start();

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use super::session::{self, Opening};
 use crate::error::{Code, Error};
 use crate::ids::ChatId;
+use crate::transport::client_address;
 use crate::transport::listener::Peer;
 use crate::transport::problem::Problem;
 use crate::transport::socket::{Door, find_token, header_token};
@@ -46,6 +47,7 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
         .get::<ConnectInfo<Peer>>()
         .cloned()
         .ok_or_else(|| Error::internal("a connection without its peer"))?;
+    let pending = door.core.rates.pending.enter(client_address::noted(request.extensions()))?;
     let token = header_token(headers);
     let cookie = find_token(&door.core, headers, None).filter(|_| token.is_none());
     let limit = door.core.settings.max_frame_bytes;
@@ -59,7 +61,7 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
             Ok(stream) => {
                 let stream =
                     WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, Some(config)).await;
-                session::run(door, Opening { stream, gate: peer.gate, token, cookie, scope }).await;
+                session::run(door, Opening { stream, gate: peer.gate, token, cookie, scope, pending }).await;
             }
             Err(error) => tracing::debug!(%error, "an upgrade broke off"),
         }

@@ -9,7 +9,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{App, account, auth, chats, contacts, events, ops, pages, photos, recovery, users};
+use super::{
+    App, account, auth, chats, contacts, documented_limits, events, ops, pages, photos, recovery, users,
+};
 use crate::protocol::asyncapi;
 
 #[derive(OpenApi)]
@@ -83,13 +85,13 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// The whole OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().split_for_parts().1
+    documented_limits::document(routes().split_for_parts().1)
 }
 
 /// Swagger UI and the documents; the front page leads there until there is a web client.
 pub fn pages(document: utoipa::openapi::OpenApi) -> Router<App> {
     Router::new()
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", documented_limits::document(document)))
         .route("/client/mango-chat.js", get(pages::sdk))
         .merge(account::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))

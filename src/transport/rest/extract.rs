@@ -1,34 +1,34 @@
 //! What handlers take: who is asking, a checked body, a checked query. Each misfit is a problem that names
 //! the field.
 
-use std::time::Duration;
+use std::net::IpAddr;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Multipart, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::sync::SemaphorePermit;
 
 use super::{App, origin};
 use crate::domain::mail::Language;
 use crate::domain::sessions::Origin;
 use crate::domain::{Actor, sessions};
 use crate::error::{Code, Error, Result};
+use crate::platform::limits::{Bucket, Key, Place};
 use crate::protocol::parse::{self, Check};
-use crate::transport::listener::Peer;
+use crate::transport::client_address;
 use crate::transport::problem::Problem;
+use crate::transport::timed_body::unreadable;
 
 /// Bodies of everything but what may hold a photo.
 const SMALL_BODY: usize = 256 * 1_024;
 
-/// A body has to come whole within.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
-
-/// Who is asking: `Authorization: Bearer` comes before the cookie.
+/// Who is asking: `Authorization: Bearer` comes before the cookie. A request that changes something counts as
+/// an event of theirs.
 pub struct Auth(pub Actor);
 
 impl FromRequestParts<App> for Auth {
@@ -38,6 +38,11 @@ impl FromRequestParts<App> for Auth {
         let token = access_token(app, &parts.headers)
             .ok_or_else(|| Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer"))?;
         let (actor, _) = sessions::authenticate(&app.core, &token).await?;
+        // Events over REST are counted where those of sockets are.
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        if !reads && !parts.uri.path().starts_with("/events/") {
+            app.core.rates.take(Bucket::Event, Key::user(actor.user_id)).await?;
+        }
         Ok(Self(actor))
     }
 }
@@ -69,10 +74,23 @@ impl FromRequestParts<App> for From {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         let user_agent =
             parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let address = parts.extensions.get::<ConnectInfo<Peer>>().map(|it| it.0.address.ip().to_string());
+        let address = client_address::noted(&parts.extensions).map(|it| it.to_string());
         let spoken = parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = spoken.and_then(Language::accepted);
         Ok(Self(Origin { user_agent, address, language }))
+    }
+}
+
+/// An upload by somebody who need not be known: one of their address.
+pub struct StrangersUpload;
+
+impl FromRequestParts<App> for StrangersUpload {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let address = client_address::noted(&parts.extensions);
+        app.core.rates.take(Bucket::Upload, Key::address(address)).await?;
+        Ok(Self)
     }
 }
 
@@ -122,41 +140,45 @@ fn form_as_json(text: &str) -> Result<String> {
 }
 
 async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
+    let request = request.map(|body| Body::new(Limited::new(body, SMALL_BODY)));
     let mut multipart = Multipart::from_request(request, app)
         .await
         .map_err(|error| Error::invalid("payload", error.body_text()))?;
     let mut fields = serde_json::Map::new();
-    while let Some(field) =
-        multipart.next_field().await.map_err(|error| Error::invalid("payload", error.body_text()))?
-    {
+    while let Some(field) = multipart.next_field().await.map_err(|error| unreadable("payload", &error))? {
         let name = field.name().unwrap_or_default().to_owned();
-        let text = field.text().await.map_err(|error| Error::invalid(name.clone(), error.body_text()))?;
+        let text = field.text().await.map_err(|error| unreadable("payload", &error))?;
         fields.insert(name, text.into());
     }
     serde_json::to_string(&fields).map_err(Error::internal)
 }
 
-/// The whole body as text, within its limit and in time.
+/// The whole body as text, within its limit; see `timed_body` for its time.
 async fn text_body(request: Request, app: &App, most: usize) -> Result<String> {
-    let read = read_body(request.into_body(), app, most);
-    let bytes = timeout(BODY_WITHIN, read).await.map_err(|_| {
-        Error::invalid("payload", format!("did not come within {} s", BODY_WITHIN.as_secs()))
-    })??;
+    let address = client_address::noted(request.extensions());
+    let bytes = read_body(request.into_body(), app, address, most).await?;
     String::from_utf8(bytes).map_err(|_| Error::invalid("payload", "is not UTF-8"))
+}
+
+/// A turn for a large body: so many at a time, and so many of one address.
+async fn turn_of(app: &App, address: Option<IpAddr>) -> Result<(Place, SemaphorePermit<'_>)> {
+    let place = app.core.rates.large_bodies.enter(address)?;
+    let turn = app.large_bodies.acquire().await.map_err(Error::internal)?;
+    Ok((place, turn))
 }
 
 /// What is beyond the limit is read and thrown away, up to four times as much: a client that is still
 /// writing would otherwise see a broken connection instead of the answer. Large bodies take their turns.
-async fn read_body(mut body: Body, app: &App, most: usize) -> Result<Vec<u8>> {
+async fn read_body(mut body: Body, app: &App, address: Option<IpAddr>, most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut length = 0;
     let mut turn = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Error::invalid("payload", format!("broke off: {error}")))?;
+        let frame = frame.map_err(|error| unreadable("payload", &error))?;
         let Some(data) = frame.data_ref() else { continue };
         length += data.len();
         if length > SMALL_BODY && length <= most && turn.is_none() {
-            turn = Some(app.large_bodies.acquire().await.map_err(Error::internal)?);
+            turn = Some(turn_of(app, address).await?);
         }
         if length <= most {
             bytes.extend_from_slice(data);
@@ -200,30 +222,29 @@ impl FromRequest<App> for Image {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let most = app.core.settings.max_photo_bytes;
+        let address = client_address::noted(request.extensions());
         let too_large = || Error::field(Code::TooLarge, "image", format!("at most {most} bytes are taken"));
         let mut multipart = Multipart::from_request(request, app).await.map_err(|error| {
             Error::invalid("image", format!("send a multipart form: {}", error.body_text()))
         })?;
-        let late = |_| Error::invalid("image", "did not come in time");
         let unreadable = |error: axum::extract::multipart::MultipartError| {
             if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
                 too_large()
             } else {
-                Error::invalid("image", error.body_text())
+                unreadable("image", &error)
             }
         };
-        let _turn = app.large_bodies.acquire().await.map_err(Error::internal)?;
-        while let Some(mut field) =
-            timeout(BODY_WITHIN, multipart.next_field()).await.map_err(late)?.map_err(unreadable)?
-        {
+        let mut turn = None;
+        while let Some(mut field) = multipart.next_field().await.map_err(unreadable)? {
             if field.name() != Some("image") {
                 continue;
             }
             let (mut bytes, mut length) = (Vec::new(), 0);
-            while let Some(chunk) =
-                timeout(BODY_WITHIN, field.chunk()).await.map_err(late)?.map_err(unreadable)?
-            {
+            while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
                 length += chunk.len();
+                if length > SMALL_BODY && length <= most && turn.is_none() {
+                    turn = Some(turn_of(app, address).await?);
+                }
                 if length <= most {
                     bytes.extend_from_slice(&chunk);
                 }

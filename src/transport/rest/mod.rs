@@ -6,8 +6,10 @@ mod auth;
 mod chats;
 mod contacts;
 mod docs;
+mod documented_limits;
 mod events;
 mod extract;
+mod headers;
 mod observe;
 mod ops;
 pub mod origin;
@@ -23,15 +25,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use super::gateway;
 use super::problem::Problem;
 use super::socket::{self, Door};
+use super::{client_address, gateway, timed_body};
 use crate::config::{CorsOrigins, Settings};
 use crate::domain::Core;
 use crate::error::{Code, Error};
@@ -80,10 +82,13 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
         })
         .with_state(app)
         .layer(DefaultBodyLimit::max(body_limit))
+        .layer(from_fn(timed_body::time))
         .merge(sockets)
         .merge(plain)
         .layer(CatchPanicLayer::custom(observe::after_panic))
         .layer(cors(&settings))
+        .layer(from_fn_with_state(settings.clone(), headers::protect))
+        .layer(from_fn_with_state(settings.clone(), client_address::note))
         .layer(from_fn_with_state(settings, observe::observe))
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::Image;
+use super::extract::{Image, StrangersUpload};
 use crate::domain::photos::{self, PhotoFile};
 use crate::error::{Code, Error};
 use crate::transport::problem::{Problem, ProblemBody};
@@ -32,7 +32,7 @@ pub struct ImageForm {
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn photo_to_base64(Image(bytes): Image) -> Result<axum::Json<String>, Problem> {
+pub async fn photo_to_base64(_: StrangersUpload, Image(bytes): Image) -> Result<axum::Json<String>, Problem> {
     if bytes.is_empty() {
         return Err(Error::invalid("image", "is empty").into());
     }

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Auth, Json, Text, access_token};
+use super::extract::{Auth, From, Json, Text, access_token};
 use crate::domain::recovery::{self, ChangePassword, ResetPassword, VerifyEmail};
 use crate::domain::{sessions, to_the_end};
 use crate::error::{Code, Error};
+use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{self, Check, Limits, Problems};
 use crate::transport::problem::{Problem, ProblemBody};
 
@@ -34,7 +35,12 @@ impl Check for ForEmail {
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn verify(State(app): State<App>, Json(wish): Json<VerifyEmail>) -> Result<StatusCode, Problem> {
+pub async fn verify(
+    State(app): State<App>,
+    From(from): From,
+    Json(wish): Json<VerifyEmail>,
+) -> Result<StatusCode, Problem> {
+    app.core.rates.take(Bucket::Event, Key::address(from.ip())).await?;
     to_the_end(async move { recovery::verify(&app.core, &wish).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -50,6 +56,7 @@ pub async fn verify(State(app): State<App>, Json(wish): Json<VerifyEmail>) -> Re
     ))]
 pub async fn resend(
     State(app): State<App>,
+    From(from): From,
     headers: HeaderMap,
     Text(body): Text,
 ) -> Result<StatusCode, Problem> {
@@ -59,6 +66,7 @@ pub async fn resend(
     {
         let wish: ForEmail = parse::parse(&body, &core.limits)?;
         recovery::may_resend(&core)?;
+        core.rates.take_mail(from.ip(), &wish.email).await?;
         app.core.mail.do_later(async move { recovery::resend_to(&core, &wish.email).await })?;
         return Ok(StatusCode::ACCEPTED);
     }
@@ -66,6 +74,7 @@ pub async fn resend(
         Error::new(Code::TokenMissing, "send an access token, or the address as {\"email\": …}")
     })?;
     let (actor, _) = sessions::authenticate(&app.core, &token).await?;
+    core.rates.take(Bucket::Mail, Key::user(actor.user_id)).await?;
     to_the_end(async move { recovery::resend_own(&core, actor).await }).await?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -82,8 +91,14 @@ struct MaybeEmail {
         (status = 202, description = "If an account has this address, a mail is on its way"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn forgot(State(app): State<App>, Json(wish): Json<ForEmail>) -> Result<StatusCode, Problem> {
+pub async fn forgot(
+    State(app): State<App>,
+    From(from): From,
+    Json(wish): Json<ForEmail>,
+) -> Result<StatusCode, Problem> {
     let core = app.core.clone();
+    // Before anything is looked up: the same for addresses that nobody has.
+    core.rates.take_mail(from.ip(), &wish.email).await?;
     app.core.mail.do_later(async move { recovery::forgot(&core, &wish.email).await })?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -94,7 +109,12 @@ pub async fn forgot(State(app): State<App>, Json(wish): Json<ForEmail>) -> Resul
         (status = 204, description = "The password is set, all sessions have ended"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn reset(State(app): State<App>, Json(wish): Json<ResetPassword>) -> Result<StatusCode, Problem> {
+pub async fn reset(
+    State(app): State<App>,
+    From(from): From,
+    Json(wish): Json<ResetPassword>,
+) -> Result<StatusCode, Problem> {
+    app.core.rates.take(Bucket::Event, Key::address(from.ip())).await?;
     to_the_end(async move { recovery::reset(&app.core, &wish).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

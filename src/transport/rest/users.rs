@@ -12,6 +12,7 @@ use crate::domain::users::{self, Patch, Registration};
 use crate::domain::{photos, to_the_end};
 use crate::error::Error;
 use crate::ids::UserId;
+use crate::platform::limits::{Bucket, Key};
 use crate::protocol::objects::{Me, User};
 use crate::protocol::parse::{Check, Limits, Problems};
 use crate::transport::problem::{Problem, ProblemBody};
@@ -29,6 +30,11 @@ pub async fn register(
     From(from): From,
     Json(wish): Json<Registration>,
 ) -> Result<(StatusCode, axum::Json<Me>), Problem> {
+    let address = Key::address(from.ip());
+    app.core.rates.take(Bucket::Register, address).await?;
+    if wish.photo.is_some() {
+        app.core.rates.take(Bucket::Upload, address).await?;
+    }
     let language = from.language.unwrap_or_default();
     let me = to_the_end(async move { users::sign_up(&app.core, wish, language).await }).await?;
     Ok((StatusCode::CREATED, axum::Json(me)))
@@ -73,8 +79,17 @@ pub async fn patch_me(
     Auth(actor): Auth,
     Json(wish): Json<Patch>,
 ) -> Result<axum::Json<Me>, Problem> {
+    count_photo(&app, actor.user_id, &wish).await?;
     let me = to_the_end(async move { users::patch(&app.core, actor.user_id, wish).await }).await?;
     Ok(axum::Json(me))
+}
+
+/// A patch that brings a photo is an upload.
+async fn count_photo(app: &App, user: UserId, wish: &Patch) -> crate::error::Result<()> {
+    if matches!(wish.photo, Some(Some(_))) {
+        app.core.rates.take(Bucket::Upload, Key::user(user)).await?;
+    }
+    Ok(())
 }
 
 /// Change one's profile, by Mango's spelling.
@@ -97,6 +112,7 @@ pub async fn mango_patch(
         return Err(Error::forbidden("only one's own profile can be changed").into());
     }
     let Json(wish) = Json::<Patch>::from_request(request, &app).await?;
+    count_photo(&app, actor.user_id, &wish).await?;
     let me = to_the_end(async move { users::patch(&app.core, actor.user_id, wish).await }).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(me)))
 }
@@ -180,6 +196,7 @@ pub async fn put_photo(
     request: axum::extract::Request,
 ) -> Result<axum::Json<Me>, Problem> {
     use axum::extract::FromRequest;
+    app.core.rates.take(Bucket::Upload, Key::user(actor.user_id)).await?;
     let multipart = request
         .headers()
         .get(axum::http::header::CONTENT_TYPE)

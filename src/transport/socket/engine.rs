@@ -15,7 +15,12 @@ use tokio::time::timeout;
 
 use super::Door;
 use crate::config::Settings;
+use crate::error::{Code, Error};
+use crate::platform::limits::Place;
+use crate::transport::client_address;
 use crate::transport::listener::{Gate, Peer};
+use crate::transport::problem::Problem;
+use crate::transport::timed_body::{BODY_WITHIN, TooSlow};
 
 /// Packets that may wait for one client. Idle it costs nothing; full, the connection ends.
 const OUTBOX_PACKETS: usize = 4_096;
@@ -59,27 +64,67 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Turns requests of ended sessions away, notes the gate of a session that upgrades, makes a polling client
 /// wait while too many of its events are in flight, and counts what its answers carry.
 pub async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    let Some(sid) = sid(&request) else { return next.run(request).await };
+    let Some(sid) = sid(&request) else { return open(&door, request, next).await };
     if is_websocket(request.headers(), request.uri().query()) {
         if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<Peer>>() {
             door.wire(sid).set_gate(peer.gate.clone());
         }
         return next.run(request).await;
     }
-    let Some(wire) = door.wires.get(sid).map(|wire| wire.clone()) else { return next.run(request).await };
+    let is_post = request.method() == Method::POST;
+    let Some(wire) = door.wires.get(sid).map(|wire| wire.clone()) else {
+        return if is_post { post(request, next).await } else { next.run(request).await };
+    };
     if wire.is_dead() {
         // As the engine answers for a session that it does not know: the client opens a new one.
         let body = r#"{"code":1,"message":"Session ID unknown"}"#;
         return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
     }
-    let Some(gate) = wire.polling() else { return next.run(request).await };
-    if request.method() == Method::POST {
+    let Some(gate) = wire.polling() else {
+        return if is_post { post(request, next).await } else { next.run(request).await };
+    };
+    if is_post {
         drop(timeout(PATIENCE, gate.room()).await);
-        return next.run(request).await;
+        return post(request, next).await;
     }
     let response = next.run(request).await;
     gate.wrote(response.body().size_hint().exact().unwrap_or(0));
     response
+}
+
+/// A new session. It counts as a socket of its address that has not authenticated until it has joined a
+/// namespace, or is gone: the engine keeps the request's extensions as long as the session.
+async fn open(door: &Door, mut request: Request, next: Next) -> Response {
+    let address = client_address::noted(request.extensions());
+    let pending = match door.core.rates.pending.enter(address) {
+        Ok(pending) => Arc::new(pending),
+        Err(error) => return Problem(error).into_response(),
+    };
+    if is_websocket(request.headers(), request.uri().query())
+        && let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<Peer>>()
+    {
+        peer.gate.hold(pending.clone());
+    }
+    request.extensions_mut().insert(pending);
+    next.run(request).await
+}
+
+/// The session has joined a namespace.
+pub fn admitted(parts: &Parts) {
+    if let Some(pending) = parts.extensions.get::<Arc<Place>>() {
+        pending.release();
+    }
+}
+
+/// A polling client's packets: within the limits of a body like any other.
+async fn post(request: Request, next: Next) -> Response {
+    match timeout(BODY_WITHIN, next.run(request)).await {
+        Ok(response) if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem(Error::new(Code::TooLarge, "more than `maxPayload` bytes at once")).into_response()
+        }
+        Ok(response) => response,
+        Err(_) => Problem(TooSlow.into()).into_response(),
+    }
 }
 
 fn sid(request: &Request) -> Option<&str> {

@@ -108,6 +108,7 @@ async fn admit(
         door.publisher.farewell(&door.core, &connection);
         return Err(Refused::because(error));
     }
+    engine::admitted(parts);
     let inbox = Inbox::new(connection, door.core.clone(), door.unanswered.clone());
     socket.on_fallback(Intake::new(inbox.clone()));
     socket.extensions.insert(inbox);

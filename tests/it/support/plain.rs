@@ -142,6 +142,12 @@ impl Plain {
         self.closed.expect("a close frame with a code")
     }
 
+    /// Reads whatever comes, of whatever protocol, until the server ends it.
+    pub async fn drain_until_end(&mut self, within: Duration) {
+        let drained = timeout(within, async { while let Some(Ok(_)) = self.stream.next().await {} }).await;
+        assert!(drained.is_ok(), "it did not end in time");
+    }
+
     /// Waits for a ping of the server.
     pub async fn expect_ping(&mut self, within: Duration) {
         let deadline = Instant::now() + within;

@@ -57,10 +57,18 @@ pub struct Socket {
 impl Socket {
     /// Connects with a token in the `auth` header; an error carries the `connect_error` message.
     pub async fn open(host: &str, token: Option<&str>, door: Door) -> Result<Self, String> {
+        match token {
+            Some(token) => Self::open_with(host, &[("auth", token)], door).await,
+            None => Self::open_with(host, &[], door).await,
+        }
+    }
+
+    /// Connects with these headers.
+    pub async fn open_with(host: &str, headers: &[(&'static str, &str)], door: Door) -> Result<Self, String> {
         let url = format!("ws://{host}{}?EIO=4&transport=websocket", door.path);
         let mut request = url.into_client_request().expect("a request");
-        if let Some(token) = token {
-            request.headers_mut().insert("auth", token.parse().expect("a header"));
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
         let (stream, _) =
             timeout(PATIENCE, connect_async(request)).await.expect("in time").map_err(|it| it.to_string())?;

@@ -55,7 +55,7 @@ fn base64_is_measured_before_it_is_decoded() {
 
 #[tokio::test]
 async fn the_worker_renders_and_reports_panics_as_broken() {
-    let worker = ImageWorker::new(1, 1, LIMITS);
+    let worker = ImageWorker::new(1, 1, LIMITS).expect("a worker");
     assert!(worker.render(jpeg(&quarters(40, 40))).await.is_ok());
     assert_eq!(worker.render(b"text".to_vec()).await, Err(RenderError::Image(ImageError::NotAnImage)));
     let result = worker.run::<(), _>(|| panic!("a decoder's bug")).await;
@@ -65,7 +65,7 @@ async fn the_worker_renders_and_reports_panics_as_broken() {
 
 #[tokio::test]
 async fn a_full_queue_is_busy_and_a_caller_who_left_frees_its_place() {
-    let worker = ImageWorker::new(1, 1, LIMITS);
+    let worker = ImageWorker::new(1, 1, LIMITS).expect("a worker");
     let release = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&release);
     let holder = worker.clone();

@@ -1,0 +1,146 @@
+//! Token buckets in the memory of this process: the generic cell rate algorithm (GCRA) of the `governor`
+//! crate, one small number per key. Memory is bounded: full buckets are forgotten every minute, and where
+//! more strangers come than are kept, they share buckets until the next time.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use super::{Bucket, Key, Store};
+use crate::config::{Rate, Rates};
+use crate::error::Result;
+
+/// Strangers (addresses, accounts as typed) that are counted each by themselves, per bucket. Users of ours
+/// come on top, there are only so many.
+const STRANGERS_MOST: usize = 200_000;
+
+type Limiter =
+    RateLimiter<Key, DashMapStateStore<Key>, DefaultClock, NoOpMiddleware<<DefaultClock as Clock>::Instant>>;
+
+/// The buckets of one kind.
+struct Buckets {
+    limiter: Limiter,
+    /// At least as many as there are strangers: those at the last sweep, and every take since.
+    strangers: AtomicUsize,
+    /// More came than are kept.
+    crowded: AtomicBool,
+    most: usize,
+}
+
+impl Buckets {
+    fn new(rate: Rate, most: usize) -> Self {
+        let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
+        let interval = (rate.period / rate.count.max(1)).max(Duration::from_nanos(1));
+        let quota = Quota::with_period(interval).unwrap_or(Quota::per_second(burst)).allow_burst(burst);
+        Self {
+            limiter: RateLimiter::dashmap(quota),
+            strangers: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
+            most,
+        }
+    }
+
+    fn take(&self, key: Key) -> Result<(), Duration> {
+        let key = if matches!(key, Key::User(_)) { key } else { self.place(key) };
+        self.limiter.check_key(&key).map_err(|until| until.wait_time_from(self.limiter.clock().now()))
+    }
+
+    /// The stranger's own key, or their crowd's where there are too many.
+    fn place(&self, key: Key) -> Key {
+        if self.crowded.load(Ordering::Relaxed) {
+            return key.crowd();
+        }
+        if self.strangers.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.sweep();
+            if self.strangers.load(Ordering::Relaxed) >= self.most {
+                self.crowded.store(true, Ordering::Relaxed);
+                tracing::warn!("more addresses and accounts come than are counted each by themselves");
+                return key.crowd();
+            }
+        }
+        key
+    }
+
+    fn sweep(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+        let left = self.limiter.len();
+        self.strangers.store(left, Ordering::Relaxed);
+        self.crowded.store(left >= self.most, Ordering::Relaxed);
+    }
+}
+
+/// All of them.
+pub struct LocalStore([Buckets; Bucket::ALL.len()]);
+
+impl LocalStore {
+    /// As the settings say.
+    pub fn new(rates: &Rates) -> Self {
+        Self(Bucket::ALL.map(|bucket| {
+            let rate = match bucket {
+                Bucket::Login => rates.login,
+                Bucket::Register => rates.register,
+                Bucket::Mail => rates.mail,
+                Bucket::Send => rates.send,
+                Bucket::Event => rates.event,
+                Bucket::Upload => rates.upload,
+            };
+            Buckets::new(rate, STRANGERS_MOST)
+        }))
+    }
+
+    /// Forgets buckets that are full again: they are as good as new ones.
+    pub fn sweep(&self) {
+        self.0.iter().for_each(Buckets::sweep);
+    }
+}
+
+impl Store for LocalStore {
+    async fn take(&self, bucket: Bucket, key: Key) -> Result<(), Duration> {
+        self.0[bucket as usize].take(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::UserId;
+
+    fn rate(count: u32, period: Duration, burst: u32) -> Rate {
+        Rate { count, period, burst }
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_says_how_long_to_wait() {
+        let buckets = Buckets::new(rate(2, Duration::from_mins(1), 3), 10);
+        let alice = Key::user(UserId(1));
+        for _ in 0..3 {
+            buckets.take(alice).expect("within the burst");
+        }
+        let wait = buckets.take(alice).expect_err("over it");
+        assert!((29..=30).contains(&wait.as_secs()), "a token every 30 s: {wait:?}");
+        buckets.take(Key::user(UserId(2))).expect("everybody has their own");
+    }
+
+    #[test]
+    fn full_buckets_are_forgotten_and_many_strangers_share() {
+        let quick = Buckets::new(rate(1_000_000, Duration::from_secs(1), 1), 100);
+        let strangers =
+            |count: u32| (0..count).map(|it| Key::address(Some(std::net::Ipv4Addr::from(it).into())));
+        for key in strangers(1_000) {
+            // Each is full again a microsecond later: sweeping makes room.
+            let _ = quick.take(key);
+        }
+        assert!(quick.limiter.len() <= 100, "{}", quick.limiter.len());
+        let slow = Buckets::new(rate(1, Duration::from_hours(1), 1), 100);
+        let refused = strangers(100_000).filter(|key| slow.take(*key).is_err()).count();
+        assert!(slow.limiter.len() <= 100 + 65_536, "{}", slow.limiter.len());
+        assert!(refused > 30_000, "those who share a bucket are counted still: {refused}");
+        slow.take(Key::user(UserId(1))).expect("users keep their own");
+    }
+}

@@ -1,0 +1,141 @@
+//! How often somebody may do something: token buckets, a slow-down of failed logins, and caps on what an
+//! address has at the same time. It counts and says no; who is asked for what is decided above.
+//!
+//! The buckets are kept in this process ([`local`]). Several nodes share them by a second [`Store`] over
+//! Redis: one script per take that holds the bucket's theoretical arrival time (GCRA) under the key's
+//! [`Key::name`], with an expiry of the time a full bucket needs. Therefore taking is async here already, and
+//! keys are the same on every node. With `RATE_LIMIT` off nothing is kept and nothing is refused.
+
+mod key;
+mod local;
+mod places;
+mod slow_down;
+
+pub use key::Key;
+pub use places::{Place, Places};
+pub use slow_down::{Attempt, SlowDown};
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::local::LocalStore;
+use crate::config::Rates;
+use crate::error::{Error, Result};
+
+/// Large bodies that one address may send at the same time: they take turns, and one client shall not hold all.
+const LARGE_BODIES_PER_ADDRESS: usize = 4;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// Logins, per address and per account.
+    Login,
+    /// Registrations, per address.
+    Register,
+    /// Mails that somebody causes, per address and per account.
+    Mail,
+    /// `send_message`, per user.
+    Send,
+    /// All other events, and REST requests that change something, per user.
+    Event,
+    /// Photos and files, per user, or per address before login.
+    Upload,
+}
+
+impl Bucket {
+    /// Every one, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Login, Self::Register, Self::Mail, Self::Send, Self::Event, Self::Upload];
+
+    fn told(self) -> &'static str {
+        match self {
+            Self::Login => "too many logins, try again later",
+            Self::Register => "too many registrations from this address, try again later",
+            Self::Mail => "too many mails, try again later",
+            Self::Send => "too many messages, slow down",
+            Self::Event => "too many events, slow down",
+            Self::Upload => "too many uploads, slow down",
+        }
+    }
+}
+
+/// Where buckets are kept.
+trait Store {
+    /// Takes one token; where there is none, how long until there is.
+    fn take(&self, bucket: Bucket, key: Key) -> impl Future<Output = Result<(), Duration>> + Send;
+}
+
+/// See the file.
+pub struct RateLimits {
+    /// Nothing where the limits are off.
+    store: Option<Arc<LocalStore>>,
+    /// Failed logins.
+    pub failures: SlowDown,
+    /// Sockets that have not authenticated.
+    pub pending: Places,
+    /// Large bodies on their way.
+    pub large_bodies: Places,
+}
+
+impl RateLimits {
+    /// As the settings say.
+    pub fn new(rates: &Rates) -> Self {
+        Self {
+            store: rates.on.then(|| Arc::new(LocalStore::new(rates))),
+            failures: SlowDown::new(rates.on),
+            pending: Places::new(
+                rates.on.then_some(rates.pending_sockets),
+                "too many sockets of this address wait to authenticate, try again in a moment",
+            ),
+            large_bodies: Places::new(
+                rates.on.then_some(LARGE_BODIES_PER_ADDRESS),
+                "too many large bodies come from this address at once, try again in a moment",
+            ),
+        }
+    }
+
+    /// Forgets full buckets every minute, so that many strangers leave nothing behind.
+    pub fn watch(&self) {
+        let Some(store) = self.store.clone() else { return };
+        tokio::spawn(async move {
+            let mut minute = tokio::time::interval(Duration::from_mins(1));
+            loop {
+                minute.tick().await;
+                store.sweep();
+            }
+        });
+    }
+
+    /// Takes one token from the bucket of `key`; `rate_limited` where there is none.
+    pub async fn take(&self, bucket: Bucket, key: Key) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        match store.take(bucket, key).await {
+            Ok(()) => Ok(()),
+            Err(wait) => {
+                let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+                tracing::debug!(?bucket, ms, "a limit holds");
+                Err(Error::rate_limited(bucket.told(), ms))
+            }
+        }
+    }
+
+    /// A mail is about to be caused (password forgotten, confirmation once more) from `address`, for the
+    /// account that `account` names, as it was typed. To be asked before looking whether there is one, so that
+    /// the answer tells nothing.
+    pub async fn take_mail(&self, address: Option<IpAddr>, account: &str) -> Result<()> {
+        self.take(Bucket::Mail, Key::address(address)).await?;
+        self.take(Bucket::Mail, Key::account(account)).await
+    }
+
+    /// Whether somebody may try a password for the account that `account` names, as it was typed; to be asked
+    /// before hashing. What became of it goes to [`SlowDown::settle`]. `now` in milliseconds.
+    pub async fn begin_login(&self, address: Option<IpAddr>, account: &str, now: i64) -> Result<Attempt> {
+        let (network, account) = (Key::address(address), Key::account(account));
+        self.take(Bucket::Login, network).await?;
+        let attempt = self.failures.begin(account, network, now)?;
+        // Whoever has been let in from here before does not share the account's tokens with strangers.
+        self.take(Bucket::Login, attempt.counted_as()).await?;
+        Ok(attempt)
+    }
+}

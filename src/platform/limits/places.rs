@@ -1,0 +1,104 @@
+//! What an address may have of something at the same time: sockets that have not authenticated, large bodies on
+//! their way. Opening one costs a client nothing, and us a task, buffers and a time-out.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dashmap::DashMap;
+
+use super::Key;
+use crate::error::{Error, Result};
+
+/// When somebody who was turned away may come again, milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// How many each address has.
+pub struct Places {
+    most: Option<usize>,
+    /// What is told to whoever has too many.
+    told: &'static str,
+    counts: Arc<DashMap<Key, usize>>,
+}
+
+impl Places {
+    /// At most so many per address; `None` counts nothing.
+    pub fn new(most: Option<usize>, told: &'static str) -> Self {
+        Self { most, told, counts: Arc::default() }
+    }
+
+    /// One more of this address, until it is released or dropped; `rate_limited` where it has too many.
+    pub fn enter(&self, address: Option<IpAddr>) -> Result<Place> {
+        let Some(most) = self.most else {
+            return Ok(Place { counted: None, released: AtomicBool::new(true) });
+        };
+        let key = Key::address(address);
+        let mut count = self.counts.entry(key).or_default();
+        if *count >= most {
+            return Err(Error::rate_limited(self.told, RETRY_AFTER_MS));
+        }
+        *count += 1;
+        Ok(Place { counted: Some((self.counts.clone(), key)), released: AtomicBool::new(false) })
+    }
+
+    /// All that are counted now.
+    pub fn total(&self) -> usize {
+        self.counts.iter().map(|entry| *entry.value()).sum()
+    }
+}
+
+/// One of them.
+pub struct Place {
+    counted: Option<(Arc<DashMap<Key, usize>>, Key)>,
+    released: AtomicBool,
+}
+
+impl Place {
+    /// It counts no more. Doing so twice is doing so once.
+    pub fn release(&self) {
+        if self.released.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Some((counts, key)) = &self.counted else { return };
+        counts.remove_if_mut(key, |_, count| {
+            *count = count.saturating_sub(1);
+            *count == 0
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_by_address_until_they_are_released_or_dropped() {
+        let places = Places::new(Some(2), "too many");
+        let here = Some("192.0.2.1".parse().expect("an address"));
+        let there = Some("192.0.2.2".parse().expect("an address"));
+        let first = places.enter(here).expect("the first");
+        let second = places.enter(here).expect("the second");
+        let refused = places.enter(here).err().expect("one too many");
+        assert_eq!(refused.retry_after_ms, Some(RETRY_AFTER_MS));
+        let other = places.enter(there).expect("another address");
+        first.release();
+        first.release();
+        assert_eq!(places.total(), 2, "released once, however often it is said");
+        let third = places.enter(here).expect("there is room again");
+        drop((first, second, third, other));
+        assert_eq!((places.total(), places.counts.len()), (0, 0), "nothing is left behind");
+    }
+
+    #[test]
+    fn nothing_is_counted_where_limits_are_off() {
+        let places = Places::new(None, "too many");
+        let sockets: Vec<_> = (0..1_000).map(|_| places.enter(None).expect("no limit")).collect();
+        assert_eq!((places.total(), sockets.len()), (0, 1_000));
+    }
+}

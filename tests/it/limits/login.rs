@@ -1,0 +1,219 @@
+//! Guessing passwords: it slows down, tells nothing about who exists, costs no hashing once it is slowed, and
+//! keeps nobody out of their own account.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+use super::limited;
+use crate::binary::serve;
+use crate::support::{Door, PASSWORD, Socket, TestApp, fresh_database};
+
+/// One login from an address; the status, the headers and the body without what differs each time.
+async fn login(app: &TestApp, address: &str, username: &str, password: &str) -> (u16, HeaderMap, Value) {
+    let answer = app
+        .http
+        .post(format!("{}/auth/login", app.url))
+        .header("x-forwarded-for", address)
+        .json(&json!({"username": username, "password": password}))
+        .send()
+        .await
+        .expect("an answer");
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let mut body: Value = answer.json().await.expect("JSON");
+    body["request_id"] = Value::Null;
+    (status, headers, body)
+}
+
+/// Behind a proxy, so that a test has many addresses; the buckets are wide enough not to matter.
+async fn behind_a_proxy() -> TestApp {
+    limited(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1000/s"), ("RATE_REGISTER", "1000/s")]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logins_have_a_bucket_per_address_and_per_account() {
+    let app = limited(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1/h:2")]).await;
+    app.http
+        .post(format!("{}/user", app.url))
+        .json(&json!({"username": "alice", "password": PASSWORD}))
+        .send()
+        .await
+        .expect("registered");
+    assert_eq!(login(&app, "192.0.2.1", "nobody", "12345678").await.0, 401);
+    assert_eq!(login(&app, "192.0.2.1", "somebody", "12345678").await.0, 401);
+    let (status, headers, body) = login(&app, "192.0.2.1", "alice", PASSWORD).await;
+    assert_eq!((status, &body["code"]), (429, &json!("rate_limited")), "the address has had its two");
+    assert!(headers.contains_key("retry-after"));
+    assert_eq!(login(&app, "192.0.2.2", "ALICE", "12345678").await.0, 401);
+    assert_eq!(login(&app, "192.0.2.3", "alice ", "12345678").await.0, 401);
+    assert_eq!(login(&app, "192.0.2.4", "alice", PASSWORD).await.0, 429, "the account has had its two");
+    assert_eq!(login(&app, "192.0.2.5", "nobody", "12345678").await.0, 401, "that is the second");
+    assert_eq!(
+        login(&app, "192.0.2.6", "nobody", "12345678").await.0,
+        429,
+        "as if there were such an account"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_logins_slow_down_alike_for_accounts_that_are_and_are_not() {
+    let app = behind_a_proxy().await;
+    app.person("alice").await;
+    let mut told = Vec::new();
+    for username in ["alice", "nobody"] {
+        let mut answers = Vec::new();
+        for guess in 0..8_u32 {
+            // Each from elsewhere: it is the account that waits.
+            let address = format!("198.51.100.{guess}");
+            let (status, headers, body) = login(&app, &address, username, "wrong password").await;
+            answers.push((status, headers.get("retry-after").cloned(), body));
+        }
+        told.push(answers);
+    }
+    let statuses: Vec<u16> = told[0].iter().map(|(status, ..)| *status).collect();
+    assert_eq!(statuses, [401, 401, 401, 401, 429, 429, 429, 429], "the fourth failure begins the wait");
+    assert_eq!(told[0][7].1.as_ref().expect("a wait"), "1");
+    assert_eq!(told[0], told[1], "nothing tells the one from the other");
+    // The right password has to wait as well, else waiting would tell which one is right.
+    assert_eq!(login(&app, "198.51.100.99", "alice", PASSWORD).await.0, 429);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(login(&app, "198.51.100.99", "alice", "wrong password").await.0, 401);
+    let (status, headers, _) = login(&app, "198.51.100.99", "alice", "wrong password").await;
+    assert_eq!(
+        (status, headers["retry-after"].to_str().expect("text")),
+        (429, "2"),
+        "each wait is twice the last"
+    );
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(login(&app, "198.51.100.99", "alice", PASSWORD).await.0, 200, "nobody is locked out");
+    for _ in 0..3 {
+        assert_eq!(login(&app, "198.51.100.99", "alice", "mistyped").await.0, 401, "a success forgets");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attacker_elsewhere_does_not_keep_a_user_out() {
+    let app = behind_a_proxy().await;
+    let alice = app.person("alice").await;
+    let home = "203.0.113.7";
+    assert_eq!(login(&app, home, "alice", PASSWORD).await.0, 200);
+    for guess in 0..40_u32 {
+        let (status, ..) = login(&app, &format!("198.51.100.{guess}"), "alice", "wrong password").await;
+        assert!(status == 401 || status == 429, "{status}");
+    }
+    assert_eq!(login(&app, "198.51.100.200", "alice", PASSWORD).await.0, 429, "strangers wait");
+    assert_eq!(login(&app, home, "alice", PASSWORD).await.0, 200, "from home nothing has changed");
+    // Nor do open sessions notice.
+    let body = json!({"refresh_token": alice.refresh});
+    let (status, _) = app.send(reqwest::Method::POST, "/auth/refresh", None, Some(body)).await;
+    assert_eq!(status.as_u16(), 200);
+    assert!(Socket::open(&app.host, Some(&alice.access), Door::MAIN).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_that_tries_many_accounts_waits_too() {
+    let app = behind_a_proxy().await;
+    let mut statuses = Vec::new();
+    for victim in 0..14 {
+        statuses.push(login(&app, "198.51.100.1", &format!("victim{victim}"), "password1").await.0);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 11, "{statuses:?}");
+    assert_eq!(login(&app, "198.51.100.2", "victim0", "password1").await.0, 401, "others do not");
+    // IPv6: a customer has a whole network, and changing within it helps nothing.
+    let mut statuses = Vec::new();
+    for victim in 0..14 {
+        let address = format!("2001:db8:1:2::{victim:x}");
+        statuses.push(login(&app, &address, &format!("sheep{victim}"), "password1").await.0);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 11, "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_to_wait_costs_no_hashing() {
+    // Costly enough that hashing would show.
+    let settings = [("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1000/s")];
+    let app = limited(&[settings[0], settings[1], ("PASSWORD_HASH", "argon2id,m=65536,t=3,p=1")]).await;
+    let mut hashing = Duration::MAX;
+    for _ in 0..4 {
+        let started = Instant::now();
+        assert_eq!(login(&app, "198.51.100.1", "alice", "wrong password").await.0, 401);
+        hashing = hashing.min(started.elapsed());
+    }
+    let mut refusing = Duration::MAX;
+    for _ in 0..4 {
+        let started = Instant::now();
+        if login(&app, "198.51.100.1", "alice", "wrong password").await.0 == 429 {
+            refusing = refusing.min(started.elapsed());
+        }
+    }
+    assert!(refusing < hashing / 4, "a refusal takes {refusing:?}, a hash {hashing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stolen_token_does_not_find_the_password_out_either() {
+    let app = behind_a_proxy().await;
+    let alice = app.person("alice").await;
+    let patch = async |password: &str| {
+        let body = json!({"email": "thief@example.org", "password": password});
+        let (status, body) =
+            app.send(reqwest::Method::PATCH, "/user/me", Some(&alice.access), Some(body)).await;
+        (status.as_u16(), body["code"].as_str().unwrap_or_default().to_owned())
+    };
+    for guess in 0..4 {
+        assert_eq!(patch(&format!("guess {guess}")).await, (422, "validation_failed".into()));
+    }
+    assert_eq!(patch(PASSWORD).await, (429, "rate_limited".into()));
+    assert_eq!(app.get("/user/me", &alice).await["email"], Value::Null);
+    assert_eq!(login(&app, "203.0.113.7", "alice", PASSWORD).await.0, 200, "logging in is another matter");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(patch(PASSWORD).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_logins_at_once_than_can_wait_are_told_to_come_again() {
+    // Limits are off: this one protects memory and CPU whatever the settings say. A process of its own, so that
+    // its memory is nobody else's.
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let server = serve(&folder, &[("DATABASE_URL", &url), ("PASSWORD_HASH", "argon2id,m=19456,t=2,p=1")]);
+    // Its peak so far, MiB.
+    let memory = || {
+        let path = format!("/proc/{}/status", server.child.id());
+        let status = std::fs::read_to_string(path).expect("Linux tells");
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("its peak");
+        line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("KiB") / 1_024
+    };
+    let before = memory();
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let attempts = (0..600).map(async |number| {
+        let wish = json!({"username": format!("user{number}"), "password": "wrong password"});
+        let answer = http.post(format!("http://{}/auth/login", server.host)).json(&wish).send().await;
+        let answer = answer.expect("an answer");
+        let retry_after = answer.headers().contains_key("retry-after");
+        (answer.status().as_u16(), retry_after, answer.json::<Value>().await.expect("JSON"))
+    });
+    let (mut judged, mut sent_away) = (0, 0);
+    for (status, retry_after, body) in futures_util::future::join_all(attempts).await {
+        match status {
+            401 => judged += 1,
+            503 => {
+                assert_eq!(body["code"], json!("unavailable"), "{body}");
+                assert!(retry_after, "it says when to come again");
+                sent_away += 1;
+            }
+            other => panic!("{other}: {body}"),
+        }
+    }
+    assert!(judged >= 256 && sent_away > 0, "{judged} judged, {sent_away} sent away");
+    // A hash takes 19 MiB, and no more run than there are cores; connections and requests take the rest.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from) as u64;
+    let grown = memory() - before;
+    assert!(grown < cores * 20 + 100, "{grown} MiB more for 600 logins at once");
+    // The crowd gone, logins go on.
+    let wish = json!({"username": "alice", "password": PASSWORD});
+    for (path, expected) in [("/user", 201), ("/auth/login", 200)] {
+        let answer = http.post(format!("http://{}{path}", server.host)).json(&wish).send().await;
+        assert_eq!(answer.expect("an answer").status().as_u16(), expected);
+    }
+}
