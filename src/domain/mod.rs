@@ -7,6 +7,7 @@ pub mod dispatch;
 pub mod epoch;
 pub mod landscape;
 pub mod messages;
+pub mod moderation;
 pub mod photos;
 pub mod presence;
 pub mod sessions;

@@ -6,6 +6,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, QueryFilter, QueryOrder}
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::refusal::banned;
 use super::{Origin, TokenPair, issue_pair};
 use crate::domain::{Core, users};
 use crate::error::{Code, Error, Result};
@@ -32,6 +33,10 @@ impl Check for Login {
 /// Opens a session. An unknown user and a wrong password answer alike and take as long.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
     let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
+    // Told only to who knows the password.
+    if user.is_banned(core.clock.now()) {
+        return Err(banned(&user));
+    }
     let renewed = match verdict {
         Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
         _ => None,
@@ -55,8 +60,11 @@ async fn open_session(
     // The row may have changed since the password was judged: an account that was banned or deleted, or whose
     // password was changed meanwhile, gets no session.
     let still = users::lock(tx.conn(), UserId(user.id)).await.ok();
-    if still.as_ref().is_none_or(|row| row.password_hash != user.password_hash) {
+    let Some(still) = still.filter(|row| row.password_hash == user.password_hash) else {
         return Err(wrong());
+    };
+    if still.is_banned(now) {
+        return Err(banned(&still));
     }
     if let Some(hash) = renewed_hash {
         user::ActiveModel { id: Set(user.id), password_hash: Set(hash), ..Default::default() }

@@ -7,9 +7,9 @@ mod search;
 mod view;
 
 pub use identity::{Identity, normalize_phone};
-pub use patch::{Patch, patch, set_photo};
+pub use patch::{Patch, announce, patch, set_photo};
 pub use register::{Registration, register};
-pub use search::search;
+pub use search::{containing, search};
 pub use view::{author, authors, me, profile, show};
 
 use entity::user;

@@ -22,7 +22,7 @@ pub async fn search(
     if query.is_empty() || query.chars().count() > 100 || query.contains('\0') {
         return Err(Error::invalid("query", "takes 1 to 100 characters, no NUL among them"));
     }
-    let pattern = LikeExpr::new(format!("%{}%", escape(&query))).escape('\\');
+    let pattern = containing(&query);
     let mut rows = user::Entity::present()
         .filter(
             Condition::any()
@@ -38,6 +38,11 @@ pub async fn search(
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id);
     Ok((rows.iter().map(|row| show(core, row)).collect(), next))
+}
+
+/// The pattern of whatever holds this text.
+pub fn containing(text: &str) -> LikeExpr {
+    LikeExpr::new(format!("%{}%", escape(text))).escape('\\')
 }
 
 /// The pattern's own signs stand for themselves.
