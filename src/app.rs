@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::{Landscape, Settings};
 use crate::domain::chats::TypingNow;
 use crate::domain::presence::Presence;
-use crate::domain::{Core, landscape, sessions};
+use crate::domain::{Core, accounts, landscape, sessions};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::Db;
@@ -85,6 +85,7 @@ pub async fn start(settings: Settings) -> Result<Server> {
     Presence::watch(&core);
     TypingNow::watch(&core);
     sessions::prune::watch(&core);
+    accounts::watch(&core);
     if settings.landscape == Landscape::Local && landscape::is_empty(&core).await? {
         let people = landscape::seed(&core).await?;
         tracing::info!(?people, password = landscape::PASSWORD, "demo users, for this machine only");

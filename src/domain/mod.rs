@@ -1,6 +1,7 @@
 //! The rules, in slices. A slice knows the database, the clock and the seams of the platform; it knows no
 //! HTTP and no sockets. Doors come in through [`dispatch`] or by a slice's public functions.
 
+pub mod accounts;
 pub mod audit;
 pub mod chats;
 pub mod dispatch;

@@ -41,6 +41,12 @@ pub fn default_avatar() -> String {
     names.into_iter().nth(chosen).unwrap_or_default()
 }
 
+/// The avatar of accounts that are gone, always the same.
+pub fn tombstone_avatar() -> String {
+    let names = Avatars::iter().filter_map(|path| path.strip_suffix("/original.jpeg").map(str::to_owned));
+    names.min().unwrap_or_default()
+}
+
 /// How many default avatars there are.
 pub fn default_avatar_count() -> usize {
     Avatars::iter().filter(|path| path.ends_with("/original.jpeg")).count()

@@ -43,7 +43,6 @@ impl Behaviour for CreateChat {
         let chat = if let Some(chat) = found {
             chat
         } else {
-            require_users(tx.conn(), &others).await?;
             insert(core, &mut tx, wish, creator, &others).await?
         };
         finish(core, caller, tx, chat, made_now, self.message.as_ref()).await
@@ -161,7 +160,8 @@ fn group_name(wish: &NewChat) -> Option<String> {
 }
 
 /// Every id is a present user's.
-async fn require_users(conn: &impl ConnectionTrait, ids: &BTreeSet<i64>) -> Result<()> {
+async fn require_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<()> {
+    let ids: BTreeSet<i64> = ids.iter().map(|id| id.0).collect();
     let known: BTreeSet<i64> = user::Entity::present()
         .select_only()
         .column(user::Column::Id)
@@ -191,6 +191,8 @@ async fn insert(
     // wait for each other.
     let everybody: Vec<UserId> = others.iter().map(|id| UserId(*id)).chain([creator]).collect();
     let user_revs = users::advance(tx.conn(), &everybody).await?;
+    // Locked by now: an account that ends in this moment is either gone here, or leaves this chat, too.
+    require_users(tx.conn(), &everybody).await?;
     let direct_key =
         others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
     let row = chat::ActiveModel {

@@ -1,6 +1,8 @@
 //! The REST door: thin handlers over the domain, documented where they stand. The OpenAPI document is made
 //! from them.
 
+mod account;
+mod admin;
 mod auth;
 mod chats;
 mod docs;
@@ -31,6 +33,7 @@ use super::problem::Problem;
 use super::socket::{self, Door};
 use crate::config::{CorsOrigins, Settings};
 use crate::domain::Core;
+use crate::domain::accounts::Running;
 use crate::error::{Code, Error};
 
 /// What handlers work with.
@@ -44,6 +47,10 @@ pub struct App {
     pub large_bodies: Arc<Semaphore>,
     /// What `/health/ready` answered lately.
     pub health: Arc<ops::Remembered>,
+    /// What `/admin/statistics` counted lately.
+    pub statistics: Arc<admin::Counted>,
+    /// Exports that are running.
+    pub exports: Arc<Running>,
 }
 
 /// Large bodies at the same time.
@@ -67,6 +74,8 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
         large_body: body_limit,
         large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
         health: Arc::default(),
+        statistics: Arc::default(),
+        exports: Arc::default(),
     };
     Router::new()
         .merge(api)
