@@ -47,7 +47,8 @@ impl Timestamp {
 
     /// A moment as others write it: RFC 3339, whatever its offset. None for anything else.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
-        let moment = OffsetDateTime::parse(text.trim(), &time::format_description::well_known::Rfc3339).ok()?;
+        let moment =
+            OffsetDateTime::parse(text.trim(), &time::format_description::well_known::Rfc3339).ok()?;
         i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
     }
 }

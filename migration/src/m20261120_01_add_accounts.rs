@@ -23,8 +23,16 @@ fn columns_of_users() -> [ColumnDef; 5] {
     ]
 }
 
-const TABLES: [&str; 8] =
-    ["account_endings", "imports", "audit_log", "reports", "contacts", "mail_outbox", "mail_log", "one_time_tokens"];
+const TABLES: [&str; 8] = [
+    "account_endings",
+    "imports",
+    "audit_log",
+    "reports",
+    "contacts",
+    "mail_outbox",
+    "mail_log",
+    "one_time_tokens",
+];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

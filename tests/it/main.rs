@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why and ends")]
 
+mod account_end;
 mod binary;
 mod checker;
 mod crowd;
@@ -12,6 +13,7 @@ mod flow;
 mod guards;
 mod hostile;
 mod migrations;
+mod moderation;
 mod plain;
 mod regressions;
 mod sessions;

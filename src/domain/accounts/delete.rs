@@ -10,9 +10,7 @@ use std::sync::Arc;
 use entity::{account_ending, contact, mail, mail_outbox, one_time_token, session, user};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -113,7 +111,8 @@ fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
 
 /// Removes what is the user's alone. Mails that wait are not sent any more.
 async fn forget(conn: &impl ConnectionTrait, id: UserId, now: i64) -> Result<()> {
-    let either = Condition::any().add(contact::Column::UserId.eq(id.0)).add(contact::Column::OtherId.eq(id.0));
+    let either =
+        Condition::any().add(contact::Column::UserId.eq(id.0)).add(contact::Column::OtherId.eq(id.0));
     contact::Entity::delete_many().filter(either).exec(conn).await?;
     one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(id.0)).exec(conn).await?;
     // With their refresh tokens.

@@ -4,9 +4,7 @@
 
 use std::collections::HashMap;
 
-use entity::{
-    audit, chat, contact, like, mail, member, message, one_time_token, report, session, user,
-};
+use entity::{audit, chat, contact, like, mail, member, message, one_time_token, report, session, user};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
 
@@ -212,9 +210,7 @@ async fn likes(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
         .limit(PAGE)
         .all(conn)
         .await?;
-    let show = |row: like::Model| {
-        json!({"kind": "like", "message_id": row.message_id, "created_at": Timestamp(row.created_at)})
-    };
+    let show = |row: like::Model| json!({"kind": "like", "message_id": row.message_id, "created_at": Timestamp(row.created_at)});
     Ok(shown(rows, |row| row.message_id, show))
 }
 

@@ -40,11 +40,8 @@ impl Behaviour for CreateChat {
         let mut tx = core.db.begin().await?;
         let found = find_made_before(tx.conn(), wish, creator, &others).await?;
         let made_now = found.is_none();
-        let chat = if let Some(chat) = found {
-            chat
-        } else {
-            insert(core, &mut tx, wish, creator, &others).await?
-        };
+        let chat =
+            if let Some(chat) = found { chat } else { insert(core, &mut tx, wish, creator, &others).await? };
         finish(core, caller, tx, chat, made_now, self.message.as_ref()).await
     }
 }

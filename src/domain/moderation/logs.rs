@@ -36,8 +36,7 @@ pub async fn audit(
         select = select.filter(audit::Column::ActorId.eq(actor));
     }
     if let Some(user) = filter.user {
-        select =
-            select.filter(audit::Column::TargetKind.eq("user")).filter(audit::Column::TargetId.eq(user));
+        select = select.filter(audit::Column::TargetKind.eq("user")).filter(audit::Column::TargetId.eq(user));
     }
     if let Some(action) = &filter.action {
         if action.contains('\0') {

@@ -9,9 +9,9 @@ use serde_json::json;
 use super::bans::record;
 use super::people;
 use super::staff::{Admin, Locked, Role};
+use crate::domain::Core;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::users::{self, Identity, Registration};
-use crate::domain::Core;
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::Tx;
@@ -120,8 +120,7 @@ async fn find_by_username(core: &Core, username: &str) -> Result<UserId> {
     let identity = Identity::read(None, None, Some(username), &mut problems);
     problems.into_result()?;
     let key = identity.username.unwrap_or_default().to_lowercase();
-    let row =
-        user::Entity::present().filter(user::Column::UsernameKey.eq(key)).one(core.db.read()).await?;
+    let row = user::Entity::present().filter(user::Column::UsernameKey.eq(key)).one(core.db.read()).await?;
     row.map(|row| UserId(row.id))
         .ok_or_else(|| Error::field(Code::NotFound, "username", "there is no such account to promote"))
 }

@@ -29,9 +29,8 @@ pub async fn count(core: &Core, _: &Admin) -> Result<Statistics> {
         .column(session::Column::UserId)
         .from(session::Entity)
         .and_where(session::Column::LastUsedAt.gt(since));
-    let active = Condition::any()
-        .add(user::Column::LastSeenAt.gt(since))
-        .add(user::Column::Id.in_subquery(logged_in));
+    let active =
+        Condition::any().add(user::Column::LastSeenAt.gt(since)).add(user::Column::Id.in_subquery(logged_in));
     let (online, sockets) = core.presence.count();
     let mails = |state| mail::Entity::find().filter(mail::Column::State.eq(state));
     let (messages, messages_24h) = messages(conn, since).await?;

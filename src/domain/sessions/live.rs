@@ -48,9 +48,8 @@ pub async fn authenticate(core: &Core, token: &str) -> Result<(Actor, i64)> {
         None => {}
     }
     let row = session::Entity::find_by_id(session_id.0).one(core.db.read()).await?;
-    let holds = |row: session::Model| {
-        row.user_id == user_id.0 && row.ended_at.is_none() && row.expires_at > now
-    };
+    let holds =
+        |row: session::Model| row.user_id == user_id.0 && row.ended_at.is_none() && row.expires_at > now;
     if !row.is_some_and(holds) {
         return Err(refusal(core.db.read(), user_id, now).await?);
     }

@@ -22,11 +22,10 @@ pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
     let now = core.clock.now();
     let mut tx = core.db.begin().await?;
     // The session's row is locked first: two exchanges of one family take their turns.
-    let family = session::Entity::find_by_id(verified.session_id.0)
-        .lock_exclusive()
-        .one(tx.conn())
-        .await?
-        .filter(|row| row.ended_at.is_none() && row.expires_at > now && row.user_id == verified.user_id.0);
+    let family =
+        session::Entity::find_by_id(verified.session_id.0).lock_exclusive().one(tx.conn()).await?.filter(
+            |row| row.ended_at.is_none() && row.expires_at > now && row.user_id == verified.user_id.0,
+        );
     let Some(family) = family else {
         return Err(refusal(tx.conn(), verified.user_id, now).await?);
     };

@@ -40,11 +40,7 @@ pub async fn delete(
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn delete_by_post(
-    app: State<App>,
-    auth: Auth,
-    wish: Json<Deletion>,
-) -> Result<Response, Problem> {
+pub async fn delete_by_post(app: State<App>, auth: Auth, wish: Json<Deletion>) -> Result<Response, Problem> {
     delete(app, auth, wish).await
 }
 

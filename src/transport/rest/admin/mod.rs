@@ -50,7 +50,12 @@ impl FromRequestParts<App> for Admin {
 }
 
 /// The URL of the next page: the path with what was asked for, and where to go on.
-fn next_page(path: &str, asked: &[(&str, Option<String>)], limit: u64, cursor: Option<i64>) -> Option<String> {
+fn next_page(
+    path: &str,
+    asked: &[(&str, Option<String>)],
+    limit: u64,
+    cursor: Option<i64>,
+) -> Option<String> {
     let cursor = cursor?;
     let mut pairs: Vec<(&str, String)> =
         asked.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect();

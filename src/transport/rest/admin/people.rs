@@ -122,7 +122,8 @@ pub async fn set_role(
     Json(wish): Json<SetRole>,
 ) -> Result<axum::Json<AdminUser>, Problem> {
     let role = Role::from_name(&wish.role);
-    let user = to_the_end(async move { moderation::set_role(&app.core, &by, UserId(id), role).await }).await?;
+    let user =
+        to_the_end(async move { moderation::set_role(&app.core, &by, UserId(id), role).await }).await?;
     Ok(axum::Json(user))
 }
 

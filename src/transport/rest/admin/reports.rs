@@ -25,8 +25,7 @@ pub async fn report(
     Auth(actor): Auth,
     Json(wish): Json<NewReport>,
 ) -> Result<(StatusCode, axum::Json<Report>), Problem> {
-    let (report, new) =
-        to_the_end(async move { moderation::report(&app.core, actor, wish).await }).await?;
+    let (report, new) = to_the_end(async move { moderation::report(&app.core, actor, wish).await }).await?;
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(report)))
 }
 

@@ -25,10 +25,7 @@ pub struct Counted(Mutex<Option<(Instant, Statistics)>>);
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn statistics(
-    State(app): State<App>,
-    Admin(by): Admin,
-) -> Result<axum::Json<Statistics>, Problem> {
+pub async fn statistics(State(app): State<App>, Admin(by): Admin) -> Result<axum::Json<Statistics>, Problem> {
     let mut counted = app.statistics.0.lock().await;
     if let Some((at, known)) = &*counted
         && at.elapsed() < GOOD_FOR
