@@ -67,7 +67,7 @@ async fn try_finish(core: &Core, id: UserId) -> Result<()> {
     }
     let row = account_ending::Entity::find_by_id(id.0).one(core.db.read()).await?;
     let Some(row) = row else { return Ok(()) };
-    photos::discard(core, &row.photo).await;
+    photos::remove(core, &row.photo).await?;
     let tx = core.db.begin().await?;
     account_ending::Entity::delete_by_id(id.0).exec(tx.conn()).await?;
     core.publish(tx.commit(()).await?).await;
@@ -98,17 +98,18 @@ async fn own_groups(core: &Core, id: UserId) -> Result<Vec<ChatId>> {
 async fn leave(core: &Core, chat: ChatId, id: UserId) -> Result<()> {
     let mut attempt = 1;
     loop {
-        let left = async {
-            let mut tx = core.db.begin().await?;
-            chats::leave(core, &mut tx, chat, id).await?;
-            core.publish(tx.commit(()).await?).await;
-            Ok(())
-        };
-        match left.await {
+        match leave_once(core, chat, id).await {
             // Deleted, or left by another node in this moment.
-            Err(error) if matches!(error, crate::error::Error { code: Code::NotFound, .. }) => return Ok(()),
+            Err(error) if error.code == Code::NotFound => return Ok(()),
             Err(error) if error.retryable && attempt < ATTEMPTS => attempt += 1,
             done => return done,
         }
     }
+}
+
+async fn leave_once(core: &Core, chat: ChatId, id: UserId) -> Result<()> {
+    let mut tx = core.db.begin().await?;
+    chats::leave(core, &mut tx, chat, id).await?;
+    core.publish(tx.commit(()).await?).await;
+    Ok(())
 }

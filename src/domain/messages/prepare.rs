@@ -7,7 +7,7 @@ use entity::{chat, member, message, user};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::domain::users;
+use crate::domain::{sessions, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::tokens::hash;
@@ -54,6 +54,8 @@ pub struct Ground {
     pub chats: HashMap<i64, chat::Model>,
     /// Present members among the senders.
     senders: HashMap<(i64, i64), Author>,
+    /// Senders who were banned since they sent, and what they are told.
+    banned: HashMap<i64, String>,
     /// Earlier messages of these `client_id`s.
     earlier: HashMap<(i64, String), message::Model>,
     /// Chats of the messages that are answered.
@@ -70,7 +72,7 @@ pub enum Verdict {
 
 impl Ground {
     /// Reads it for many wishes at once, locking their chats in the order of their ids.
-    pub async fn read(conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<Self> {
+    pub async fn read(conn: &impl ConnectionTrait, wishes: &[Wish<'_>], now: i64) -> Result<Self> {
         let mut chat_ids: Vec<i64> = wishes.iter().map(|wish| wish.chat_id.0).collect();
         chat_ids.sort_unstable();
         chat_ids.dedup();
@@ -82,13 +84,18 @@ impl Ground {
             .await?;
         let mut ground =
             Self { chats: chats.into_iter().map(|row| (row.id, row)).collect(), ..Self::default() };
-        ground.read_senders(conn, wishes).await?;
+        ground.read_senders(conn, wishes, now).await?;
         ground.read_earlier(conn, wishes).await?;
         ground.read_answered(conn, wishes).await?;
         Ok(ground)
     }
 
-    async fn read_senders(&mut self, conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<()> {
+    async fn read_senders(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        wishes: &[Wish<'_>],
+        now: i64,
+    ) -> Result<()> {
         let mut by_chat: HashMap<i64, Vec<i64>> = HashMap::new();
         for wish in wishes {
             let senders = by_chat.entry(wish.chat_id.0).or_default();
@@ -110,6 +117,8 @@ impl Ground {
             .filter(user::Column::Id.is_in(distinct(present.iter().map(|(_, user)| *user))))
             .all(conn)
             .await?;
+        let banned = people.iter().filter(|row| row.is_banned(now));
+        self.banned = banned.map(|row| (row.id, sessions::describe_ban(row))).collect();
         let authors: HashMap<i64, Author> = people.iter().map(|row| (row.id, users::author(row))).collect();
         for (chat, user) in present {
             if let Some(author) = authors.get(&user) {
@@ -169,6 +178,9 @@ impl Ground {
         if let Some(row) = earlier.filter(is_same) {
             // For ever, also for who has left since: it is their own.
             return Ok(Verdict::Earlier(row.clone()));
+        }
+        if let Some(told) = self.banned.get(&wish.user_id.0) {
+            return Err(Error::new(Code::UserBanned, told.clone()));
         }
         let (Some(_), Some(author)) = (chat, author) else {
             return Err(Error::field(Code::NotFound, "message.chat_id", "there is no such chat"));

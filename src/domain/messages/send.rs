@@ -67,7 +67,7 @@ pub async fn insert_one(
     draft: Draft,
 ) -> Result<Option<Delivery>> {
     let wish = Wish { user_id, chat_id: ChatId(chat.id), draft: &draft };
-    let ground = Ground::read(tx.conn(), std::slice::from_ref(&wish)).await?;
+    let ground = Ground::read(tx.conn(), std::slice::from_ref(&wish), core.clock.now()).await?;
     let author = match ground.judge(&wish)? {
         Verdict::Store(author) => author,
         Verdict::Earlier(_) => return Ok(None),

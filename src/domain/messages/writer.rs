@@ -172,7 +172,7 @@ impl Task {
             .iter()
             .map(|job| Wish { user_id: job.user_id, chat_id: job.chat_id, draft: &job.draft })
             .collect();
-        let mut ground = Ground::read(conn, &wishes).await?;
+        let mut ground = Ground::read(conn, &wishes, self.clock.now()).await?;
         let mut fates: Vec<Option<Fate>> = Vec::with_capacity(jobs.len());
         let mut placed = Vec::with_capacity(jobs.len());
         // Which job each placed message belongs to, and repeats of one in the same group.

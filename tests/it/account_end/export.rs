@@ -10,7 +10,7 @@ use mango_chat::error::Code;
 use mango_chat::ids::{SessionId, UserId};
 use reqwest::Method;
 use sea_orm::ActiveValue::Set;
-use sea_orm::EntityTrait;
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
 use serde_json::{Value, json};
 
 use super::fill;
@@ -133,4 +133,54 @@ async fn an_export_of_any_size_takes_the_memory_of_a_page() {
         last = Some(chunk.is_err());
     }
     assert_eq!(last, Some(true));
+}
+
+/// Every column that refers to a user, and where the export and the deletion have it. A table that is new
+/// fails here: say what of it is exported, and what becomes of it when its user goes.
+const REFERENCES: [&str; 19] = [
+    "account_endings.user_id",   // what is left of a deletion
+    "audit_log.actor_id",        // exported; stays
+    "chats.owner_id",            // by memberships; the place goes on
+    "contacts.other_id",         // another's; removed
+    "contacts.user_id",          // exported; removed
+    "likes.user_id",             // exported; stays
+    "mail_log.user_id",          // exported; stays without the address
+    "members.user_id",           // exported; groups are left, direct chats stay
+    "messages.user_id",          // exported; stays
+    "one_time_tokens.user_id",   // exported without the token; removed
+    "reports.reporter_id",       // exported; stays
+    "reports.resolved_by",       // by acts; stays
+    "reports.user_id",           // another's; stays
+    "sessions.user_id",          // exported; removed
+    "imports.new_id",            // not of users alone; stays, so that an import brings nobody back
+    "audit_log.target_id",       // not of users alone; stays
+    "mail_outbox.mail_id",       // by mails; removed
+    "refresh_tokens.session_id", // by sessions; removed
+    "users.id",                  // exported; the tombstone
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_table_about_users_is_forgotten() {
+    let app = TestApp::start().await;
+    let conn = app.server.core.db.read();
+    let sql = if crate::support::database_kind() == "postgres" {
+        "SELECT table_name AS t, column_name AS c FROM information_schema.columns WHERE table_schema = 'public'"
+    } else {
+        "SELECT m.name AS t, p.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) p WHERE m.type = 'table'"
+    };
+    let rows =
+        conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await.expect("columns");
+    let suspects =
+        ["user_id", "owner_id", "other_id", "reporter_id", "resolved_by", "actor_id", "created_by"];
+    let mut found: Vec<String> = rows
+        .iter()
+        .map(|row| -> (String, String) {
+            (row.try_get("", "t").expect("a table"), row.try_get("", "c").expect("a column"))
+        })
+        .filter(|(_, column)| suspects.contains(&column.as_str()))
+        .map(|(table, column)| format!("{table}.{column}"))
+        .filter(|it| !REFERENCES.contains(&it.as_str()))
+        .collect();
+    found.sort();
+    assert_eq!(found, Vec::<String>::new(), "say what becomes of it: see REFERENCES");
 }

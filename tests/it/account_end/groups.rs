@@ -1,6 +1,9 @@
 //! How a deleted user leaves groups, stays in direct chats, and comes into neither any more.
 
+use std::time::Duration;
+
 use entity::{account_ending, user};
+use mango_chat::domain::accounts::finish_all;
 use reqwest::Method;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, EntityTrait};
@@ -102,7 +105,7 @@ async fn whoever_is_drawn_into_groups_while_they_go_is_in_none_afterwards() {
             let add = json!({"chat": {"id": chat}, "user": {"id": alice.id}});
             app.send(Method::POST, "/events/add_member", Some(&bob.access), Some(add))
         });
-        let make = (0..6).map(|_| {
+        let found = (0..6).map(|_| {
             let wish = json!({"chat": {"name": "g", "is_group": true, "members_array": [alice.id]}});
             app.send(Method::POST, "/events/create_chat", Some(&bob.access), Some(wish))
         });
@@ -112,7 +115,7 @@ async fn whoever_is_drawn_into_groups_while_they_go_is_in_none_afterwards() {
         });
         let (drawn, made, _, (status, _)) = tokio::join!(
             futures_util::future::join_all(draw),
-            futures_util::future::join_all(make),
+            futures_util::future::join_all(found),
             futures_util::future::join_all(own),
             delete(&app, &alice, PASSWORD),
         );
@@ -148,4 +151,58 @@ async fn a_deletion_that_was_cut_off_is_finished_at_the_next_start() {
     let second = TestApp::on(tempfile::tempdir().expect("a folder"), &database_of(&app), &[]).await;
     settled(&second).await;
     assert_eq!(members(&second, group, &bob).await, [(bob.id, "owner".into()), (carol.id, "member".into())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut socket = app.connect(&bob, Door::MAIN).await;
+    let group = app.group(&mut socket, &[]).await;
+    for (person, event, wish, code) in [
+        (&alice, "add_member", json!({"chat": {"id": group}, "user": {"id": alice.id}}), "not_found"),
+        (
+            &carol,
+            "create_chat",
+            json!({"chat": {"name": "g", "is_group": true, "members_array": [carol.id]}}),
+            "validation_failed",
+        ),
+    ] {
+        let tx = app.server.core.db.begin().await.expect("begins");
+        let gone = user::ActiveModel { id: Set(person.id), deleted_at: Set(Some(1)), ..Default::default() };
+        gone.update(tx.conn()).await.expect("deleted");
+        let commit = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            tx.commit(()).await.expect("commits");
+        };
+        let (ack, ()) = tokio::join!(socket.call(event, wish), commit);
+        assert_eq!(ack["error"]["code"], json!(code), "{event}: {ack}");
+        let left = entity::member::Entity::of_user(person.id).all(app.server.core.db.read()).await;
+        assert_eq!(left.expect("read"), [], "{event}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_photo_that_cannot_be_removed_yet_is_removed_later() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let photo = json!({"photo": super::picture()});
+    let (status, me) = app.send(Method::PUT, "/user/me/photo", Some(&alice.access), Some(photo)).await;
+    assert_eq!(status, 200, "{me}");
+    let name = me["photo"].as_str().expect("a name");
+    let core = &app.server.core;
+    let stuck = core.settings.data_dir.join("storage/photos").join(name).join("50x50.webp");
+    assert!(stuck.is_file(), "{}", stuck.display());
+    // What is in the way of removing a file: a folder in its place.
+    std::fs::remove_file(&stuck).expect("removed");
+    std::fs::create_dir(&stuck).expect("a folder");
+    assert_eq!(delete(&app, &alice, PASSWORD).await.0, 204);
+    finish_all(core).await.expect("runs");
+    let left = account_ending::Entity::find().all(core.db.read()).await.expect("read");
+    assert_eq!(left.len(), 1, "it is not forgotten");
+    std::fs::remove_dir(&stuck).expect("out of the way");
+    std::fs::write(&stuck, b"the photo").expect("a file again");
+    finish_all(core).await.expect("runs");
+    settled(&app).await;
+    assert!(!stuck.parent().expect("a folder").exists(), "all of it is gone");
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use entity::{chat, user};
 use mango_chat::clock::Timestamp;
 use reqwest::Method;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect};
 use serde_json::{Value, json};
 
 use super::Ground;
@@ -96,33 +99,40 @@ async fn a_ban_is_lifted_or_ends_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_banned_socket_still_sends_takes_no_effect() {
+async fn what_was_sent_and_not_yet_stored_when_the_ban_came_is_not_stored() {
     let ground = Ground::start().await;
     let app = &ground.app;
     let mut socket = app.connect(&ground.user, Door::MAIN).await;
     let chat = app.group(&mut socket, &[&ground.admin]).await;
+    let mut other = app.connect(&ground.admin, Door::MAIN).await;
     let wish =
         |n: usize| json!({"message": {"chat_id": chat, "content": format!("m{n}"), "message_type": "text"}});
+    assert_eq!(socket.call("send_message", wish(0)).await["ok"], json!(true));
+    // The writer waits for the chat's row while the messages gather and the ban is set.
+    let tx = app.server.core.db.begin().await.expect("begins");
+    chat::Entity::find_by_id(chat).lock_exclusive().one(tx.conn()).await.expect("locked");
     let mut acks = Vec::new();
-    let flood = async {
-        for n in 0..400 {
-            acks.push(socket.begin("send_message", wish(n)).await);
-            tokio::task::yield_now().await;
-        }
-    };
-    let ban = async {
-        tokio::time::sleep(Duration::from_millis(15)).await;
-        ground.ban(&ground.moderator, &ground.user, json!({"reason": "flood"})).await
-    };
-    let ((), (status, _)) = tokio::join!(flood, ban);
-    assert_eq!(status, 200);
-    socket.expect_end(Duration::from_secs(2)).await;
-    let stored = app.contents(chat, &ground.admin).await;
+    for n in 1..30 {
+        acks.push(socket.begin("send_message", wish(n)).await);
+    }
+    socket.flush().await;
+    let others = other.begin("send_message", wish(100)).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(app.contents(chat, &ground.admin).await, stored, "nothing comes after the end");
-    // Stored is a beginning of what was sent, without holes.
-    let sent: Vec<String> = (0..stored.len()).map(|n| format!("m{n}")).collect();
-    assert_eq!(stored, sent);
+    let ban = user::ActiveModel {
+        id: Set(ground.user.id),
+        banned_at: Set(Some(1)),
+        ban_reason: Set(Some("flood".into())),
+        ..Default::default()
+    };
+    ban.update(tx.conn()).await.expect("banned");
+    tx.commit(()).await.expect("commits");
+    for ack in acks {
+        let ack = socket.ack(ack).await;
+        assert_eq!(ack["error"]["code"], json!("user_banned"), "{ack}");
+        assert_eq!(ack["error"]["message"], json!("the account is banned: flood"));
+    }
+    assert_eq!(other.ack(others).await["ok"], json!(true), "others are not held up");
+    assert_eq!(app.contents(chat, &ground.admin).await, ["m0", "m100"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,6 +153,21 @@ async fn a_login_at_the_same_instant_does_not_outlive_the_ban() {
         }
         ground.post(&ground.moderator, &format!("/admin/user/{}/unban", ground.user.id), json!({})).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_whose_password_was_judged_before_the_ban_gets_no_session() {
+    let ground = Ground::start().await;
+    let tx = ground.app.server.core.db.begin().await.expect("begins");
+    let ban = user::ActiveModel { id: Set(ground.user.id), banned_at: Set(Some(1)), ..Default::default() };
+    ban.update(tx.conn()).await.expect("banned");
+    // The login sees no ban yet, and waits for the row.
+    let commit = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        tx.commit(()).await.expect("commits");
+    };
+    let ((status, body), ()) = tokio::join!(login(&ground, PASSWORD), commit);
+    assert_eq!((status, &body["code"]), (403, &json!("user_banned")), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,12 @@
 //! Reports, from whoever makes them to whoever works them off.
 
+use std::time::Duration;
+
+use mango_chat::domain::users;
+use mango_chat::ids::UserId;
 use reqwest::Method;
+use sea_orm::ActiveModelTrait;
+use sea_orm::ActiveValue::Set;
 use serde_json::{Value, json};
 
 use super::Ground;
@@ -112,4 +118,27 @@ async fn one_report_comes_of_many_at_the_same_instant() {
     assert_eq!(made.iter().filter(|(status, _)| *status == 201).count(), 1, "{made:?}");
     assert!(made.iter().all(|(_, body)| body["id"] == made[0].1["id"]), "{made:?}");
     assert_eq!(ground.app.get("/admin/report", &ground.admin).await.as_array().expect("a list").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_waits_for_the_same_one_that_is_just_being_stored() {
+    let ground = Ground::start().await;
+    let tx = ground.app.server.core.db.begin().await.expect("begins");
+    users::lock(tx.conn(), UserId(ground.moderator.id)).await.expect("locked");
+    let first = entity::report::ActiveModel {
+        reporter_id: Set(ground.moderator.id),
+        user_id: Set(ground.user.id),
+        reason: Set("rude".into()),
+        state: Set("open".into()),
+        created_at: Set(1),
+        ..Default::default()
+    };
+    let first = first.insert(tx.conn()).await.expect("inserted");
+    let commit = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        tx.commit(()).await.expect("commits");
+    };
+    let wish = json!({"user_id": ground.user.id, "reason": "rude"});
+    let ((status, body), ()) = tokio::join!(report(&ground, &ground.moderator, wish), commit);
+    assert_eq!((status, &body["id"]), (200, &json!(first.id)), "{body}");
 }
