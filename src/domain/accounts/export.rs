@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -56,6 +57,14 @@ impl Running {
     }
 }
 
+/// A record as a line.
+#[derive(Serialize)]
+struct Line {
+    kind: &'static str,
+    #[serde(flatten)]
+    record: Value,
+}
+
 /// An export that is being made.
 pub struct Export(mpsc::Receiver<Result<Bytes>>);
 
@@ -95,7 +104,8 @@ async fn write(core: &Core, actor: Actor, lines: &mpsc::Sender<Result<Bytes>>) -
             let (records, next) = records::page(core.db.read(), kind, actor.user_id, after).await?;
             for record in records {
                 count += 1;
-                serde_json::to_writer(&mut chunk, &record).map_err(Error::internal)?;
+                let line = Line { kind: kind.as_str(), record };
+                serde_json::to_writer(&mut chunk, &line).map_err(Error::internal)?;
                 chunk.push(b'\n');
                 if chunk.len() >= CHUNK {
                     hand_on(lines, &mut chunk).await?;

@@ -1,4 +1,4 @@
-//! What is held on a user, kind by kind and page by page, each record as one JSON object with its `kind`.
+//! What is held on a user, kind by kind and page by page, each record as one JSON object.
 //! Names are those of REST. Hashes of passwords and tokens stay out, and so does what others have written:
 //! reports against the user, messages of other people.
 
@@ -55,6 +55,22 @@ impl Kind {
         Self::Mail,
         Self::Act,
     ];
+
+    /// Its name in the export.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Session => "session",
+            Self::OneTimeToken => "one_time_token",
+            Self::Contact => "contact",
+            Self::Chat => "chat",
+            Self::Message => "message",
+            Self::Like => "like",
+            Self::Report => "report",
+            Self::Mail => "mail",
+            Self::Act => "act",
+        }
+    }
 }
 
 /// A page of records, and the number of its last one where more may follow.
@@ -90,7 +106,7 @@ async fn account(conn: &impl ConnectionTrait, id: UserId) -> Result<Page> {
     let row = user::Entity::present().filter(user::Column::Id.eq(id.0)).one(conn).await?;
     let row = row.ok_or_else(|| Error::not_found("user"))?;
     let record = json!({
-        "kind": "user", "id": row.id, "username": row.username, "name": row.name, "phone": row.phone,
+        "id": row.id, "username": row.username, "name": row.name, "phone": row.phone,
         "email": row.email, "email_verified": row.email_verified, "description": row.description,
         "photo": row.photo, "role": row.role, "language": row.language,
         "created_at": Timestamp(row.created_at), "last_seen_at": time(row.last_seen_at),
@@ -110,7 +126,7 @@ async fn sessions(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result
         .await?;
     let show = |row: session::Model| {
         json!({
-            "kind": "session", "id": row.id, "user_agent": row.user_agent, "address": row.address,
+            "id": row.id, "user_agent": row.user_agent, "address": row.address,
             "created_at": Timestamp(row.created_at), "last_used_at": Timestamp(row.last_used_at),
             "expires_at": Timestamp(row.expires_at), "ended_at": time(row.ended_at),
             "end_reason": row.end_reason,
@@ -129,7 +145,7 @@ async fn one_time_tokens(conn: &impl ConnectionTrait, id: UserId, after: i64) ->
         .await?;
     let show = |row: one_time_token::Model| {
         json!({
-            "kind": "one_time_token", "id": row.id, "purpose": row.purpose, "email": row.email,
+            "id": row.id, "purpose": row.purpose, "email": row.email,
             "created_at": Timestamp(row.created_at), "expires_at": Timestamp(row.expires_at),
             "used_at": time(row.used_at),
         })
@@ -147,7 +163,7 @@ async fn contacts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result
         .await?;
     let show = |row: contact::Model| {
         json!({
-            "kind": "contact", "user_id": row.other_id, "followed_at": time(row.followed_at),
+            "user_id": row.other_id, "followed_at": time(row.followed_at),
             "blocked_at": time(row.blocked_at),
         })
     };
@@ -172,7 +188,7 @@ async fn chats(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
         // What a chat one has left is called now is not one's own any more.
         let name = chat.filter(|_| row.left_at.is_none()).and_then(|chat| chat.name.as_ref());
         json!({
-            "kind": "chat", "chat_id": row.chat_id, "name": name,
+            "chat_id": row.chat_id, "name": name,
             "is_group": chat.map(|chat| chat.is_group), "role": row.role,
             "joined_at": Timestamp(row.joined_at), "last_read_seq": row.last_read_seq,
             "pinned_at": time(row.pinned_at), "muted_until": time(row.muted_until),
@@ -192,7 +208,7 @@ async fn messages(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result
         .await?;
     let show = |row: message::Model| {
         json!({
-            "kind": "message", "id": row.id, "chat_id": row.chat_id, "seq": row.seq,
+            "id": row.id, "chat_id": row.chat_id, "seq": row.seq,
             "message_type": MessageType::from_id(i64::from(row.message_type)), "content": row.content,
             "client_id": row.client_id, "reply_to": row.reply_to,
             "created_at": Timestamp(row.created_at), "edited_at": time(row.edited_at),
@@ -210,7 +226,8 @@ async fn likes(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
         .limit(PAGE)
         .all(conn)
         .await?;
-    let show = |row: like::Model| json!({"kind": "like", "message_id": row.message_id, "created_at": Timestamp(row.created_at)});
+    let show =
+        |row: like::Model| json!({"message_id": row.message_id, "created_at": Timestamp(row.created_at)});
     Ok(shown(rows, |row| row.message_id, show))
 }
 
@@ -224,7 +241,7 @@ async fn reports(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<
         .await?;
     let show = |row: report::Model| {
         json!({
-            "kind": "report", "id": row.id, "user_id": row.user_id, "chat_id": row.chat_id,
+            "id": row.id, "user_id": row.user_id, "chat_id": row.chat_id,
             "message_id": row.message_id, "reason": row.reason, "state": row.state,
             "created_at": Timestamp(row.created_at), "resolved_at": time(row.resolved_at),
         })
@@ -242,7 +259,7 @@ async fn mails(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
         .await?;
     let show = |row: mail::Model| {
         json!({
-            "kind": "mail", "id": row.id, "template": row.template, "recipient": row.recipient,
+            "id": row.id, "template": row.template, "recipient": row.recipient,
             "subject": row.subject, "state": row.state, "attempts": row.attempts,
             "created_at": Timestamp(row.created_at), "finished_at": time(row.finished_at),
         })
@@ -260,7 +277,7 @@ async fn acts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pag
         .await?;
     let show = |row: audit::Model| {
         json!({
-            "kind": "act", "id": row.id, "action": row.action, "target_kind": row.target_kind,
+            "id": row.id, "action": row.action, "target_kind": row.target_kind,
             "target_id": row.target_id, "address": row.address, "created_at": Timestamp(row.created_at),
         })
     };
