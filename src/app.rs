@@ -22,7 +22,7 @@ use crate::config::{Landscape, Settings, Verification};
 use crate::domain::chats::TypingNow;
 use crate::domain::mail::worker::Worker;
 use crate::domain::presence::Presence;
-use crate::domain::{Core, landscape, lobby, sessions};
+use crate::domain::{Core, accounts, landscape, lobby, sessions};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::Db;
@@ -97,6 +97,7 @@ pub async fn start(settings: Settings) -> Result<Server> {
             "RATE_LIMIT is off in prod: nothing slows down guessing, flooding and mass registration"
         );
     }
+    accounts::watch(&core);
     if settings.landscape == Landscape::Local && landscape::is_empty(&core).await? {
         let people = landscape::seed(&core).await?;
         tracing::info!(?people, password = landscape::PASSWORD, "demo users, for this machine only");

@@ -44,6 +44,13 @@ impl Timestamp {
             OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).unwrap_or(last);
         moment.format(FORMAT).unwrap_or_default()
     }
+
+    /// A moment as others write it: RFC 3339, whatever its offset. None for anything else.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let moment =
+            OffsetDateTime::parse(text.trim(), &time::format_description::well_known::Rfc3339).ok()?;
+        i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
 }
 
 impl Serialize for Timestamp {
@@ -72,5 +79,15 @@ mod tests {
     fn a_timestamp_has_milliseconds_and_a_z() {
         assert_eq!(Timestamp(0).to_rfc3339(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_795_000_000_007).to_rfc3339(), "2026-11-18T11:06:40.007Z");
+    }
+
+    #[test]
+    fn a_moment_is_read_with_any_offset_and_nothing_else_is() {
+        let read = |text| Timestamp::from_rfc3339(text).map(|it| it.0);
+        assert_eq!(read("2026-11-18T11:06:40.007Z"), Some(1_795_000_000_007));
+        assert_eq!(read("2026-11-18T14:06:40+03:00"), Some(1_795_000_000_000));
+        for bad in ["", "tomorrow", "2026-11-18", "2026-11-18T11:06:40", "2026-13-18T11:06:40Z"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 }

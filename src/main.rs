@@ -6,11 +6,12 @@ use std::sync::OnceLock;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mango_chat::config::{Settings, load_env_files};
+use mango_chat::domain::moderation::{self, Appointment};
 use mango_chat::domain::{epoch, landscape};
 use mango_chat::error::{Error, Result};
 use mango_chat::platform::db::Db;
 use mango_chat::platform::log;
-use mango_chat::{app, protocol, transport};
+use mango_chat::{app, protocol, random, transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -46,10 +47,27 @@ enum Command {
     Healthcheck,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum Admin {
     /// Renews the database's epoch, after a backup was restored: clients drop what they hold and fetch anew.
     NewEpoch,
+    /// Makes an admin: a new account, or with --promote one that exists. Servers may be running.
+    Create {
+        /// Login name.
+        #[arg(long)]
+        username: String,
+        /// E-mail address of the new account; taken as confirmed.
+        #[arg(long, conflicts_with = "promote")]
+        email: Option<String>,
+        /// Reads the password from standard input (one line); without it one is made up and printed.
+        #[arg(long, conflicts_with = "promote")]
+        password_stdin: bool,
+        /// Takes the account of this name that exists; its password stays.
+        #[arg(long)]
+        promote: bool,
+    },
+    /// Lists moderators and admins.
+    List,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -134,10 +152,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
             let people = landscape::seed(&core).await?;
             println!("demo users {} with the password {}", people.join(", "), landscape::PASSWORD);
         }
-        Command::Admin { act: Admin::NewEpoch } => {
-            let db = app::open_database(&settings).await?;
-            println!("the epoch is {} now; start the servers again", epoch::renew(&db).await?);
-        }
+        Command::Admin { act } => administer(act, settings).await?,
         Command::Migrate { direction } => {
             app::make_data_dir(&settings)?;
             let db = Db::connect(&settings.database_url).await?;
@@ -152,6 +167,46 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "these commands are asked to print")]
+async fn administer(act: Admin, settings: Settings) -> Result<()> {
+    match act {
+        Admin::NewEpoch => {
+            let db = app::open_database(&settings).await?;
+            println!("the epoch is {} now; start the servers again", epoch::renew(&db).await?);
+        }
+        Admin::Create { username, email, password_stdin, promote } => {
+            let made_up = !promote && !password_stdin;
+            let password = match (promote, password_stdin) {
+                (true, _) => None,
+                (false, true) => Some(read_password()?),
+                (false, false) => Some(random::hex(12)?),
+            };
+            let core = app::open_core(settings).await?;
+            let shown = password.clone().filter(|_| made_up);
+            let wish = Appointment { username: username.clone(), email, password };
+            let id = moderation::appoint(&core, wish).await?;
+            println!("{username} is an admin now (user {id})");
+            if let Some(password) = shown {
+                println!("password: {password}");
+            }
+        }
+        Admin::List => {
+            let core = app::open_core(settings).await?;
+            for (id, username, role) in moderation::staff(&core).await? {
+                println!("{role} {} (user {id})", username.unwrap_or_else(|| "-".into()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One line of standard input, without its end.
+fn read_password() -> Result<String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(Error::internal)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode> {

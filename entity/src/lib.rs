@@ -4,6 +4,7 @@
 //! Times are milliseconds since the Unix epoch in an `i64`: both databases keep them exactly and sort
 //! them the same way. Enumerations are short strings, so that a dump can be read.
 
+pub mod account_ending;
 pub mod audit;
 pub mod chat;
 pub mod contact;

@@ -39,8 +39,16 @@ fn client_ids_of(who: &'static str) -> IndexCreateStatement {
         .to_owned()
 }
 
-const TABLES: [&str; 7] =
-    ["imports", "audit_log", "reports", "contacts", "mail_outbox", "mail_log", "one_time_tokens"];
+const TABLES: [&str; 8] = [
+    "account_endings",
+    "imports",
+    "audit_log",
+    "reports",
+    "contacts",
+    "mail_outbox",
+    "mail_log",
+    "one_time_tokens",
+];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -179,7 +187,14 @@ fn tables() -> Vec<TableCreateStatement> {
         .col(big_integer("new_id"))
         .primary_key(Index::create().col("source").col("kind").col("old_id"))
         .to_owned();
-    vec![one_time_tokens, mail_log, mail_outbox, contacts, reports, audit_log, imports]
+    let account_endings = Table::create()
+        .table("account_endings")
+        .col(big_integer("user_id").primary_key())
+        .col(string("photo"))
+        .col(big_integer("created_at"))
+        .foreign_key(&mut belongs_to("account_endings", "user_id", "users"))
+        .to_owned();
+    vec![one_time_tokens, mail_log, mail_outbox, contacts, reports, audit_log, imports, account_endings]
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {

@@ -1,6 +1,7 @@
 //! The rules, in slices. A slice knows the database, the clock and the seams of the platform; it knows no
 //! HTTP and no sockets. Doors come in through [`dispatch`] or by a slice's public functions.
 
+pub mod accounts;
 pub mod audit;
 pub mod chats;
 pub mod contacts;
@@ -10,6 +11,7 @@ pub mod landscape;
 pub mod lobby;
 pub mod mail;
 pub mod messages;
+pub mod moderation;
 pub mod photos;
 pub mod presence;
 pub mod recovery;

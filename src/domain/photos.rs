@@ -41,6 +41,12 @@ pub fn default_avatar() -> String {
     names.into_iter().nth(chosen).unwrap_or_default()
 }
 
+/// The avatar of accounts that are gone, always the same.
+pub fn tombstone_avatar() -> String {
+    let names = Avatars::iter().filter_map(|path| path.strip_suffix("/original.jpeg").map(str::to_owned));
+    names.min().unwrap_or_default()
+}
+
 /// How many default avatars there are.
 pub fn default_avatar_count() -> usize {
     Avatars::iter().filter(|path| path.ends_with("/original.jpeg")).count()
@@ -70,9 +76,25 @@ pub async fn store(core: &Core, field: &str, bytes: Vec<u8>) -> Result<String> {
     Ok(name)
 }
 
+/// Removes a photo that has to go; where that fails, part of it may be left. An avatar of ours stays.
+pub async fn remove(core: &Core, name: &str) -> Result<()> {
+    if is_ours(name) {
+        return Ok(());
+    }
+    for (file, _) in FILES {
+        core.storage.delete(&key(name, file)).await?;
+    }
+    Ok(())
+}
+
+/// An avatar, or none at all: nothing that was stored.
+fn is_ours(name: &str) -> bool {
+    name.is_empty() || Avatars::get(&format!("{name}/original.jpeg")).is_some()
+}
+
 /// Removes a photo that nothing refers to any more. Failing to costs room, nothing else.
 pub async fn discard(core: &Core, name: &str) {
-    if name.is_empty() || Avatars::get(&format!("{name}/original.jpeg")).is_some() {
+    if is_ours(name) {
         return;
     }
     for (file, _) in FILES {

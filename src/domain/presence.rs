@@ -47,6 +47,13 @@ impl Presence {
         self.state.lock().devices.contains_key(&user)
     }
 
+    /// Users and devices that are connected here.
+    pub fn count(&self) -> (i64, i64) {
+        let state = self.state.lock();
+        let connected = state.devices.values().filter(|devices| **devices > 0);
+        (connected.clone().count() as i64, connected.sum::<usize>() as i64)
+    }
+
     /// A device came; who is to be told, if the user was offline before.
     pub fn arrived(&self, user: UserId) -> Vec<ConnId> {
         let mut state = self.state.lock();
@@ -185,6 +192,8 @@ async fn note_last_seen(core: &Core, users: Vec<i64>, at: i64) -> Result<()> {
         user::Entity::update_many()
             .col_expr(user::Column::LastSeenAt, at.into())
             .filter(user::Column::Id.is_in(ids.iter().copied()))
+            // A tombstone was never seen.
+            .filter(user::Column::DeletedAt.is_null())
             .exec(tx.conn())
             .await?;
     }

@@ -117,6 +117,7 @@ macro_rules! for_each_event {
             token_expiring: events::TokenExpiring, "The connection's token ends within a minute.";
             token_expired: events::Farewell, "The connection's token ended; a DISCONNECT follows.";
             session_ended: events::Farewell, "The connection's session was ended; a DISCONNECT follows.";
+            user_banned: events::UserBanned, "The user was banned; a DISCONNECT follows.";
             server_shutdown: events::ServerShutdown, "The node goes; come back after the given time.";
             exception: events::Exception, "A command without a callback failed.";
         }

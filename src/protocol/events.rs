@@ -224,6 +224,17 @@ pub struct Farewell {
     pub message: String,
 }
 
+/// `user_banned`: why the connection is closed, and for how long no other is taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserBanned {
+    /// A sentence for a person.
+    pub message: String,
+    /// Why, in the moderator's words.
+    pub reason: String,
+    /// When the ban ends; none: when it is lifted.
+    pub until: Option<Timestamp>,
+}
+
 /// `server_shutdown`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ServerShutdown {

@@ -6,5 +6,6 @@ pub mod catalogue;
 pub mod commands;
 pub mod events;
 pub mod message_type;
+pub mod moderation;
 pub mod objects;
 pub mod parse;

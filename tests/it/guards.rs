@@ -92,6 +92,14 @@ async fn nobody_comes_in_without_a_token() {
         "/message/1",
         "/message_type",
         "/auth/session",
+        "/user/me/export",
+        "/admin/user",
+        "/admin/user/1",
+        "/admin/user/1/session",
+        "/admin/report",
+        "/admin/audit",
+        "/admin/mail",
+        "/admin/statistics",
     ] {
         let answer = app.raw(reqwest::Method::GET, path, None, None).await;
         assert_eq!(answer.status(), 401, "{path}");

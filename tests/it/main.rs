@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why and ends")]
 
+mod account_end;
 mod binary;
 mod checker;
 mod contacts;
@@ -15,6 +16,7 @@ mod hostile;
 mod limits;
 mod mail;
 mod migrations;
+mod moderation;
 mod plain;
 mod regressions;
 mod sessions;

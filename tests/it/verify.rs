@@ -64,6 +64,7 @@ const NO_STATE: &[(&str, &str)] = &[
     ("token_expiring", "about the connection"),
     ("token_expired", "about the connection"),
     ("session_ended", "about the connection"),
+    ("user_banned", "about the connection"),
     ("server_shutdown", "about the connection"),
     ("exception", "an answer"),
 ];

@@ -163,7 +163,8 @@ fn group_name(wish: &NewChat) -> Option<String> {
 }
 
 /// Every id is a present user's.
-async fn require_users(conn: &impl ConnectionTrait, ids: &BTreeSet<i64>) -> Result<()> {
+async fn require_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<()> {
+    let ids: BTreeSet<i64> = ids.iter().map(|id| id.0).collect();
     let known: BTreeSet<i64> = user::Entity::present()
         .select_only()
         .column(user::Column::Id)
@@ -193,7 +194,8 @@ async fn insert(
     // wait for each other.
     let everybody: Vec<UserId> = others.iter().map(|id| UserId(*id)).chain([creator]).collect();
     let user_revs = users::advance(tx.conn(), &everybody).await?;
-    require_users(tx.conn(), others).await?;
+    // Locked by now: an account that ends in this moment is either gone here, or leaves this chat, too.
+    require_users(tx.conn(), &everybody).await?;
     let blocked = contacts::blocked_between(tx.conn(), creator, everybody.iter().copied()).await?;
     if let Some(id) = blocked.iter().min() {
         let problem = format!("one of you and user {id} has blocked the other");

@@ -21,24 +21,29 @@ use crate::protocol::events::MemberChange;
 
 impl Behaviour for LeaveChat {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
-        let user_id = caller.actor.user_id;
         let mut tx = core.db.begin().await?;
-        let Membership { mut chat, member } = lock(tx.conn(), self.chat.0.id, user_id).await?;
-        if !chat.is_group {
-            let problem = "a direct chat has exactly two members; archive it instead";
-            return Err(Error::new(Code::DirectChatMembers, problem));
-        }
-        lobby::refuse_leaving(core, tx.conn(), ChatId(chat.id)).await?;
-        if member.role == "owner" {
-            let Some(heir) = heir(&tx, chat.id, user_id).await? else {
-                delete_locked(core, &mut tx, chat, user_id, Gone::Deleted).await?;
-                return tx.commit(Done {}).await;
-            };
-            set_role(core, &mut tx, &mut chat, heir, "owner", user_id).await?;
-        }
-        leave_locked(core, &mut tx, &mut chat, member, "left", user_id).await?;
+        lobby::refuse_leaving(core, tx.conn(), self.chat.0.id).await?;
+        leave(core, &mut tx, self.chat.0.id, caller.actor.user_id).await?;
         tx.commit(Done {}).await
     }
+}
+
+/// Takes a user out of a group, as if they left: their place as its owner goes on, and the last one out
+/// deletes it.
+pub async fn leave(core: &Core, tx: &mut Tx, chat_id: ChatId, user_id: UserId) -> Result<()> {
+    let Membership { mut chat, member } = lock(tx.conn(), chat_id, user_id).await?;
+    if !chat.is_group {
+        let problem = "a direct chat has exactly two members; archive it instead";
+        return Err(Error::new(Code::DirectChatMembers, problem));
+    }
+    if member.role == "owner" {
+        let Some(heir) = heir(tx, chat.id, user_id).await? else {
+            return delete_locked(core, tx, chat, user_id, Gone::Deleted).await;
+        };
+        set_role(core, tx, &mut chat, heir, "owner", user_id).await?;
+    }
+    leave_locked(core, tx, &mut chat, member, "left", user_id).await?;
+    Ok(())
 }
 
 /// Who takes over from an owner who leaves.

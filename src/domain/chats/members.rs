@@ -29,7 +29,8 @@ impl Behaviour for AddMember {
         if role == "admin" && own.role != "owner" {
             return Err(Error::forbidden("only the chat's owner makes admins"));
         }
-        let person = users::find(tx.conn(), user_id).await.map_err(|error| match error.code {
+        // Locked: an account that ends in this moment is either gone here, or leaves this chat, too.
+        let person = users::lock(tx.conn(), user_id).await.map_err(|error| match error.code {
             Code::NotFound => Error::field(Code::NotFound, "user.id", "there is no such user"),
             _ => error,
         })?;

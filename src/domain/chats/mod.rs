@@ -16,6 +16,7 @@ mod update;
 mod view;
 
 pub use access::{Membership, find_visible, lock, membership, require_open};
+pub use leave::leave;
 pub use list::{Page, State, list, members, one};
 pub use typing::TypingNow;
 pub use view::{load, own, show_member, show_members, unread};

@@ -21,6 +21,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
 };
 
 use super::{Letter, Template};
@@ -106,14 +107,28 @@ pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) 
     Ok(())
 }
 
-/// What is part of deleting an account: its mails do not go any more, and the log forgets the addresses.
+/// What is part of deleting an account: its mails do not go any more, and the log forgets the addresses. One
+/// that is on its way this moment cannot be called back; whatever becomes of it, the log says that it was given up.
 pub async fn forget(core: &Core, tx: &Tx, user: UserId) -> Result<()> {
     super::tokens::revoke(core, tx, user, &super::tokens::Purpose::ALL).await?;
-    cancel(core, tx, user, &Template::ALL).await?;
+    let mails =
+        mail::Entity::find().select_only().column(mail::Column::Id).filter(mail::Column::UserId.eq(user.0));
+    mail_outbox::Entity::delete_many()
+        .filter(mail_outbox::Column::MailId.in_subquery(mails.into_query()))
+        .exec(tx.conn())
+        .await?;
+    mail::Entity::update_many()
+        .col_expr(mail::Column::State, Expr::value("failed"))
+        .col_expr(mail::Column::FinishedAt, Expr::value(Some(core.clock.now())))
+        .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<i64>))
+        .col_expr(mail::Column::LastError, Expr::value(Some("the account was deleted")))
+        .filter(mail::Column::UserId.eq(user.0))
+        .filter(mail::Column::State.eq("queued"))
+        .exec(tx.conn())
+        .await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::Recipient, Expr::value(""))
         .filter(mail::Column::UserId.eq(user.0))
-        .filter(mail::Column::State.ne("queued"))
         .exec(tx.conn())
         .await?;
     Ok(())

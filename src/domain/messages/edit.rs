@@ -1,11 +1,13 @@
 //! Editing a message, which is its author's, and deleting one. A deleted message keeps its row and its
 //! place; its content and its likes are gone.
 
-use entity::{like, message};
+use entity::{like, message, session};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use serde_json::json;
 
 use super::view::{show, show_one};
+use crate::domain::audit::{self, Act, Target};
 use crate::domain::chats::{advance, change_at, membership, require_open};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, users};
@@ -51,7 +53,8 @@ impl Behaviour for DeleteMessage {
         let Locked { mut chat, message, role } = lock_message(&tx, self.message.0.id, caller).await?;
         let own = role.is_some() && message.user_id == user_id.0;
         let manages = matches!(role.as_deref(), Some("owner" | "admin")) && chat.is_group;
-        if !own && !manages && !moderates(&tx, user_id).await? {
+        let by_role = !own && !manages;
+        if by_role && !moderates(&tx, user_id).await? {
             return Err(match role {
                 Some(_) => {
                     Error::forbidden("only its author, the chat's owner and admins may delete a message")
@@ -62,6 +65,9 @@ impl Behaviour for DeleteMessage {
         if message.deleted_at.is_some() {
             let message = show_one(tx.conn(), message, user_id).await?;
             return tx.unchanged(MessageReply { message }).await;
+        }
+        if by_role {
+            note_moderation(core, &tx, caller, &message).await?;
         }
         let place = advance(&mut tx, &mut chat).await?;
         like::Entity::delete_many().filter(like::Column::MessageId.eq(message.id)).exec(tx.conn()).await?;
@@ -108,6 +114,19 @@ fn no_such_message() -> Error {
 async fn moderates(tx: &Tx, user_id: UserId) -> Result<bool> {
     let user = users::find(tx.conn(), user_id).await?;
     Ok(matches!(user.role.as_str(), "moderator" | "admin"))
+}
+
+/// Whoever deletes by their service-wide role is noted, with where their session was opened.
+async fn note_moderation(core: &Core, tx: &Tx, caller: &Caller, message: &message::Model) -> Result<()> {
+    let session = session::Entity::find_by_id(caller.actor.session_id.0).one(tx.conn()).await?;
+    let act = Act {
+        actor: Some(caller.actor.user_id),
+        action: "message.delete",
+        target: Target::Message(MessageId(message.id)),
+        details: json!({"chat_id": message.chat_id, "user_id": message.user_id}),
+        address: session.as_ref().and_then(|row| row.address.as_deref()),
+    };
+    audit::record(core, tx, act).await
 }
 
 async fn finish(

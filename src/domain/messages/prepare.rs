@@ -7,7 +7,7 @@ use entity::{chat, member, message, user};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::domain::{contacts, users};
+use crate::domain::{contacts, sessions, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::tokens::hash;
@@ -69,6 +69,8 @@ pub struct Ground {
     pub chats: HashMap<i64, chat::Model>,
     /// Present members among the senders.
     senders: HashMap<(i64, i64), Author>,
+    /// Senders who were banned since they sent, and what they are told.
+    banned: HashMap<i64, String>,
     /// Earlier messages of these `client_id`s.
     earlier: HashMap<(i64, String), message::Model>,
     /// Chats of the messages that are answered.
@@ -101,7 +103,7 @@ impl Ground {
             .await?;
         let mut ground =
             Self { chats: chats.into_iter().map(|row| (row.id, row)).collect(), ..Self::default() };
-        ground.read_senders(conn, wishes).await?;
+        ground.read_senders(conn, wishes, window.now).await?;
         ground.read_earlier(conn, wishes).await?;
         ground.read_answered(conn, wishes).await?;
         if window.length > 0 {
@@ -111,7 +113,12 @@ impl Ground {
         Ok(ground)
     }
 
-    async fn read_senders(&mut self, conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<()> {
+    async fn read_senders(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        wishes: &[Wish<'_>],
+        now: i64,
+    ) -> Result<()> {
         let mut by_chat: HashMap<i64, Vec<i64>> = HashMap::new();
         for wish in wishes {
             let senders = by_chat.entry(wish.chat_id.0).or_default();
@@ -133,6 +140,8 @@ impl Ground {
             .filter(user::Column::Id.is_in(distinct(present.iter().map(|(_, user)| *user))))
             .all(conn)
             .await?;
+        let banned = people.iter().filter(|row| row.is_banned(now));
+        self.banned = banned.map(|row| (row.id, sessions::describe_ban(row))).collect();
         let authors: HashMap<i64, Author> = people.iter().map(|row| (row.id, users::author(row))).collect();
         for (chat, user) in present {
             if let Some(author) = authors.get(&user) {
@@ -235,6 +244,9 @@ impl Ground {
         if let Some(row) = earlier.filter(is_same) {
             // For ever, also for who has left since: it is their own.
             return Ok(Verdict::Earlier(row.clone()));
+        }
+        if let Some(told) = self.banned.get(&wish.user_id.0) {
+            return Err(Error::new(Code::UserBanned, told.clone()));
         }
         let (Some(chat), Some(author)) = (chat, author) else {
             return Err(Error::field(Code::NotFound, "message.chat_id", "there is no such chat"));

@@ -3,6 +3,7 @@
 use entity::session;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, QueryFilter, QueryOrder};
+use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::domain::{Actor, Core};
@@ -84,8 +85,9 @@ pub(super) async fn end_in(
     row: &session::Model,
     reason: &'static str,
 ) -> Result<()> {
-    let message = "the session was ended, log in again".into();
-    end_row(core, tx, row, &Ending { reason, event: "session_ended", message }).await
+    let message = String::from("the session was ended, log in again");
+    let farewell = Farewell { message: message.clone() };
+    end_row(core, tx, row, &Ending { reason, event: "session_ended", message }, &farewell).await
 }
 
 /// Ends all sessions of a user but one within a transaction that holds the lock of the user's row: a login
@@ -97,19 +99,38 @@ pub async fn end_all(
     except: Option<SessionId>,
     ending: &Ending,
 ) -> Result<Ended> {
+    let farewell = Farewell { message: ending.message.clone() };
+    end_all_telling(core, tx, user_id, except, ending, &farewell).await
+}
+
+/// The same, where the event before the DISCONNECT says more than a sentence.
+pub async fn end_all_telling(
+    core: &Core,
+    tx: &mut Tx,
+    user_id: UserId,
+    except: Option<SessionId>,
+    ending: &Ending,
+    farewell: &impl Serialize,
+) -> Result<Ended> {
     let rows = session::Entity::live_of(user_id.0, core.clock.now())
         .order_by_asc(session::Column::Id)
         .all(tx.conn())
         .await?;
     let mut ended = Vec::new();
     for row in rows.iter().filter(|row| except != Some(SessionId(row.id))) {
-        end_row(core, tx, row, ending).await?;
+        end_row(core, tx, row, ending, farewell).await?;
         ended.push(SessionId(row.id));
     }
     Ok(Ended(ended))
 }
 
-async fn end_row(core: &Core, tx: &mut Tx, row: &session::Model, ending: &Ending) -> Result<()> {
+async fn end_row(
+    core: &Core,
+    tx: &mut Tx,
+    row: &session::Model,
+    ending: &Ending,
+    farewell: &impl Serialize,
+) -> Result<()> {
     session::ActiveModel {
         id: Set(row.id),
         ended_at: Set(Some(core.clock.now())),
@@ -119,7 +140,7 @@ async fn end_row(core: &Core, tx: &mut Tx, row: &session::Model, ending: &Ending
     .update(tx.conn())
     .await?;
     let audience = Audience::Session(UserId(row.user_id), SessionId(row.id));
-    let mut event = Delivery::new(audience, ending.event, &Farewell { message: ending.message.clone() })?;
+    let mut event = Delivery::new(audience, ending.event, farewell)?;
     event.closes = true;
     tx.announce(event);
     Ok(())

@@ -7,8 +7,9 @@ use entity::{session, user};
 use moka::sync::Cache;
 use sea_orm::EntityTrait;
 
+use super::refusal::{banned, over, refusal};
 use crate::domain::{Actor, Core};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::{Kind, Verified};
 
@@ -40,19 +41,24 @@ impl Live {
 pub async fn authenticate(core: &Core, token: &str) -> Result<(Actor, i64)> {
     let Verified { user_id, session_id, expires_at, .. } = core.tokens.verify(Kind::Access, token)?;
     let actor = Actor { user_id, session_id };
-    let over = || Error::new(Code::SessionEnded, "the session was ended, log in again");
+    let now = core.clock.now();
     match core.sessions.known.get(&session_id) {
         Some(Some(owner)) if owner == user_id => return Ok((actor, expires_at)),
-        Some(_) => return Err(over()),
+        Some(_) => return Err(refusal(core.db.read(), user_id, now).await?),
         None => {}
     }
-    let row = session::Entity::find_by_id(session_id.0).one(core.db.read()).await?.ok_or_else(over)?;
-    if row.user_id != user_id.0 || row.ended_at.is_some() || row.expires_at <= core.clock.now() {
-        return Err(over());
+    let row = session::Entity::find_by_id(session_id.0).one(core.db.read()).await?;
+    let holds =
+        |row: session::Model| row.user_id == user_id.0 && row.ended_at.is_none() && row.expires_at > now;
+    if !row.is_some_and(holds) {
+        return Err(refusal(core.db.read(), user_id, now).await?);
     }
     let user = user::Entity::find_by_id(user_id.0).one(core.db.read()).await?.ok_or_else(over)?;
     if user.deleted_at.is_some() {
         return Err(over());
+    }
+    if user.is_banned(now) {
+        return Err(banned(&user));
     }
     let owner = *core.sessions.known.entry(session_id).or_insert(Some(user_id)).value();
     if owner == Some(user_id) { Ok((actor, expires_at)) } else { Err(over()) }

@@ -6,6 +6,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, QueryFilter, QueryOrder}
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::refusal::banned;
 use super::{Origin, TokenPair, issue_pair, new_device};
 use crate::config::Verification;
 use crate::domain::{Core, users};
@@ -47,11 +48,14 @@ pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPai
 
 /// An unknown user and a wrong password answer alike and take as long.
 async fn judge(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
-    // Only to whoever knows the password. An account without any address has nothing to confirm: such are
+    // All of this only to whoever knows the password. An account without any address has nothing to confirm: such are
     // made by operators only, where this is required.
     let confirms = core.settings.mail.verification == Verification::Required;
     for _ in 0..ATTEMPTS {
         let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
+        if user.is_banned(core.clock.now()) {
+            return Err(banned(&user));
+        }
         if confirms && user.email.is_some() && !user.email_verified {
             return Err(Error::new(
                 Code::EmailUnverified,
@@ -94,6 +98,9 @@ async fn open_session(
     })?;
     if still.password_hash != user.password_hash {
         return Ok(None);
+    }
+    if still.is_banned(now) {
+        return Err(banned(&still));
     }
     let language =
         origin.language.map(|it| it.as_str().to_owned()).filter(|it| user.language.as_ref() != Some(it));

@@ -7,11 +7,13 @@ mod login;
 mod new_device;
 pub mod prune;
 mod refresh;
+mod refusal;
 
-pub use end::{Ended, Ending, end, end_all, end_own, list};
+pub use end::{Ended, Ending, end, end_all, end_all_telling, end_own, list};
 pub use live::{Live, authenticate};
 pub use login::{Login, login};
 pub use refresh::{access_only, refresh};
+pub use refusal::{describe_ban, refusal};
 
 use std::net::IpAddr;
 

@@ -6,6 +6,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
 use super::end::end_in;
+use super::refusal::{over, refusal};
 use super::{TokenPair, issue_pair, seconds_left};
 use crate::domain::{Actor, Core};
 use crate::error::{Code, Error, Result};
@@ -20,14 +21,14 @@ pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
     let verified = core.tokens.verify(Kind::Refresh, token)?;
     let now = core.clock.now();
     let mut tx = core.db.begin().await?;
-    let over = || Error::new(Code::SessionEnded, "the session was ended, log in again");
     // The session's row is locked first: two exchanges of one family take their turns.
-    let family = session::Entity::find_by_id(verified.session_id.0)
-        .lock_exclusive()
-        .one(tx.conn())
-        .await?
-        .filter(|row| row.ended_at.is_none() && row.expires_at > now && row.user_id == verified.user_id.0)
-        .ok_or_else(over)?;
+    let family =
+        session::Entity::find_by_id(verified.session_id.0).lock_exclusive().one(tx.conn()).await?.filter(
+            |row| row.ended_at.is_none() && row.expires_at > now && row.user_id == verified.user_id.0,
+        );
+    let Some(family) = family else {
+        return Err(refusal(tx.conn(), verified.user_id, now).await?);
+    };
     let row = refresh_token::Entity::find()
         .filter(refresh_token::Column::TokenHash.eq(&verified.hash))
         .filter(refresh_token::Column::SessionId.eq(family.id))
@@ -68,7 +69,7 @@ pub async fn access_only(core: &Core, actor: Actor) -> Result<TokenPair> {
         .one(core.db.read())
         .await?
         .filter(|row| row.ended_at.is_none() && row.expires_at > now)
-        .ok_or_else(|| Error::new(Code::SessionEnded, "the session was ended, log in again"))?;
+        .ok_or_else(over)?;
     let until = family.expires_at.min(now + core.settings.access_token_ttl.as_millis() as i64);
     let access = core.tokens.issue(Kind::Access, actor.user_id, actor.session_id, until)?;
     Ok(TokenPair {

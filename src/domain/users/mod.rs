@@ -9,9 +9,9 @@ mod view;
 
 pub use identity::{Identity, normalize_phone, taken_at_insert};
 pub use password::check_password;
-pub use patch::{Patch, confirm, patch, set_photo};
+pub use patch::{Patch, announce, confirm, patch, set_photo};
 pub use register::{Registration, register, sign_up};
-pub use search::search;
+pub use search::{containing, search};
 pub use view::{author, authors, me, profile, show};
 
 use entity::user;

@@ -224,7 +224,7 @@ async fn blocked_sharing(tx: &Tx, user: i64) -> Result<Vec<UserId>> {
 }
 
 /// Tells everybody who shares a chat.
-async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
+pub async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
     let chats: Vec<i64> = member::Entity::of_user(row.id)
         .select_only()
         .column(member::Column::ChatId)

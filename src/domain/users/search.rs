@@ -24,7 +24,7 @@ pub async fn search(
     if query.is_empty() || query.chars().count() > 100 || query.contains('\0') {
         return Err(Error::invalid("query", "takes 1 to 100 characters, no NUL among them"));
     }
-    let pattern = LikeExpr::new(format!("%{}%", escape(&query))).escape('\\');
+    let pattern = containing(&query);
     let mut rows = user::Entity::present()
         .filter(
             Condition::any()
@@ -43,6 +43,11 @@ pub async fn search(
     let hidden = contacts::blocked_between(core.db.read(), viewer, found.iter().map(|it| it.id)).await?;
     found.iter_mut().filter(|it| hidden.contains(&it.id)).for_each(contacts::hide_presence);
     Ok((found, next))
+}
+
+/// The pattern of whatever holds this text.
+pub fn containing(text: &str) -> LikeExpr {
+    LikeExpr::new(format!("%{}%", escape(text))).escape('\\')
 }
 
 /// The pattern's own signs stand for themselves.

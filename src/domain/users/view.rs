@@ -21,7 +21,7 @@ pub fn show(core: &Core, row: &user::Model) -> User {
         photo: row.photo.clone(),
         description: row.description.clone(),
         role: row.role.clone(),
-        online: core.presence.is_online(id),
+        online: row.deleted_at.is_none() && core.presence.is_online(id),
         last_seen_at: row.last_seen_at.map(Timestamp),
         created_at: Timestamp(row.created_at),
         deleted: row.deleted_at.is_some(),

@@ -163,7 +163,7 @@ async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<Stri
 fn code_of(error: &Error) -> u16 {
     match error.code {
         Code::NotFound => NOT_A_MEMBER,
-        Code::SessionEnded => FORBIDDEN,
+        Code::SessionEnded | Code::UserBanned => FORBIDDEN,
         Code::TooLarge => TOO_BIG,
         Code::Unavailable | Code::Internal => SHUTDOWN,
         _ => UNAUTHORIZED,

@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 
 use super::connection::Connection;
 use crate::clock::Timestamp;
-use crate::domain::{Core, presence, sync};
-use crate::error::{Code, Error, Result};
+use crate::domain::{Core, presence, sessions, sync};
+use crate::error::Result;
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery, RoomChange};
 use crate::protocol::events::Ready;
@@ -300,7 +300,7 @@ impl Publisher {
         presence::tell_arrival(core, user, watchers).await;
         if core.sessions.was_ended(connection.actor.session_id) {
             // It ended while nobody could tell this connection.
-            return Err(Error::new(Code::SessionEnded, "the session was ended, log in again"));
+            return Err(sessions::refusal(core.db.read(), user, core.clock.now()).await?);
         }
         Ok(())
     }

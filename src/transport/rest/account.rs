@@ -1,44 +1,74 @@
-//! The pages that mailed links lead to, in the binary. The token stands behind `#` in the link, so it comes
-//! here neither in a path nor in a `Referer`; the script posts it. Nothing happens before a click: programs
-//! that open every link of a mail confirm nothing.
+//! The end of one's account, and a copy of what is held on one.
 
-use axum::Router;
-use axum::http::{HeaderName, header};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use rust_embed::RustEmbed;
+use futures_util::stream;
 
-use super::App;
-use crate::error::{Code, Error};
-use crate::transport::problem::Problem;
+use super::extract::{Auth, Json};
+use super::{App, origin};
+use crate::domain::accounts::{self, Deletion};
+use crate::domain::to_the_end;
+use crate::transport::problem::{Problem, ProblemBody};
 
-#[derive(RustEmbed)]
-#[folder = "assets/web/account"]
-struct Pages;
-
-/// Own scripts and styles, own server, nothing else.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// Their routes.
-pub fn pages() -> Router<App> {
-    Router::new()
-        .route("/account/verify", get(async || file("verify.html", "text/html; charset=utf-8")))
-        .route("/account/reset", get(async || file("reset.html", "text/html; charset=utf-8")))
-        .route("/account/account.js", get(async || file("account.js", "text/javascript; charset=utf-8")))
-        .route("/account/account.css", get(async || file("account.css", "text/css; charset=utf-8")))
+/// Delete one's account: what is one's own goes, messages stay as a deleted user's. Needs the password.
+#[utoipa::path(delete, path = "/user/me", tag = "user", security(("bearer" = [])), request_body = Deletion,
+    responses(
+        (status = 204, description = "Deleted; all sessions end, their sockets close"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn delete(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Json(wish): Json<Deletion>,
+) -> Result<Response, Problem> {
+    let core = app.core.clone();
+    to_the_end(async move { accounts::delete(&core, actor, &wish).await }).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    origin::clear_cookies(&app.core.settings, response.headers_mut())?;
+    Ok(response)
 }
 
-fn file(name: &str, kind: &'static str) -> Result<Response, Problem> {
-    let file =
-        Pages::get(name).ok_or_else(|| Error::new(Code::NotFound, "this build is without its pages"))?;
+/// The same, for clients that cannot send a body with `DELETE`.
+#[utoipa::path(post, path = "/user/me/delete", tag = "user", security(("bearer" = [])), request_body = Deletion,
+    responses(
+        (status = 204, description = "Deleted; all sessions end, their sockets close"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn delete_by_post(app: State<App>, auth: Auth, wish: Json<Deletion>) -> Result<Response, Problem> {
+    delete(app, auth, wish).await
+}
+
+/// Everything that is held on oneself, as JSON lines: each an object with its `kind`, the last one
+/// `{"kind": "end", "lines": …}`.
+#[utoipa::path(get, path = "/user/me/export", tag = "user", security(("bearer" = [])),
+    responses(
+        (status = 200, body = String, content_type = "application/x-ndjson"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "One at a time"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn export(State(app): State<App>, Auth(actor): Auth) -> Result<Response, Problem> {
+    let mut export = accounts::export(&app.core, &app.exports, actor)?;
+    // What fails at once is still told as a problem; later the connection breaks off.
+    let first = export.next().await.transpose()?.unwrap_or_default();
+    let rest = stream::unfold((Some(first), export), async |(first, mut export)| {
+        let chunk = match first {
+            Some(first) => Some(Ok(first)),
+            None => export.next().await,
+        };
+        chunk.map(|chunk| (chunk, (None, export)))
+    });
+    let name = format!("attachment; filename=\"mango-chat-{}.ndjson\"", actor.user_id);
     let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (header::CONTENT_TYPE, "application/x-ndjson".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
-    Ok((headers, file.data.into_owned()).into_response())
+    Ok((headers, Body::from_stream(rest)).into_response())
 }

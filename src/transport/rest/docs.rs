@@ -10,7 +10,8 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{
-    App, account, auth, chats, contacts, documented_limits, events, ops, pages, photos, recovery, users,
+    App, account, account_pages, admin, auth, chats, contacts, documented_limits, events, ops, pages, photos,
+    recovery, users,
 };
 use crate::protocol::asyncapi;
 
@@ -29,6 +30,7 @@ use crate::protocol::asyncapi;
         (name = "chat", description = "Chats and messages"),
         (name = "photos", description = "Pictures"),
         (name = "mango", description = "Spellings of Mango chat API"),
+        (name = "admin", description = "For moderators and admins"),
         (name = "ops", description = "For operators"),
     ),
 )]
@@ -51,7 +53,9 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(users::register, users::search))
         .routes(routes!(users::mango_register))
-        .routes(routes!(users::me, users::patch_me))
+        .routes(routes!(users::me, users::patch_me, account::delete))
+        .routes(routes!(account::delete_by_post))
+        .routes(routes!(account::export))
         .routes(routes!(users::profile, users::mango_patch))
         .routes(routes!(users::put_photo, users::delete_photo))
         .routes(routes!(contacts::following))
@@ -79,6 +83,18 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(chats::mango_messages))
         .routes(routes!(chats::message_types))
         .routes(routes!(events::run))
+        .routes(routes!(admin::report))
+        .routes(routes!(admin::list_people))
+        .routes(routes!(admin::one_person))
+        .routes(routes!(admin::ban))
+        .routes(routes!(admin::unban))
+        .routes(routes!(admin::set_role))
+        .routes(routes!(admin::list_sessions, admin::end_sessions))
+        .routes(routes!(admin::list_reports))
+        .routes(routes!(admin::resolve_report))
+        .routes(routes!(admin::audit))
+        .routes(routes!(admin::mails))
+        .routes(routes!(admin::statistics))
         .routes(routes!(ops::live))
         .routes(routes!(ops::ready))
 }
@@ -93,7 +109,7 @@ pub fn pages(document: utoipa::openapi::OpenApi) -> Router<App> {
     Router::new()
         .merge(SwaggerUi::new("/docs").url("/openapi.json", documented_limits::document(document)))
         .route("/client/mango-chat.js", get(pages::sdk))
-        .merge(account::pages())
+        .merge(account_pages::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
         .route("/", get(async || Redirect::temporary("/docs/")))
 }

@@ -2,6 +2,8 @@
 //! from them.
 
 mod account;
+mod account_pages;
+mod admin;
 mod auth;
 mod chats;
 mod contacts;
@@ -36,6 +38,7 @@ use super::socket::{self, Door};
 use super::{client_address, gateway, timed_body};
 use crate::config::{CorsOrigins, Settings};
 use crate::domain::Core;
+use crate::domain::accounts::Running;
 use crate::error::{Code, Error};
 
 /// What handlers work with.
@@ -49,6 +52,10 @@ pub struct App {
     pub large_bodies: Arc<Semaphore>,
     /// What `/health/ready` answered lately.
     pub health: Arc<ops::Remembered>,
+    /// What `/admin/statistics` counted lately.
+    pub statistics: Arc<admin::Counted>,
+    /// Exports that are running.
+    pub exports: Arc<Running>,
 }
 
 /// Large bodies at the same time.
@@ -72,6 +79,8 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
         large_body: body_limit,
         large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
         health: Arc::default(),
+        statistics: Arc::default(),
+        exports: Arc::default(),
     };
     Router::new()
         .merge(api)

@@ -1,0 +1,118 @@
+//! Deleting one's account. One transaction turns the row into a tombstone, takes away what is the user's
+//! alone, and ends all sessions; from its commit on the account is gone. Leaving the groups follows, group
+//! by group (see `leaving`).
+//!
+//! What others have stays with them: messages with the tombstone as their author, likes, direct chats, and
+//! what moderators were told.
+
+use std::sync::Arc;
+
+use entity::{account_ending, contact, one_time_token, session, user};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::leaving::finish;
+use crate::domain::audit::{self, Act, Target};
+use crate::domain::sessions::{self, Ending};
+use crate::domain::{Actor, Core, mail, moderation, photos, users};
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::protocol::parse::{Check, Limits, Problems};
+
+/// What a tombstone is called.
+const NAME: &str = "Deleted user";
+
+/// What deleting one's account takes.
+#[derive(Deserialize, ToSchema)]
+pub struct Deletion {
+    /// The present password.
+    pub password: String,
+}
+
+impl Check for Deletion {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        problems.check("password", !self.password.is_empty(), "is empty");
+        problems.check("password", self.password.len() <= 1_024, "is longer than any password here");
+    }
+}
+
+/// Deletes the account of who asks. The last admin stays.
+pub async fn delete(core: &Arc<Core>, actor: Actor, wish: &Deletion) -> Result<()> {
+    let id = actor.user_id;
+    let wrong = || Error::invalid("password", "is not the present one");
+    let known = users::find(core.db.read(), id).await?;
+    users::confirm(core, &known, &wish.password).await?;
+    let mut tx = core.db.begin().await?;
+    let row = moderation::require_another_admin(tx.conn(), id).await?;
+    if row.password_hash != known.password_hash {
+        return Err(wrong());
+    }
+    let now = core.clock.now();
+    let message = "the account was deleted".into();
+    let ending = Ending { reason: "deleted", event: "session_ended", message };
+    let ended = sessions::end_all(core, &mut tx, id, None, &ending).await?;
+    forget(tx.conn(), id).await?;
+    mail::forget(core, &tx, id).await?;
+    let left = account_ending::ActiveModel {
+        user_id: Set(id.0),
+        photo: Set(row.photo.clone()),
+        created_at: Set(now),
+    };
+    account_ending::Entity::insert(left).exec_without_returning(tx.conn()).await?;
+    let tombstone = tombstone(&row, now).update(tx.conn()).await?;
+    users::announce(core, &mut tx, &tombstone).await?;
+    // Where from is not noted: nothing of a deleted user is kept that nobody needs.
+    let details = json!({"role": row.role});
+    let act =
+        Act { actor: Some(id), action: "user.delete", target: Target::User(id), details, address: None };
+    audit::record(core, &tx, act).await?;
+    let outcome = tx.commit(()).await?;
+    ended.note(core);
+    core.publish(outcome).await;
+    let core = core.clone();
+    // Thousands of groups take a while; who asked need not wait for it.
+    tokio::spawn(async move { finish(&core, id).await });
+    Ok(())
+}
+
+/// The row as it stays: an id, a name that says what it is, and when.
+fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
+    user::ActiveModel {
+        id: Set(row.id),
+        username: Set(None),
+        username_key: Set(None),
+        phone: Set(None),
+        email: Set(None),
+        email_key: Set(None),
+        email_verified: Set(false),
+        name: Set(Some(NAME.to_owned())),
+        name_key: Set(None),
+        description: Set(None),
+        photo: Set(photos::tombstone_avatar()),
+        role: Set(moderation::Role::User.as_str().to_owned()),
+        // No password has this hash.
+        password_hash: Set("!".to_owned()),
+        last_seen_at: Set(None),
+        deleted_at: Set(Some(now)),
+        banned_at: Set(None),
+        banned_until: Set(None),
+        ban_reason: Set(None),
+        language: Set(None),
+        password_changed_at: Set(None),
+        ..Default::default()
+    }
+}
+
+/// Removes what is the user's alone.
+async fn forget(conn: &impl ConnectionTrait, id: UserId) -> Result<()> {
+    let either =
+        Condition::any().add(contact::Column::UserId.eq(id.0)).add(contact::Column::OtherId.eq(id.0));
+    contact::Entity::delete_many().filter(either).exec(conn).await?;
+    one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(id.0)).exec(conn).await?;
+    // With their refresh tokens.
+    session::Entity::delete_many().filter(session::Column::UserId.eq(id.0)).exec(conn).await?;
+    Ok(())
+}

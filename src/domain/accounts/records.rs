@@ -1,0 +1,285 @@
+//! What is held on a user, kind by kind and page by page, each record as one JSON object.
+//! Names are those of REST. Hashes of passwords and tokens stay out, and so does what others have written:
+//! reports against the user, messages of other people.
+
+use std::collections::HashMap;
+
+use entity::{audit, chat, contact, like, mail, member, message, one_time_token, report, session, user};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::{Value, json};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::protocol::message_type::MessageType;
+
+/// Records of a page. Messages may have 64 KiB each by default.
+const PAGE: u64 = 100;
+
+/// A kind of record, in the order of the export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The account itself.
+    User,
+    /// Logins, ended ones included while they are kept.
+    Session,
+    /// One-time tokens that were mailed, without the token.
+    OneTimeToken,
+    /// Whom one follows and blocks.
+    Contact,
+    /// Memberships, past ones included.
+    Chat,
+    /// What one has written.
+    Message,
+    /// What one likes.
+    Like,
+    /// What one has reported.
+    Report,
+    /// Mails to one.
+    Mail,
+    /// Privileged acts of one's own.
+    Act,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::User,
+        Self::Session,
+        Self::OneTimeToken,
+        Self::Contact,
+        Self::Chat,
+        Self::Message,
+        Self::Like,
+        Self::Report,
+        Self::Mail,
+        Self::Act,
+    ];
+
+    /// Its name in the export.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Session => "session",
+            Self::OneTimeToken => "one_time_token",
+            Self::Contact => "contact",
+            Self::Chat => "chat",
+            Self::Message => "message",
+            Self::Like => "like",
+            Self::Report => "report",
+            Self::Mail => "mail",
+            Self::Act => "act",
+        }
+    }
+}
+
+/// A page of records, and the number of its last one where more may follow.
+pub type Page = (Vec<Value>, Option<i64>);
+
+/// The records of one kind whose number is above `after`.
+pub async fn page(conn: &impl ConnectionTrait, kind: Kind, id: UserId, after: i64) -> Result<Page> {
+    match kind {
+        Kind::User => account(conn, id).await,
+        Kind::Session => sessions(conn, id, after).await,
+        Kind::OneTimeToken => one_time_tokens(conn, id, after).await,
+        Kind::Contact => contacts(conn, id, after).await,
+        Kind::Chat => chats(conn, id, after).await,
+        Kind::Message => messages(conn, id, after).await,
+        Kind::Like => likes(conn, id, after).await,
+        Kind::Report => reports(conn, id, after).await,
+        Kind::Mail => mails(conn, id, after).await,
+        Kind::Act => acts(conn, id, after).await,
+    }
+}
+
+/// Rows as records, with where to go on.
+fn shown<T>(rows: Vec<T>, number: impl Fn(&T) -> i64, show: impl FnMut(T) -> Value) -> Page {
+    let next = rows.last().filter(|_| rows.len() as u64 == PAGE).map(number);
+    (rows.into_iter().map(show).collect(), next)
+}
+
+fn time(at: Option<i64>) -> Option<Timestamp> {
+    at.map(Timestamp)
+}
+
+async fn account(conn: &impl ConnectionTrait, id: UserId) -> Result<Page> {
+    let row = user::Entity::present().filter(user::Column::Id.eq(id.0)).one(conn).await?;
+    let row = row.ok_or_else(|| Error::not_found("user"))?;
+    let record = json!({
+        "id": row.id, "username": row.username, "name": row.name, "phone": row.phone,
+        "email": row.email, "email_verified": row.email_verified, "description": row.description,
+        "photo": row.photo, "role": row.role, "language": row.language,
+        "created_at": Timestamp(row.created_at), "last_seen_at": time(row.last_seen_at),
+        "password_changed_at": time(row.password_changed_at), "banned_at": time(row.banned_at),
+        "banned_until": time(row.banned_until), "ban_reason": row.ban_reason,
+    });
+    Ok((vec![record], None))
+}
+
+async fn sessions(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = session::Entity::find()
+        .filter(session::Column::UserId.eq(id.0))
+        .filter(session::Column::Id.gt(after))
+        .order_by_asc(session::Column::Id)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show = |row: session::Model| {
+        json!({
+            "id": row.id, "user_agent": row.user_agent, "address": row.address,
+            "created_at": Timestamp(row.created_at), "last_used_at": Timestamp(row.last_used_at),
+            "expires_at": Timestamp(row.expires_at), "ended_at": time(row.ended_at),
+            "end_reason": row.end_reason,
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}
+
+async fn one_time_tokens(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = one_time_token::Entity::find()
+        .filter(one_time_token::Column::UserId.eq(id.0))
+        .filter(one_time_token::Column::Id.gt(after))
+        .order_by_asc(one_time_token::Column::Id)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show = |row: one_time_token::Model| {
+        json!({
+            "id": row.id, "purpose": row.purpose, "email": row.email,
+            "created_at": Timestamp(row.created_at), "expires_at": Timestamp(row.expires_at),
+            "used_at": time(row.used_at),
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}
+
+async fn contacts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = contact::Entity::find()
+        .filter(contact::Column::UserId.eq(id.0))
+        .filter(contact::Column::OtherId.gt(after))
+        .order_by_asc(contact::Column::OtherId)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show = |row: contact::Model| {
+        json!({
+            "user_id": row.other_id, "followed_at": time(row.followed_at),
+            "blocked_at": time(row.blocked_at),
+        })
+    };
+    Ok(shown(rows, |row| row.other_id, show))
+}
+
+async fn chats(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = member::Entity::find()
+        .filter(member::Column::UserId.eq(id.0))
+        .filter(member::Column::ChatId.gt(after))
+        .order_by_asc(member::Column::ChatId)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let known = chat::Entity::find()
+        .filter(chat::Column::Id.is_in(rows.iter().map(|row| row.chat_id)))
+        .all(conn)
+        .await?;
+    let known: HashMap<i64, chat::Model> = known.into_iter().map(|row| (row.id, row)).collect();
+    let show = |row: member::Model| {
+        let chat = known.get(&row.chat_id);
+        // What a chat one has left is called now is not one's own any more.
+        let name = chat.filter(|_| row.left_at.is_none()).and_then(|chat| chat.name.as_ref());
+        json!({
+            "chat_id": row.chat_id, "name": name,
+            "is_group": chat.map(|chat| chat.is_group), "role": row.role,
+            "joined_at": Timestamp(row.joined_at), "last_read_seq": row.last_read_seq,
+            "pinned_at": time(row.pinned_at), "muted_until": time(row.muted_until),
+            "archived": row.archived, "left_at": time(row.left_at), "left_reason": row.left_reason,
+        })
+    };
+    Ok(shown(rows, |row| row.chat_id, show))
+}
+
+async fn messages(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = message::Entity::find()
+        .filter(message::Column::UserId.eq(id.0))
+        .filter(message::Column::Id.gt(after))
+        .order_by_asc(message::Column::Id)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show = |row: message::Model| {
+        json!({
+            "id": row.id, "chat_id": row.chat_id, "seq": row.seq,
+            "message_type": MessageType::from_id(i64::from(row.message_type)), "content": row.content,
+            "client_id": row.client_id, "reply_to": row.reply_to,
+            "created_at": Timestamp(row.created_at), "edited_at": time(row.edited_at),
+            "deleted_at": time(row.deleted_at),
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}
+
+async fn likes(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = like::Entity::find()
+        .filter(like::Column::UserId.eq(id.0))
+        .filter(like::Column::MessageId.gt(after))
+        .order_by_asc(like::Column::MessageId)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show =
+        |row: like::Model| json!({"message_id": row.message_id, "created_at": Timestamp(row.created_at)});
+    Ok(shown(rows, |row| row.message_id, show))
+}
+
+async fn reports(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = report::Entity::find()
+        .filter(report::Column::ReporterId.eq(id.0))
+        .filter(report::Column::Id.gt(after))
+        .order_by_asc(report::Column::Id)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show = |row: report::Model| {
+        json!({
+            "id": row.id, "user_id": row.user_id, "chat_id": row.chat_id,
+            "message_id": row.message_id, "reason": row.reason, "state": row.state,
+            "created_at": Timestamp(row.created_at), "resolved_at": time(row.resolved_at),
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}
+
+async fn mails(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = mail::Entity::find()
+        .filter(mail::Column::UserId.eq(id.0))
+        .filter(mail::Column::Id.gt(after))
+        .order_by_asc(mail::Column::Id)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show = |row: mail::Model| {
+        json!({
+            "id": row.id, "template": row.template, "recipient": row.recipient,
+            "subject": row.subject, "state": row.state, "attempts": row.attempts,
+            "created_at": Timestamp(row.created_at), "finished_at": time(row.finished_at),
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}
+
+async fn acts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = audit::Entity::find()
+        .filter(audit::Column::ActorId.eq(id.0))
+        .filter(audit::Column::Id.gt(after))
+        .order_by_asc(audit::Column::Id)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show = |row: audit::Model| {
+        json!({
+            "id": row.id, "action": row.action, "target_kind": row.target_kind,
+            "target_id": row.target_id, "address": row.address, "created_at": Timestamp(row.created_at),
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}

@@ -1,0 +1,116 @@
+//! Bans. A ban ends all sessions of its user in the transaction that sets it: from its commit on no token
+//! of theirs works, and their sockets are told and closed. One with an end date ends by itself.
+
+use entity::user;
+use sea_orm::ActiveModelTrait;
+use sea_orm::ActiveValue::Set;
+use serde_json::json;
+
+use super::people;
+use super::staff::{Admin, Locked, Moderator, Role};
+use crate::clock::Timestamp;
+use crate::domain::Core;
+use crate::domain::audit::{self, Act, Target};
+use crate::domain::sessions::{self, Ending};
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::protocol::events::UserBanned;
+use crate::protocol::moderation::{AdminUser, BanUser};
+
+/// Bans a user, or gives a banned one another reason and end.
+pub async fn ban(core: &Core, by: &Moderator, id: UserId, wish: BanUser) -> Result<AdminUser> {
+    let now = core.clock.now();
+    let until = wish.until.as_deref().and_then(Timestamp::from_rfc3339);
+    if until.is_some_and(|until| until.0 <= now) {
+        return Err(Error::invalid("until", "is over already"));
+    }
+    let reason = wish.reason.trim().to_owned();
+    let mut tx = core.db.begin().await?;
+    let locked = Locked::read(core, &tx, by, Role::Moderator, id).await?;
+    let target = locked.find(id)?;
+    require_below(&locked, by, target)?;
+    let row = user::ActiveModel {
+        id: Set(id.0),
+        banned_at: Set(Some(now)),
+        banned_until: Set(until.map(|until| until.0)),
+        ban_reason: Set(Some(reason.clone())),
+        ..Default::default()
+    }
+    .update(tx.conn())
+    .await?;
+    let message = sessions::describe_ban(&row);
+    let told = UserBanned { message: message.clone(), reason: reason.clone(), until };
+    let ending = Ending { reason: "banned", event: "user_banned", message };
+    let ended = sessions::end_all_telling(core, &mut tx, id, None, &ending, &told).await?;
+    let details = json!({"reason": reason, "until": until.map(Timestamp::to_rfc3339)});
+    record(core, &tx, by, "user.ban", id, details).await?;
+    let outcome = tx.commit(people::show(core, &row, by)).await?;
+    ended.note(core);
+    Ok(core.publish(outcome).await)
+}
+
+/// Lifts a ban; where there is none nothing happens.
+pub async fn unban(core: &Core, by: &Moderator, id: UserId) -> Result<AdminUser> {
+    let tx = core.db.begin().await?;
+    let locked = Locked::read(core, &tx, by, Role::Moderator, id).await?;
+    let target = locked.find(id)?;
+    require_below(&locked, by, target)?;
+    if target.banned_at.is_none() {
+        let shown = people::show(core, target, by);
+        return Ok(tx.unchanged(shown).await?.reply);
+    }
+    let row = user::ActiveModel {
+        id: Set(id.0),
+        banned_at: Set(None),
+        banned_until: Set(None),
+        ban_reason: Set(None),
+        ..Default::default()
+    }
+    .update(tx.conn())
+    .await?;
+    record(core, &tx, by, "user.unban", id, json!({})).await?;
+    Ok(core.publish(tx.commit(people::show(core, &row, by)).await?).await)
+}
+
+/// Ends all sessions of a user, as one would for an account that was taken over.
+pub async fn end_sessions(core: &Core, by: &Admin, id: UserId) -> Result<()> {
+    let by = by.as_moderator();
+    let mut tx = core.db.begin().await?;
+    let locked = Locked::read(core, &tx, by, Role::Admin, id).await?;
+    locked.find(id)?;
+    let message = "the session was ended by an admin, log in again".into();
+    let ending = Ending { reason: "ended_by_admin", event: "session_ended", message };
+    let ended = sessions::end_all(core, &mut tx, id, None, &ending).await?;
+    record(core, &tx, by, "user.end_sessions", id, json!({})).await?;
+    let outcome = tx.commit(()).await?;
+    ended.note(core);
+    core.publish(outcome).await;
+    Ok(())
+}
+
+/// Nobody bans themselves, and nobody their equals: an admin loses the role first.
+fn require_below(locked: &Locked, by: &Moderator, target: &user::Model) -> Result<()> {
+    if target.id == by.id().0 {
+        return Err(Error::forbidden("nobody bans or unbans themselves"));
+    }
+    if Role::of(target) < Role::of(locked.find(by.id())?) {
+        return Ok(());
+    }
+    Err(Error::forbidden(match Role::of(target) {
+        Role::Admin => "an admin cannot be banned; take the role away first",
+        _ => "a moderator can only be banned by an admin",
+    }))
+}
+
+/// Notes an act about a user.
+pub(super) async fn record(
+    core: &Core,
+    tx: &crate::platform::db::Tx,
+    by: &Moderator,
+    action: &'static str,
+    id: UserId,
+    details: serde_json::Value,
+) -> Result<()> {
+    let (target, address) = (Target::User(id), by.address());
+    audit::record(core, tx, Act { actor: Some(by.id()), action, target, details, address }).await
+}

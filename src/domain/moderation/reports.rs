@@ -1,0 +1,183 @@
+//! Reports: what anybody tells the moderators about a message or a user. The message is kept as it was, so
+//! that editing or deleting it takes no evidence away.
+
+use std::collections::HashMap;
+
+use entity::{message, report};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use serde_json::json;
+
+use super::Numbered;
+use super::staff::{Locked, Moderator, Role};
+use crate::clock::Timestamp;
+use crate::domain::audit::{self, Act, Target};
+use crate::domain::{Actor, Core, chats, users};
+use crate::error::{Code, Error, Result};
+use crate::ids::{ChatId, MessageId, UserId};
+use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport};
+use crate::protocol::objects::Author;
+
+const OPEN: &str = "open";
+const RESOLVED: &str = "resolved";
+
+/// What is reported.
+struct Subject {
+    user_id: i64,
+    message: Option<message::Model>,
+}
+
+/// Reports a message or a user; true where the report is new. As long as it is open, reporting the same
+/// again answers the one that is there.
+pub async fn report(core: &Core, actor: Actor, wish: NewReport) -> Result<(Report, bool)> {
+    let me = actor.user_id;
+    let tx = core.db.begin().await?;
+    // Two of the same at once take their turns.
+    users::lock(tx.conn(), me).await?;
+    let subject = find_subject(tx.conn(), me, &wish).await?;
+    let message_id = subject.message.as_ref().map(|row| row.id);
+    let mut same = report::Entity::find()
+        .filter(report::Column::ReporterId.eq(me.0))
+        .filter(report::Column::UserId.eq(subject.user_id))
+        .filter(report::Column::State.eq(OPEN));
+    same = match message_id {
+        Some(id) => same.filter(report::Column::MessageId.eq(id)),
+        None => same.filter(report::Column::MessageId.is_null()),
+    };
+    if let Some(row) = same.one(tx.conn()).await? {
+        return Ok((tx.unchanged(show_own(row)).await?.reply, false));
+    }
+    let row = report::ActiveModel {
+        reporter_id: Set(me.0),
+        user_id: Set(subject.user_id),
+        chat_id: Set(subject.message.as_ref().map(|row| row.chat_id)),
+        message_id: Set(message_id),
+        content: Set(subject.message.map(|row| row.content)),
+        reason: Set(wish.reason.trim().to_owned()),
+        state: Set(OPEN.to_owned()),
+        created_at: Set(core.clock.now()),
+        ..Default::default()
+    }
+    .insert(tx.conn())
+    .await?;
+    Ok((core.publish(tx.commit(show_own(row)).await?).await, true))
+}
+
+async fn find_subject(conn: &impl ConnectionTrait, me: UserId, wish: &NewReport) -> Result<Subject> {
+    let (subject, field) = if let Some(id) = wish.message_id {
+        let absent = || Error::field(Code::NotFound, "message_id", "there is no such message");
+        let row = message::Entity::present()
+            .filter(message::Column::Id.eq(id.0))
+            .one(conn)
+            .await?
+            .ok_or_else(absent)?;
+        chats::find_visible(conn, ChatId(row.chat_id), me).await.map_err(|error| match error.code {
+            Code::NotFound => absent(),
+            _ => error,
+        })?;
+        (Subject { user_id: row.user_id, message: Some(row) }, "message_id")
+    } else {
+        let id = wish.user_id.ok_or_else(|| Error::invalid("message_id", "is missing"))?;
+        let row = users::find(conn, id).await.map_err(|error| match error.code {
+            Code::NotFound => Error::field(Code::NotFound, "user_id", "there is no such user"),
+            _ => error,
+        })?;
+        (Subject { user_id: row.id, message: None }, "user_id")
+    };
+    if subject.user_id == me.0 {
+        return Err(Error::invalid(field, "is one's own"));
+    }
+    Ok(subject)
+}
+
+fn show_own(row: report::Model) -> Report {
+    Report {
+        id: row.id,
+        user_id: UserId(row.user_id),
+        chat_id: row.chat_id.map(ChatId),
+        message_id: row.message_id.map(MessageId),
+        reason: row.reason,
+        state: row.state,
+        created_at: Timestamp(row.created_at),
+    }
+}
+
+/// Reports, the newest first.
+pub async fn reports(
+    core: &Core,
+    _: &Moderator,
+    state: &str,
+    before: Option<i64>,
+    limit: u64,
+) -> Result<Numbered<AdminReport>> {
+    if !matches!(state, OPEN | RESOLVED) {
+        return Err(Error::invalid("state", "takes open or resolved"));
+    }
+    let rows = report::Entity::find()
+        .filter(report::Column::State.eq(state))
+        .filter(report::Column::Id.lt(before.unwrap_or(i64::MAX)))
+        .order_by_desc(report::Column::Id)
+        .limit(limit + 1)
+        .all(core.db.read())
+        .await?;
+    let page = Numbered::cut(rows, limit, |row| row.id);
+    let next = page.next;
+    Ok(Numbered { items: show(core.db.read(), page.items).await?, next })
+}
+
+/// Notes what was done about a report. One that is resolved already stays as it is.
+pub async fn resolve(core: &Core, by: &Moderator, id: i64, wish: ResolveReport) -> Result<AdminReport> {
+    let tx = core.db.begin().await?;
+    Locked::read(core, &tx, by, Role::Moderator, by.id()).await?;
+    let row = report::Entity::find_by_id(id)
+        .lock_exclusive()
+        .one(tx.conn())
+        .await?
+        .ok_or_else(|| Error::not_found("report"))?;
+    let absent = || Error::not_found("report");
+    if row.state == RESOLVED {
+        let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
+        return Ok(tx.unchanged(shown).await?.reply);
+    }
+    let resolution = wish.resolution.trim().to_owned();
+    let mut row = row.into_active_model();
+    row.state = Set(RESOLVED.to_owned());
+    row.resolved_at = Set(Some(core.clock.now()));
+    row.resolved_by = Set(Some(by.id().0));
+    row.resolution = Set(Some(resolution.clone()));
+    let row = row.update(tx.conn()).await?;
+    let act = Act {
+        actor: Some(by.id()),
+        action: "report.resolve",
+        target: Target::Report(id),
+        details: json!({"resolution": resolution}),
+        address: by.address(),
+    };
+    audit::record(core, &tx, act).await?;
+    let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
+    Ok(core.publish(tx.commit(shown).await?).await)
+}
+
+async fn show(conn: &impl ConnectionTrait, rows: Vec<report::Model>) -> Result<Vec<AdminReport>> {
+    let people = rows.iter().flat_map(|row| [row.reporter_id, row.user_id]);
+    let authors: HashMap<i64, Author> = users::authors(conn, people).await?;
+    let author = |id: i64| {
+        authors.get(&id).cloned().ok_or_else(|| Error::internal("a report about somebody who never was"))
+    };
+    rows.into_iter()
+        .map(|row| {
+            Ok(AdminReport {
+                reporter: author(row.reporter_id)?,
+                user: author(row.user_id)?,
+                content: row.content.clone(),
+                resolved_at: row.resolved_at.map(Timestamp),
+                resolved_by: row.resolved_by.map(UserId),
+                resolution: row.resolution.clone(),
+                report: show_own(row),
+            })
+        })
+        .collect()
+}

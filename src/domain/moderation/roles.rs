@@ -1,0 +1,136 @@
+//! Giving and taking service-wide roles. There are two ways to one: an admin gives it, or the command line
+//! of the machine does. Registration and profiles never read a role.
+
+use entity::user;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, ColumnTrait, QueryFilter, QueryOrder};
+use serde_json::json;
+
+use super::bans::record;
+use super::people;
+use super::staff::{Admin, Locked, Role};
+use crate::domain::Core;
+use crate::domain::audit::{self, Act, Target};
+use crate::domain::users::{self, Identity, Registration};
+use crate::error::{Code, Error, Result};
+use crate::ids::UserId;
+use crate::platform::db::Tx;
+use crate::protocol::moderation::AdminUser;
+use crate::protocol::parse::{Check, Problems};
+
+/// Gives a user another role.
+pub async fn set_role(core: &Core, by: &Admin, id: UserId, role: Role) -> Result<AdminUser> {
+    let by = by.as_moderator();
+    let mut tx = core.db.begin().await?;
+    let locked = Locked::read(core, &tx, by, Role::Admin, id).await?;
+    let target = locked.find(id)?;
+    let before = Role::of(target);
+    if before == role {
+        let shown = people::show(core, target, by);
+        return Ok(tx.unchanged(shown).await?.reply);
+    }
+    if before == Role::Admin {
+        locked.require_another_admin(id)?;
+    }
+    if role > before && target.is_banned(core.clock.now()) {
+        return Err(Error::invalid("role", "the user is banned; lift the ban first"));
+    }
+    let row = give(core, &mut tx, id, role).await?;
+    let details = json!({"from": before.as_str(), "to": role.as_str()});
+    record(core, &tx, by, "user.role", id, details).await?;
+    Ok(core.publish(tx.commit(people::show(core, &row, by)).await?).await)
+}
+
+/// Sets the role and tells those who share a chat.
+async fn give(core: &Core, tx: &mut Tx, id: UserId, role: Role) -> Result<user::Model> {
+    let row = user::ActiveModel { id: Set(id.0), role: Set(role.as_str().to_owned()), ..Default::default() }
+        .update(tx.conn())
+        .await?;
+    users::announce(core, tx, &row).await?;
+    Ok(row)
+}
+
+/// What `admin create` asks for.
+pub struct Appointment {
+    /// Login name.
+    pub username: String,
+    /// Address of a new account; taken as confirmed, the operator has typed it.
+    pub email: Option<String>,
+    /// Password of a new account; none: an account that exists is to be promoted.
+    pub password: Option<String>,
+}
+
+/// Makes an account an admin, from the command line. Answers its id.
+///
+/// The account is registered first and promoted then: broken off between the two, there is an account
+/// without a role, which another call promotes.
+pub async fn appoint(core: &Core, wish: Appointment) -> Result<UserId> {
+    let promoted = wish.password.is_none();
+    let id = match wish.password {
+        None => find_by_username(core, &wish.username).await?,
+        Some(password) => register(core, wish.username, wish.email, password).await?,
+    };
+    let mut tx = core.db.begin().await?;
+    let row = users::lock(tx.conn(), id).await?;
+    if row.is_banned(core.clock.now()) {
+        return Err(Error::forbidden("the account is banned; lift the ban first"));
+    }
+    if Role::of(&row) == Role::Admin {
+        return Err(Error::invalid("username", "is an admin already"));
+    }
+    if row.email.is_some() && !promoted {
+        user::ActiveModel { id: Set(id.0), email_verified: Set(true), ..Default::default() }
+            .update(tx.conn())
+            .await?;
+    }
+    let before = row.role;
+    give(core, &mut tx, id, Role::Admin).await?;
+    let details = json!({"from": before, "to": "admin", "created": !promoted});
+    let act = Act { actor: None, action: "admin.create", target: Target::User(id), details, address: None };
+    audit::record(core, &tx, act).await?;
+    core.publish(tx.commit(()).await?).await;
+    Ok(id)
+}
+
+async fn register(core: &Core, username: String, email: Option<String>, password: String) -> Result<UserId> {
+    let name = Some(username.clone());
+    let wish = Registration {
+        password,
+        phone: None,
+        email,
+        username: Some(username),
+        name,
+        description: None,
+        photo: None,
+    };
+    let mut problems = Problems::default();
+    wish.check(&core.limits, &mut problems);
+    problems.into_result()?;
+    let made = users::register(core, wish).await.map_err(|mut error| {
+        if error.code == Code::UsernameTaken {
+            error.message += "; --promote makes an account that exists an admin";
+        }
+        error
+    })?;
+    Ok(made.user.id)
+}
+
+async fn find_by_username(core: &Core, username: &str) -> Result<UserId> {
+    let mut problems = Problems::default();
+    let identity = Identity::read(None, None, Some(username), &mut problems);
+    problems.into_result()?;
+    let key = identity.username.unwrap_or_default().to_lowercase();
+    let row = user::Entity::present().filter(user::Column::UsernameKey.eq(key)).one(core.db.read()).await?;
+    row.map(|row| UserId(row.id))
+        .ok_or_else(|| Error::field(Code::NotFound, "username", "there is no such account to promote"))
+}
+
+/// Moderators and admins, for the command line: id, username, role.
+pub async fn staff(core: &Core) -> Result<Vec<(UserId, Option<String>, String)>> {
+    let rows = user::Entity::present()
+        .filter(user::Column::Role.ne(Role::User.as_str()))
+        .order_by_asc(user::Column::Id)
+        .all(core.db.read())
+        .await?;
+    Ok(rows.into_iter().map(|row| (UserId(row.id), row.username, row.role)).collect())
+}

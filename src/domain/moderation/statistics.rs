@@ -1,0 +1,101 @@
+//! How much there is of everything, counted by the database. Every count stops at a million, so that its
+//! cost is bounded however large the tables are; whoever calls keeps the answer for some seconds.
+
+use entity::{chat, mail, message, report, session, user};
+use sea_orm::sea_query::{Alias, Expr, Query};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+
+use super::people::banned_at;
+use super::staff::Admin;
+use crate::clock::Timestamp;
+use crate::domain::Core;
+use crate::error::Result;
+use crate::protocol::moderation::Statistics;
+
+/// Where counting stops.
+const MOST: u64 = 1_000_000;
+
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
+/// Counts everything.
+pub async fn count(core: &Core, _: &Admin) -> Result<Statistics> {
+    let conn = core.db.read();
+    let now = core.clock.now();
+    let since = now - DAY_MS;
+    let mut logged_in = Query::select();
+    logged_in
+        .column(session::Column::UserId)
+        .from(session::Entity)
+        .and_where(session::Column::LastUsedAt.gt(since));
+    let active =
+        Condition::any().add(user::Column::LastSeenAt.gt(since)).add(user::Column::Id.in_subquery(logged_in));
+    let (online, sockets) = core.presence.count();
+    let mails = |state| mail::Entity::find().filter(mail::Column::State.eq(state));
+    let (messages, messages_24h) = messages(conn, since).await?;
+    Ok(Statistics {
+        users: counted(conn, user::Entity::present()).await?,
+        users_active_24h: counted(conn, user::Entity::present().filter(active)).await?,
+        users_banned: counted(conn, user::Entity::present().filter(banned_at(now))).await?,
+        users_deleted: counted(conn, user::Entity::find().filter(user::Column::DeletedAt.is_not_null()))
+            .await?,
+        chats: counted(conn, chat::Entity::present()).await?,
+        groups: counted(conn, chat::Entity::present().filter(chat::Column::IsGroup.eq(true))).await?,
+        messages,
+        messages_24h,
+        online,
+        sockets,
+        mails_queued: counted(conn, mails("queued")).await?,
+        mails_failed: counted(conn, mails("failed")).await?,
+        open_reports: counted(conn, report::Entity::find().filter(report::Column::State.eq("open"))).await?,
+        counted_at: Timestamp(now),
+    })
+}
+
+/// How many rows there are, up to the bound.
+async fn counted<E: EntityTrait>(conn: &impl ConnectionTrait, select: sea_orm::Select<E>) -> Result<i64> {
+    let mut rows = select.select_only().expr_as(Expr::val(1), "one").limit(MOST).into_query();
+    let rows = rows.take();
+    let mut all = Query::select();
+    all.expr_as(Expr::cust("COUNT(*)"), Alias::new("count")).from_subquery(rows, Alias::new("counted"));
+    let row = conn.query_one(&all).await?;
+    Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or(0))
+}
+
+/// All messages, and those since a moment (milliseconds). Messages have no index by time, but their numbers
+/// rise with it: the first of them is found by halving, in some forty steps by the primary key.
+async fn messages(conn: &impl ConnectionTrait, since: i64) -> Result<(i64, i64)> {
+    let newest = message::Entity::find()
+        .select_only()
+        .column(message::Column::Id)
+        .order_by_desc(message::Column::Id)
+        .limit(1)
+        .into_tuple::<i64>()
+        .one(conn)
+        .await?
+        .unwrap_or(0);
+    let all = if newest > MOST as i64 { newest } else { counted(conn, message::Entity::find()).await? };
+    let (mut low, mut high) = (1, newest + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found: Option<(i64, i64)> = message::Entity::find()
+            .select_only()
+            .columns([message::Column::Id, message::Column::CreatedAt])
+            .filter(message::Column::Id.gte(middle))
+            .order_by_asc(message::Column::Id)
+            .limit(1)
+            .into_tuple()
+            .one(conn)
+            .await?;
+        match found {
+            Some((id, at)) if at <= since => low = id + 1,
+            _ => high = middle,
+        }
+    }
+    // What an import brought lately is numbered late and dated early.
+    let recent = message::Entity::find()
+        .filter(message::Column::Id.gte(low))
+        .filter(message::Column::CreatedAt.gt(since));
+    Ok((all, counted(conn, recent).await?))
+}

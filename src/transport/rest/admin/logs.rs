@@ -1,0 +1,60 @@
+//! The audit log and the log of mails.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::{Admin, DEFAULT_LIMIT, next_page};
+use crate::domain::moderation::{self, AuditFilter};
+use crate::protocol::moderation::{AuditEntry, MailEntry};
+use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::rest::App;
+use crate::transport::rest::extract::{Params, page};
+
+/// Every privileged act, the newest first. For admins.
+#[utoipa::path(get, path = "/admin/audit", tag = "admin", security(("bearer" = [])),
+    params(
+        ("actor" = Option<i64>, Query, description = "Done by this user"),
+        ("user" = Option<i64>, Query, description = "Done to this user"),
+        ("action" = Option<String>, Query, description = "Such as `user.ban`"),
+        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<AuditEntry>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn audit(State(app): State<App>, Admin(by): Admin, params: Params) -> Result<Response, Problem> {
+    let filter = AuditFilter {
+        actor: params.number("actor")?,
+        user: params.number("user")?,
+        action: params.text("action").map(str::to_owned),
+    };
+    let limit = params.limit(DEFAULT_LIMIT)?;
+    let found = moderation::audit(&app.core, &by, &filter, params.number("cursor")?, limit).await?;
+    let number = |number: Option<i64>| number.map(|it| it.to_string());
+    let asked = [("actor", number(filter.actor)), ("user", number(filter.user)), ("action", filter.action)];
+    Ok(page(found.items, next_page("/admin/audit", &asked, limit, found.next)))
+}
+
+/// Every mail and its fate, the newest first. For admins.
+#[utoipa::path(get, path = "/admin/mail", tag = "admin", security(("bearer" = [])),
+    params(
+        ("state" = Option<String>, Query, description = "queued, sent, failed or logged"),
+        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<MailEntry>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn mails(State(app): State<App>, Admin(by): Admin, params: Params) -> Result<Response, Problem> {
+    let state = params.text("state");
+    let limit = params.limit(DEFAULT_LIMIT)?;
+    let found = moderation::mails(&app.core, &by, state, params.number("cursor")?, limit).await?;
+    let asked = [("state", state.map(str::to_owned))];
+    Ok(page(found.items, next_page("/admin/mail", &asked, limit, found.next)))
+}

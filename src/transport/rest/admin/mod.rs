@@ -1,0 +1,65 @@
+//! `/admin/*`: for moderators and admins. The role is judged before anything else of the request, from the
+//! user's row as it stands.
+
+mod logs;
+mod people;
+mod reports;
+mod statistics;
+
+pub use logs::*;
+pub use people::*;
+pub use reports::*;
+pub use statistics::*;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::App;
+use super::extract::{Auth, From};
+use crate::domain::moderation;
+use crate::error::Result;
+use crate::transport::problem::Problem;
+
+/// Items of a page where nothing is said.
+const DEFAULT_LIMIT: u64 = 50;
+
+/// A moderator or an admin is asking.
+pub struct Moderator(pub moderation::Moderator);
+
+impl FromRequestParts<App> for Moderator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Auth(actor) = Auth::from_request_parts(parts, app).await?;
+        let From(from) = From::from_request_parts(parts, app).await?;
+        Ok(Self(moderation::Moderator::prove(&app.core, actor, from.address).await?))
+    }
+}
+
+/// An admin is asking.
+pub struct Admin(pub moderation::Admin);
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Auth(actor) = Auth::from_request_parts(parts, app).await?;
+        let From(from) = From::from_request_parts(parts, app).await?;
+        Ok(Self(moderation::Admin::prove(&app.core, actor, from.address).await?))
+    }
+}
+
+/// The URL of the next page: the path with what was asked for, and where to go on.
+fn next_page(
+    path: &str,
+    asked: &[(&str, Option<String>)],
+    limit: u64,
+    cursor: Option<i64>,
+) -> Option<String> {
+    let cursor = cursor?;
+    let mut pairs: Vec<(&str, String)> =
+        asked.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect();
+    pairs.extend([("limit", limit.to_string()), ("cursor", cursor.to_string())]);
+    let query = serde_urlencoded::to_string(pairs).ok()?;
+    Some(format!("{path}?{query}"))
+}

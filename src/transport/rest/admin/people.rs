@@ -1,0 +1,163 @@
+//! People: looking for them, roles, bans, sessions.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{Admin, DEFAULT_LIMIT, Moderator, next_page};
+use crate::domain::moderation::{self, PeopleFilter, Role};
+use crate::domain::to_the_end;
+use crate::error::Error;
+use crate::ids::UserId;
+use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, SetRole};
+use crate::protocol::objects::Session;
+use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::rest::App;
+use crate::transport::rest::extract::{Id, Json, Params, page};
+
+/// Find people. For moderators and admins; only admins see phones and e-mails.
+#[utoipa::path(get, path = "/admin/user", tag = "admin", security(("bearer" = [])),
+    params(
+        ("query" = Option<String>, Query, description = "A part of the username or name; for admins also of phone or e-mail"),
+        ("role" = Option<String>, Query, description = "user, moderator or admin"),
+        ("banned" = Option<bool>, Query, description = "Banned now, or not"),
+        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<AdminUser>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list_people(
+    State(app): State<App>,
+    Moderator(by): Moderator,
+    params: Params,
+) -> Result<Response, Problem> {
+    let text = |name: &str| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let banned = match params.text("banned").unwrap_or_default() {
+        "" => None,
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => return Err(Error::invalid("banned", "takes true or false").into()),
+    };
+    let filter = PeopleFilter { query: text("query"), role: text("role"), banned };
+    let limit = params.limit(DEFAULT_LIMIT)?;
+    let found = moderation::people(&app.core, &by, &filter, params.number("cursor")?, limit).await?;
+    let asked = [("query", filter.query), ("role", filter.role), ("banned", banned.map(|it| it.to_string()))];
+    Ok(page(found.items, next_page("/admin/user", &asked, limit, found.next)))
+}
+
+/// One account with what else is known, also a deleted one. For moderators and admins.
+#[utoipa::path(get, path = "/admin/user/{id}", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 200, body = AdminUserDetails),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn one_person(
+    State(app): State<App>,
+    Moderator(by): Moderator,
+    Id(id): Id,
+) -> Result<axum::Json<AdminUserDetails>, Problem> {
+    Ok(axum::Json(moderation::details(&app.core, &by, UserId(id)).await?))
+}
+
+/// Ban a user, for a time or until it is lifted; a banned one gets another reason and end. Their sessions
+/// end and their sockets close. Moderators ban users, admins also moderators.
+#[utoipa::path(post, path = "/admin/user/{id}/ban", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")), request_body = BanUser,
+    responses(
+        (status = 200, body = AdminUser),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn ban(
+    State(app): State<App>,
+    Moderator(by): Moderator,
+    Id(id): Id,
+    Json(wish): Json<BanUser>,
+) -> Result<axum::Json<AdminUser>, Problem> {
+    let user = to_the_end(async move { moderation::ban(&app.core, &by, UserId(id), wish).await }).await?;
+    Ok(axum::Json(user))
+}
+
+/// Lift a ban.
+#[utoipa::path(post, path = "/admin/user/{id}/unban", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 200, body = AdminUser, description = "Also where there was no ban"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn unban(
+    State(app): State<App>,
+    Moderator(by): Moderator,
+    Id(id): Id,
+) -> Result<axum::Json<AdminUser>, Problem> {
+    let user = to_the_end(async move { moderation::unban(&app.core, &by, UserId(id)).await }).await?;
+    Ok(axum::Json(user))
+}
+
+/// Give a user another service-wide role. For admins; the last admin has to stay.
+#[utoipa::path(put, path = "/admin/user/{id}/role", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")), request_body = SetRole,
+    responses(
+        (status = 200, body = AdminUser),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn set_role(
+    State(app): State<App>,
+    Admin(by): Admin,
+    Id(id): Id,
+    Json(wish): Json<SetRole>,
+) -> Result<axum::Json<AdminUser>, Problem> {
+    let role = Role::from_name(&wish.role);
+    let user =
+        to_the_end(async move { moderation::set_role(&app.core, &by, UserId(id), role).await }).await?;
+    Ok(axum::Json(user))
+}
+
+/// The sessions of a user that hold. For admins.
+#[utoipa::path(get, path = "/admin/user/{id}/session", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 200, body = Vec<Session>),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list_sessions(
+    State(app): State<App>,
+    Admin(by): Admin,
+    Id(id): Id,
+) -> Result<axum::Json<Vec<Session>>, Problem> {
+    Ok(axum::Json(moderation::sessions_of(&app.core, &by, UserId(id)).await?))
+}
+
+/// End all sessions of a user, as for an account that was taken over. For admins.
+#[utoipa::path(delete, path = "/admin/user/{id}/session", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 204, description = "Ended; their sockets close"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn end_sessions(
+    State(app): State<App>,
+    Admin(by): Admin,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    to_the_end(async move { moderation::end_sessions(&app.core, &by, UserId(id)).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,75 @@
+//! Reports: anybody makes them, moderators work them off.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{DEFAULT_LIMIT, Moderator, next_page};
+use crate::domain::{moderation, to_the_end};
+use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport};
+use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::rest::App;
+use crate::transport::rest::extract::{Auth, Id, Json, Params, page};
+
+/// Report a message of a chat one is in, or a user, to the moderators.
+#[utoipa::path(post, path = "/report", tag = "user", security(("bearer" = [])), request_body = NewReport,
+    responses(
+        (status = 201, body = Report),
+        (status = 200, body = Report, description = "It was reported before, and that report is still open"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn report(
+    State(app): State<App>,
+    Auth(actor): Auth,
+    Json(wish): Json<NewReport>,
+) -> Result<(StatusCode, axum::Json<Report>), Problem> {
+    let (report, new) = to_the_end(async move { moderation::report(&app.core, actor, wish).await }).await?;
+    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(report)))
+}
+
+/// Reports, the newest first. For moderators and admins.
+#[utoipa::path(get, path = "/admin/report", tag = "admin", security(("bearer" = [])),
+    params(
+        ("state" = Option<String>, Query, description = "open (default) or resolved"),
+        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
+        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+    ),
+    responses(
+        (status = 200, body = Vec<AdminReport>, description = "With `Link: rel=next` where there is more"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list_reports(
+    State(app): State<App>,
+    Moderator(by): Moderator,
+    params: Params,
+) -> Result<Response, Problem> {
+    let state = params.text("state").unwrap_or("open");
+    let limit = params.limit(DEFAULT_LIMIT)?;
+    let found = moderation::reports(&app.core, &by, state, params.number("cursor")?, limit).await?;
+    let asked = [("state", Some(state.to_owned()))];
+    Ok(page(found.items, next_page("/admin/report", &asked, limit, found.next)))
+}
+
+/// Note what was done about a report. One that is resolved already stays as it is. For moderators and admins.
+#[utoipa::path(post, path = "/admin/report/{id}/resolve", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The report")), request_body = ResolveReport,
+    responses(
+        (status = 200, body = AdminReport),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn resolve_report(
+    State(app): State<App>,
+    Moderator(by): Moderator,
+    Id(id): Id,
+    Json(wish): Json<ResolveReport>,
+) -> Result<axum::Json<AdminReport>, Problem> {
+    let report = to_the_end(async move { moderation::resolve(&app.core, &by, id, wish).await }).await?;
+    Ok(axum::Json(report))
+}

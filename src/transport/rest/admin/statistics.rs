@@ -1,0 +1,38 @@
+//! How much there is of everything, kept for some seconds: counting costs, and panels ask often.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use tokio::sync::Mutex;
+
+use super::Admin;
+use crate::domain::moderation;
+use crate::protocol::moderation::Statistics;
+use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::rest::App;
+
+/// How long an answer is good for.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+
+/// The latest count and when it was made; those who ask at the same time wait for one.
+#[derive(Default)]
+pub struct Counted(Mutex<Option<(Instant, Statistics)>>);
+
+/// How much there is of everything; counted anew every ten seconds at most. For admins.
+#[utoipa::path(get, path = "/admin/statistics", tag = "admin", security(("bearer" = [])),
+    responses(
+        (status = 200, body = Statistics),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn statistics(State(app): State<App>, Admin(by): Admin) -> Result<axum::Json<Statistics>, Problem> {
+    let mut counted = app.statistics.0.lock().await;
+    if let Some((at, known)) = &*counted
+        && at.elapsed() < GOOD_FOR
+    {
+        return Ok(axum::Json(known.clone()));
+    }
+    let now = moderation::count(&app.core, &by).await?;
+    *counted = Some((Instant::now(), now.clone()));
+    Ok(axum::Json(now))
+}

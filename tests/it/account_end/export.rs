@@ -1,0 +1,186 @@
+//! The copy of what is held on a user.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::message;
+use mango_chat::domain::Actor;
+use mango_chat::domain::accounts::{Running, export};
+use mango_chat::error::Code;
+use mango_chat::ids::{SessionId, UserId};
+use reqwest::Method;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use serde_json::{Value, json};
+
+use super::fill;
+use crate::support::{Door, Person, TestApp};
+
+async fn lines(app: &TestApp, person: &Person) -> Vec<Value> {
+    let answer = app.raw(Method::GET, "/user/me/export", Some(&person.access), None).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+    let disposition = answer.headers()["content-disposition"].to_str().expect("text");
+    assert_eq!(disposition, format!("attachment; filename=\"mango-chat-{}.ndjson\"", person.id));
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let text = answer.text().await.expect("a whole body");
+    assert!(text.ends_with('\n'));
+    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+/// Writes many messages past the writer.
+async fn write(app: &TestApp, chat: i64, author: i64, count: i64, content: &str) {
+    for seqs in (0..count).collect::<Vec<_>>().chunks(50) {
+        let rows = seqs.iter().map(|n| message::ActiveModel {
+            chat_id: Set(chat),
+            seq: Set(1_000 + author * 10_000 + n),
+            rev: Set(1_000 + author * 10_000 + n),
+            user_id: Set(author),
+            message_type: Set(1),
+            content: Set(format!("{n} {content}")),
+            likes: Set(0),
+            created_at: Set(1),
+            ..Default::default()
+        });
+        message::Entity::insert_many(rows)
+            .exec_without_returning(app.server.core.db.read())
+            .await
+            .expect("inserted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    fill(&app, &alice, &bob).await;
+    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut socket, &[&bob]).await;
+    write(&app, chat, alice.id, 250, "mine").await;
+    write(&app, chat, bob.id, 30, "of another").await;
+    let wish = json!({"message": {"chat_id": chat, "content": "liked", "message_type": "markdown"}});
+    let sent = socket.call("send_message", wish).await;
+    let like = json!({"message": {"id": sent["message"]["id"]}});
+    assert_eq!(socket.call("toggle_like_message", like).await["ok"], json!(true));
+    let wish = json!({"user_id": bob.id, "reason": "rude"});
+    app.send(Method::POST, "/report", Some(&alice.access), Some(wish)).await;
+    let about_her = json!({"user_id": alice.id, "reason": "a secret of bob's"});
+    app.send(Method::POST, "/report", Some(&bob.access), Some(about_her)).await;
+
+    let lines = lines(&app, &alice).await;
+    let of = |kind: &str| lines.iter().filter(|it| it["kind"] == json!(kind)).collect::<Vec<_>>();
+    assert_eq!(lines[0]["kind"], json!("user"));
+    assert_eq!(lines[0]["username"], json!("alice"));
+    for (kind, count) in [
+        ("user", 1),
+        ("session", 1),
+        ("one_time_token", 1),
+        ("contact", 1),
+        ("chat", 1),
+        ("message", 251),
+        ("like", 1),
+        ("report", 1),
+        ("mail", 2),
+        ("act", 0),
+    ] {
+        assert_eq!(of(kind).len(), count, "{kind}");
+    }
+    let contents: Vec<&str> =
+        of("message").iter().map(|it| it["content"].as_str().expect("content")).collect();
+    let expected: Vec<String> = (0..250).map(|n| format!("{n} mine")).chain(["liked".to_owned()]).collect();
+    assert_eq!(contents, expected, "each once, in order");
+    assert_eq!(of("message")[250]["message_type"], json!("markdown"));
+    assert_eq!(of("chat")[0]["role"], json!("owner"));
+    assert_eq!(of("contact")[0]["user_id"], json!(bob.id));
+    let end = lines.last().expect("an end");
+    assert_eq!(end, &json!({"kind": "end", "lines": lines.len() - 1}));
+    let text = json!(lines).to_string();
+    for secret in ["argon2", "of another", "a secret", &"ab".repeat(32)] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_of_any_size_takes_the_memory_of_a_page() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut socket, &[]).await;
+    write(&app, chat, alice.id, 400, &"x".repeat(60_000)).await;
+    let running = Arc::<Running>::default();
+    let actor = Actor { user_id: UserId(alice.id), session_id: SessionId(1) };
+    let mut whole = export(&app.server.core, &running, actor).expect("begins");
+    // Nobody reads: it waits, and another one of the same user is told to come again.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let second = export(&app.server.core, &running, actor).err().expect("one at a time");
+    assert_eq!(second.code, Code::RateLimited);
+    let (mut chunks, mut bytes) = (0, 0);
+    while let Some(chunk) = whole.next().await {
+        let chunk = chunk.expect("lines");
+        assert!(chunk.len() < 256 * 1_024 + 100_000, "{} bytes at a time", chunk.len());
+        chunks += 1;
+        bytes += chunk.len();
+    }
+    assert!(bytes > 24_000_000 && chunks > 50, "{bytes} bytes in {chunks}");
+    drop(whole);
+    let mut again = export(&app.server.core, &running, actor).expect("the first is over");
+    again.next().await.expect("lines").expect("lines");
+    // A session that ends ends its export, and the reader sees that it broke off.
+    let (status, _) = app.send(Method::POST, "/auth/logout", Some(&alice.access), None).await;
+    assert_eq!(status, 204);
+    let mut last = None;
+    while let Some(chunk) = again.next().await {
+        last = Some(chunk.is_err());
+    }
+    assert_eq!(last, Some(true));
+}
+
+/// Every column that refers to a user, and where the export and the deletion have it. A table that is new
+/// fails here: say what of it is exported, and what becomes of it when its user goes.
+const REFERENCES: [&str; 19] = [
+    "account_endings.user_id",   // what is left of a deletion
+    "audit_log.actor_id",        // exported; stays
+    "chats.owner_id",            // by memberships; the place goes on
+    "contacts.other_id",         // another's; removed
+    "contacts.user_id",          // exported; removed
+    "likes.user_id",             // exported; stays
+    "mail_log.user_id",          // exported; stays without the address
+    "members.user_id",           // exported; groups are left, direct chats stay
+    "messages.user_id",          // exported; stays
+    "one_time_tokens.user_id",   // exported without the token; removed
+    "reports.reporter_id",       // exported; stays
+    "reports.resolved_by",       // by acts; stays
+    "reports.user_id",           // another's; stays
+    "sessions.user_id",          // exported; removed
+    "imports.new_id",            // not of users alone; stays, so that an import brings nobody back
+    "audit_log.target_id",       // not of users alone; stays
+    "mail_outbox.mail_id",       // by mails; removed
+    "refresh_tokens.session_id", // by sessions; removed
+    "users.id",                  // exported; the tombstone
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_table_about_users_is_forgotten() {
+    let app = TestApp::start().await;
+    let conn = app.server.core.db.read();
+    let sql = if crate::support::database_kind() == "postgres" {
+        "SELECT table_name AS t, column_name AS c FROM information_schema.columns WHERE table_schema = 'public'"
+    } else {
+        "SELECT m.name AS t, p.name AS c FROM sqlite_master m JOIN pragma_table_info(m.name) p WHERE m.type = 'table'"
+    };
+    let rows =
+        conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await.expect("columns");
+    let suspects =
+        ["user_id", "owner_id", "other_id", "reporter_id", "resolved_by", "actor_id", "created_by"];
+    let mut found: Vec<String> = rows
+        .iter()
+        .map(|row| -> (String, String) {
+            (row.try_get("", "t").expect("a table"), row.try_get("", "c").expect("a column"))
+        })
+        .filter(|(_, column)| suspects.contains(&column.as_str()))
+        .map(|(table, column)| format!("{table}.{column}"))
+        .filter(|it| !REFERENCES.contains(&it.as_str()))
+        .collect();
+    found.sort();
+    assert_eq!(found, Vec::<String>::new(), "say what becomes of it: see REFERENCES");
+}

@@ -1,0 +1,66 @@
+//! Roles, bans, reports and what admins look at.
+
+mod bans;
+mod command_line;
+mod lists;
+mod reports;
+mod roles;
+
+use mango_chat::domain::moderation::{Appointment, appoint};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Person, TestApp};
+
+/// A server with an admin, a moderator and somebody without a role.
+pub struct Ground {
+    pub app: TestApp,
+    pub admin: Person,
+    pub moderator: Person,
+    pub user: Person,
+}
+
+impl Ground {
+    pub async fn start() -> Self {
+        let app = TestApp::start().await;
+        let admin = app.person("root").await;
+        make_admin(&app, "root").await;
+        let moderator = app.person("mod").await;
+        let user = app.person("user").await;
+        let ground = Self { app, admin, moderator, user };
+        ground.give(&ground.moderator, "moderator").await;
+        ground
+    }
+
+    /// The admin gives somebody a role.
+    pub async fn give(&self, person: &Person, role: &str) {
+        let path = format!("/admin/user/{}/role", person.id);
+        let (status, body) = self.put(&self.admin, &path, json!({"role": role})).await;
+        assert_eq!((status, &body["role"]), (200, &json!(role)), "{body}");
+    }
+
+    pub async fn put(&self, by: &Person, path: &str, body: Value) -> (u16, Value) {
+        let (status, body) = self.app.send(Method::PUT, path, Some(&by.access), Some(body)).await;
+        (status.as_u16(), body)
+    }
+
+    pub async fn post(&self, by: &Person, path: &str, body: Value) -> (u16, Value) {
+        let (status, body) = self.app.send(Method::POST, path, Some(&by.access), Some(body)).await;
+        (status.as_u16(), body)
+    }
+
+    pub async fn ban(&self, by: &Person, whom: &Person, wish: Value) -> (u16, Value) {
+        self.post(by, &format!("/admin/user/{}/ban", whom.id), wish).await
+    }
+
+    /// The newest acts, as the admin reads them.
+    pub async fn audit(&self) -> Vec<Value> {
+        self.app.get("/admin/audit", &self.admin).await.as_array().expect("a list").clone()
+    }
+}
+
+/// As `admin create --promote` does.
+pub async fn make_admin(app: &TestApp, username: &str) {
+    let wish = Appointment { username: username.into(), email: None, password: None };
+    appoint(&app.server.core, wish).await.expect("promoted");
+}
