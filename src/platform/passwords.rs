@@ -1,5 +1,7 @@
 //! Passwords: argon2id off the async threads, bounded in number, in equal time whether or not the user
-//! exists.
+//! exists. Hashes of other software verify too, see [`foreign`].
+
+pub mod foreign;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +33,7 @@ pub enum Verdict {
     Wrong,
     /// The password.
     Right,
-    /// The password, but the hash has other costs than are set: make a new one.
+    /// The password, but the hash has other costs than are set, or is other software's: make a new one.
     RightButOld,
 }
 
@@ -101,6 +103,11 @@ fn hash_now(cost: HashCost, password: &str) -> Result<String> {
 }
 
 fn verify_now(cost: HashCost, password: &str, hash: &str) -> Verdict {
+    match foreign::verify(password, hash) {
+        Some(true) => return Verdict::RightButOld,
+        Some(false) => return Verdict::Wrong,
+        None => {}
+    }
     let Ok(parsed) = PasswordHash::new(hash) else { return Verdict::Wrong };
     if Argon2::default().verify_password(password.as_bytes(), &parsed).is_err() {
         return Verdict::Wrong;

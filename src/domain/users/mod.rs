@@ -1,12 +1,14 @@
 //! People: registration, profiles, and how they are shown.
 
 mod identity;
+mod password;
 mod patch;
 mod register;
 mod search;
 mod view;
 
 pub use identity::{Identity, normalize_phone};
+pub use password::check_password;
 pub use patch::{Patch, patch, set_photo};
 pub use register::{Registration, register};
 pub use search::search;

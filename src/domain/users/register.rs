@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
-use super::view;
+use super::{check_password, view};
 use crate::domain::{Core, photos};
 use crate::error::{Error, Result};
 use crate::protocol::objects::Me;
@@ -59,6 +59,7 @@ impl Check for Registration {
 
 /// Makes an account.
 pub async fn register(core: &Core, wish: Registration) -> Result<Me> {
+    check_password(core, "password", &wish.password)?;
     let identity = wish.identity(&mut Problems::default());
     if let Some(taken) = identity.taken(core.db.read(), None).await? {
         return Err(taken);
