@@ -5,6 +5,7 @@ pub mod audit;
 pub mod chats;
 pub mod dispatch;
 pub mod epoch;
+pub mod import;
 pub mod landscape;
 pub mod messages;
 pub mod photos;

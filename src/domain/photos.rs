@@ -70,9 +70,14 @@ pub async fn store(core: &Core, field: &str, bytes: Vec<u8>) -> Result<String> {
     Ok(name)
 }
 
+/// Whether a photo is one of the default avatars.
+pub fn is_default(name: &str) -> bool {
+    Avatars::get(&format!("{name}/original.jpeg")).is_some()
+}
+
 /// Removes a photo that nothing refers to any more. Failing to costs room, nothing else.
 pub async fn discard(core: &Core, name: &str) {
-    if name.is_empty() || Avatars::get(&format!("{name}/original.jpeg")).is_some() {
+    if name.is_empty() || is_default(name) {
         return;
     }
     for (file, _) in FILES {

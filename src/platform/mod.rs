@@ -6,5 +6,6 @@ pub mod db;
 pub mod images;
 pub mod log;
 pub mod passwords;
+pub mod progress;
 pub mod storage;
 pub mod tokens;

@@ -7,7 +7,7 @@ mod register;
 mod search;
 mod view;
 
-pub use identity::{Identity, normalize_phone};
+pub use identity::{Identity, normalize_phone, read_email, read_username};
 pub use password::check_password;
 pub use patch::{Patch, patch, set_photo};
 pub use register::{Registration, register};

@@ -42,25 +42,17 @@ enum Before {
     Hmac(String),
 }
 
-/// Whether a hash is one of these, or our own: somebody can log in with it.
-pub fn is_known(hash: &str) -> bool {
+/// Whether a hash is one of these, or our own, and worked off in a sensible time: its owner can log in.
+pub fn is_usable(hash: &str) -> bool {
     let own = PasswordHash::new(hash)
         .is_ok_and(|it| it.algorithm.as_str().starts_with("argon2") && it.hash.is_some());
-    own || Foreign::read(hash).is_some()
+    own || Foreign::read(hash).is_some_and(|foreign| !foreign.is_absurd_and_told())
 }
 
-/// Whether the password fits a hash of other software; nothing where it is none of the known kinds.
+/// Whether the password fits a hash of other software; nothing where it is none of the known kinds, or costs
+/// too much.
 pub fn verify(password: &str, hash: &str) -> Option<bool> {
-    let foreign = Foreign::read(hash)?;
-    if foreign.is_absurd() {
-        static SAID: Once = Once::new();
-        SAID.call_once(|| {
-            tracing::warn!(
-                "a password hash of other software costs too much to be verified; it fits nothing"
-            );
-        });
-        return Some(false);
-    }
+    let foreign = Foreign::read(hash).filter(|it| !it.is_absurd_and_told())?;
     Some(foreign.fits(password.as_bytes()))
 }
 
@@ -118,11 +110,18 @@ impl Foreign {
         Self::bcrypt(number(cost)?, salt, result, before)
     }
 
-    fn is_absurd(&self) -> bool {
-        match self {
+    fn is_absurd_and_told(&self) -> bool {
+        static TOLD: Once = Once::new();
+        let absurd = match self {
             Self::Pbkdf2 { rounds, .. } => *rounds > MAX_ROUNDS,
             Self::Bcrypt { cost, .. } => *cost > MAX_COST,
+        };
+        if absurd {
+            TOLD.call_once(|| {
+                tracing::warn!("a password hash of other software costs too much: nothing fits it")
+            });
         }
+        absurd
     }
 
     fn fits(&self, password: &[u8]) -> bool {
@@ -227,7 +226,7 @@ mod tests {
     fn what_passlib_and_django_made_fits_its_password_only() {
         for hash in MADE_ELSEWHERE {
             assert_eq!(verify(PASSWORD, hash), Some(true), "{hash}");
-            assert!(is_known(hash), "{hash}");
+            assert!(is_usable(hash), "{hash}");
             for wrong in ["mango sorbet", "", "mango salad ", "Mango salad", "mango\0salad"] {
                 assert_eq!(verify(wrong, hash), Some(false), "{wrong:?} {hash}");
             }
@@ -271,7 +270,8 @@ mod tests {
             "$2b$31$abcdefghijklmnopqrstuuZPBl7KurXUR3rASMqtUnACaMYOarB0m",
             "$bcrypt-sha256$v=2,t=2b,r=30$abcdefghijklmnopqrstuu$tFM92uUhwMRsZuY93Cf8KutLhxhkrVC",
         ] {
-            assert_eq!(verify(PASSWORD, hash), Some(false), "{hash}");
+            assert_eq!(verify(PASSWORD, hash), None, "{hash}");
+            assert!(!is_usable(hash), "{hash}");
         }
         assert!(started.elapsed().as_millis() < 500, "none was worked off");
     }
@@ -303,9 +303,9 @@ mod tests {
             &many,
         ] {
             assert_eq!(verify("", text), None, "{text}");
-            assert!(!is_known(text), "{text}");
+            assert!(!is_usable(text), "{text}");
         }
-        assert!(is_known(
+        assert!(is_usable(
             "$argon2id$v=19$m=64,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$ezVaFpX7AXvqDmK5o8KtcR18vVTdCC3hEVi8uhgPLmg"
         ));
     }
