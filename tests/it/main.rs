@@ -11,6 +11,7 @@ mod faults;
 mod flow;
 mod guards;
 mod hostile;
+mod import;
 mod migrations;
 mod plain;
 mod regressions;

@@ -17,7 +17,6 @@ use super::source::{Source, SourceUser, read_user};
 use super::target::{LIST, Noted, Target, Writing};
 use crate::domain::{Core, photos};
 use crate::error::{Code, Error, Result};
-use crate::platform::images::RenderError;
 use crate::platform::progress::Progress;
 
 /// Photos of one transaction: what a crash leaves behind unused.
@@ -143,10 +142,7 @@ async fn make<'a>(
                 Err(reason) => return Ok((who, Err(reason))),
             };
             let stored = if dry {
-                core.images.render(bytes).await.map(|_| String::new()).map_err(|error| match error {
-                    RenderError::Image(error) => Error::invalid("photo", error.to_string()),
-                    RenderError::Busy => Error::unavailable(error.to_string()),
-                })
+                photos::check(core, "photo", bytes).await.map(|()| String::new())
             } else {
                 photos::store(core, "photo", bytes).await
             };

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::{ConnectOptions as _, Connection, PgConnection};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseTransaction, DbBackend, DbErr,
     IsolationLevel, QueryResult, Statement, TransactionOptions, TransactionTrait,
@@ -70,6 +72,7 @@ impl Source {
     #[expect(clippy::disallowed_methods, reason = "a transaction that only reads, of another database")]
     pub async fn open(url: &str, batch: usize) -> Result<Self> {
         let url = url_of(url)?;
+        knock(&url).await?;
         let mut options = ConnectOptions::new(url);
         options.max_connections(1).connect_timeout(CONNECT).acquire_timeout(CONNECT).sqlx_logging(false);
         let pool = Database::connect(options).await.map_err(|error| away(&error))?;
@@ -133,6 +136,15 @@ impl Source {
 async fn query(tx: &DatabaseTransaction, sql: &str) -> Result<Vec<QueryResult>> {
     let asked = tx.query_all_raw(Statement::from_string(DbBackend::Postgres, sql));
     timeout(ANSWER, asked).await.map_err(|_| too_slow())?.map_err(|error| away(&error))
+}
+
+/// A pool tries again and again and then says only that it took too long: one connection says why.
+async fn knock(url: &str) -> Result<()> {
+    let problem = |error: sea_orm::sqlx::Error| Error::invalid("--from", format!("cannot connect: {error}"));
+    let options: PgConnectOptions = url.parse().map_err(problem)?;
+    let connection = timeout(CONNECT, PgConnection::connect_with(&options.disable_statement_logging())).await;
+    let connection = connection.map_err(|_| Error::invalid("--from", "cannot connect: no answer in time"))?;
+    connection.map_err(problem)?.close().await.map_err(problem)
 }
 
 /// SQLAlchemy's spelling names a driver, too.

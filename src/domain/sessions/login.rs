@@ -32,11 +32,18 @@ impl Check for Login {
 /// Opens a session. An unknown user and a wrong password answer alike and take as long.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
     let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
-    let renewed = match verdict {
-        Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
-        _ => None,
-    };
-    open_session(core, &user, renewed, origin).await
+    if verdict != Verdict::RightButOld {
+        return open_session(core, &user, None, origin).await;
+    }
+    let renewed = Some(core.passwords.hash(&wish.password).await?);
+    match open_session(core, &user, renewed, origin.clone()).await {
+        // Another login of theirs may have renewed the hash in this very moment: then this one fits the new.
+        Err(error) if error.code == Code::InvalidCredentials => {
+            let (user, _) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
+            open_session(core, &user, None, origin).await
+        }
+        done => done,
+    }
 }
 
 fn wrong() -> Error {
