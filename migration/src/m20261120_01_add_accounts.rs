@@ -48,7 +48,7 @@ impl MigrationTrait for Migration {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }
         for column in columns_of_users() {
-            let name = column.get_column_name().to_owned();
+            let name = column.get_column_name().clone();
             manager.alter_table(Table::alter().table("users").drop_column(name).to_owned()).await?;
         }
         Ok(())

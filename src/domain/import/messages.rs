@@ -85,14 +85,14 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
     for (message, id) in fitting.iter().zip(&ids) {
         let Some(place) = places.get_mut(&message.chat) else { continue };
         let row = row(message, *id, place, &mut tally);
-        let likers = likers(message.from, &people, &mut tally);
-        likes.extend(likers.iter().map(|user| like::ActiveModel {
+        let fans = likers(message.from, &people, &mut tally);
+        likes.extend(fans.iter().map(|user| like::ActiveModel {
             message_id: Set(*id),
             user_id: Set(*user),
             // Mango does not note when.
             created_at: row.created_at.clone(),
         }));
-        rows.push(message::ActiveModel { likes: Set(likers.len() as i32), ..row });
+        rows.push(message::ActiveModel { likes: Set(fans.len() as i32), ..row });
     }
     tally.taken(Kind::Message, rows.len());
     tally.taken(Kind::Like, likes.len());

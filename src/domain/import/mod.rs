@@ -69,7 +69,7 @@ pub async fn run(core: &Core, options: &Options, progress: &Progress) -> Result<
     match &options.photos {
         Some(folder) => photos::bring(core, folder, &source, &mut target, &mut report, progress).await?,
         None => {
-            report.note("photos were not asked for (--photos): everybody new has a default avatar".into())
+            report.note("photos were not asked for (--photos): everybody new has a default avatar".into());
         }
     }
     target.close().await?;

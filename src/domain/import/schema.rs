@@ -96,7 +96,7 @@ impl Schema {
                 )
             },
         );
-        let liked = likes.map_or_else(
+        let fans = likes.map_or_else(
             || "SELECT NULL::bigint AS message, NULL::text AS users WHERE false".to_owned(),
             |(message, user, table)| {
                 format!(
@@ -114,7 +114,7 @@ impl Schema {
         Ok(Self {
             users: select_users(&users)?,
             chats: select_chats(&chats, &messages, &present, &pinned)?,
-            messages: select_messages(&messages, types.as_ref(), &liked)?,
+            messages: select_messages(&messages, types.as_ref(), &fans)?,
             counts,
             missing,
         })

@@ -20,7 +20,7 @@ use crate::platform::tokens::hash;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// What one statement may take; the first rows wait for a sort of everything.
-const ANSWER: Duration = Duration::from_secs(900);
+const ANSWER: Duration = Duration::from_mins(15);
 
 /// A person as Mango has them.
 pub struct SourceUser {
@@ -147,7 +147,7 @@ async fn knock(url: &str) -> Result<()> {
     connection.map_err(problem)?.close().await.map_err(problem)
 }
 
-/// SQLAlchemy's spelling names a driver, too.
+/// `SQLAlchemy`'s spelling names a driver, too.
 fn url_of(text: &str) -> Result<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let scheme = scheme.split('+').next().unwrap_or_default();

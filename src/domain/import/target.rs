@@ -83,10 +83,14 @@ impl<'a> Target<'a> {
         }
         let mut tries = 1;
         loop {
-            let tx = self.core.db.begin().await?;
-            match work(&Writing { conn: tx.conn(), source: &self.source }).await {
-                // What the batch would announce, nobody can hear yet.
-                Ok(done) => return tx.commit(done).await.map(|outcome| outcome.reply),
+            let attempt = async {
+                let tx = self.core.db.begin().await?;
+                let done = work(&Writing { conn: tx.conn(), source: &self.source }).await?;
+                Ok::<_, Error>((tx, done))
+            };
+            match attempt.await {
+                // Nothing is announced, see the module.
+                Ok((tx, done)) => return tx.commit(done).await.map(|outcome| outcome.reply),
                 Err(error) if error.retryable && tries < ATTEMPTS => tries += 1,
                 Err(error) => return Err(error),
             }

@@ -118,7 +118,7 @@ impl Foreign {
         };
         if absurd {
             TOLD.call_once(|| {
-                tracing::warn!("a password hash of other software costs too much: nothing fits it")
+                tracing::warn!("a password hash of other software costs too much: nothing fits it");
             });
         }
         absurd

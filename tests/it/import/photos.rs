@@ -93,7 +93,7 @@ async fn photos_come_over_and_broken_ones_are_told() {
         "what was chosen here stays"
     );
 
-    let files = || fs::read_dir(app.folder.path().join("photos")).expect("photos").count();
+    let files = || fs::read_dir(app.folder.path().join("storage/photos")).expect("photos").count();
     assert_eq!(files(), 4, "three that came and one that was chosen; a dry run leaves none");
     for (place, name) in names.iter().enumerate().filter(|(place, _)| *place != 10) {
         let person = moved(&app, &format!("7900{place}")).await;
