@@ -4,7 +4,8 @@
 pub mod foreign;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
@@ -24,6 +25,8 @@ pub struct Passwords {
     waiting: Arc<AtomicUsize>,
     /// Verified against where no user is, so that it takes as long.
     decoy: Arc<str>,
+    /// What one of our own hashes takes here, microseconds: a wrong password takes no less.
+    usual: Arc<AtomicU64>,
 }
 
 /// What became of a verification.
@@ -40,12 +43,15 @@ pub enum Verdict {
 impl Passwords {
     /// With the given cost and at most `parallel` hashes at a time.
     pub fn new(cost: HashCost, parallel: usize) -> Result<Self> {
+        let started = Instant::now();
         let decoy = hash_now(cost, "nobody has this password")?;
+        let usual = started.elapsed().as_micros() as u64;
         Ok(Self {
             cost,
             running: Arc::new(Semaphore::new(parallel.max(1))),
             waiting: Arc::new(AtomicUsize::new(0)),
             decoy: decoy.into(),
+            usual: Arc::new(AtomicU64::new(usual)),
         })
     }
 
@@ -61,8 +67,18 @@ impl Passwords {
         let hash = hash.filter(|it| foreign::is_usable(it));
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
-        let (cost, password) = (self.cost, password.to_owned());
-        let verdict = self.run(move || verify_now(cost, &password, &hash)).await?;
+        let (cost, password, is_own) = (self.cost, password.to_owned(), hash.starts_with("$argon2"));
+        let work = move || {
+            let started = Instant::now();
+            (verify_now(cost, &password, &hash), started.elapsed())
+        };
+        let (verdict, spent) = self.run(work).await?;
+        let usual = self.usual.load(Ordering::Relaxed);
+        if is_own {
+            self.usual.store((usual * 7 + spent.as_micros() as u64) / 8, Ordering::Relaxed);
+        } else if verdict == Verdict::Wrong {
+            tokio::time::sleep(Duration::from_micros(usual).saturating_sub(spent)).await;
+        }
         Ok(if known { verdict } else { Verdict::Wrong })
     }
 

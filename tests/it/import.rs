@@ -209,6 +209,28 @@ async fn the_first_login_renews_the_hash_also_when_two_come_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_imported_account_takes_as_long_to_refuse_as_an_unknown_one() {
+    let Some(mango) = Mango::with(&small()).await else { return };
+    mango.run("UPDATE user_table SET hashed_password = 'nothing fits this' WHERE id = 4").await;
+    // Costly enough that a hash that costs less would show.
+    let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=32768,t=3,p=1")]).await;
+    mango.import(&app.server.core).await;
+    let phones = ["+79000000099", "+79000000002", "+79000000003", "+79000000004"];
+    let mut spent = [std::time::Duration::ZERO; 4];
+    for round in 0..24 {
+        let wish = json!({"username": phones[round % 4], "password": "mango sorbet"});
+        let started = std::time::Instant::now();
+        let (status, _) = app.send(Method::POST, "/auth/login", None, Some(wish)).await;
+        spent[round % 4] += started.elapsed();
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    for (phone, time) in phones.iter().zip(spent).skip(1) {
+        let ratio = time.as_secs_f64() / spent[0].as_secs_f64();
+        assert!((0.4..2.5).contains(&ratio), "{phone} takes {ratio} times as long as an unknown one");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_and_postgresql_come_to_the_same() {
     let Some(mango) = Mango::generated(60, 90, 2_000).await else { return };
     let folder = tempfile::tempdir().expect("a folder");

@@ -68,7 +68,11 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
     }
     let password = text(&person.password).filter(|it| foreign::is_usable(it));
     if password.is_none() {
-        tally.leave_out(Kind::User, person.id, "the password is hashed in an unknown way");
+        tally.leave_out(
+            Kind::User,
+            person.id,
+            "the password's hash is of an unknown kind, or costs too much",
+        );
     }
     let created_at = person.created_at.as_deref().and_then(times::read);
     if created_at.is_none() {
