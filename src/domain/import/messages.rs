@@ -4,12 +4,12 @@
 //! holds the chat already hears of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt::Write as _;
 
 use entity::{chat, like, member, message};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::marks;
 use super::report::{Kind, Report, Tally};
 use super::source::{Source, SourceMessage, read_message};
 use super::target::{LIST, Noted, Target, Writing};
@@ -38,7 +38,7 @@ pub async fn bring(
     loop {
         let page = source.fetch("messages", read_message).await?;
         if page.is_empty() {
-            return Ok(());
+            return marks::bring(target).await;
         }
         report.add(target.batch(async |to| write(to, &page).await).await?)?;
         progress.advance(page.len());
@@ -48,7 +48,7 @@ pub async fn bring(
 /// A chat while messages are put into it.
 struct Place {
     row: chat::Model,
-    /// The end of the chat before this batch: who had read up to here has read what comes, too.
+    /// The end of the chat before this batch.
     end: i64,
 }
 
@@ -213,28 +213,21 @@ async fn add_former_members(
     to.insert::<member::Entity, _>(former).await
 }
 
-/// Moves the counters of all chats, and the marks of those who had read everything, with one statement each.
+/// Moves the counters of all chats with one statement, and notes where those ended that begin to grow.
 async fn move_ends(to: &Writing<'_>, places: &HashMap<i64, Place>) -> Result<()> {
     let moved: BTreeMap<i64, &Place> =
         places.iter().filter(|(_, it)| it.row.last_seq > it.end).map(|(id, it)| (*id, it)).collect();
     if moved.is_empty() {
         return Ok(());
     }
-    let mut values = String::new();
-    for (id, Place { row, end }) in moved {
-        let comma = if values.is_empty() { "" } else { ", " };
-        // Writing to a string does not fail.
-        let _ = write!(values, "{comma}({id}, {}, {}, {end})", row.rev, row.last_activity_at);
-    }
-    let chats = format!(
+    let ends: Vec<(i64, i64)> = moved.iter().map(|(id, it)| (*id, it.end)).collect();
+    to.note_first(Noted::End, &ends).await?;
+    let values = moved.iter().map(|(id, it)| format!("({id}, {}, {})", it.row.rev, it.row.last_activity_at));
+    let values = values.collect::<Vec<_>>().join(", ");
+    let sql = format!(
         "UPDATE chats SET rev = v.column2, last_seq = v.column2, visible = TRUE, last_activity_at = v.column3 \
          FROM (VALUES {values}) AS v WHERE chats.id = v.column1"
     );
-    to.conn.execute_unprepared(&chats).await?;
-    let marks = format!(
-        "UPDATE members SET last_read_seq = v.column2 FROM (VALUES {values}) AS v \
-         WHERE members.chat_id = v.column1 AND members.left_at IS NULL AND members.last_read_seq >= v.column4"
-    );
-    to.conn.execute_unprepared(&marks).await?;
+    to.conn.execute_unprepared(&sql).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! messages in known chats by comparing heads, as it does with those of other nodes.
 
 mod chats;
+mod marks;
 mod messages;
 mod people;
 mod photos;
@@ -65,6 +66,7 @@ pub async fn run(core: &Core, options: &Options, progress: &Progress) -> Result<
     }
     people::bring(&source, &mut target, &mut report, progress).await?;
     chats::bring(&source, &mut target, &mut report, progress).await?;
+    target.count_rows().await?;
     messages::bring(&source, &mut target, &mut report, progress).await?;
     match &options.photos {
         Some(folder) => photos::bring(core, folder, &source, &mut target, &mut report, progress).await?,

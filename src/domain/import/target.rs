@@ -6,8 +6,8 @@ use entity::{import, meta};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QuerySelect,
-    Statement,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement,
 };
 
 use crate::domain::Core;
@@ -30,6 +30,8 @@ pub enum Noted {
     Chat,
     Message,
     Photo,
+    /// Where a chat of ours (by its own id) ended before messages came over.
+    End,
 }
 
 impl Noted {
@@ -39,6 +41,7 @@ impl Noted {
             Self::Chat => "chat",
             Self::Message => "message",
             Self::Photo => "photo",
+            Self::End => "end",
         }
     }
 }
@@ -74,6 +77,15 @@ impl<'a> Target<'a> {
             Some(tx) => tx.unchanged(()).await.map(drop),
             None => Ok(()),
         }
+    }
+
+    /// Lets PostgreSQL know how full the tables are: what follows is planned by it.
+    pub async fn count_rows(&self) -> Result<()> {
+        if self.core.db.backend() == DbBackend::Postgres {
+            self.batch(async |to| Ok(to.conn.execute_unprepared("ANALYZE users, chats, members").await?))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Does some work in one transaction.
@@ -132,30 +144,79 @@ impl Writing<'_> {
         old.sort_unstable();
         old.dedup();
         let mut known = HashMap::with_capacity(old.len());
+        let backend = self.conn.get_database_backend();
+        let list = match backend {
+            DbBackend::Postgres => "SELECT unnest(string_to_array($3, ',')::bigint[]) AS id",
+            _ => "SELECT value AS id FROM json_each('[' || $3 || ']')",
+        };
+        // One look into the index for each, whatever the planner believes of a table that is just filling: with a
+        // list and no statistics yet, PostgreSQL was seen to compare every row with every number.
+        let sql = format!(
+            "SELECT v.id AS old_id, (SELECT i.new_id FROM imports i WHERE i.source = $1 AND i.kind = $2 \
+             AND i.old_id = v.id) AS new_id FROM ({list}) AS v"
+        );
         for some in old.chunks(LIST) {
-            let rows: Vec<(i64, i64)> = import::Entity::find()
-                .select_only()
-                .columns([import::Column::OldId, import::Column::NewId])
-                .filter(import::Column::Source.eq(self.source))
-                .filter(import::Column::Kind.eq(kind.name()))
-                .filter(import::Column::OldId.is_in(some.iter().copied()))
-                .into_tuple()
-                .all(self.conn)
-                .await?;
-            known.extend(rows);
+            let ids = some.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            let values = [self.source.into(), kind.name().into(), ids.into()];
+            for row in self.conn.query_all_raw(Statement::from_sql_and_values(backend, &sql, values)).await? {
+                if let Some(new) = row.try_get::<Option<i64>>("", "new_id")? {
+                    known.insert(row.try_get("", "old_id")?, new);
+                }
+            }
         }
         Ok(known)
     }
 
     /// Notes what was brought over, in the same transaction.
     pub async fn note(&self, kind: Noted, pairs: &[(i64, i64)]) -> Result<()> {
-        let rows = pairs.iter().map(|(old, new)| import::ActiveModel {
+        self.insert::<import::Entity, _>(self.rows(kind, pairs)).await
+    }
+
+    /// Notes what has no note yet.
+    pub async fn note_first(&self, kind: Noted, pairs: &[(i64, i64)]) -> Result<()> {
+        use import::Column::{Kind, OldId, Source};
+        for some in pairs.chunks(ROWS) {
+            let keep = OnConflict::columns([Source, Kind, OldId]).do_nothing().to_owned();
+            let rows = self.rows(kind, some);
+            import::Entity::insert_many(rows).on_conflict(keep).exec_without_returning(self.conn).await?;
+        }
+        Ok(())
+    }
+
+    /// Some notes of a kind.
+    pub async fn noted(&self, kind: Noted, number: u64) -> Result<HashMap<i64, i64>> {
+        let rows: Vec<(i64, i64)> = import::Entity::find()
+            .select_only()
+            .columns([import::Column::OldId, import::Column::NewId])
+            .filter(import::Column::Source.eq(self.source))
+            .filter(import::Column::Kind.eq(kind.name()))
+            .order_by_asc(import::Column::OldId)
+            .limit(number)
+            .into_tuple()
+            .all(self.conn)
+            .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Takes notes back.
+    pub async fn forget(&self, kind: Noted, old: impl Iterator<Item = i64>) -> Result<()> {
+        import::Entity::delete_many()
+            .filter(import::Column::Source.eq(self.source))
+            .filter(import::Column::Kind.eq(kind.name()))
+            .filter(import::Column::OldId.is_in(old))
+            .exec(self.conn)
+            .await?;
+        Ok(())
+    }
+
+    fn rows(&self, kind: Noted, pairs: &[(i64, i64)]) -> Vec<import::ActiveModel> {
+        let row = |(old, new): &(i64, i64)| import::ActiveModel {
             source: Set(self.source.to_owned()),
             kind: Set(kind.name().to_owned()),
             old_id: Set(*old),
             new_id: Set(*new),
-        });
-        self.insert::<import::Entity, _>(rows.collect()).await
+        };
+        pairs.iter().map(row).collect()
     }
 
     /// Inserts rows, many with one statement.
