@@ -194,7 +194,7 @@ fn commands_do_what_they_say() {
     std::fs::create_dir(folder.path().join("data")).expect("a folder");
     assert!(run(&["migrate", "status"]).1.contains("pending m20261101_01"));
     assert!(run(&["migrate", "up"]).1.contains("applied m20261101_02"));
-    assert!(run(&["migrate", "down"]).1.contains("pending m20261101_02"));
+    assert!(run(&["migrate", "down"]).1.contains("pending m20261120_01"));
     let (code, text) = run(&["seed"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("alice, bob, carol"), "{text}");
