@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use entity::{chat, like, member, message};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Statement};
 
 use super::marks;
 use super::report::{Kind, Report, Tally};
@@ -170,24 +170,7 @@ async fn add_former_members(
     messages: &[Fitting<'_>],
     places: &HashMap<i64, Place>,
 ) -> Result<()> {
-    let chats: BTreeSet<i64> = messages.iter().map(|it| it.chat).collect();
-    let authors: BTreeSet<i64> = messages.iter().map(|it| it.author).collect();
-    if chats.is_empty() {
-        return Ok(());
-    }
-    let mut there: HashSet<(i64, i64)> = HashSet::new();
-    let chats: Vec<i64> = chats.into_iter().collect();
-    for some in chats.chunks(LIST) {
-        let rows: Vec<(i64, i64)> = member::Entity::find()
-            .select_only()
-            .columns([member::Column::ChatId, member::Column::UserId])
-            .filter(member::Column::ChatId.is_in(some.iter().copied()))
-            .filter(member::Column::UserId.is_in(authors.iter().copied()))
-            .into_tuple()
-            .all(to.conn)
-            .await?;
-        there.extend(rows);
-    }
+    let mut there = ever_members(to, messages).await?;
     let mut former = Vec::new();
     for message in messages {
         let Some(place) = places.get(&message.chat) else { continue };
@@ -211,6 +194,30 @@ async fn add_former_members(
         });
     }
     to.insert::<member::Entity, _>(former).await
+}
+
+/// Which authors are or were members where they wrote. Two lists instead of pairs would make SQLite look for
+/// everybody everywhere.
+async fn ever_members(to: &Writing<'_>, messages: &[Fitting<'_>]) -> Result<HashSet<(i64, i64)>> {
+    let pairs: BTreeSet<(i64, i64)> = messages.iter().map(|it| (it.chat, it.author)).collect();
+    let pairs = pairs.iter().map(|(chat, user)| format!("[{chat},{user}]")).collect::<Vec<_>>().join(",");
+    let backend = to.conn.get_database_backend();
+    let list = match backend {
+        DbBackend::Postgres => {
+            "SELECT (e->>0)::bigint AS chat_id, (e->>1)::bigint AS user_id FROM json_array_elements($1::json) AS e"
+        }
+        _ => {
+            "SELECT json_extract(value, '$[0]') AS chat_id, json_extract(value, '$[1]') AS user_id \
+             FROM json_each($1)"
+        }
+    };
+    let sql = format!(
+        "SELECT m.chat_id AS chat_id, m.user_id AS user_id FROM ({list}) AS p \
+         JOIN members m ON m.chat_id = p.chat_id AND m.user_id = p.user_id"
+    );
+    let values = [format!("[{pairs}]").into()];
+    let rows = to.conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "chat_id")?, row.try_get("", "user_id")?))).collect()
 }
 
 /// Moves the counters of all chats with one statement, and notes where those ended that begin to grow.
