@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// Hashing jobs that may wait; beyond it the answer is `unavailable` at once.
 const MAX_WAITING: usize = 256;
 
+/// A refusal is not held back longer than this.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(1);
+
 /// Makes and verifies password hashes.
 #[derive(Clone)]
 pub struct Passwords {
@@ -25,8 +28,8 @@ pub struct Passwords {
     waiting: Arc<AtomicUsize>,
     /// Verified against where no user is, so that it takes as long.
     decoy: Arc<str>,
-    /// What one of our own hashes takes here, microseconds: a wrong password takes no less.
-    usual: Arc<AtomicU64>,
+    /// What a hash takes here, microseconds: one of our own, and one of other software (0 before the first).
+    usual: Arc<[AtomicU64; 2]>,
 }
 
 /// What became of a verification.
@@ -51,7 +54,7 @@ impl Passwords {
             running: Arc::new(Semaphore::new(parallel.max(1))),
             waiting: Arc::new(AtomicUsize::new(0)),
             decoy: decoy.into(),
-            usual: Arc::new(AtomicU64::new(usual)),
+            usual: Arc::new([AtomicU64::new(usual), AtomicU64::new(0)]),
         })
     }
 
@@ -73,13 +76,29 @@ impl Passwords {
             (verify_now(cost, &password, &hash), started.elapsed())
         };
         let (verdict, spent) = self.run(work).await?;
-        let usual = self.usual.load(Ordering::Relaxed);
-        if is_own {
-            self.usual.store((usual * 7 + spent.as_micros() as u64) / 8, Ordering::Relaxed);
-        } else if verdict == Verdict::Wrong {
-            tokio::time::sleep(Duration::from_micros(usual).saturating_sub(spent)).await;
+        self.learn(is_own, spent);
+        if verdict == Verdict::Wrong || !known {
+            tokio::time::sleep(self.least_of_a_refusal().saturating_sub(spent)).await;
         }
         Ok(if known { verdict } else { Verdict::Wrong })
+    }
+
+    /// Running means: a change of load is followed soon.
+    fn learn(&self, is_own: bool, spent: Duration) {
+        let [own, foreign] = &*self.usual;
+        let mean = if is_own { own } else { foreign };
+        let (before, now) = (mean.load(Ordering::Relaxed), spent.as_micros() as u64);
+        mean.store(if before == 0 { now } else { (before * 7 + now) / 8 }, Ordering::Relaxed);
+    }
+
+    /// Once there are hashes of other software, every refusal takes as long as the slower kind: how long it
+    /// takes does not tell whose account was imported and has not logged in yet.
+    fn least_of_a_refusal(&self) -> Duration {
+        let [own, foreign] = &*self.usual;
+        match foreign.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            foreign => Duration::from_micros(foreign.max(own.load(Ordering::Relaxed))).min(LONGEST_REFUSAL),
+        }
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
