@@ -1,16 +1,18 @@
 //! The binary: reads the command line and the settings, starts logging, runs one command.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mango_chat::config::{Settings, load_env_files};
 use mango_chat::domain::moderation::{self, Appointment};
-use mango_chat::domain::{epoch, landscape};
+use mango_chat::domain::{epoch, import, landscape};
 use mango_chat::error::{Error, Result};
 use mango_chat::platform::db::Db;
 use mango_chat::platform::log;
+use mango_chat::platform::progress::Progress;
 use mango_chat::{app, protocol, random, transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,8 +45,40 @@ enum Command {
         #[command(subcommand)]
         act: Admin,
     },
+    /// Brings what another service holds over into this one's database.
+    Import {
+        #[command(subcommand)]
+        from: Import,
+    },
     /// Asks the server on this machine whether it is ready; for containers.
     Healthcheck,
+}
+
+#[derive(Subcommand)]
+enum Import {
+    /// Users, chats, messages, likes, pins and photos of a Mango. It may be run again: it goes on where it
+    /// stopped, and takes what is new. Exit code 0: everything came over; 1: some of it did not, see the
+    /// report; 2: it failed.
+    Mango {
+        /// Mango's database, postgres://USER@HOST:PORT/DATABASE; the password may come from PGPASSWORD.
+        #[arg(long, value_name = "URL")]
+        from: String,
+        /// Mango's `static` folder; without it everybody has a default avatar.
+        #[arg(long, value_name = "FOLDER")]
+        photos: Option<PathBuf>,
+        /// Tries everything and keeps nothing. The database is locked for writing meanwhile.
+        #[arg(long)]
+        dry_run: bool,
+        /// Rows of one transaction, 1 to 10000.
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        batch: u16,
+        /// Remembers this Mango under a name; a second one needs another.
+        #[arg(long, value_name = "NAME", default_value = import::DEFAULT_NAME)]
+        source: String,
+        /// Adds every problem to a file, as lines of JSON.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Subcommand)]
@@ -153,6 +187,11 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
             println!("demo users {} with the password {}", people.join(", "), landscape::PASSWORD);
         }
         Command::Admin { act } => administer(act, settings).await?,
+        Command::Import { from: Import::Mango { from, photos, dry_run, batch, source, report } } => {
+            let batch = usize::from(batch);
+            let options = import::Options { from, photos, dry_run, batch, name: source, report };
+            return bring_over(settings, options).await;
+        }
         Command::Migrate { direction } => {
             app::make_data_dir(&settings)?;
             let db = Db::connect(&settings.database_url).await?;
@@ -207,6 +246,20 @@ fn read_password() -> Result<String> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(Error::internal)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
+async fn bring_over(settings: Settings, options: import::Options) -> Result<ExitCode> {
+    let core = app::open_core(settings).await?;
+    let progress = Progress::for_terminal();
+    let report = import::run(&core, &options, &progress).await;
+    progress.end();
+    let report = report?;
+    println!("{}", report.to_text());
+    if options.dry_run {
+        println!("nothing was kept: this was a dry run");
+    }
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode> {

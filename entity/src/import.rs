@@ -9,7 +9,7 @@ pub struct Model {
     /// Where from.
     #[sea_orm(primary_key, auto_increment = false)]
     pub source: String,
-    /// `user`, `chat`, `message` or `photo`.
+    /// `user`, `chat`, `message` or `photo`; while an import runs also `end`, where a chat of ours ended before.
     #[sea_orm(primary_key, auto_increment = false)]
     pub kind: String,
     /// Its number there.

@@ -7,6 +7,7 @@ pub mod chats;
 pub mod contacts;
 pub mod dispatch;
 pub mod epoch;
+pub mod import;
 pub mod landscape;
 pub mod lobby;
 pub mod mail;

@@ -6,7 +6,7 @@ use rust_embed::RustEmbed;
 
 use super::Core;
 use crate::error::{Code, Error, Result};
-use crate::platform::images::{ImageError, RenderError, from_base64};
+use crate::platform::images::{ImageError, RenderError, Rendered, from_base64};
 use crate::random;
 
 /// Avatars of our own making, in the sizes that photos have.
@@ -59,12 +59,21 @@ pub async fn store_base64(core: &Core, field: &str, text: &str) -> Result<String
     store(core, field, bytes).await
 }
 
-/// Renders and stores a photo that came in `field`; answers its name.
-pub async fn store(core: &Core, field: &str, bytes: Vec<u8>) -> Result<String> {
-    let rendered = core.images.render(bytes).await.map_err(|error| match error {
+/// Whether [`store`] would take a photo; nothing is kept.
+pub async fn check(core: &Core, field: &str, bytes: Vec<u8>) -> Result<()> {
+    render(core, field, bytes).await.map(drop)
+}
+
+async fn render(core: &Core, field: &str, bytes: Vec<u8>) -> Result<Rendered> {
+    core.images.render(bytes).await.map_err(|error| match error {
         RenderError::Image(error) => refuse(field, &error),
         RenderError::Busy => Error::unavailable("too many photos at once, try again in a moment"),
-    })?;
+    })
+}
+
+/// Renders and stores a photo that came in `field`; answers its name.
+pub async fn store(core: &Core, field: &str, bytes: Vec<u8>) -> Result<String> {
+    let rendered = render(core, field, bytes).await?;
     let name = random::hex(16)?;
     let parts = [rendered.original_jpeg, rendered.webp_400, rendered.webp_100, rendered.webp_50];
     for ((file, content_type), bytes) in FILES.into_iter().zip(parts) {
@@ -78,7 +87,7 @@ pub async fn store(core: &Core, field: &str, bytes: Vec<u8>) -> Result<String> {
 
 /// Removes a photo that has to go; where that fails, part of it may be left. An avatar of ours stays.
 pub async fn remove(core: &Core, name: &str) -> Result<()> {
-    if is_ours(name) {
+    if name.is_empty() || is_default(name) {
         return Ok(());
     }
     for (file, _) in FILES {
@@ -87,14 +96,14 @@ pub async fn remove(core: &Core, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// An avatar, or none at all: nothing that was stored.
-fn is_ours(name: &str) -> bool {
-    name.is_empty() || Avatars::get(&format!("{name}/original.jpeg")).is_some()
+/// Whether a photo is one of the default avatars.
+pub fn is_default(name: &str) -> bool {
+    Avatars::get(&format!("{name}/original.jpeg")).is_some()
 }
 
 /// Removes a photo that nothing refers to any more. Failing to costs room, nothing else.
 pub async fn discard(core: &Core, name: &str) {
-    if is_ours(name) {
+    if name.is_empty() || is_default(name) {
         return;
     }
     for (file, _) in FILES {

@@ -9,5 +9,6 @@ pub mod limits;
 pub mod log;
 pub mod mail;
 pub mod passwords;
+pub mod progress;
 pub mod storage;
 pub mod tokens;

@@ -1,9 +1,13 @@
 //! Passwords: argon2id on threads of its own, bounded in number and memory, in equal time whether or not the user
-//! exists.
+//! exists. Hashes of other software verify too, see [`foreign`].
+
+pub mod foreign;
 
 mod argon;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc::PasswordHash;
 
@@ -14,6 +18,9 @@ use crate::error::{Error, Result};
 /// Hashing jobs that may wait; beyond it the answer is `unavailable` at once.
 const MAX_WAITING: usize = 256;
 
+/// A refusal is not held back longer than this.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(1);
+
 /// Makes and verifies password hashes.
 #[derive(Clone)]
 pub struct Passwords {
@@ -21,6 +28,8 @@ pub struct Passwords {
     crew: Crew,
     /// Verified against where no user is, so that it takes as long.
     decoy: Arc<str>,
+    /// What a hash takes here, microseconds: one of our own, and one of other software (0 before the first).
+    usual: Arc<[AtomicU64; 2]>,
 }
 
 /// What became of a verification.
@@ -30,18 +39,25 @@ pub enum Verdict {
     Wrong,
     /// The password.
     Right,
-    /// The password, but the hash has other costs than are set: make a new one.
+    /// The password, but the hash has other costs than are set, or is other software's: make a new one.
     RightButOld,
 }
 
 impl Passwords {
     /// With the given cost and at most `parallel` hashes at a time.
     pub fn new(cost: HashCost, parallel: usize) -> Result<Self> {
+        let started = Instant::now();
         // On a thread that ends: this one would keep the memory of a hash for good.
         let decoy = std::thread::spawn(move || argon::hash(cost, "nobody has this password"))
             .join()
             .map_err(|_| Error::internal("the first hash panicked"))??;
-        Ok(Self { cost, crew: Crew::start("passwords", parallel, MAX_WAITING)?, decoy: decoy.into() })
+        let usual = started.elapsed().as_micros() as u64;
+        Ok(Self {
+            cost,
+            crew: Crew::start("passwords", parallel, MAX_WAITING)?,
+            decoy: decoy.into(),
+            usual: Arc::new([AtomicU64::new(usual), AtomicU64::new(0)]),
+        })
     }
 
     /// The PHC string of a password with a salt of its own.
@@ -52,11 +68,39 @@ impl Passwords {
 
     /// Judges a password against `hash`, or against a decoy where there is no such user.
     pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<Verdict> {
+        // An account whose hash nothing can fit takes as long as well.
+        let hash = hash.filter(|it| foreign::is_usable(it));
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
-        let (cost, password) = (self.cost, password.to_owned());
-        let verdict = self.run(move || verify_now(cost, &password, &hash)).await?;
+        let (cost, password, is_own) = (self.cost, password.to_owned(), hash.starts_with("$argon2"));
+        let work = move || {
+            let started = Instant::now();
+            (verify_now(cost, &password, &hash), started.elapsed())
+        };
+        let (verdict, spent) = self.run(work).await?;
+        self.learn(is_own, spent);
+        if verdict == Verdict::Wrong || !known {
+            tokio::time::sleep(self.least_of_a_refusal().saturating_sub(spent)).await;
+        }
         Ok(if known { verdict } else { Verdict::Wrong })
+    }
+
+    /// Running means: a change of load is followed soon.
+    fn learn(&self, is_own: bool, spent: Duration) {
+        let [own, foreign] = &*self.usual;
+        let mean = if is_own { own } else { foreign };
+        let (before, now) = (mean.load(Ordering::Relaxed), spent.as_micros() as u64);
+        mean.store(if before == 0 { now } else { (before * 7 + now) / 8 }, Ordering::Relaxed);
+    }
+
+    /// Once there are hashes of other software, every refusal takes as long as the slower kind: how long it
+    /// takes does not tell whose account was imported and has not logged in yet.
+    fn least_of_a_refusal(&self) -> Duration {
+        let [own, foreign] = &*self.usual;
+        match foreign.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            foreign => Duration::from_micros(foreign.max(own.load(Ordering::Relaxed))).min(LONGEST_REFUSAL),
+        }
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
@@ -66,6 +110,9 @@ impl Passwords {
 }
 
 fn verify_now(cost: HashCost, password: &str, hash: &str) -> Verdict {
+    if let Some(fits) = foreign::verify(password, hash) {
+        return if fits { Verdict::RightButOld } else { Verdict::Wrong };
+    }
     let Ok(parsed) = PasswordHash::new(hash) else { return Verdict::Wrong };
     if !argon::verify(password, &parsed) {
         return Verdict::Wrong;

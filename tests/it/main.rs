@@ -13,6 +13,7 @@ mod faults;
 mod flow;
 mod guards;
 mod hostile;
+mod import;
 mod limits;
 mod mail;
 mod migrations;

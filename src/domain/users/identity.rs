@@ -39,8 +39,7 @@ impl Identity {
         }
         let username = given(username);
         if let Some(username) = &username {
-            let fits = (3..=32).contains(&username.len())
-                && username.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let fits = looks_like_username(username);
             problems.check("username", fits, "takes 3 to 32 letters, digits and _");
         }
         Self { phone, email, username }
@@ -110,6 +109,19 @@ pub fn normalize_phone(text: &str) -> Option<String> {
     fits.then_some(plain)
 }
 
+/// A username in the form that accounts keep; none where it is none.
+pub fn read_username(text: &str) -> Option<String> {
+    Some(text.trim()).filter(|it| looks_like_username(it)).map(str::to_owned)
+}
+
+/// The same of an e-mail address.
+pub fn read_email(text: &str) -> Option<String> {
+    Some(text.trim()).filter(|it| is_address(it)).map(str::to_owned)
+}
+
+fn looks_like_username(text: &str) -> bool {
+    (3..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ mod register;
 mod search;
 mod view;
 
-pub use identity::{Identity, normalize_phone, taken_at_insert};
+pub use identity::{Identity, normalize_phone, read_email, read_username, taken_at_insert};
 pub use password::check_password;
 pub use patch::{Patch, announce, confirm, patch, set_photo};
 pub use register::{Registration, register, sign_up};

@@ -1,15 +1,80 @@
-//! What a new password has to be: one rule for registration, recovery and change.
+//! What a new password has to be: 8 to 128 characters and, where `PASSWORD_BLOCKLIST` is on, none of the
+//! 10,000 most common. No other rule: they make passwords worse (NIST SP 800-63B, 5.1.1.2; ASVS 5.0, 6.2).
+//!
+//! The list is text in the binary, in byte order, and is looked up where it lies: nothing is built or held.
 
 use crate::domain::Core;
 use crate::error::{Error, Result};
 
-/// Refuses a password that is too short, too long or cannot be stored, naming `field`.
-pub fn check_password(_core: &Core, field: &str, password: &str) -> Result<()> {
-    if !(8..=128).contains(&password.chars().count()) {
-        return Err(Error::invalid(field, "takes 8 to 128 characters"));
+/// Characters that a password has at least.
+pub const SHORTEST: usize = 8;
+
+/// Characters that a password has at most.
+pub const LONGEST: usize = 128;
+
+/// In lower case, one per line, in byte order; see `assets/passwords/README.md`.
+const COMMON: &str = include_str!("../../../assets/passwords/common.txt");
+
+/// Judges a password that somebody chooses; `field` is what a refusal names.
+pub fn check_password(core: &Core, field: &str, password: &str) -> Result<()> {
+    let length = password.chars().count();
+    if !(SHORTEST..=LONGEST).contains(&length) {
+        return Err(Error::invalid(field, format!("takes {SHORTEST} to {LONGEST} characters")));
     }
-    if password.contains('\0') {
-        return Err(Error::invalid(field, "takes no NUL characters"));
+    if core.settings.password_blocklist && is_common(password) {
+        let problem = "is one of the 10,000 most common passwords, which are tried first; choose another";
+        return Err(Error::invalid(field, problem));
     }
     Ok(())
+}
+
+/// Whether a password is on the list, whatever its case.
+fn is_common(password: &str) -> bool {
+    let wanted = password.to_lowercase();
+    let (mut from, mut to) = (0, COMMON.len());
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        let start = before(middle).rfind('\n').map_or(0, |end| end + 1);
+        let end = COMMON.get(start..).and_then(|rest| rest.find('\n')).map_or(COMMON.len(), |it| start + it);
+        match COMMON.get(start..end).unwrap_or_default().cmp(wanted.as_str()) {
+            std::cmp::Ordering::Equal => return true,
+            std::cmp::Ordering::Less => from = end + 1,
+            std::cmp::Ordering::Greater => to = start,
+        }
+    }
+    false
+}
+
+/// The list up to a byte; it is ASCII.
+fn before(byte: usize) -> &'static str {
+    COMMON.get(..byte).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_ten_thousand_in_order() {
+        let lines: Vec<&str> = COMMON.lines().collect();
+        assert_eq!(lines.len(), 10_000);
+        assert!(COMMON.is_ascii() && COMMON.ends_with('\n'));
+        assert!(lines.is_sorted_by(|one, next| one < next), "each once, in byte order");
+        for line in lines {
+            assert!((SHORTEST..=LONGEST).contains(&line.len()) && line == line.to_lowercase(), "{line}");
+        }
+    }
+
+    #[test]
+    fn each_of_them_is_found_and_nothing_else() {
+        for line in COMMON.lines() {
+            assert!(is_common(line), "{line}");
+            assert!(is_common(&line.to_uppercase()), "{line}");
+            assert!(!is_common(&format!("{line}\n")) && !is_common(&line[..7]), "{line}");
+        }
+        for rare in ["", "\n", "correct horse", "mango salad", "пароль-пароль", "\u{10ffff}", " "]
+        {
+            assert!(!is_common(rare), "{rare}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
-use super::view;
+use super::{check_password, view};
 use crate::config::Verification;
 use crate::domain::mail::Language;
 use crate::domain::{Core, lobby, photos, recovery};
@@ -74,6 +74,7 @@ pub async fn register(core: &Core, wish: Registration) -> Result<Me> {
 }
 
 async fn make(core: &Core, wish: Registration, asked_in: Option<Language>) -> Result<Me> {
+    check_password(core, "password", &wish.password)?;
     let identity = wish.identity(&mut Problems::default());
     if let Some(taken) = identity.taken(core.db.read(), None).await? {
         return Err(taken);

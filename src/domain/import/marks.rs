@@ -1,0 +1,61 @@
+//! Read marks. Mango keeps none, so everything that comes over counts as read, by everybody who had read a
+//! chat up to its end before.
+//!
+//! Where that end was is noted when a chat begins to grow; the marks move once, when all messages are there,
+//! and the note goes in the same transaction. An import that breaks off in between leaves the notes to the
+//! next one.
+
+use entity::chat;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+
+use super::target::{LIST, Noted, Target, Writing};
+use crate::domain::users;
+use crate::error::Result;
+use crate::ids::UserId;
+
+/// Chats of one transaction.
+const CHATS: u64 = 500;
+
+/// Moves all marks that wait for it.
+pub async fn bring(target: &Target<'_>) -> Result<()> {
+    while target.batch(async |to| advance(to).await).await? > 0 {}
+    Ok(())
+}
+
+/// Moves the marks of some chats; answers of how many.
+async fn advance(to: &Writing<'_>) -> Result<usize> {
+    let ends = to.noted(Noted::End, CHATS).await?;
+    if ends.is_empty() {
+        return Ok(0);
+    }
+    let heads: Vec<(i64, i64)> = chat::Entity::find()
+        .select_only()
+        .columns([chat::Column::Id, chat::Column::LastSeq])
+        .filter(chat::Column::Id.is_in(ends.keys().copied()))
+        .order_by_asc(chat::Column::Id)
+        .lock_exclusive()
+        .into_tuple()
+        .all(to.conn)
+        .await?;
+    let values = heads.iter().filter_map(|(id, last)| Some(format!("({id}, {last}, {})", ends.get(id)?)));
+    let values = values.collect::<Vec<_>>().join(", ");
+    let behind = "members.chat_id = v.column1 AND members.left_at IS NULL \
+                  AND members.last_read_seq >= v.column3 AND members.last_read_seq < v.column2";
+    // One's own mark is one's own state, and takes a value of one's own counter.
+    let sql = format!("SELECT DISTINCT user_id FROM members, (VALUES {values}) AS v WHERE {behind}");
+    let rows = to.conn.query_all_raw(Statement::from_string(to.conn.get_database_backend(), sql)).await?;
+    let mut people: Vec<i64> =
+        rows.iter().map(|row| row.try_get("", "user_id")).collect::<std::result::Result<_, _>>()?;
+    people.sort_unstable();
+    for some in people.chunks(LIST) {
+        users::advance(to.conn, &some.iter().map(|id| UserId(*id)).collect::<Vec<_>>()).await?;
+    }
+    let sql = format!(
+        "UPDATE members SET last_read_seq = v.column2, \
+         user_rev = (SELECT u.user_rev FROM users u WHERE u.id = members.user_id) \
+         FROM (VALUES {values}) AS v WHERE {behind}"
+    );
+    to.conn.execute_unprepared(&sql).await?;
+    to.forget(Noted::End, ends.keys().copied()).await?;
+    Ok(ends.len())
+}

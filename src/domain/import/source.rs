@@ -1,0 +1,233 @@
+//! The Mango database, read in one snapshot: whatever goes on there meanwhile, chats, members and messages
+//! fit together. Rows come through cursors, so memory does not grow with the source.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::{ConnectOptions as _, Connection, PgConnection};
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, QueryResult, Statement, TransactionOptions, TransactionTrait,
+};
+use tokio::time::timeout;
+
+use super::schema::{Catalogue, Schema};
+use crate::error::{Error, Result};
+use crate::platform::tokens::hash;
+
+/// What the source may take to let us in.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// What one statement may take; the first rows wait for a sort of everything.
+const ANSWER: Duration = Duration::from_mins(15);
+
+/// A person as Mango has them.
+pub struct SourceUser {
+    pub id: i64,
+    pub phone: Option<String>,
+    pub password: Option<String>,
+    pub name: Option<String>,
+    pub photo: Option<String>,
+    pub description: Option<String>,
+    pub created_at: Option<String>,
+    pub username: Option<String>,
+    pub email: Option<String>,
+}
+
+/// A chat as Mango has it.
+pub struct SourceChat {
+    pub id: i64,
+    pub name: Option<String>,
+    pub is_group: bool,
+    pub created_at: Option<String>,
+    pub description: Option<String>,
+    pub owner: Option<i64>,
+    pub first_author: Option<i64>,
+    pub members: Vec<i64>,
+    pub pins: Vec<i64>,
+}
+
+/// A message as Mango has it.
+pub struct SourceMessage {
+    pub id: i64,
+    pub chat: Option<i64>,
+    pub author: Option<i64>,
+    pub kind: Option<String>,
+    pub content: Option<String>,
+    pub created_at: Option<String>,
+    pub likes: Vec<i64>,
+}
+
+/// A Mango database.
+pub struct Source {
+    tx: DatabaseTransaction,
+    batch: usize,
+    /// How it is read.
+    pub schema: Schema,
+}
+
+impl Source {
+    /// Connects, and looks whether it is one.
+    #[expect(clippy::disallowed_methods, reason = "a transaction that only reads, of another database")]
+    pub async fn open(url: &str, batch: usize) -> Result<Self> {
+        let url = url_of(url)?;
+        knock(&url).await?;
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1).connect_timeout(CONNECT).acquire_timeout(CONNECT).sqlx_logging(false);
+        let pool = Database::connect(options).await.map_err(|error| away(&error))?;
+        let snapshot = TransactionOptions {
+            isolation_level: Some(IsolationLevel::RepeatableRead),
+            access_mode: Some(AccessMode::ReadOnly),
+            sqlite_transaction_mode: None,
+        };
+        let tx = pool.begin_with_options(snapshot).await.map_err(|error| away(&error))?;
+        for setting in [
+            "SET LOCAL TIME ZONE 'UTC'",
+            "SET LOCAL datestyle = 'ISO'",
+            "SET LOCAL statement_timeout = 0",
+            "SET LOCAL idle_in_transaction_session_timeout = 0",
+        ] {
+            tx.execute_unprepared(setting).await.map_err(|error| away(&error))?;
+        }
+        let schema = Schema::find(&catalogue(&tx).await?)?;
+        Ok(Self { tx, batch, schema })
+    }
+
+    /// Lets the snapshot go.
+    pub async fn close(self) -> Result<()> {
+        self.tx.rollback().await.map_err(|error| away(&error))
+    }
+
+    /// What tells this Mango from another one, wherever it is moved to; nothing while nobody is in it.
+    pub async fn mark(&self) -> Result<Option<String>> {
+        let sql = format!("SELECT id, created_at FROM ({}) u ORDER BY id LIMIT 1", self.schema.users);
+        let rows = self.query(&sql).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let (id, created_at): (i64, Option<String>) = (get(row, "id")?, get(row, "created_at")?);
+        Ok(Some(hash(&format!("{id}\n{}", created_at.unwrap_or_default()))))
+    }
+
+    /// One number.
+    pub async fn number(&self, sql: &str) -> Result<u64> {
+        let rows = self.query(sql).await?;
+        let number: i64 = rows.first().map_or(Ok(0), |row| get(row, "count"))?;
+        Ok(number.unsigned_abs())
+    }
+
+    /// Makes a statement ready to be read in pages.
+    pub async fn declare(&self, cursor: &str, sql: &str) -> Result<()> {
+        let sql = format!("DECLARE {cursor} NO SCROLL CURSOR FOR {sql}");
+        let done = timeout(ANSWER, self.tx.execute_unprepared(&sql)).await.map_err(|_| too_slow())?;
+        done.map(drop).map_err(|error| away(&error))
+    }
+
+    /// The next page; empty at the end.
+    pub async fn fetch<T>(&self, cursor: &str, read: fn(&QueryResult) -> Result<T>) -> Result<Vec<T>> {
+        let rows = self.query(&format!("FETCH {} FROM {cursor}", self.batch)).await?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn query(&self, sql: &str) -> Result<Vec<QueryResult>> {
+        query(&self.tx, sql).await
+    }
+}
+
+async fn query(tx: &DatabaseTransaction, sql: &str) -> Result<Vec<QueryResult>> {
+    let asked = tx.query_all_raw(Statement::from_string(DbBackend::Postgres, sql));
+    timeout(ANSWER, asked).await.map_err(|_| too_slow())?.map_err(|error| away(&error))
+}
+
+/// A pool tries again and again and then says only that it took too long: one connection says why.
+async fn knock(url: &str) -> Result<()> {
+    let problem = |error: sea_orm::sqlx::Error| Error::invalid("--from", format!("cannot connect: {error}"));
+    let options: PgConnectOptions = url.parse().map_err(problem)?;
+    let connection = timeout(CONNECT, PgConnection::connect_with(&options.disable_statement_logging())).await;
+    let connection = connection.map_err(|_| Error::invalid("--from", "cannot connect: no answer in time"))?;
+    connection.map_err(problem)?.close().await.map_err(problem)
+}
+
+/// `SQLAlchemy`'s spelling names a driver, too.
+fn url_of(text: &str) -> Result<String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let scheme = scheme.split('+').next().unwrap_or_default();
+    if matches!(scheme, "postgres" | "postgresql") && !rest.is_empty() {
+        return Ok(format!("postgres://{rest}"));
+    }
+    Err(Error::invalid("--from", "takes postgres://USER@HOST:PORT/DATABASE"))
+}
+
+async fn catalogue(tx: &DatabaseTransaction) -> Result<Catalogue> {
+    let sql = "SELECT table_name::text AS t, column_name::text AS c, data_type::text AS d \
+               FROM information_schema.columns WHERE table_schema = current_schema()";
+    let mut tables: Catalogue = HashMap::new();
+    for row in query(tx, sql).await? {
+        let (table, column, kind): (String, String, String) =
+            (get(&row, "t")?, get(&row, "c")?, get(&row, "d")?);
+        tables.entry(table).or_default().insert(column, kind);
+    }
+    Ok(tables)
+}
+
+fn away(error: &DbErr) -> Error {
+    Error::internal(format!("--from: the source does not answer as it should: {error}"))
+}
+
+fn too_slow() -> Error {
+    Error::internal("--from: the source did not answer in time")
+}
+
+fn get<T: sea_orm::TryGetable>(row: &QueryResult, column: &str) -> Result<T> {
+    row.try_get("", column).map_err(|error| away(&error))
+}
+
+/// Numbers between commas.
+fn numbers(row: &QueryResult, column: &str) -> Result<Vec<i64>> {
+    let text: Option<String> = get(row, column)?;
+    let mut numbers: Vec<i64> = text.iter().flat_map(|it| it.split(',')).flat_map(str::parse).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Reads a row of [`Schema::users`].
+pub fn read_user(row: &QueryResult) -> Result<SourceUser> {
+    Ok(SourceUser {
+        id: get(row, "id")?,
+        phone: get(row, "phone")?,
+        password: get(row, "password")?,
+        name: get(row, "name")?,
+        photo: get(row, "photo")?,
+        description: get(row, "description")?,
+        created_at: get(row, "created_at")?,
+        username: get(row, "username")?,
+        email: get(row, "email")?,
+    })
+}
+
+/// Reads a row of [`Schema::chats`].
+pub fn read_chat(row: &QueryResult) -> Result<SourceChat> {
+    Ok(SourceChat {
+        id: get(row, "id")?,
+        name: get(row, "name")?,
+        is_group: get(row, "is_group")?,
+        created_at: get(row, "created_at")?,
+        description: get(row, "description")?,
+        owner: get(row, "owner")?,
+        first_author: get(row, "first_author")?,
+        members: numbers(row, "members")?,
+        pins: numbers(row, "pins")?,
+    })
+}
+
+/// Reads a row of [`Schema::messages`].
+pub fn read_message(row: &QueryResult) -> Result<SourceMessage> {
+    Ok(SourceMessage {
+        id: get(row, "id")?,
+        chat: get(row, "chat")?,
+        author: get(row, "author")?,
+        kind: get(row, "kind")?,
+        content: get(row, "content")?,
+        created_at: get(row, "created_at")?,
+        likes: numbers(row, "likes")?,
+    })
+}

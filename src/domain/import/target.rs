@@ -1,0 +1,258 @@
+//! Our own database while something is brought over: batches, what earlier batches brought, new ids.
+
+use std::collections::HashMap;
+
+use entity::{import, meta};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement,
+};
+
+use crate::domain::Core;
+use crate::error::{Error, Result};
+use crate::platform::db::Tx;
+
+/// Rows of one insert; SQLite binds 32,766 values at most, PostgreSQL 65,535.
+pub const ROWS: usize = 1_000;
+
+/// Values of one list.
+pub const LIST: usize = 10_000;
+
+/// How often a batch is begun again when the database chose it as a victim, or another was first.
+const ATTEMPTS: usize = 5;
+
+/// A kind of thing as the notes name it.
+#[derive(Clone, Copy)]
+pub enum Noted {
+    User,
+    Chat,
+    Message,
+    Photo,
+    /// Where a chat of ours (by its own id) ended before messages came over.
+    End,
+}
+
+impl Noted {
+    fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Chat => "chat",
+            Self::Message => "message",
+            Self::Photo => "photo",
+            Self::End => "end",
+        }
+    }
+}
+
+/// Where everything goes.
+pub struct Target<'a> {
+    core: &'a Core,
+    source: String,
+    /// In a dry run all batches are one transaction, which is never committed.
+    dry: Option<Tx>,
+}
+
+impl<'a> Target<'a> {
+    /// Our database, for a source of this name.
+    pub async fn open(core: &'a Core, source: &str, dry_run: bool) -> Result<Self> {
+        let dry = if dry_run { Some(core.db.begin().await?) } else { None };
+        Ok(Self { core, source: source.to_owned(), dry })
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_dry(&self) -> bool {
+        self.dry.is_some()
+    }
+
+    /// The time that is now.
+    pub fn now(&self) -> i64 {
+        self.core.clock.now()
+    }
+
+    /// Ends the whole.
+    pub async fn close(self) -> Result<()> {
+        match self.dry {
+            Some(tx) => tx.unchanged(()).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets PostgreSQL know how full the tables are: what follows is planned by it.
+    pub async fn count_rows(&self) -> Result<()> {
+        if self.core.db.backend() == DbBackend::Postgres {
+            self.batch(async |to| Ok(to.conn.execute_unprepared("ANALYZE users, chats, members").await?))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Does some work in one transaction.
+    pub async fn batch<T>(&self, work: impl AsyncFn(&Writing<'_>) -> Result<T>) -> Result<T> {
+        if let Some(tx) = &self.dry {
+            return work(&Writing { conn: tx.conn(), source: &self.source }).await;
+        }
+        let mut tries = 1;
+        loop {
+            let attempt = async {
+                let tx = self.core.db.begin().await?;
+                let done = work(&Writing { conn: tx.conn(), source: &self.source }).await?;
+                Ok::<_, Error>((tx, done))
+            };
+            match attempt.await {
+                // Nothing is announced, see the module.
+                Ok((tx, done)) => return tx.commit(done).await.map(|outcome| outcome.reply),
+                Err(error) if error.retryable && tries < ATTEMPTS => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Refuses a source that is not the one that was imported under this name before: its numbers mean
+    /// others.
+    pub async fn require_mark(&self, mark: &str) -> Result<()> {
+        let known = self.batch(async |to| {
+            let key = format!("import:{}", to.source);
+            let row = meta::ActiveModel { key: Set(key.clone()), value: Set(mark.to_owned()) };
+            let keep = OnConflict::column(meta::Column::Key).do_nothing().to_owned();
+            meta::Entity::insert(row).on_conflict(keep).exec_without_returning(to.conn).await?;
+            Ok(meta::Entity::find_by_id(key).one(to.conn).await?.map(|row| row.value))
+        });
+        if known.await?.as_deref() == Some(mark) {
+            return Ok(());
+        }
+        let problem = format!(
+            "another Mango was imported as `{}` before; give this one a name of its own with --source",
+            self.source
+        );
+        Err(Error::invalid("--from", problem))
+    }
+}
+
+/// One batch being written.
+pub struct Writing<'a> {
+    /// The transaction.
+    pub conn: &'a DatabaseTransaction,
+    source: &'a str,
+}
+
+impl Writing<'_> {
+    /// Which of these were brought over, and what they are here.
+    pub async fn known(&self, kind: Noted, old: impl IntoIterator<Item = i64>) -> Result<HashMap<i64, i64>> {
+        let mut old: Vec<i64> = old.into_iter().collect();
+        old.sort_unstable();
+        old.dedup();
+        let mut known = HashMap::with_capacity(old.len());
+        let backend = self.conn.get_database_backend();
+        let list = match backend {
+            DbBackend::Postgres => "SELECT unnest(string_to_array($3, ',')::bigint[]) AS id",
+            _ => "SELECT value AS id FROM json_each('[' || $3 || ']')",
+        };
+        // One look into the index for each, whatever the planner believes of a table that is just filling: with a
+        // list and no statistics yet, PostgreSQL was seen to compare every row with every number.
+        let sql = format!(
+            "SELECT v.id AS old_id, (SELECT i.new_id FROM imports i WHERE i.source = $1 AND i.kind = $2 \
+             AND i.old_id = v.id) AS new_id FROM ({list}) AS v"
+        );
+        for some in old.chunks(LIST) {
+            let ids = some.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            let values = [self.source.into(), kind.name().into(), ids.into()];
+            for row in self.conn.query_all_raw(Statement::from_sql_and_values(backend, &sql, values)).await? {
+                if let Some(new) = row.try_get::<Option<i64>>("", "new_id")? {
+                    known.insert(row.try_get("", "old_id")?, new);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Notes what was brought over, in the same transaction.
+    pub async fn note(&self, kind: Noted, pairs: &[(i64, i64)]) -> Result<()> {
+        self.insert::<import::Entity, _>(self.rows(kind, pairs)).await
+    }
+
+    /// Notes what has no note yet.
+    pub async fn note_first(&self, kind: Noted, pairs: &[(i64, i64)]) -> Result<()> {
+        use import::Column::{Kind, OldId, Source};
+        for some in pairs.chunks(ROWS) {
+            let keep = OnConflict::columns([Source, Kind, OldId]).do_nothing().to_owned();
+            let rows = self.rows(kind, some);
+            import::Entity::insert_many(rows).on_conflict(keep).exec_without_returning(self.conn).await?;
+        }
+        Ok(())
+    }
+
+    /// Some notes of a kind.
+    pub async fn noted(&self, kind: Noted, number: u64) -> Result<HashMap<i64, i64>> {
+        let rows: Vec<(i64, i64)> = import::Entity::find()
+            .select_only()
+            .columns([import::Column::OldId, import::Column::NewId])
+            .filter(import::Column::Source.eq(self.source))
+            .filter(import::Column::Kind.eq(kind.name()))
+            .order_by_asc(import::Column::OldId)
+            .limit(number)
+            .into_tuple()
+            .all(self.conn)
+            .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Takes notes back.
+    pub async fn forget(&self, kind: Noted, old: impl Iterator<Item = i64>) -> Result<()> {
+        import::Entity::delete_many()
+            .filter(import::Column::Source.eq(self.source))
+            .filter(import::Column::Kind.eq(kind.name()))
+            .filter(import::Column::OldId.is_in(old))
+            .exec(self.conn)
+            .await?;
+        Ok(())
+    }
+
+    fn rows(&self, kind: Noted, pairs: &[(i64, i64)]) -> Vec<import::ActiveModel> {
+        let row = |(old, new): &(i64, i64)| import::ActiveModel {
+            source: Set(self.source.to_owned()),
+            kind: Set(kind.name().to_owned()),
+            old_id: Set(*old),
+            new_id: Set(*new),
+        };
+        pairs.iter().map(row).collect()
+    }
+
+    /// Inserts rows, many with one statement.
+    pub async fn insert<E, A>(&self, rows: Vec<A>) -> Result<()>
+    where
+        E: EntityTrait,
+        A: sea_orm::ActiveModelTrait<Entity = E>,
+    {
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let some: Vec<A> = rows.by_ref().take(ROWS).collect();
+            E::insert_many(some).exec_without_returning(self.conn).await?;
+        }
+        Ok(())
+    }
+
+    /// Ids that nothing has or had.
+    pub async fn new_ids(&self, table: &str, number: usize) -> Result<Vec<i64>> {
+        if number == 0 {
+            return Ok(Vec::new());
+        }
+        let backend = self.conn.get_database_backend();
+        if backend == DbBackend::Postgres {
+            let sql = format!(
+                "SELECT nextval(pg_get_serial_sequence('{table}', 'id')) AS id FROM generate_series(1, {number})"
+            );
+            let rows = self.conn.query_all_raw(Statement::from_string(backend, sql)).await?;
+            return rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect();
+        }
+        // The transaction is the only one that writes; explicit ids move the table's own counter.
+        let sql = format!(
+            "SELECT MAX(COALESCE((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0), \
+             COALESCE((SELECT MAX(id) FROM {table}), 0)) AS last"
+        );
+        let row = self.conn.query_one_raw(Statement::from_string(backend, sql)).await?;
+        let last: i64 = row.map_or(Ok(0), |row| row.try_get("", "last"))?;
+        Ok((last + 1..).take(number).collect())
+    }
+}
