@@ -15,6 +15,8 @@ mod hostile;
 mod migrations;
 mod plain;
 mod regressions;
+mod security;
+mod security_table;
 mod sessions;
 mod storage;
 mod support;
