@@ -144,10 +144,10 @@ fn test_exists(name: &str) -> bool {
         return text.replace("\\'", "'").contains(title.trim_end_matches('"'));
     }
     let parts: Vec<&str> = name.split("::").collect();
-    let Some((test, modules)) = parts.split_last() else { return false };
+    let Some((function, modules)) = parts.split_last() else { return false };
     files(modules).iter().any(|file| {
         let text = fs::read_to_string(file).unwrap_or_default();
-        text.contains(&format!("fn {test}("))
+        text.contains(&format!("fn {function}("))
     })
 }
 
