@@ -20,6 +20,8 @@ mod migrations;
 mod moderation;
 mod plain;
 mod regressions;
+mod security;
+mod security_table;
 mod sessions;
 mod storage;
 mod support;
