@@ -51,6 +51,8 @@ pub struct Act<'a> {
 /// Notes an act; it stands if the transaction commits.
 pub async fn record(core: &Core, tx: &Tx, act: Act<'_>) -> Result<()> {
     let (kind, id) = act.target.columns();
+    let actor = act.actor.map(|id| id.0);
+    tracing::info!(actor, action = act.action, target_kind = kind, target_id = id, "a privileged act");
     audit::Entity::insert(audit::ActiveModel {
         actor_id: Set(act.actor.map(|id| id.0)),
         action: Set(act.action.to_owned()),

@@ -133,6 +133,14 @@ fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
     if error.source.is_some() {
         tracing::error!(event, user = caller.actor.user_id.0, %error, "a command failed");
     }
+    if matches!(error.code, Code::Forbidden | Code::UserBanned) {
+        tracing::info!(
+            event,
+            user = caller.actor.user_id.0,
+            code = error.code.as_str(),
+            "a command was refused"
+        );
+    }
     respond.give(Err(error));
 }
 

@@ -1,5 +1,7 @@
 //! Logging: `tracing` to stdout and to a daily file. Tokens, passwords and contents never get here.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use tracing_appender::non_blocking::WorkerGuard;
@@ -19,7 +21,8 @@ const KEPT_FILES: usize = 14;
 pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGuard> {
     let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     // The appender complains on stderr about a folder that is not there yet.
-    drop(std::fs::create_dir_all(folder));
+    // What is logged is the operator's alone, where the folder is ours to make.
+    drop(DirBuilder::new().recursive(true).mode(0o700).create(folder));
     let files = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("mango-chat")

@@ -53,6 +53,12 @@ impl Problems {
         self.check(field, !text.contains('\0'), "takes no NUL characters");
     }
 
+    /// Checks that a text is one line that shows as it is: no line breaks, no other control characters.
+    pub fn check_line(&mut self, field: &str, text: Option<&str>) {
+        let fine = text.is_none_or(|text| !text.chars().any(char::is_control));
+        self.check(field, fine, "takes no line breaks or other control characters");
+    }
+
     /// All problems as one error.
     pub fn into_result(self) -> Result<()> {
         let Some((field, problems)) = self.errors.first_key_value() else { return Ok(()) };

@@ -2,6 +2,9 @@
 //! lengths of requests that contradict each other, what a password may be, when a session ends by itself, what
 //! a fault tells, and that there are no demo users in production.
 
+mod bounds;
+mod log;
+
 use std::time::Duration;
 
 use reqwest::Method;

@@ -32,6 +32,8 @@ pub async fn change_address(
     new: Option<&str>,
 ) -> Result<AddressChange> {
     let verification = core.settings.mail.verification;
+    // Each of the ways below mails somebody.
+    core.rates.take(Bucket::Mail, Key::user(UserId(before.id))).await?;
     let same_mailbox = new.is_some() && new.map(str::to_lowercase) == before.email_key;
     let id = UserId(before.id);
     let Some(new) = new else {
@@ -51,7 +53,6 @@ pub async fn change_address(
         notice_old_address(core, tx, before, Some(new), false).await?;
         return Ok(AddressChange::AtOnce);
     }
-    core.rates.take(Bucket::Mail, Key::user(id)).await?;
     let token = tokens::issue(core, tx, id, Purpose::ChangeEmail, new).await?;
     let letter = Letter {
         template: Template::EmailChange,
@@ -86,6 +87,7 @@ pub async fn notice_old_address(
 
 /// Gives the account the address that has just been confirmed, if nobody else has it by now.
 pub(super) async fn confirm(core: &Core, tx: &Tx, spent: &Spent) -> Result<()> {
+    tracing::info!(user = spent.user.id, "an e-mail address was changed");
     let after = user::ActiveModel {
         id: Set(spent.user.id),
         email_key: Set(Some(spent.email.to_lowercase())),

@@ -15,6 +15,7 @@ use crate::domain::{Actor, Core, users};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::db::Tx;
+use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{Check, Limits, Problems};
 
 /// A new password for a mailed token.
@@ -90,6 +91,9 @@ pub async fn change(core: &Core, actor: Actor, wish: &ChangePassword) -> Result<
     let before = users::find(core.db.read(), actor.user_id).await?;
     users::confirm(core, &before, &wish.password).await?;
     users::check_password(core, "new_password", &wish.new_password)?;
+    if wish.new_password == wish.password {
+        return Err(Error::invalid("new_password", "is the present one"));
+    }
     let hash = core.passwords.hash(&wish.new_password).await?;
     let mut tx = core.db.begin().await?;
     let user = users::lock(tx.conn(), actor.user_id).await.map_err(|_| gone())?;
@@ -125,10 +129,13 @@ async fn store(
     .update(tx.conn())
     .await?;
     let id = UserId(user.id);
+    tracing::info!(user = user.id, "a password was changed");
     let ended = sessions::end_all(core, tx, id, except, &password_changed()).await?;
     // A thief who had asked for another address, or a link that was left unused, is of no use any more.
     tokens::revoke(core, tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
-    if let Some(to) = user.email.as_deref() {
+    // Whoever changes it again and again is told of some of it.
+    let may_mail = core.rates.take(Bucket::Mail, Key::user(id)).await.is_ok();
+    if let Some(to) = user.email.as_deref().filter(|_| may_mail) {
         let letter = Letter {
             template: Template::PasswordChanged,
             user,

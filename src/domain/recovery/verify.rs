@@ -45,8 +45,11 @@ pub async fn request_verification(core: &Core, tx: &Tx, user: &user::Model) -> R
 
 /// Accepts a mailed token: the account's address, or the one that it is to have, is confirmed.
 pub async fn verify(core: &Core, wish: &VerifyEmail) -> Result<()> {
+    let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
+    // Writing is for those who have a token.
+    tokens::peek(core, core.db.read(), &wish.token, &purposes).await?;
     let tx = core.db.begin().await?;
-    let spent = tokens::spend(core, &tx, &wish.token, &[Purpose::VerifyEmail, Purpose::ChangeEmail]).await?;
+    let spent = tokens::spend(core, &tx, &wish.token, &purposes).await?;
     if spent.purpose == Purpose::ChangeEmail {
         address::confirm(core, &tx, &spent).await?;
     } else {

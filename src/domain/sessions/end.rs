@@ -2,7 +2,7 @@
 
 use entity::session;
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ColumnTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveModelTrait, ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -123,6 +123,30 @@ pub async fn end_all_telling(
     }
     Ok(Ended(ended))
 }
+
+/// Ends the sessions of a user that were not used for the longest time, but for `kept` of them, within a
+/// transaction that holds the lock of the user's row.
+pub async fn end_oldest(core: &Core, tx: &mut Tx, user_id: UserId, kept: u64) -> Result<Ended> {
+    let rows = session::Entity::live_of(user_id.0, core.clock.now())
+        .order_by_desc(session::Column::LastUsedAt)
+        .order_by_desc(session::Column::Id)
+        .offset(kept)
+        .limit(MOST_AT_ONCE)
+        .all(tx.conn())
+        .await?;
+    let message = "a newer login has taken the place of this session".to_owned();
+    let farewell = Farewell { message: message.clone() };
+    let ending = Ending { reason: "too_many", event: "session_ended", message };
+    let mut ended = Vec::new();
+    for row in rows {
+        end_row(core, tx, &row, &ending, &farewell).await?;
+        ended.push(SessionId(row.id));
+    }
+    Ok(Ended(ended))
+}
+
+/// Sessions that one login ends at most; there is one too many, unless the bound was lower once.
+const MOST_AT_ONCE: u64 = 100;
 
 async fn end_row(
     core: &Core,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::refusal::banned;
-use super::{Origin, TokenPair, issue_pair, new_device};
+use super::{Origin, TokenPair, end_oldest, issue_pair, new_device};
 use crate::config::Verification;
 use crate::domain::{Core, users};
 use crate::error::{Code, Error, Result};
@@ -33,11 +33,14 @@ impl Check for Login {
 
 /// Opens a session, where it may be tried now: failures slow down, by account and by address.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
+    let address = origin.address.clone();
     let attempt = core.rates.begin_login(origin.ip(), &wish.username, core.clock.now()).await?;
     let result = judge(core, wish, origin).await;
     match &result {
         Ok(_) => core.rates.failures.settle(attempt, true, core.clock.now()),
         Err(error) if error.code == Code::InvalidCredentials => {
+            // Never what was typed: people type passwords there.
+            tracing::warn!(address, "a login failed");
             core.rates.failures.settle(attempt, false, core.clock.now());
         }
         // A faulty or busy server is nobody's failure.
@@ -73,6 +76,9 @@ async fn judge(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
     Err(wrong())
 }
 
+/// Sessions that one account has at most; a login beyond it ends the one that was not used for the longest time.
+const MOST_SESSIONS: u64 = 100;
+
 /// How often a login is judged anew because the password's hash changed under it: another login renewed it, or
 /// the password was changed.
 const ATTEMPTS: usize = 3;
@@ -90,7 +96,7 @@ async fn open_session(
 ) -> Result<Option<TokenPair>> {
     let now = core.clock.now();
     let end = now + core.settings.session_max.as_millis() as i64;
-    let tx = core.db.begin().await?;
+    let mut tx = core.db.begin().await?;
     // The account may have changed since the password was judged.
     let still = users::lock(tx.conn(), UserId(user.id)).await.map_err(|error| match error.code {
         Code::NotFound => wrong(),
@@ -115,6 +121,8 @@ async fn open_session(
         row.update(tx.conn()).await?;
     }
     new_device::notice(core, &tx, user, &origin).await?;
+    let too_many = end_oldest(core, &mut tx, UserId(user.id), MOST_SESSIONS - 1).await?;
+    let address = origin.address.clone();
     let session = session::ActiveModel {
         user_id: Set(user.id),
         user_agent: Set(origin.stored_agent()),
@@ -128,7 +136,10 @@ async fn open_session(
     .await?;
     let pair =
         issue_pair(core, tx.conn(), UserId(user.id), SessionId(session.id), session.expires_at, None).await?;
-    let pair = core.publish(tx.commit(pair).await?).await;
+    let outcome = tx.commit(pair).await?;
+    too_many.note(core);
+    tracing::info!(user = user.id, session = session.id, address, "logged in");
+    let pair = core.publish(outcome).await;
     core.mail.wake();
     Ok(Some(pair))
 }

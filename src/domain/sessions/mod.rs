@@ -9,7 +9,7 @@ pub mod prune;
 mod refresh;
 mod refusal;
 
-pub use end::{Ended, Ending, end, end_all, end_all_telling, end_own, list};
+pub use end::{Ended, Ending, end, end_all, end_all_telling, end_oldest, end_own, list};
 pub use live::{Live, authenticate};
 pub use login::{Login, login};
 pub use refresh::{access_only, refresh};

@@ -40,8 +40,9 @@ pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -
     if core.rates.take(Bucket::Mail, Key::user(UserId(user.id))).await.is_err() {
         return Ok(());
     }
-    // Somebody else's words: bounded, in one line.
-    let device = origin.user_agent.as_ref().map(|text| {
+    // The words of whoever logged in, bounded and in one line; and not to an address that nobody has confirmed,
+    // which may be a stranger's: we do not carry letters to them.
+    let device = origin.user_agent.as_ref().filter(|_| user.email_verified).map(|text| {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TOLD).collect::<String>()
     });
     let letter = Letter {

@@ -16,6 +16,9 @@ use crate::platform::tokens::Kind;
 /// How long an exchanged token is still taken, milliseconds.
 const GRACE_MS: i64 = 10_000;
 
+/// How often a token is exchanged within that time: enough for many tabs, too few to fill the database.
+const MOST_SUCCESSORS: u64 = 32;
+
 /// Exchanges a refresh token for a new pair.
 pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
     let verified = core.tokens.verify(Kind::Refresh, token)?;
@@ -41,8 +44,20 @@ pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
             .filter(refresh_token::Column::ExchangedAt.is_not_null())
             .count(tx.conn())
             .await?;
+        let successors = refresh_token::Entity::find()
+            .filter(refresh_token::Column::ParentId.eq(row.id))
+            .count(tx.conn())
+            .await?;
+        if used_successors == 0 && now <= exchanged + GRACE_MS && successors >= MOST_SUCCESSORS {
+            return Err(Error::rate_limited("this token was exchanged too often at once", GRACE_MS as u64));
+        }
         if used_successors > 0 || now > exchanged + GRACE_MS {
             end_in(core, &mut tx, &family, "refresh_reused").await?;
+            tracing::warn!(
+                user = family.user_id,
+                session = family.id,
+                "a refresh token came back after its time: its session is ended"
+            );
             let outcome = tx.commit(()).await?;
             core.sessions.end(SessionId(family.id));
             core.publish(outcome).await;
@@ -70,6 +85,11 @@ pub async fn access_only(core: &Core, actor: Actor) -> Result<TokenPair> {
         .await?
         .filter(|row| row.ended_at.is_none() && row.expires_at > now)
         .ok_or_else(over)?;
+    let tx = core.db.begin().await?;
+    session::ActiveModel { id: Set(family.id), last_used_at: Set(now), ..Default::default() }
+        .update(tx.conn())
+        .await?;
+    core.publish(tx.commit(()).await?).await;
     let until = family.expires_at.min(now + core.settings.access_token_ttl.as_millis() as i64);
     let access = core.tokens.issue(Kind::Access, actor.user_id, actor.session_id, until)?;
     Ok(TokenPair {

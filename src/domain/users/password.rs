@@ -21,6 +21,9 @@ pub fn check_password(core: &Core, field: &str, password: &str) -> Result<()> {
     if !(SHORTEST..=LONGEST).contains(&length) {
         return Err(Error::invalid(field, format!("takes {SHORTEST} to {LONGEST} characters")));
     }
+    if password.contains('\0') {
+        return Err(Error::invalid(field, "takes no NUL characters"));
+    }
     if core.settings.password_blocklist && is_common(password) {
         let problem = "is one of the 10,000 most common passwords, which are tried first; choose another";
         return Err(Error::invalid(field, problem));

@@ -61,6 +61,7 @@ impl Check for Patch {
 
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check_length("name", self.name.as_ref().and_then(Option::as_deref), 0, 100);
+        problems.check_line("name", self.name.as_ref().and_then(Option::as_deref));
         problems.check_length("description", self.description.as_ref().and_then(Option::as_deref), 0, 1_000);
         self.identity(problems);
         let blank = self.username.as_ref().and_then(Option::as_deref).is_some_and(|it| it.trim().is_empty());

@@ -52,6 +52,7 @@ impl Check for Registration {
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check_length("password", Some(&self.password), 8, 128);
         problems.check_length("name", self.name.as_deref(), 0, 100);
+        problems.check_line("name", self.name.as_deref());
         problems.check_length("description", self.description.as_deref(), 0, 1_000);
         let identity = self.identity(problems);
         let any = identity.phone.is_some() || identity.email.is_some() || identity.username.is_some();

@@ -153,8 +153,10 @@ pub async fn logout(State(app): State<App>, request: HeaderMap) -> Result<Respon
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => Problem(error).into_response(),
     };
-    // Whatever became of the session, this browser is done with it.
-    origin::clear_cookies(&app.core.settings, response.headers_mut())?;
+    // Whatever became of the session, this browser is done with it; but no foreign page logs it out.
+    if origin::may_use_cookies(&app.core.settings, &request) {
+        origin::clear_cookies(&app.core.settings, response.headers_mut())?;
+    }
     Ok(response)
 }
 

@@ -97,8 +97,8 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
         .layer(CatchPanicLayer::custom(observe::after_panic))
         .layer(cors(&settings))
         .layer(from_fn_with_state(settings.clone(), headers::protect))
-        .layer(from_fn_with_state(settings.clone(), client_address::note))
-        .layer(from_fn_with_state(settings, observe::observe))
+        .layer(from_fn_with_state(settings.clone(), observe::observe))
+        .layer(from_fn_with_state(settings, client_address::note))
 }
 
 fn cors(settings: &Settings) -> CorsLayer {

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::random;
+use crate::transport::client_address;
 use crate::transport::problem::{Described, Problem};
 
 const REQUEST_ID: &str = "x-request-id";
@@ -23,10 +24,13 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
     let started = Instant::now();
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let address = client_address::noted(request.extensions()).map(|it| it.to_string());
     let mut response = next.run(request).await;
     let status = response.status();
+    let mut code = None;
     if let Some(Described { mut body, chain }) = response.extensions_mut().remove() {
         body.request_id = Some(id.clone());
+        code = Some(body.code.clone());
         if let Some(chain) = chain {
             tracing::error!(request_id = id, code = body.code, chain, "a request failed");
             if settings.debug {
@@ -45,9 +49,9 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
     let ms = started.elapsed().as_millis() as u64;
     // Polling would drown everything else.
     if path.contains("/socket.io") {
-        tracing::debug!(%method, path, status = status.as_u16(), ms, request_id = id, "request");
+        tracing::debug!(%method, path, status = status.as_u16(), code, ms, address, request_id = id, "request");
     } else {
-        tracing::info!(%method, path, status = status.as_u16(), ms, request_id = id, "request");
+        tracing::info!(%method, path, status = status.as_u16(), code, ms, address, request_id = id, "request");
     }
     response
 }

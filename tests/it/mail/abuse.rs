@@ -144,7 +144,12 @@ async fn nobody_writes_headers_or_words_into_our_mails() {
     }
     // A name is anybody's words: it does not reach the mailbox of somebody who never asked for it.
     let sly = "Win now\r\nBcc: victim@example.org\r\n\r\nhttp://evil.example.org";
-    let wish = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org", "name": sly, "description": sly});
+    let broken =
+        json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org", "name": sly});
+    let (status, problem) = post(&app, "/user", None, broken).await;
+    assert_eq!((status, problem["errors"]["name"].is_array()), (422, true), "{problem}");
+    let plain = sly.replace(['\r', '\n'], " ");
+    let wish = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org", "name": plain, "description": sly});
     assert_eq!(post(&app, "/user", None, wish).await.0, 201);
     let mail = peer.mail().await;
     assert_eq!(mail["envelope"]["to"], json!(["alice@example.org"]));
@@ -176,6 +181,8 @@ async fn nobody_writes_headers_or_words_into_our_mails() {
         ]
     );
     // In a login's own name for itself line breaks do not even arrive; other control characters become spaces.
+    let confirmed = post(&app, "/auth/email/verify", None, json!({"token": token(&mail)})).await;
+    assert_eq!(confirmed.0, 204, "{confirmed:?}");
     app.login("alice").await;
     let login = json!({"username": "alice", "password": PASSWORD});
     let request = app.http.post(format!("{}/auth/login", app.url)).header("user-agent", "a\tb").json(&login);

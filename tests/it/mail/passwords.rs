@@ -128,8 +128,11 @@ async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_from_a_new_device_is_told_once_and_the_first_one_not_at_all() {
     let mut peer = Peer::start().await;
-    let app = app(&peer, &[]).await;
+    let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     register(&app, "alice", "alice@example.org").await;
+    let mail = peer.expect("alice@example.org", "Confirm your e-mail address").await;
+    let confirmed = post(&app, "/auth/email/verify", None, json!({"token": token(&mail)})).await;
+    assert_eq!(confirmed.0, 204, "{confirmed:?}");
     let come = async |agent: &str| {
         let known = json!({"username": "alice", "password": PASSWORD});
         let request =
@@ -149,4 +152,19 @@ async fn a_login_from_a_new_device_is_told_once_and_the_first_one_not_at_all() {
     peer.expect_silence().await;
     assert_eq!(login(&app, "alice", "wrong password").await.0, 401);
     peer.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sends_words_of_their_own_to_an_address_that_is_not_confirmed() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[]).await;
+    register(&app, "alice", "stranger@example.org").await;
+    for agent in ["Fox/1", "read this: http://evil.example.org"] {
+        let known = json!({"username": "alice", "password": PASSWORD});
+        let request =
+            app.http.post(format!("{}/auth/login", app.url)).header("user-agent", agent).json(&known);
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+    }
+    let mail = peer.expect("stranger@example.org", "A login from a new device").await;
+    assert!(!mail.to_string().contains("evil"), "{mail}");
 }

@@ -1,0 +1,88 @@
+//! What the log says of who came in, who did not, who was refused and who acted with rights; and what it must
+//! not say. Read from the files of a server of its own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::binary::{command, post, serve, signal};
+use crate::support::{Door, PASSWORD, Socket, fresh_database};
+
+/// Typed into the wrong field, as people do.
+const SECRET: &str = "my-other-password";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let settings = [
+        ("DATABASE_URL", url.as_str()),
+        ("LOG_FORMAT", "json"),
+        ("LOG_DIR", "logs"),
+        ("JWT_SECRET", "a-secret-for-tests-of-at-least-32-bytes"),
+    ];
+    let mut server = serve(&folder, &settings);
+    let alice = post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
+    let known = json!({"username": "alice", "password": PASSWORD});
+    let tokens = post(&server.host, "/auth/login", known).await;
+    let (access, refresh) = (tokens["access_token"].as_str().expect("text"), tokens["refresh_token"].clone());
+    post(&server.host, "/auth/login", json!({"username": SECRET, "password": "wrong password"})).await;
+    post(&server.host, "/auth/login", json!({"username": "alice", "password": SECRET})).await;
+    // A refused command over a socket, and a refused request.
+    let mut socket = Socket::open(&server.host, Some(access), Door::MAIN).await.expect("connects");
+    socket.next("ready").await;
+    let bob = post(&server.host, "/user", json!({"username": "bob", "password": PASSWORD})).await;
+    let wish = json!({"chat": {"is_group": false, "members_array": [bob["id"]]}});
+    let chat = socket.call("create_chat", wish).await["chat"]["id"].clone();
+    let refused = socket.call("delete_chat", json!({"chat": {"id": chat}})).await;
+    assert_eq!(refused["error"]["code"], json!("forbidden"), "{refused}");
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let admin = http.request(Method::GET, format!("http://{}/admin/user", server.host)).bearer_auth(access);
+    assert_eq!(admin.send().await.expect("an answer").status(), 403);
+    // A token that comes back after its successor was used.
+    let next = post(&server.host, "/auth/refresh", json!({"refresh_token": refresh})).await;
+    post(&server.host, "/auth/refresh", json!({"refresh_token": next["refresh_token"]})).await;
+    let replay = post(&server.host, "/auth/refresh", json!({"refresh_token": refresh})).await;
+    assert_eq!(replay["code"], json!("refresh_reused"), "{replay}");
+    signal(&server.child, "TERM");
+    server.child.wait().expect("it ends");
+    // An act on the command line is one, too.
+    let done = command(&folder)
+        .envs(settings)
+        .env("MANGO_ENV", "test")
+        .args(["admin", "create", "--username", "alice", "--promote"])
+        .output()
+        .expect("runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+
+    let logs = folder.path().join("logs");
+    let mode = fs::metadata(&logs).expect("the folder").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700, "the log is its owner's alone");
+    let text: String = fs::read_dir(&logs)
+        .expect("the folder")
+        .map(|file| fs::read_to_string(file.expect("a file").path()).expect("text"))
+        .collect();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let one = |what: &str| {
+        let found: Vec<&Value> = lines.iter().filter(|line| line["message"] == json!(what)).collect();
+        assert!(!found.is_empty(), "{what}: {text}");
+        found
+    };
+    let came = one("logged in")[0];
+    assert_eq!((&came["user"], &came["address"]), (&alice["id"], &json!("127.0.0.1")), "{came}");
+    let failed = one("a login failed");
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed.iter().all(|line| line["address"] == json!("127.0.0.1")), "{failed:?}");
+    let refused = one("a command was refused")[0];
+    assert_eq!((&refused["user"], &refused["event"]), (&alice["id"], &json!("delete_chat")), "{refused}");
+    let back = one("a refresh token came back after its time: its session is ended")[0];
+    assert_eq!(back["user"], alice["id"], "{back}");
+    let denied = one("request").into_iter().find(|line| line["path"] == json!("/admin/user"));
+    let denied = denied.expect("the request's line");
+    assert_eq!((&denied["code"], &denied["address"]), (&json!("forbidden"), &json!("127.0.0.1")), "{denied}");
+    for secret in [SECRET, PASSWORD, access, next["access_token"].as_str().expect("text")] {
+        assert!(!text.contains(secret), "{secret} is in the log");
+    }
+}
