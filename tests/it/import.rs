@@ -176,7 +176,12 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     let later = mango.import(&app.server.core).await;
     let taken = |kind| later.count(kind).taken;
     assert_eq!((taken(Kind::User), taken(Kind::Chat), taken(Kind::Message)), (1, 1, 2));
-    let heard = caller.next("new_message").await;
+    // Between two chats there is no order.
+    let mut heard = caller.next("new_message").await;
+    if heard["chat"] != json!(group) {
+        assert_eq!(heard["content"], json!("late, too"), "{heard}");
+        heard = caller.next("new_message").await;
+    }
     assert_eq!((&heard["content"], &heard["seq"], &heard["prev"]), (&json!("there"), &json!(6), &json!(5)));
     assert_eq!(app.contents(group, &boris).await, ["who is here?", "me", "{\"a\": 1}", "here", "there"]);
     expect_sound(db).await;
