@@ -35,6 +35,7 @@ fn with_cookies(app: &App, request: &HeaderMap, pair: TokenPair) -> Result<Respo
     responses(
         (status = 200, body = TokenPair, description = "Tokens, also as httpOnly cookies"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "`user_banned` or `email_unverified`"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn login(
@@ -54,6 +55,7 @@ pub async fn login(
     responses(
         (status = 200, body = TokenPair),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_login(
     state: State<App>,
@@ -93,6 +95,7 @@ fn refresh_token(app: &App, headers: &HeaderMap, body: &str) -> Result<Option<St
     responses(
         (status = 200, body = TokenPair, description = "The next pair, also as httpOnly cookies"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn refresh(
     State(app): State<App>,
@@ -113,6 +116,7 @@ pub async fn refresh(
     responses(
         (status = 200, body = TokenPair),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_refresh(
     State(app): State<App>,

@@ -63,6 +63,7 @@ pub async fn list(State(app): State<App>, auth: Auth, params: Params) -> Result<
     responses(
         (status = 200, body = Vec<Chat>),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn list_pinned(State(app): State<App>, auth: Auth, params: Params) -> Result<Response, Problem> {
     Ok(list_state(&app, auth, &params, ChatState::Pinned, "/chat/pinned").await?)
@@ -91,6 +92,7 @@ pub async fn one(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Resul
         (status = 200, body = Vec<Member>),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn members(
     State(app): State<App>,

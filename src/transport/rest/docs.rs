@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{
-    App, account, account_pages, admin, auth, chats, contacts, documented_limits, events, ops, pages, photos,
-    recovery, users,
+    App, account, account_pages, admin, auth, chats, contacts, documented_refusals, events, ops, pages,
+    photos, recovery, users,
 };
 use crate::protocol::asyncapi;
 
@@ -101,13 +101,13 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// The whole OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    documented_limits::document(routes().split_for_parts().1)
+    documented_refusals::document(routes().split_for_parts().1)
 }
 
 /// Swagger UI and the documents; the front page leads there until there is a web client.
 pub fn pages(document: utoipa::openapi::OpenApi) -> Router<App> {
     Router::new()
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", documented_limits::document(document)))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", documented_refusals::document(document)))
         .route("/client/mango-chat.js", get(pages::sdk))
         .merge(account_pages::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))

@@ -8,7 +8,7 @@ mod auth;
 mod chats;
 mod contacts;
 mod docs;
-mod documented_limits;
+mod documented_refusals;
 mod events;
 mod extract;
 mod headers;

@@ -28,7 +28,7 @@ pub struct ImageForm {
 #[utoipa::path(post, path = "/user/photo_to_base64", tag = "user",
     request_body(content = ImageForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, body = String, description = "Base64 as a JSON string"),
+        (status = 200, body = String, content_type = "application/json", description = "Base64 as a JSON string"),
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]

@@ -99,6 +99,8 @@ async fn count_photo(app: &App, user: UserId, wish: &Patch) -> crate::error::Res
         (status = 202, body = Me),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_patch(

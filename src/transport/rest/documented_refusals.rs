@@ -1,12 +1,22 @@
-//! What the OpenAPI document says of limits, for all operations alike: whatever changes something can come too
-//! often, and whatever has a body can send it too slowly.
+//! What the OpenAPI document says of refusals that are the same for all operations alike: whatever changes
+//! something can come too often, whatever has a body can send it too slowly, whatever is asked in somebody's name
+//! can be asked by somebody banned, and what a database has to answer it may not answer now.
 
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{Content, OpenApi, Ref, Response, ResponseBuilder};
 
-/// Adds the answers that limits give.
+/// Adds them where a handler does not tell of them itself.
 pub fn document(mut openapi: OpenApi) -> OpenApi {
     for item in openapi.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+            .into_iter()
+            .flatten()
+        {
+            if operation.responses.responses.contains_key("401") {
+                add(operation, "403", "The account is banned (`user_banned`)");
+                add(operation, "503", "Busy, or going down; `retry-after` says when to come again");
+            }
+        }
         for operation in
             [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
         {
