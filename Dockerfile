@@ -11,7 +11,9 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY entity/Cargo.toml entity/
 COPY migration/Cargo.toml migration/
-RUN mkdir -p src entity/src migration/src tests/it \
+COPY bench/Cargo.toml bench/
+RUN mkdir -p src entity/src migration/src bench/src tests/it \
+    && echo 'fn main() {}' > bench/src/main.rs \
     && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs tests/it/main.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked --bin mango-chat

@@ -55,6 +55,24 @@ fn the_env_file_has_every_setting_with_its_default() {
 }
 
 #[test]
+fn the_image_is_built_with_the_manifest_of_every_member() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).expect("a file");
+    let manifest = read("Cargo.toml");
+    let members = manifest.split_once("members = [").and_then(|(_, rest)| rest.split_once(']'));
+    let (members, _) = members.expect("a workspace has members");
+    for member in members.split(',').map(|it| it.trim().trim_matches('"')) {
+        // Cargo refuses a workspace of which a member is missing.
+        let copied = format!("COPY {member}/Cargo.toml {member}/");
+        assert!(read("Dockerfile").contains(&copied), "the Dockerfile leaves {member} out");
+        let ignored = read(".dockerignore");
+        let let_in =
+            ignored.lines().any(|it| it == format!("!{member}") || it == format!("!{member}/Cargo.toml"));
+        assert!(let_in, "{member} does not reach the builder");
+    }
+}
+
+#[test]
 fn the_readme_names_every_setting_and_every_event() {
     let text =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
