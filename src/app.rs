@@ -76,6 +76,11 @@ pub async fn start(settings: Settings) -> Result<Server> {
     settings.require_for_serving().map_err(Error::internal)?;
     let settings = Arc::new(settings);
     let db = open_database(&settings).await?;
+    // First of all: who cannot listen, as a second start by mistake, touches nothing of the one that runs.
+    let listener = GatedListener::bind(settings.bind)
+        .await
+        .map_err(|error| Error::internal(format!("BIND: cannot listen on {}: {error}", settings.bind)))?;
+    let address = listener.local_addr().map_err(Error::internal)?;
     let (bus, lanes) = Bus::new(LANES);
     let secret = jwt_secret(&settings)?;
     let core = Core::open(settings.clone(), Clock::system(), db, bus, &secret).await?;
@@ -106,10 +111,6 @@ pub async fn start(settings: Settings) -> Result<Server> {
     let door = Door::new(core.clone(), publisher);
     socket::register(&io, &door);
     door.clone().sweep();
-    let listener = GatedListener::bind(settings.bind)
-        .await
-        .map_err(|error| Error::internal(format!("BIND: cannot listen on {}: {error}", settings.bind)))?;
-    let address = listener.local_addr().map_err(Error::internal)?;
     let router = MapRequestLayer::new(trim_slash).layer(rest::router(&door, engine));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve::serve(listener, router, stop.clone()));
@@ -124,6 +125,8 @@ impl Server {
         let deadline = Instant::now() + grace;
         tracing::info!("shutting down");
         self.stop.cancel();
+        // No mail is begun from here on: what is written later stands in the outbox, for the next start.
+        let mailing = tokio::spawn(self.mailing.stop(deadline));
         self.door.publisher.announce_shutdown(grace.min(Duration::from_secs(5)));
         self.door.publisher.pause_all();
         if timeout_at(deadline - grace / 4, self.door.settled()).await.is_err() {
@@ -141,7 +144,7 @@ impl Server {
             tracing::warn!("some requests were cut off");
         }
         self.core.mail.settled(deadline).await;
-        self.mailing.stop(deadline).await;
+        drop(mailing.await);
         tracing::info!("stopped");
     }
 }

@@ -69,6 +69,8 @@ pub async fn seed(core: &Core) -> Result<Vec<&'static str>> {
     )
     .await?;
     let direct = create(core, bob, None, &[alice]).await?;
+    // Where strangers' chats wait for approval, this is hers; elsewhere it changes nothing.
+    create(core, alice, None, &[bob]).await?;
     let lunch = say(core, bob, direct, "Lunch on Friday?", "text").await?;
     for message in [harvest, lunch] {
         let like = ToggleLikeMessage { message: Object(LikedMessage { id: message, liked: Some(true) }) };

@@ -4,6 +4,8 @@
 //! Which chat it is stands in the database (`meta`), so a lobby that is renamed in the settings is renamed,
 //! not made again. With the setting taken away it stays as an ordinary group, which people can leave.
 
+use std::collections::HashSet;
+
 use entity::{chat, member, meta, user};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -162,9 +164,20 @@ async fn enter(
     }
     let place = advance_meta(tx, chat).await?;
     let now = core.clock.now();
-    let rows: Vec<member::Model> = users::advance(tx.conn(), people)
+    let revs = users::advance(tx.conn(), people).await?;
+    // Locked by now: who has gone meanwhile stays out.
+    let present: HashSet<i64> = user::Entity::present()
+        .select_only()
+        .column(user::Column::Id)
+        .filter(user::Column::Id.is_in(people.iter().map(|id| id.0)))
+        .into_tuple::<i64>()
+        .all(tx.conn())
         .await?
         .into_iter()
+        .collect();
+    let rows: Vec<member::Model> = revs
+        .into_iter()
+        .filter(|(id, _)| present.contains(&id.0))
         .map(|(id, user_rev)| member::Model {
             chat_id: chat.id,
             user_id: id.0,
@@ -204,6 +217,9 @@ async fn enter(
         left_at: Set(row.left_at),
         left_reason: Set(row.left_reason),
     });
+    if rows.is_empty() {
+        return Ok(rows);
+    }
     member::Entity::insert_many(inserted).on_conflict(again).exec_without_returning(tx.conn()).await?;
     chat.member_count += rows.len() as i32;
     chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }

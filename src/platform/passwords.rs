@@ -28,7 +28,7 @@ pub struct Passwords {
     crew: Crew,
     /// Verified against where no user is, so that it takes as long.
     decoy: Arc<str>,
-    /// What a hash takes here, microseconds: one of our own, and one of other software (0 before the first).
+    /// What a hash takes here, microseconds: one as they are made now, and any other (0 before the first).
     usual: Arc<[AtomicU64; 2]>,
 }
 
@@ -72,7 +72,10 @@ impl Passwords {
         let hash = hash.filter(|it| foreign::is_usable(it));
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
-        let (cost, password, is_own) = (self.cost, password.to_owned(), hash.starts_with("$argon2"));
+        let (cost, password) = (self.cost, password.to_owned());
+        // Of other costs it takes another time, whoever made it.
+        let HashCost { memory_kib, passes, lanes } = cost;
+        let is_own = hash.starts_with(&format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}$"));
         let work = move || {
             let started = Instant::now();
             (verify_now(cost, &password, &hash), started.elapsed())
@@ -93,7 +96,7 @@ impl Passwords {
         mean.store(if before == 0 { now } else { (before * 7 + now) / 8 }, Ordering::Relaxed);
     }
 
-    /// Once there are hashes of other software, every refusal takes as long as the slower kind: how long it
+    /// Once there are hashes of other software or other costs, every refusal takes as long as the slower kind: how long it
     /// takes does not tell whose account was imported and has not logged in yet.
     fn least_of_a_refusal(&self) -> Duration {
         let [own, foreign] = &*self.usual;

@@ -141,7 +141,8 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     for trace in ["alice", "Alice", "79123456789", "argon2"] {
         assert!(!kept.contains(trace), "{trace} in {kept}");
     }
-    assert_eq!(contact::Entity::find().count(conn).await.expect("a count"), 0, "on both sides");
+    let own = contact::Entity::find().filter(contact::Column::UserId.eq(alice.id));
+    assert_eq!(own.count(conn).await.expect("a count"), 0, "what others have decided is theirs");
     assert_eq!(one_time_token::Entity::find().count(conn).await.expect("a count"), 0);
     assert_eq!(mail_outbox::Entity::find().count(conn).await.expect("a count"), 0);
     let mails = mail::Entity::find().all(conn).await.expect("mails");
@@ -155,6 +156,39 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     assert_eq!(status, 201, "{anew}");
     assert_ne!(anew["id"], json!(alice.id));
     assert_eq!(app.login("alice").await.id, anew["id"].as_i64().expect("an id"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_goes_with_who_set_it_and_others_let_go_of_who_is_gone() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut c = app.connect(&carol, Door::MAIN).await;
+    let user = |person: &Person| json!({"user": {"id": person.id}});
+    let mut chats = Vec::new();
+    for socket in [&mut b, &mut c] {
+        let wish = json!({"chat": {"is_group": false, "members_array": [alice.id]}});
+        chats.push(socket.call("create_chat", wish).await["chat"]["id"].clone());
+    }
+    assert_eq!(a.call("block", user(&bob)).await["ok"], json!(true));
+    assert_eq!(b.call("block", user(&alice)).await["ok"], json!(true));
+    assert_eq!(a.call("block", user(&carol)).await["ok"], json!(true));
+    let say = |chat: &Value| json!({"message": {"chat_id": chat, "content": "x", "message_type": "text"}});
+    assert_eq!(c.call("send_message", say(&chats[1])).await["error"]["code"], json!("blocked"));
+    let gone =
+        app.send(Method::DELETE, "/user/me", Some(&alice.access), Some(json!({"password": PASSWORD}))).await;
+    assert_eq!(gone.0, 204);
+    eventually("the block is gone", async || {
+        c.call("send_message", say(&chats[1])).await["ok"] == json!(true)
+    })
+    .await;
+    // Bob's own block stands until he takes it back.
+    assert_eq!(b.call("send_message", say(&chats[0])).await["error"]["code"], json!("blocked"));
+    let ack = b.call("unblock", user(&alice)).await;
+    assert_eq!(ack["contact"]["blocked"], json!(false), "{ack}");
+    assert_eq!(b.call("send_message", say(&chats[0])).await["ok"], json!(true));
+    assert_eq!(app.get("/user/me/blocked", &bob).await, json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

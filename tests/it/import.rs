@@ -11,7 +11,7 @@ use mango_chat::domain::import::{self, report::Kind};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Door, PASSWORD, Person, TestApp, fetch::fetch};
+use crate::support::{Door, PASSWORD, Person, TestApp, eventually, fetch::fetch};
 use mango::{BCRYPT_SALAD, DJANGO_SALAD, Mango, SALAD, by_old_ids, dump, expect_sound, import_with, rows};
 
 /// Everybody's password in Mango.
@@ -167,7 +167,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     mango
         .run(&format!(
             "INSERT INTO user_table (name, phone, photo, hashed_password) VALUES ('Egor', '79000000005', 'x', '{SALAD}');
-             INSERT INTO chat (name, is_group) VALUES ('late', true);
+             INSERT INTO chat (name, is_group, created_at) VALUES ('late', true, '2023-02-03 10:00:00+00');
              INSERT INTO chat_user VALUES (4, 2), (4, 5);
              INSERT INTO message (user_id, chat_id, message_type, content, created_at) VALUES
              (1, 2, 1, 'there', '2023-02-04 10:00:00+00'), (5, 4, 1, 'late, too', '2023-02-04 10:00:00+00');"
@@ -184,6 +184,19 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     }
     assert_eq!((&heard["content"], &heard["seq"], &heard["prev"]), (&json!("there"), &json!(6), &json!(5)));
     assert_eq!(app.contents(group, &boris).await, ["who is here?", "me", "{\"a\": 1}", "here", "there"]);
+    // Whoever is connected is in the room of a chat that is new here, however old it is there.
+    let chats = app.get("/chat", &boris).await;
+    let late = chats.as_array().expect("a list").iter().find(|it| it["name"] == json!("late")).expect("late");
+    let late = late["id"].clone();
+    eventually("boris is in the room", async || {
+        let wish = json!({"message": {"chat_id": late, "content": "here, too", "message_type": "text"}});
+        let other = moved(&app, "79000000005").await;
+        let (status, _) =
+            app.send(Method::POST, "/events/send_message", Some(&other.access), Some(wish)).await;
+        assert_eq!(status, StatusCode::OK);
+        caller.rest().await.iter().any(|(name, payload)| name == "new_message" && payload["chat"] == late)
+    })
+    .await;
     expect_sound(db).await;
     let egor = moved(&app, "79000000005").await;
     let seen = fetch(&app.http, &app.url, &egor.access, egor.id, &BTreeSet::new()).await.expect("sound");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use entity::{account_ending, contact, one_time_token, session, user};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -108,9 +108,8 @@ fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
 
 /// Removes what is the user's alone.
 async fn forget(conn: &impl ConnectionTrait, id: UserId) -> Result<()> {
-    let either =
-        Condition::any().add(contact::Column::UserId.eq(id.0)).add(contact::Column::OtherId.eq(id.0));
-    contact::Entity::delete_many().filter(either).exec(conn).await?;
+    // What others are to the user as they have decided is theirs: they can let go of who is gone.
+    contact::Entity::delete_many().filter(contact::Column::UserId.eq(id.0)).exec(conn).await?;
     one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(id.0)).exec(conn).await?;
     // With their refresh tokens.
     session::Entity::delete_many().filter(session::Column::UserId.eq(id.0)).exec(conn).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use entity::{account_ending, chat, member};
 use sea_orm::sea_query::Query;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use crate::domain::{Core, chats, photos};
 use crate::error::{Code, Result};
@@ -65,6 +65,9 @@ async fn try_finish(core: &Core, id: UserId) -> Result<()> {
             leave(core, chat, id).await?;
         }
     }
+    for chat in blocked_chats(core, id).await? {
+        chats::judge_block(core, chat).await?;
+    }
     let row = account_ending::Entity::find_by_id(id.0).one(core.db.read()).await?;
     let Some(row) = row else { return Ok(()) };
     photos::remove(core, &row.photo).await?;
@@ -88,6 +91,20 @@ async fn own_groups(core: &Core, id: UserId) -> Result<Vec<ChatId>> {
         .filter(chat::Column::Id.in_subquery(mine))
         .order_by_asc(chat::Column::Id)
         .limit(SOME)
+        .into_tuple()
+        .all(core.db.read())
+        .await?;
+    Ok(ids.into_iter().map(ChatId).collect())
+}
+
+/// Direct chats that one of the two has blocked: where it was who is gone, they are open again.
+async fn blocked_chats(core: &Core, id: UserId) -> Result<Vec<ChatId>> {
+    let mine = member::Entity::of_user(id.0).select_only().column(member::Column::ChatId).into_query();
+    let ids: Vec<i64> = chat::Entity::present()
+        .select_only()
+        .column(chat::Column::Id)
+        .filter(chat::Column::Blocked.eq(true))
+        .filter(chat::Column::Id.in_subquery(mine))
         .into_tuple()
         .all(core.db.read())
         .await?;

@@ -4,7 +4,7 @@
 use entity::{chat, member};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::domain::contacts;
+use crate::domain::{Core, contacts};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 
@@ -37,6 +37,24 @@ pub fn require_open(chat: &chat::Model, field: &str) -> Result<()> {
     if !chat.approved {
         return Err(Error::field(Code::ApprovalPending, field, "is in a chat that waits for approval"));
     }
+    Ok(())
+}
+
+/// Notes anew, from their contacts, whether one of the two of a direct chat blocks the other.
+pub async fn judge_block(core: &Core, chat_id: ChatId) -> Result<()> {
+    let tx = core.db.begin().await?;
+    chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).lock_exclusive().one(tx.conn()).await?;
+    let both = member_ids(tx.conn(), chat_id).await?;
+    let blocked = match both[..] {
+        [one, other] => !contacts::blocked_between(tx.conn(), one, [other]).await?.is_empty(),
+        _ => false,
+    };
+    chat::Entity::update_many()
+        .col_expr(chat::Column::Blocked, blocked.into())
+        .filter(chat::Column::Id.eq(chat_id.0))
+        .exec(tx.conn())
+        .await?;
+    core.publish(tx.commit(()).await?).await;
     Ok(())
 }
 

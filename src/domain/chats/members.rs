@@ -5,7 +5,7 @@ use entity::{chat, member};
 use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
 
-use super::access::{Membership, lock, membership_ever};
+use super::access::{Membership, lock, membership, membership_ever};
 use super::bounds::require_room_of;
 use super::leave::leave_locked;
 use super::roles::shown;
@@ -29,8 +29,17 @@ impl Behaviour for AddMember {
         if role == "admin" && own.role != "owner" {
             return Err(Error::forbidden("only the chat's owner makes admins"));
         }
-        // Locked: an account that ends in this moment is either gone here, or leaves this chat, too.
-        let person = users::lock(tx.conn(), user_id).await.map_err(|error| match error.code {
+        // With mutual contacts the creator's own state changes too.
+        let creator = UserId(chat.creator_id);
+        let mutual = core.settings.contacts.mutual
+            && creator != user_id
+            && membership(tx.conn(), chat_id, creator).await?.is_some();
+        let locked = if mutual { vec![user_id, creator] } else { vec![user_id] };
+        // Locked in the order of their ids, before anything is read of them: an account that ends in this
+        // moment is either gone here, or leaves this chat, too.
+        let revs = users::advance(tx.conn(), &locked).await?;
+        let user_rev = revs.iter().find(|(id, _)| *id == user_id).map_or(0, |(_, rev)| *rev);
+        let person = users::find(tx.conn(), user_id).await.map_err(|error| match error.code {
             Code::NotFound => Error::field(Code::NotFound, "user.id", "there is no such user"),
             _ => error,
         })?;
@@ -46,12 +55,6 @@ impl Behaviour for AddMember {
         }
         let caller_id = caller.actor.user_id;
         let place = advance_meta(&mut tx, &mut chat).await?;
-        // With mutual contacts the owner's own state changes too.
-        let mutual = core.settings.contacts.mutual && chat.owner_id != user_id.0;
-        let owner = UserId(chat.owner_id);
-        let locked = if mutual { vec![user_id, owner] } else { vec![user_id] };
-        let revs = users::advance(tx.conn(), &locked).await?;
-        let user_rev = revs.iter().find(|(id, _)| *id == user_id).map_or(0, |(_, rev)| *rev);
         if !contacts::blocked_between(tx.conn(), caller_id, [user_id]).await?.is_empty() {
             return Err(contacts::blocked("user.id"));
         }
@@ -83,8 +86,8 @@ impl Behaviour for AddMember {
         delivery.rooms = RoomChange::Join(vec![user_id]);
         tx.announce(delivery);
         if mutual {
-            let made = contacts::follow_each_other(tx.conn(), owner, &[user_id], &revs, now).await?;
-            contacts::tell_followed(&mut tx, owner, &made, now)?;
+            let made = contacts::follow_each_other(tx.conn(), creator, &[user_id], &revs, now).await?;
+            contacts::tell_followed(&mut tx, creator, &made, now)?;
         }
         tx.commit(MemberReply { member }).await
     }

@@ -15,7 +15,7 @@ mod typing;
 mod update;
 mod view;
 
-pub use access::{Membership, find_visible, lock, membership, require_open};
+pub use access::{Membership, find_visible, judge_block, lock, membership, require_open};
 pub use leave::leave;
 pub use list::{Page, State, list, members, one};
 pub use typing::TypingNow;

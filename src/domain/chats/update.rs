@@ -31,8 +31,9 @@ impl Behaviour for UpdateChat {
         let done = self.save(core, user_id, photo).await;
         match &done {
             Ok((_, Some(old))) => photos::discard(core, old).await,
-            Err(_) => {
-                if let Some(new) = new_photo {
+            // Where the fault is ours the change may have been committed: better a file too many.
+            Err(error) => {
+                if let Some(new) = new_photo.filter(|_| error.source.is_none()) {
                     photos::discard(core, &new).await;
                 }
             }

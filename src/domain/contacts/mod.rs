@@ -56,14 +56,17 @@ pub async fn changed_since(
     since: i64,
 ) -> Result<Option<Vec<Contact>>> {
     use sea_orm::QueryOrder;
+    use sea_orm::sea_query::ExprTrait;
 
-    let rows = contact::Entity::find()
+    let mut changed = contact::Entity::find()
         .filter(contact::Column::UserId.eq(one.0))
-        .filter(contact::Column::UserRev.gt(since))
-        .order_by_asc(contact::Column::OtherId)
-        .limit(TOLD_UP_TO + 1)
-        .all(conn)
-        .await?;
+        .filter(contact::Column::UserRev.gt(since));
+    if since == 0 {
+        // From the beginning, what was taken back is nothing.
+        let any = contact::Column::FollowedAt.is_not_null().or(contact::Column::BlockedAt.is_not_null());
+        changed = changed.filter(any);
+    }
+    let rows = changed.order_by_asc(contact::Column::OtherId).limit(TOLD_UP_TO + 1).all(conn).await?;
     Ok((rows.len() as u64 <= TOLD_UP_TO).then(|| rows.iter().map(show).collect()))
 }
 

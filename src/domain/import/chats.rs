@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use entity::{chat, member};
+use entity::{chat, contact, member, session, user};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::report::{Kind, Report, Tally};
 use super::source::{Source, SourceChat, read_chat};
@@ -89,18 +89,97 @@ async fn write(to: &Writing<'_>, page: &[SourceChat], now: i64) -> Result<Tally>
     let mut tally = Tally::default();
     let known = to.known(Noted::Chat, page.iter().map(|it| it.id)).await?;
     tally.known(Kind::Chat, known.len());
+    tell_changed_members(to, page, &known, &mut tally).await?;
     let fresh: Vec<&SourceChat> = page.iter().filter(|it| !known.contains_key(&it.id)).collect();
     let people = fresh
         .iter()
         .flat_map(|it| it.members.iter().chain(&it.pins).chain(&it.first_author).chain(&it.owner));
     let people = to.known(Noted::User, people.copied()).await?;
+    let people = still_here(to, people).await?;
     let here = direct_chats_here(to, &fresh, &people).await?;
     let mut plan = Plan::default();
     for from in fresh {
         plan.place(from, &people, &here, &mut tally, now);
     }
-    store(to, &plan).await?;
+    store(to, &plan, now).await?;
     Ok(tally)
+}
+
+/// Chats that came over before are not changed; who came and who went there since is reported, so that
+/// somebody can do here what was done there.
+async fn tell_changed_members(
+    to: &Writing<'_>,
+    page: &[SourceChat],
+    known: &HashMap<i64, i64>,
+    tally: &mut Tally,
+) -> Result<()> {
+    let theirs = page.iter().filter(|it| known.contains_key(&it.id));
+    let people = to.known(Noted::User, theirs.clone().flat_map(|it| it.members.iter()).copied()).await?;
+    let chats: Vec<i64> = known.values().copied().collect();
+    let mut ours: HashMap<i64, HashMap<i64, bool>> = HashMap::new();
+    for some in chats.chunks(LIST) {
+        let rows: Vec<(i64, i64, Option<i64>)> = member::Entity::find()
+            .select_only()
+            .columns([member::Column::ChatId, member::Column::UserId, member::Column::LeftAt])
+            .filter(member::Column::ChatId.is_in(some.iter().copied()))
+            .into_tuple()
+            .all(to.conn)
+            .await?;
+        for (chat, user, left) in rows {
+            ours.entry(chat).or_default().insert(user, left.is_none());
+        }
+    }
+    for from in theirs {
+        let Some(here) = known.get(&from.id).and_then(|id| ours.get(id)) else { continue };
+        let there = members_of(from, &people);
+        // Authors who were no members have a row as well: they have left.
+        if there.iter().any(|id| here.get(id) != Some(&true)) {
+            tally.skip(Kind::Member, from.id, "somebody came into a chat after it had come over");
+        }
+        let gone = here.iter().any(|(id, present)| *present && !there.contains(id));
+        if gone && from.members.iter().all(|id| people.contains_key(id)) {
+            tally.leave_out(Kind::Chat, from.id, "has members here that it does not have there");
+        }
+    }
+    Ok(())
+}
+
+/// Those whose account here was not deleted since it came over: nobody draws them into a chat any more. They
+/// are locked when the chats are stored; whoever goes in between leaves these chats with all others.
+async fn still_here(to: &Writing<'_>, people: HashMap<i64, i64>) -> Result<HashMap<i64, i64>> {
+    let ids: Vec<i64> = people.values().copied().collect();
+    let mut present: BTreeSet<i64> = BTreeSet::new();
+    for some in ids.chunks(LIST) {
+        let found: Vec<i64> = user::Entity::present()
+            .select_only()
+            .column(user::Column::Id)
+            .filter(user::Column::Id.is_in(some.iter().copied()))
+            .into_tuple()
+            .all(to.conn)
+            .await?;
+        present.extend(found);
+    }
+    Ok(people.into_iter().filter(|(_, id)| present.contains(id)).collect())
+}
+
+/// Keys of those new direct chats whose two have blocked one another here already.
+async fn blocked_keys(to: &Writing<'_>, plan: &Plan<'_>) -> Result<BTreeSet<String>> {
+    let pairs: Vec<&New<'_>> = plan.new.iter().filter(|it| it.direct_key.is_some()).collect();
+    let people: BTreeSet<i64> = pairs.iter().flat_map(|it| it.members.iter().copied()).collect();
+    let people: Vec<i64> = people.into_iter().collect();
+    let mut keys = BTreeSet::new();
+    for some in people.chunks(LIST) {
+        let rows: Vec<(i64, i64)> = contact::Entity::find()
+            .select_only()
+            .columns([contact::Column::UserId, contact::Column::OtherId])
+            .filter(contact::Column::BlockedAt.is_not_null())
+            .filter(contact::Column::UserId.is_in(some.iter().copied()))
+            .into_tuple()
+            .all(to.conn)
+            .await?;
+        keys.extend(rows.into_iter().map(|(one, other)| chat::Entity::direct_key(one, other)));
+    }
+    Ok(keys)
 }
 
 /// Members as they are known here.
@@ -191,7 +270,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-async fn store(to: &Writing<'_>, plan: &Plan<'_>) -> Result<()> {
+async fn store(to: &Writing<'_>, plan: &Plan<'_>, now: i64) -> Result<()> {
     // People are locked, in the order of their ids, before anything refers to them.
     let pinned_here = plan.here.iter().flat_map(|(_, _, pinned)| pinned);
     let everybody: BTreeSet<i64> =
@@ -202,9 +281,13 @@ async fn store(to: &Writing<'_>, plan: &Plan<'_>) -> Result<()> {
         user_revs.extend(users::advance(to.conn, some).await?.into_iter().map(|(id, rev)| (id.0, rev)));
     }
     let ids = to.new_ids("chats", plan.new.len()).await?;
-    let chats = plan.new.iter().zip(&ids).map(|(new, id)| chat_row(new, *id));
+    let blocked = blocked_keys(to, plan).await?;
+    let is_blocked = |new: &New<'_>| new.direct_key.as_ref().is_some_and(|key| blocked.contains(key));
+    let chats = plan.new.iter().zip(&ids).map(|(new, id)| chat_row(new, *id, is_blocked(new)));
     to.insert::<chat::Entity, _>(chats.collect()).await?;
-    let members = plan.new.iter().zip(&ids).flat_map(|(new, id)| member_rows(new, *id, &user_revs));
+    let logged_in = logged_in(to, &everybody, now).await?;
+    let joined = |new: &New<'_>, user: i64| if logged_in.contains(&user) { now } else { new.created_at };
+    let members = plan.new.iter().zip(&ids).flat_map(|(new, id)| member_rows(new, *id, &user_revs, &joined));
     to.insert::<member::Entity, _>(members.collect()).await?;
     for (_, chat, pinned) in &plan.here {
         for user in pinned {
@@ -217,7 +300,27 @@ async fn store(to: &Writing<'_>, plan: &Plan<'_>) -> Result<()> {
     to.note(Noted::Chat, &pairs).await
 }
 
-fn chat_row(new: &New<'_>, id: i64) -> chat::ActiveModel {
+/// Those who are logged in here. A server that runs beside it looks for who has joined lately, and so puts whoever
+/// is connected into the chat's room: for them the joining is now.
+async fn logged_in(to: &Writing<'_>, people: &[UserId], now: i64) -> Result<BTreeSet<i64>> {
+    let mut found = BTreeSet::new();
+    for some in people.chunks(LIST) {
+        let ids: Vec<i64> = session::Entity::find()
+            .select_only()
+            .column(session::Column::UserId)
+            .distinct()
+            .filter(session::Column::UserId.is_in(some.iter().map(|id| id.0)))
+            .filter(session::Column::EndedAt.is_null())
+            .filter(session::Column::ExpiresAt.gt(now))
+            .into_tuple()
+            .all(to.conn)
+            .await?;
+        found.extend(ids);
+    }
+    Ok(found)
+}
+
+fn chat_row(new: &New<'_>, id: i64, blocked: bool) -> chat::ActiveModel {
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     let is_group = new.direct_key.is_none();
     chat::ActiveModel {
@@ -229,6 +332,7 @@ fn chat_row(new: &New<'_>, id: i64) -> chat::ActiveModel {
         owner_id: Set(new.owner),
         direct_key: Set(new.direct_key.clone()),
         approved: Set(true),
+        blocked: Set(blocked),
         // In Mango both saw it, also without a message.
         visible: Set(true),
         rev: Set(1),
@@ -241,13 +345,18 @@ fn chat_row(new: &New<'_>, id: i64) -> chat::ActiveModel {
     }
 }
 
-fn member_rows(new: &New<'_>, chat: i64, user_revs: &HashMap<i64, i64>) -> Vec<member::ActiveModel> {
+fn member_rows(
+    new: &New<'_>,
+    chat: i64,
+    user_revs: &HashMap<i64, i64>,
+    joined: &impl Fn(&New<'_>, i64) -> i64,
+) -> Vec<member::ActiveModel> {
     let is_group = new.direct_key.is_none();
     let row = |user: &i64| member::ActiveModel {
         chat_id: Set(chat),
         user_id: Set(*user),
         role: Set(if is_group && *user == new.owner { "owner" } else { "member" }.into()),
-        joined_at: Set(new.created_at),
+        joined_at: Set(joined(new, *user)),
         rev: Set(1),
         last_read_seq: Set(0),
         // Mango does not note since when.

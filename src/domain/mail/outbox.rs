@@ -111,24 +111,26 @@ pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) 
 /// that is on its way this moment cannot be called back; whatever becomes of it, the log says that it was given up.
 pub async fn forget(core: &Core, tx: &Tx, user: UserId) -> Result<()> {
     super::tokens::revoke(core, tx, user, &super::tokens::Purpose::ALL).await?;
-    let mails =
-        mail::Entity::find().select_only().column(mail::Column::Id).filter(mail::Column::UserId.eq(user.0));
-    mail_outbox::Entity::delete_many()
-        .filter(mail_outbox::Column::MailId.in_subquery(mails.into_query()))
-        .exec(tx.conn())
-        .await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::State, Expr::value("failed"))
         .col_expr(mail::Column::FinishedAt, Expr::value(Some(core.clock.now())))
         .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<i64>))
-        .col_expr(mail::Column::LastError, Expr::value(Some("the account was deleted")))
         .filter(mail::Column::UserId.eq(user.0))
         .filter(mail::Column::State.eq("queued"))
         .exec(tx.conn())
         .await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::Recipient, Expr::value(""))
+        // A peer's words often name the recipient.
+        .col_expr(mail::Column::LastError, Expr::value(None::<String>))
         .filter(mail::Column::UserId.eq(user.0))
+        .exec(tx.conn())
+        .await?;
+    // After the log, as `finish` does: in the other order the two could wait for each other.
+    let mails =
+        mail::Entity::find().select_only().column(mail::Column::Id).filter(mail::Column::UserId.eq(user.0));
+    mail_outbox::Entity::delete_many()
+        .filter(mail_outbox::Column::MailId.in_subquery(mails.into_query()))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -172,8 +174,14 @@ pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
         let row = mail::Entity::find_by_id(id).one(tx.conn()).await?;
         let content = mail_outbox::Entity::find_by_id(id).one(tx.conn()).await?;
         let expired = row.as_ref().is_some_and(|it| it.expires_at.is_some_and(|end| end <= now));
-        let (Some(row), Some(content), false) = (row, content, expired) else {
-            let why = if expired { "expired" } else { "its content is gone" };
+        // Attempts that came to no record, by a crash or a panic, count too.
+        let worn_out = row.as_ref().is_some_and(|it| it.attempts as usize > PAUSES.len() + 2);
+        let (Some(row), Some(content), false) = (row, content, expired || worn_out) else {
+            let why = match (expired, worn_out) {
+                (true, _) => "expired",
+                (_, true) => "tried too often",
+                _ => "its content is gone",
+            };
             finish(tx.conn(), id, Condition::all(), ("failed", Some(why)), now).await?;
             drop(tx.commit(()).await?);
             tracing::info!(mail = id, why, "a mail is not sent");

@@ -121,8 +121,9 @@ async fn deliver(core: Arc<Core>, claimed: Claimed) {
     match &fate {
         Fate::Sent => tracing::info!(mail = id, template, attempt, "a mail was sent"),
         Fate::Logged => {}
-        Fate::Later(why) => tracing::warn!(mail = id, template, attempt, why, "a mail could not be sent yet"),
-        Fate::Never(why) => tracing::warn!(mail = id, template, attempt, why, "a mail cannot be sent"),
+        // The peer's words often name the recipient: they stand in `mail_log`, not here.
+        Fate::Later(_) => tracing::warn!(mail = id, template, attempt, "a mail could not be sent yet"),
+        Fate::Never(_) => tracing::warn!(mail = id, template, attempt, "a mail cannot be sent"),
     }
     while let Err(error) = outbox::record(&core, &claimed, &fate).await {
         tracing::warn!(mail = id, %error, "what became of a mail could not be recorded yet");

@@ -63,8 +63,8 @@ async fn counted<E: EntityTrait>(conn: &impl ConnectionTrait, select: sea_orm::S
     Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or(0))
 }
 
-/// All messages, and those since a moment (milliseconds). Messages have no index by time, but their numbers
-/// rise with it: the first of them is found by halving, in some forty steps by the primary key.
+/// All messages, and those since a moment (milliseconds). Messages have no index by time: the latter are looked
+/// for among the million that were stored last.
 async fn messages(conn: &impl ConnectionTrait, since: i64) -> Result<(i64, i64)> {
     let newest = message::Entity::find()
         .select_only()
@@ -76,26 +76,8 @@ async fn messages(conn: &impl ConnectionTrait, since: i64) -> Result<(i64, i64)>
         .await?
         .unwrap_or(0);
     let all = if newest > MOST as i64 { newest } else { counted(conn, message::Entity::find()).await? };
-    let (mut low, mut high) = (1, newest + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let found: Option<(i64, i64)> = message::Entity::find()
-            .select_only()
-            .columns([message::Column::Id, message::Column::CreatedAt])
-            .filter(message::Column::Id.gte(middle))
-            .order_by_asc(message::Column::Id)
-            .limit(1)
-            .into_tuple()
-            .one(conn)
-            .await?;
-        match found {
-            Some((id, at)) if at <= since => low = id + 1,
-            _ => high = middle,
-        }
-    }
-    // What an import brought lately is numbered late and dated early.
-    let recent = message::Entity::find()
-        .filter(message::Column::Id.gte(low))
+    let lately = message::Entity::find()
+        .filter(message::Column::Id.gt(newest - MOST as i64))
         .filter(message::Column::CreatedAt.gt(since));
-    Ok((all, counted(conn, recent).await?))
+    Ok((all, counted(conn, lately).await?))
 }

@@ -32,14 +32,14 @@ pub async fn change_address(
     new: Option<&str>,
 ) -> Result<AddressChange> {
     let verification = core.settings.mail.verification;
-    // Each of the ways below mails somebody.
-    core.rates.take(Bucket::Mail, Key::user(UserId(before.id))).await?;
+    let own = Key::user(UserId(before.id));
     let same_mailbox = new.is_some() && new.map(str::to_lowercase) == before.email_key;
     let id = UserId(before.id);
     let Some(new) = new else {
         if verification == Verification::Required {
             return Err(Error::invalid("email", "is needed on this server"));
         }
+        core.rates.take(Bucket::Mail, own).await?;
         // Tokens that went to the old address are good for nothing now, and there is none to change to.
         tokens::revoke(core, tx, id, &Purpose::ALL).await?;
         notice_old_address(core, tx, before, None, false).await?;
@@ -48,11 +48,14 @@ pub async fn change_address(
     if same_mailbox {
         return Ok(AddressChange::AtOnce);
     }
+    core.rates.take(Bucket::Mail, own).await?;
     if verification == Verification::Off {
         tokens::revoke(core, tx, id, &Purpose::ALL).await?;
         notice_old_address(core, tx, before, Some(new), false).await?;
         return Ok(AddressChange::AtOnce);
     }
+    // However many accounts ask: one mailbox gets few of these.
+    core.rates.take(Bucket::Mail, Key::account(new)).await?;
     let token = tokens::issue(core, tx, id, Purpose::ChangeEmail, new).await?;
     let letter = Letter {
         template: Template::EmailChange,
@@ -66,7 +69,8 @@ pub async fn change_address(
     Ok(AddressChange::Pending)
 }
 
-/// Tells the address that the account has, or had, where the account goes; masked, it may be a stranger's.
+/// Tells the address that the account has, or had, where the account goes: masked, it may be a stranger's; and
+/// not to one that nobody has confirmed, which may be a stranger's itself.
 pub async fn notice_old_address(
     core: &Core,
     tx: &Tx,
@@ -80,7 +84,7 @@ pub async fn notice_old_address(
         user: before,
         to: old,
         token: None,
-        facts: context! { at => moment(core.clock.now()), new => new.map(masked), pending },
+        facts: context! { at => moment(core.clock.now()), new => new.filter(|_| before.email_verified).map(masked), pending },
     };
     mail::enqueue(core, tx, letter).await
 }

@@ -11,14 +11,14 @@ mod verify;
 
 pub use address::{AddressChange, change_address, notice_old_address};
 pub use password::{ChangePassword, ResetPassword, change, forgot, reset};
-pub use verify::{VerifyEmail, may_resend, request_verification, resend_own, resend_to, verify};
+pub use verify::{VerifyEmail, in_use, request_verification, resend_own, resend_to, verify};
 
 use entity::user;
 use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::Core;
 use super::sessions::Ending;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::platform::mail::is_address;
 use crate::protocol::parse::Problems;
 
@@ -42,9 +42,4 @@ fn password_changed() -> Ending {
         event: "session_ended",
         message: "the password was changed, log in again".into(),
     }
-}
-
-/// For what needs a row that is gone meanwhile.
-fn gone() -> Error {
-    Error::not_found("user")
 }

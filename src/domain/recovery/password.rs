@@ -7,7 +7,7 @@ use sea_orm::ActiveValue::Set;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{by_address, gone, password_changed};
+use super::{by_address, password_changed};
 use crate::domain::mail::tokens::{self, Purpose};
 use crate::domain::mail::{self, Letter, Template, moment};
 use crate::domain::sessions::{self, Ended};
@@ -96,7 +96,7 @@ pub async fn change(core: &Core, actor: Actor, wish: &ChangePassword) -> Result<
     }
     let hash = core.passwords.hash(&wish.new_password).await?;
     let mut tx = core.db.begin().await?;
-    let user = users::lock(tx.conn(), actor.user_id).await.map_err(|_| gone())?;
+    let user = users::lock(tx.conn(), actor.user_id).await?;
     // What was judged may have been changed meanwhile; then this session has ended, too.
     if user.password_hash != before.password_hash {
         return Err(wrong());
@@ -134,7 +134,7 @@ async fn store(
     // A thief who had asked for another address, or a link that was left unused, is of no use any more.
     tokens::revoke(core, tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
     // Whoever changes it again and again is told of some of it.
-    let may_mail = core.rates.take(Bucket::Mail, Key::user(id)).await.is_ok();
+    let may_mail = core.rates.take(Bucket::Notice, Key::user(id)).await.is_ok();
     if let Some(to) = user.email.as_deref().filter(|_| may_mail) {
         let letter = Letter {
             template: Template::PasswordChanged,

@@ -16,6 +16,7 @@ use crate::domain::{Actor, Core, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::Tx;
+use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{Check, Limits, Problems};
 
 /// A token that came by mail.
@@ -63,7 +64,7 @@ pub async fn verify(core: &Core, wish: &VerifyEmail) -> Result<()> {
 }
 
 /// Refuses where this server does not verify addresses; that is the same for everybody.
-fn in_use(core: &Core) -> Result<()> {
+pub fn in_use(core: &Core) -> Result<()> {
     if core.settings.mail.verification == Verification::Off {
         return Err(Error::forbidden("this server does not verify e-mail addresses"));
     }
@@ -77,6 +78,10 @@ pub async fn resend_own(core: &Core, actor: Actor) -> Result<()> {
     if row.email.is_none() {
         return Err(Error::invalid("email", "is not set"));
     }
+    if row.email_verified {
+        return Ok(());
+    }
+    core.rates.take(Bucket::Mail, Key::user(actor.user_id)).await?;
     send_again(core, actor.user_id).await
 }
 
@@ -87,11 +92,6 @@ pub async fn resend_to(core: &Core, email: &str) -> Result<()> {
         Some(row) if !row.email_verified => send_again(core, UserId(row.id)).await,
         _ => Ok(()),
     }
-}
-
-/// Refuses what [`resend_to`] would refuse for everybody, before the answer.
-pub fn may_resend(core: &Core) -> Result<()> {
-    in_use(core)
 }
 
 async fn send_again(core: &Core, id: UserId) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Ending sessions: their tokens stop working and their sockets close.
 
 use entity::session;
-use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -155,14 +155,13 @@ async fn end_row(
     ending: &Ending,
     farewell: &impl Serialize,
 ) -> Result<()> {
-    session::ActiveModel {
-        id: Set(row.id),
-        ended_at: Set(Some(core.clock.now())),
-        end_reason: Set(Some(ending.reason.to_owned())),
-        ..Default::default()
-    }
-    .update(tx.conn())
-    .await?;
+    // Its row may be gone with its account by now, which is an end as well.
+    session::Entity::update_many()
+        .col_expr(session::Column::EndedAt, Expr::value(Some(core.clock.now())))
+        .col_expr(session::Column::EndReason, Expr::value(Some(ending.reason)))
+        .filter(session::Column::Id.eq(row.id))
+        .exec(tx.conn())
+        .await?;
     let audience = Audience::Session(UserId(row.user_id), SessionId(row.id));
     let mut event = Delivery::new(audience, ending.event, farewell)?;
     event.closes = true;

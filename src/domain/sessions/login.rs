@@ -43,8 +43,8 @@ pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPai
             tracing::warn!(address, "a login failed");
             core.rates.failures.settle(attempt, false, core.clock.now());
         }
-        // A faulty or busy server is nobody's failure.
-        Err(_) => {}
+        // A faulty or busy server is nobody's failure, and who is banned has given the right password.
+        Err(_) => core.rates.failures.give_back(attempt),
     }
     result
 }
@@ -109,7 +109,7 @@ async fn open_session(
         return Err(banned(&still));
     }
     let language =
-        origin.language.map(|it| it.as_str().to_owned()).filter(|it| user.language.as_ref() != Some(it));
+        origin.language.map(|it| it.as_str().to_owned()).filter(|it| still.language.as_ref() != Some(it));
     if renewed_hash.is_some() || language.is_some() {
         let mut row = user::ActiveModel { id: Set(user.id), ..Default::default() };
         if let Some(hash) = renewed_hash {
@@ -120,7 +120,7 @@ async fn open_session(
         }
         row.update(tx.conn()).await?;
     }
-    new_device::notice(core, &tx, user, &origin).await?;
+    new_device::notice(core, &tx, &still, &origin).await?;
     let too_many = end_oldest(core, &mut tx, UserId(user.id), MOST_SESSIONS - 1).await?;
     let address = origin.address.clone();
     let session = session::ActiveModel {

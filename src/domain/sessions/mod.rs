@@ -62,9 +62,7 @@ impl Origin {
     fn stored_agent(&self) -> Option<String> {
         self.user_agent.as_ref().map(|text| text.chars().take(255).collect())
     }
-}
 
-impl Origin {
     /// Its address, for what is counted by it.
     pub fn ip(&self) -> Option<IpAddr> {
         self.address.as_deref().and_then(|text| text.parse().ok())

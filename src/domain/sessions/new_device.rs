@@ -1,5 +1,5 @@
 //! Notice of a login from a device that was not seen before. A device is known by its address and its own
-//! name for itself, among the sessions that are still remembered; the very first login is no news.
+//! name for itself, among the sessions that are still remembered; the first login after registration is no news.
 
 use entity::{session, user};
 use minijinja::context;
@@ -16,6 +16,10 @@ use crate::platform::limits::{Bucket, Key};
 /// Of a name for itself, this much is told.
 const TOLD: usize = 120;
 
+/// A first login within this time after registration is no news, milliseconds; a later one may be: sessions are
+/// forgotten some time after their end, and imported accounts never had one.
+const FRESH_MS: i64 = 24 * 3_600 * 1_000;
+
 /// Writes the notice, before the new session is stored.
 pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -> Result<()> {
     let Some(to) = user.email.as_deref() else { return Ok(()) };
@@ -25,7 +29,10 @@ pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -
             .column(session::Column::Id)
             .filter(session::Column::UserId.eq(user.id))
     };
-    let Some(_) = former().into_tuple::<i64>().one(tx.conn()).await? else { return Ok(()) };
+    let fresh = core.clock.now() - user.created_at < FRESH_MS;
+    if fresh && former().into_tuple::<i64>().one(tx.conn()).await?.is_none() {
+        return Ok(());
+    }
     let is = |column: session::Column, value: Option<String>| match value {
         Some(value) => column.eq(value),
         None => column.is_null(),
@@ -37,7 +44,7 @@ pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -
         return Ok(());
     }
     // Whoever logs in from ever new devices is told of some of them; the login itself never fails for it.
-    if core.rates.take(Bucket::Mail, Key::user(UserId(user.id))).await.is_err() {
+    if core.rates.take(Bucket::Notice, Key::user(UserId(user.id))).await.is_err() {
         return Ok(());
     }
     // The words of whoever logged in, bounded and in one line; and not to an address that nobody has confirmed,

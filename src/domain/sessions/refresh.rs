@@ -11,6 +11,7 @@ use super::{TokenPair, issue_pair, seconds_left};
 use crate::domain::{Actor, Core};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
+use crate::platform::limits::{Bucket, Key};
 use crate::platform::tokens::Kind;
 
 /// How long an exchanged token is still taken, milliseconds.
@@ -22,6 +23,7 @@ const MOST_SUCCESSORS: u64 = 32;
 /// Exchanges a refresh token for a new pair.
 pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
     let verified = core.tokens.verify(Kind::Refresh, token)?;
+    core.rates.take(Bucket::Refresh, Key::user(verified.user_id)).await?;
     let now = core.clock.now();
     let mut tx = core.db.begin().await?;
     // The session's row is locked first: two exchanges of one family take their turns.
@@ -79,6 +81,7 @@ pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
 
 /// A new access token for a holder of one, as Mango's clients ask for; not beyond the session's end.
 pub async fn access_only(core: &Core, actor: Actor) -> Result<TokenPair> {
+    core.rates.take(Bucket::Refresh, Key::user(actor.user_id)).await?;
     let now = core.clock.now();
     let family = session::Entity::find_by_id(actor.session_id.0)
         .one(core.db.read())
@@ -86,8 +89,10 @@ pub async fn access_only(core: &Core, actor: Actor) -> Result<TokenPair> {
         .filter(|row| row.ended_at.is_none() && row.expires_at > now)
         .ok_or_else(over)?;
     let tx = core.db.begin().await?;
-    session::ActiveModel { id: Set(family.id), last_used_at: Set(now), ..Default::default() }
-        .update(tx.conn())
+    session::Entity::update_many()
+        .col_expr(session::Column::LastUsedAt, now.into())
+        .filter(session::Column::Id.eq(family.id))
+        .exec(tx.conn())
         .await?;
     core.publish(tx.commit(()).await?).await;
     let until = family.expires_at.min(now + core.settings.access_token_ttl.as_millis() as i64);

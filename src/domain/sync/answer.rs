@@ -57,10 +57,11 @@ impl Behaviour for Sync {
         let user = user.ok_or_else(|| Error::not_found("user"))?;
         let reset = self.epoch.as_ref().is_some_and(|epoch| *epoch != core.epoch);
         let heads = own_heads(conn, user_id, self.only.as_deref()).await?;
-        let contacts = match self.user_rev.filter(|_| self.only.is_none()) {
-            // Of another history: all of them.
-            Some(since) => contacts::changed_since(conn, user_id, if reset { 0 } else { since }).await?,
-            None => Some(Vec::new()),
+        let contacts = if self.only.is_some() {
+            Some(Vec::new())
+        } else {
+            // Who has no state of one's own, or one of another history, is told all of them.
+            contacts::changed_since(conn, user_id, self.user_rev.filter(|_| !reset).unwrap_or(0)).await?
         };
         let contacts_truncated = contacts.is_none();
         let mut reply = SyncReply {

@@ -59,7 +59,14 @@ pub async fn fill(
             (rev, Told::Chat(Box::new(details)))
         });
     }
-    found.sort_by_key(|(rev, _)| *rev);
+    // Several who came in at one value, as into the lobby: clients take one event of each value, so the chat as
+    // it is now comes first there, and the members' own events join them to its room.
+    for rev in shared_values(&found) {
+        if let Some(details) = load(conn, &[chat_id], None).await?.pop() {
+            found.push((rev, Told::Chat(Box::new(details))));
+        }
+    }
+    found.sort_by_key(|(rev, told)| (*rev, matches!(told, Told::Member(..))));
     let likes = likes_of(core, &found, users).await?;
     let mut events = Vec::with_capacity(found.len());
     let mut prev = given;
@@ -108,6 +115,16 @@ async fn members_between(core: &Core, chat_id: ChatId, given: i64, upto: i64) ->
             Some((rev, Told::Member(Box::new(shown), gone)))
         })
         .collect())
+}
+
+/// Values that more than one member took.
+fn shared_values(found: &[(i64, Told)]) -> Vec<i64> {
+    let mut values: Vec<i64> =
+        found.iter().filter(|(_, told)| matches!(told, Told::Member(..))).map(|(rev, _)| *rev).collect();
+    values.sort_unstable();
+    let mut shared: Vec<i64> = values.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect();
+    shared.dedup();
+    shared
 }
 
 /// The highest value that no other event takes. Where all are taken, the chat itself did not change.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::Tx;
-use crate::platform::limits::Key;
+use crate::platform::limits::{Bucket, Key};
 use crate::platform::passwords::Verdict;
 use crate::protocol::events::UserUpdated;
 use crate::protocol::objects::Me;
@@ -96,9 +96,11 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
 
 /// Fails unless the password is the user's own; a stolen token finds it out no faster than a login would.
 pub async fn confirm(core: &Core, user: &user::Model, password: &str) -> Result<()> {
+    core.rates.take(Bucket::Login, Key::user(UserId(user.id))).await?;
     let failures = &core.rates.failures;
     let attempt = failures.begin_confirmation(Key::user(UserId(user.id)), core.clock.now())?;
-    let right = core.passwords.verify(password, Some(&user.password_hash)).await? != Verdict::Wrong;
+    let verdict = core.passwords.verify(password, Some(&user.password_hash)).await;
+    let right = verdict.inspect_err(|_| failures.give_back(attempt))? != Verdict::Wrong;
     failures.settle(attempt, right, core.clock.now());
     if right { Ok(()) } else { Err(Error::invalid("password", "is not the present one")) }
 }
@@ -147,6 +149,12 @@ async fn store(
 ) -> Result<(Me, Option<String>)> {
     let mut tx = core.db.begin().await?;
     let before = lock(tx.conn(), user_id).await?;
+    let other_phone = wish.phone.is_some() && identity.phone != before.phone;
+    let other_email = wish.email.is_some() && identity.email != before.email;
+    if judged.is_none() && (other_phone || other_email) {
+        // It was what the wish says when it was looked at, and has been changed since.
+        return Err(Error::invalid("password", "is needed to change phone or email"));
+    }
     if judged.is_some_and(|hash| hash != before.password_hash) {
         // It was changed a moment ago; whoever knew the one before has no say any more.
         return Err(Error::invalid("password", "is not the present one"));

@@ -89,7 +89,10 @@ async fn make(core: &Core, wish: Registration, asked_in: Option<Language>) -> Re
     match insert(core, identity, &wish, password_hash, &photo, asked_in).await {
         Ok(model) => Ok(view::me(core, model)),
         Err(error) => {
-            photos::discard(core, &photo).await;
+            // Where the fault is ours the account may be there: better a file too many.
+            if error.source.is_none() {
+                photos::discard(core, &photo).await;
+            }
             Err(error)
         }
     }

@@ -15,6 +15,9 @@ use super::{Bucket, Key, Store};
 use crate::config::{Rate, Rates};
 use crate::error::Result;
 
+/// Exchanges of tokens: many devices with many tabs, too few to fill the database.
+const REFRESH: Rate = Rate { count: 120, period: Duration::from_mins(1), burst: 120 };
+
 /// Strangers (addresses, accounts as typed) that are counted each by themselves, per bucket. Users of ours
 /// come on top, there are only so many.
 const STRANGERS_MOST: usize = 200_000;
@@ -85,7 +88,8 @@ impl LocalStore {
             let rate = match bucket {
                 Bucket::Login => rates.login,
                 Bucket::Register => rates.register,
-                Bucket::Mail => rates.mail,
+                Bucket::Mail | Bucket::Notice => rates.mail,
+                Bucket::Refresh => REFRESH,
                 Bucket::Send => rates.send,
                 Bucket::Event => rates.event,
                 Bucket::Upload => rates.upload,

@@ -35,6 +35,11 @@ pub enum Bucket {
     Register,
     /// Mails that somebody causes, per address and per account.
     Mail,
+    /// Notices to a user of what happens to their account; as many as mails, but nobody can use them up by
+    /// asking for mails.
+    Notice,
+    /// Exchanges of tokens, per user.
+    Refresh,
     /// `send_message`, per user.
     Send,
     /// All other events, and REST requests that change something, per user.
@@ -45,14 +50,23 @@ pub enum Bucket {
 
 impl Bucket {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Login, Self::Register, Self::Mail, Self::Send, Self::Event, Self::Upload];
+    pub const ALL: [Self; 8] = [
+        Self::Login,
+        Self::Register,
+        Self::Mail,
+        Self::Notice,
+        Self::Refresh,
+        Self::Send,
+        Self::Event,
+        Self::Upload,
+    ];
 
     fn told(self) -> &'static str {
         match self {
             Self::Login => "too many logins, try again later",
             Self::Register => "too many registrations from this address, try again later",
-            Self::Mail => "too many mails, try again later",
+            Self::Mail | Self::Notice => "too many mails, try again later",
+            Self::Refresh => "too many exchanges of tokens, slow down",
             Self::Send => "too many messages, slow down",
             Self::Event => "too many events, slow down",
             Self::Upload => "too many uploads, slow down",

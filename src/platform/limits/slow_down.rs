@@ -16,6 +16,8 @@
 
 use std::time::Duration;
 
+use moka::Entry;
+use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use super::Key;
@@ -91,17 +93,17 @@ impl SlowDown {
     pub fn begin(&self, account: Key, network: Key, now: i64) -> Result<Attempt> {
         let known = self.on && self.known.get(&Key::pair(account, network)).is_some();
         let attempt = Attempt { account, network: Some(network), known };
-        self.check(attempt.counted_as(), now)?;
         if !known {
             self.check(network, now)?;
         }
+        self.enter(attempt.counted_as(), now)?;
         Ok(attempt)
     }
 
     /// The same for the password of somebody who is logged in already and has to confirm something: a stolen
     /// token shall not find the password out.
     pub fn begin_confirmation(&self, user: Key, now: i64) -> Result<Attempt> {
-        self.check(user, now)?;
+        self.enter(user, now)?;
         Ok(Attempt { account: user, network: None, known: false })
     }
 
@@ -117,27 +119,56 @@ impl SlowDown {
             }
             return;
         }
-        self.count(attempt.counted_as(), FREE, now);
         if let Some(network) = attempt.network.filter(|_| !attempt.known) {
-            self.count(network, FREE_PER_ADDRESS, now);
+            self.failures.entry(network).and_upsert_with(|before| {
+                let count = before.map_or(0, |before| before.into_value().count).saturating_add(1);
+                Failures { count, until: now + wait_after(count, FREE_PER_ADDRESS) as i64 }
+            });
         }
+    }
+
+    /// Nothing was tried: the server was busy, or it was no matter of the password.
+    pub fn give_back(&self, attempt: Attempt) {
+        if !self.on {
+            return;
+        }
+        self.failures.entry(attempt.counted_as()).and_compute_with(|before| match before {
+            Some(before) => {
+                let count = before.into_value().count.saturating_sub(1);
+                Op::Put(Failures { count, until: 0 })
+            }
+            None => Op::Nop,
+        });
+    }
+
+    /// Counts an attempt on an account as a failure until it is settled: of many that are made at the same
+    /// time, no more are judged than of as many one after the other.
+    fn enter(&self, key: Key, now: i64) -> Result<()> {
+        if !self.on {
+            return Ok(());
+        }
+        self.failures
+            .entry(key)
+            .and_try_compute_with(|before| {
+                let before = before.map(Entry::into_value);
+                refuse_until(before.map_or(0, |it| it.until), now)?;
+                let count = before.map_or(0, |it| it.count).saturating_add(1);
+                Ok(Op::Put(Failures { count, until: now + wait_after(count, FREE) as i64 }))
+            })
+            .map(|_| ())
     }
 
     fn check(&self, key: Key, now: i64) -> Result<()> {
-        let until = self.failures.get(&key).map_or(0, |failures| failures.until);
-        if until <= now {
-            return Ok(());
-        }
-        let wait = u64::try_from(until - now).unwrap_or(LONGEST_WAIT_MS).min(LONGEST_WAIT_MS);
-        Err(Error::rate_limited("too many failed logins, try again later", wait))
+        refuse_until(self.failures.get(&key).map_or(0, |failures| failures.until), now)
     }
+}
 
-    fn count(&self, key: Key, free: u32, now: i64) {
-        self.failures.entry(key).and_upsert_with(|before| {
-            let count = before.map_or(0, |before| before.into_value().count).saturating_add(1);
-            Failures { count, until: now + wait_after(count, free) as i64 }
-        });
+fn refuse_until(until: i64, now: i64) -> Result<()> {
+    if until <= now {
+        return Ok(());
     }
+    let wait = u64::try_from(until - now).unwrap_or(LONGEST_WAIT_MS).min(LONGEST_WAIT_MS);
+    Err(Error::rate_limited("too many failed logins, try again later", wait))
 }
 
 /// The wait after so many failures, of which `free` cost nothing; milliseconds.
@@ -160,9 +191,8 @@ mod tests {
     fn fail(slow: &SlowDown, account: Key, network: Key, now: i64) -> i64 {
         let attempt = slow.begin(account, network, now).expect("may try");
         slow.settle(attempt, false, now);
-        slow.begin(account, network, now)
-            .err()
-            .map_or(now, |error| now + error.retry_after_ms.unwrap_or(0) as i64)
+        let again = slow.check(attempt.counted_as(), now).and_then(|()| slow.check(network, now));
+        again.err().map_or(now, |error| now + error.retry_after_ms.unwrap_or(0) as i64)
     }
 
     #[test]
@@ -230,6 +260,20 @@ mod tests {
     }
 
     #[test]
+    fn attempts_at_the_same_time_are_no_more_than_one_after_the_other() {
+        let slow = SlowDown::new(true);
+        let alice = Key::account("alice");
+        let begun: Vec<_> = (0..40_u8)
+            .filter_map(|from| slow.begin(alice, address(&format!("198.51.100.{from}")), 0).ok())
+            .collect();
+        assert_eq!(begun.len(), FREE as usize + 1, "none of them is settled yet");
+        for attempt in begun {
+            slow.give_back(attempt);
+        }
+        assert!(slow.begin(alice, address("192.0.2.1"), 0).is_ok(), "nothing was tried");
+    }
+
+    #[test]
     fn confirming_with_ones_password_waits_for_that_user_alone() {
         let slow = SlowDown::new(true);
         let key = |id| Key::user(crate::ids::UserId(id));
@@ -245,7 +289,7 @@ mod tests {
         let slow = SlowDown::new(true);
         for number in 0..150_000 {
             let account = Key::account(&number.to_string());
-            slow.settle(Attempt { account, network: None, known: false }, false, 0);
+            slow.begin_confirmation(account, 0).expect("may try");
         }
         slow.failures.run_pending_tasks();
         assert!(slow.failures.entry_count() <= CAPACITY, "{}", slow.failures.entry_count());

@@ -45,8 +45,14 @@ enum Before {
 /// Whether a hash is one of these, or our own, and worked off in a sensible time: its owner can log in.
 pub fn is_usable(hash: &str) -> bool {
     let own = PasswordHash::new(hash)
-        .is_ok_and(|it| it.algorithm.as_str().starts_with("argon2") && it.hash.is_some());
+        .is_ok_and(|it| it.algorithm.as_str().starts_with("argon2") && it.hash.is_some() && is_sensible(&it));
     own || Foreign::read(hash).is_some_and(|foreign| !foreign.is_absurd_and_told())
+}
+
+/// What `PASSWORD_HASH` may be set to; whatever else an import brought would take all memory, or for ever.
+fn is_sensible(hash: &PasswordHash) -> bool {
+    let within = |name: &str, most: u32| hash.params.get_decimal(name).is_some_and(|it| it <= most);
+    within("m", 1_048_576) && within("t", 20) && within("p", 8)
 }
 
 /// Whether the password fits a hash of other software; nothing where it is none of the known kinds, or costs

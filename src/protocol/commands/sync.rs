@@ -93,7 +93,7 @@ pub struct SyncReply {
     pub messages: Vec<Message>,
     /// Own state that changed.
     pub mine: Vec<Mine>,
-    /// Contacts that changed; with `user_rev` only.
+    /// Contacts that changed after `user_rev`; all of them without it. Not with `only`.
     pub contacts: Vec<Contact>,
     /// More than 500 did: none is told, fetch the lists anew.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -65,7 +65,7 @@ pub async fn resend(
         && let Ok(Some(_)) = parse::read::<MaybeEmail>(&body).map(|it| it.email)
     {
         let wish: ForEmail = parse::parse(&body, &core.limits)?;
-        recovery::may_resend(&core)?;
+        recovery::in_use(&core)?;
         core.rates.take_mail(from.ip(), &wish.email).await?;
         app.core.mail.do_later(async move { recovery::resend_to(&core, &wish.email).await })?;
         return Ok(StatusCode::ACCEPTED);
@@ -74,7 +74,6 @@ pub async fn resend(
         Error::new(Code::TokenMissing, "send an access token, or the address as {\"email\": …}")
     })?;
     let (actor, _) = sessions::authenticate(&app.core, &token).await?;
-    core.rates.take(Bucket::Mail, Key::user(actor.user_id)).await?;
     to_the_end(async move { recovery::resend_own(&core, actor).await }).await?;
     Ok(StatusCode::ACCEPTED)
 }

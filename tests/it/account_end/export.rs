@@ -141,7 +141,7 @@ const REFERENCES: [&str; 19] = [
     "account_endings.user_id",   // what is left of a deletion
     "audit_log.actor_id",        // exported; stays
     "chats.owner_id",            // by memberships; the place goes on
-    "contacts.other_id",         // another's; removed
+    "contacts.other_id",         // another's, who may let go of it
     "contacts.user_id",          // exported; removed
     "likes.user_id",             // exported; stays
     "mail_log.user_id",          // exported; stays without the address

@@ -155,6 +155,27 @@ async fn a_login_from_a_new_device_is_told_once_and_the_first_one_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_mails_cannot_use_up_the_notices() {
+    let mut peer = Peer::start().await;
+    let limits = [("RATE_LIMIT", "on"), ("RATE_MAIL", "2/h"), ("EMAIL_VERIFICATION", "optional")];
+    let app = app(&peer, &limits).await;
+    register(&app, "alice", "alice@example.org").await;
+    peer.expect("alice@example.org", "Confirm your e-mail address").await;
+    let thief = app.login("alice").await;
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        told.push(post(&app, "/auth/email/resend", Some(&thief.access), json!({})).await.0);
+    }
+    assert_eq!(told, [202, 202, 429, 429]);
+    let wish = json!({"password": PASSWORD, "new_password": NEW});
+    assert_eq!(post(&app, "/auth/password/change", Some(&thief.access), wish).await.0, 204);
+    for _ in 0..2 {
+        peer.expect("alice@example.org", "Confirm your e-mail address").await;
+    }
+    peer.expect("alice@example.org", "Your password was changed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_sends_words_of_their_own_to_an_address_that_is_not_confirmed() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;

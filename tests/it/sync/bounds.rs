@@ -78,13 +78,13 @@ async fn large(content: &str, count: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_large_messages_stays_below_1_mb() {
-    large(&"x".repeat(60_000), 40).await;
+    Box::pin(large(&"x".repeat(60_000), 40)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_messages_that_grow_as_json_stays_below_1_mb() {
     // One byte each, six in JSON.
-    large(&"\u{1}".repeat(60_000), 12).await;
+    Box::pin(large(&"\u{1}".repeat(60_000), 12)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,186 @@
+//! `CONTACT_POLICY=approval`: what a stranger's direct chat holds until it is let in, and every way around it.
+
+use serde_json::json;
+
+use super::{code, direct, done, message, user};
+use crate::support::{Door, Person, TestApp};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::ALL[1]).await;
+    let chat = direct(&mut a, &bob).await;
+    // Without a message it is in no list of the other's.
+    assert_eq!(app.get("/chat?state=pending", &bob).await, json!([]));
+    let first =
+        json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text", "client_id": "1"}});
+    done(&mut a, "send_message", first.clone()).await;
+    let pending = app.get("/chat?state=pending", &bob).await;
+    assert_eq!(pending[0]["id"], json!(chat), "{pending}");
+    assert_eq!(pending[0]["approved"], json!(false));
+    let active = |person: Person| {
+        let app = &app;
+        async move {
+            let list = app.get("/chat", &person).await;
+            list.as_array()
+                .expect("a list")
+                .iter()
+                .map(|it| it["id"].as_i64().expect("id"))
+                .collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(active(bob.clone()).await, Vec::<i64>::new());
+    assert_eq!(active(alice.clone()).await, [chat]);
+    // A retry of the first is no second; a second one waits, from both sides, also many at once.
+    let again = done(&mut a, "send_message", first).await;
+    assert_eq!(again["duplicate"], json!(true));
+    let mut waiting = Vec::new();
+    for number in 0..20 {
+        waiting.push(a.begin("send_message", message(chat, &format!("second {number}"))).await);
+    }
+    for id in waiting {
+        let refused = a.ack(id).await;
+        assert_eq!(code(&refused), "approval_pending", "{refused}");
+    }
+    let refused = b.call("send_message", message(chat, "who are you?")).await;
+    assert_eq!(code(&refused), "approval_pending", "{refused}");
+    // Only the other side decides.
+    let this = json!({"chat": {"id": chat}});
+    for command in ["approve_chat", "decline_chat"] {
+        assert_eq!(code(&a.call(command, this.clone()).await), "forbidden", "{command}");
+        let mut c = app.connect(&carol, Door::MAIN).await;
+        assert_eq!(code(&c.call(command, this.clone()).await), "not_found", "{command}");
+    }
+    let before = app.get(&format!("/chat/{chat}"), &bob).await;
+    done(&mut b, "approve_chat", this.clone()).await;
+    let told = a.next("chat_approved").await;
+    assert_eq!(told["details"]["approved"], json!(true), "{told}");
+    let after = app.get(&format!("/chat/{chat}"), &bob).await;
+    assert_ne!(before["created_at"], after["created_at"], "it begins with the approval");
+    assert_eq!(active(bob.clone()).await, [chat]);
+    assert_eq!(app.get("/chat?state=pending", &bob).await, json!([]));
+    done(&mut b, "send_message", message(chat, "hello")).await;
+    done(&mut a, "send_message", message(chat, "nice")).await;
+    let refused = b.call("decline_chat", this).await;
+    assert_eq!(code(&refused), "forbidden", "it was approved: {refused}");
+    assert_eq!(app.contents(chat, &alice).await, ["hi", "hello", "nice"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_first_messages_at_once_are_one() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let chat = direct(&mut a, &bob).await;
+    let mut begun = Vec::new();
+    for number in 0..50 {
+        begun.push(a.feed("send_message", message(chat, &format!("first {number}"))).await);
+    }
+    a.flush().await;
+    let mut taken = 0;
+    for id in begun {
+        let ack = a.ack(id).await;
+        taken += usize::from(ack["ok"] == json!(true));
+    }
+    assert_eq!(taken, 1);
+    assert_eq!(app.contents(chat, &bob).await, ["first 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let group = app.group(&mut a, &[&carol]).await;
+    for round in 0..5 {
+        let other = app.person(&format!("other{round}")).await;
+        let chat = direct(&mut a, &other).await;
+        let first = json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text", "client_id": format!("f{round}")}});
+        // The writer is busy with the others: first and retry come into one commit.
+        let mut begun = Vec::new();
+        for number in 0..5 {
+            begun.push(a.feed("send_message", message(group, &format!("{round} {number}"))).await);
+        }
+        let pair = [a.feed("send_message", first.clone()).await, a.feed("send_message", first).await];
+        a.flush().await;
+        for id in begun {
+            a.ack(id).await;
+        }
+        for (id, duplicate) in pair.into_iter().zip([false, true]) {
+            let ack = a.ack(id).await;
+            assert_eq!((&ack["ok"], &ack["duplicate"]), (&json!(true), &json!(duplicate)), "{ack}");
+        }
+        assert_eq!(app.contents(chat, &other).await, ["hi"]);
+    }
+    drop(bob);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_gets_past_an_approval_that_is_waited_for() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let chat = direct(&mut a, &bob).await;
+    let sent = done(&mut a, "send_message", message(chat, "hi")).await;
+    let id = &sent["message"]["id"];
+    b.rest().await;
+    for (command, payload) in [
+        ("edit_message", json!({"message": {"id": id, "content": "second"}})),
+        ("toggle_like_message", json!({"message": {"id": id, "liked": true}})),
+    ] {
+        let refused = a.call(command, payload).await;
+        assert_eq!(code(&refused), "approval_pending", "{command}: {refused}");
+    }
+    done(&mut a, "typing", json!({"chat": {"id": chat}, "is_typing": true})).await;
+    b.expect_silence().await;
+    a.rest().await;
+    done(&mut b, "mark_read", json!({"chat": {"id": chat}})).await;
+    a.expect_silence().await;
+    // Taking it back is one's own right, and makes no room for another.
+    done(&mut a, "delete_message", json!({"message": {"id": id}})).await;
+    let refused = a.call("send_message", message(chat, "another")).await;
+    assert_eq!(code(&refused), "approval_pending", "{refused}");
+    assert_eq!(app.contents(chat, &bob).await, [""]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    // Without a message, bob finds it in no list.
+    let chat = direct(&mut a, &bob).await;
+    let wish = json!({
+        "chat": {"is_group": false, "members_array": [alice.id]},
+        "message": {"content": "I know you", "message_type": "text"},
+    });
+    let ack = done(&mut b, "create_chat", wish).await;
+    assert_eq!((&ack["chat"]["id"], &ack["chat"]["approved"]), (&json!(chat), &json!(true)), "{ack}");
+    a.next("chat_approved").await;
+    assert_eq!(a.next("new_message").await["content"], json!("I know you"));
+    done(&mut a, "send_message", message(chat, "and I you")).await;
+    assert_eq!(app.contents(chat, &bob).await, ["I know you", "and I you"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_need_no_approval_and_groups_never_do() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    // That one follows the other oneself does not help.
+    done(&mut a, "follow", user(&bob)).await;
+    let wish = |with: &Person| json!({"chat": {"is_group": false, "members_array": [with.id]}});
+    let ack = done(&mut b, "create_chat", wish(&alice)).await;
+    assert_eq!(ack["chat"]["approved"], json!(true), "alice follows bob: {ack}");
+    let ack = done(&mut a, "create_chat", wish(&carol)).await;
+    assert_eq!(ack["chat"]["approved"], json!(false), "carol does not follow alice: {ack}");
+    let group = app.group(&mut a, &[&carol]).await;
+    assert_eq!(app.get(&format!("/chat/{group}"), &carol).await["approved"], json!(true));
+    let refused = a.call("approve_chat", json!({"chat": {"id": group}})).await;
+    assert_eq!(code(&refused), "forbidden", "{refused}");
+}
