@@ -212,8 +212,8 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
 async fn administer(act: Admin, settings: Settings) -> Result<()> {
     match act {
         Admin::NewEpoch => {
-            let db = app::open_database(&settings).await?;
-            println!("the epoch is {} now; start the servers again", epoch::renew(&db).await?);
+            let core = app::open_core(settings).await?;
+            println!("the epoch is {} now; start the servers again", epoch::renew(&core).await?);
         }
         Admin::Create { username, email, password_stdin, promote } => {
             let made_up = !promote && !password_stdin;

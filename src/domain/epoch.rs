@@ -6,6 +6,8 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
 
+use super::Core;
+use super::audit::{self, Act, Target};
 use crate::error::{Error, Result};
 use crate::platform::db::Db;
 use crate::random;
@@ -35,10 +37,18 @@ pub async fn current(db: &Db) -> Result<String> {
 }
 
 /// Renews the epoch; part of restoring a backup. Running servers learn of it when they start again.
-pub async fn renew(db: &Db) -> Result<String> {
+pub async fn renew(core: &Core) -> Result<String> {
     let epoch = random::hex(8)?;
-    let tx = db.begin().await?;
+    let tx = core.db.begin().await?;
     write(tx.conn(), EPOCH, &epoch).await?;
+    let act = Act {
+        actor: None,
+        action: "server.new_epoch",
+        target: Target::Server,
+        details: serde_json::json!({}),
+        address: None,
+    };
+    audit::record(core, &tx, act).await?;
     tx.commit(()).await?;
     Ok(epoch)
 }

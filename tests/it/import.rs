@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use mango_chat::domain::import::{self, report::Kind};
 use reqwest::{Method, StatusCode};
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use crate::support::{Door, PASSWORD, Person, TestApp, eventually, fetch::fetch};
@@ -197,6 +198,12 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
         caller.rest().await.iter().any(|(name, payload)| name == "new_message" && payload["chat"] == late)
     })
     .await;
+    let acts = entity::audit::Entity::find().all(db).await.expect("the audit log");
+    let details: Vec<Value> =
+        acts.iter().map(|act| serde_json::from_str(&act.details).expect("JSON")).collect();
+    // The run that brought nothing was no act.
+    assert_eq!(details.len(), 2, "{acts:?}");
+    assert_eq!((&details[0]["messages"], &details[1]["messages"]), (&json!(5), &json!(2)), "{details:?}");
     expect_sound(db).await;
     let egor = moved(&app, "79000000005").await;
     let seen = fetch(&app.http, &app.url, &egor.access, egor.id, &BTreeSet::new()).await.expect("sound");

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use mango_chat::platform::db::Db;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, EntityTrait};
 use serde_json::json;
 
 use crate::support::{Door, TestApp, fresh_database};
@@ -71,8 +71,10 @@ async fn the_epoch_is_made_once() {
     let second = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
     assert_eq!(first.server.core.epoch, second.server.core.epoch);
     assert_eq!(first.server.core.epoch.len(), 16);
-    let renewed = mango_chat::domain::epoch::renew(&first.server.core.db).await.expect("renewed");
+    let renewed = mango_chat::domain::epoch::renew(&first.server.core).await.expect("renewed");
     assert_ne!(renewed, first.server.core.epoch);
+    let acts = entity::audit::Entity::find().all(first.server.core.db.read()).await.expect("the audit log");
+    assert_eq!(acts.iter().map(|act| act.action.as_str()).collect::<Vec<_>>(), ["server.new_epoch"]);
     let third = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
     assert_eq!(third.server.core.epoch, renewed);
     if crate::support::database_kind() == "postgres" {

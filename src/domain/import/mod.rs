@@ -21,6 +21,7 @@ mod times;
 
 use std::path::PathBuf;
 
+use crate::domain::audit::{self, Act};
 use crate::domain::{Core, lobby};
 use crate::error::{Error, Result};
 use crate::platform::progress::Progress;
@@ -79,9 +80,32 @@ pub async fn run(core: &Core, options: &Options, progress: &Progress) -> Result<
     if !options.dry_run {
         // Who came over is a member of what everybody is a member of.
         lobby::prepare(core).await?;
+        note(core, options, &report).await?;
     }
     report.finish()?;
     Ok(report)
+}
+
+/// Whoever can run this acts with all rights.
+async fn note(core: &Core, options: &Options, report: &Report) -> Result<()> {
+    let taken = |kind| report.count(kind).taken;
+    let all = [Kind::User, Kind::Chat, Kind::Message, Kind::Photo];
+    if all.into_iter().all(|kind| taken(kind) == 0) {
+        return Ok(());
+    }
+    let details = serde_json::json!({
+        "source": options.name,
+        "users": taken(Kind::User),
+        "chats": taken(Kind::Chat),
+        "messages": taken(Kind::Message),
+        "complete": report.is_complete(),
+    });
+    let act =
+        Act { actor: None, action: "server.import", target: audit::Target::Server, details, address: None };
+    let tx = core.db.begin().await?;
+    audit::record(core, &tx, act).await?;
+    core.publish(tx.commit(()).await?).await;
+    Ok(())
 }
 
 /// Puts a bar over a phase.
