@@ -17,7 +17,7 @@ use sea_orm::{
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::bus::{Delivery, Place};
 use crate::error::{Code, Error, Result};
@@ -274,11 +274,23 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
             .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
         options
     };
-    let write = Database::connect(options(1)).await?;
+    let write = open_sqlite(|| options(1)).await?;
     if let Some(file) = &file {
         // Password hashes are in it: its owner's alone, also in a folder that others may look into.
         std::fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(Error::internal)?;
     }
-    let read = if in_memory { write.clone() } else { Database::connect(options(4)).await? };
+    let read = if in_memory { write.clone() } else { open_sqlite(|| options(4)).await? };
     Ok((write, read))
+}
+
+/// Opens the file, again and again for as long as [`ACQUIRE`] while another process has it locked: SQLite waits by
+/// itself for most locks, but not while it turns a new file to a write-ahead log.
+async fn open_sqlite(options: impl Fn() -> ConnectOptions) -> Result<DatabaseConnection> {
+    let until = Instant::now() + ACQUIRE;
+    loop {
+        match Database::connect(options()).await.map_err(Error::from) {
+            Err(error) if error.retryable && Instant::now() < until => sleep(Duration::from_millis(50)).await,
+            opened => return opened,
+        }
+    }
 }

@@ -1,9 +1,12 @@
 //! The schema, forward and back, and several nodes at once.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use mango_chat::platform::db::Db;
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, EntityTrait};
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::support::{Door, TestApp, fresh_database};
 
@@ -61,6 +64,21 @@ async fn nodes_that_start_together_do_not_race() {
     for done in join_all(nodes).await {
         done.expect("every node finds the schema up to date");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opening_waits_for_who_writes_to_a_new_sqlite_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/new.db?mode=rwc", folder.path().display());
+    // One that has not turned the file to a write-ahead log yet, in the middle of a write.
+    let one = ConnectOptions::new(&url).max_connections(1).to_owned();
+    let other = Database::connect(one).await.expect("opens");
+    other.execute_unprepared("BEGIN IMMEDIATE").await.expect("begins");
+    let opening = tokio::spawn(async move { Db::connect(&url).await.map(drop) });
+    sleep(Duration::from_millis(300)).await;
+    assert!(!opening.is_finished(), "it waits");
+    other.execute_unprepared("ROLLBACK").await.expect("ends");
+    opening.await.expect("no panic").expect("opens as soon as it can");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
