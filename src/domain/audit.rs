@@ -52,6 +52,7 @@ pub struct Act<'a> {
 pub async fn record(core: &Core, tx: &Tx, act: Act<'_>) -> Result<()> {
     let (kind, id) = act.target.columns();
     let actor = act.actor.map(|id| id.0);
+    // Where the transaction is begun again this stands in the log twice; the table has what has happened.
     tracing::info!(actor, action = act.action, target_kind = kind, target_id = id, "a privileged act");
     audit::Entity::insert(audit::ActiveModel {
         actor_id: Set(act.actor.map(|id| id.0)),

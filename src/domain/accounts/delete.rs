@@ -18,7 +18,7 @@ use super::leaving::finish;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::sessions::{self, Ending};
 use crate::domain::{Actor, Core, mail, moderation, photos, users};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::UserId;
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -35,21 +35,18 @@ pub struct Deletion {
 impl Check for Deletion {
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check("password", !self.password.is_empty(), "is empty");
-        problems.check("password", self.password.len() <= 1_024, "is longer than any password here");
+        users::check_tried(problems, &self.password);
     }
 }
 
 /// Deletes the account of who asks. The last admin stays.
 pub async fn delete(core: &Arc<Core>, actor: Actor, wish: &Deletion) -> Result<()> {
     let id = actor.user_id;
-    let wrong = || Error::invalid("password", "is not the present one");
     let known = users::find(core.db.read(), id).await?;
     users::confirm(core, &known, &wish.password).await?;
     let mut tx = core.db.begin().await?;
     let row = moderation::require_another_admin(tx.conn(), id).await?;
-    if row.password_hash != known.password_hash {
-        return Err(wrong());
-    }
+    users::require_unchanged(&row, &known.password_hash)?;
     let now = core.clock.now();
     let message = "the account was deleted".into();
     let ending = Ending { reason: "deleted", event: "session_ended", message };

@@ -39,10 +39,7 @@ impl Behaviour for AddMember {
         // moment is either gone here, or leaves this chat, too.
         let revs = users::advance(tx.conn(), &locked).await?;
         let user_rev = revs.iter().find(|(id, _)| *id == user_id).map_or(0, |(_, rev)| *rev);
-        let person = users::find(tx.conn(), user_id).await.map_err(|error| match error.code {
-            Code::NotFound => Error::field(Code::NotFound, "user.id", "there is no such user"),
-            _ => error,
-        })?;
+        let person = users::find_named(tx.conn(), user_id, "user.id").await?;
         let author = users::author(&person);
         let before = membership_ever(tx.conn(), chat_id, user_id).await?;
         if let Some(row) = before.as_ref().filter(|row| row.left_at.is_none()) {

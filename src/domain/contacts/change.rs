@@ -12,7 +12,7 @@ use super::{blocked, show};
 use crate::clock::Timestamp;
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, users};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::{Outcome, Tx};
@@ -82,10 +82,7 @@ async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Resu
     let before = contact::Entity::find_by_id((me.0, other.0)).one(tx.conn()).await?;
     // Who is gone can still be let go of.
     if before.is_none() || matches!(what, What::Follow | What::Block) {
-        users::find(tx.conn(), other).await.map_err(|error| match error.code {
-            Code::NotFound => Error::field(Code::NotFound, "user.id", "there is no such user"),
-            _ => error,
-        })?;
+        users::find_named(tx.conn(), other, "user.id").await?;
     }
     let blocks_me = contact::Entity::find_by_id((other.0, me.0))
         .one(tx.conn())

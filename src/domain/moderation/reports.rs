@@ -81,10 +81,7 @@ async fn find_subject(conn: &impl ConnectionTrait, me: UserId, wish: &NewReport)
         (Subject { user_id: row.user_id, message: Some(row) }, "message_id")
     } else {
         let id = wish.user_id.ok_or_else(|| Error::invalid("message_id", "is missing"))?;
-        let row = users::find(conn, id).await.map_err(|error| match error.code {
-            Code::NotFound => Error::field(Code::NotFound, "user_id", "there is no such user"),
-            _ => error,
-        })?;
+        let row = users::find_named(conn, id, "user_id").await?;
         (Subject { user_id: row.id, message: None }, "user_id")
     };
     if subject.user_id == me.0 {

@@ -91,7 +91,6 @@ pub async fn notice_old_address(
 
 /// Gives the account the address that has just been confirmed, if nobody else has it by now.
 pub(super) async fn confirm(core: &Core, tx: &Tx, spent: &Spent) -> Result<()> {
-    tracing::info!(user = spent.user.id, "an e-mail address was changed");
     let after = user::ActiveModel {
         id: Set(spent.user.id),
         email_key: Set(Some(spent.email.to_lowercase())),

@@ -11,7 +11,9 @@ mod verify;
 
 pub use address::{AddressChange, change_address, notice_old_address};
 pub use password::{ChangePassword, ResetPassword, change, forgot, reset};
-pub use verify::{VerifyEmail, in_use, request_verification, resend_own, resend_to, verify};
+pub use verify::{
+    VerifyEmail, in_use, request_verification, resend_own, resend_to, take_verification, verify,
+};
 
 use entity::user;
 use sea_orm::{ColumnTrait, QueryFilter};

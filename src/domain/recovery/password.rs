@@ -44,7 +44,7 @@ pub struct ChangePassword {
 
 impl Check for ChangePassword {
     fn check(&self, _: &Limits, problems: &mut Problems) {
-        problems.check("password", self.password.len() <= 1_024, "is longer than any password here");
+        users::check_tried(problems, &self.password);
     }
 }
 
@@ -79,6 +79,7 @@ pub async fn reset(core: &Core, wish: &ResetPassword) -> Result<()> {
     let spent = tokens::spend(core, &tx, &wish.token, &[Purpose::ResetPassword]).await?;
     let ended = store(core, &mut tx, &spent.user, hash, true, None).await?;
     let outcome = tx.commit(()).await?;
+    tracing::info!(user = spent.user.id, "a password was changed");
     ended.note(core);
     core.publish(outcome).await;
     core.mail.wake();
@@ -87,7 +88,6 @@ pub async fn reset(core: &Core, wish: &ResetPassword) -> Result<()> {
 
 /// Sets a new password for the present one. The session that asks goes on, all others end.
 pub async fn change(core: &Core, actor: Actor, wish: &ChangePassword) -> Result<()> {
-    let wrong = || Error::invalid("password", "is not the present one");
     let before = users::find(core.db.read(), actor.user_id).await?;
     users::confirm(core, &before, &wish.password).await?;
     users::check_password(core, "new_password", &wish.new_password)?;
@@ -97,12 +97,10 @@ pub async fn change(core: &Core, actor: Actor, wish: &ChangePassword) -> Result<
     let hash = core.passwords.hash(&wish.new_password).await?;
     let mut tx = core.db.begin().await?;
     let user = users::lock(tx.conn(), actor.user_id).await?;
-    // What was judged may have been changed meanwhile; then this session has ended, too.
-    if user.password_hash != before.password_hash {
-        return Err(wrong());
-    }
+    users::require_unchanged(&user, &before.password_hash)?;
     let ended = store(core, &mut tx, &user, hash, user.email_verified, Some(actor.session_id)).await?;
     let outcome = tx.commit(()).await?;
+    tracing::info!(user = user.id, "a password was changed");
     ended.note(core);
     core.publish(outcome).await;
     core.mail.wake();
@@ -129,7 +127,6 @@ async fn store(
     .update(tx.conn())
     .await?;
     let id = UserId(user.id);
-    tracing::info!(user = user.id, "a password was changed");
     let ended = sessions::end_all(core, tx, id, except, &password_changed()).await?;
     // A thief who had asked for another address, or a link that was left unused, is of no use any more.
     tokens::revoke(core, tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;

@@ -44,6 +44,17 @@ pub async fn request_verification(core: &Core, tx: &Tx, user: &user::Model) -> R
     mail::enqueue(core, tx, letter).await
 }
 
+/// The mail that a registration causes counts as one to that address: whoever registers, deletes and registers
+/// again fills no mailbox. The registrations of a network address have a limit of their own.
+pub async fn take_verification(core: &Core, email: Option<&str>) -> Result<()> {
+    match email {
+        Some(email) if core.settings.mail.verification != Verification::Off => {
+            core.rates.take(Bucket::Mail, Key::account(email)).await
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Accepts a mailed token: the account's address, or the one that it is to have, is confirmed.
 pub async fn verify(core: &Core, wish: &VerifyEmail) -> Result<()> {
     let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
@@ -58,7 +69,11 @@ pub async fn verify(core: &Core, wish: &VerifyEmail) -> Result<()> {
             .update(tx.conn())
             .await?;
     }
-    core.publish(tx.commit(()).await?).await;
+    let outcome = tx.commit(()).await?;
+    if spent.purpose == Purpose::ChangeEmail {
+        tracing::info!(user = spent.user.id, "an e-mail address was changed");
+    }
+    core.publish(outcome).await;
     core.mail.wake();
     Ok(())
 }

@@ -27,7 +27,7 @@ pub struct Login {
 impl Check for Login {
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check("username", !self.username.trim().is_empty(), "is empty");
-        problems.check("password", self.password.len() <= 1_024, "is longer than any password here");
+        users::check_tried(problems, &self.password);
     }
 }
 

@@ -122,6 +122,7 @@ pub fn read_email(text: &str) -> Option<String> {
 fn looks_like_username(text: &str) -> bool {
     (3..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

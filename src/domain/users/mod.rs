@@ -1,5 +1,7 @@
 //! People: registration, profiles, and how they are shown.
 
+mod announce;
+mod confirm;
 mod identity;
 mod password;
 mod patch;
@@ -7,9 +9,11 @@ mod register;
 mod search;
 mod view;
 
+pub use announce::announce;
+pub use confirm::{check_tried, confirm, require_unchanged};
 pub use identity::{Identity, normalize_phone, read_email, read_username, taken_at_insert};
 pub use password::check_password;
-pub use patch::{Patch, announce, confirm, patch, set_photo};
+pub use patch::{Patch, patch, set_photo};
 pub use register::{Registration, register, sign_up};
 pub use search::{containing, search};
 pub use view::{author, authors, me, profile, show};
@@ -17,7 +21,7 @@ pub use view::{author, authors, me, profile, show};
 use entity::user;
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 
 /// A present user's row.
@@ -29,7 +33,15 @@ pub async fn find(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model
         .ok_or_else(|| Error::not_found("user"))
 }
 
-/// The same, with the row locked until the transaction ends; weakly enough not to wait for those who only
+/// The same of a user whom a request names; a refusal names the request's `field`.
+pub async fn find_named(conn: &impl ConnectionTrait, id: UserId, field: &str) -> Result<user::Model> {
+    find(conn, id).await.map_err(|error| match error.code {
+        Code::NotFound => Error::field(Code::NotFound, field, "there is no such user"),
+        _ => error,
+    })
+}
+
+/// A present user's row, locked until the transaction ends; weakly enough not to wait for those who only
 /// refer to it, as a new message does.
 pub async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
     use sea_orm::QuerySelect;
@@ -43,23 +55,33 @@ pub async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model
         .ok_or_else(|| Error::not_found("user"))
 }
 
-/// Raises the users' own counters by one, in order of their ids so that two transactions do not wait for
-/// each other, and tells the new value of each.
-pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, i64)>> {
-    use sea_orm::sea_query::{Expr, ExprTrait, LockType};
+/// Locks rows in the order of their ids, tombstones too: whoever writes to several users takes them so, or two could
+/// wait for each other.
+pub async fn lock_in_order(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<()> {
+    use sea_orm::sea_query::LockType;
     use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
 
-    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
     user::Entity::find()
         .select_only()
         .column(user::Column::Id)
-        .filter(user::Column::Id.is_in(ids.clone()))
+        .filter(user::Column::Id.is_in(ids.iter().copied()))
         .order_by_asc(user::Column::Id)
         // Weak enough not to wait for those who only refer to the row, as a new message does.
         .lock(LockType::NoKeyUpdate)
         .into_tuple::<i64>()
         .all(conn)
         .await?;
+    Ok(())
+}
+
+/// Raises the users' own counters by one, in order of their ids so that two transactions do not wait for
+/// each other, and tells the new value of each.
+pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, i64)>> {
+    use sea_orm::sea_query::{Expr, ExprTrait};
+    use sea_orm::{EntityTrait, QuerySelect};
+
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    lock_in_order(conn, &ids).await?;
     user::Entity::update_many()
         .col_expr(user::Column::UserRev, Expr::col(user::Column::UserRev).add(1))
         .filter(user::Column::Id.is_in(ids.clone()))

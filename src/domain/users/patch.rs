@@ -1,24 +1,17 @@
 //! Changing one's own profile.
 
-use entity::{contact, member, user};
+use entity::user;
 use sea_orm::ActiveValue::Set;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait,
-};
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
-use super::{find, lock, view};
+use super::{announce, check_tried, confirm, find, lock, require_unchanged, view};
 use crate::domain::recovery::{AddressChange, change_address};
-use crate::domain::{Core, contacts, mail, photos};
+use crate::domain::{Core, mail, photos};
 use crate::error::{Error, Result};
-use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Audience, Delivery};
-use crate::platform::db::Tx;
-use crate::platform::limits::{Bucket, Key};
-use crate::platform::passwords::Verdict;
-use crate::protocol::events::UserUpdated;
+use crate::ids::UserId;
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems, given};
 
@@ -63,6 +56,9 @@ impl Check for Patch {
         problems.check_length("name", self.name.as_ref().and_then(Option::as_deref), 0, 100);
         problems.check_line("name", self.name.as_ref().and_then(Option::as_deref));
         problems.check_length("description", self.description.as_ref().and_then(Option::as_deref), 0, 1_000);
+        if let Some(password) = &self.password {
+            check_tried(problems, password);
+        }
         self.identity(problems);
         let blank = self.username.as_ref().and_then(Option::as_deref).is_some_and(|it| it.trim().is_empty());
         problems.check("username", !blank, "takes 3 to 32 letters, digits and _; null takes it away");
@@ -92,17 +88,6 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
         Some(_) => Some(photos::default_avatar()),
     };
     save(core, user_id, &wish, identity, photo, judged).await
-}
-
-/// Fails unless the password is the user's own; a stolen token finds it out no faster than a login would.
-pub async fn confirm(core: &Core, user: &user::Model, password: &str) -> Result<()> {
-    core.rates.take(Bucket::Login, Key::user(UserId(user.id))).await?;
-    let failures = &core.rates.failures;
-    let attempt = failures.begin_confirmation(Key::user(UserId(user.id)), core.clock.now())?;
-    let verdict = core.passwords.verify(password, Some(&user.password_hash)).await;
-    let right = verdict.inspect_err(|_| failures.give_back(attempt))? != Verdict::Wrong;
-    failures.settle(attempt, right, core.clock.now());
-    if right { Ok(()) } else { Err(Error::invalid("password", "is not the present one")) }
 }
 
 /// Sets a photo that was stored already, or `None` for a default avatar.
@@ -155,9 +140,8 @@ async fn store(
         // It was what the wish says when it was looked at, and has been changed since.
         return Err(Error::invalid("password", "is needed to change phone or email"));
     }
-    if judged.is_some_and(|hash| hash != before.password_hash) {
-        // It was changed a moment ago; whoever knew the one before has no say any more.
-        return Err(Error::invalid("password", "is not the present one"));
+    if let Some(judged) = &judged {
+        require_unchanged(&before, judged)?;
     }
     let mut row = before.clone().into_active_model();
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
@@ -204,59 +188,13 @@ async fn store(
         announce(core, &mut tx, &after).await?;
     }
     let old_photo = (before.photo != after.photo).then_some(before.photo);
+    let other_address = before.email_key != after.email_key;
     let me = view::me(core, after);
-    let reply = core.publish(tx.commit((me, old_photo)).await?).await;
+    let outcome = tx.commit((me, old_photo)).await?;
+    if other_address {
+        tracing::info!(user = user_id.0, "an e-mail address was changed");
+    }
+    let reply = core.publish(outcome).await;
     core.mail.wake();
     Ok(reply)
-}
-
-/// Those whom a user blocks, or who block them, and who share a chat with them.
-async fn blocked_sharing(tx: &Tx, user: i64) -> Result<Vec<UserId>> {
-    let chats = member::Entity::of_user(user).select_only().column(member::Column::ChatId).into_query();
-    let blocked =
-        contact::Entity::blocked_by(user).select_only().column(contact::Column::OtherId).into_query();
-    let blockers =
-        contact::Entity::blockers_of(user).select_only().column(contact::Column::UserId).into_query();
-    let either = Condition::any()
-        .add(member::Column::UserId.in_subquery(blocked))
-        .add(member::Column::UserId.in_subquery(blockers));
-    let ids: Vec<i64> = member::Entity::present()
-        .select_only()
-        .column(member::Column::UserId)
-        .distinct()
-        .filter(member::Column::ChatId.in_subquery(chats))
-        .filter(either)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    Ok(ids.into_iter().map(UserId).collect())
-}
-
-/// Tells everybody who shares a chat.
-pub async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
-    let chats: Vec<i64> = member::Entity::of_user(row.id)
-        .select_only()
-        .column(member::Column::ChatId)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
-    // One's own devices are in one's chats' rooms; without a chat there is nobody else to tell.
-    let audience = if chats.is_empty() {
-        Audience::User(UserId(row.id))
-    } else {
-        Audience::Chats(chats.into_iter().map(ChatId).collect())
-    };
-    let mut event = UserUpdated { user: view::show(core, row) };
-    let hidden = blocked_sharing(tx, row.id).await?;
-    let mut delivery = Delivery::new(audience, "user_updated", &event)?;
-    delivery.except_users = hidden.iter().copied().collect();
-    tx.announce(delivery);
-    if !hidden.is_empty() {
-        // Who shares a chat but is blocked sees the profile without presence.
-        contacts::hide_presence(&mut event.user);
-        for other in hidden {
-            tx.announce(Delivery::new(Audience::User(other), "user_updated", &event)?);
-        }
-    }
-    Ok(())
 }

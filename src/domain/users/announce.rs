@@ -1,0 +1,63 @@
+//! Telling people how somebody is shown now.
+
+use entity::{contact, member, user};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait};
+
+use super::view;
+use crate::domain::{Core, contacts};
+use crate::error::Result;
+use crate::ids::{ChatId, UserId};
+use crate::platform::bus::{Audience, Delivery};
+use crate::platform::db::Tx;
+use crate::protocol::events::UserUpdated;
+
+/// Tells everybody who shares a chat.
+pub async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
+    let chats: Vec<i64> = member::Entity::of_user(row.id)
+        .select_only()
+        .column(member::Column::ChatId)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    // One's own devices are in one's chats' rooms; without a chat there is nobody else to tell.
+    let audience = if chats.is_empty() {
+        Audience::User(UserId(row.id))
+    } else {
+        Audience::Chats(chats.into_iter().map(ChatId).collect())
+    };
+    let mut event = UserUpdated { user: view::show(core, row) };
+    let hidden = blocked_sharing(tx, row.id).await?;
+    let mut delivery = Delivery::new(audience, "user_updated", &event)?;
+    delivery.except_users = hidden.iter().copied().collect();
+    tx.announce(delivery);
+    if !hidden.is_empty() {
+        // Who shares a chat but is blocked sees the profile without presence.
+        contacts::hide_presence(&mut event.user);
+        for other in hidden {
+            tx.announce(Delivery::new(Audience::User(other), "user_updated", &event)?);
+        }
+    }
+    Ok(())
+}
+
+/// Those whom a user blocks, or who block them, and who share a chat with them.
+async fn blocked_sharing(tx: &Tx, user: i64) -> Result<Vec<UserId>> {
+    let chats = member::Entity::of_user(user).select_only().column(member::Column::ChatId).into_query();
+    let blocked =
+        contact::Entity::blocked_by(user).select_only().column(contact::Column::OtherId).into_query();
+    let blockers =
+        contact::Entity::blockers_of(user).select_only().column(contact::Column::UserId).into_query();
+    let either = Condition::any()
+        .add(member::Column::UserId.in_subquery(blocked))
+        .add(member::Column::UserId.in_subquery(blockers));
+    let ids: Vec<i64> = member::Entity::present()
+        .select_only()
+        .column(member::Column::UserId)
+        .distinct()
+        .filter(member::Column::ChatId.in_subquery(chats))
+        .filter(either)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(ids.into_iter().map(UserId).collect())
+}

@@ -1,0 +1,41 @@
+//! Proving once more that it is oneself, by the present password, before something that a stolen session
+//! shall not do. The password is judged without a lock, as hashing takes long; whoever acts on it then locks the
+//! row and looks whether it is still the password that was judged.
+
+use entity::user;
+
+use crate::domain::Core;
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::platform::limits::{Bucket, Key};
+use crate::platform::passwords::Verdict;
+use crate::protocol::parse::Problems;
+
+/// Bytes of a password that is tried; none that was ever set is longer.
+const LONGEST_TRIED: usize = 1_024;
+
+/// Refuses what is too long to be hashed for nothing.
+pub fn check_tried(problems: &mut Problems, password: &str) {
+    problems.check("password", password.len() <= LONGEST_TRIED, "is longer than any password here");
+}
+
+/// Fails unless the password is the user's own; a stolen token finds it out no faster than a login would.
+pub async fn confirm(core: &Core, user: &user::Model, password: &str) -> Result<()> {
+    core.rates.take(Bucket::Login, Key::user(UserId(user.id))).await?;
+    let failures = &core.rates.failures;
+    let attempt = failures.begin_confirmation(Key::user(UserId(user.id)), core.clock.now())?;
+    let verdict = core.passwords.verify(password, Some(&user.password_hash)).await;
+    let right = verdict.inspect_err(|_| failures.give_back(attempt))? != Verdict::Wrong;
+    failures.settle(attempt, right, core.clock.now());
+    if right { Ok(()) } else { Err(wrong()) }
+}
+
+/// Fails where the locked row's password is another than the one that was judged: it was changed a moment ago,
+/// and whoever knew the one before has no say any more.
+pub fn require_unchanged(locked: &user::Model, judged_hash: &str) -> Result<()> {
+    if locked.password_hash == judged_hash { Ok(()) } else { Err(wrong()) }
+}
+
+fn wrong() -> Error {
+    Error::invalid("password", "is not the present one")
+}
