@@ -11,7 +11,7 @@ use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::dispatch::Behaviour;
-use super::{Caller, Core, contacts};
+use super::{Caller, Core, contacts, users};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::{ConnId, UserId};
@@ -29,6 +29,8 @@ struct State {
     devices: HashMap<UserId, usize>,
     /// When the last device went, of users in their grace.
     gone: HashMap<UserId, i64>,
+    /// Connections that are here; what one asks for may be worked off when it has gone.
+    present: HashSet<ConnId>,
     /// Who watches a user.
     watchers: HashMap<UserId, HashSet<ConnId>>,
     /// Whose a connection is, and whom it watches.
@@ -55,8 +57,9 @@ impl Presence {
     }
 
     /// A device came; who is to be told, if the user was offline before.
-    pub fn arrived(&self, user: UserId) -> Vec<ConnId> {
+    pub fn arrived(&self, user: UserId, conn: ConnId) -> Vec<ConnId> {
         let mut state = self.state.lock();
+        state.present.insert(conn);
         let was_online = state.devices.contains_key(&user);
         *state.devices.entry(user).or_default() += 1;
         state.gone.remove(&user);
@@ -67,6 +70,7 @@ impl Presence {
     pub fn left(&self, user: UserId, conn: ConnId, now: i64) {
         let mut state = self.state.lock();
         state.watch(conn, user, Vec::new());
+        state.present.remove(&conn);
         if let Some(devices) = state.devices.get_mut(&user) {
             *devices = devices.saturating_sub(1);
             if *devices == 0 {
@@ -136,7 +140,7 @@ impl State {
         for user in self.watched.remove(&conn).map(|(_, users)| users).unwrap_or_default() {
             self.forget_watcher(user, conn);
         }
-        if users.is_empty() {
+        if users.is_empty() || !self.present.contains(&conn) {
             return;
         }
         for user in &users {
@@ -186,9 +190,11 @@ async fn tell(core: &Core, watchers: Vec<ConnId>, told: PresenceChanged) {
 }
 
 /// One statement for all who went in the same second.
-async fn note_last_seen(core: &Core, users: Vec<i64>, at: i64) -> Result<()> {
+async fn note_last_seen(core: &Core, mut users: Vec<i64>, at: i64) -> Result<()> {
+    users.sort_unstable();
     let tx = core.db.begin().await?;
     for ids in users.chunks(1_000) {
+        users::lock_in_order(tx.conn(), ids).await?;
         user::Entity::update_many()
             .col_expr(user::Column::LastSeenAt, at.into())
             .filter(user::Column::Id.is_in(ids.iter().copied()))
@@ -242,5 +248,27 @@ impl Behaviour for WatchPresence {
             })
             .collect();
         Ok(Outcome::unchanged(PresenceReply { presence }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_to_watch_and_goes_leaves_nothing_behind() {
+        let presence = Presence::default();
+        let (me, friend) = (UserId(1), UserId(2));
+        let (conn, later) = (ConnId(1), ConnId(2));
+        presence.arrived(me, conn);
+        presence.state.lock().watch(conn, me, vec![friend]);
+        assert_eq!(presence.arrived(friend, later), [conn]);
+        presence.left(me, conn, 0);
+        // Worked off after the connection has gone.
+        presence.state.lock().watch(conn, me, vec![friend]);
+        presence.left(friend, later, 0);
+        assert_eq!(presence.over(GRACE_MS).into_iter().flat_map(|(_, _, told)| told).count(), 0);
+        let state = presence.state.lock();
+        assert!(state.watchers.is_empty() && state.watched.is_empty() && state.present.is_empty());
     }
 }
