@@ -17,7 +17,7 @@ use super::connection::{Ack, Connection};
 use super::counter::{Counter, Held};
 use super::listener::InFlight;
 use crate::domain::dispatch::{Respond, dispatch, is_pipelined};
-use crate::domain::{Caller, Core};
+use crate::domain::{Caller, Core, sessions};
 use crate::error::{Code, Error, Result};
 
 /// Events that may wait. Only polling can get there, where nothing stops the reading.
@@ -121,10 +121,8 @@ impl Inbox {
     }
 
     /// What waited while its session or its token ended takes no effect any more.
-    fn still_in(&self) -> Result<()> {
-        if self.core.sessions.was_ended(self.connection.actor.session_id) {
-            return Err(Error::new(Code::SessionEnded, "the session was ended, log in again"));
-        }
+    async fn still_in(&self) -> Result<()> {
+        sessions::require_live(&self.core, self.connection.actor).await?;
         if self.connection.expires_at.load(Ordering::Acquire) <= self.core.clock.now() {
             return Err(Error::new(Code::TokenExpired, "the token has expired"));
         }
@@ -140,7 +138,7 @@ impl Inbox {
         }
         let underway = pipelined.then(|| Held::begin(&self.pipelined));
         let connection = self.connection.clone();
-        let still_in = self.still_in();
+        let still_in = self.still_in().await;
         let name = event.clone();
         let respond = Respond::new(move |result: Result<Box<RawValue>>| {
             connection.answer(&name, ack, result);

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::records::{self, Kind};
-use crate::domain::{Actor, Core};
-use crate::error::{Code, Error, Result};
+use crate::domain::{Actor, Core, sessions};
+use crate::error::{Error, Result};
 use crate::ids::UserId;
 
 /// Bytes that are handed on at a time, and a record more.
@@ -98,9 +98,6 @@ async fn write(core: &Core, actor: Actor, lines: &mpsc::Sender<Result<Bytes>>) -
     for kind in Kind::ALL {
         let mut after = 0;
         loop {
-            if core.sessions.was_ended(actor.session_id) {
-                return Err(Error::new(Code::SessionEnded, "the session was ended, log in again"));
-            }
             let (records, next) = records::page(core.db.read(), kind, actor.user_id, after).await?;
             for record in records {
                 count += 1;
@@ -108,7 +105,7 @@ async fn write(core: &Core, actor: Actor, lines: &mpsc::Sender<Result<Bytes>>) -
                 serde_json::to_writer(&mut chunk, &line).map_err(Error::internal)?;
                 chunk.push(b'\n');
                 if chunk.len() >= CHUNK {
-                    hand_on(lines, &mut chunk).await?;
+                    hand_on(core, actor, lines, &mut chunk).await?;
                 }
             }
             match next {
@@ -120,10 +117,17 @@ async fn write(core: &Core, actor: Actor, lines: &mpsc::Sender<Result<Bytes>>) -
     let end = json!({"kind": "end", "lines": count});
     serde_json::to_writer(&mut chunk, &end).map_err(Error::internal)?;
     chunk.push(b'\n');
-    hand_on(lines, &mut chunk).await
+    hand_on(core, actor, lines, &mut chunk).await
 }
 
-async fn hand_on(lines: &mpsc::Sender<Result<Bytes>>, chunk: &mut Vec<u8>) -> Result<()> {
+async fn hand_on(
+    core: &Core,
+    actor: Actor,
+    lines: &mpsc::Sender<Result<Bytes>>,
+    chunk: &mut Vec<u8>,
+) -> Result<()> {
+    // A reader may take a minute for each.
+    sessions::require_live(core, actor).await?;
     let sent = timeout(READ_WITHIN, lines.send(Ok(std::mem::take(chunk).into()))).await;
     match sent {
         Ok(Ok(())) => Ok(()),

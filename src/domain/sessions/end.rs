@@ -5,6 +5,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 
+use super::refusal::over;
 use crate::clock::Timestamp;
 use crate::domain::{Actor, Core};
 use crate::error::{Error, Result};
@@ -85,7 +86,7 @@ pub(super) async fn end_in(
     row: &session::Model,
     reason: &'static str,
 ) -> Result<()> {
-    let message = String::from("the session was ended, log in again");
+    let message = over().message;
     let farewell = Farewell { message: message.clone() };
     end_row(core, tx, row, &Ending { reason, event: "session_ended", message }, &farewell).await
 }

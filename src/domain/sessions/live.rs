@@ -30,20 +30,22 @@ impl Live {
     pub fn end(&self, session: SessionId) {
         self.known.insert(session, None);
     }
-
-    /// Whether the session was ended lately.
-    pub fn was_ended(&self, session: SessionId) -> bool {
-        self.known.get(&session) == Some(None)
-    }
 }
 
 /// Who an access token stands for, if it is genuine, in time, and its session holds.
 pub async fn authenticate(core: &Core, token: &str) -> Result<(Actor, i64)> {
     let Verified { user_id, session_id, expires_at, .. } = core.tokens.verify(Kind::Access, token)?;
     let actor = Actor { user_id, session_id };
+    require_live(core, actor).await?;
+    Ok((actor, expires_at))
+}
+
+/// Fails where the session of somebody who was let in does not hold any more. From memory nearly always; what is
+/// long under way asks it again before each step, however long ago the end was.
+pub async fn require_live(core: &Core, Actor { user_id, session_id }: Actor) -> Result<()> {
     let now = core.clock.now();
     match core.sessions.known.get(&session_id) {
-        Some(Some(owner)) if owner == user_id => return Ok((actor, expires_at)),
+        Some(Some(owner)) if owner == user_id => return Ok(()),
         Some(_) => return Err(refusal(core.db.read(), user_id, now).await?),
         None => {}
     }
@@ -61,5 +63,5 @@ pub async fn authenticate(core: &Core, token: &str) -> Result<(Actor, i64)> {
         return Err(banned(&user));
     }
     let owner = *core.sessions.known.entry(session_id).or_insert(Some(user_id)).value();
-    if owner == Some(user_id) { Ok((actor, expires_at)) } else { Err(over()) }
+    if owner == Some(user_id) { Ok(()) } else { Err(over()) }
 }

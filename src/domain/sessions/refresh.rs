@@ -39,7 +39,7 @@ pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
         .filter(refresh_token::Column::SessionId.eq(family.id))
         .one(tx.conn())
         .await?
-        .ok_or_else(|| Error::new(Code::TokenInvalid, "the token is not one of ours"))?;
+        .ok_or_else(unknown)?;
     if let Some(exchanged) = row.exchanged_at {
         let used_successors = refresh_token::Entity::find()
             .filter(refresh_token::Column::ParentId.eq(row.id))
@@ -77,6 +77,22 @@ pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
         issue_pair(core, tx.conn(), verified.user_id, verified.session_id, family.expires_at, Some(row.id))
             .await?;
     Ok(core.publish(tx.commit(pair).await?).await)
+}
+
+/// Whose refresh token it is, exchanged or not, without exchanging it: enough to log out by.
+pub async fn holder(core: &Core, token: &str) -> Result<Actor> {
+    let verified = core.tokens.verify(Kind::Refresh, token)?;
+    refresh_token::Entity::find()
+        .filter(refresh_token::Column::TokenHash.eq(&verified.hash))
+        .filter(refresh_token::Column::SessionId.eq(verified.session_id.0))
+        .one(core.db.read())
+        .await?
+        .ok_or_else(unknown)?;
+    Ok(Actor { user_id: verified.user_id, session_id: verified.session_id })
+}
+
+fn unknown() -> Error {
+    Error::new(Code::TokenInvalid, "the token is not one of ours")
 }
 
 /// A new access token for a holder of one, as Mango's clients ask for; not beyond the session's end.

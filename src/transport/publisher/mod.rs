@@ -265,7 +265,7 @@ impl Publisher {
             }
             self.connections.insert(connection.id, connection.clone());
             self.users.entry(user).or_default().connections.insert(connection.id, connection.clone());
-            core.presence.arrived(user)
+            core.presence.arrived(user, connection.id)
         };
         let fresh = loop {
             let before = self.users.get(&user).map_or(0, |devices| devices.room_changes);
@@ -298,11 +298,8 @@ impl Publisher {
             }
         }
         presence::tell_arrival(core, user, watchers).await;
-        if core.sessions.was_ended(connection.actor.session_id) {
-            // It ended while nobody could tell this connection.
-            return Err(sessions::refusal(core.db.read(), user, core.clock.now()).await?);
-        }
-        Ok(())
+        // It may have ended while nobody could tell this connection.
+        sessions::require_live(core, connection.actor).await
     }
 
     /// Forgets connections whose client was never told that it is connected.
