@@ -138,6 +138,11 @@ impl Settings {
         Self::read(&mut Reader::new(source))
     }
 
+    /// Whether clients come by https: cookies are `Secure` then.
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
     /// What serving takes beyond reading: commands such as `migrate` do without.
     pub fn require_for_serving(&self) -> Result<(), BadSetting> {
         if self.landscape == Landscape::Prod && self.jwt_secret.is_none() {

@@ -183,12 +183,52 @@ async fn cookies_count_for_our_own_pages_only() {
             Some(json!({"username": "alice", "password": crate::support::PASSWORD})),
         )
         .await;
-    let cookies: Vec<&str> =
-        login.headers().get_all("set-cookie").iter().map(|it| it.to_str().expect("text")).collect();
-    assert_eq!(cookies.len(), 3);
-    for cookie in cookies {
-        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
-        assert!(!cookie.contains("Secure"), "only on https");
+    let logout = app.raw(Method::POST, "/auth/logout", Some(&alice.access), None).await;
+    for answer in [login, logout] {
+        let cookies: Vec<&str> =
+            answer.headers().get_all("set-cookie").iter().map(|it| it.to_str().expect("text")).collect();
+        let places: Vec<_> = cookies.iter().map(|cookie| name_and_path(cookie)).collect();
+        let bound = [
+            ("access_token", "Path=/"),
+            ("refresh_token", "Path=/auth"),
+            ("refresh_token", "Path=/user/refresh"),
+        ];
+        assert_eq!(places, bound, "the one that lasts goes where it is exchanged, and nowhere else");
+        for cookie in cookies {
+            assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+            assert!(!cookie.contains("Secure"), "only on https");
+        }
+    }
+}
+
+fn name_and_path(cookie: &str) -> (&str, &str) {
+    let name = cookie.split('=').next().unwrap_or_default();
+    (name, cookie.split("; ").find(|part| part.starts_with("Path=")).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_whose_access_cookie_has_run_out_logs_out_all_the_same() {
+    let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "1")]).await;
+    let (alice, other) = (app.person("alice").await, app.login("alice").await);
+    let logout = async |cookies: &str| {
+        let request = app.http.post(format!("{}/auth/logout", app.url)).header("cookie", cookies);
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.headers().get_all("set-cookie").iter().count())
+    };
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    // An access token does not pass for a refresh token, nor a forged one for ours; cookies go anyway.
+    for no_good in ["", &format!("refresh_token={}", alice.access), "refresh_token=a.b.c"] {
+        assert_eq!(logout(no_good).await, (401, 3), "{no_good}");
+    }
+    for (person, cookies) in [
+        // The browser has dropped the one that ran out, or still sends it.
+        (&alice, format!("refresh_token={}", alice.refresh)),
+        (&other, format!("access_token={}; refresh_token={}", other.access, other.refresh)),
+    ] {
+        assert_eq!(logout(&cookies).await, (204, 3));
+        let wish = json!({"refresh_token": person.refresh});
+        let (status, problem) = app.send(Method::POST, "/auth/refresh", None, Some(wish)).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (401, &json!("session_ended")));
     }
 }
 

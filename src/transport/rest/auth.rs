@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::extract::{Auth, From, Id, JsonOrForm, Text, access_token, bearer};
 use super::{App, origin};
 use crate::domain::sessions::{self, Login, TokenPair};
-use crate::domain::to_the_end;
+use crate::domain::{Actor, to_the_end};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
 use crate::protocol::objects::Session;
@@ -139,7 +139,7 @@ pub async fn mango_refresh(
     with_cookies(&app, &headers, pair)
 }
 
-/// End the session of this request.
+/// End the session of this request: of the access token, or of the refresh token's cookie where that is all there is.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", security(("bearer" = [])),
     responses(
         (status = 204, description = "Ended; its sockets close"),
@@ -147,9 +147,7 @@ pub async fn mango_refresh(
     ))]
 pub async fn logout(State(app): State<App>, request: HeaderMap) -> Result<Response, Problem> {
     let ended = async {
-        let token = access_token(&app, &request)
-            .ok_or_else(|| Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer"))?;
-        let (actor, _) = sessions::authenticate(&app.core, &token).await?;
+        let actor = who_logs_out(&app, &request).await?;
         let core = app.core.clone();
         to_the_end(async move { sessions::end(&core, actor.user_id, actor.session_id, "logout").await }).await
     };
@@ -162,6 +160,27 @@ pub async fn logout(State(app): State<App>, request: HeaderMap) -> Result<Respon
         origin::clear_cookies(&app.core.settings, response.headers_mut())?;
     }
     Ok(response)
+}
+
+/// Whose session an access token names. A browser whose access cookie has run out still has the other one, and
+/// its session is to end, too.
+async fn who_logs_out(app: &App, request: &HeaderMap) -> Result<Actor> {
+    let by_access = match access_token(app, request) {
+        Some(token) => sessions::authenticate(&app.core, &token).await.map(|(actor, _)| actor),
+        None => Err(Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer")),
+    };
+    match by_access {
+        Err(error)
+            if matches!(error.code, Code::TokenMissing | Code::TokenExpired)
+                && origin::may_use_cookies(&app.core.settings, request) =>
+        {
+            match origin::cookie(request, "refresh_token") {
+                Some(token) => sessions::holder(&app.core, &token).await,
+                None => Err(error),
+            }
+        }
+        other => other,
+    }
 }
 
 /// One's sessions.

@@ -57,7 +57,7 @@ pub async fn protect(State(settings): State<Arc<Settings>>, request: Request, ne
     if is_page {
         set(headers, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     }
-    if settings.public_url.starts_with("https://") {
+    if settings.is_https() {
         set(headers, header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }
     if !is_kept {

@@ -32,13 +32,15 @@ pub fn may_use_cookies(settings: &Settings, headers: &HeaderMap) -> bool {
         CorsOrigins::Any => false,
         CorsOrigins::Listed(list) => list.iter().any(|it| it == origin),
     };
-    listed || origin == settings.public_url || is_own_host(origin, headers)
+    listed || origin == settings.public_url || is_own_host(settings, origin, headers)
 }
 
-/// The origin's host is the one that the request was sent to.
-fn is_own_host(origin: &str, headers: &HeaderMap) -> bool {
+/// The origin's host is the one that the request was sent to. Where pages are on https one that came by http is
+/// not ours: whoever sits on the way may have written it.
+fn is_own_host(settings: &Settings, origin: &str, headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let origin_host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let by_http = origin.strip_prefix("http://").filter(|_| !settings.is_https());
+    let origin_host = by_http.or_else(|| origin.strip_prefix("https://"));
     matches!((host, origin_host), (Some(host), Some(origin)) if host.eq_ignore_ascii_case(origin))
 }
 
@@ -73,7 +75,7 @@ fn add(
     path: &str,
     max_age: i64,
 ) -> Result<()> {
-    let secure = if settings.public_url.starts_with("https://") { "; Secure" } else { "" };
+    let secure = if settings.is_https() { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
     let value = HeaderValue::from_str(&text).map_err(Error::internal)?;
     headers.append(header::SET_COOKIE, value);
@@ -84,10 +86,10 @@ fn add(
 mod tests {
     use super::*;
 
-    fn settings(cors: &str) -> Settings {
+    fn settings(cors: &str, public_url: &str) -> Settings {
         Settings::from_source(&|name| match name {
             "CORS_ORIGINS" => Some(cors.to_owned()),
-            "PUBLIC_URL" => Some("https://chat.example.org".to_owned()),
+            "PUBLIC_URL" => Some(public_url.to_owned()),
             _ => None,
         })
         .expect("settings")
@@ -102,17 +104,29 @@ mod tests {
 
     #[test]
     fn cookies_count_only_for_pages_of_our_own() {
-        let any = settings("*");
+        let plain = settings("*", "http://chat.example.org");
+        let secure = settings("*", "https://chat.example.org");
         let host = ("host", "10.0.0.1:5000");
-        assert!(may_use_cookies(&any, &headers(&[host])));
-        assert!(may_use_cookies(&any, &headers(&[host, ("origin", "https://chat.example.org")])));
-        assert!(may_use_cookies(&any, &headers(&[host, ("origin", "http://10.0.0.1:5000")])));
-        for foreign in
-            ["https://evil.example.org", "null", "http://10.0.0.1:5001", "https://chat.example.org.evil"]
-        {
-            assert!(!may_use_cookies(&any, &headers(&[host, ("origin", foreign)])), "{foreign}");
+        for (settings, own) in [
+            (&plain, "http://chat.example.org"),
+            (&plain, "http://10.0.0.1:5000"),
+            (&secure, "https://chat.example.org"),
+            (&secure, "https://10.0.0.1:5000"),
+        ] {
+            assert!(may_use_cookies(settings, &headers(&[host])));
+            assert!(may_use_cookies(settings, &headers(&[host, ("origin", own)])), "{own}");
         }
-        let listed = settings("https://app.example.org");
+        for foreign in [
+            "https://evil.example.org",
+            "null",
+            "http://10.0.0.1:5001",
+            "http://10.0.0.1:5000",
+            "http://chat.example.org",
+            "https://chat.example.org.evil",
+        ] {
+            assert!(!may_use_cookies(&secure, &headers(&[host, ("origin", foreign)])), "{foreign}");
+        }
+        let listed = settings("https://app.example.org", "https://chat.example.org");
         assert!(may_use_cookies(&listed, &headers(&[host, ("origin", "https://app.example.org")])));
         assert!(!may_use_cookies(&listed, &headers(&[host, ("origin", "https://evil.example.org")])));
     }

@@ -55,7 +55,7 @@ async fn a_page_of_a_foreign_origin_logs_nobody_out() {
         .http
         .post(format!("{}/auth/logout", app.url))
         .header("origin", "https://evil.example.org")
-        .header("cookie", format!("access_token={}", alice.access));
+        .header("cookie", format!("access_token={}; refresh_token={}", alice.access, alice.refresh));
     let answer = request.send().await.expect("an answer");
     assert_eq!(answer.status(), 401);
     assert!(answer.headers().get("set-cookie").is_none(), "{:?}", answer.headers());
