@@ -54,6 +54,11 @@ impl Drop for Respond {
 
 /// What a command does. Implemented in the slice it belongs to.
 pub trait Behaviour: Command {
+    /// What it counts as besides an event, so that no command is a way round the limit of another.
+    fn also_counts_as(&self) -> Option<Bucket> {
+        None
+    }
+
     /// Does it.
     fn run(&self, core: &Core, caller: &Caller) -> impl Future<Output = Result<Outcome<Self::Reply>>> + Send;
 }
@@ -106,6 +111,11 @@ async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, resp
         Ok(command) => command,
         Err(error) => return fail(C::NAME, &caller, respond, error),
     };
+    if let Some(bucket) = command.also_counts_as()
+        && let Err(error) = core.rates.take(bucket, Key::user(caller.actor.user_id)).await
+    {
+        return fail(C::NAME, &caller, respond, error);
+    }
     let mut attempt = 1;
     let outcome = loop {
         match command.run(core, &caller).await {

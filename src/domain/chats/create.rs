@@ -18,11 +18,16 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, Place, RoomChange};
 use crate::platform::db::{Outcome, Tx};
+use crate::platform::limits::Bucket;
 use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
 use crate::protocol::events::ChatCreated;
 use crate::protocol::parse::Object;
 
 impl Behaviour for CreateChat {
+    fn also_counts_as(&self) -> Option<Bucket> {
+        self.message.is_some().then_some(Bucket::Send)
+    }
+
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ChatReply>> {
         let creator = caller.actor.user_id;
         let Object(wish) = &self.chat;

@@ -11,12 +11,17 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::Delivery;
 use crate::platform::db::Outcome;
+use crate::platform::limits::Bucket;
 use crate::protocol::commands::chats::ChatReply;
 use crate::protocol::commands::roles::UpdateChat;
 use crate::protocol::events::ChatChanged;
 use crate::protocol::objects::Chat;
 
 impl Behaviour for UpdateChat {
+    fn also_counts_as(&self) -> Option<Bucket> {
+        matches!(self.chat.0.photo, Some(Some(_))).then_some(Bucket::Upload)
+    }
+
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ChatReply>> {
         let user_id = caller.actor.user_id;
         let wish = &self.chat.0;

@@ -212,6 +212,79 @@ async fn uploads_have_a_bucket_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_is_a_way_round_the_limit_of_another() {
+    let app = limited(&[("RATE_SEND", "1/h:2"), ("RATE_UPLOAD", "1/h:2")]).await;
+    let (alice, mut socket, group) = alone(&app).await;
+    let bob = app.person("bob").await;
+    // A direct chat takes every first message as a new one.
+    let mut refused = Vec::new();
+    for number in 0..4 {
+        let first = json!({"content": format!("{number}"), "message_type": "text"});
+        let wish = json!({"chat": {"is_group": false, "members_array": [bob.id]}, "message": first});
+        refused.push(retry_after(&socket.call("create_chat", wish).await).is_some());
+    }
+    assert_eq!(refused, [false, false, true, true]);
+    assert!(retry_after(&socket.call("send_message", wish(group, 0)).await).is_some());
+    let wish = json!({"chat": {"is_group": false, "members_array": [bob.id]}});
+    let chat = socket.call("create_chat", wish).await["chat"]["id"].as_i64().expect("without a message");
+    assert_eq!(app.contents(chat, &alice).await, ["0", "1"], "what was refused has not happened");
+    // A group's photo is an upload.
+    let photo = json!({"chat": {"id": group, "photo": "AAAA"}});
+    for _ in 0..2 {
+        let ack = socket.call("update_chat", photo.clone()).await;
+        assert_eq!(ack["error"]["code"], json!("validation_failed"), "{ack}");
+    }
+    assert!(retry_after(&socket.call("update_chat", photo).await).is_some());
+    for fields in [json!({"id": group, "photo": null}), json!({"id": group, "name": "other"})] {
+        assert_eq!(socket.call("update_chat", json!({"chat": fields})).await["ok"], json!(true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_exchanged_so_often_and_no_more_by_one_user() {
+    let app = limited(&[]).await;
+    let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+    let mut token = alice.refresh;
+    let mut done = 0;
+    let refused = loop {
+        let (status, pair) =
+            app.send(Method::POST, "/auth/refresh", None, Some(json!({"refresh_token": token}))).await;
+        if status != StatusCode::OK {
+            break (status.as_u16(), pair["code"].clone());
+        }
+        done += 1;
+        assert!(done < 1_000, "without end");
+        token = pair["refresh_token"].as_str().expect("the next one").to_owned();
+    };
+    assert_eq!(refused, (429, json!("rate_limited")));
+    assert!(done >= 120, "{done}");
+    // Mango's spelling is the same bucket, another user has their own.
+    let refresh =
+        async |token: &str| app.send(Method::POST, "/user/refresh", Some(token), None).await.0.as_u16();
+    assert_eq!([refresh(&alice.access).await, refresh(&bob.access).await], [429, 200]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registering_again_and_again_fills_nobodys_mailbox() {
+    let app = limited(&[("RATE_MAIL", "1/h:2"), ("EMAIL_VERIFICATION", "optional")]).await;
+    let register = async |name: &str, email: &str| {
+        let wish = json!({"username": name, "password": PASSWORD, "email": email});
+        app.send(Method::POST, "/user", None, Some(wish)).await.0.as_u16()
+    };
+    for _ in 0..2 {
+        assert_eq!(register("alice", "Alice@example.org").await, 201);
+        // What ends in a refusal causes no mail.
+        assert_eq!(register("robot", "alice@example.org").await, 409);
+        let alice = app.login("alice").await;
+        let wish = json!({"password": PASSWORD});
+        let (status, _) = app.send(Method::POST, "/user/me/delete", Some(&alice.access), Some(wish)).await;
+        assert_eq!(status, StatusCode::NO_CONTENT);
+    }
+    assert_eq!(register("alice", "alice@example.org").await, 429);
+    assert_eq!(register("bob", "bob@example.org").await, 201, "another's address is not counted with it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_are_counted_by_address_and_by_account() {
     let app = limited(&[("RATE_MAIL", "1/h:2")]).await;
     let rates = &app.server.core.rates;
