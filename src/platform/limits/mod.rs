@@ -149,7 +149,8 @@ impl RateLimits {
         self.take(Bucket::Login, network).await?;
         let attempt = self.failures.begin(account, network, now)?;
         // Whoever has been let in from here before does not share the account's tokens with strangers.
-        self.take(Bucket::Login, attempt.counted_as()).await?;
+        let taken = self.take(Bucket::Login, attempt.counted_as()).await;
+        taken.inspect_err(|_| self.failures.give_back(attempt))?;
         Ok(attempt)
     }
 }

@@ -8,7 +8,7 @@
 //! what others do elsewhere (the idea of OWASP's device cookies, with the address in the cookie's place).
 //! Open sessions are renewed without a password and never wait. From an address that is new to the account,
 //! its owner shares the wait with the attacker: at most a minute at a time. Strangers together have so about
-//! 1,440 guesses a day at one account, however many they are.
+//! 1,440 guesses a day at each name of an account (phone, e-mail, username), however many they are.
 //!
 //! A success forgets the failures of the account, or of the pair, but not of the address: who owns one
 //! account could otherwise try the others' without end. All of it is bounded memory of one process; after a

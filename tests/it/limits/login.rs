@@ -57,6 +57,21 @@ async fn logins_have_a_bucket_per_address_and_per_account() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_the_bucket_refused_is_no_wrong_password() {
+    let app = limited(&[("RATE_LOGIN", "1/h:2")]).await;
+    let rates = &app.server.core.rates;
+    let from = |number: u8| Some(std::net::Ipv4Addr::new(198, 51, 100, number).into());
+    for number in 0..2 {
+        let attempt = rates.begin_login(from(number), "alice", 0).await.expect("may try");
+        rates.failures.settle(attempt, true, 0);
+    }
+    for number in 2..12 {
+        let refused = rates.begin_login(from(number), "alice", 0).await.expect_err("the bucket is empty");
+        assert_eq!(refused.message, "too many logins, try again later", "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_logins_slow_down_alike_for_accounts_that_are_and_are_not() {
     let app = behind_a_proxy().await;
     app.person("alice").await;
