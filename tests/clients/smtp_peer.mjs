@@ -3,7 +3,8 @@
 //
 // Options: port (0: any), tls ("starttls", "wrapped"; else none), key and cert (PEM), user and password (then AUTH
 // is needed). Behaviours, one per connection, `{"next": [{"at": …, …}]}`; without one a mail is taken:
-//   at "connect", "mail", "rcpt" or "dot": `code` refuses with it, `drop` cuts the connection, `hang` never answers
+//   at "connect", "mail", "rcpt" or "dot": `code` refuses with it (`delay` milliseconds later), `drop` cuts the
+//   connection, `hang` never answers
 //   at "dot": `delay` answers that many milliseconds later; `keep` takes the mail all the same, so that only the answer is lost
 //   at "content": `drop` cuts in the middle of the message
 //   at "taken": `drop` cuts after the 250
@@ -22,13 +23,14 @@ const socketOf = (session) => [...server.connections].find((it) => it.session?.i
 /** Does what is to happen at this point; true if it has dealt with the matter. */
 function misbehave(session, at, callback) {
   const wish = behaviours.get(session.id);
-  if (wish?.at !== at || wish.delay) return false;
+  if (wish?.at !== at || (wish.delay && !wish.code)) return false;
   if (wish.hang) return true;
   if (wish.drop) {
     socketOf(session)?.destroy();
     return true;
   }
-  callback(Object.assign(new Error(wish.text ?? `${wish.code} as the test wishes`), { responseCode: wish.code }));
+  const refusal = Object.assign(new Error(wish.text ?? `${wish.code} as the test wishes`), { responseCode: wish.code });
+  setTimeout(() => callback(refusal), wish.delay ?? 0);
   return true;
 }
 

@@ -29,10 +29,11 @@ use crate::domain::Core;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::db::Tx;
-use crate::platform::mail::{Fate, Outgoing, is_address};
+use crate::platform::mail::{CONVERSATION, Fate, Outgoing, is_address};
 
-/// How long a node may be at a mail, milliseconds: three times what a conversation may take.
-const LEASE_MS: i64 = 180_000;
+/// How long a node may be at a mail, milliseconds: three times what a conversation may take, so that nobody else
+/// takes it up meanwhile.
+const LEASE_MS: i64 = 3 * CONVERSATION.as_millis() as i64;
 
 /// Pauses after the first, second, … attempt that failed for now, seconds. After the last one it is given up.
 const PAUSES: [i64; 9] = [5, 30, 120, 600, 3_600, 7_200, 14_400, 28_800, 28_800];
@@ -88,7 +89,7 @@ pub async fn enqueue(core: &Core, tx: &Tx, letter: Letter<'_>) -> Result<()> {
 }
 
 /// Mails of these kinds to a user that have not gone yet do not go any more: what they say does not hold.
-/// One that is on its way this moment cannot be called back.
+/// One that is on its way this moment cannot be called back; where it has to be tried again, it is not.
 pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) -> Result<()> {
     let now = core.clock.now();
     let waiting: Vec<i64> = mail::Entity::find()
@@ -104,6 +105,13 @@ pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) 
     for id in waiting {
         finish(tx.conn(), id, unclaimed(now), ("failed", Some("superseded")), now).await?;
     }
+    mail::Entity::update_many()
+        .col_expr(mail::Column::ExpiresAt, Expr::value(Some(now)))
+        .filter(mail::Column::UserId.eq(user.0))
+        .filter(mail::Column::Template.is_in(templates.iter().map(|it| it.as_str())))
+        .filter(mail::Column::State.eq("queued"))
+        .exec(tx.conn())
+        .await?;
     Ok(())
 }
 

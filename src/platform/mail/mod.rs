@@ -6,6 +6,7 @@ mod message;
 mod smtp;
 
 pub use message::{Draft, compose, is_address};
+pub use smtp::CONVERSATION;
 
 use log::Log;
 use smtp::Peer;

@@ -232,6 +232,26 @@ async fn who_asks_again_and_again_gets_the_latest_only_while_the_peer_is_away() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_whose_token_was_replaced_while_the_peer_had_it_does_not_come_after_the_new_one() {
+    let mut peer = Peer::start().await;
+    let app = app(&peer, &[]).await;
+    register(&app, "alice", "alice@example.org").await;
+    peer.next(json!([{"at": "rcpt", "code": 451, "delay": 1_500}])).await;
+    let ask = async || post(&app, "/auth/password/forgot", None, json!({"email": "alice@example.org"})).await;
+    ask().await;
+    eventually("the peer has it", async || log(&app).await.iter().any(|row| row.attempts == 1)).await;
+    ask().await;
+    let latest = token(&peer.expect("alice@example.org", "Set a new password").await);
+    eventually("the first is given up", async || {
+        log(&app).await.iter().map(|row| row.state.as_str()).eq(["failed", "sent"])
+    })
+    .await;
+    peer.expect_silence().await;
+    let wish = json!({"token": latest, "password": "a new password"});
+    assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 204);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_account_gets_no_mail_and_its_address_leaves_the_log() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
