@@ -16,7 +16,7 @@ use super::source::{Source, SourceChat, read_chat};
 use super::target::{LIST, Noted, Target, Writing};
 use super::times;
 use crate::domain::users;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::progress::Progress;
 
@@ -144,10 +144,14 @@ async fn tell_changed_members(
     Ok(())
 }
 
-/// Those whose account here was not deleted since it came over: nobody draws them into a chat any more. They
-/// are locked when the chats are stored; whoever goes in between leaves these chats with all others.
+/// Those whose account here was not deleted since it came over: nobody draws them into a chat any more.
 async fn still_here(to: &Writing<'_>, people: HashMap<i64, i64>) -> Result<HashMap<i64, i64>> {
-    let ids: Vec<i64> = people.values().copied().collect();
+    let present = present(to, people.values().copied().collect()).await?;
+    Ok(people.into_iter().filter(|(_, id)| present.contains(id)).collect())
+}
+
+/// Those of these accounts that are not deleted.
+async fn present(to: &Writing<'_>, ids: Vec<i64>) -> Result<BTreeSet<i64>> {
     let mut present: BTreeSet<i64> = BTreeSet::new();
     for some in ids.chunks(LIST) {
         let found: Vec<i64> = user::Entity::present()
@@ -159,7 +163,7 @@ async fn still_here(to: &Writing<'_>, people: HashMap<i64, i64>) -> Result<HashM
             .await?;
         present.extend(found);
     }
-    Ok(people.into_iter().filter(|(_, id)| present.contains(id)).collect())
+    Ok(present)
 }
 
 /// Keys of those new direct chats whose two have blocked one another here already.
@@ -279,6 +283,10 @@ async fn store(to: &Writing<'_>, plan: &Plan<'_>, now: i64) -> Result<()> {
     let mut user_revs: HashMap<i64, i64> = HashMap::with_capacity(everybody.len());
     for some in everybody.chunks(LIST) {
         user_revs.extend(users::advance(to.conn, some).await?.into_iter().map(|(id, rev)| (id.0, rev)));
+    }
+    // Looked at before the lock, and gone since: the end of an account has looked for its chats without these.
+    if present(to, user_revs.keys().copied().collect()).await?.len() < user_revs.len() {
+        return Err(Error::again("an account was deleted in this very moment"));
     }
     let ids = to.new_ids("chats", plan.new.len()).await?;
     let blocked = blocked_keys(to, plan).await?;

@@ -26,9 +26,13 @@ const ATTEMPTS: usize = 5;
 /// A kind of thing as the notes name it.
 #[derive(Clone, Copy)]
 pub enum Noted {
+    /// An account.
     User,
+    /// A chat.
     Chat,
+    /// A message.
     Message,
+    /// A picture, by the id of the account that shows it.
     Photo,
     /// Where a chat of ours (by its own id) ended before messages came over.
     End,

@@ -1,7 +1,5 @@
 //! How a deleted user leaves groups, stays in direct chats, and comes into neither any more.
 
-use std::time::Duration;
-
 use entity::{account_ending, user};
 use mango_chat::domain::accounts::finish_all;
 use reqwest::Method;
@@ -172,7 +170,7 @@ async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
         let gone = user::ActiveModel { id: Set(person.id), deleted_at: Set(Some(1)), ..Default::default() };
         gone.update(tx.conn()).await.expect("deleted");
         let commit = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            app.somebody_waits().await;
             tx.commit(()).await.expect("commits");
         };
         let (ack, ()) = tokio::join!(socket.call(event, wish), commit);

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use entity::user;
 use mango_chat::domain::import::Options;
 use mango_chat::domain::import::report::Kind;
 use reqwest::{Method, StatusCode};
+use sea_orm::ActiveModelTrait;
+use sea_orm::ActiveValue::Set;
 use serde_json::{Value, json};
 
 use super::mango::{Mango, SALAD, dump, expect_sound, import_with, rows};
@@ -169,6 +172,34 @@ async fn who_is_here_keeps_what_is_theirs() {
     let boris = moved(&app, "+79000000002").await;
     assert_eq!(app.get("/chat", &boris).await.as_array().map(Vec::len), Some(2));
     expect_sound(app.server.core.db.read()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_while_a_batch_is_written_is_in_none_of_its_chats() {
+    let Some(mango) = Mango::with(&super::small()).await else { return };
+    let app = TestApp::start().await;
+    let core = &app.server.core;
+    mango.import(core).await;
+    let (anna, boris) = (moved(&app, "+79000000001").await, moved(&app, "+79000000002").await);
+    mango
+        .run(
+            "INSERT INTO chat (name, is_group) VALUES ('late', true);
+             INSERT INTO chat_user VALUES (4, 1), (4, 2);",
+        )
+        .await;
+    let tx = core.db.begin().await.expect("begins");
+    let gone = user::ActiveModel { id: Set(boris.id), deleted_at: Set(Some(1)), ..Default::default() };
+    gone.update(tx.conn()).await.expect("deleted");
+    let commit = async {
+        app.somebody_waits().await;
+        tx.commit(()).await.expect("commits");
+    };
+    let (report, ()) = tokio::join!(mango.import(core), commit);
+    assert_eq!(report.count(Kind::Chat).taken, 1, "{}", report.to_text());
+    let chats = app.get("/chat", &anna).await;
+    let late = chats.as_array().expect("a list").iter().find(|it| it["name"] == json!("late"));
+    assert_eq!(late.expect("it came over")["member_count"], json!(1), "{chats}");
+    expect_sound(core.db.read()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -117,7 +117,7 @@ async fn what_was_sent_and_not_yet_stored_when_the_ban_came_is_not_stored() {
     }
     socket.flush().await;
     let others = other.begin("send_message", wish(100)).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    app.somebody_waits().await;
     let ban = user::ActiveModel {
         id: Set(ground.user.id),
         banned_at: Set(Some(1)),
@@ -163,7 +163,7 @@ async fn a_login_whose_password_was_judged_before_the_ban_gets_no_session() {
     ban.update(tx.conn()).await.expect("banned");
     // The login sees no ban yet, and waits for the row.
     let commit = async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        ground.app.somebody_waits().await;
         tx.commit(()).await.expect("commits");
     };
     let ((status, body), ()) = tokio::join!(login(&ground, PASSWORD), commit);

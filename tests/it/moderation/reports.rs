@@ -1,7 +1,5 @@
 //! Reports, from whoever makes them to whoever works them off.
 
-use std::time::Duration;
-
 use mango_chat::domain::users;
 use mango_chat::ids::UserId;
 use reqwest::Method;
@@ -135,7 +133,7 @@ async fn a_report_waits_for_the_same_one_that_is_just_being_stored() {
     };
     let first = first.insert(tx.conn()).await.expect("inserted");
     let commit = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        ground.app.somebody_waits().await;
         tx.commit(()).await.expect("commits");
     };
     let wish = json!({"user_id": ground.user.id, "reason": "rude"});

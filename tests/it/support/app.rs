@@ -1,15 +1,16 @@
 //! A server in this process, on a free port, with throw-away folders and a database of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use mango_chat::app::{self, Server};
 use mango_chat::config::Settings;
 use reqwest::{Method, Response, StatusCode};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseBackend, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Door, Socket};
+use super::{Door, Socket, eventually};
 
 /// Signs the tokens of all test servers.
 pub const SECRET: &str = "a-secret-for-tests-of-at-least-32-bytes";
@@ -67,6 +68,21 @@ pub struct Person {
 }
 
 impl TestApp {
+    /// Waits until somebody waits for a lock that the test holds. On SQLite, where there is one writer and nothing
+    /// tells who waits for it, a while.
+    pub async fn somebody_waits(&self) {
+        let db = self.server.core.db.read();
+        if db.get_database_backend() == DatabaseBackend::Sqlite {
+            return tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = async || {
+            let statement = Statement::from_string(DatabaseBackend::Postgres, sql);
+            !db.query_all_raw(statement).await.expect("the activity").is_empty()
+        };
+        eventually("somebody waits for the lock", waiting).await;
+    }
+
     /// With defaults that suit tests.
     pub async fn start() -> Self {
         Self::with(&[]).await
