@@ -10,6 +10,7 @@ use super::view::{show, show_one};
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::chats::{advance, change_at, membership, require_open};
 use crate::domain::dispatch::Behaviour;
+use crate::domain::moderation::Role;
 use crate::domain::{Caller, Core, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
@@ -54,7 +55,7 @@ impl Behaviour for DeleteMessage {
         let own = role.is_some() && message.user_id == user_id.0;
         let manages = matches!(role.as_deref(), Some("owner" | "admin")) && chat.is_group;
         let by_role = !own && !manages;
-        if by_role && !moderates(&tx, user_id).await? {
+        if by_role && !moderates(core, &tx, user_id).await? {
             return Err(match role {
                 Some(_) => {
                     Error::forbidden("only its author, the chat's owner and admins may delete a message")
@@ -110,10 +111,11 @@ fn no_such_message() -> Error {
     Error::field(Code::NotFound, "message.id", "there is no such message")
 }
 
-/// Whether the user's service-wide role lets them delete what others wrote.
-async fn moderates(tx: &Tx, user_id: UserId) -> Result<bool> {
-    let user = users::find(tx.conn(), user_id).await?;
-    Ok(matches!(user.role.as_str(), "moderator" | "admin"))
+/// Whether the user's service-wide role lets them delete what others wrote: as it stands under the row's lock, so
+/// that who loses the role in this moment has lost it. Chats are locked before users everywhere.
+async fn moderates(core: &Core, tx: &Tx, user_id: UserId) -> Result<bool> {
+    let user = users::lock(tx.conn(), user_id).await?;
+    Ok(Role::of(&user) >= Role::Moderator && !user.is_banned(core.clock.now()))
 }
 
 /// Whoever deletes by their service-wide role is noted, with where their session was opened.
