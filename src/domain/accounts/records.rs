@@ -1,6 +1,6 @@
 //! What is held on a user, kind by kind and page by page, each record as one JSON object.
-//! Names are those of REST. Hashes of passwords and tokens stay out, and so does what others have written:
-//! reports against the user, messages of other people.
+//! Names are those of REST. Hashes of passwords and tokens stay out, and so does what is of others: reports
+//! against the user, messages of other people, who it was that moderated.
 
 use std::collections::HashMap;
 
@@ -39,11 +39,13 @@ pub enum Kind {
     Mail,
     /// Privileged acts of one's own.
     Act,
+    /// What others did about one by their role: bans, roles.
+    Moderation,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::User,
         Self::Session,
         Self::OneTimeToken,
@@ -54,6 +56,7 @@ impl Kind {
         Self::Report,
         Self::Mail,
         Self::Act,
+        Self::Moderation,
     ];
 
     /// Its name in the export.
@@ -69,6 +72,7 @@ impl Kind {
             Self::Report => "report",
             Self::Mail => "mail",
             Self::Act => "act",
+            Self::Moderation => "moderation",
         }
     }
 }
@@ -89,6 +93,7 @@ pub async fn page(conn: &impl ConnectionTrait, kind: Kind, id: UserId, after: i6
         Kind::Report => reports(conn, id, after).await,
         Kind::Mail => mails(conn, id, after).await,
         Kind::Act => acts(conn, id, after).await,
+        Kind::Moderation => moderation(conn, id, after).await,
     }
 }
 
@@ -279,6 +284,24 @@ async fn acts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pag
         json!({
             "id": row.id, "action": row.action, "target_kind": row.target_kind,
             "target_id": row.target_id, "address": row.address, "created_at": Timestamp(row.created_at),
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}
+
+async fn moderation(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let rows = audit::Entity::find()
+        .filter(audit::Column::TargetKind.eq("user"))
+        .filter(audit::Column::TargetId.eq(id.0))
+        .filter(audit::Column::Id.gt(after))
+        .order_by_asc(audit::Column::Id)
+        .limit(PAGE)
+        .all(conn)
+        .await?;
+    let show = |row: audit::Model| {
+        let details: Value = serde_json::from_str(&row.details).unwrap_or_default();
+        json!({
+            "id": row.id, "action": row.action, "details": details, "created_at": Timestamp(row.created_at),
         })
     };
     Ok(shown(rows, |row| row.id, show))

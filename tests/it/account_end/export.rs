@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::message;
+use entity::{message, session};
 use mango_chat::domain::Actor;
 use mango_chat::domain::accounts::{Running, export};
 use mango_chat::error::Code;
@@ -14,7 +14,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, Statement};
 use serde_json::{Value, json};
 
 use super::fill;
-use crate::support::{Door, Person, TestApp};
+use crate::support::{Door, Person, TestApp, fresh_database};
 
 async fn lines(app: &TestApp, person: &Person) -> Vec<Value> {
     let answer = app.raw(Method::GET, "/user/me/export", Some(&person.access), None).await;
@@ -67,6 +67,12 @@ async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
     let about_her = json!({"user_id": alice.id, "reason": "a secret of bob's"});
     app.send(Method::POST, "/report", Some(&bob.access), Some(about_her)).await;
 
+    let root = app.person("root").await;
+    crate::moderation::make_admin(&app, "root").await;
+    let path = format!("/admin/user/{}/role", alice.id);
+    let made = app.send(Method::PUT, &path, Some(&root.access), Some(json!({"role": "moderator"}))).await;
+    assert_eq!(made.0, 200, "{}", made.1);
+
     let lines = lines(&app, &alice).await;
     let of = |kind: &str| lines.iter().filter(|it| it["kind"] == json!(kind)).collect::<Vec<_>>();
     assert_eq!(lines[0]["kind"], json!("user"));
@@ -82,6 +88,7 @@ async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
         ("report", 1),
         ("mail", 2),
         ("act", 0),
+        ("moderation", 1),
     ] {
         assert_eq!(of(kind).len(), count, "{kind}");
     }
@@ -92,12 +99,37 @@ async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
     assert_eq!(of("message")[250]["message_type"], json!("markdown"));
     assert_eq!(of("chat")[0]["role"], json!("owner"));
     assert_eq!(of("contact")[0]["user_id"], json!(bob.id));
+    let act = of("moderation")[0];
+    assert_eq!((&act["action"], &act["details"]["to"]), (&json!("user.role"), &json!("moderator")));
+    assert!(act.get("actor_id").is_none() && act.get("address").is_none(), "{act}");
     let end = lines.last().expect("an end");
     assert_eq!(end, &json!({"kind": "end", "lines": lines.len() - 1}));
     let text = json!(lines).to_string();
     for secret in ["argon2", "of another", "a secret", &"ab".repeat(32)] {
         assert!(!text.contains(secret), "{secret}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_ends_with_its_session_however_long_ago_that_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let app = TestApp::on(folder, &url, &[]).await;
+    let alice = app.person("alice").await;
+    // A server whose memory has nothing of the session, as after half a minute.
+    let other = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
+    let core = &other.server.core;
+    let sessions = session::Entity::find().all(core.db.read()).await.expect("read");
+    let actor = Actor { user_id: UserId(alice.id), session_id: SessionId(sessions[0].id) };
+    session::Entity::update_many()
+        .col_expr(session::Column::EndedAt, 1_i64.into())
+        .exec(core.db.read())
+        .await
+        .expect("ended");
+    let mut lines = export(core, &Arc::default(), actor).expect("begins");
+    let first = lines.next().await.expect("an answer").expect_err("refused");
+    assert_eq!(first.code, Code::SessionEnded);
+    assert!(lines.next().await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,18 +142,23 @@ async fn an_export_of_any_size_takes_the_memory_of_a_page() {
     let running = Arc::<Running>::default();
     let actor = Actor { user_id: UserId(alice.id), session_id: SessionId(1) };
     let mut whole = export(&app.server.core, &running, actor).expect("begins");
-    // Nobody reads: it waits, and another one of the same user is told to come again.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Nobody reads: another one of the same user is told to come again, and this one waits. Had it read on, it
+    // would be past what is written now.
     let second = export(&app.server.core, &running, actor).err().expect("one at a time");
     assert_eq!(second.code, Code::RateLimited);
-    let (mut chunks, mut bytes) = (0, 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let later = app.group(&mut socket, &[]).await;
+    write(&app, later, alice.id, 1, "written while nobody read").await;
+    let (mut chunks, mut bytes, mut waited) = (0, 0, false);
     while let Some(chunk) = whole.next().await {
         let chunk = chunk.expect("lines");
+        waited |= chunk.windows(25).any(|part| part == b"written while nobody read");
         assert!(chunk.len() < 256 * 1_024 + 100_000, "{} bytes at a time", chunk.len());
         chunks += 1;
         bytes += chunk.len();
     }
     assert!(bytes > 24_000_000 && chunks > 50, "{bytes} bytes in {chunks}");
+    assert!(waited, "it was read to its end before anybody read it");
     drop(whole);
     let mut again = export(&app.server.core, &running, actor).expect("the first is over");
     again.next().await.expect("lines").expect("lines");
