@@ -2,7 +2,8 @@
 // socket.io-client. It must not know any rule of the chat: what is right is said in the tests.
 //
 // MANGO_URL names a running server (MANGO_ENV=test, no rate limit); MANGO_JWT_SECRET is its
-// JWT_SECRET, with which the tests forge tokens. `scripts/test clients` sets both.
+// JWT_SECRET, with which the tests forge tokens. `scripts/test clients` sets both, and for the Python suite
+// MANGO_ADMIN_PASSWORD, the one of its admin `root`.
 
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes, randomInt } from 'node:crypto';
