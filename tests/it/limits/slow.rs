@@ -133,6 +133,31 @@ async fn bodies_that_never_come_whole_are_answered_and_their_connections_end() {
     }
 }
 
+/// Sends a head and a body without end until it is cut off, and tells what was answered.
+async fn flood(host: &str, head: &str) -> String {
+    let mut stream = TcpStream::connect(host).await.expect("connects");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let (mut from, mut to) = stream.split();
+    let writing = async {
+        let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+        let mut sent: usize = 0;
+        while to.write_all(chunk.as_bytes()).await.is_ok() {
+            sent += chunk.len();
+            assert!(sent < 64 * 1_024 * 1_024, "it is taken without end: {head}");
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut answer = Vec::new();
+    let reading = async {
+        let mut some = [0; 4_096];
+        while let Ok(length @ 1..) = from.read(&mut some).await {
+            answer.extend_from_slice(&some[..length]);
+        }
+    };
+    timeout(Duration::from_secs(20), async { tokio::join!(writing, reading) }).await.expect("it is cut off");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endless_bodies_are_cut_off() {
     let app = TestApp::with(&[("MAX_PHOTO_BYTES", "100000"), ("MAX_FRAME_BYTES", "50000")]).await;
@@ -163,38 +188,21 @@ async fn endless_bodies_are_cut_off() {
         ("POST", "/nowhere", "application/json", "{", "404"),
         ("POST", "/health/live", "application/json", "{", "405"),
     ] {
-        let mut stream = TcpStream::connect(&app.host).await.expect("connects");
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: {kind}\r\n\
              transfer-encoding: chunked\r\n\r\n{:x}\r\n{begin}\r\n",
             alice.access,
             begin.len(),
         );
-        stream.write_all(head.as_bytes()).await.expect("sent");
-        let (mut from, mut to) = stream.split();
-        let flood = async {
-            let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
-            let mut sent: usize = 0;
-            while to.write_all(chunk.as_bytes()).await.is_ok() {
-                sent += chunk.len();
-                assert!(sent < 64 * 1_024 * 1_024, "{path} takes it without end");
-                tokio::task::yield_now().await;
+        // A client that never stops writing may lose the answer to the reset, which is its own doing: not always.
+        let mut answer = String::new();
+        for _ in 0..20 {
+            answer = flood(&app.host, &head).await;
+            if !answer.is_empty() {
+                break;
             }
-        };
-        let mut answer = Vec::new();
-        let reading = async {
-            let mut some = [0; 4_096];
-            while let Ok(length @ 1..) = from.read(&mut some).await {
-                answer.extend_from_slice(&some[..length]);
-            }
-        };
-        timeout(Duration::from_secs(20), async { tokio::join!(flood, reading) })
-            .await
-            .expect("it is cut off");
-        let answer = String::from_utf8_lossy(&answer);
-        // A client that never stops writing may lose the answer to the reset, which is its own doing.
-        let fits = answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {expected}"));
-        assert!(fits, "{method} {path}: {answer}");
+        }
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{method} {path}: {answer}");
     }
     app.login("alice").await;
 }
@@ -234,12 +242,16 @@ async fn bodies_over_their_limit_are_problems_everywhere() {
 async fn headers_have_a_limit() {
     let app = TestApp::start().await;
     let huge = format!("GET /health/live HTTP/1.1\r\nhost: x\r\nx-huge: {}\r\n\r\n", "a".repeat(200_000));
-    let mut stream = TcpStream::connect(&app.host).await.expect("connects");
-    drop(stream.write_all(huge.as_bytes()).await);
-    let mut answer = Vec::new();
-    drop(timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect("it ends"));
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let mut answers = Vec::new();
+    // What comes after the limit may reset the connection before the answer is read: not always.
+    while answers.len() < 20 && answers.iter().all(String::is_empty) {
+        let mut stream = TcpStream::connect(&app.host).await.expect("connects");
+        drop(stream.write_all(huge.as_bytes()).await);
+        let mut answer = Vec::new();
+        drop(timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect("it ends"));
+        answers.push(String::from_utf8_lossy(&answer).into_owned());
+    }
+    assert!(answers.last().is_some_and(|it| it.starts_with("HTTP/1.1 431")), "{answers:?}");
     let many = "x-a: a\r\n".repeat(200);
     let answer = bare(&app, &format!("GET /health/live HTTP/1.1\r\nhost: x\r\n{many}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");

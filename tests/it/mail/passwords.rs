@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Peer, app, expect_log, login, post, register, row, token};
-use crate::support::{Door, PASSWORD, Socket, TestApp};
+use crate::support::{Door, PASSWORD, Plain, Socket, TestApp};
 
 const NEW: &str = "quite another secret";
 
@@ -22,6 +22,7 @@ async fn a_reset_ends_all_sessions_at_once_tells_the_owner_and_logs_nobody_in() 
     let (alice, phone) = (app.login("alice").await, app.login("alice").await);
     let mut socket = app.connect(&alice, Door::MAIN).await;
     let mut other = app.connect(&phone, Door::ALL[3]).await;
+    let (mut plain, _) = Plain::open(&app.host, "/ws", &phone.access).await.expect("connects");
     let token = ask_for_reset(&app, &mut peer, "alice@example.org").await;
     for (bad, field) in [
         (json!({"token": token, "password": "short"}), "password"),
@@ -42,6 +43,8 @@ async fn a_reset_ends_all_sessions_at_once_tells_the_owner_and_logs_nobody_in() 
         socket.expect_end(Duration::from_secs(1)).await;
         assert!(socket.dismissed);
     }
+    plain.next("session_ended").await;
+    assert_eq!(plain.expect_close(Duration::from_secs(1)).await, 4403);
     for old in [&alice.access, &phone.access] {
         let (status, problem) = app.send(reqwest::Method::GET, "/user/me", Some(old), None).await;
         assert_eq!((status.as_u16(), &problem["code"]), (401, &json!("session_ended")));
@@ -93,6 +96,7 @@ async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
     let (alice, phone) = (app.login("alice").await, app.login("alice").await);
     let mut kept = app.connect(&alice, Door::MAIN).await;
     let mut ended = app.connect(&phone, Door::MAIN).await;
+    let (mut plain, _) = Plain::open(&app.host, "/ws", &phone.access).await.expect("connects");
     // A thief with a session had asked for another address, and a link lies about unused.
     let wish = json!({"email": "thief@example.org", "password": PASSWORD});
     app.send(reqwest::Method::PATCH, "/user/me", Some(&phone.access), Some(wish)).await;
@@ -110,6 +114,8 @@ async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
     assert_eq!(post(&app, "/auth/password/change", Some(&alice.access), wish.clone()).await.0, 204);
     ended.next("session_ended").await;
     ended.expect_end(Duration::from_secs(1)).await;
+    plain.next("session_ended").await;
+    assert_eq!(plain.expect_close(Duration::from_secs(1)).await, 4403);
     peer.expect("alice@example.org", "Your password was changed").await;
     kept.expect_silence().await;
     app.get("/user/me", &alice).await;

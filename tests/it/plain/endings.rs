@@ -44,15 +44,25 @@ async fn who_says_nothing_is_closed_with_4401_after_ten_seconds() {
 async fn an_ended_session_is_told_and_closed_with_4403() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let other = app.login("alice").await;
-    let (mut plain, _) = Plain::open(&app.host, "/ws", &alice.access).await.expect("connects");
+    let (other, third) = (app.login("alice").await, app.login("alice").await);
     let (mut stays, _) = Plain::open(&app.host, "/ws", &other.access).await.expect("connects");
-    let (status, _) = app.send(Method::POST, "/auth/logout", Some(&alice.access), None).await;
-    assert!(status.is_success());
-    plain.next("session_ended").await;
-    assert_eq!(plain.expect_close(Duration::from_secs(2)).await, 4403);
-    let (refusal, close) = Plain::open(&app.host, "/ws", &alice.access).await.err().expect("refused");
-    assert_eq!((&refusal["error"]["code"], close), (&json!("session_ended"), 4403));
+    for (ends, by) in [(&alice, &alice), (&third, &other)] {
+        let (mut plain, _) = Plain::open(&app.host, "/ws", &ends.access).await.expect("connects");
+        let sessions = app.get("/auth/session", ends).await;
+        let own = sessions.as_array().into_iter().flatten().find(|it| it["current"] == json!(true));
+        let (method, path) = match own {
+            Some(session) if ends.access != by.access => {
+                (Method::DELETE, format!("/auth/session/{}", session["id"]))
+            }
+            _ => (Method::POST, "/auth/logout".to_owned()),
+        };
+        let (status, _) = app.send(method, &path, Some(&by.access), None).await;
+        assert!(status.is_success(), "{path}: {status}");
+        plain.next("session_ended").await;
+        assert_eq!(plain.expect_close(Duration::from_secs(1)).await, 4403);
+        let (refusal, close) = Plain::open(&app.host, "/ws", &ends.access).await.err().expect("refused");
+        assert_eq!((&refusal["error"]["code"], close), (&json!("session_ended"), 4403));
+    }
     assert_eq!(stays.call("sync", json!({})).await["ok"], json!(true));
 }
 
