@@ -110,10 +110,10 @@ impl Check for SetRole {
 /// `POST /report`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct NewReport {
-    /// A message of a chat that one is in, or
+    /// What it is about: a message of a chat that one is in. This or `user_id`, one of them.
     #[serde(default)]
     pub message_id: Option<MessageId>,
-    /// a user.
+    /// What it is about: a user. This or `message_id`, one of them.
     #[serde(default)]
     pub user_id: Option<UserId>,
     /// Why; 1 to 1000 characters.

@@ -105,7 +105,7 @@ pub struct Chat {
     pub description: Option<String>,
     /// Bare name for `/static/{photo}/…`.
     pub photo: Option<String>,
-    /// Owner of a group, opener of a direct chat.
+    /// Owner of a group, opener of a direct chat, first member of the lobby.
     pub owner_id: UserId,
     /// Whether the other side lets the opener write on.
     pub approved: bool,

@@ -1,12 +1,14 @@
 //! Committed documents equal what the code says. After a change on purpose:
 //! `UPDATE_DOCUMENTS=1 cargo test --test it documents`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use mango_chat::config::Settings;
 use mango_chat::protocol::asyncapi;
 use mango_chat::protocol::catalogue::{COMMANDS, EVENTS};
 use mango_chat::transport::rest;
+use serde_json::Value;
 
 fn equals_committed(path: &str, now: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -22,6 +24,14 @@ fn equals_committed(path: &str, now: &str) {
 fn the_openapi_document_is_the_committed_one() {
     let document = rest::openapi().to_pretty_json().expect("JSON");
     equals_committed("assets/api/openapi.json", &format!("{document}\n"));
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    let operations = document["paths"].as_object().into_iter().flat_map(|paths| paths.values());
+    let methods = operations.filter_map(Value::as_object).flat_map(|methods| methods.values());
+    let mut names = BTreeSet::new();
+    for name in methods.filter_map(|it| it["operationId"].as_str()) {
+        assert!(names.insert(name.to_owned()), "generated clients would have two functions {name}");
+    }
+    assert!(names.len() > 50, "{names:?}");
 }
 
 #[test]

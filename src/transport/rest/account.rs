@@ -65,10 +65,7 @@ pub async fn export(State(app): State<App>, Auth(actor): Auth) -> Result<Respons
         chunk.map(|chunk| (chunk, (None, export)))
     });
     let name = format!("attachment; filename=\"mango-chat-{}.ndjson\"", actor.user_id);
-    let headers = [
-        (header::CONTENT_TYPE, "application/x-ndjson".to_owned()),
-        (header::CONTENT_DISPOSITION, name),
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, Body::from_stream(rest)).into_response())
 }

@@ -3,7 +3,7 @@
 //! that open every link of a mail confirm nothing.
 
 use axum::Router;
-use axum::http::{HeaderName, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::RustEmbed;
@@ -35,10 +35,7 @@ fn file(name: &str, kind: &'static str) -> Result<Response, Problem> {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "no-cache"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
     Ok((headers, file.data.into_owned()).into_response())
 }

@@ -19,8 +19,9 @@ use crate::protocol::asyncapi;
 #[openapi(
     info(
         title = "Mango Chat",
-        description = "Registration, tokens, photos and everything that is read. Chat actions are Socket.IO \
-            events: see /asyncapi.json.",
+        description = "Registration, tokens, profiles, photos, contacts, the end of an account, what moderators and \
+            admins do, and everything that is read. Chat actions are Socket.IO events, see /asyncapi.json; each can \
+            also be sent to /events/{event}.",
         license(name = "MIT", identifier = "MIT"),
     ),
     modifiers(&Bearer),
@@ -89,7 +90,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin::ban))
         .routes(routes!(admin::unban))
         .routes(routes!(admin::set_role))
-        .routes(routes!(admin::list_sessions, admin::end_sessions))
+        .routes(routes!(admin::list_sessions_of, admin::end_sessions))
         .routes(routes!(admin::list_reports))
         .routes(routes!(admin::resolve_report))
         .routes(routes!(admin::audit))

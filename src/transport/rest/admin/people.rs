@@ -136,7 +136,7 @@ pub async fn set_role(
         (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn list_sessions(
+pub async fn list_sessions_of(
     State(app): State<App>,
     Admin(by): Admin,
     Id(id): Id,
