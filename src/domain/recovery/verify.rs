@@ -49,7 +49,7 @@ pub async fn request_verification(core: &Core, tx: &Tx, user: &user::Model) -> R
 pub async fn take_verification(core: &Core, email: Option<&str>) -> Result<()> {
     match email {
         Some(email) if core.settings.mail.verification != Verification::Off => {
-            core.rates.take(Bucket::Mail, Key::account(email)).await
+            core.rates.take(Bucket::Welcome, Key::account(email)).await
         }
         _ => Ok(()),
     }

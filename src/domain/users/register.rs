@@ -80,9 +80,6 @@ async fn make(core: &Core, wish: Registration, asked_in: Option<Language>) -> Re
     if let Some(taken) = identity.taken(core.db.read(), None).await? {
         return Err(taken);
     }
-    if asked_in.is_some() {
-        recovery::take_verification(core, identity.email.as_deref()).await?;
-    }
     let password_hash = core.passwords.hash(&wish.password).await?;
     let own_photo = wish.photo.as_deref().filter(|text| !text.trim().is_empty());
     let photo = match own_photo {
@@ -109,6 +106,9 @@ async fn insert(
     photo: &str,
     asked_in: Option<Language>,
 ) -> Result<user::Model> {
+    if asked_in.is_some() {
+        recovery::take_verification(core, identity.email.as_deref()).await?;
+    }
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     let row = user::ActiveModel {
         username_key: Set(identity.username.as_ref().map(|it| it.to_lowercase())),

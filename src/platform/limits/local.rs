@@ -88,7 +88,7 @@ impl LocalStore {
             let rate = match bucket {
                 Bucket::Login => rates.login,
                 Bucket::Register => rates.register,
-                Bucket::Mail | Bucket::Notice => rates.mail,
+                Bucket::Mail | Bucket::Notice | Bucket::Welcome => rates.mail,
                 Bucket::Refresh => REFRESH,
                 Bucket::Send => rates.send,
                 Bucket::Event => rates.event,

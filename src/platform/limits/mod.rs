@@ -38,6 +38,9 @@ pub enum Bucket {
     /// Notices to a user of what happens to their account; as many as mails, but nobody can use them up by
     /// asking for mails.
     Notice,
+    /// Mails that registrations cause, per account; as many as mails, but nobody can use them up for somebody else by
+    /// asking for mails.
+    Welcome,
     /// Exchanges of tokens, per user.
     Refresh,
     /// `send_message`, per user.
@@ -50,11 +53,12 @@ pub enum Bucket {
 
 impl Bucket {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Login,
         Self::Register,
         Self::Mail,
         Self::Notice,
+        Self::Welcome,
         Self::Refresh,
         Self::Send,
         Self::Event,
@@ -65,7 +69,7 @@ impl Bucket {
         match self {
             Self::Login => "too many logins, try again later",
             Self::Register => "too many registrations from this address, try again later",
-            Self::Mail | Self::Notice => "too many mails, try again later",
+            Self::Mail | Self::Notice | Self::Welcome => "too many mails, try again later",
             Self::Refresh => "too many exchanges of tokens, slow down",
             Self::Send => "too many messages, slow down",
             Self::Event => "too many events, slow down",

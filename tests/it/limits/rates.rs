@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::limited;
-use crate::support::{Door, PASSWORD, Person, Plain, SECRET, Socket, TestApp};
+use crate::support::{Door, PASSWORD, Person, Plain, SECRET, Socket, TestApp, eventually};
 
 fn wish(chat: i64, number: usize) -> Value {
     json!({"message": {"chat_id": chat, "content": format!("{number}"), "message_type": "text"}})
@@ -261,7 +261,9 @@ async fn tokens_are_exchanged_so_often_and_no_more_by_one_user() {
     // Mango's spelling is the same bucket, another user has their own.
     let refresh =
         async |token: &str| app.send(Method::POST, "/user/refresh", Some(token), None).await.0.as_u16();
-    assert_eq!([refresh(&alice.access).await, refresh(&bob.access).await], [429, 200]);
+    assert_eq!(refresh(&bob.access).await, 200);
+    // A token comes back twice a second.
+    eventually("it is refused, too", async || refresh(&alice.access).await == 429).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -271,9 +273,20 @@ async fn registering_again_and_again_fills_nobodys_mailbox() {
         let wish = json!({"username": name, "password": PASSWORD, "email": email});
         app.send(Method::POST, "/user", None, Some(wish)).await.0.as_u16()
     };
+    // Mails that somebody asks for, for an address without an account too, keep nobody from registering.
+    for _ in 0..3 {
+        app.send(Method::POST, "/auth/password/forgot", None, Some(json!({"email": "alice@example.org"})))
+            .await;
+    }
     for _ in 0..2 {
-        assert_eq!(register("alice", "Alice@example.org").await, 201);
         // What ends in a refusal causes no mail.
+        let wish =
+            json!({"username": "x", "password": PASSWORD, "email": "alice@example.org", "photo": "AAAA"});
+        assert_eq!(app.send(Method::POST, "/user", None, Some(wish.clone())).await.0, 422);
+        let mut broken = wish;
+        broken["username"] = json!("alice");
+        assert_eq!(app.send(Method::POST, "/user", None, Some(broken)).await.0, 422);
+        assert_eq!(register("alice", "Alice@example.org").await, 201);
         assert_eq!(register("robot", "alice@example.org").await, 409);
         let alice = app.login("alice").await;
         let wish = json!({"password": PASSWORD});
