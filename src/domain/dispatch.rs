@@ -139,7 +139,8 @@ async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, resp
 }
 
 /// Answers a failure; our own are logged here, and nowhere else.
-fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
+/// Answers a command that fails, and logs what the log has to have.
+pub fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
     if error.source.is_some() {
         tracing::error!(event, user = caller.actor.user_id.0, %error, "a command failed");
     }

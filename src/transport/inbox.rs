@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::connection::{Ack, Connection};
 use super::counter::{Counter, Held};
 use super::listener::InFlight;
-use crate::domain::dispatch::{Respond, dispatch, is_pipelined};
+use crate::domain::dispatch::{Respond, dispatch, fail, is_pipelined};
 use crate::domain::{Caller, Core, sessions};
 use crate::error::{Code, Error, Result};
 
@@ -144,15 +144,15 @@ impl Inbox {
             connection.answer(&name, ack, result);
             drop((unanswered, underway));
         });
-        if let Err(error) = still_in {
-            return respond.give(Err(error));
-        }
         let caller = Caller {
             actor: self.connection.actor,
             conn: Some(self.connection.id),
             scope: self.connection.scope,
             expires_at: Some(self.connection.expires_at.clone()),
         };
+        if let Err(error) = still_in {
+            return fail(&event, &caller, respond, error);
+        }
         dispatch(&self.core, caller, &event, &payload, respond).await;
     }
 }

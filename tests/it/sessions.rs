@@ -225,7 +225,11 @@ async fn a_browser_whose_access_cookie_has_run_out_logs_out_all_the_same() {
         (&alice, format!("refresh_token={}", alice.refresh)),
         (&other, format!("access_token={}; refresh_token={}", other.access, other.refresh)),
     ] {
+        let mixed = app.http.post(format!("{}/auth/logout", app.url)).header("cookie", &cookies);
+        let mixed = mixed.bearer_auth(&alice.access).send().await.expect("an answer");
+        assert_eq!(mixed.status(), 401, "a token that was sent on purpose is the one that is meant");
         assert_eq!(logout(&cookies).await, (204, 3));
+        assert_eq!(logout(&cookies).await, (401, 3), "it is over");
         let wish = json!({"refresh_token": person.refresh});
         let (status, problem) = app.send(Method::POST, "/auth/refresh", None, Some(wish)).await;
         assert_eq!((status.as_u16(), &problem["code"]), (401, &json!("session_ended")));

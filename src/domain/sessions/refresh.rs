@@ -7,7 +7,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryF
 
 use super::end::end_in;
 use super::refusal::{over, refusal};
-use super::{TokenPair, issue_pair, seconds_left};
+use super::{TokenPair, issue_pair, require_live, seconds_left};
 use crate::domain::{Actor, Core};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
@@ -88,7 +88,9 @@ pub async fn holder(core: &Core, token: &str) -> Result<Actor> {
         .one(core.db.read())
         .await?
         .ok_or_else(unknown)?;
-    Ok(Actor { user_id: verified.user_id, session_id: verified.session_id })
+    let actor = Actor { user_id: verified.user_id, session_id: verified.session_id };
+    require_live(core, actor).await?;
+    Ok(actor)
 }
 
 fn unknown() -> Error {

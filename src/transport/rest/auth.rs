@@ -1,7 +1,7 @@
 //! Logging in and out, refreshing, one's sessions.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -172,6 +172,7 @@ async fn who_logs_out(app: &App, request: &HeaderMap) -> Result<Actor> {
     match by_access {
         Err(error)
             if matches!(error.code, Code::TokenMissing | Code::TokenExpired)
+                && !request.contains_key(header::AUTHORIZATION)
                 && origin::may_use_cookies(&app.core.settings, request) =>
         {
             match origin::cookie(request, "refresh_token") {
