@@ -30,6 +30,7 @@ function misbehave(session, at, callback) {
     return true;
   }
   const refusal = Object.assign(new Error(wish.text ?? `${wish.code} as the test wishes`), { responseCode: wish.code });
+  tell({ event: 'refusing' });
   setTimeout(() => callback(refusal), wish.delay ?? 0);
   return true;
 }

@@ -217,6 +217,10 @@ pub async fn record(core: &Core, claimed: &Claimed, fate: &Fate) -> Result<()> {
         (Fate::Sent, _) => finish(tx.conn(), claimed.id, Condition::all(), ("sent", None), now).await?,
         (Fate::Logged, _) => finish(tx.conn(), claimed.id, Condition::all(), ("logged", None), now).await?,
         (Fate::Later(why), Some(pause)) => {
+            // What would be past its time by then need not wait for it.
+            let too_late = ours.clone().add(mail::Column::ExpiresAt.lte(now + pause * 1_000));
+            let told_late = format!("not sent again, its token does not hold so long: {}", told(why));
+            finish(tx.conn(), claimed.id, too_late, ("failed", Some(&told_late)), now).await?;
             mail::Entity::update_many()
                 .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
                 .col_expr(mail::Column::NextAttemptAt, Expr::value(Some(now + pause * 1_000)))
