@@ -1,6 +1,9 @@
 //! Who becomes what, and who may do what.
 
+use entity::user;
 use reqwest::Method;
+use sea_orm::ActiveModelTrait;
+use sea_orm::ActiveValue::Set;
 use serde_json::json;
 
 use super::{Ground, make_admin};
@@ -152,6 +155,28 @@ async fn there_is_always_an_admin() {
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 403], "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
+    let ground = Ground::start().await;
+    let app = &ground.app;
+    let mut owner = app.connect(&ground.user, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[]).await;
+    let wish = json!({"message": {"chat_id": chat, "content": "stays", "message_type": "text"}});
+    let id = owner.call("send_message", wish).await["message"]["id"].clone();
+    let mut socket = app.connect(&ground.moderator, Door::MAIN).await;
+    let tx = app.server.core.db.begin().await.expect("begins");
+    let row =
+        user::ActiveModel { id: Set(ground.moderator.id), role: Set("user".into()), ..Default::default() };
+    row.update(tx.conn()).await.expect("taken away");
+    let commit = async {
+        app.somebody_waits().await;
+        tx.commit(()).await.expect("commits");
+    };
+    let (ack, ()) = tokio::join!(socket.call("delete_message", json!({"message": {"id": id}})), commit);
+    assert_eq!(ack["error"]["code"], json!("not_found"), "{ack}");
+    assert_eq!(app.contents(chat, &ground.user).await, ["stays"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
