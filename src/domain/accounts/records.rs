@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use entity::{audit, chat, contact, like, mail, member, message, one_time_token, report, session, user};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
@@ -293,6 +293,7 @@ async fn moderation(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Resu
     let rows = audit::Entity::find()
         .filter(audit::Column::TargetKind.eq("user"))
         .filter(audit::Column::TargetId.eq(id.0))
+        .filter(audit::Column::ActorId.is_null().or(audit::Column::ActorId.ne(id.0)))
         .filter(audit::Column::Id.gt(after))
         .order_by_asc(audit::Column::Id)
         .limit(PAGE)
