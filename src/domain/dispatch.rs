@@ -3,26 +3,20 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::time::sleep;
 
 use super::messages::send_pipelined;
 use super::{Caller, Core};
 use crate::error::{Code, Error, Result};
 use crate::platform::bus::{Batch, Place};
-use crate::platform::db::Outcome;
+use crate::platform::db::{Outcome, again};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::catalogue::{Command, for_each_command};
 // The catalogue names its types by these paths.
 use crate::protocol::commands::{chats, contacts, messages, presence, roles, session, sync};
 use crate::protocol::parse;
-use crate::random;
-
-/// How often a command is begun again when the database had to choose a victim.
-const ATTEMPTS: u64 = 5;
 
 /// Takes the one answer: the ack's object, or why not. Runs at the change's place in the order. Dropped
 /// without an answer, as by a panic, it answers that something went wrong: nobody waits for ever.
@@ -116,17 +110,7 @@ async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, resp
     {
         return fail(C::NAME, &caller, respond, error);
     }
-    let mut attempt = 1;
-    let outcome = loop {
-        match command.run(core, &caller).await {
-            Err(error) if error.retryable && attempt < ATTEMPTS => {
-                // Two that collided should not collide again.
-                sleep(Duration::from_millis(attempt * 5 + random::below(20) as u64)).await;
-                attempt += 1;
-            }
-            done => break done,
-        }
-    };
+    let outcome = again(|| command.run(core, &caller)).await;
     match outcome {
         Ok(Outcome { reply, place, events, gate }) => {
             let ack = ack(place, &reply);

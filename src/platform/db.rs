@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::bus::{Delivery, Place};
 use crate::error::{Code, Error, Result};
+use crate::random;
 
 /// Any number of our own; all nodes take this PostgreSQL advisory lock while migrating.
 const MIGRATION_LOCK: i64 = 0x6d61_6e67_6f01;
@@ -291,6 +292,25 @@ async fn open_sqlite(options: impl Fn() -> ConnectOptions) -> Result<DatabaseCon
         match Database::connect(options()).await.map_err(Error::from) {
             Err(error) if error.retryable && Instant::now() < until => sleep(Duration::from_millis(50)).await,
             opened => return opened,
+        }
+    }
+}
+
+/// How often a piece of work is begun again when the database had to choose a victim.
+const ATTEMPTS: u64 = 5;
+
+/// Does a piece of work that has a transaction of its own, and does it again where it failed by no fault of its own:
+/// two wrote to the same rows, or something changed that had been looked at. After a short pause of random length,
+/// so that two that collided do not collide again.
+pub async fn again<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
+    let mut attempt = 1;
+    loop {
+        match work().await {
+            Err(error) if error.retryable && attempt < ATTEMPTS => {
+                sleep(Duration::from_millis(attempt * 5 + random::below(20) as u64)).await;
+                attempt += 1;
+            }
+            done => return done,
         }
     }
 }

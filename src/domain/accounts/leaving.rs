@@ -12,12 +12,10 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Qu
 use crate::domain::{Core, chats, photos};
 use crate::error::{Code, Result};
 use crate::ids::{ChatId, UserId};
+use crate::platform::db::again;
 
 /// Groups that are read at a time.
 const SOME: u64 = 100;
-
-/// How often one group is tried where transactions collide.
-const ATTEMPTS: usize = 5;
 
 /// Finishes what is left over, now and then.
 pub fn watch(core: &Arc<Core>) {
@@ -113,14 +111,10 @@ async fn blocked_chats(core: &Core, id: UserId) -> Result<Vec<ChatId>> {
 
 /// Leaves one group, in a transaction of its own.
 async fn leave(core: &Core, chat: ChatId, id: UserId) -> Result<()> {
-    let mut attempt = 1;
-    loop {
-        match leave_once(core, chat, id).await {
-            // Deleted, or left by another node in this moment.
-            Err(error) if error.code == Code::NotFound => return Ok(()),
-            Err(error) if error.retryable && attempt < ATTEMPTS => attempt += 1,
-            done => return done,
-        }
+    match again(|| leave_once(core, chat, id)).await {
+        // Deleted, or left by another node in this moment.
+        Err(error) if error.code == Code::NotFound => Ok(()),
+        done => done,
     }
 }
 

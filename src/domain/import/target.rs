@@ -12,16 +12,13 @@ use sea_orm::{
 
 use crate::domain::Core;
 use crate::error::{Error, Result};
-use crate::platform::db::Tx;
+use crate::platform::db::{Tx, again};
 
 /// Rows of one insert; SQLite binds 32,766 values at most, PostgreSQL 65,535.
 pub const ROWS: usize = 1_000;
 
 /// Values of one list.
 pub const LIST: usize = 10_000;
-
-/// How often a batch is begun again when the database chose it as a victim, or another was first.
-const ATTEMPTS: usize = 5;
 
 /// A kind of thing as the notes name it.
 #[derive(Clone, Copy)]
@@ -97,20 +94,13 @@ impl<'a> Target<'a> {
         if let Some(tx) = &self.dry {
             return work(&Writing { conn: tx.conn(), source: &self.source }).await;
         }
-        let mut tries = 1;
-        loop {
-            let attempt = async {
-                let tx = self.core.db.begin().await?;
-                let done = work(&Writing { conn: tx.conn(), source: &self.source }).await?;
-                Ok::<_, Error>((tx, done))
-            };
-            match attempt.await {
-                // Nothing is announced, see the module.
-                Ok((tx, done)) => return tx.commit(done).await.map(|outcome| outcome.reply),
-                Err(error) if error.retryable && tries < ATTEMPTS => tries += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        let attempt = async || {
+            let tx = self.core.db.begin().await?;
+            let done = work(&Writing { conn: tx.conn(), source: &self.source }).await?;
+            // Nothing is announced, see the module.
+            tx.commit(done).await
+        };
+        again(attempt).await.map(|outcome| outcome.reply)
     }
 
     /// Refuses a source that is not the one that was imported under this name before: its numbers mean
