@@ -29,9 +29,7 @@ pub async fn bring(
     super::begin(progress, Kind::Message, source.number(&counts.messages).await?);
     let mut loose = Tally::default();
     if let Some(sql) = &counts.loose_likes {
-        for _ in 0..source.number(sql).await? {
-            loose.skip(Kind::Like, None, "the row names no message or no user");
-        }
+        loose.skip_many(Kind::Like, source.number(sql).await?, "the row names no message or no user");
     }
     report.add(loose)?;
     source.declare("messages", &source.schema.messages).await?;

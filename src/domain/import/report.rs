@@ -112,6 +112,13 @@ impl Tally {
         self.entries.push(Entry { kind, old_id: old_id.into(), what: What::Skipped, reason });
     }
 
+    /// So many rows did not come over, one line each; they have no number.
+    pub fn skip_many(&mut self, kind: Kind, count: u64, reason: &'static str) {
+        for _ in 0..count {
+            self.skip(kind, None, reason);
+        }
+    }
+
     /// A part of a row did not come over.
     pub fn leave_out(&mut self, kind: Kind, old_id: i64, reason: &'static str) {
         self.entries.push(Entry { kind, old_id: Some(old_id), what: What::LeftOut, reason });

@@ -1,0 +1,159 @@
+//! Chats with their members and pins. A chat begins as one that is made here does: its counter stands at 1,
+//! and so does everybody's membership; messages take what follows.
+//!
+//! Mango lets a chat that is no group have any number of members, and several for the same two people. Here a
+//! direct chat has two and exists once: the others become groups, or one with the first.
+
+mod plan;
+mod store;
+
+use std::collections::{BTreeSet, HashMap};
+
+use entity::{chat, member, user};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use plan::{Plan, direct_key, members_of};
+use store::store;
+
+use super::report::{Kind, Report, Tally};
+use super::source::{Source, SourceChat, read_chat};
+use super::target::{LIST, Noted, Target, Writing};
+use crate::error::Result;
+use crate::platform::progress::Progress;
+
+/// Memberships of one transaction, about: chats of a page are split where they have more.
+const MEMBERS: usize = 20_000;
+
+/// Brings all chats over.
+pub async fn bring(
+    source: &Source,
+    target: &mut Target<'_>,
+    report: &mut Report,
+    progress: &Progress,
+) -> Result<()> {
+    let counts = &source.schema.counts;
+    super::begin(progress, Kind::Chat, source.number(&counts.chats).await?);
+    let mut loose = Tally::default();
+    for (kind, sql) in [(Kind::Member, Some(&counts.loose_members)), (Kind::Pin, counts.loose_pins.as_ref())]
+    {
+        let Some(sql) = sql else { continue };
+        loose.skip_many(kind, source.number(sql).await?, "the row names no chat or no user");
+    }
+    report.add(loose)?;
+    source.declare("chats", &source.schema.chats).await?;
+    loop {
+        let page = source.fetch("chats", read_chat).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        let mut rest = page.as_slice();
+        while !rest.is_empty() {
+            let mut members = 0;
+            let more = rest.iter().skip(1).take_while(|it| {
+                members += it.members.len();
+                members <= MEMBERS
+            });
+            let (some, after) = rest.split_at(1 + more.count());
+            let now = target.now();
+            report.add(target.batch(async |to| write(to, some, now).await).await?)?;
+            progress.advance(some.len());
+            rest = after;
+        }
+    }
+}
+
+async fn write(to: &Writing<'_>, page: &[SourceChat], now: i64) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let known = to.known(Noted::Chat, page.iter().map(|it| it.id)).await?;
+    tally.known(Kind::Chat, known.len());
+    tell_changed_members(to, page, &known, &mut tally).await?;
+    let fresh: Vec<&SourceChat> = page.iter().filter(|it| !known.contains_key(&it.id)).collect();
+    let people = fresh
+        .iter()
+        .flat_map(|it| it.members.iter().chain(&it.pins).chain(&it.first_author).chain(&it.owner));
+    let people = to.known(Noted::User, people.copied()).await?;
+    let people = still_here(to, people).await?;
+    let here = direct_chats_here(to, &fresh, &people).await?;
+    let mut plan = Plan::default();
+    for from in fresh {
+        plan.place(from, &people, &here, &mut tally, now);
+    }
+    store(to, &plan, now).await?;
+    Ok(tally)
+}
+
+/// Chats that came over before are not changed; who came and who went there since is reported, so that
+/// somebody can do here what was done there.
+async fn tell_changed_members(
+    to: &Writing<'_>,
+    page: &[SourceChat],
+    known: &HashMap<i64, i64>,
+    tally: &mut Tally,
+) -> Result<()> {
+    let theirs = page.iter().filter(|it| known.contains_key(&it.id));
+    let people = to.known(Noted::User, theirs.clone().flat_map(|it| it.members.iter()).copied()).await?;
+    let chats: Vec<i64> = known.values().copied().collect();
+    let mut ours: HashMap<i64, HashMap<i64, bool>> = HashMap::new();
+    for some in chats.chunks(LIST) {
+        let rows: Vec<(i64, i64, Option<i64>)> = member::Entity::find()
+            .select_only()
+            .columns([member::Column::ChatId, member::Column::UserId, member::Column::LeftAt])
+            .filter(member::Column::ChatId.is_in(some.iter().copied()))
+            .into_tuple()
+            .all(to.conn)
+            .await?;
+        for (chat, user, left) in rows {
+            ours.entry(chat).or_default().insert(user, left.is_none());
+        }
+    }
+    for from in theirs {
+        let Some(here) = known.get(&from.id).and_then(|id| ours.get(id)) else { continue };
+        let there = members_of(from, &people);
+        // Authors who were no members have a row as well: they have left.
+        if there.iter().any(|id| here.get(id) != Some(&true)) {
+            tally.skip(Kind::Member, from.id, "somebody came into a chat after it had come over");
+        }
+        let gone = here.iter().any(|(id, present)| *present && !there.contains(id));
+        if gone && from.members.iter().all(|id| people.contains_key(id)) {
+            tally.leave_out(Kind::Chat, from.id, "has members here that it does not have there");
+        }
+    }
+    Ok(())
+}
+
+async fn direct_chats_here(
+    to: &Writing<'_>,
+    fresh: &[&SourceChat],
+    people: &HashMap<i64, i64>,
+) -> Result<HashMap<String, i64>> {
+    let keys: Vec<String> =
+        fresh.iter().filter_map(|from| direct_key(from, &members_of(from, people))).collect();
+    let mut here = HashMap::new();
+    for some in keys.chunks(LIST) {
+        let rows = chat::Entity::find().filter(chat::Column::DirectKey.is_in(some)).all(to.conn).await?;
+        here.extend(rows.into_iter().filter_map(|row| Some((row.direct_key?, row.id))));
+    }
+    Ok(here)
+}
+
+/// Those whose account here was not deleted since it came over: nobody draws them into a chat any more.
+async fn still_here(to: &Writing<'_>, people: HashMap<i64, i64>) -> Result<HashMap<i64, i64>> {
+    let present = present(to, people.values().copied().collect()).await?;
+    Ok(people.into_iter().filter(|(_, id)| present.contains(id)).collect())
+}
+
+/// Those of these accounts that are not deleted.
+async fn present(to: &Writing<'_>, ids: Vec<i64>) -> Result<BTreeSet<i64>> {
+    let mut present: BTreeSet<i64> = BTreeSet::new();
+    for some in ids.chunks(LIST) {
+        let found: Vec<i64> = user::Entity::present()
+            .select_only()
+            .column(user::Column::Id)
+            .filter(user::Column::Id.is_in(some.iter().copied()))
+            .into_tuple()
+            .all(to.conn)
+            .await?;
+        present.extend(found);
+    }
+    Ok(present)
+}

@@ -1,0 +1,113 @@
+//! What becomes of the chats of a batch: which are made, which are one with another. Decided from what was read;
+//! nothing is read or written here.
+
+use std::collections::{BTreeSet, HashMap};
+
+use entity::chat;
+
+use super::super::report::{Kind, Tally};
+use super::super::source::SourceChat;
+use super::super::times;
+
+/// A chat that is about to be made.
+pub struct New<'a> {
+    /// As Mango has it.
+    pub from: &'a SourceChat,
+    /// By their ids here.
+    pub members: BTreeSet<i64>,
+    /// Those of them who pinned it.
+    pub pinned: BTreeSet<i64>,
+    /// One of them.
+    pub owner: i64,
+    /// Where it is a direct chat.
+    pub direct_key: Option<String>,
+    /// Milliseconds.
+    pub created_at: i64,
+}
+
+/// What a batch of chats comes to.
+#[derive(Default)]
+pub struct Plan<'a> {
+    /// To be made.
+    pub new: Vec<New<'a>>,
+    /// Direct chats of the batch by their key.
+    by_key: HashMap<String, usize>,
+    /// A chat of the source that is one with the new chat at this place.
+    pub twins: Vec<(i64, usize)>,
+    /// A chat of the source that is one with a chat that is here: its id, and who has pinned it.
+    pub here: Vec<(i64, i64, BTreeSet<i64>)>,
+}
+
+/// Members as they are known here.
+pub fn members_of(from: &SourceChat, people: &HashMap<i64, i64>) -> BTreeSet<i64> {
+    from.members.iter().filter_map(|id| people.get(id).copied()).collect()
+}
+
+/// What names the direct chat of two, where it is one.
+pub fn direct_key(from: &SourceChat, members: &BTreeSet<i64>) -> Option<String> {
+    let pair = (members.len() == 2 && !from.is_group).then(|| members.first().zip(members.last()))?;
+    pair.map(|(one, other)| chat::Entity::direct_key(*one, *other))
+}
+
+impl<'a> Plan<'a> {
+    /// Decides what becomes of one chat.
+    pub fn place(
+        &mut self,
+        from: &'a SourceChat,
+        people: &HashMap<i64, i64>,
+        here: &HashMap<String, i64>,
+        tally: &mut Tally,
+        now: i64,
+    ) {
+        let members = members_of(from, people);
+        for _ in members.len()..from.members.len() {
+            tally.skip(Kind::Member, from.id, "the user did not come over");
+        }
+        let Some(first) = members.first().copied() else {
+            tally.skip(Kind::Chat, from.id, "nobody is in it");
+            return;
+        };
+        let pinned: BTreeSet<i64> = from.pins.iter().filter_map(|id| people.get(id).copied()).collect();
+        let pinned: BTreeSet<i64> = pinned.intersection(&members).copied().collect();
+        for _ in pinned.len()..from.pins.len() {
+            tally.skip(Kind::Pin, from.id, "who pinned the chat is not in it");
+        }
+        tally.taken(Kind::Member, members.len());
+        tally.taken(Kind::Pin, pinned.len());
+        tally.taken(Kind::Chat, 1);
+        let key = direct_key(from, &members);
+        if key.is_none() && !from.is_group {
+            tally.change(Kind::Chat, from.id, "a direct chat that has not two members became a group");
+        }
+        if let Some(place) = key.as_ref().and_then(|key| self.by_key.get(key)).copied() {
+            tally.change(
+                Kind::Chat,
+                from.id,
+                "a second direct chat of the same two became one with the first",
+            );
+            self.twins.push((from.id, place));
+            self.new[place].pinned.extend(pinned);
+            return;
+        }
+        if let Some(id) = key.as_ref().and_then(|key| here.get(key)).copied() {
+            tally.change(
+                Kind::Chat,
+                from.id,
+                "a direct chat became one with that of the same two that was here",
+            );
+            self.here.push((from.id, id, pinned));
+            return;
+        }
+        let created_at = from.created_at.as_deref().and_then(times::read);
+        if created_at.is_none() {
+            tally.change(Kind::Chat, from.id, "the time of its making could not be read, it is now");
+        }
+        let wanted = [from.owner, from.first_author].into_iter().flatten();
+        let owner = wanted.filter_map(|id| people.get(&id).copied()).find(|id| members.contains(id));
+        if let Some(key) = &key {
+            self.by_key.insert(key.clone(), self.new.len());
+        }
+        let (owner, created_at) = (owner.unwrap_or(first), created_at.unwrap_or(now));
+        self.new.push(New { from, members, pinned, owner, direct_key: key, created_at });
+    }
+}
