@@ -1,25 +1,12 @@
 // Opens mailed links in Chromium for the Rust suite: `node account_pages.mjs '[{"url": …, "locale": …, "type": …}]'`.
 // Each is opened in a browser of its own language; with `type` the password fields, if any, are filled in, then the
-// button is clicked. What the page said and did comes out as one line of JSON. Chromium is CHROMIUM, else
-// /usr/bin/chromium.
+// button is clicked. What the page said and did comes out as one line of JSON.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 
 const seen = [];
 for (const { url, locale, type } of JSON.parse(process.argv[2])) {
-  const profile = await mkdtemp(join(tmpdir(), 'mango-chromium-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-    headless: true,
-    locale,
-    args: [
-      '--no-sandbox', '--headless', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync',
-    ],
-  });
+  const { context, close } = await launch({ locale });
   try {
     const page = await context.newPage();
     const words = [];
@@ -41,8 +28,7 @@ for (const { url, locale, type } of JSON.parse(process.argv[2])) {
     }
     seen.push({ title, told: await page.textContent('#told'), at: page.url(), before, requests, words });
   } finally {
-    await context.close();
-    await rm(profile, { recursive: true, force: true });
+    await close();
   }
 }
 console.log(JSON.stringify(seen));

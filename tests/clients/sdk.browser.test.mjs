@@ -1,12 +1,9 @@
-// The JavaScript client where it mostly lives: in a browser, as the server serves it. Chromium is CHROMIUM, else
-// /usr/bin/chromium; where it is missing the suite fails, because `scripts/test` installs it.
+// The JavaScript client where it mostly lives: in a browser, as the server serves it.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 import { assertFresh, until, ways, withChats, withProxy } from './sdk_support.mjs';
 import { expectStatus, newUsers, request, unique, url } from './support.mjs';
 
@@ -16,25 +13,13 @@ const MODULE = '/client/mango-chat.js';
 const PAGE = '/health/live';
 
 let context;
-let profile;
+let close;
 
 before(async () => {
-  profile = await mkdtemp(join(tmpdir(), 'mango-chromium-'));
-  context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-    headless: true,
-    bypassCSP: true,
-    args: [
-      '--no-sandbox', '--headless', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync',
-    ],
-  });
+  ({ context, close } = await launch({ bypassCSP: true }));
 });
 
-after(async () => {
-  await context?.close();
-  if (profile) await rm(profile, { recursive: true, force: true });
-});
+after(() => close?.());
 
 /** A page at this origin with a connected client as `chat`; `words` is what the page complained of. */
 async function openPage(origin, options) {
