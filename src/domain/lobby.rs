@@ -10,15 +10,15 @@ use entity::{chat, member, meta, user};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
 };
 
 use super::chats::{advance, advance_meta, change_at, show_member};
 use super::{Core, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Delivery, RoomChange};
+use crate::platform::bus::{Delivery, Place, RoomChange};
 use crate::platform::db::Tx;
 use crate::protocol::events::MemberChange;
 
@@ -75,9 +75,9 @@ pub async fn join(core: &Core, tx: &mut Tx, person: &user::Model) -> Result<()> 
     let Some(name) = &core.settings.contacts.lobby_chat else { return Ok(()) };
     let user_id = UserId(person.id);
     let Some(mut chat) = find_or_make(core, tx, name, Some(user_id)).await? else { return Ok(()) };
-    let Some(row) = enter(core, tx, &mut chat, &[user_id]).await?.pop() else { return Ok(()) };
-    let place = crate::platform::bus::Place { chat_id: ChatId(chat.id), rev: chat.rev, prev: chat.rev - 1 };
-    let member = show_member(&row, users::author(person));
+    let Some((place, rows)) = enter(core, tx, &mut chat, &[user_id]).await? else { return Ok(()) };
+    let Some(row) = rows.first() else { return Ok(()) };
+    let member = show_member(row, users::author(person));
     let change = change_at(place, user_id, core.clock.now());
     let event = MemberChange { change, member, member_count: chat.member_count };
     let mut delivery = Delivery::of_change(place, "member_added", &event)?;
@@ -152,17 +152,49 @@ async fn read(conn: &impl ConnectionTrait, locked: bool) -> Result<Option<i64>> 
     Ok(row.and_then(|row| row.value.parse().ok()).filter(|id| *id != 0))
 }
 
-/// Adds people to the lobby, whose row is locked, with one value of its counter; answers their rows.
+/// Adds people to the lobby, whose row is locked, with one value of its counter; answers that, and their rows.
 async fn enter(
     core: &Core,
     tx: &mut Tx,
     chat: &mut chat::Model,
     people: &[UserId],
-) -> Result<Vec<member::Model>> {
+) -> Result<Option<(Place, Vec<member::Model>)>> {
     if people.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let place = advance_meta(tx, chat).await?;
+    let rows = places_for(core, tx, chat.id, place.rev, people).await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    // Who has been a member before has a row, which is used again.
+    let again = OnConflict::columns([member::Column::ChatId, member::Column::UserId])
+        .update_columns([
+            member::Column::Role,
+            member::Column::JoinedAt,
+            member::Column::Rev,
+            member::Column::UserRev,
+            member::Column::LeftAt,
+            member::Column::LeftReason,
+        ])
+        .to_owned();
+    let inserted = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+    member::Entity::insert_many(inserted).on_conflict(again).exec_without_returning(tx.conn()).await?;
+    chat.member_count += rows.len() as i32;
+    chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }
+        .update(tx.conn())
+        .await?;
+    Ok(Some((place, rows)))
+}
+
+/// Rows for those of the people who are still here, locked.
+async fn places_for(
+    core: &Core,
+    tx: &Tx,
+    chat_id: i64,
+    rev: i64,
+    people: &[UserId],
+) -> Result<Vec<member::Model>> {
     let now = core.clock.now();
     let revs = users::advance(tx.conn(), people).await?;
     // Locked by now: who has gone meanwhile stays out.
@@ -175,15 +207,14 @@ async fn enter(
         .await?
         .into_iter()
         .collect();
-    let rows: Vec<member::Model> = revs
-        .into_iter()
-        .filter(|(id, _)| present.contains(&id.0))
+    let here = revs.into_iter().filter(|(id, _)| present.contains(&id.0));
+    Ok(here
         .map(|(id, user_rev)| member::Model {
-            chat_id: chat.id,
+            chat_id,
             user_id: id.0,
             role: "member".into(),
             joined_at: now,
-            rev: place.rev,
+            rev,
             last_read_seq: 0,
             pinned_at: None,
             muted_until: None,
@@ -192,38 +223,5 @@ async fn enter(
             left_at: None,
             left_reason: None,
         })
-        .collect();
-    let again = OnConflict::columns([member::Column::ChatId, member::Column::UserId])
-        .update_columns([
-            member::Column::Role,
-            member::Column::JoinedAt,
-            member::Column::Rev,
-            member::Column::UserRev,
-            member::Column::LeftAt,
-            member::Column::LeftReason,
-        ])
-        .to_owned();
-    let inserted = rows.iter().cloned().map(|row| member::ActiveModel {
-        chat_id: Set(row.chat_id),
-        user_id: Set(row.user_id),
-        role: Set(row.role),
-        joined_at: Set(row.joined_at),
-        rev: Set(row.rev),
-        last_read_seq: Set(row.last_read_seq),
-        pinned_at: Set(row.pinned_at),
-        muted_until: Set(row.muted_until),
-        archived: Set(row.archived),
-        user_rev: Set(row.user_rev),
-        left_at: Set(row.left_at),
-        left_reason: Set(row.left_reason),
-    });
-    if rows.is_empty() {
-        return Ok(rows);
-    }
-    member::Entity::insert_many(inserted).on_conflict(again).exec_without_returning(tx.conn()).await?;
-    chat.member_count += rows.len() as i32;
-    chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }
-        .update(tx.conn())
-        .await?;
-    Ok(rows)
+        .collect())
 }

@@ -8,10 +8,12 @@ use utoipa::ToSchema;
 
 use super::identity::{Identity, taken_at_insert};
 use super::{announce, check_tried, confirm, find, lock, require_unchanged, view};
+use crate::domain::mail::tokens::Purpose;
 use crate::domain::recovery::{AddressChange, change_address};
 use crate::domain::{Core, mail, photos};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
+use crate::platform::db::Tx;
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems, given};
 
@@ -160,18 +162,7 @@ async fn store(
         row.phone = Set(identity.phone);
     }
     if wish.email.is_some() {
-        let key = identity.email.as_ref().map(|it| it.to_lowercase());
-        let verified = before.email_verified && key == before.email_key;
-        if identity.email == before.email {
-            // Whoever names the present address has thought better of another one.
-            mail::tokens::revoke(core, &tx, user_id, &[mail::tokens::Purpose::ChangeEmail]).await?;
-        } else if change_address(core, &tx, &before, identity.email.as_deref()).await?
-            == AddressChange::AtOnce
-        {
-            row.email_key = Set(key);
-            row.email = Set(identity.email);
-            row.email_verified = Set(verified);
-        }
+        set_email(core, &tx, &before, &mut row, identity.email).await?;
     }
     if let Some(photo) = photo {
         row.photo = Set(photo);
@@ -197,4 +188,25 @@ async fn store(
     let reply = core.publish(outcome).await;
     core.mail.wake();
     Ok(reply)
+}
+
+/// Gives the row another address, or none, where that takes no confirmation; else a mail is on its way.
+async fn set_email(
+    core: &Core,
+    tx: &Tx,
+    before: &user::Model,
+    row: &mut user::ActiveModel,
+    email: Option<String>,
+) -> Result<()> {
+    if email == before.email {
+        // Whoever names the present address has thought better of another one.
+        return mail::tokens::revoke(core, tx, UserId(before.id), &[Purpose::ChangeEmail]).await;
+    }
+    if change_address(core, tx, before, email.as_deref()).await? == AddressChange::AtOnce {
+        let key = email.as_ref().map(|it| it.to_lowercase());
+        row.email_verified = Set(before.email_verified && key == before.email_key);
+        row.email_key = Set(key);
+        row.email = Set(email);
+    }
+    Ok(())
 }
