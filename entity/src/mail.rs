@@ -2,6 +2,15 @@
 
 use sea_orm::entity::prelude::*;
 
+/// It waits to be sent.
+pub const QUEUED: &str = "queued";
+/// The peer has taken it.
+pub const SENT: &str = "sent";
+/// It was given up.
+pub const FAILED: &str = "failed";
+/// There is no peer: it went into the log.
+pub const LOGGED: &str = "logged";
+
 /// One mail.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "mail_log")]
@@ -19,7 +28,7 @@ pub struct Model {
     pub subject: String,
     /// `Message-ID` (RFC 5322, section 3.6.4), the same in every attempt.
     pub message_id: String,
-    /// `queued`, `sent`, `failed` or `logged`.
+    /// [`QUEUED`], [`SENT`], [`FAILED`] or [`LOGGED`].
     pub state: String,
     /// Attempts so far.
     pub attempts: i32,

@@ -2,6 +2,11 @@
 
 use sea_orm::entity::prelude::*;
 
+/// Nobody has dealt with it yet.
+pub const OPEN: &str = "open";
+/// Somebody has dealt with it.
+pub const RESOLVED: &str = "resolved";
+
 /// One report.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "reports")]
@@ -23,7 +28,7 @@ pub struct Model {
     /// Why.
     #[sea_orm(column_type = "Text")]
     pub reason: String,
-    /// `open` or `resolved`.
+    /// [`OPEN`] or [`RESOLVED`].
     pub state: String,
     /// When.
     pub created_at: i64,

@@ -20,6 +20,7 @@ use crate::domain::sessions::{self, Ending};
 use crate::domain::{Actor, Core, mail, moderation, photos, users};
 use crate::error::Result;
 use crate::ids::UserId;
+use crate::protocol::moderation::Role;
 use crate::protocol::parse::{Check, Limits, Problems};
 
 /// What a tombstone is called.
@@ -89,7 +90,7 @@ fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
         name_key: Set(None),
         description: Set(None),
         photo: Set(photos::tombstone_avatar()),
-        role: Set(moderation::Role::User.as_str().to_owned()),
+        role: Set(Role::User.as_str().to_owned()),
         // No password has this hash.
         password_hash: Set("!".to_owned()),
         last_seen_at: Set(None),

@@ -66,7 +66,7 @@ pub async fn enqueue(core: &Core, tx: &Tx, letter: Letter<'_>) -> Result<()> {
     if !is_address(letter.to) {
         row.subject = Set(String::new());
         row.message_id = Set(String::new());
-        row.state = Set("failed".into());
+        row.state = Set(mail::FAILED.into());
         row.finished_at = Set(Some(now));
         row.last_error = Set(Some("an address that no mail can be sent to".into()));
         mail::Entity::insert(row).exec_without_returning(tx.conn()).await?;
@@ -76,7 +76,7 @@ pub async fn enqueue(core: &Core, tx: &Tx, letter: Letter<'_>) -> Result<()> {
     let written = core.mail.letters.write(&letter, &settings.public_url, &settings.mail.from, now)?;
     row.subject = Set(written.subject);
     row.message_id = Set(written.id);
-    row.state = Set("queued".into());
+    row.state = Set(mail::QUEUED.into());
     row.next_attempt_at = Set(Some(now));
     let id = mail::Entity::insert(row).exec(tx.conn()).await?.last_insert_id;
     let content = mail_outbox::ActiveModel {
@@ -97,19 +97,19 @@ pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) 
         .column(mail::Column::Id)
         .filter(mail::Column::UserId.eq(user.0))
         .filter(mail::Column::Template.is_in(templates.iter().map(|it| it.as_str())))
-        .filter(mail::Column::State.eq("queued"))
+        .filter(mail::Column::State.eq(mail::QUEUED))
         .filter(unclaimed(now))
         .into_tuple()
         .all(tx.conn())
         .await?;
     for id in waiting {
-        finish(tx.conn(), id, unclaimed(now), ("failed", Some("superseded")), now).await?;
+        finish(tx.conn(), id, unclaimed(now), (mail::FAILED, Some("superseded")), now).await?;
     }
     mail::Entity::update_many()
         .col_expr(mail::Column::ExpiresAt, Expr::value(Some(now)))
         .filter(mail::Column::UserId.eq(user.0))
         .filter(mail::Column::Template.is_in(templates.iter().map(|it| it.as_str())))
-        .filter(mail::Column::State.eq("queued"))
+        .filter(mail::Column::State.eq(mail::QUEUED))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -120,11 +120,11 @@ pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) 
 pub async fn forget(core: &Core, tx: &Tx, user: UserId) -> Result<()> {
     super::tokens::revoke(core, tx, user, &super::tokens::Purpose::ALL).await?;
     mail::Entity::update_many()
-        .col_expr(mail::Column::State, Expr::value("failed"))
+        .col_expr(mail::Column::State, Expr::value(mail::FAILED))
         .col_expr(mail::Column::FinishedAt, Expr::value(Some(core.clock.now())))
         .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<i64>))
         .filter(mail::Column::UserId.eq(user.0))
-        .filter(mail::Column::State.eq("queued"))
+        .filter(mail::Column::State.eq(mail::QUEUED))
         .exec(tx.conn())
         .await?;
     mail::Entity::update_many()
@@ -155,7 +155,7 @@ pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
         let due: Option<i64> = mail::Entity::find()
             .select_only()
             .column(mail::Column::Id)
-            .filter(mail::Column::State.eq("queued"))
+            .filter(mail::Column::State.eq(mail::QUEUED))
             .filter(mail::Column::NextAttemptAt.lte(now))
             .filter(unclaimed(now))
             .filter(mail::Column::Id.is_not_in(in_hand.iter().copied()))
@@ -170,7 +170,7 @@ pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
             .col_expr(mail::Column::ClaimedUntil, Expr::value(Some(now + LEASE_MS)))
             .col_expr(mail::Column::Attempts, Expr::col(mail::Column::Attempts).add(1))
             .filter(mail::Column::Id.eq(id))
-            .filter(mail::Column::State.eq("queued"))
+            .filter(mail::Column::State.eq(mail::QUEUED))
             .filter(unclaimed(now))
             .exec(tx.conn())
             .await?;
@@ -190,7 +190,7 @@ pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
                 (_, true) => "tried too often",
                 _ => "its content is gone",
             };
-            finish(tx.conn(), id, Condition::all(), ("failed", Some(why)), now).await?;
+            finish(tx.conn(), id, Condition::all(), (mail::FAILED, Some(why)), now).await?;
             drop(tx.commit(()).await?);
             tracing::info!(mail = id, why, "a mail is not sent");
             continue;
@@ -214,32 +214,34 @@ pub async fn record(core: &Core, claimed: &Claimed, fate: &Fate) -> Result<()> {
     let pause = usize::try_from(claimed.attempt - 1).ok().and_then(|index| PAUSES.get(index));
     let tx = core.db.begin().await?;
     match (fate, pause) {
-        (Fate::Sent, _) => finish(tx.conn(), claimed.id, Condition::all(), ("sent", None), now).await?,
-        (Fate::Logged, _) => finish(tx.conn(), claimed.id, Condition::all(), ("logged", None), now).await?,
+        (Fate::Sent, _) => finish(tx.conn(), claimed.id, Condition::all(), (mail::SENT, None), now).await?,
+        (Fate::Logged, _) => {
+            finish(tx.conn(), claimed.id, Condition::all(), (mail::LOGGED, None), now).await?;
+        }
         (Fate::Later(why), Some(pause)) => {
             // What would be past its time by then need not wait for it.
             let too_late = ours.clone().add(mail::Column::ExpiresAt.lte(now + pause * 1_000));
             let told_late = format!("not sent again, its token does not hold so long: {}", told(why));
-            finish(tx.conn(), claimed.id, too_late, ("failed", Some(&told_late)), now).await?;
+            finish(tx.conn(), claimed.id, too_late, (mail::FAILED, Some(&told_late)), now).await?;
             mail::Entity::update_many()
                 .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
                 .col_expr(mail::Column::NextAttemptAt, Expr::value(Some(now + pause * 1_000)))
                 .col_expr(mail::Column::LastError, Expr::value(Some(told(why))))
                 .filter(mail::Column::Id.eq(claimed.id))
-                .filter(mail::Column::State.eq("queued"))
+                .filter(mail::Column::State.eq(mail::QUEUED))
                 .filter(ours)
                 .exec(tx.conn())
                 .await?;
         }
         (Fate::Later(why) | Fate::Never(why), _) => {
-            finish(tx.conn(), claimed.id, ours, ("failed", Some(&told(why))), now).await?;
+            finish(tx.conn(), claimed.id, ours, (mail::FAILED, Some(&told(why))), now).await?;
         }
     }
     drop(tx.commit(()).await?);
     Ok(())
 }
 
-/// The end of a mail's way: its content goes, its row stays. `("failed", why)` and the like.
+/// The end of a mail's way: its content goes, its row stays. `(mail::FAILED, why)` and the like.
 async fn finish(
     conn: &impl ConnectionTrait,
     id: i64,
@@ -254,7 +256,7 @@ async fn finish(
         .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<i64>))
         .col_expr(mail::Column::LastError, Expr::value(why.map(str::to_owned)))
         .filter(mail::Column::Id.eq(id))
-        .filter(mail::Column::State.eq("queued"))
+        .filter(mail::Column::State.eq(mail::QUEUED))
         .filter(provided)
         .exec(conn)
         .await?;
@@ -277,7 +279,7 @@ pub async fn release(core: &Core) -> Result<()> {
     let tx = core.db.begin().await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
-        .filter(mail::Column::State.eq("queued"))
+        .filter(mail::Column::State.eq(mail::QUEUED))
         .exec(tx.conn())
         .await?;
     drop(tx.commit(()).await?);

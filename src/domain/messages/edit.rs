@@ -10,7 +10,7 @@ use super::view::{show, show_one};
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::chats::{advance, change_at, membership, require_open};
 use crate::domain::dispatch::Behaviour;
-use crate::domain::moderation::Role;
+use crate::domain::moderation::role_of;
 use crate::domain::{Caller, Core, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
@@ -18,6 +18,7 @@ use crate::platform::bus::{Delivery, Place};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::messages::{DeleteMessage, EditMessage, MessageReply};
 use crate::protocol::events::MessageChanged;
+use crate::protocol::moderation::Role;
 
 impl Behaviour for EditMessage {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MessageReply>> {
@@ -115,7 +116,7 @@ fn no_such_message() -> Error {
 /// that who loses the role in this moment has lost it. Chats are locked before users everywhere.
 async fn moderates(core: &Core, tx: &Tx, user_id: UserId) -> Result<bool> {
     let user = users::lock(tx.conn(), user_id).await?;
-    Ok(Role::of(&user) >= Role::Moderator && !user.is_banned(core.clock.now()))
+    Ok(role_of(&user) >= Role::Moderator && !user.is_banned(core.clock.now()))
 }
 
 /// Whoever deletes by their service-wide role is noted, with where their session was opened.

@@ -7,7 +7,7 @@ use sea_orm::ActiveValue::Set;
 use serde_json::json;
 
 use super::people;
-use super::staff::{Admin, Locked, Moderator, Role};
+use super::staff::{Admin, Locked, Moderator, role_of};
 use crate::clock::Timestamp;
 use crate::domain::Core;
 use crate::domain::audit::{self, Act, Target};
@@ -15,7 +15,7 @@ use crate::domain::sessions::{self, Ending};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::events::UserBanned;
-use crate::protocol::moderation::{AdminUser, BanUser};
+use crate::protocol::moderation::{AdminUser, BanUser, Role};
 
 /// Bans a user, or gives a banned one another reason and end.
 pub async fn ban(core: &Core, by: &Moderator, id: UserId, wish: BanUser) -> Result<AdminUser> {
@@ -93,10 +93,10 @@ fn require_below(locked: &Locked, by: &Moderator, target: &user::Model) -> Resul
     if target.id == by.id().0 {
         return Err(Error::forbidden("nobody bans or unbans themselves"));
     }
-    if Role::of(target) < Role::of(locked.find(by.id())?) {
+    if role_of(target) < role_of(locked.find(by.id())?) {
         return Ok(());
     }
-    Err(Error::forbidden(match Role::of(target) {
+    Err(Error::forbidden(match role_of(target) {
         Role::Admin => "an admin cannot be banned; take the role away first",
         _ => "a moderator can only be banned by an admin",
     }))

@@ -67,7 +67,7 @@ pub async fn mails(
 ) -> Result<Numbered<MailEntry>> {
     let mut select = mail::Entity::find().filter(mail::Column::Id.lt(before.unwrap_or(i64::MAX)));
     if let Some(state) = state {
-        if !matches!(state, "queued" | "sent" | "failed" | "logged") {
+        if !matches!(state, mail::QUEUED | mail::SENT | mail::FAILED | mail::LOGGED) {
             return Err(Error::invalid("state", "takes queued, sent, failed or logged"));
         }
         select = select.filter(mail::Column::State.eq(state));

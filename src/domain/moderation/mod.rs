@@ -17,7 +17,7 @@ pub use logs::{AuditFilter, audit, mails};
 pub use people::{PeopleFilter, details, people, sessions_of};
 pub use reports::{report, reports, resolve};
 pub use roles::{Appointment, appoint, set_role, staff};
-pub use staff::{Admin, Moderator, Role, require_another_admin};
+pub use staff::{Admin, Moderator, require_another_admin, role_of};
 pub use statistics::count;
 
 /// Part of a list, and the number that the next part goes on after.

@@ -11,7 +11,7 @@ use crate::domain::users::{containing, show as show_public};
 use crate::domain::{Actor, Core, sessions};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
-use crate::protocol::moderation::{AdminUser, AdminUserDetails, Ban, Reach};
+use crate::protocol::moderation::{AdminUser, AdminUserDetails, Ban, Reach, Role};
 use crate::protocol::objects::Session;
 
 /// Which people.
@@ -19,8 +19,8 @@ use crate::protocol::objects::Session;
 pub struct PeopleFilter {
     /// A part of the username or name; for admins also of phone or e-mail.
     pub query: Option<String>,
-    /// `user`, `moderator` or `admin`.
-    pub role: Option<String>,
+    /// With this role.
+    pub role: Option<Role>,
     /// Banned now, or not.
     pub banned: Option<bool>,
 }
@@ -47,10 +47,7 @@ pub async fn people(
         }
         select = select.filter(any);
     }
-    if let Some(role) = &filter.role {
-        if !matches!(role.as_str(), "user" | "moderator" | "admin") {
-            return Err(Error::invalid("role", "takes user, moderator or admin"));
-        }
+    if let Some(role) = filter.role {
         select = select.filter(user::Column::Role.eq(role.as_str()));
     }
     if let Some(banned) = filter.banned {
@@ -76,7 +73,7 @@ pub async fn details(core: &Core, by: &Moderator, id: UserId) -> Result<AdminUse
         user: show(core, &row, by),
         sessions: session::Entity::live_of(id.0, core.clock.now()).count(conn).await? as i64,
         chats: member::Entity::of_user(id.0).count(conn).await? as i64,
-        open_reports: against().filter(report::Column::State.eq("open")).count(conn).await? as i64,
+        open_reports: against().filter(report::Column::State.eq(report::OPEN)).count(conn).await? as i64,
         reports: against().count(conn).await? as i64,
     })
 }

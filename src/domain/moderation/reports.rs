@@ -12,17 +12,14 @@ use sea_orm::{
 use serde_json::json;
 
 use super::Numbered;
-use super::staff::{Locked, Moderator, Role};
+use super::staff::{Locked, Moderator};
 use crate::clock::Timestamp;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::{Actor, Core, chats, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport};
+use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport, Role};
 use crate::protocol::objects::Author;
-
-const OPEN: &str = "open";
-const RESOLVED: &str = "resolved";
 
 /// What is reported.
 struct Subject {
@@ -42,7 +39,7 @@ pub async fn report(core: &Core, actor: Actor, wish: NewReport) -> Result<(Repor
     let mut same = report::Entity::find()
         .filter(report::Column::ReporterId.eq(me.0))
         .filter(report::Column::UserId.eq(subject.user_id))
-        .filter(report::Column::State.eq(OPEN));
+        .filter(report::Column::State.eq(report::OPEN));
     same = match message_id {
         Some(id) => same.filter(report::Column::MessageId.eq(id)),
         None => same.filter(report::Column::MessageId.is_null()),
@@ -57,7 +54,7 @@ pub async fn report(core: &Core, actor: Actor, wish: NewReport) -> Result<(Repor
         message_id: Set(message_id),
         content: Set(subject.message.map(|row| row.content)),
         reason: Set(wish.reason.trim().to_owned()),
-        state: Set(OPEN.to_owned()),
+        state: Set(report::OPEN.to_owned()),
         created_at: Set(core.clock.now()),
         ..Default::default()
     }
@@ -110,7 +107,7 @@ pub async fn reports(
     before: Option<i64>,
     limit: u64,
 ) -> Result<Numbered<AdminReport>> {
-    if !matches!(state, OPEN | RESOLVED) {
+    if !matches!(state, report::OPEN | report::RESOLVED) {
         return Err(Error::invalid("state", "takes open or resolved"));
     }
     let rows = report::Entity::find()
@@ -135,13 +132,13 @@ pub async fn resolve(core: &Core, by: &Moderator, id: i64, wish: ResolveReport) 
         .await?
         .ok_or_else(|| Error::not_found("report"))?;
     let absent = || Error::not_found("report");
-    if row.state == RESOLVED {
+    if row.state == report::RESOLVED {
         let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
         return Ok(tx.unchanged(shown).await?.reply);
     }
     let resolution = wish.resolution.trim().to_owned();
     let mut row = row.into_active_model();
-    row.state = Set(RESOLVED.to_owned());
+    row.state = Set(report::RESOLVED.to_owned());
     row.resolved_at = Set(Some(core.clock.now()));
     row.resolved_by = Set(Some(by.id().0));
     row.resolution = Set(Some(resolution.clone()));

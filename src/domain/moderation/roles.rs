@@ -8,14 +8,14 @@ use serde_json::json;
 
 use super::bans::record;
 use super::people;
-use super::staff::{Admin, Locked, Role};
+use super::staff::{Admin, Locked, role_of};
 use crate::domain::Core;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::users::{self, Identity, Registration};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::Tx;
-use crate::protocol::moderation::AdminUser;
+use crate::protocol::moderation::{AdminUser, Role};
 use crate::protocol::parse::{Check, Problems};
 
 /// Gives a user another role.
@@ -24,7 +24,7 @@ pub async fn set_role(core: &Core, by: &Admin, id: UserId, role: Role) -> Result
     let mut tx = core.db.begin().await?;
     let locked = Locked::read(core, &tx, by, Role::Admin, id).await?;
     let target = locked.find(id)?;
-    let before = Role::of(target);
+    let before = role_of(target);
     if before == role {
         let shown = people::show(core, target, by);
         return Ok(tx.unchanged(shown).await?.reply);
@@ -75,7 +75,7 @@ pub async fn appoint(core: &Core, wish: Appointment) -> Result<UserId> {
     if row.is_banned(core.clock.now()) {
         return Err(Error::forbidden("the account is banned; lift the ban first"));
     }
-    if Role::of(&row) == Role::Admin {
+    if role_of(&row) == Role::Admin {
         return Err(Error::invalid("username", "is an admin already"));
     }
     if row.email.is_some() && !promoted {

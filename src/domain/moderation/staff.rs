@@ -8,41 +8,11 @@ use crate::domain::{Actor, Core, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::Tx;
+use crate::protocol::moderation::Role;
 
-/// Service-wide roles, by rising power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Everybody.
-    User,
-    /// Bans users, deletes messages, sees reports.
-    Moderator,
-    /// Everything else too.
-    Admin,
-}
-
-impl Role {
-    /// Its name on the wire and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Moderator => "moderator",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// By its name; what is unknown has no power.
-    pub fn from_name(name: &str) -> Self {
-        match name {
-            "admin" => Self::Admin,
-            "moderator" => Self::Moderator,
-            _ => Self::User,
-        }
-    }
-
-    /// A row's role.
-    pub fn of(row: &user::Model) -> Self {
-        Self::from_name(&row.role)
-    }
+/// A row's role; a name that is unknown here has no power.
+pub fn role_of(row: &user::Model) -> Role {
+    Role::from_name(&row.role).unwrap_or(Role::User)
 }
 
 /// Proof that a user is a moderator or an admin, as the database had it a moment ago.
@@ -61,10 +31,10 @@ impl Moderator {
     /// Reads the user's row. `address` is where the request came from, for the audit log.
     pub async fn prove(core: &Core, actor: Actor, address: Option<String>) -> Result<Self> {
         let row = users::find(core.db.read(), actor.user_id).await?;
-        if Role::of(&row) < Role::Moderator || row.is_banned(core.clock.now()) {
+        if role_of(&row) < Role::Moderator || row.is_banned(core.clock.now()) {
             return Err(Error::forbidden("this is for moderators and admins"));
         }
-        Ok(Self { id: actor.user_id, role: Role::of(&row), address })
+        Ok(Self { id: actor.user_id, role: role_of(&row), address })
     }
 
     /// Who.
@@ -117,7 +87,7 @@ impl Locked {
     ) -> Result<Self> {
         let locked = Self { rows: lock_with_admins(tx.conn(), &[by.id, target]).await? };
         let still = locked.find(by.id)?;
-        if Role::of(still) < least || still.is_banned(core.clock.now()) {
+        if role_of(still) < least || still.is_banned(core.clock.now()) {
             return Err(Error::forbidden("the role that this takes was taken away"));
         }
         Ok(locked)
@@ -130,7 +100,7 @@ impl Locked {
 
     /// Refuses what would leave nobody who can make admins.
     pub(super) fn require_another_admin(&self, than: UserId) -> Result<()> {
-        let other = self.rows.iter().any(|row| row.id != than.0 && Role::of(row) == Role::Admin);
+        let other = self.rows.iter().any(|row| row.id != than.0 && role_of(row) == Role::Admin);
         if other {
             return Ok(());
         }
@@ -143,7 +113,7 @@ impl Locked {
 pub async fn require_another_admin(conn: &impl ConnectionTrait, leaving: UserId) -> Result<user::Model> {
     let locked = Locked { rows: lock_with_admins(conn, &[leaving]).await? };
     let row = locked.find(leaving)?.clone();
-    if Role::of(&row) == Role::Admin {
+    if role_of(&row) == Role::Admin {
         locked.require_another_admin(leaving)?;
     }
     Ok(row)

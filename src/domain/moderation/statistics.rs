@@ -46,9 +46,10 @@ pub async fn count(core: &Core, _: &Admin) -> Result<Statistics> {
         messages_24h,
         online,
         sockets,
-        mails_queued: counted(conn, mails("queued")).await?,
-        mails_failed: counted(conn, mails("failed")).await?,
-        open_reports: counted(conn, report::Entity::find().filter(report::Column::State.eq("open"))).await?,
+        mails_queued: counted(conn, mails(mail::QUEUED)).await?,
+        mails_failed: counted(conn, mails(mail::FAILED)).await?,
+        open_reports: counted(conn, report::Entity::find().filter(report::Column::State.eq(report::OPEN)))
+            .await?,
         counted_at: Timestamp(now),
     })
 }

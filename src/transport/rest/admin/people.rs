@@ -5,11 +5,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{Admin, DEFAULT_LIMIT, Moderator, next_page};
-use crate::domain::moderation::{self, PeopleFilter, Role};
+use crate::domain::moderation::{self, PeopleFilter};
 use crate::domain::to_the_end;
 use crate::error::Error;
 use crate::ids::UserId;
-use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, SetRole};
+use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, Role, SetRole};
 use crate::protocol::objects::Session;
 use crate::transport::problem::{Problem, ProblemBody};
 use crate::transport::rest::App;
@@ -42,10 +42,17 @@ pub async fn list_people(
         "false" => Some(false),
         _ => return Err(Error::invalid("banned", "takes true or false").into()),
     };
-    let filter = PeopleFilter { query: text("query"), role: text("role"), banned };
+    let role = text("role").map(|name| {
+        Role::from_name(&name).ok_or_else(|| Error::invalid("role", "takes user, moderator or admin"))
+    });
+    let filter = PeopleFilter { query: text("query"), role: role.transpose()?, banned };
     let limit = params.limit(DEFAULT_LIMIT)?;
     let found = moderation::people(&app.core, &by, &filter, params.number("cursor")?, limit).await?;
-    let asked = [("query", filter.query), ("role", filter.role), ("banned", banned.map(|it| it.to_string()))];
+    let asked = [
+        ("query", filter.query),
+        ("role", filter.role.map(|it| it.as_str().to_owned())),
+        ("banned", banned.map(|it| it.to_string())),
+    ];
     Ok(page(found.items, next_page("/admin/user", &asked, limit, found.next)))
 }
 
@@ -121,9 +128,8 @@ pub async fn set_role(
     Id(id): Id,
     Json(wish): Json<SetRole>,
 ) -> Result<axum::Json<AdminUser>, Problem> {
-    let role = Role::from_name(&wish.role);
-    let user =
-        to_the_end(async move { moderation::set_role(&app.core, &by, UserId(id), role).await }).await?;
+    let work = async move { moderation::set_role(&app.core, &by, UserId(id), wish.role).await };
+    let user = to_the_end(work).await?;
     Ok(axum::Json(user))
 }
 
