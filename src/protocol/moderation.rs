@@ -12,7 +12,7 @@ use crate::ids::{ChatId, MessageId, UserId};
 
 /// Service-wide roles, by rising power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Role {
     /// Everybody.
     User,
@@ -35,6 +35,14 @@ impl Role {
     /// By its name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::User, Self::Moderator, Self::Admin].into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::from_name(&name).ok_or("takes user, moderator or admin")
     }
 }
 
@@ -124,7 +132,7 @@ impl Check for BanUser {
 /// `PUT /admin/user/{id}/role`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SetRole {
-    /// The new one.
+    /// The service-wide role that the user is to have.
     pub role: Role,
 }
 
