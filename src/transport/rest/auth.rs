@@ -151,12 +151,16 @@ pub async fn logout(State(app): State<App>, request: HeaderMap) -> Result<Respon
         let core = app.core.clone();
         to_the_end(async move { sessions::end(&core, actor.user_id, actor.session_id, "logout").await }).await
     };
-    let mut response = match ended.await {
+    let ended = ended.await;
+    // A browser that has nothing but cookies is done with them, whatever became of the session; no foreign page logs
+    // it out. Who has sent a token meant that one: where it is no good, the cookies are left alone.
+    let cookies_go = (ended.is_ok() || !request.contains_key(header::AUTHORIZATION))
+        && origin::may_use_cookies(&app.core.settings, &request);
+    let mut response = match ended {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => Problem(error).into_response(),
     };
-    // Whatever became of the session, this browser is done with it; but no foreign page logs it out.
-    if origin::may_use_cookies(&app.core.settings, &request) {
+    if cookies_go {
         origin::clear_cookies(&app.core.settings, response.headers_mut())?;
     }
     Ok(response)
