@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::platform::bus::{Batch, Place};
 use crate::platform::db::{Outcome, again};
 use crate::platform::limits::{Bucket, Key};
-use crate::protocol::catalogue::{Command, for_each_command};
+use crate::protocol::catalogue::{COMMANDS, Command, for_each_command};
 // The catalogue names its types by these paths.
 use crate::protocol::commands::{chats, contacts, messages, presence, roles, session, sync};
 use crate::protocol::parse;
@@ -123,8 +123,10 @@ async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, resp
 }
 
 /// Answers a failure; our own are logged here, and nowhere else.
-/// Answers a command that fails, and logs what the log has to have.
 pub fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
+    // Not what a client makes up: it may be long.
+    let event =
+        COMMANDS.iter().map(|(name, ..)| *name).find(|name| *name == event).unwrap_or("an unknown event");
     if error.source.is_some() {
         tracing::error!(event, user = caller.actor.user_id.0, %error, "a command failed");
     }
