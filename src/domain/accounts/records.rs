@@ -281,9 +281,13 @@ async fn acts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pag
         .all(conn)
         .await?;
     let show = |row: audit::Model| {
+        // Of what was done to others there is more to say, which is theirs.
+        let on_oneself = row.target_kind.as_deref() == Some("user") && row.target_id == Some(id.0);
+        let details: Option<Value> =
+            on_oneself.then(|| serde_json::from_str(&row.details).unwrap_or_default());
         json!({
-            "id": row.id, "action": row.action, "target_kind": row.target_kind,
-            "target_id": row.target_id, "address": row.address, "created_at": Timestamp(row.created_at),
+            "id": row.id, "action": row.action, "target_kind": row.target_kind, "target_id": row.target_id,
+            "details": details, "address": row.address, "created_at": Timestamp(row.created_at),
         })
     };
     Ok(shown(rows, |row| row.id, show))
