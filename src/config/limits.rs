@@ -51,7 +51,11 @@ pub fn read(r: &mut Reader<'_>, landscape: Landscape) -> Result<Rates, BadSettin
     };
     let login = rate("RATE_LOGIN", "10/min", "logins per account and per address")?;
     let register = rate("RATE_REGISTER", "30/h", "registrations per address")?;
-    let mail = rate("RATE_MAIL", "5/h", "mails that one account or one address may cause")?;
+    let mail = rate(
+        "RATE_MAIL",
+        "5/h",
+        "mails that one account or one address may cause; and by registrations, of one account",
+    )?;
     let send = rate("RATE_SEND", "20/s:60", "messages per user")?;
     let event = rate("RATE_EVENT", "50/s", "all other events per user")?;
     let upload = rate("RATE_UPLOAD", "60/min", "photos and files per user, or per address before login")?;

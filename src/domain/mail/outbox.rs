@@ -221,7 +221,7 @@ pub async fn record(core: &Core, claimed: &Claimed, fate: &Fate) -> Result<()> {
         (Fate::Later(why), Some(pause)) => {
             // What would be past its time by then need not wait for it.
             let too_late = ours.clone().add(mail::Column::ExpiresAt.lte(now + pause * 1_000));
-            let told_late = format!("not sent again, its token does not hold so long: {}", told(why));
+            let told_late = format!("its token does not hold until the next attempt: {}", told(why));
             finish(tx.conn(), claimed.id, too_late, (mail::FAILED, Some(&told_late)), now).await?;
             mail::Entity::update_many()
                 .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))

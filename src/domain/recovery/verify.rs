@@ -44,8 +44,8 @@ pub async fn request_verification(core: &Core, tx: &Tx, user: &user::Model) -> R
     mail::enqueue(core, tx, letter).await
 }
 
-/// The mail that a registration causes counts as one to that address: whoever registers, deletes and registers
-/// again fills no mailbox. The registrations of a network address have a limit of their own.
+/// Mails that registrations cause have a count of their own per address of mail: whoever registers, deletes and
+/// registers again fills no mailbox. The registrations of a network address have a limit, too.
 pub async fn take_verification(core: &Core, email: Option<&str>) -> Result<()> {
     match email {
         Some(email) if core.settings.mail.verification != Verification::Off => {
