@@ -28,6 +28,20 @@ async fn done(socket: &mut Socket, command: &str, payload: Value) -> Value {
     ack
 }
 
+/// Sends messages all at once; how many were taken.
+async fn taken_at_once(socket: &mut Socket, wishes: impl IntoIterator<Item = Value>) -> usize {
+    let mut begun = Vec::new();
+    for wish in wishes {
+        begun.push(socket.feed("send_message", wish).await);
+    }
+    socket.flush().await;
+    let mut taken = 0;
+    for id in begun {
+        taken += usize::from(socket.ack(id).await["ok"] == json!(true));
+    }
+    taken
+}
+
 /// The direct chat of the socket's user with somebody; its id.
 async fn direct(socket: &mut Socket, other: &Person) -> i64 {
     let wish = json!({"chat": {"is_group": false, "members_array": [other.id]}});

@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 
 use entity::{audit, chat, contact, like, mail, member, message, one_time_token, report, session, user};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
@@ -97,6 +99,16 @@ pub async fn page(conn: &impl ConnectionTrait, kind: Kind, id: UserId, after: i6
     }
 }
 
+/// A page of what is selected, in the order of a column, after a number in it.
+async fn read<E: EntityTrait>(
+    conn: &impl ConnectionTrait,
+    own: Select<E>,
+    order: E::Column,
+    after: i64,
+) -> Result<Vec<E::Model>> {
+    Ok(own.filter(order.gt(after)).order_by_asc(order).limit(PAGE).all(conn).await?)
+}
+
 /// Rows as records, with where to go on.
 fn shown<T>(rows: Vec<T>, number: impl Fn(&T) -> i64, show: impl FnMut(T) -> Value) -> Page {
     let next = rows.last().filter(|_| rows.len() as u64 == PAGE).map(number);
@@ -122,13 +134,8 @@ async fn account(conn: &impl ConnectionTrait, id: UserId) -> Result<Page> {
 }
 
 async fn sessions(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = session::Entity::find()
-        .filter(session::Column::UserId.eq(id.0))
-        .filter(session::Column::Id.gt(after))
-        .order_by_asc(session::Column::Id)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = session::Entity::find().filter(session::Column::UserId.eq(id.0));
+    let rows = read(conn, own, session::Column::Id, after).await?;
     let show = |row: session::Model| {
         json!({
             "id": row.id, "user_agent": row.user_agent, "address": row.address,
@@ -141,13 +148,8 @@ async fn sessions(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result
 }
 
 async fn one_time_tokens(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = one_time_token::Entity::find()
-        .filter(one_time_token::Column::UserId.eq(id.0))
-        .filter(one_time_token::Column::Id.gt(after))
-        .order_by_asc(one_time_token::Column::Id)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = one_time_token::Entity::find().filter(one_time_token::Column::UserId.eq(id.0));
+    let rows = read(conn, own, one_time_token::Column::Id, after).await?;
     let show = |row: one_time_token::Model| {
         json!({
             "id": row.id, "purpose": row.purpose, "email": row.email,
@@ -159,13 +161,8 @@ async fn one_time_tokens(conn: &impl ConnectionTrait, id: UserId, after: i64) ->
 }
 
 async fn contacts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = contact::Entity::find()
-        .filter(contact::Column::UserId.eq(id.0))
-        .filter(contact::Column::OtherId.gt(after))
-        .order_by_asc(contact::Column::OtherId)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = contact::Entity::find().filter(contact::Column::UserId.eq(id.0));
+    let rows = read(conn, own, contact::Column::OtherId, after).await?;
     let show = |row: contact::Model| {
         json!({
             "user_id": row.other_id, "followed_at": time(row.followed_at),
@@ -176,13 +173,8 @@ async fn contacts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result
 }
 
 async fn chats(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = member::Entity::find()
-        .filter(member::Column::UserId.eq(id.0))
-        .filter(member::Column::ChatId.gt(after))
-        .order_by_asc(member::Column::ChatId)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = member::Entity::find().filter(member::Column::UserId.eq(id.0));
+    let rows = read(conn, own, member::Column::ChatId, after).await?;
     let known = chat::Entity::find()
         .filter(chat::Column::Id.is_in(rows.iter().map(|row| row.chat_id)))
         .all(conn)
@@ -204,13 +196,8 @@ async fn chats(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
 }
 
 async fn messages(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = message::Entity::find()
-        .filter(message::Column::UserId.eq(id.0))
-        .filter(message::Column::Id.gt(after))
-        .order_by_asc(message::Column::Id)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = message::Entity::find().filter(message::Column::UserId.eq(id.0));
+    let rows = read(conn, own, message::Column::Id, after).await?;
     let show = |row: message::Model| {
         json!({
             "id": row.id, "chat_id": row.chat_id, "seq": row.seq,
@@ -224,26 +211,16 @@ async fn messages(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result
 }
 
 async fn likes(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = like::Entity::find()
-        .filter(like::Column::UserId.eq(id.0))
-        .filter(like::Column::MessageId.gt(after))
-        .order_by_asc(like::Column::MessageId)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = like::Entity::find().filter(like::Column::UserId.eq(id.0));
+    let rows = read(conn, own, like::Column::MessageId, after).await?;
     let show =
         |row: like::Model| json!({"message_id": row.message_id, "created_at": Timestamp(row.created_at)});
     Ok(shown(rows, |row| row.message_id, show))
 }
 
 async fn reports(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = report::Entity::find()
-        .filter(report::Column::ReporterId.eq(id.0))
-        .filter(report::Column::Id.gt(after))
-        .order_by_asc(report::Column::Id)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = report::Entity::find().filter(report::Column::ReporterId.eq(id.0));
+    let rows = read(conn, own, report::Column::Id, after).await?;
     let show = |row: report::Model| {
         json!({
             "id": row.id, "user_id": row.user_id, "chat_id": row.chat_id,
@@ -255,13 +232,8 @@ async fn reports(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<
 }
 
 async fn mails(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = mail::Entity::find()
-        .filter(mail::Column::UserId.eq(id.0))
-        .filter(mail::Column::Id.gt(after))
-        .order_by_asc(mail::Column::Id)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = mail::Entity::find().filter(mail::Column::UserId.eq(id.0));
+    let rows = read(conn, own, mail::Column::Id, after).await?;
     let show = |row: mail::Model| {
         json!({
             "id": row.id, "template": row.template, "recipient": row.recipient,
@@ -273,13 +245,8 @@ async fn mails(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
 }
 
 async fn acts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = audit::Entity::find()
-        .filter(audit::Column::ActorId.eq(id.0))
-        .filter(audit::Column::Id.gt(after))
-        .order_by_asc(audit::Column::Id)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+    let own = audit::Entity::find().filter(audit::Column::ActorId.eq(id.0));
+    let rows = read(conn, own, audit::Column::Id, after).await?;
     let show = |row: audit::Model| {
         // Of what was done to others there is more to say, which is theirs.
         let on_oneself = row.target_kind.as_deref() == Some("user") && row.target_id == Some(id.0);
@@ -294,15 +261,11 @@ async fn acts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pag
 }
 
 async fn moderation(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
-    let rows = audit::Entity::find()
+    let own = audit::Entity::find()
         .filter(audit::Column::TargetKind.eq("user"))
         .filter(audit::Column::TargetId.eq(id.0))
-        .filter(audit::Column::ActorId.is_null().or(audit::Column::ActorId.ne(id.0)))
-        .filter(audit::Column::Id.gt(after))
-        .order_by_asc(audit::Column::Id)
-        .limit(PAGE)
-        .all(conn)
-        .await?;
+        .filter(audit::Column::ActorId.is_null().or(audit::Column::ActorId.ne(id.0)));
+    let rows = read(conn, own, audit::Column::Id, after).await?;
     let show = |row: audit::Model| {
         let details: Value = serde_json::from_str(&row.details).unwrap_or_default();
         json!({

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{code, direct, done, message, user};
+use super::{code, direct, done, message, taken_at_once, user};
 use crate::support::{Door, Person, TestApp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,17 +74,8 @@ async fn many_first_messages_at_once_are_one() {
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Door::MAIN).await;
     let chat = direct(&mut a, &bob).await;
-    let mut begun = Vec::new();
-    for number in 0..50 {
-        begun.push(a.feed("send_message", message(chat, &format!("first {number}"))).await);
-    }
-    a.flush().await;
-    let mut taken = 0;
-    for id in begun {
-        let ack = a.ack(id).await;
-        taken += usize::from(ack["ok"] == json!(true));
-    }
-    assert_eq!(taken, 1);
+    let wishes = (0..50).map(|number| message(chat, &format!("first {number}")));
+    assert_eq!(taken_at_once(&mut a, wishes).await, 1);
     assert_eq!(app.contents(chat, &bob).await, ["first 0"]);
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{code, direct, done, message};
+use super::{code, direct, done, message, taken_at_once};
 use crate::support::{Door, TestApp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,17 +83,8 @@ async fn the_same_text_is_refused_for_a_while_and_only_that() {
         done(&mut a, "send_message", marked).await;
     }
     // Many at once, in one commit or several: one is taken.
-    let mut begun = Vec::new();
-    for _ in 0..40 {
-        begun.push(a.feed("send_message", message(chat, "click")).await);
-    }
-    a.flush().await;
-    let mut taken = 0;
-    for id in begun {
-        let ack = a.ack(id).await;
-        taken += usize::from(ack["ok"] == json!(true));
-    }
-    assert_eq!(taken, 1);
+    let wishes = (0..40).map(|_| message(chat, "click"));
+    assert_eq!(taken_at_once(&mut a, wishes).await, 1);
     tokio::time::sleep(Duration::from_millis(1_600)).await;
     done(&mut a, "send_message", message(chat, "hi")).await;
     let said = app.contents(chat, &carol).await;
