@@ -16,9 +16,7 @@ use crate::transport::problem::{Problem, ProblemBody};
 #[utoipa::path(delete, path = "/user/me", tag = "user", security(("bearer" = [])), request_body = Deletion,
     responses(
         (status = 204, description = "Deleted; all sessions end, their sockets close"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn delete(
     State(app): State<App>,
@@ -36,9 +34,7 @@ pub async fn delete(
 #[utoipa::path(post, path = "/user/me/delete", tag = "user", security(("bearer" = [])), request_body = Deletion,
     responses(
         (status = 204, description = "Deleted; all sessions end, their sockets close"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn delete_by_post(app: State<App>, auth: Auth, wish: Json<Deletion>) -> Result<Response, Problem> {
     delete(app, auth, wish).await
@@ -49,7 +45,6 @@ pub async fn delete_by_post(app: State<App>, auth: Auth, wish: Json<Deletion>) -
 #[utoipa::path(get, path = "/user/me/export", tag = "user", security(("bearer" = [])),
     responses(
         (status = 200, body = String, content_type = "application/x-ndjson"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "One at a time"),
         (status = 503, body = ProblemBody, content_type = "application/problem+json"),
     ))]

@@ -36,7 +36,6 @@ fn with_cookies(app: &App, request: &HeaderMap, pair: TokenPair) -> Result<Respo
         (status = 200, body = TokenPair, description = "Tokens, also as httpOnly cookies"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "`user_banned` or `email_unverified`"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn login(
     State(app): State<App>,
@@ -55,7 +54,6 @@ pub async fn login(
     responses(
         (status = 200, body = TokenPair),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_login(
     state: State<App>,
@@ -95,7 +93,6 @@ fn refresh_token(app: &App, headers: &HeaderMap, body: &str) -> Result<Option<St
     responses(
         (status = 200, body = TokenPair, description = "The next pair, also as httpOnly cookies"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn refresh(
     State(app): State<App>,
@@ -116,7 +113,6 @@ pub async fn refresh(
     responses(
         (status = 200, body = TokenPair),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_refresh(
     State(app): State<App>,
@@ -141,10 +137,7 @@ pub async fn mango_refresh(
 
 /// End the session of this request: of the access token, or of the refresh token's cookie where that is all there is.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", security(("bearer" = [])),
-    responses(
-        (status = 204, description = "Ended; its sockets close"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 204, description = "Ended; its sockets close")))]
 pub async fn logout(State(app): State<App>, request: HeaderMap) -> Result<Response, Problem> {
     let ended = async {
         let actor = who_logs_out(&app, &request).await?;
@@ -190,10 +183,7 @@ async fn who_logs_out(app: &App, request: &HeaderMap) -> Result<Actor> {
 
 /// One's sessions.
 #[utoipa::path(get, path = "/auth/session", tag = "auth", security(("bearer" = [])),
-    responses(
-        (status = 200, body = Vec<Session>),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Vec<Session>)))]
 pub async fn list_sessions(
     State(app): State<App>,
     Auth(actor): Auth,
@@ -206,7 +196,6 @@ pub async fn list_sessions(
     params(("id" = i64, Path, description = "The session")),
     responses(
         (status = 204, description = "Ended; its sockets close"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn end_session(

@@ -6,7 +6,7 @@ use entity::message_type;
 use sea_orm::{EntityTrait, QueryOrder};
 
 use super::App;
-use super::extract::{Auth, Id, Params, page};
+use super::extract::{Auth, ChatPaging, Id, Params, page};
 use crate::domain::chats::{self, Page, State as ChatState};
 use crate::domain::messages::{self, Anchor, MangoMessage};
 use crate::error::{Error, Result};
@@ -39,14 +39,9 @@ async fn list_state(
 #[utoipa::path(get, path = "/chat", tag = "chat", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query, description = "active (default), pending, archived or pinned"),
-        ("cursor" = Option<String>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+        ChatPaging,
     ),
-    responses(
-        (status = 200, body = Vec<Chat>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Vec<Chat>, description = "With `Link: rel=next` where there is more")))]
 pub async fn list(State(app): State<App>, auth: Auth, params: Params) -> Result<Response, Problem> {
     let name = params.text("state").unwrap_or("active");
     let state = ChatState::from_name(name)
@@ -56,15 +51,8 @@ pub async fn list(State(app): State<App>, auth: Auth, params: Params) -> Result<
 
 /// One's pinned chats.
 #[utoipa::path(get, path = "/chat/pinned", tag = "chat", security(("bearer" = [])),
-    params(
-        ("cursor" = Option<String>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
-    ),
-    responses(
-        (status = 200, body = Vec<Chat>),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    params(ChatPaging),
+    responses((status = 200, body = Vec<Chat>)))]
 pub async fn list_pinned(State(app): State<App>, auth: Auth, params: Params) -> Result<Response, Problem> {
     Ok(list_state(&app, auth, &params, ChatState::Pinned, "/chat/pinned").await?)
 }
@@ -74,7 +62,6 @@ pub async fn list_pinned(State(app): State<App>, auth: Auth, params: Params) -> 
     params(("id" = i64, Path, description = "The chat")),
     responses(
         (status = 200, body = Chat),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn one(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Result<axum::Json<Chat>, Problem> {
@@ -85,14 +72,11 @@ pub async fn one(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Resul
 #[utoipa::path(get, path = "/chat/{id}/members", tag = "chat", security(("bearer" = [])),
     params(
         ("id" = i64, Path, description = "The chat"),
-        ("cursor" = Option<String>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+        ChatPaging,
     ),
     responses(
         (status = 200, body = Vec<Member>),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn members(
     State(app): State<App>,
@@ -117,9 +101,7 @@ pub async fn members(
     ),
     responses(
         (status = 200, body = Vec<Message>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn messages(
     State(app): State<App>,
@@ -150,7 +132,6 @@ pub async fn messages(
     params(("chat_id" = i64, Path, description = "The chat")),
     responses(
         (status = 200, body = Vec<MangoMessage>),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_messages(
@@ -163,10 +144,7 @@ pub async fn mango_messages(
 
 /// The kinds of content.
 #[utoipa::path(get, path = "/message_type", tag = "chat", security(("bearer" = [])),
-    responses(
-        (status = 200, body = Vec<MessageTypeInfo>),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Vec<MessageTypeInfo>)))]
 pub async fn message_types(
     State(app): State<App>,
     _auth: Auth,

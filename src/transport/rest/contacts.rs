@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::App;
-use super::extract::{Auth, Params, page};
+use super::extract::{Auth, Paging, Params, page};
 use crate::domain::Actor;
 use crate::domain::contacts::{self, List};
 use crate::protocol::objects::User;
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::problem::Problem;
 
 async fn answer(app: &App, actor: Actor, which: List, params: &Params) -> Result<Response, Problem> {
     let limit = params.limit(50)?;
@@ -24,15 +24,8 @@ async fn answer(app: &App, actor: Actor, which: List, params: &Params) -> Result
 
 /// Whom one follows.
 #[utoipa::path(get, path = "/user/me/following", tag = "user", security(("bearer" = [])),
-    params(
-        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
-    ),
-    responses(
-        (status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    params(Paging),
+    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
 pub async fn following(
     State(app): State<App>,
     Auth(actor): Auth,
@@ -43,15 +36,8 @@ pub async fn following(
 
 /// Who follows one.
 #[utoipa::path(get, path = "/user/me/followers", tag = "user", security(("bearer" = [])),
-    params(
-        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
-    ),
-    responses(
-        (status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    params(Paging),
+    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
 pub async fn followers(
     State(app): State<App>,
     Auth(actor): Auth,
@@ -62,15 +48,8 @@ pub async fn followers(
 
 /// Whom one blocks.
 #[utoipa::path(get, path = "/user/me/blocked", tag = "user", security(("bearer" = [])),
-    params(
-        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
-    ),
-    responses(
-        (status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    params(Paging),
+    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
 pub async fn blocked(State(app): State<App>, Auth(actor): Auth, params: Params) -> Result<Response, Problem> {
     answer(&app, actor, List::Blocked, &params).await
 }

@@ -1,9 +1,10 @@
-//! What the OpenAPI document says of refusals that are the same for all operations alike: whatever changes
-//! something can come too often, whatever has a body can send it too slowly, whatever is asked in somebody's name
-//! can be asked by somebody banned, and what a database has to answer it may not answer now.
+//! What the OpenAPI document says of refusals that are the same for all operations alike: whatever takes a token may
+//! come without a good one, whatever takes a body or a query may get one that does not fit, whatever changes something
+//! can come too often, whatever has a body can send it too slowly, whatever is asked in somebody's name can be asked by
+//! somebody who may not or who is banned, and what a database has to answer it may not answer now.
 
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::{Content, OpenApi, Ref, Response, ResponseBuilder};
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
 /// Adds them where a handler does not tell of them itself.
 pub fn document(mut openapi: OpenApi) -> OpenApi {
@@ -12,8 +13,14 @@ pub fn document(mut openapi: OpenApi) -> OpenApi {
             .into_iter()
             .flatten()
         {
+            if operation.security.is_some() {
+                add(operation, "401", "No access token, or one that is no good any more");
+            }
+            if operation.request_body.is_some() || has_query(operation) {
+                add(operation, "422", "What was sent does not fit; `errors` names the fields");
+            }
             if operation.responses.responses.contains_key("401") {
-                add(operation, "403", "The account is banned (`user_banned`)");
+                add(operation, "403", "Not allowed, or the account is banned (`user_banned`)");
                 add(operation, "503", "Busy, or going down; `retry-after` says when to come again");
             }
         }
@@ -27,6 +34,12 @@ pub fn document(mut openapi: OpenApi) -> OpenApi {
         }
     }
     openapi
+}
+
+fn has_query(operation: &Operation) -> bool {
+    operation.parameters.iter().flatten().any(
+        |parameter| matches!(parameter, RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query)),
+    )
 }
 
 fn add(operation: &mut Operation, status: &str, description: &str) {

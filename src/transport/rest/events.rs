@@ -18,12 +18,9 @@ use crate::transport::problem::{Problem, ProblemBody};
     request_body(content = serde_json::Value, content_type = "application/json"),
     responses(
         (status = 200, body = serde_json::Value, description = "The ack"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn run(
     State(app): State<App>,

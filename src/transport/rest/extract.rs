@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
+use utoipa::IntoParams;
 
 use super::{App, origin};
 use crate::domain::mail::Language;
@@ -271,6 +272,28 @@ impl FromRequestParts<App> for Id {
         let id = text.parse().map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
         Ok(Self(id))
     }
+}
+
+/// What lists in pages take besides, as the OpenAPI document says it; [`Params`] reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub struct Paging {
+    /// From the `Link` of the page before.
+    cursor: Option<i64>,
+    /// 1 to 200, default 50.
+    limit: Option<i64>,
+}
+
+/// The same for lists of chats.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive alone")]
+pub struct ChatPaging {
+    /// From the `Link` of the page before.
+    cursor: Option<String>,
+    /// 1 to 200, default 50.
+    limit: Option<i64>,
 }
 
 /// The query's values by name.

@@ -30,7 +30,6 @@ pub struct ImageForm {
     responses(
         (status = 200, body = String, content_type = "application/json", description = "Base64 as a JSON string"),
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn photo_to_base64(_: StrangersUpload, Image(bytes): Image) -> Result<axum::Json<String>, Problem> {
     if bytes.is_empty() {

@@ -33,7 +33,6 @@ impl Check for ForEmail {
     responses(
         (status = 204, description = "The account has this address, confirmed"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn verify(
     State(app): State<App>,
@@ -50,9 +49,7 @@ pub async fn verify(
     request_body(content = Option<ForEmail>),
     responses(
         (status = 202, description = "If there is something to confirm, a mail is on its way"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "This server does not verify addresses"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn resend(
     State(app): State<App>,
@@ -86,10 +83,7 @@ struct MaybeEmail {
 
 /// Mail a token for setting a new password.
 #[utoipa::path(post, path = "/auth/password/forgot", tag = "auth", request_body = ForEmail,
-    responses(
-        (status = 202, description = "If an account has this address, a mail is on its way"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 202, description = "If an account has this address, a mail is on its way")))]
 pub async fn forgot(
     State(app): State<App>,
     From(from): From,
@@ -104,10 +98,7 @@ pub async fn forgot(
 
 /// Set a new password by a mailed token. All sessions end; log in with the new password.
 #[utoipa::path(post, path = "/auth/password/reset", tag = "auth", request_body = ResetPassword,
-    responses(
-        (status = 204, description = "The password is set, all sessions have ended"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 204, description = "The password is set, all sessions have ended")))]
 pub async fn reset(
     State(app): State<App>,
     From(from): From,
@@ -121,11 +112,7 @@ pub async fn reset(
 /// Set a new password by the present one. All other sessions end.
 #[utoipa::path(post, path = "/auth/password/change", tag = "auth", security(("bearer" = [])),
     request_body = ChangePassword,
-    responses(
-        (status = 204, description = "The password is set, all other sessions have ended"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 204, description = "The password is set, all other sessions have ended")))]
 pub async fn change(
     State(app): State<App>,
     Auth(actor): Auth,

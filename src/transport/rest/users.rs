@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Auth, From, Id, Image, Json, Params, page};
+use super::extract::{Auth, From, Id, Image, Json, Paging, Params, page};
 use crate::domain::users::{self, Patch, Registration};
 use crate::domain::{photos, to_the_end};
 use crate::error::Error;
@@ -23,7 +23,6 @@ use crate::transport::problem::{Problem, ProblemBody};
         (status = 201, body = Me),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn register(
     State(app): State<App>,
@@ -45,7 +44,6 @@ pub async fn register(
     responses(
         (status = 201, body = Me),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_register(
     state: State<App>,
@@ -57,10 +55,7 @@ pub async fn mango_register(
 
 /// Oneself.
 #[utoipa::path(get, path = "/user/me", tag = "user", security(("bearer" = [])),
-    responses(
-        (status = 200, body = Me),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Me)))]
 pub async fn me(State(app): State<App>, Auth(actor): Auth) -> Result<axum::Json<Me>, Problem> {
     let row = users::find(app.core.db.read(), actor.user_id).await?;
     Ok(axum::Json(users::me(&app.core, row)))
@@ -70,9 +65,7 @@ pub async fn me(State(app): State<App>, Auth(actor): Auth) -> Result<axum::Json<
 #[utoipa::path(patch, path = "/user/me", tag = "user", security(("bearer" = [])), request_body = Patch,
     responses(
         (status = 200, body = Me),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn patch_me(
     State(app): State<App>,
@@ -97,11 +90,8 @@ async fn count_photo(app: &App, user: UserId, wish: &Patch) -> crate::error::Res
     params(("id" = i64, Path, description = "One's own id")),
     responses(
         (status = 202, body = Me),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_patch(
     State(app): State<App>,
@@ -124,7 +114,6 @@ pub async fn mango_patch(
     params(("id" = i64, Path, description = "The user")),
     responses(
         (status = 200, body = User),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn profile(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Result<Response, Problem> {
@@ -138,14 +127,9 @@ pub async fn profile(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> R
 #[utoipa::path(get, path = "/user", tag = "user", security(("bearer" = [])),
     params(
         ("query" = String, Query, description = "1 to 100 characters, without regard to case"),
-        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+        Paging,
     ),
-    responses(
-        (status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
 pub async fn search(State(app): State<App>, Auth(actor): Auth, params: Params) -> Result<Response, Problem> {
     let query = params.text("query").unwrap_or_default();
     let limit = params.limit(50)?;
@@ -188,9 +172,7 @@ impl Check for PhotoBody {
     request_body(content((PhotoBody = "application/json"), (super::photos::ImageForm = "multipart/form-data"))),
     responses(
         (status = 200, body = Me),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn put_photo(
     State(app): State<App>,
@@ -223,10 +205,7 @@ pub async fn put_photo(
 
 /// Take one's photo back; a default avatar takes its place.
 #[utoipa::path(delete, path = "/user/me/photo", tag = "user", security(("bearer" = [])),
-    responses(
-        (status = 200, body = Me),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Me)))]
 pub async fn delete_photo(State(app): State<App>, Auth(actor): Auth) -> Result<axum::Json<Me>, Problem> {
     let me = to_the_end(async move { users::set_photo(&app.core, actor.user_id, None).await }).await?;
     Ok(axum::Json(me))

@@ -6,9 +6,9 @@ use axum::response::Response;
 use super::{Admin, DEFAULT_LIMIT, next_page};
 use crate::domain::moderation::{self, AuditFilter};
 use crate::protocol::moderation::{AuditEntry, MailEntry};
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::problem::Problem;
 use crate::transport::rest::App;
-use crate::transport::rest::extract::{Params, page};
+use crate::transport::rest::extract::{Paging, Params, page};
 
 /// Every privileged act, the newest first. For admins.
 #[utoipa::path(get, path = "/admin/audit", tag = "admin", security(("bearer" = [])),
@@ -16,15 +16,9 @@ use crate::transport::rest::extract::{Params, page};
         ("actor" = Option<i64>, Query, description = "Done by this user"),
         ("user" = Option<i64>, Query, description = "Done to this user"),
         ("action" = Option<String>, Query, description = "Such as `user.ban`"),
-        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+        Paging,
     ),
-    responses(
-        (status = 200, body = Vec<AuditEntry>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Vec<AuditEntry>, description = "With `Link: rel=next` where there is more")))]
 pub async fn audit(State(app): State<App>, Admin(by): Admin, params: Params) -> Result<Response, Problem> {
     let filter = AuditFilter {
         actor: params.number("actor")?,
@@ -42,15 +36,9 @@ pub async fn audit(State(app): State<App>, Admin(by): Admin, params: Params) -> 
 #[utoipa::path(get, path = "/admin/mail", tag = "admin", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query, description = "queued, sent, failed or logged"),
-        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+        Paging,
     ),
-    responses(
-        (status = 200, body = Vec<MailEntry>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Vec<MailEntry>, description = "With `Link: rel=next` where there is more")))]
 pub async fn mails(State(app): State<App>, Admin(by): Admin, params: Params) -> Result<Response, Problem> {
     let state = params.text("state");
     let limit = params.limit(DEFAULT_LIMIT)?;

@@ -13,7 +13,7 @@ use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, Role, Se
 use crate::protocol::objects::Session;
 use crate::transport::problem::{Problem, ProblemBody};
 use crate::transport::rest::App;
-use crate::transport::rest::extract::{Id, Json, Params, page};
+use crate::transport::rest::extract::{Id, Json, Paging, Params, page};
 
 /// Find people. For moderators and admins; only admins see phones and e-mails.
 #[utoipa::path(get, path = "/admin/user", tag = "admin", security(("bearer" = [])),
@@ -21,15 +21,9 @@ use crate::transport::rest::extract::{Id, Json, Params, page};
         ("query" = Option<String>, Query, description = "A part of the username or name; for admins also of phone or e-mail"),
         ("role" = Option<String>, Query, description = "user, moderator or admin"),
         ("banned" = Option<bool>, Query, description = "Banned now, or not"),
-        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+        Paging,
     ),
-    responses(
-        (status = 200, body = Vec<AdminUser>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Vec<AdminUser>, description = "With `Link: rel=next` where there is more")))]
 pub async fn list_people(
     State(app): State<App>,
     Moderator(by): Moderator,
@@ -61,8 +55,6 @@ pub async fn list_people(
     params(("id" = i64, Path, description = "The user")),
     responses(
         (status = 200, body = AdminUserDetails),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn one_person(
@@ -79,10 +71,7 @@ pub async fn one_person(
     params(("id" = i64, Path, description = "The user")), request_body = BanUser,
     responses(
         (status = 200, body = AdminUser),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn ban(
     State(app): State<App>,
@@ -99,8 +88,6 @@ pub async fn ban(
     params(("id" = i64, Path, description = "The user")),
     responses(
         (status = 200, body = AdminUser, description = "Also where there was no ban"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn unban(
@@ -117,10 +104,7 @@ pub async fn unban(
     params(("id" = i64, Path, description = "The user")), request_body = SetRole,
     responses(
         (status = 200, body = AdminUser),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn set_role(
     State(app): State<App>,
@@ -138,8 +122,6 @@ pub async fn set_role(
     params(("id" = i64, Path, description = "The user")),
     responses(
         (status = 200, body = Vec<Session>),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn list_sessions_of(
@@ -155,8 +137,6 @@ pub async fn list_sessions_of(
     params(("id" = i64, Path, description = "The user")),
     responses(
         (status = 204, description = "Ended; their sockets close"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn end_sessions(

@@ -9,16 +9,14 @@ use crate::domain::{moderation, to_the_end};
 use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport};
 use crate::transport::problem::{Problem, ProblemBody};
 use crate::transport::rest::App;
-use crate::transport::rest::extract::{Auth, Id, Json, Params, page};
+use crate::transport::rest::extract::{Auth, Id, Json, Paging, Params, page};
 
 /// Report a message of a chat one is in, or a user, to the moderators.
 #[utoipa::path(post, path = "/report", tag = "user", security(("bearer" = [])), request_body = NewReport,
     responses(
         (status = 201, body = Report),
         (status = 200, body = Report, description = "It was reported before, and that report is still open"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn report(
     State(app): State<App>,
@@ -33,15 +31,9 @@ pub async fn report(
 #[utoipa::path(get, path = "/admin/report", tag = "admin", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query, description = "open (default) or resolved"),
-        ("cursor" = Option<i64>, Query, description = "From the `Link` of the page before"),
-        ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
+        Paging,
     ),
-    responses(
-        (status = 200, body = Vec<AdminReport>, description = "With `Link: rel=next` where there is more"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Vec<AdminReport>, description = "With `Link: rel=next` where there is more")))]
 pub async fn list_reports(
     State(app): State<App>,
     Moderator(by): Moderator,
@@ -59,10 +51,7 @@ pub async fn list_reports(
     params(("id" = i64, Path, description = "The report")), request_body = ResolveReport,
     responses(
         (status = 200, body = AdminReport),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn resolve_report(
     State(app): State<App>,

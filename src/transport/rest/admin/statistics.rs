@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::Admin;
 use crate::domain::moderation;
 use crate::protocol::moderation::Statistics;
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::problem::Problem;
 use crate::transport::rest::App;
 
 /// How long an answer is good for.
@@ -20,11 +20,7 @@ pub struct Counted(Mutex<Option<(Instant, Statistics)>>);
 
 /// How much there is of everything; counted anew every ten seconds at most. For admins.
 #[utoipa::path(get, path = "/admin/statistics", tag = "admin", security(("bearer" = [])),
-    responses(
-        (status = 200, body = Statistics),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, body = Statistics)))]
 pub async fn statistics(State(app): State<App>, Admin(by): Admin) -> Result<axum::Json<Statistics>, Problem> {
     let mut counted = app.statistics.0.lock().await;
     if let Some((at, known)) = &*counted
