@@ -183,6 +183,12 @@ impl Error {
         error
     }
 
+    /// The same failure with its cause, for the log.
+    fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
     /// The cause and what caused it, for the log and for `DEBUG` answers.
     pub fn chain(&self) -> String {
         let mut text = String::new();
@@ -210,10 +216,9 @@ impl std::error::Error for Error {}
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match Fault::of(&error) {
-            Fault::Away => {
-                let mut away = Self::unavailable("the database does not answer");
-                away.source = Some(Box::new(error));
-                away
+            Fault::Away => Self::unavailable("the database does not answer").caused_by(error),
+            Fault::CannotWrite => {
+                Self::unavailable("the database cannot store anything at the moment").caused_by(error)
             }
             fault => {
                 let retryable = matches!(fault, Fault::Collision | Fault::Twin);
@@ -229,6 +234,8 @@ impl From<DbErr> for Error {
 enum Fault {
     /// It cannot be reached, or is just going or coming.
     Away,
+    /// It answers, but takes no changes: its disk is full or broken, or it is read-only.
+    CannotWrite,
     /// It chose a victim between two that waited for each other.
     Collision,
     /// A unique value was there already: whoever looks again finds it.
@@ -255,8 +262,9 @@ impl Fault {
         match &**error {
             SqlxError::Database(error) => match error.code().as_deref() {
                 Some("40P01" | "40001" | "5" | "6" | "517") => Self::Collision,
-                Some(code) if code.starts_with("57P") || code.starts_with("08") => Self::Away,
-                _ => Self::Other,
+                Some(code) if code.len() == 5 => Self::of_sqlstate(code),
+                Some(code) => Self::of_sqlite_code(code),
+                None => Self::Other,
             },
             SqlxError::Io(_)
             | SqlxError::Tls(_)
@@ -264,6 +272,27 @@ impl Fault {
             | SqlxError::PoolTimedOut
             | SqlxError::PoolClosed
             | SqlxError::WorkerCrashed => Self::Away,
+            _ => Self::Other,
+        }
+    }
+
+    fn of_sqlstate(code: &str) -> Self {
+        match code {
+            // A full disk, and a server or transaction that is read-only.
+            "53100" | "25006" => Self::CannotWrite,
+            _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Self::Away,
+            _ => Self::Other,
+        }
+    }
+
+    /// By the primary result code, which is the lowest byte of an extended one (sqlite.org/rescode.html).
+    fn of_sqlite_code(code: &str) -> Self {
+        const READ_ONLY: u32 = 8;
+        const IO_ERROR: u32 = 10;
+        const FULL: u32 = 13;
+        const CANNOT_OPEN: u32 = 14;
+        match code.parse::<u32>().map(|code| code & 0xff) {
+            Ok(READ_ONLY | IO_ERROR | FULL | CANNOT_OPEN) => Self::CannotWrite,
             _ => Self::Other,
         }
     }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::pool::PoolOptions;
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection, Error as SqlxError, Sqlite};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -34,6 +36,9 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// What a commit may take. It holds the gate: a database that hangs must not keep everybody for ever.
 const COMMIT: Duration = Duration::from_secs(15);
+
+/// What [`Db::check_writable`] writes.
+const PROBE_BYTES: usize = 32 * 1_024;
 
 /// What a commit hands out: the reply, the events, and the gate that keeps later commits from overtaking.
 pub struct Outcome<T> {
@@ -169,10 +174,23 @@ impl Db {
         Ok(Tx { inner, gate: self.gate.clone(), events: Vec::new(), place: None })
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
-        self.read.execute_unprepared("SELECT 1").await?;
-        Ok(())
+    /// Whether the database takes changes: one on a full disk still answers queries. It writes about as much as a
+    /// long message takes, because the last few bytes of a disk would take a shorter one.
+    pub async fn check_writable(&self) -> Result<()> {
+        let write = async {
+            let tx = self.begin().await?;
+            // SQLite writes no page whose content stays the same, so it is another one each time.
+            let probe = random::hex(16)?.repeat(PROBE_BYTES / 32);
+            let mark = format!(
+                "INSERT INTO meta (key, value) VALUES ('write_probe', '{probe}') \
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            );
+            tx.conn().execute_unprepared(&mark).await?;
+            tx.commit(()).await.map(|_| ())
+        };
+        timeout(ACQUIRE, write)
+            .await
+            .map_err(|_| Error::unavailable("the database did not answer a write in time"))?
     }
 
     /// Applies all pending migrations. Nodes that start together wait for each other.
@@ -272,7 +290,11 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
                     .busy_timeout(Duration::from_secs(5))
                     .foreign_keys(true)
             })
-            .map_sqlx_sqlite_pool_opts(|pool| pool.idle_timeout(None).max_lifetime(None));
+            .map_sqlx_sqlite_pool_opts(move |pool| {
+                let pool = pool.idle_timeout(None).max_lifetime(None);
+                // Closing its only connection would delete an in-memory database.
+                if in_memory { pool } else { without_open_transactions(pool) }
+            });
         options
     };
     let write = open_sqlite(|| options(1)).await?;
@@ -282,6 +304,26 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
     }
     let read = if in_memory { write.clone() } else { open_sqlite(|| options(4)).await? };
     Ok((write, read))
+}
+
+/// Closes a connection whose last transaction did not end, instead of lending it out again.
+///
+/// SQLite rolls back by itself when a commit meets a full disk or an I/O error. The `ROLLBACK` that follows then
+/// fails, and sqlx goes on counting an open transaction: every later `BEGIN` would only set a savepoint in a
+/// transaction that never commits, and whatever is acknowledged in it would be lost.
+fn without_open_transactions(pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
+    pool.after_release(|connection, _| Box::pin(has_ended(connection)))
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+}
+
+/// Whether the connection's last transaction ended; a rollback that is queued on it is carried out first.
+async fn has_ended(connection: &mut SqliteConnection) -> std::result::Result<bool, SqlxError> {
+    connection.ping().await?;
+    let ended = !connection.is_in_transaction();
+    if !ended {
+        tracing::error!("a transaction could not be rolled back: its database connection is replaced");
+    }
+    Ok(ended)
 }
 
 /// Opens the file, again and again for as long as [`ACQUIRE`] while another process has it locked: SQLite waits by

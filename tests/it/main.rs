@@ -11,6 +11,7 @@ mod crowd;
 mod documents;
 mod faults;
 mod flow;
+mod full_disk;
 mod guards;
 mod hostile;
 mod import;

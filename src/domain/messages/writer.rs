@@ -196,7 +196,7 @@ impl Task {
             }
             let fate = match ground.judge(wish) {
                 Err(error) => Some((Err(error), None)),
-                Ok(Verdict::Earlier(row)) => Some((self.earlier(conn, row, wish.user_id).await, None)),
+                Ok(Verdict::Earlier(row)) => Some((Ok(self.earlier(conn, row, wish.user_id).await?), None)),
                 Ok(Verdict::Store(author)) => {
                     ground.note(wish);
                     if let Some(chat) = ground.chats.get_mut(&wish.chat_id.0) {
@@ -225,16 +225,24 @@ impl Task {
             .collect()
     }
 
-    async fn earlier(&self, conn: &impl ConnectionTrait, row: entity::message::Model, user: UserId) -> Sent {
+    /// The answer to a message that was stored before. If it cannot be read, the whole group fails: after a failed
+    /// statement PostgreSQL turns the commit into a rollback without saying so.
+    async fn earlier(
+        &self,
+        conn: &impl ConnectionTrait,
+        row: entity::message::Model,
+        user: UserId,
+    ) -> Result<(SendReply, Option<Place>)> {
         let message = view::show_one(conn, row, user).await?;
         Ok((SendReply { message, duplicate: true }, None))
     }
 }
 
-/// Tells everybody in a group why it could not be stored; the cause is logged here and nowhere else.
+/// Tells everybody in a group why it could not be stored. The cause is logged here and nowhere else, once for the
+/// group: a database that fails would fill the log otherwise.
 fn refuse(group: Group, error: &Error) {
-    for (job, answer) in group.jobs.iter().zip(group.answers) {
-        tracing::error!(user = job.user_id.0, chat = job.chat_id.0, %error, "a message could not be stored");
+    tracing::error!(messages = group.jobs.len(), %error, "messages could not be stored");
+    for answer in group.answers {
         answer(Err(Error::new(error.code, error.message.clone())));
     }
 }

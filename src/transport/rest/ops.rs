@@ -45,7 +45,7 @@ pub async fn ready(State(app): State<App>) -> Response {
     let parts = match &*remembered {
         Some((at, parts)) if at.elapsed() < GOOD_FOR => parts.clone(),
         _ => {
-            let (database, storage) = tokio::join!(app.core.db.ping(), app.core.storage.ready());
+            let (database, storage) = tokio::join!(app.core.db.check_writable(), app.core.storage.ready());
             let parts: Parts =
                 [("database", told("database", database)), ("storage", told("storage", storage))].into();
             *remembered = Some((Instant::now(), parts.clone()));
