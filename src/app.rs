@@ -145,6 +145,9 @@ impl Server {
         }
         self.core.mail.settled(deadline).await;
         drop(mailing.await);
+        if let Err(error) = self.core.db.checkpoint().await {
+            tracing::warn!(%error, "the write-ahead log stays: keep it together with the database file");
+        }
         tracing::info!("stopped");
     }
 }

@@ -193,6 +193,17 @@ impl Db {
             .map_err(|_| Error::unavailable("the database did not answer a write in time"))?
     }
 
+    /// Moves SQLite's write-ahead log into the database file, so that after a clean stop the file alone is complete.
+    pub async fn checkpoint(&self) -> Result<()> {
+        if self.file.is_some() {
+            let moved = self.write.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)");
+            timeout(ACQUIRE, moved)
+                .await
+                .map_err(|_| Error::unavailable("the database did not answer a checkpoint in time"))??;
+        }
+        Ok(())
+    }
+
     /// Applies all pending migrations. Nodes that start together wait for each other.
     pub async fn migrate_up(&self) -> Result<()> {
         self.migrating(async |db| Migrator::up(db, None).await).await

@@ -273,3 +273,22 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
     let again = client.get(format!("http://{}/user/me", server.host)).bearer_auth(&token).send().await;
     assert_eq!(again.expect("an answer").status(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_clean_stop_the_database_file_alone_is_complete() {
+    if database_kind() != "sqlite" {
+        return;
+    }
+    let (folder, copy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let url = fresh_database(&folder).await;
+    let mut server = serve(&folder, &[("DATABASE_URL", &url)]);
+    post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
+    signal(&server.child, "TERM");
+    assert_eq!(server.child.wait().expect("ends").code(), Some(0));
+    let log = std::fs::metadata(folder.path().join("mango.db-wal"));
+    assert!(log.map_or(0, |it| it.len()) == 0, "nothing is left in the write-ahead log");
+    std::fs::copy(folder.path().join("mango.db"), copy.path().join("mango.db")).expect("copied");
+    let url = format!("sqlite://{}/mango.db", copy.path().display());
+    let server = serve(&copy, &[("DATABASE_URL", &url)]);
+    login(&server.host, "alice", PASSWORD).await;
+}

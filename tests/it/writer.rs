@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use crate::support::{Door, Person, Socket, TestApp};
+use crate::support::{Door, Person, Socket, TestApp, database_kind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_senders_in_many_chats_are_stored_once_and_heard_in_one_order() {
@@ -197,4 +198,40 @@ async fn who_is_removed_can_send_nothing_more_whatever_is_in_flight() {
     }
     let alice: &Person = &alice;
     assert_eq!(app.contents(chat, alice).await, stored);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_the_database_refuses_spoils_no_other_of_its_group() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut socket, &[]).await;
+    let db = app.server.core.db.read();
+    let triggers: &[&str] = if database_kind() == "postgres" {
+        &[
+            "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW \
+             WHEN (NEW.content = 'bad') EXECUTE FUNCTION refuse()",
+        ]
+    } else {
+        &["CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.content = 'bad' \
+           BEGIN SELECT RAISE(ABORT, 'refused'); END"]
+    };
+    for trigger in triggers {
+        db.execute_unprepared(trigger).await.expect("a trigger");
+    }
+    let contents: Vec<String> =
+        (0..60).map(|it| if it == 37 { "bad".into() } else { it.to_string() }).collect();
+    let mut acks = Vec::new();
+    for content in &contents {
+        let message = json!({"chat_id": chat, "content": content, "message_type": "text"});
+        acks.push(socket.feed("send_message", json!({"message": message})).await);
+    }
+    socket.flush().await;
+    for (content, ack) in contents.iter().zip(acks) {
+        let ack = socket.ack(ack).await;
+        assert_eq!(ack["ok"], json!(content != "bad"), "{content}: {ack}");
+    }
+    let stored: Vec<String> = contents.into_iter().filter(|it| it != "bad").collect();
+    assert_eq!(app.contents(chat, &alice).await, stored, "the others keep their order");
 }

@@ -60,6 +60,15 @@ struct Group {
     answers: Vec<Answer>,
 }
 
+impl Group {
+    /// The earlier and the later half.
+    fn halves(mut self) -> (Self, Self) {
+        let middle = self.jobs.len() / 2;
+        let later = Self { jobs: self.jobs.split_off(middle), answers: self.answers.split_off(middle) };
+        (self, later)
+    }
+}
+
 /// The way to the writer.
 #[derive(Clone)]
 pub struct Writer {
@@ -106,19 +115,20 @@ impl Writer {
 }
 
 impl Task {
-    /// Stores a group. Where it fails as a whole, each is tried alone, so that one cannot spoil the others.
+    /// Stores a group. If it fails as a whole, it is halved until the messages that cannot be stored stand alone, so
+    /// that one bad message of n costs about 2 log n transactions and spoils no other. The halves keep their order.
     async fn write(&self, group: Group) {
-        let Err((group, error)) = self.attempt(group).await else { return };
-        // Nobody in the group is to blame for a database that is away.
-        if group.jobs.len() == 1 || error.code == Code::Unavailable {
-            return refuse(group, &error);
-        }
-        tracing::warn!(messages = group.jobs.len(), %error, "a group could not be stored, trying each message alone");
-        for (job, answer) in group.jobs.into_iter().zip(group.answers) {
-            let alone = Group { jobs: vec![job], answers: vec![answer] };
-            if let Err((alone, error)) = self.attempt(alone).await {
-                refuse(alone, &error);
+        let mut groups = vec![group];
+        while let Some(group) = groups.pop() {
+            let Err((group, error)) = self.attempt(group).await else { continue };
+            // Nobody in the group is to blame for a database that is away.
+            if group.jobs.len() == 1 || error.code == Code::Unavailable {
+                refuse(group, &error);
+                continue;
             }
+            tracing::warn!(messages = group.jobs.len(), %error, "a group could not be stored and is halved");
+            let (first, second) = group.halves();
+            groups.extend([second, first]);
         }
     }
 
