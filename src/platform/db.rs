@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::pool::PoolOptions;
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Connection, Error as SqlxError, Sqlite};
 use sea_orm::{
@@ -121,6 +122,12 @@ impl Db {
         let (write, read) = if url.starts_with("sqlite") {
             connect_sqlite(url).await?
         } else {
+            // The libraries' own words for a bad URL repeat it, password and all.
+            url.parse::<PgConnectOptions>().map_err(|_| {
+                let problem =
+                    "is not a valid PostgreSQL URL; percent-encode special characters in the password";
+                Error::invalid("DATABASE_URL", problem)
+            })?;
             let mut options = ConnectOptions::new(url);
             options
                 .max_connections(MAX_CONNECTIONS)

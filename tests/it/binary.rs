@@ -292,3 +292,15 @@ async fn after_a_clean_stop_the_database_file_alone_is_complete() {
     let server = serve(&copy, &[("DATABASE_URL", &url)]);
     login(&server.host, "alice", PASSWORD).await;
 }
+
+#[test]
+fn a_database_url_that_does_not_parse_is_refused_without_its_password() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for url in ["postgres://user:hush#hush@127.0.0.1/db", "postgres://user:hush@127.0.0.1:port/db"] {
+        let done = command(&folder).env("MANGO_ENV", "test").env("DATABASE_URL", url).output().expect("runs");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        assert!(said.starts_with("mango-chat: DATABASE_URL: "), "{said}");
+        assert!(!said.contains("hush") && said.trim().lines().count() == 1, "{said}");
+    }
+}
