@@ -54,7 +54,7 @@ pub struct Server {
 /// Opens the database as the settings say, up to date where they want it.
 pub async fn open_database(settings: &Settings) -> Result<Db> {
     make_data_dir(settings)?;
-    let db = Db::connect(&settings.database_url).await?;
+    let db = Db::connect(&settings.database_url, &settings.database_limits).await?;
     if settings.migrate_on_start {
         db.migrate_up().await?;
     } else if db.migration_status().await?.iter().any(|(_, applied)| !applied) {

@@ -176,6 +176,25 @@ impl Error {
         Self::new(Code::Unavailable, message)
     }
 
+    /// Too many wait for rows that other transactions hold: worth beginning again, a while later.
+    pub fn busy() -> Self {
+        let mut error = Self::unavailable("too many commands wait for the same lock");
+        error.retryable = true;
+        error
+    }
+
+    /// Whether it is [`Error::busy`].
+    pub fn is_busy(&self) -> bool {
+        self.retryable && self.code == Code::Unavailable
+    }
+
+    /// Whether a lock was waited for as long as `lock_timeout` of PostgreSQL allows (SQLSTATE 55P03).
+    pub fn is_lock_timeout(&self) -> bool {
+        let source = self.source.as_deref().and_then(|source| source.downcast_ref::<DbErr>());
+        matches!(source.and_then(driver_error), Some(SqlxError::Database(error))
+            if error.code().as_deref() == Some("55P03"))
+    }
+
     /// Our own fault; the cause goes to the log.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut error = Self::new(Code::Internal, "something went wrong on our side");
@@ -194,10 +213,14 @@ impl Error {
         let mut text = String::new();
         let mut next: Option<&(dyn std::error::Error + 'static)> = self.source.as_deref().map(|it| it as _);
         while let Some(error) = next {
-            if !text.is_empty() {
-                text.push_str(": ");
+            let said = error.to_string();
+            // Many errors repeat what caused them.
+            if !text.ends_with(&said) {
+                if !text.is_empty() {
+                    text.push_str(": ");
+                }
+                text.push_str(&said);
             }
-            text.push_str(&error.to_string());
             next = error.source();
         }
         text
@@ -230,13 +253,31 @@ impl From<DbErr> for Error {
     }
 }
 
+/// The error of the driver below, if that is what an error of the database is.
+pub fn driver_error(error: &DbErr) -> Option<&SqlxError> {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    Some(error)
+}
+
+/// Whether a prepared statement no longer fits the tables, which somebody changed meanwhile. PostgreSQL says so with
+/// SQLSTATE 0A000 (feature not supported), which other refusals have, too.
+pub fn is_outdated_plan(error: &SqlxError) -> bool {
+    matches!(error, SqlxError::Database(error)
+        if error.code().as_deref() == Some("0A000") && error.message().contains("cached plan"))
+}
+
 /// What kind of trouble the database is in.
 enum Fault {
     /// It cannot be reached, or is just going or coming.
     Away,
     /// It answers, but takes no changes: its disk is full or broken, or it is read-only.
     CannotWrite,
-    /// It chose a victim between two that waited for each other.
+    /// It chose a victim between two that waited for each other, or somebody changed its tables.
     Collision,
     /// A unique value was there already: whoever looks again finds it.
     Twin,
@@ -253,13 +294,9 @@ impl Fault {
         if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
             return Self::Twin;
         }
-        let (DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-        else {
-            return Self::Other;
-        };
-        match &**error {
+        let Some(error) = driver_error(error) else { return Self::Other };
+        match error {
+            SqlxError::Database(_) if is_outdated_plan(error) => Self::Collision,
             SqlxError::Database(error) => match error.code().as_deref() {
                 Some("40P01" | "40001" | "5" | "6" | "517") => Self::Collision,
                 Some(code) if code.len() == 5 => Self::of_sqlstate(code),
@@ -280,6 +317,8 @@ impl Fault {
         match code {
             // A full disk, and a server or transaction that is read-only.
             "53100" | "25006" => Self::CannotWrite,
+            // Over one of the time limits that every connection has: of a lock, a statement, an idle transaction.
+            "55P03" | "57014" | "25P03" => Self::Away,
             _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Self::Away,
             _ => Self::Other,
         }

@@ -194,7 +194,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
         }
         Command::Migrate { direction } => {
             app::make_data_dir(&settings)?;
-            let db = Db::connect(&settings.database_url).await?;
+            let db = Db::connect(&settings.database_url, &settings.database_limits).await?;
             match direction {
                 Direction::Up => db.migrate_up().await?,
                 Direction::Down => db.migrate_down().await?,

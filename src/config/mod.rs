@@ -1,12 +1,14 @@
 //! Settings: read once at start, checked whole, then passed down as plain values. Nothing below asks the
 //! environment again.
 
+mod database;
 mod files;
 mod limits;
 mod people;
 mod reader;
 mod smtp;
 
+pub use database::DatabaseLimits;
 pub use files::load_env_files;
 pub use limits::{Rate, Rates};
 pub use people::{Contacts, Mail, Verification};
@@ -103,6 +105,7 @@ pub struct Settings {
     pub bind: SocketAddr,
     pub data_dir: PathBuf,
     pub database_url: String,
+    pub database_limits: DatabaseLimits,
     pub migrate_on_start: bool,
     pub storage: StorageKind,
     pub public_url: String,
@@ -204,6 +207,7 @@ impl Settings {
         {
             return Err(bad("DATABASE_URL", &database_url, "sqlite://FILE, sqlite::memory: or postgres://…"));
         }
+        let database_limits = database::read(r)?;
         let migrate_on_start = r.flag("MIGRATE_ON_START", true, "bring the database up to date at start")?;
         if r.raw("REDIS_URL", "", "reserved for several nodes; this version runs as one").is_some() {
             return Err(BadSetting(
@@ -331,6 +335,7 @@ impl Settings {
             bind,
             data_dir,
             database_url,
+            database_limits,
             migrate_on_start,
             storage,
             public_url,
@@ -426,6 +431,8 @@ mod tests {
             ("MANGO_ENV", "production"),
             ("BIND", "5000"),
             ("DATABASE_URL", "mysql://x"),
+            ("DB_MAX_CONNECTIONS", "2"),
+            ("DB_STATEMENT_TIMEOUT_MS", "10s"),
             ("STORAGE", "ftp"),
             ("PUBLIC_URL", "chat.example.org"),
             ("JWT_SECRET", "short"),

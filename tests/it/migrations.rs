@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mango_chat::config::DatabaseLimits;
 use mango_chat::platform::db::Db;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, EntityTrait};
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::support::{Door, TestApp, fresh_database};
 async fn the_schema_goes_forward_back_and_forward_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
-    let db = Db::connect(&url).await.expect("connects");
+    let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
     let applied = async || {
         let status = db.migration_status().await.expect("a status");
         (status.iter().filter(|(_, applied)| *applied).count(), status.len())
@@ -44,7 +45,7 @@ async fn what_is_stored_outlives_a_step_back_and_forward() {
     let url = app.server.core.settings.database_url.clone();
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
-    let db = Db::connect(&url).await.expect("connects");
+    let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
     db.migrate_down().await.expect("one step back");
     db.migrate_up().await.expect("and forward");
     drop(db);
@@ -58,7 +59,7 @@ async fn nodes_that_start_together_do_not_race() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let nodes = (0..4).map(async |_| {
-        let db = Db::connect(&url).await.expect("connects");
+        let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
         db.migrate_up().await
     });
     for done in join_all(nodes).await {
@@ -74,7 +75,7 @@ async fn opening_waits_for_who_writes_to_a_new_sqlite_file() {
     let one = ConnectOptions::new(&url).max_connections(1).to_owned();
     let other = Database::connect(one).await.expect("opens");
     other.execute_unprepared("BEGIN IMMEDIATE").await.expect("begins");
-    let opening = tokio::spawn(async move { Db::connect(&url).await.map(drop) });
+    let opening = tokio::spawn(async move { Db::connect(&url, &DatabaseLimits::default()).await.map(drop) });
     sleep(Duration::from_millis(300)).await;
     assert!(!opening.is_finished(), "it waits");
     other.execute_unprepared("ROLLBACK").await.expect("ends");

@@ -6,13 +6,12 @@ use entity::{import, meta};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 
 use crate::domain::Core;
 use crate::error::{Error, Result};
-use crate::platform::db::{Tx, again};
+use crate::platform::db::{Tx, TxConnection, again};
 
 /// Rows of one insert; SQLite binds 32,766 values at most, PostgreSQL 65,535.
 pub const ROWS: usize = 1_000;
@@ -127,7 +126,7 @@ impl<'a> Target<'a> {
 /// One batch being written.
 pub struct Writing<'a> {
     /// The transaction.
-    pub conn: &'a DatabaseTransaction,
+    pub conn: &'a TxConnection,
     source: &'a str,
 }
 

@@ -1,0 +1,34 @@
+//! What an error of the database says about the connection it came from.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use sea_orm::sqlx::Error as SqlxError;
+use sea_orm::{DbErr, RuntimeErr};
+
+use crate::error::{driver_error, is_outdated_plan};
+
+/// Whether the server ended the connection, so that nothing was done on it and another one may do it: after a restart
+/// of PostgreSQL every open connection fails once like this.
+pub fn is_cut_off(error: &DbErr) -> bool {
+    match driver_error(error) {
+        Some(SqlxError::Io(error)) => error.kind() != ErrorKind::TimedOut,
+        Some(SqlxError::Protocol(_)) => true,
+        // admin_shutdown, crash_shutdown, cannot_connect_now
+        Some(SqlxError::Database(error)) => {
+            matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03"))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a prepared statement no longer fits the tables.
+pub fn is_outdated(error: &DbErr) -> bool {
+    driver_error(error).is_some_and(is_outdated_plan)
+}
+
+/// The error of a statement that was not answered in time.
+pub fn timed_out() -> DbErr {
+    let error = std::io::Error::new(ErrorKind::TimedOut, "the database did not answer a statement in time");
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(SqlxError::Io(error))))
+}

@@ -1,0 +1,122 @@
+//! Opening SQLite: a write-ahead log, one connection that writes, some that read.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sea_orm::sqlx::pool::PoolOptions;
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection, Error as SqlxError, Sqlite};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use tokio::time::{Instant, sleep};
+
+use super::Pools;
+use crate::config::DatabaseLimits;
+use crate::error::{Error, Result};
+
+/// Connections that read.
+const READERS: u32 = 4;
+
+/// The file that a SQLite URL names.
+pub fn file_of(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    if path.contains(":memory:") || path.contains("mode=memory") {
+        return None;
+    }
+    let path = path.trim_start_matches("//");
+    Some(PathBuf::from(path.split_once('?').map_or(path, |(path, _)| path)))
+}
+
+/// SQLite's own locks cannot be held over several transactions: a file beside it can.
+pub async fn lock_beside(file: PathBuf) -> Result<File> {
+    let locked = tokio::task::spawn_blocking(move || {
+        let mut name = file.into_os_string();
+        name.push("-migrating");
+        let lock = File::create(name)?;
+        lock.lock()?;
+        std::io::Result::Ok(lock)
+    });
+    locked.await.map_err(Error::internal)?.map_err(Error::internal)
+}
+
+/// Opens the database that `url` names.
+pub async fn connect(url: &str, limits: &DatabaseLimits) -> Result<Pools> {
+    let file = file_of(url);
+    let in_memory = file.is_none();
+    if let Some(folder) = file.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(Error::internal)?;
+    }
+    let DatabaseLimits { acquire_timeout, lock_timeout, .. } = *limits;
+    let options = |connections: u32| {
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(connections)
+            .min_connections(1)
+            .acquire_timeout(acquire_timeout)
+            .test_before_acquire(false)
+            .sqlx_logging(false)
+            .map_sqlx_sqlite_opts(move |sqlite| {
+                sqlite
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // An ack promises a commit that survives the machine, not only the process.
+                    .synchronous(SqliteSynchronous::Full)
+                    // Statement journals of large inserts stay in memory instead of a file of their own.
+                    .pragma("temp_store", "memory")
+                    // Fewer checkpoints between commits; the log grows to 16 MB.
+                    .pragma("wal_autocheckpoint", "4000")
+                    .busy_timeout(lock_timeout)
+                    .foreign_keys(true)
+            })
+            .map_sqlx_sqlite_pool_opts(move |pool| {
+                let pool = pool.idle_timeout(None).max_lifetime(None);
+                // Closing its only connection would delete an in-memory database.
+                if in_memory { pool } else { without_open_transactions(pool) }
+            });
+        options
+    };
+    let write = open(|| options(1), lock_timeout).await?;
+    if let Some(file) = &file {
+        // Password hashes are in it: its owner's alone, also in a folder that others may look into.
+        std::fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(Error::internal)?;
+    }
+    if in_memory {
+        return Ok(Pools { read: write.clone(), background: write.clone(), write, writers: 1 });
+    }
+    let read = open(|| options(READERS), lock_timeout).await?;
+    let background = open(|| options(1), lock_timeout).await?;
+    Ok(Pools { write, read, background, writers: 1 })
+}
+
+/// Closes a connection whose last transaction did not end, instead of lending it out again.
+///
+/// SQLite rolls back by itself when a commit meets a full disk or an I/O error. The `ROLLBACK` that follows then
+/// fails, and sqlx goes on counting an open transaction: every later `BEGIN` would only set a savepoint in a
+/// transaction that never commits, and whatever is acknowledged in it would be lost.
+fn without_open_transactions(pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
+    pool.after_release(|connection, _| Box::pin(has_ended(connection)))
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+}
+
+/// Whether the connection's last transaction ended; a rollback that is queued on it is carried out first.
+async fn has_ended(connection: &mut SqliteConnection) -> std::result::Result<bool, SqlxError> {
+    connection.ping().await?;
+    let ended = !connection.is_in_transaction();
+    if !ended {
+        tracing::error!("a transaction could not be rolled back: its database connection is replaced");
+    }
+    Ok(ended)
+}
+
+/// Opens the file, again and again for as long as `patience` while another process has it locked: SQLite waits by
+/// itself for most locks, but not while it turns a new file to a write-ahead log.
+async fn open(options: impl Fn() -> ConnectOptions, patience: Duration) -> Result<DatabaseConnection> {
+    let until = Instant::now() + patience;
+    loop {
+        match Database::connect(options()).await.map_err(Error::from) {
+            Err(error) if error.retryable && Instant::now() < until => sleep(Duration::from_millis(50)).await,
+            opened => return opened,
+        }
+    }
+}
