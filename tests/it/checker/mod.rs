@@ -3,8 +3,10 @@
 //! `mango-bench` long. It shares no code with the server.
 
 pub mod client;
+pub mod disk;
 pub mod judge;
 pub mod node;
+pub mod postgres;
 pub mod proxy;
 pub mod random;
 pub mod wire;
@@ -76,6 +78,10 @@ pub struct Report {
     pub seconds: f64,
     /// For doing it again.
     pub seed: u64,
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// How long what is under way may take to arrive everywhere.

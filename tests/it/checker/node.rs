@@ -3,13 +3,15 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::Result;
+use super::disk::Disk;
+use super::{Result, text};
 
 /// A start may take this long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -27,7 +29,8 @@ pub struct Person {
 pub struct Node {
     binary: PathBuf,
     folder: PathBuf,
-    database_url: String,
+    settings: Vec<(String, String)>,
+    disk: Option<Arc<Disk>>,
     port: u16,
     child: Option<Child>,
 }
@@ -43,7 +46,18 @@ impl Node {
     pub fn new(binary: &Path, folder: &Path, database_url: &str) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).map_err(text)?.port();
         let (binary, folder) = (binary.to_owned(), folder.to_owned());
-        Ok(Self { binary, folder, database_url: database_url.to_owned(), port, child: None })
+        let settings = vec![("DATABASE_URL".into(), database_url.to_owned())];
+        Ok(Self { binary, folder, settings, disk: None, port, child: None })
+    }
+
+    /// A setting for all its later lives.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// It sees this disk in all its later lives.
+    pub fn sees(&mut self, disk: Arc<Disk>) {
+        self.disk = Some(disk);
     }
 
     /// `127.0.0.1:PORT`.
@@ -59,16 +73,20 @@ impl Node {
     /// Starts it and waits until it answers.
     pub async fn start(&mut self) -> Result<()> {
         let output = std::fs::File::create(self.folder.join("server.log")).map_err(text)?;
-        let child = Command::new(&self.binary)
+        let mut command = match &self.disk {
+            Some(disk) => disk.command(&self.binary, &self.folder)?,
+            None => Command::new(&self.binary),
+        };
+        let child = command
             .current_dir(&self.folder)
             .env_clear()
             .env("MANGO_ENV", "test")
             .env("BIND", self.host())
-            .env("DATABASE_URL", &self.database_url)
             .env("JWT_SECRET", "the-same-secret-over-all-lives-of-it")
             .env("PASSWORD_HASH", "argon2id,m=64,t=1,p=1")
             .env("ACCESS_TOKEN_TTL_SECS", "86400")
             .env("RUST_LOG", "warn,mango_chat=info")
+            .envs(self.settings.iter().cloned())
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(text)?)
             .stderr(output)
@@ -91,8 +109,13 @@ impl Node {
         }
     }
 
+    /// What it has printed since its last start.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default()
+    }
+
     fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join(" | ")
     }
@@ -149,8 +172,4 @@ impl Node {
             Err(format!("{path}: {body}"))
         }
     }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -32,6 +32,8 @@ pub struct Proxy {
     /// `127.0.0.1:PORT`.
     pub host: String,
     pipes: Arc<Mutex<Vec<watch::Sender<State>>>>,
+    /// What new connections begin with.
+    begins: Arc<Mutex<State>>,
 }
 
 impl Proxy {
@@ -39,11 +41,14 @@ impl Proxy {
     pub async fn start(target: String) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let host = listener.local_addr().map_err(|error| error.to_string())?.to_string();
-        let proxy = Self { host, pipes: Arc::default() };
-        let pipes = proxy.pipes.clone();
+        let begins = Arc::new(Mutex::new(State::Flowing));
+        let proxy = Self { host, pipes: Arc::default(), begins };
+        let (pipes, begins) = (proxy.pipes.clone(), proxy.begins.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (state, watched) = watch::channel(State::Flowing);
+                // One after the other with `change_all`: no connection is left out.
+                let begins = begins.lock().unwrap_or_else(PoisonError::into_inner);
+                let (state, watched) = watch::channel(*begins);
                 {
                     let mut pipes = pipes.lock().unwrap_or_else(PoisonError::into_inner);
                     pipes.retain(|pipe| !pipe.is_closed());
@@ -66,6 +71,28 @@ impl Proxy {
         let chosen: Vec<_> = pipes.iter().filter(|_| random.percent(percent)).cloned().collect();
         // Never nobody.
         if chosen.is_empty() { random.pick(&pipes).cloned().into_iter().collect() } else { chosen }
+    }
+
+    /// Loses what is sent on all connections, old and new, without closing any: a network that is gone.
+    pub fn stall(&self) {
+        self.change_all(State::Frozen);
+    }
+
+    /// Lets all connections flow again.
+    pub fn flow(&self) {
+        self.change_all(State::Flowing);
+    }
+
+    fn change_all(&self, to: State) {
+        let mut begins = self.begins.lock().unwrap_or_else(PoisonError::into_inner);
+        *begins = to;
+        for pipe in self.open() {
+            pipe.send_if_modified(|state| {
+                let changes = matches!(state, State::Flowing | State::Frozen) && *state != to;
+                *state = if changes { to } else { *state };
+                changes
+            });
+        }
     }
 
     /// Cuts some connections.

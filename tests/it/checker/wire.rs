@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::Result;
+use super::{Result, text};
 
 /// Connecting may take this long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -142,8 +142,4 @@ impl Wire {
             }
         }
     }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -3,9 +3,11 @@
 
 mod app;
 mod device;
+pub mod faulty_sqlite;
 pub mod fetch;
 pub mod model;
 mod plain;
+pub mod private_postgres;
 mod socket;
 
 pub use app::{PASSWORD, Person, SECRET, TestApp, database_kind, fresh_database};
