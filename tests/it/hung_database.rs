@@ -244,7 +244,7 @@ async fn a_column_that_changes_its_type_under_a_running_server_fails_no_request(
     let chat = app.group(&mut socket, &[]).await;
     let path = format!("/chat/{chat}/messages");
     let read = || app.send(Method::GET, &path, Some(&alice.access), None);
-    for (number, column) in ["content", "message_type", "client_id"].iter().enumerate() {
+    for (number, column) in ["content", "client_id"].iter().enumerate() {
         let before = socket.call("send_message", message(chat, &format!("before {number}"))).await;
         assert_eq!(before["ok"], json!(true), "{before}");
         // Every connection knows the statements now.
@@ -257,5 +257,5 @@ async fn a_column_that_changes_its_type_under_a_running_server_fails_no_request(
         let after = socket.call("send_message", message(chat, &format!("after {number}"))).await;
         assert_eq!(after["ok"], json!(true), "{column}: {after}");
     }
-    assert_eq!(app.contents(chat, &alice).await.len(), 6, "each once");
+    assert_eq!(app.contents(chat, &alice).await.len(), 4, "each once");
 }
