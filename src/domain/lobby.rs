@@ -88,7 +88,9 @@ pub async fn join(core: &Core, tx: &mut Tx, person: &user::Model) -> Result<()> 
 
 /// Refuses to let somebody out of the lobby.
 pub async fn refuse_leaving(core: &Core, conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<()> {
-    if core.settings.contacts.lobby_chat.is_none() || read(conn, false).await? != Some(chat_id.0) {
+    if core.settings.contacts.lobby_chat.is_none()
+        || number(meta::Entity::find_by_id(KEY.to_owned()).one(conn).await?) != Some(chat_id.0)
+    {
         return Ok(());
     }
     Err(Error::forbidden("everybody is a member of this chat; mute or archive it instead"))
@@ -107,11 +109,9 @@ async fn find_or_make(
         .exec_without_returning(tx.conn())
         .await?;
     // The row is the lock: of several who come first, one makes the lobby.
-    let known = read(tx.conn(), true).await?;
+    let known = number(tx.lock_row(meta::Entity::find_by_id(KEY.to_owned())).await?);
     let found = match known {
-        Some(id) => {
-            chat::Entity::present().filter(chat::Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?
-        }
+        Some(id) => tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(id))).await?,
         None => None,
     };
     if found.is_some() {
@@ -143,13 +143,8 @@ async fn find_or_make(
 }
 
 /// The chat that `meta` names; none where it names none yet.
-async fn read(conn: &impl ConnectionTrait, locked: bool) -> Result<Option<i64>> {
-    let mut select = meta::Entity::find_by_id(KEY.to_owned());
-    if locked {
-        select = select.lock_exclusive();
-    }
-    let row = select.one(conn).await?;
-    Ok(row.and_then(|row| row.value.parse().ok()).filter(|id| *id != 0))
+fn number(row: Option<meta::Model>) -> Option<i64> {
+    row.and_then(|row| row.value.parse().ok()).filter(|id| *id != 0)
 }
 
 /// Adds people to the lobby, whose row is locked, with one value of its counter; answers that, and their rows.

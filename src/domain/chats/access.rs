@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelec
 use crate::domain::{Core, contacts};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
+use crate::platform::db::Tx;
 
 /// A present member of a present chat: proof that a user may see it.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub fn require_open(chat: &chat::Model, field: &str) -> Result<()> {
 /// Notes anew, from their contacts, whether one of the two of a direct chat blocks the other.
 pub async fn judge_block(core: &Core, chat_id: ChatId) -> Result<()> {
     let tx = core.db.begin().await?;
-    chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).lock_exclusive().one(tx.conn()).await?;
+    tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
     let both = member_ids(tx.conn(), chat_id).await?;
     let blocked = match both[..] {
         [one, other] => !contacts::blocked_between(tx.conn(), one, [other]).await?.is_empty(),
@@ -73,10 +74,9 @@ pub async fn find_visible(
 }
 
 /// The same, with the chat's row locked until the transaction ends: its counter stands still.
-pub async fn lock(conn: &impl ConnectionTrait, chat_id: ChatId, user_id: UserId) -> Result<Membership> {
-    let chat =
-        chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).lock_exclusive().one(conn).await?;
-    let member = membership(conn, chat_id, user_id).await?;
+pub async fn lock(tx: &Tx, chat_id: ChatId, user_id: UserId) -> Result<Membership> {
+    let chat = tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
+    let member = membership(tx.conn(), chat_id, user_id).await?;
     match (chat, member) {
         (Some(chat), Some(member)) => Ok(Membership { chat, member }),
         _ => Err(no_such_chat()),

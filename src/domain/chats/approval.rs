@@ -22,7 +22,7 @@ impl Behaviour for ApproveChat {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
         let mut tx = core.db.begin().await?;
-        let Membership { mut chat, .. } = lock(tx.conn(), self.chat.0.id, user_id).await?;
+        let Membership { mut chat, .. } = lock(&tx, self.chat.0.id, user_id).await?;
         require_other_side(&chat, user_id, "approve")?;
         if chat.approved {
             return tx.unchanged(Done {}).await;
@@ -63,7 +63,7 @@ impl Behaviour for DeclineChat {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
         let mut tx = core.db.begin().await?;
-        let Membership { chat, .. } = lock(tx.conn(), self.chat.0.id, user_id).await?;
+        let Membership { chat, .. } = lock(&tx, self.chat.0.id, user_id).await?;
         require_other_side(&chat, user_id, "decline")?;
         if chat.approved {
             return Err(Error::forbidden("the chat was approved; archive it, or block the other"));

@@ -45,7 +45,7 @@ impl Behaviour for CreateChat {
             return Err(Error::invalid("chat.members_array", problem));
         }
         let mut tx = core.db.begin().await?;
-        let found = find_made_before(tx.conn(), wish, creator, &others).await?;
+        let found = find_made_before(&tx, wish, creator, &others).await?;
         let made_now = found.is_none();
         let chat =
             if let Some(chat) = found { chat } else { insert(core, &mut tx, wish, creator, &others).await? };
@@ -129,7 +129,7 @@ fn one<T>(list: Vec<T>) -> Result<T> {
 
 /// The chat that a wish names, where it exists already.
 async fn find_made_before(
-    conn: &impl ConnectionTrait,
+    tx: &Tx,
     wish: &NewChat,
     creator: UserId,
     others: &BTreeSet<i64>,
@@ -137,21 +137,13 @@ async fn find_made_before(
     let direct_key =
         others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
     if let Some(key) = direct_key {
-        let found = chat::Entity::present()
-            .filter(chat::Column::DirectKey.eq(key))
-            .lock_exclusive()
-            .one(conn)
-            .await?;
-        return Ok(found);
+        return tx.lock_row(chat::Entity::present().filter(chat::Column::DirectKey.eq(key))).await;
     }
     let Some(client_id) = &wish.client_id else { return Ok(None) };
-    let found = chat::Entity::find()
+    let made = chat::Entity::find()
         .filter(chat::Column::CreatorId.eq(creator.0))
-        .filter(chat::Column::ClientId.eq(client_id))
-        .lock_exclusive()
-        .one(conn)
-        .await?;
-    match found {
+        .filter(chat::Column::ClientId.eq(client_id));
+    match tx.lock_row(made).await? {
         Some(chat) if chat.deleted_at.is_some() || !chat.is_group || chat.name != group_name(wish) => {
             Err(Error::field(
                 Code::ClientIdConflict,

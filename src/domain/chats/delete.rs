@@ -20,7 +20,7 @@ impl Behaviour for DeleteChat {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
         let mut tx = core.db.begin().await?;
-        let Membership { chat, member } = lock(tx.conn(), self.chat.0.id, user_id).await?;
+        let Membership { chat, member } = lock(&tx, self.chat.0.id, user_id).await?;
         if !chat.is_group {
             return Err(Error::forbidden("a direct chat cannot be deleted; archive it instead"));
         }

@@ -31,7 +31,7 @@ impl Behaviour for LeaveChat {
 /// Takes a user out of a group, as if they left: their place as its owner goes on, and the last one out
 /// deletes it.
 pub async fn leave(core: &Core, tx: &mut Tx, chat_id: ChatId, user_id: UserId) -> Result<()> {
-    let Membership { mut chat, member } = lock(tx.conn(), chat_id, user_id).await?;
+    let Membership { mut chat, member } = lock(tx, chat_id, user_id).await?;
     if !chat.is_group {
         let problem = "a direct chat has exactly two members; archive it instead";
         return Err(Error::new(Code::DirectChatMembers, problem));

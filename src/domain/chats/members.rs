@@ -114,7 +114,7 @@ impl Behaviour for RemoveMember {
 
 /// The caller's group, locked; direct chats have no members to add or remove.
 async fn lock_group(tx: &Tx, chat_id: ChatId, caller: &Caller) -> Result<Membership> {
-    let found = lock(tx.conn(), chat_id, caller.actor.user_id).await?;
+    let found = lock(tx, chat_id, caller.actor.user_id).await?;
     if !found.chat.is_group {
         return Err(Error::new(Code::DirectChatMembers, "a direct chat has exactly two members"));
     }

@@ -23,7 +23,7 @@ impl Behaviour for SetMemberRole {
         let owner = caller.actor.user_id;
         let user_id = self.user.0.id;
         let mut tx = core.db.begin().await?;
-        let Membership { mut chat, member: own } = lock(tx.conn(), self.chat.0.id, owner).await?;
+        let Membership { mut chat, member: own } = lock(&tx, self.chat.0.id, owner).await?;
         if !chat.is_group {
             return Err(Error::new(Code::DirectChatMembers, "a direct chat has no roles"));
         }

@@ -59,7 +59,7 @@ impl UpdateChat {
     ) -> Result<(Outcome<ChatReply>, Option<String>)> {
         let wish = &self.chat.0;
         let mut tx = core.db.begin().await?;
-        let found = lock(tx.conn(), wish.id, user_id).await?;
+        let found = lock(&tx, wish.id, user_id).await?;
         allowed(&found)?;
         let Membership { mut chat, .. } = found;
         let old_photo = chat.photo.clone();

@@ -6,7 +6,7 @@
 use entity::{chat, contact};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect};
+use sea_orm::{ActiveModelTrait, EntityTrait};
 
 use super::{blocked, show};
 use crate::clock::Timestamp;
@@ -133,7 +133,7 @@ async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Resu
 }
 
 async fn lock_direct(tx: &Tx, one: UserId, other: UserId) -> Result<Option<chat::Model>> {
-    Ok(chat::Entity::direct_of(one.0, other.0).lock_exclusive().one(tx.conn()).await?)
+    tx.lock_row(chat::Entity::direct_of(one.0, other.0)).await
 }
 
 async fn find_direct(tx: &Tx, one: UserId, other: UserId) -> Result<Option<chat::Model>> {

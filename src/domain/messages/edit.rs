@@ -3,7 +3,7 @@
 
 use entity::{like, message, session};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
 use super::view::{show, show_one};
@@ -97,12 +97,8 @@ async fn lock_message(tx: &Tx, id: MessageId, caller: &Caller) -> Result<Locked>
     if !caller.may_reach(ChatId(found.chat_id)) {
         return Err(no_such_message());
     }
-    let chat = entity::chat::Entity::present()
-        .filter(entity::chat::Column::Id.eq(found.chat_id))
-        .lock_exclusive()
-        .one(tx.conn())
-        .await?
-        .ok_or_else(no_such_message)?;
+    let chat = entity::chat::Entity::present().filter(entity::chat::Column::Id.eq(found.chat_id));
+    let chat = tx.lock_row(chat).await?.ok_or_else(no_such_message)?;
     let message = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(no_such_message)?;
     let member = membership(tx.conn(), ChatId(chat.id), caller.actor.user_id).await?;
     Ok(Locked { chat, message, role: member.map(|row| row.role) })

@@ -26,7 +26,7 @@ impl Behaviour for ToggleLikeMessage {
         if !caller.may_reach(ChatId(chat_id)) {
             return Err(nothing());
         }
-        let mut chat = lock(tx.conn(), ChatId(chat_id), user_id).await.map_err(or_nothing)?.chat;
+        let mut chat = lock(&tx, ChatId(chat_id), user_id).await.map_err(or_nothing)?.chat;
         let message = message::Entity::present()
             .filter(message::Column::Id.eq(id.0))
             .one(tx.conn())

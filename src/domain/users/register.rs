@@ -12,6 +12,7 @@ use crate::config::Verification;
 use crate::domain::mail::Language;
 use crate::domain::{Core, lobby, photos, recovery};
 use crate::error::{Error, Result};
+use crate::platform::db::again;
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -86,7 +87,14 @@ async fn make(core: &Core, wish: Registration, asked_in: Option<Language>) -> Re
         Some(text) => photos::store_base64(core, "photo", text).await?,
         None => photos::default_avatar(),
     };
-    match insert(core, identity, &wish, password_hash, &photo, asked_in).await {
+    let made = async {
+        if asked_in.is_some() {
+            recovery::take_verification(core, identity.email.as_deref()).await?;
+        }
+        // The lobby's row may be busy.
+        again(|| insert(core, identity.clone(), &wish, &password_hash, &photo, asked_in)).await
+    };
+    match made.await {
         Ok(model) => Ok(view::me(core, model)),
         Err(error) => {
             // Where the fault is ours the account may be there: better a file too many.
@@ -102,13 +110,10 @@ async fn insert(
     core: &Core,
     identity: Identity,
     wish: &Registration,
-    password_hash: String,
+    password_hash: &str,
     photo: &str,
     asked_in: Option<Language>,
 ) -> Result<user::Model> {
-    if asked_in.is_some() {
-        recovery::take_verification(core, identity.email.as_deref()).await?;
-    }
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     let row = user::ActiveModel {
         username_key: Set(identity.username.as_ref().map(|it| it.to_lowercase())),
@@ -122,7 +127,7 @@ async fn insert(
         description: Set(text(&wish.description)),
         photo: Set(photo.to_owned()),
         role: Set("user".into()),
-        password_hash: Set(password_hash),
+        password_hash: Set(password_hash.to_owned()),
         user_rev: Set(0),
         created_at: Set(core.clock.now()),
         language: Set(asked_in.map(|it| it.as_str().to_owned())),
