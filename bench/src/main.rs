@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
 
 mod client;
+mod delete;
 mod fanout;
 mod floor;
 mod idle;
@@ -55,6 +56,8 @@ enum Bench {
     Logins(logins::Options),
     /// A crowd that comes back, everybody some messages behind: until all have caught up.
     Reconnect(reconnect::Options),
+    /// Groups of several sizes that are deleted: milliseconds, and how long a send in another chat waits meanwhile.
+    Delete(delete::Options),
     /// Reads the JSON lines of other runs from stdin and prints them as a Markdown table.
     Table,
 }
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
         Bench::Photo(options) => photo::run(options).await,
         Bench::Logins(options) => logins::run(options).await,
         Bench::Reconnect(options) => reconnect::run(options).await,
+        Bench::Delete(options) => delete::run(options).await,
         Bench::Table => table::run(),
     };
     match done {

@@ -54,6 +54,21 @@ pub async fn names(url: &str, count: usize) -> Result<Vec<(String, String)>> {
     gather(all, AT_ONCE).await
 }
 
+/// Registers `count` new users who never log in; answers their ids.
+pub async fn members(url: &str, count: usize) -> Result<Vec<i64>> {
+    let http = reqwest::Client::new();
+    let run = RandomState::new().build_hasher().finish() & 0xffff_ffff;
+    let all = (0..count).map(|number| {
+        let (http, name) = (http.clone(), format!("member_{run:08x}_{number}"));
+        async move {
+            let wish = json!({"username": name, "password": format!("{name} knows")});
+            let me = post(&http, &format!("{url}/user"), &wish).await?;
+            me["id"].as_i64().ok_or_else(|| "a registered user came back without an id".into())
+        }
+    });
+    gather(all, AT_ONCE).await
+}
+
 async fn one(http: &reqwest::Client, url: &str, name: &str) -> Result<Person> {
     let password = format!("{name} knows");
     let me = post(http, &format!("{url}/user"), &json!({"username": name, "password": password})).await?;

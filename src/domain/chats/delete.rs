@@ -1,8 +1,8 @@
 //! Deleting a group for everybody. It is gone from every list; its row stays, so that its id is never used
 //! again and `sync` can tell.
 
-use entity::{chat, member};
-use sea_orm::sea_query::Expr;
+use entity::{chat, member, user};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::access::{Membership, lock, member_ids};
@@ -56,18 +56,22 @@ pub(super) async fn delete_locked(
     let now = core.clock.now();
     let place = advance_meta(tx, &mut chat).await?;
     let members = member_ids(tx.conn(), ChatId(chat.id)).await?;
-    for (user_id, user_rev) in users::advance(tx.conn(), &members).await? {
-        member::Entity::update_many()
-            .col_expr(member::Column::LeftAt, Expr::value(Some(now)))
-            .col_expr(member::Column::LeftReason, Expr::value(Some(reason)))
-            .col_expr(member::Column::PinnedAt, Expr::value(None::<i64>))
-            .col_expr(member::Column::Rev, Expr::value(place.rev))
-            .col_expr(member::Column::UserRev, Expr::value(user_rev))
-            .filter(member::Column::ChatId.eq(chat.id))
-            .filter(member::Column::UserId.eq(user_id.0))
-            .exec(tx.conn())
-            .await?;
-    }
+    users::advance(tx.conn(), &members).await?;
+    let mut raised = Query::select();
+    raised.column(user::Column::UserRev).from(user::Entity).and_where(
+        Expr::col((user::Entity, user::Column::Id)).equals((member::Entity, member::Column::UserId)),
+    );
+    // One statement however many there are: until the commit nobody can send to the chat.
+    member::Entity::update_many()
+        .col_expr(member::Column::LeftAt, Expr::value(Some(now)))
+        .col_expr(member::Column::LeftReason, Expr::value(Some(reason)))
+        .col_expr(member::Column::PinnedAt, Expr::value(None::<i64>))
+        .col_expr(member::Column::Rev, Expr::value(place.rev))
+        .col_expr(member::Column::UserRev, SimpleExpr::SubQuery(None, Box::new(raised.into())))
+        .filter(member::Column::ChatId.eq(chat.id))
+        .filter(member::Column::LeftAt.is_null())
+        .exec(tx.conn())
+        .await?;
     chat::Entity::update_many()
         .col_expr(chat::Column::DeletedAt, Expr::value(Some(now)))
         .col_expr(chat::Column::MemberCount, Expr::value(0))

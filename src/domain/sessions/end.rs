@@ -71,6 +71,10 @@ pub struct Ending {
 pub struct Ended(Vec<SessionId>);
 
 impl Ended {
+    fn of(rows: &[session::Model]) -> Self {
+        Self(rows.iter().map(|row| SessionId(row.id)).collect())
+    }
+
     /// Their tokens stop working here at once.
     pub fn note(&self, core: &Core) {
         for id in &self.0 {
@@ -88,7 +92,8 @@ pub(super) async fn end_in(
 ) -> Result<()> {
     let message = over().message;
     let farewell = Farewell { message: message.clone() };
-    end_row(core, tx, row, &Ending { reason, event: "session_ended", message }, &farewell).await
+    let ending = Ending { reason, event: "session_ended", message };
+    end_rows(core, tx, std::slice::from_ref(row), &ending, &farewell).await
 }
 
 /// Ends all sessions of a user but one within a transaction that holds the lock of the user's row: a login
@@ -117,12 +122,10 @@ pub async fn end_all_telling(
         .order_by_asc(session::Column::Id)
         .all(tx.conn())
         .await?;
-    let mut ended = Vec::new();
-    for row in rows.iter().filter(|row| except != Some(SessionId(row.id))) {
-        end_row(core, tx, row, ending, farewell).await?;
-        ended.push(SessionId(row.id));
-    }
-    Ok(Ended(ended))
+    let rows: Vec<session::Model> =
+        rows.into_iter().filter(|row| except != Some(SessionId(row.id))).collect();
+    end_rows(core, tx, &rows, ending, farewell).await?;
+    Ok(Ended::of(&rows))
 }
 
 /// Ends the sessions of a user that were not used for the longest time, but for `kept` of them, within a
@@ -138,34 +141,32 @@ pub async fn end_oldest(core: &Core, tx: &mut Tx, user_id: UserId, kept: u64) ->
     let message = "a newer login has taken the place of this session".to_owned();
     let farewell = Farewell { message: message.clone() };
     let ending = Ending { reason: "too_many", event: "session_ended", message };
-    let mut ended = Vec::new();
-    for row in rows {
-        end_row(core, tx, &row, &ending, &farewell).await?;
-        ended.push(SessionId(row.id));
-    }
-    Ok(Ended(ended))
+    end_rows(core, tx, &rows, &ending, &farewell).await?;
+    Ok(Ended::of(&rows))
 }
 
 /// Sessions that one login ends at most; there is one too many, unless the bound was lower once.
 const MOST_AT_ONCE: u64 = 100;
 
-async fn end_row(
+async fn end_rows(
     core: &Core,
     tx: &mut Tx,
-    row: &session::Model,
+    rows: &[session::Model],
     ending: &Ending,
     farewell: &impl Serialize,
 ) -> Result<()> {
-    // Its row may be gone with its account by now, which is an end as well.
+    // A row may be gone with its account by now, which is an end as well.
     session::Entity::update_many()
         .col_expr(session::Column::EndedAt, Expr::value(Some(core.clock.now())))
         .col_expr(session::Column::EndReason, Expr::value(Some(ending.reason)))
-        .filter(session::Column::Id.eq(row.id))
+        .filter(session::Column::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(tx.conn())
         .await?;
-    let audience = Audience::Session(UserId(row.user_id), SessionId(row.id));
-    let mut event = Delivery::new(audience, ending.event, farewell)?;
-    event.closes = true;
-    tx.announce(event);
+    for row in rows {
+        let audience = Audience::Session(UserId(row.user_id), SessionId(row.id));
+        let mut event = Delivery::new(audience, ending.event, farewell)?;
+        event.closes = true;
+        tx.announce(event);
+    }
     Ok(())
 }

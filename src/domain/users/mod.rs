@@ -74,25 +74,29 @@ pub async fn lock_in_order(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<(
     Ok(())
 }
 
-/// Raises the users' own counters by one, in order of their ids so that two transactions do not wait for
-/// each other, and tells the new value of each.
-pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, i64)>> {
-    use sea_orm::sea_query::{Expr, ExprTrait};
-    use sea_orm::{EntityTrait, QuerySelect};
+/// Rows of one statement: its values are bounded on both databases.
+const AT_ONCE: usize = 1_000;
 
-    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-    lock_in_order(conn, &ids).await?;
-    user::Entity::update_many()
-        .col_expr(user::Column::UserRev, Expr::col(user::Column::UserRev).add(1))
-        .filter(user::Column::Id.is_in(ids.clone()))
-        .exec(conn)
-        .await?;
-    let rows: Vec<(i64, i64)> = user::Entity::find()
-        .select_only()
-        .columns([user::Column::Id, user::Column::UserRev])
-        .filter(user::Column::Id.is_in(ids))
-        .into_tuple()
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|(id, rev)| (UserId(id), rev)).collect())
+/// Raises the users' own counters by one, and tells the new value of each. The rows are locked in the order of their
+/// ids, so that two transactions do not wait for each other.
+pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, i64)>> {
+    use sea_orm::sea_query::{Expr, ExprTrait, Query};
+
+    let mut ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut raised = Vec::with_capacity(ids.len());
+    for some in ids.chunks(AT_ONCE) {
+        lock_in_order(conn, some).await?;
+        let update = Query::update()
+            .table(user::Entity)
+            .value(user::Column::UserRev, Expr::col(user::Column::UserRev).add(1))
+            .and_where(user::Column::Id.is_in(some.iter().copied()))
+            .returning(Query::returning().columns([user::Column::Id, user::Column::UserRev]))
+            .to_owned();
+        for row in conn.query_all(&update).await? {
+            raised.push((UserId(row.try_get("", "id")?), row.try_get("", "user_rev")?));
+        }
+    }
+    Ok(raised)
 }

@@ -1,0 +1,82 @@
+//! `delete`: groups of several sizes are deleted while somebody sends in another chat: how long a deletion takes, and
+//! how long those sends wait meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::Result;
+use crate::client::Client;
+use crate::people;
+use crate::report::Report;
+
+/// Options of `delete`.
+#[derive(Args)]
+pub struct Options {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:5000")]
+    url: String,
+    /// Members of the groups, from the smallest to the largest.
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000, 10_000])]
+    sizes: Vec<usize>,
+    /// A name for this run in the output.
+    #[arg(long)]
+    label: Option<String>,
+}
+
+/// Runs it; answers whether everything was answered `ok`.
+pub async fn run(options: Options) -> Result<bool> {
+    let people = people::register(&options.url, 2).await?;
+    let most = options.sizes.iter().copied().max().unwrap_or(1);
+    let members = people::members(&options.url, most.saturating_sub(1)).await?;
+    let mut owner = Client::connect(&options.url, &people[0].token).await?;
+    let mut sender = Client::connect(&options.url, &people[1].token).await?;
+    let other = group(&mut sender, &[]).await?;
+    let mut report = Report::new("delete", options.label.as_deref());
+    for size in options.sizes {
+        let chat = group(&mut owner, &members[..size.saturating_sub(1).min(members.len())]).await?;
+        let over = Arc::new(AtomicBool::new(false));
+        let sending = tokio::spawn(send_until(sender, other, over.clone()));
+        sleep(Duration::from_millis(100)).await;
+        let began = Instant::now();
+        owner.call("delete_chat", &json!({"chat": {"id": chat}})).await?;
+        let took = began.elapsed();
+        sleep(Duration::from_millis(100)).await;
+        over.store(true, Ordering::Relaxed);
+        let longest;
+        (sender, longest) = sending.await??;
+        let key = format!("delete_{size}_ms");
+        report.number(&key, milliseconds(took), &format!("to delete a group of {size}"));
+        let key = format!("longest_send_{size}_ms");
+        report.number(&key, milliseconds(longest), "the longest wait of a send in another chat meanwhile");
+    }
+    owner.close().await;
+    sender.close().await;
+    Ok(report.finish(true))
+}
+
+async fn group(owner: &mut Client, members: &[i64]) -> Result<i64> {
+    let wish = json!({"chat": {"name": "bench", "is_group": true, "members_array": members}});
+    let made = owner.call("create_chat", &wish).await?;
+    made["chat"]["id"].as_i64().ok_or_else(|| "a new chat came back without an id".into())
+}
+
+/// Sends one message after the other; answers the longest wait for an ack.
+async fn send_until(mut sender: Client, chat: i64, over: Arc<AtomicBool>) -> Result<(Client, Duration)> {
+    let mut longest = Duration::ZERO;
+    while !over.load(Ordering::Relaxed) {
+        let wish = json!({"message": {"chat_id": chat, "content": "meanwhile", "message_type": "text"}});
+        let began = Instant::now();
+        sender.call("send_message", &wish).await?;
+        longest = longest.max(began.elapsed());
+    }
+    Ok((sender, longest))
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
