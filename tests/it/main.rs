@@ -18,6 +18,7 @@ mod hostile;
 mod hung_database;
 mod import;
 mod limits;
+mod locks;
 mod mail;
 mod migrations;
 mod moderation;

@@ -1,5 +1,6 @@
 //! Messages: writing them in groups, likes, pages of history, and how they are shown.
 
+mod aside;
 mod batch;
 mod edit;
 mod history;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use entity::{chat, member, message, user};
-use sea_orm::sea_query::ExprTrait;
+use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::domain::{contacts, sessions, users};
@@ -56,6 +56,17 @@ pub struct Window {
     pub now: i64,
 }
 
+/// What is done about rows that another transaction holds. `SQLite` has one writer, and no such rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locking {
+    /// The caller holds the chat; the sender is waited for.
+    Held,
+    /// Chats and senders that another transaction holds are left out.
+    Skip,
+    /// Chats are waited for; senders that another transaction holds are left out.
+    Wait,
+}
+
 /// Changes of a chat that are looked through for the same text.
 const LOOKED_THROUGH: i64 = 500;
 
@@ -69,6 +80,9 @@ pub struct Ground {
     pub chats: HashMap<i64, chat::Model>,
     /// Present members among the senders.
     senders: HashMap<(i64, i64), Author>,
+    /// Chats and people that are present, but were left out because another transaction holds them.
+    busy_chats: HashSet<i64>,
+    busy_people: HashSet<i64>,
     /// Senders who were banned since they sent, and what they are told.
     banned: HashMap<i64, String>,
     /// Earlier messages of these `client_id`s.
@@ -91,19 +105,15 @@ pub enum Verdict {
 
 impl Ground {
     /// Reads it for many wishes at once, locking their chats in the order of their ids.
-    pub async fn read(conn: &impl ConnectionTrait, wishes: &[Wish<'_>], window: Window) -> Result<Self> {
-        let mut chat_ids: Vec<i64> = wishes.iter().map(|wish| wish.chat_id.0).collect();
-        chat_ids.sort_unstable();
-        chat_ids.dedup();
-        let chats = chat::Entity::present()
-            .filter(chat::Column::Id.is_in(chat_ids))
-            .order_by_asc(chat::Column::Id)
-            .lock_exclusive()
-            .all(conn)
-            .await?;
-        let mut ground =
-            Self { chats: chats.into_iter().map(|row| (row.id, row)).collect(), ..Self::default() };
-        ground.read_senders(conn, wishes, window.now).await?;
+    pub async fn read(
+        conn: &impl ConnectionTrait,
+        wishes: &[Wish<'_>],
+        window: Window,
+        locking: Locking,
+    ) -> Result<Self> {
+        let mut ground = Self::default();
+        ground.lock_chats(conn, wishes, locking).await?;
+        ground.read_senders(conn, wishes, window.now, locking).await?;
         ground.read_earlier(conn, wishes).await?;
         ground.read_answered(conn, wishes).await?;
         if window.length > 0 {
@@ -113,11 +123,36 @@ impl Ground {
         Ok(ground)
     }
 
+    async fn lock_chats(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        wishes: &[Wish<'_>],
+        locking: Locking,
+    ) -> Result<()> {
+        let ids = distinct(wishes.iter().map(|wish| wish.chat_id.0));
+        let chats = chat::Entity::present()
+            .filter(chat::Column::Id.is_in(ids.iter().copied()))
+            .order_by_asc(chat::Column::Id);
+        let chats = match locking {
+            Locking::Skip => chats.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked),
+            Locking::Held | Locking::Wait => chats.lock_exclusive(),
+        };
+        self.chats = chats.all(conn).await?.into_iter().map(|row| (row.id, row)).collect();
+        let missing: Vec<i64> = ids.into_iter().filter(|id| !self.chats.contains_key(id)).collect();
+        if locking == Locking::Skip && !missing.is_empty() {
+            let there = chat::Entity::present().filter(chat::Column::Id.is_in(missing));
+            let there = there.select_only().column(chat::Column::Id).into_tuple::<i64>().all(conn).await?;
+            self.busy_chats.extend(there);
+        }
+        Ok(())
+    }
+
     async fn read_senders(
         &mut self,
         conn: &impl ConnectionTrait,
         wishes: &[Wish<'_>],
         now: i64,
+        locking: Locking,
     ) -> Result<()> {
         let mut by_chat: HashMap<i64, Vec<i64>> = HashMap::new();
         for wish in wishes {
@@ -136,10 +171,13 @@ impl Ground {
             .into_tuple()
             .all(conn)
             .await?;
-        let people = user::Entity::present()
-            .filter(user::Column::Id.is_in(distinct(present.iter().map(|(_, user)| *user))))
-            .all(conn)
-            .await?;
+        let ids = distinct(present.iter().map(|(_, user)| *user));
+        let mut people = user::Entity::present().filter(user::Column::Id.is_in(ids.iter().copied()));
+        if locking != Locking::Held {
+            // The lock that a new message takes on the row it refers to. Taken here, it need not be waited for.
+            people = people.lock_with_behavior(LockType::KeyShare, LockBehavior::SkipLocked);
+        }
+        let people = people.all(conn).await?;
         let banned = people.iter().filter(|row| row.is_banned(now));
         self.banned = banned.map(|row| (row.id, sessions::describe_ban(row))).collect();
         let authors: HashMap<i64, Author> = people.iter().map(|row| (row.id, users::author(row))).collect();
@@ -147,6 +185,12 @@ impl Ground {
             if let Some(author) = authors.get(&user) {
                 self.senders.insert((chat, user), author.clone());
             }
+        }
+        let missing: Vec<i64> = ids.into_iter().filter(|id| !authors.contains_key(id)).collect();
+        if locking != Locking::Held && !missing.is_empty() {
+            let there = user::Entity::present().filter(user::Column::Id.is_in(missing));
+            let there = there.select_only().column(user::Column::Id).into_tuple::<i64>().all(conn).await?;
+            self.busy_people.extend(there);
         }
         Ok(())
     }
@@ -233,6 +277,11 @@ impl Ground {
         if self.window && wish.draft.client_id.is_none() {
             self.lately.insert(text_of(wish));
         }
+    }
+
+    /// Whether a wish cannot be judged now, because another transaction holds its chat or its sender.
+    pub fn is_busy(&self, wish: &Wish<'_>) -> bool {
+        self.busy_chats.contains(&wish.chat_id.0) || self.busy_people.contains(&wish.user_id.0)
     }
 
     /// Judges one wish.

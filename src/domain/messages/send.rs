@@ -5,7 +5,7 @@ use entity::chat;
 use tokio::sync::oneshot;
 
 use super::batch::{announcement, place, store};
-use super::prepare::{Draft, Ground, Verdict, Window, Wish};
+use super::prepare::{Draft, Ground, Locking, Verdict, Window, Wish};
 use super::writer::{Job, Sent};
 use crate::domain::dispatch::{Behaviour, Respond, ack};
 use crate::domain::{Caller, Core};
@@ -73,7 +73,7 @@ pub async fn insert_one(
 ) -> Result<Option<Delivery>> {
     let wish = Wish { user_id, chat_id: ChatId(chat.id), draft: &draft };
     let window = Window { length: duplicate_window(core), now: core.clock.now() };
-    let ground = Ground::read(tx.conn(), std::slice::from_ref(&wish), window).await?;
+    let ground = Ground::read(tx.conn(), std::slice::from_ref(&wish), window, Locking::Held).await?;
     let author = match ground.judge(&wish)? {
         Verdict::Store(author) => author,
         Verdict::Earlier(_) => return Ok(None),

@@ -1,23 +1,31 @@
 //! The writer: one task that takes whatever messages are waiting and stores them with one commit.
 //!
 //! There is no timer: idle, a message is stored at once; under load, those that arrive during a commit
-//! share the next. The queue is bounded, and who finds it full waits. Messages are stored in the order
+//! share the next. The queue is bounded, and who finds it full waits. Messages of a chat are stored in the order
 //! they were handed over, and acks and events leave after the commit, in that order.
+//!
+//! It never waits for a row that another transaction holds: messages of such a chat are set aside (see `aside`) and
+//! stored by a task of the chat's own, while those of all other chats go on.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 
+use super::aside::Aside;
 use super::batch::{announcement, place, store, to_author};
-use super::prepare::{Draft, Ground, Verdict, Window, Wish};
+use super::prepare::{Draft, Ground, Locking, Verdict, Window, Wish};
 use super::view;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Batch, Bus, Delivery, Place};
-use crate::platform::db::{Db, Outcome};
+use crate::platform::db::{Db, Tx};
 use crate::protocol::commands::messages::SendReply;
 
 /// Messages that may wait.
@@ -35,6 +43,9 @@ const fn group_size(backend: DbBackend) -> usize {
 /// How often a group is begun again when the database had to choose a victim, or another node stored the same
 /// `client_id` first.
 const ATTEMPTS: usize = 3;
+
+/// Between two looks at a chat none of whose waiting messages could be stored.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What became of one message: the reply and its place, none where it had been stored before.
 pub type Sent = Result<(SendReply, Option<Place>)>;
@@ -54,20 +65,24 @@ pub struct Job {
     pub draft: Draft,
 }
 
-/// Messages of one commit, each with who waits for it.
-struct Group {
-    jobs: Vec<Job>,
-    answers: Vec<Answer>,
+/// One message and who waits for it.
+pub(super) struct Entry {
+    job: Job,
+    /// Takes what became of it.
+    pub(super) answer: Answer,
+    /// Until when it may wait for a chat that another transaction holds; set once it does.
+    pub(super) until: Option<Instant>,
 }
 
-impl Group {
-    /// The earlier and the later half.
-    fn halves(mut self) -> (Self, Self) {
-        let middle = self.jobs.len() / 2;
-        let later = Self { jobs: self.jobs.split_off(middle), answers: self.answers.split_off(middle) };
-        (self, later)
+impl Entry {
+    /// Where it goes.
+    pub(super) fn chat_id(&self) -> ChatId {
+        self.job.chat_id
     }
 }
+
+/// Messages of one commit.
+type Group = Vec<Entry>;
 
 /// The way to the writer.
 #[derive(Clone)]
@@ -75,8 +90,14 @@ pub struct Writer {
     jobs: mpsc::Sender<(Job, Answer)>,
 }
 
-/// A job's answer, and its event where it is new.
-type Fate = (Sent, Option<Delivery>);
+/// Another transaction holds a message's chat or its sender.
+struct Busy;
+
+/// What becomes of one message of a transaction: its answer, and its event where it is new.
+type Fate = std::result::Result<(Sent, Option<Delivery>), Busy>;
+
+/// What of a group has to wait for another transaction; or the whole group, and why nothing of it was stored.
+type Attempted = std::result::Result<Group, (Group, Error)>;
 
 struct Task {
     db: Db,
@@ -84,22 +105,24 @@ struct Task {
     clock: Clock,
     /// Within which the same text is refused, milliseconds.
     window: i64,
+    /// Messages of chats that another transaction holds.
+    aside: Aside,
 }
 
 impl Writer {
     /// Starts the task; within `window` milliseconds the same text is refused.
     pub fn start(db: Db, bus: Bus, clock: Clock, window: i64) -> Self {
         let (jobs, mut waiting) = mpsc::channel(QUEUE);
-        let task = Task { db, bus, clock, window };
+        let task = Arc::new(Task { db, bus, clock, window, aside: Aside::default() });
         tokio::spawn(async move {
             let most = group_size(task.db.backend());
-            let mut group = Vec::with_capacity(most);
-            while waiting.recv_many(&mut group, most).await > 0 {
-                let (jobs, answers) = group.drain(..).unzip();
-                // A panic costs its group an error, not the server its writer.
-                let done = AssertUnwindSafe(task.write(Group { jobs, answers })).catch_unwind().await;
-                if done.is_err() {
-                    tracing::error!("the writer panicked; its group was answered with an error");
+            let mut received = Vec::with_capacity(most);
+            while waiting.recv_many(&mut received, most).await > 0 {
+                let group =
+                    received.drain(..).map(|(job, answer)| Entry { job, answer, until: None }).collect();
+                let left = task.store(task.aside.divert(group), Locking::Skip, None).await;
+                for chat in task.aside.put(left) {
+                    tokio::spawn(task.clone().catch_up(chat));
                 }
             }
         });
@@ -115,27 +138,70 @@ impl Writer {
 }
 
 impl Task {
-    /// Stores a group. If it fails as a whole, it is halved until the messages that cannot be stored stand alone, so
-    /// that one bad message of n costs about 2 log n transactions and spoils no other. The halves keep their order.
-    async fn write(&self, group: Group) {
-        let mut groups = vec![group];
-        while let Some(group) = groups.pop() {
-            let Err((group, error)) = self.attempt(group).await else { continue };
-            // Nobody in the group is to blame for a database that is away.
-            if group.jobs.len() == 1 || error.code == Code::Unavailable {
-                refuse(group, &error);
-                continue;
+    /// Stores the messages of a chat that was set aside, in order, until none is left: waits for its row for a turn,
+    /// lets other chats have theirs, and waits again.
+    async fn catch_up(self: Arc<Self>, chat: ChatId) {
+        loop {
+            let (permit, turn) = self.aside.turn().await;
+            let Some(group) = self.aside.take(chat, group_size(self.db.backend())) else { return };
+            let taken = group.len();
+            let left = self.store(group, Locking::Wait, Some(turn)).await;
+            drop(permit);
+            let stuck = taken > 0 && left.len() == taken;
+            self.aside.give_back(chat, left);
+            if stuck {
+                // It may be a sender's row, which is not waited for.
+                sleep(PAUSE).await;
             }
-            tracing::warn!(messages = group.jobs.len(), %error, "a group could not be stored and is halved");
-            let (first, second) = group.halves();
-            groups.extend([second, first]);
         }
     }
 
-    async fn attempt(&self, mut group: Group) -> std::result::Result<(), (Group, Error)> {
+    /// Stores a group and answers what has to wait for another transaction, in order. A panic costs the group an
+    /// error, not the server its writer.
+    async fn store(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Group {
+        let done = AssertUnwindSafe(self.store_in_parts(group, locking, turn)).catch_unwind().await;
+        done.unwrap_or_else(|_| {
+            tracing::error!("the writer panicked; its group was answered with an error");
+            Group::new()
+        })
+    }
+
+    /// Where a group fails as a whole it is halved, and so on, so that a bad message costs the others little.
+    async fn store_in_parts(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Group {
+        let mut parts = vec![group];
+        let mut left = Group::new();
+        while let Some(part) = parts.pop() {
+            // Those of a chat that has to wait stay behind the first of them.
+            let waits: HashSet<ChatId> = left.iter().map(Entry::chat_id).collect();
+            let (behind, part): (Group, Group) =
+                part.into_iter().partition(|entry| waits.contains(&entry.chat_id()));
+            left.extend(behind);
+            if part.is_empty() {
+                continue;
+            }
+            match self.attempt(part, locking, turn).await {
+                Ok(busy) => left.extend(busy),
+                // Nobody is to blame for a database that is away, and the next part would only wait for it, too.
+                Err((part, error)) if error.code == Code::Unavailable => {
+                    refuse(part, &error);
+                    parts.drain(..).rev().for_each(|part| refuse(part, &error));
+                }
+                Err((part, error)) if part.len() == 1 => refuse(part, &error),
+                Err((mut part, error)) => {
+                    tracing::warn!(messages = part.len(), %error, "a group could not be stored, trying its halves");
+                    parts.push(part.split_off(part.len() / 2));
+                    parts.push(part);
+                }
+            }
+        }
+        left
+    }
+
+    /// Begins a group again where the database had to choose a victim.
+    async fn attempt(&self, mut group: Group, locking: Locking, turn: Option<Duration>) -> Attempted {
         let mut tries = 1;
         loop {
-            match self.once(group).await {
+            match self.once(group, locking, turn).await {
                 Err((back, error)) if tries < ATTEMPTS && error.retryable => {
                     group = back;
                     tries += 1;
@@ -146,52 +212,79 @@ impl Task {
     }
 
     /// One transaction. Nothing is answered before it has committed.
-    async fn once(&self, group: Group) -> std::result::Result<(), (Group, Error)> {
-        let Group { jobs, answers } = group;
-        let judged = async {
+    async fn once(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Attempted {
+        let jobs: Vec<&Job> = group.iter().map(|entry| &entry.job).collect();
+        let judging = async {
             let tx = self.db.begin().await?;
-            let fates = self.fates(tx.conn(), &jobs).await?;
+            if let Some(turn) = turn {
+                tx.limit_lock_waits(turn).await?;
+            }
+            let fates = self.fates(tx.conn(), &jobs, locking).await?;
             Ok((tx, fates))
         };
-        let (tx, fates) = match judged.await {
+        let judged: Result<(Tx, Vec<Fate>)> = judging.await;
+        let (tx, fates) = match judged {
             Ok(judged) => judged,
-            Err(error) => return Err((Group { jobs, answers }, error)),
+            Err(error) if turn.is_some() && error.is_lock_timeout() => return Ok(group),
+            Err(error) => return Err((group, error)),
         };
-        match tx.commit(fates).await {
-            Ok(Outcome { reply: fates, gate, .. }) => {
-                for ((answer, job), (sent, event)) in answers.into_iter().zip(&jobs).zip(fates) {
-                    let batch = Batch {
-                        deliveries: event.into_iter().collect(),
-                        answer: Some(Box::new(move || answer(sent))),
-                        // An answer without an event keeps its place among those of its chat, too.
-                        chat: Some(job.chat_id),
-                        ..Batch::default()
-                    };
-                    self.bus.publish(batch).await;
-                }
-                drop(gate);
-            }
-            // The connection may have broken after the database had committed: trying again could store
-            // everything twice. Who has a `client_id` can find out by sending again.
-            Err(error) => refuse(Group { jobs, answers }, &error),
+        if fates.iter().all(Fate::is_err) {
+            return match tx.unchanged(()).await {
+                Ok(_) => Ok(group),
+                Err(error) => Err((group, error)),
+            };
         }
-        Ok(())
+        let committed = tx.commit(()).await;
+        let mut busy = Group::new();
+        let mut unknown = Group::new();
+        for (entry, fate) in group.into_iter().zip(fates) {
+            match fate {
+                Err(Busy) => busy.push(entry),
+                Ok((sent, event)) if committed.is_ok() => self.publish(entry, sent, event).await,
+                Ok(_) => unknown.push(entry),
+            }
+        }
+        // The connection may have broken after the database had committed: trying again could store everything
+        // twice. Who has a `client_id` can find out by sending again.
+        if let Err(error) = &committed {
+            refuse(unknown, error);
+        }
+        // The gate, which is in there, is held until all of it is published.
+        drop(committed);
+        Ok(busy)
+    }
+
+    /// Answers one message and announces it where it is new.
+    async fn publish(&self, entry: Entry, sent: Sent, event: Option<Delivery>) {
+        let Entry { job, answer, .. } = entry;
+        let batch = Batch {
+            deliveries: event.into_iter().collect(),
+            answer: Some(Box::new(move || answer(sent))),
+            // An answer without an event keeps its place among those of its chat, too.
+            chat: Some(job.chat_id),
+            ..Batch::default()
+        };
+        self.bus.publish(batch).await;
     }
 
     /// What becomes of each job, in order: its answer, and its event where it is new.
-    async fn fates(&self, conn: &impl ConnectionTrait, jobs: &[Job]) -> Result<Vec<Fate>> {
+    async fn fates(&self, conn: &impl ConnectionTrait, jobs: &[&Job], locking: Locking) -> Result<Vec<Fate>> {
         let wishes: Vec<Wish<'_>> = jobs
             .iter()
             .map(|job| Wish { user_id: job.user_id, chat_id: job.chat_id, draft: &job.draft })
             .collect();
         let window = Window { length: self.window, now: self.clock.now() };
-        let mut ground = Ground::read(conn, &wishes, window).await?;
+        let mut ground = Ground::read(conn, &wishes, window, locking).await?;
         let mut fates: Vec<Option<Fate>> = Vec::with_capacity(jobs.len());
         let mut placed = Vec::with_capacity(jobs.len());
         // Which job each placed message belongs to, and repeats of one in the same group.
         let mut owners: Vec<usize> = Vec::with_capacity(jobs.len());
         let mut twins: Vec<(usize, usize)> = Vec::new();
         for (index, wish) in wishes.iter().enumerate() {
+            if ground.is_busy(wish) {
+                fates.push(Some(Err(Busy)));
+                continue;
+            }
             let twin = wish.draft.client_id.as_ref().and_then(|client_id| {
                 owners.iter().position(|owner| {
                     let other = &wishes[*owner];
@@ -205,8 +298,11 @@ impl Task {
                 continue;
             }
             let fate = match ground.judge(wish) {
-                Err(error) => Some((Err(error), None)),
-                Ok(Verdict::Earlier(row)) => Some((Ok(self.earlier(conn, row, wish.user_id).await?), None)),
+                Err(error) => Some(Ok((Err(error), None))),
+                Ok(Verdict::Earlier(row)) => {
+                    let message = view::show_one(conn, row, wish.user_id).await?;
+                    Some(Ok((Ok((SendReply { message, duplicate: true }, None)), None)))
+                }
                 Ok(Verdict::Store(author)) => {
                     ground.note(wish);
                     if let Some(chat) = ground.chats.get_mut(&wish.chat_id.0) {
@@ -221,12 +317,13 @@ impl Task {
         if !placed.is_empty() {
             let stored = store(conn, &placed, self.clock.now()).await?;
             for (index, twin) in twins {
-                fates[index] = Some((repeated(&wishes[index], &wishes[owners[twin]], &stored[twin]), None));
+                fates[index] =
+                    Some(Ok((repeated(&wishes[index], &wishes[owners[twin]], &stored[twin]), None)));
             }
             for ((message, owner), placed) in stored.into_iter().zip(owners).zip(&placed) {
                 let event = announcement(&message, placed.place, jobs[owner].conn)?;
                 let reply = SendReply { message: to_author(message), duplicate: false };
-                fates[owner] = Some((Ok((reply, Some(placed.place))), Some(event)));
+                fates[owner] = Some(Ok((Ok((reply, Some(placed.place))), Some(event))));
             }
         }
         fates
@@ -234,25 +331,13 @@ impl Task {
             .map(|fate| fate.ok_or_else(|| Error::internal("a message was neither stored nor refused")))
             .collect()
     }
-
-    /// The answer to a message that was stored before. If it cannot be read, the whole group fails: after a failed
-    /// statement PostgreSQL turns the commit into a rollback without saying so.
-    async fn earlier(
-        &self,
-        conn: &impl ConnectionTrait,
-        row: entity::message::Model,
-        user: UserId,
-    ) -> Result<(SendReply, Option<Place>)> {
-        let message = view::show_one(conn, row, user).await?;
-        Ok((SendReply { message, duplicate: true }, None))
-    }
 }
 
 /// Tells everybody in a group why it could not be stored. The cause is logged here and nowhere else, once for the
 /// group: a database that fails would fill the log otherwise.
 fn refuse(group: Group, error: &Error) {
-    tracing::error!(messages = group.jobs.len(), %error, "messages could not be stored");
-    for answer in group.answers {
+    tracing::error!(messages = group.len(), %error, "messages could not be stored");
+    for Entry { answer, .. } in group {
         answer(Err(Error::new(error.code, error.message.clone())));
     }
 }
