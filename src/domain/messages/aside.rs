@@ -15,15 +15,12 @@ use super::writer::Entry;
 use crate::error::Error;
 use crate::ids::ChatId;
 
-/// How long a message may wait for a row that another transaction holds.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
 /// Messages that may wait, of one chat and of all.
 const MOST_OF_A_CHAT: usize = 512;
 const MOST: usize = 4_096;
 
-/// Chats that are waited for at the same time: each takes a connection of the pool.
-const TURNS: usize = 4;
+/// Chats that are waited for at the same time: each takes a connection of the pool, and others have to be left.
+const TURNS: usize = 2;
 
 /// Within about this time each of the waiting chats gets a turn.
 const ROUND: Duration = Duration::from_secs(1);
@@ -34,6 +31,8 @@ const LONGEST_TURN: Duration = Duration::from_millis(200);
 
 /// The waiting chats.
 pub struct Aside {
+    /// How long a message may wait for a row that another transaction holds.
+    longest_wait: Duration,
     queues: Mutex<Queues>,
     turns: Semaphore,
 }
@@ -45,13 +44,12 @@ struct Queues {
     total: usize,
 }
 
-impl Default for Aside {
-    fn default() -> Self {
-        Self { queues: Mutex::default(), turns: Semaphore::new(TURNS) }
-    }
-}
-
 impl Aside {
+    /// With nothing set aside yet.
+    pub fn new(longest_wait: Duration) -> Self {
+        Self { longest_wait, queues: Mutex::default(), turns: Semaphore::new(TURNS) }
+    }
+
     /// Queues the messages whose chat waits behind those that wait, and answers the others.
     pub fn divert(&self, group: Vec<Entry>) -> Vec<Entry> {
         let mut queues = self.queues.lock();
@@ -60,7 +58,7 @@ impl Aside {
         }
         let (behind, rest): (Vec<Entry>, Vec<Entry>) =
             group.into_iter().partition(|entry| queues.chats.contains_key(&entry.chat_id()));
-        let full = queues.add(behind);
+        let full = queues.add(behind, self.longest_wait);
         drop(queues);
         refuse(full, "too many messages wait for this chat");
         rest
@@ -76,7 +74,7 @@ impl Aside {
                 VecDeque::new()
             });
         }
-        let full = queues.add(group);
+        let full = queues.add(group, self.longest_wait);
         drop(queues);
         refuse(full, "too many messages wait for this chat");
         fresh
@@ -124,8 +122,8 @@ impl Aside {
 
 impl Queues {
     /// Appends to the queues of chats that have one. Answers what is too much.
-    fn add(&mut self, group: Vec<Entry>) -> Vec<Entry> {
-        let until = Instant::now() + LONGEST_WAIT;
+    fn add(&mut self, group: Vec<Entry>, longest_wait: Duration) -> Vec<Entry> {
+        let until = Instant::now() + longest_wait;
         let mut full = Vec::new();
         for mut entry in group {
             match self.chats.get_mut(&entry.chat_id()) {

@@ -113,7 +113,8 @@ impl Writer {
     /// Starts the task; within `window` milliseconds the same text is refused.
     pub fn start(db: Db, bus: Bus, clock: Clock, window: i64) -> Self {
         let (jobs, mut waiting) = mpsc::channel(QUEUE);
-        let task = Arc::new(Task { db, bus, clock, window, aside: Aside::default() });
+        let aside = Aside::new(db.lock_timeout());
+        let task = Arc::new(Task { db, bus, clock, window, aside });
         tokio::spawn(async move {
             let most = group_size(task.db.backend());
             let mut received = Vec::with_capacity(most);

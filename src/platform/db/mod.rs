@@ -66,6 +66,7 @@ pub struct Db {
     read: Reader,
     background: Reader,
     patience: Patience,
+    lock_timeout: Duration,
     gate: Arc<Mutex<()>>,
     /// Transactions that may wait for a row that another transaction holds: half of the connections. The other half
     /// is left to those that touch other rows.
@@ -95,6 +96,7 @@ impl Db {
             background: Reader::new(pools.background, patience.clone()),
             write: pools.write,
             patience,
+            lock_timeout: limits.lock_timeout,
             gate: Arc::default(),
             waiting: Arc::new(Semaphore::new((pools.writers / 2).max(1))),
             url: url.into(),
@@ -112,6 +114,11 @@ impl Db {
     /// requests do not keep it waiting.
     pub fn background(&self) -> &Reader {
         &self.background
+    }
+
+    /// How long a lock that another transaction holds is waited for.
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
     }
 
     /// Which of the two it is.
