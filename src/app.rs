@@ -25,7 +25,7 @@ use crate::domain::presence::Presence;
 use crate::domain::{Core, accounts, landscape, lobby, sessions};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
-use crate::platform::db::Db;
+use crate::platform::db::{Db, check_before, explain_migrate, explain_open};
 use crate::random;
 use crate::transport::listener::GatedListener;
 use crate::transport::publisher::Publisher;
@@ -53,14 +53,31 @@ pub struct Server {
 
 /// Opens the database as the settings say, up to date where they want it.
 pub async fn open_database(settings: &Settings) -> Result<Db> {
-    make_data_dir(settings)?;
-    let db = Db::connect(&settings.database_url, &settings.database_limits).await?;
-    if settings.migrate_on_start {
-        db.migrate_up().await?;
-    } else if db.migration_status().await?.iter().any(|(_, applied)| !applied) {
-        return Err(Error::unavailable("the database is not up to date: run `mango-chat migrate up`"));
+    let db = connect(settings).await?;
+    let checked = if settings.migrate_on_start {
+        db.migrate_up().await
+    } else {
+        db.migration_status().await.and_then(|status| {
+            if status.iter().all(|(_, applied)| *applied) {
+                Ok(())
+            } else {
+                Err(Error::unavailable("the database is not up to date: run `mango-chat migrate up`"))
+            }
+        })
+    };
+    match checked {
+        Ok(()) => Ok(db),
+        Err(error) if error.source.is_none() => Err(error),
+        Err(error) => Err(explain_migrate(&settings.database_url, &db, error).await),
     }
-    Ok(db)
+}
+
+/// Opens the database as it is.
+pub async fn connect(settings: &Settings) -> Result<Db> {
+    make_data_dir(settings)?;
+    let url = &settings.database_url;
+    check_before(url)?;
+    Db::connect(url, &settings.database_limits).await.map_err(|error| explain_open(url, error))
 }
 
 /// The domain without any door, for commands.
@@ -173,7 +190,7 @@ fn trim_slash(mut request: Request) -> Request {
 }
 
 /// The data folder is its owner's alone: password hashes and the secret live there.
-pub fn make_data_dir(settings: &Settings) -> Result<()> {
+fn make_data_dir(settings: &Settings) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_dir).map_err(|error| {
         Error::internal(format!("DATA_DIR: cannot use {}: {error}", settings.data_dir.display()))
     })

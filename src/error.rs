@@ -39,6 +39,8 @@ pub enum Code {
     NotFound,
     /// The path exists, for other methods.
     MethodNotAllowed,
+    /// The path speaks WebSocket only.
+    UpgradeRequired,
     /// No command has that name.
     UnknownEvent,
     /// Another account has this phone.
@@ -84,6 +86,7 @@ impl Code {
             Self::EmailUnverified => "email_unverified",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::UpgradeRequired => "upgrade_required",
             Self::UnknownEvent => "unknown_event",
             Self::PhoneTaken => "phone_taken",
             Self::EmailTaken => "email_taken",
@@ -206,6 +209,11 @@ impl Error {
     fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Whether the fault is the server's: whoever asked did nothing wrong, and may ask again later.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.code, Code::Unavailable | Code::Internal)
     }
 
     /// The cause and what caused it, for the log and for `DEBUG` answers.

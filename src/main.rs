@@ -10,7 +10,8 @@ use mango_chat::config::{Settings, load_env_files};
 use mango_chat::domain::moderation::{self, Appointment};
 use mango_chat::domain::{epoch, import, landscape};
 use mango_chat::error::{Error, Result};
-use mango_chat::platform::db::Db;
+use mango_chat::platform::db::{Db, explain_migrate};
+
 use mango_chat::platform::log;
 use mango_chat::platform::progress::Progress;
 use mango_chat::{app, protocol, random, transport};
@@ -193,19 +194,27 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
             return bring_over(settings, options).await;
         }
         Command::Migrate { direction } => {
-            app::make_data_dir(&settings)?;
-            let db = Db::connect(&settings.database_url, &settings.database_limits).await?;
-            match direction {
-                Direction::Up => db.migrate_up().await?,
-                Direction::Down => db.migrate_down().await?,
-                Direction::Status => {}
-            }
-            for (name, applied) in db.migration_status().await? {
-                println!("{} {name}", if applied { "applied" } else { "pending" });
+            let db = app::connect(&settings).await?;
+            let done = migrate(&db, direction).await;
+            if let Err(error) = done {
+                return Err(explain_migrate(&settings.database_url, &db, error).await);
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "these commands are asked to print")]
+async fn migrate(db: &Db, direction: Direction) -> Result<()> {
+    match direction {
+        Direction::Up => db.migrate_up().await?,
+        Direction::Down => db.migrate_down().await?,
+        Direction::Status => {}
+    }
+    for (name, applied) in db.migration_status().await? {
+        println!("{} {name}", if applied { "applied" } else { "pending" });
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "these commands are asked to print")]

@@ -95,7 +95,7 @@ pub struct Core {
     /// Who is connected.
     pub presence: presence::Presence,
     /// Who is typing where.
-    pub typing: chats::TypingNow,
+    pub typing: Arc<chats::TypingNow>,
     /// Which sessions hold, from memory.
     pub sessions: sessions::Live,
     /// How often.
@@ -127,10 +127,12 @@ impl Core {
             max_group_members: settings.max_group_members,
         };
         let epoch = epoch::current(&db).await?;
+        let typing = Arc::<chats::TypingNow>::default();
         let writer = messages::Writer::start(
             db.clone(),
             bus.clone(),
             clock.clone(),
+            typing.clone(),
             settings.contacts.duplicate_window.as_millis() as i64,
         );
         Ok(Arc::new(Self {
@@ -139,7 +141,7 @@ impl Core {
             images: ImageWorker::new(threads, IMAGE_QUEUE, image_limits)?,
             storage: Storage::open(&settings)?,
             presence: presence::Presence::default(),
-            typing: chats::TypingNow::default(),
+            typing,
             sessions: sessions::Live::default(),
             rates: RateLimits::new(&settings.rates),
             limits,

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::{ConnId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery};
-use crate::platform::db::Outcome;
+use crate::platform::db::{Outcome, again};
 use crate::protocol::commands::presence::{PresenceReply, WatchPresence};
 use crate::protocol::events::PresenceChanged;
 
@@ -117,7 +117,7 @@ impl Presence {
                 }
                 let users: Vec<i64> = over.iter().map(|(user, _, _)| user.0).collect();
                 let latest = over.iter().map(|(_, since, _)| *since).max().unwrap_or_default();
-                if let Err(error) = note_last_seen(&core, users, latest).await {
+                if let Err(error) = again(|| note_last_seen(&core, users.clone(), latest)).await {
                     tracing::warn!(%error, "the time of last visits was not stored");
                 }
                 for (user_id, since, watchers) in over {

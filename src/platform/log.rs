@@ -20,15 +20,18 @@ const KEPT_FILES: usize = 14;
 /// A folder that cannot be written to costs the files, not the start: the problem is told on stdout.
 pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGuard> {
     let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    // The appender complains on stderr about a folder that is not there yet.
+    // The appender complains on stderr about a folder that is not there yet, or that it may not read.
     // What is logged is the operator's alone, where the folder is ours to make.
     drop(DirBuilder::new().recursive(true).mode(0o700).create(folder));
-    let files = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("mango-chat")
-        .filename_suffix("log")
-        .max_log_files(KEPT_FILES)
-        .build(folder);
+    let files = std::fs::read_dir(folder).map_err(|error| error.to_string()).and_then(|_| {
+        RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix("mango-chat")
+            .filename_suffix("log")
+            .max_log_files(KEPT_FILES)
+            .build(folder)
+            .map_err(|error| error.to_string())
+    });
     let (writer, guard, problem) = match files {
         Ok(files) => {
             let (writer, guard) = tracing_appender::non_blocking(files);

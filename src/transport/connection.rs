@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::{SendError, SocketError};
+use tokio::time::sleep;
 
 use super::gateway::Line;
 use super::wire::Wire;
@@ -27,6 +28,9 @@ const MAX_GATHERED: usize = 4_096;
 
 /// A client is told that it is connected at once, or never.
 const STRANDED_AFTER: Duration = Duration::from_mins(1);
+
+/// What a dismissed client gets to read why and to close by itself.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Where a connection's events go: the seam between the publisher and the doors.
 pub enum Outbox {
@@ -71,6 +75,7 @@ pub struct Connection {
 impl Connection {
     /// A connection that is not yet known to anybody.
     pub fn new(id: ConnId, actor: Actor, scope: Option<ChatId>, expires_at: i64, wire: Arc<Wire>) -> Self {
+        wire.join();
         Self {
             id,
             actor,
@@ -94,7 +99,8 @@ impl Connection {
     pub fn open_outbox(&self, opened: Outbox) -> bool {
         let mut outbox = self.outbox.lock();
         let Some(Outbox::Waiting(gathered)) = outbox.take() else { return false };
-        let fits = gathered.iter().all(|(event, payload)| self.send(&opened, event, payload));
+        // Their bytes were counted when they came.
+        let fits = gathered.iter().all(|(event, payload)| send(&opened, event, payload));
         *outbox = Some(opened);
         drop(outbox);
         if !fits {
@@ -103,20 +109,18 @@ impl Connection {
         fits
     }
 
-    /// Hands one event to an open outbox; false where it is full.
-    #[expect(clippy::disallowed_methods, reason = "the outbox is where the publisher's events leave")]
-    fn send(&self, outbox: &Outbox, event: &str, payload: &RawValue) -> bool {
-        self.wire.take(event.len() + payload.get().len())
-            && match outbox {
-                Outbox::SocketIo(socket) => !is_full(&socket.emit(event, payload)),
-                Outbox::Plain(line) => line.push(event, payload),
-                Outbox::Waiting(_) => true,
-            }
+    /// Closes the outbox for good and answers it; only the first call finds it.
+    fn take_outbox(&self) -> Option<Outbox> {
+        let taken = self.outbox.lock().take();
+        if taken.is_some() {
+            self.wire.part();
+        }
+        taken
     }
 
     /// Closes the outbox: the client is gone.
     pub fn close_outbox(&self) {
-        self.outbox.lock().take();
+        drop(self.take_outbox());
     }
 
     /// Whether it is far enough behind that what is volatile need not reach it.
@@ -128,14 +132,15 @@ impl Connection {
     /// connection, never a message in the middle.
     pub fn push(&self, event: &str, payload: &RawValue) {
         let mut outbox = self.outbox.lock();
-        let fits = match outbox.as_mut() {
-            None => return,
-            Some(Outbox::Waiting(gathered)) => {
-                gathered.push((event.to_owned(), payload.to_owned()));
-                gathered.len() <= MAX_GATHERED
-            }
-            Some(open) => self.send(open, event, payload),
-        };
+        let Some(open) = outbox.as_mut() else { return };
+        let fits = self.wire.take(event.len() + payload.get().len())
+            && match open {
+                Outbox::Waiting(gathered) => {
+                    gathered.push((event.to_owned(), payload.to_owned()));
+                    gathered.len() <= MAX_GATHERED
+                }
+                open => send(open, event, payload),
+            };
         drop(outbox);
         if !fits {
             self.overflowed();
@@ -181,8 +186,7 @@ impl Connection {
     /// Its outbox or its inbox is full.
     pub fn overflowed(&self) {
         tracing::info!(user = self.actor.user_id.0, "a connection was too slow and is ended");
-        let outbox = self.outbox.lock().take();
-        if let Some(Outbox::Plain(line)) = outbox {
+        if let Some(Outbox::Plain(line)) = self.take_outbox() {
             line.close(super::gateway::TOO_SLOW);
             return;
         }
@@ -190,19 +194,28 @@ impl Connection {
     }
 
     /// Ends it for good, after the event of this name: its client does not come back by itself.
+    ///
+    /// A client that does not read keeps what it is told from being written, and one that polls may never ask
+    /// for it: the wire ends a moment later whatever the client does. Only where another namespace still uses
+    /// the wire, and all was written, it stays.
     pub fn dismiss(&self, event: &str) {
         // Taken out before anything is called: the disconnect handler comes back here.
-        let outbox = self.outbox.lock().take();
-        match outbox {
+        match self.take_outbox() {
             Some(Outbox::SocketIo(socket)) => {
-                let told = socket.disconnect();
-                if told.is_err() {
-                    self.wire.end();
+                if socket.disconnect().is_err() {
+                    return self.wire.end();
                 }
             }
             Some(Outbox::Plain(line)) => line.close_after(super::gateway::close_code(event)),
-            Some(Outbox::Waiting(_)) | None => self.wire.end(),
+            Some(Outbox::Waiting(_)) | None => return self.wire.end(),
         }
+        let (wire, handed) = (self.wire.clone(), self.wire.handed());
+        tokio::spawn(async move {
+            sleep(FAREWELL).await;
+            if wire.is_left_behind(handed) {
+                wire.end();
+            }
+        });
     }
 
     /// The node goes: the client comes back by itself.
@@ -210,6 +223,22 @@ impl Connection {
         if let Some(Outbox::Plain(line)) = self.outbox.lock().as_ref() {
             line.close_after(super::gateway::SHUTDOWN);
         }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.close_outbox();
+    }
+}
+
+/// Hands one event to an open outbox; false where it is full.
+#[expect(clippy::disallowed_methods, reason = "the outbox is where the publisher's events leave")]
+fn send(outbox: &Outbox, event: &str, payload: &RawValue) -> bool {
+    match outbox {
+        Outbox::SocketIo(socket) => !is_full(&socket.emit(event, payload)),
+        Outbox::Plain(line) => line.push(event, payload),
+        Outbox::Waiting(_) => true,
     }
 }
 

@@ -16,21 +16,18 @@ use serde_json::value::RawValue;
 use super::connection::{Ack, Connection};
 use super::counter::{Counter, Held};
 use super::listener::InFlight;
+use super::wire::Waiting;
 use crate::domain::dispatch::{Respond, dispatch, fail, is_pipelined};
 use crate::domain::{Caller, Core, sessions};
 use crate::error::{Code, Error, Result};
-
-/// Events that may wait. Only polling can get there, where nothing stops the reading.
-const CAPACITY: usize = 4_096;
-
-/// Bytes that may wait.
-const CAPACITY_BYTES: usize = 8 * 1_024 * 1_024;
 
 /// One event as it came.
 struct Incoming {
     event: String,
     payload: String,
     ack: Ack,
+    /// Kept until its turn has come.
+    waiting: Waiting,
     /// Kept until the event is answered.
     unanswered: Unanswered,
 }
@@ -44,8 +41,6 @@ struct Unanswered {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Incoming>,
-    /// Of the payloads that wait.
-    bytes: usize,
     /// A task works on it, or it has not been started.
     busy: bool,
 }
@@ -64,7 +59,7 @@ pub struct Inbox {
 impl Inbox {
     /// An inbox that gathers until it is started.
     pub fn new(connection: Arc<Connection>, core: Arc<Core>, unanswered: Arc<Counter>) -> Arc<Self> {
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), bytes: 0, busy: true });
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), busy: true });
         Arc::new(Self { connection, core, queue, pipelined: Arc::default(), unanswered })
     }
 
@@ -88,14 +83,11 @@ impl Inbox {
     pub fn put(self: &Arc<Self>, event: String, payload: String, ack: Ack) {
         let unanswered =
             Unanswered { _in_flight: self.connection.wire.enter(), _underway: Held::begin(&self.unanswered) };
+        let Some(waiting) = self.connection.wire.wait(payload.len()) else {
+            return self.connection.overflowed();
+        };
         let mut queue = self.queue.lock();
-        queue.bytes += payload.len();
-        if queue.waiting.len() >= CAPACITY || queue.bytes > CAPACITY_BYTES {
-            drop(queue);
-            self.connection.overflowed();
-            return;
-        }
-        queue.waiting.push_back(Incoming { event, payload, ack, unanswered });
+        queue.waiting.push_back(Incoming { event, payload, ack, waiting, unanswered });
         if !queue.busy {
             queue.busy = true;
             drop(queue);
@@ -108,7 +100,6 @@ impl Inbox {
             let next = {
                 let mut queue = self.queue.lock();
                 let next = queue.waiting.pop_front();
-                queue.bytes -= next.as_ref().map_or(0, |it| it.payload.len());
                 queue.busy = next.is_some();
                 next
             };
@@ -130,7 +121,7 @@ impl Inbox {
     }
 
     async fn handle(&self, incoming: Incoming) {
-        let Incoming { event, payload, ack, unanswered } = incoming;
+        let Incoming { event, payload, ack, waiting, unanswered } = incoming;
         let pipelined = is_pipelined(&event);
         if !pipelined {
             // What it may build on has to be done first.
@@ -139,6 +130,7 @@ impl Inbox {
         let underway = pipelined.then(|| Held::begin(&self.pipelined));
         let connection = self.connection.clone();
         let still_in = self.still_in().await;
+        drop(waiting);
         let name = event.clone();
         let respond = Respond::new(move |result: Result<Box<RawValue>>| {
             connection.answer(&name, ack, result);

@@ -61,6 +61,7 @@ pub fn status(code: Code) -> (StatusCode, &'static str) {
         Code::EmailUnverified => (StatusCode::FORBIDDEN, "E-mail not confirmed"),
         Code::NotFound => (StatusCode::NOT_FOUND, "Not found"),
         Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Not for this method"),
+        Code::UpgradeRequired => (StatusCode::UPGRADE_REQUIRED, "Speaks WebSocket only"),
         Code::UnknownEvent => (StatusCode::NOT_FOUND, "Unknown event"),
         Code::PhoneTaken => (StatusCode::CONFLICT, "Phone taken"),
         Code::EmailTaken => (StatusCode::CONFLICT, "E-mail taken"),
@@ -99,6 +100,14 @@ impl IntoResponse for Problem {
         let mut response = status.into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            // Names what is spoken (RFC 9110, section 15.5.22) and its version (RFC 6455, section 4.4). hyper
+            // adds `Connection: upgrade` for no status but 101.
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if status == StatusCode::REQUEST_TIMEOUT {
             // What is still to come of it would be taken for the next request (RFC 9110, section 15.5.9).

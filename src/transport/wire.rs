@@ -2,9 +2,10 @@
 //! namespaces share it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::listener::{Gate, InFlight};
 
@@ -12,14 +13,48 @@ use super::listener::{Gate, InFlight};
 /// does not.
 const MAX_BACKLOG: u64 = 8 * 1_024 * 1_024;
 
-/// See the file.
+/// Events that may wait in the inboxes of one session. Only polling can get there, where nothing stops the
+/// reading.
+const MAX_WAITING: usize = 4_096;
+
+/// Bytes of those events.
+const MAX_WAITING_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// See the file. It lives as long as the session: what it counts does not start again with a namespace that is
+/// left and joined again.
 #[derive(Default)]
 pub struct Wire {
     /// Of the websocket; while it polls, one that only counts.
     gate: Mutex<Way>,
-    dead: AtomicBool,
+    /// Whether a request is to become the websocket, or did.
+    upgrading: AtomicBool,
+    ended: CancellationToken,
     /// Bytes handed over so far, caught up with what left where that is more (frames have heads).
     handed: AtomicU64,
+    /// Connections that use it, one for each namespace.
+    connections: AtomicUsize,
+    waiting: Mutex<Load>,
+}
+
+/// Events that wait in inboxes, and their bytes.
+#[derive(Default)]
+struct Load {
+    events: usize,
+    bytes: usize,
+}
+
+/// One event that waits in an inbox, until it is dropped.
+pub struct Waiting {
+    wire: Arc<Wire>,
+    bytes: usize,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut load = self.wire.waiting.lock();
+        load.events -= 1;
+        load.bytes -= self.bytes;
+    }
 }
 
 /// How bytes travel.
@@ -45,12 +80,26 @@ impl Way {
 }
 
 impl Wire {
-    /// Puts the wire behind a TCP connection's gate: it is a websocket now. What had been handed over
-    /// before does not count against it.
-    pub fn set_gate(&self, gate: Arc<Gate>) {
+    /// Puts the wire behind a TCP connection's gate: it is a websocket now. What still waits for the client goes
+    /// on counting.
+    pub fn set_gate(&self, gate: &Arc<Gate>) {
         let mut way = self.gate.lock();
-        self.handed.store(0, Ordering::Release);
-        *way = Way::WebSocket(gate);
+        let backlog = self.handed.load(Ordering::Acquire).saturating_sub(way.gate().written());
+        self.handed.store(backlog + gate.written(), Ordering::Release);
+        *way = Way::WebSocket(gate.clone());
+        if self.is_dead() {
+            gate.end();
+        }
+    }
+
+    /// Claims the one upgrade of a session that polls; false where another request has it.
+    pub fn claim_upgrade(&self) -> bool {
+        !self.upgrading.swap(true, Ordering::AcqRel)
+    }
+
+    /// The engine refused the request that had claimed the upgrade: another may try.
+    pub fn release_upgrade(&self) {
+        self.upgrading.store(false, Ordering::Release);
     }
 
     /// The gate of its TCP connection, where the wire is a websocket.
@@ -74,6 +123,50 @@ impl Wire {
         }
     }
 
+    /// Counts bytes that an answer to a polling request carried.
+    pub fn answered(&self, bytes: u64) {
+        match &*self.gate.lock() {
+            Way::Polling(gate) => gate.wrote(bytes),
+            // It became a websocket while the request waited.
+            Way::WebSocket(_) => {
+                let handed = self.handed.load(Ordering::Acquire);
+                self.handed.store(handed.saturating_sub(bytes), Ordering::Release);
+            }
+        }
+    }
+
+    /// Counts an event that is to wait in an inbox; none where too many wait already.
+    pub fn wait(self: &Arc<Self>, bytes: usize) -> Option<Waiting> {
+        let mut load = self.waiting.lock();
+        if load.events >= MAX_WAITING || load.bytes + bytes > MAX_WAITING_BYTES {
+            return None;
+        }
+        load.events += 1;
+        load.bytes += bytes;
+        Some(Waiting { wire: self.clone(), bytes })
+    }
+
+    /// A connection uses it from now on.
+    pub fn join(&self) {
+        self.connections.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A connection uses it no longer.
+    pub fn part(&self) {
+        self.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Bytes handed over so far.
+    pub fn handed(&self) -> u64 {
+        self.handed.load(Ordering::Acquire)
+    }
+
+    /// Whether no connection uses it any more, or what was handed over up to `handed` has not left.
+    pub fn is_left_behind(&self, handed: u64) -> bool {
+        let unused = self.connections.load(Ordering::Acquire) == 0;
+        unused || self.gate.lock().gate().written() < handed
+    }
+
     /// Counts bytes that are to be written; false where too many wait already.
     pub fn take(&self, bytes: usize) -> bool {
         let way = self.gate.lock();
@@ -91,7 +184,7 @@ impl Wire {
 
     /// Ends the wire: a websocket at once, polling with its next request.
     pub fn end(&self) {
-        self.dead.store(true, Ordering::Release);
+        self.ended.cancel();
         if let Some(gate) = self.websocket() {
             gate.end();
         }
@@ -99,6 +192,11 @@ impl Wire {
 
     /// Whether it was ended.
     pub fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+        self.ended.is_cancelled()
+    }
+
+    /// Waits until it is ended.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 }

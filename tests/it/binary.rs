@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::support::{Door, PASSWORD, Socket, database_kind, fresh_database};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_mango-chat");
+/// The program.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_mango-chat");
 
 /// A server as a process of its own; it ends when this is dropped.
 pub struct Running {

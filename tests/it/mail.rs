@@ -6,7 +6,7 @@ mod addresses;
 mod outbox;
 mod pages;
 mod passwords;
-mod peer;
+pub mod peer;
 mod security;
 
 use peer::{FROM, Peer, token};

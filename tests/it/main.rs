@@ -4,11 +4,15 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why and ends")]
 
 mod account_end;
+mod around;
 mod binary;
 mod checker;
+mod collisions;
 mod commit_faults;
 mod contacts;
 mod crowd;
+mod database_files;
+mod dismissed;
 mod documents;
 mod faults;
 mod flow;
@@ -22,6 +26,7 @@ mod locks;
 mod mail;
 mod migrations;
 mod moderation;
+mod no_database;
 mod plain;
 mod refusing_database;
 mod regressions;
@@ -32,5 +37,6 @@ mod storage;
 mod support;
 mod sync;
 mod tidy;
+mod transports;
 mod verify;
 mod writer;

@@ -20,6 +20,7 @@ use crate::domain::sessions::{self, Ending};
 use crate::domain::{Actor, Core, mail, moderation, photos, users};
 use crate::error::Result;
 use crate::ids::UserId;
+use crate::platform::db::again;
 use crate::protocol::moderation::Role;
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -45,9 +46,18 @@ pub async fn delete(core: &Arc<Core>, actor: Actor, wish: &Deletion) -> Result<(
     let id = actor.user_id;
     let known = users::find(core.db.read(), id).await?;
     users::confirm(core, &known, &wish.password).await?;
+    again(|| bury(core, id, &known.password_hash)).await?;
+    let core = core.clone();
+    // Thousands of groups take a while; who asked need not wait for it.
+    tokio::spawn(async move { finish(&core, id).await });
+    Ok(())
+}
+
+/// Makes the row a tombstone, if the password that was judged is still the one.
+async fn bury(core: &Core, id: UserId, judged: &str) -> Result<()> {
     let mut tx = core.db.begin().await?;
     let row = moderation::require_another_admin(tx.conn(), id).await?;
-    users::require_unchanged(&row, &known.password_hash)?;
+    users::require_unchanged(&row, judged)?;
     let now = core.clock.now();
     let message = "the account was deleted".into();
     let ending = Ending { reason: "deleted", event: "session_ended", message };
@@ -70,9 +80,6 @@ pub async fn delete(core: &Arc<Core>, actor: Actor, wish: &Deletion) -> Result<(
     let outcome = tx.commit(()).await?;
     ended.note(core);
     core.publish(outcome).await;
-    let core = core.clone();
-    // Thousands of groups take a while; who asked need not wait for it.
-    tokio::spawn(async move { finish(&core, id).await });
     Ok(())
 }
 

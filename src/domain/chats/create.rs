@@ -10,7 +10,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, Query
 use super::access::member_ids;
 use super::approval::approve_locked;
 use super::bounds::require_room;
-use super::{advance, change_at, load};
+use super::{Viewer, advance, change_at, load};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::messages::{Draft, insert_one};
 use crate::domain::{Caller, Core, contacts, users};
@@ -92,8 +92,12 @@ async fn finish(
     }
     if let Some(event) = announcement {
         tx.announce(event);
+        if let Some(event) = core.typing.end(chat_id, creator) {
+            tx.announce(event);
+        }
     }
-    let reply = ChatReply { chat: one(load(tx.conn(), &[chat_id], Some(creator)).await?)? };
+    let reply =
+        ChatReply { chat: one(load(tx.conn(), &[chat_id], Some(Viewer::now(core, creator))).await?)? };
     if tx.place().is_some() { tx.commit(reply).await } else { tx.unchanged(reply).await }
 }
 

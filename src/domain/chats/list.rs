@@ -7,7 +7,7 @@ use sea_orm::sea_query::{ExprTrait, Query};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
 use super::access::find_visible;
-use super::view::{load, show_members};
+use super::view::{Viewer, load, show_members};
 use crate::domain::{Actor, Core};
 use crate::error::{Error, Result};
 use crate::ids::ChatId;
@@ -102,13 +102,13 @@ pub async fn list(
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|(at, id)| write_cursor(*at, *id));
     let ids: Vec<ChatId> = rows.iter().map(|(_, id)| ChatId(*id)).collect();
-    Ok(Page { items: load(core.db.read(), &ids, Some(actor.user_id)).await?, next })
+    Ok(Page { items: load(core.db.read(), &ids, Some(Viewer::now(core, actor.user_id))).await?, next })
 }
 
 /// One of one's chats.
 pub async fn one(core: &Core, actor: Actor, chat_id: ChatId) -> Result<Chat> {
     find_visible(core.db.read(), chat_id, actor.user_id).await?;
-    load(core.db.read(), &[chat_id], Some(actor.user_id))
+    load(core.db.read(), &[chat_id], Some(Viewer::now(core, actor.user_id)))
         .await?
         .into_iter()
         .next()

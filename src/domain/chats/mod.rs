@@ -19,7 +19,7 @@ pub use access::{Membership, find_visible, judge_block, lock, membership, requir
 pub use leave::leave;
 pub use list::{Page, State, list, members, one};
 pub use typing::TypingNow;
-pub use view::{load, own, show_member, show_members, unread};
+pub use view::{Viewer, load, own, show_member, show_members, unread};
 
 use entity::chat;
 use sea_orm::ActiveModelTrait;

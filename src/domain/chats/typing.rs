@@ -45,6 +45,12 @@ impl TypingNow {
         due
     }
 
+    /// Ends the typing of somebody who has sent what they typed: the event that tells so, if they were typing.
+    pub fn end(&self, chat: ChatId, user: UserId) -> Option<Delivery> {
+        self.until.lock().remove(&(chat, user))?;
+        ended(chat, user)
+    }
+
     /// Takes out whoever has stopped without saying so.
     fn over(&self, now: i64) -> Vec<(ChatId, UserId)> {
         let mut over = Vec::new();
@@ -66,11 +72,8 @@ impl TypingNow {
             loop {
                 tick.tick().await;
                 for (chat, user_id) in core.typing.over(core.clock.now()) {
-                    match event(chat, user_id, false) {
-                        Ok(event) => {
-                            core.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
-                        }
-                        Err(error) => tracing::error!(%error, "an event could not be encoded"),
+                    if let Some(event) = ended(chat, user_id) {
+                        core.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
                     }
                 }
             }
@@ -91,6 +94,13 @@ impl Behaviour for Typing {
         }
         Ok(outcome)
     }
+}
+
+/// The event of typing that is over.
+fn ended(chat: ChatId, user_id: UserId) -> Option<Delivery> {
+    event(chat, user_id, false)
+        .inspect_err(|error| tracing::error!(%error, "an event could not be encoded"))
+        .ok()
 }
 
 fn event(chat: ChatId, user_id: UserId, is_typing: bool) -> Result<Delivery> {

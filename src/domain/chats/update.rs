@@ -4,7 +4,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
 use super::access::{Membership, find_visible, lock};
-use super::{advance_meta, change_at, load};
+use super::{Viewer, advance_meta, change_at, load};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, photos};
 use crate::error::{Error, Result};
@@ -75,7 +75,8 @@ impl UpdateChat {
             row.photo = Set(photo.clone());
         }
         if !row.is_changed() {
-            let reply = ChatReply { chat: shown(tx.conn(), wish.id, Some(user_id)).await? };
+            let reply =
+                ChatReply { chat: shown(tx.conn(), wish.id, Some(Viewer::now(core, user_id))).await? };
             return Ok((tx.unchanged(reply).await?, None));
         }
         row.update(tx.conn()).await?;
@@ -83,7 +84,7 @@ impl UpdateChat {
         let details = shown(tx.conn(), wish.id, None).await?;
         let event = ChatChanged { change: change_at(place, user_id, core.clock.now()), details };
         tx.announce(Delivery::of_change(place, "chat_updated", &event)?);
-        let reply = ChatReply { chat: shown(tx.conn(), wish.id, Some(user_id)).await? };
+        let reply = ChatReply { chat: shown(tx.conn(), wish.id, Some(Viewer::now(core, user_id))).await? };
         Ok((tx.commit(reply).await?, old_photo.filter(|_| photo.is_some())))
     }
 }
@@ -99,7 +100,7 @@ fn allowed(found: &Membership) -> Result<()> {
 pub(super) async fn shown(
     conn: &impl sea_orm::ConnectionTrait,
     chat_id: ChatId,
-    viewer: Option<UserId>,
+    viewer: Option<Viewer>,
 ) -> Result<Chat> {
     load(conn, &[chat_id], viewer).await?.pop().ok_or_else(|| Error::not_found("chat"))
 }

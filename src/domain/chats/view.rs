@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::{messages, users};
+use crate::domain::{Core, messages, users};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::protocol::objects::{Author, Chat, Member, Message, MyChat};
@@ -20,15 +20,31 @@ pub const MEMBERS_SHOWN: u64 = 50;
 /// Unread messages are counted to this.
 const UNREAD_MOST: i64 = 1_000;
 
+/// Who looks at chats, and when: what is their own depends on both.
+#[derive(Clone, Copy)]
+pub struct Viewer {
+    /// Who.
+    pub user_id: UserId,
+    /// Milliseconds.
+    pub now: i64,
+}
+
+impl Viewer {
+    /// A user, now.
+    pub fn now(core: &Core, user_id: UserId) -> Self {
+        Self { user_id, now: core.clock.now() }
+    }
+}
+
 /// Shows chats in the order of `ids`; with `my` where there is a viewer. Ids that are gone are left out.
-pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<UserId>) -> Result<Vec<Chat>> {
+pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<Viewer>) -> Result<Vec<Chat>> {
     let wanted: Vec<i64> = ids.iter().map(|id| id.0).collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let rows = chat::Entity::present().filter(chat::Column::Id.is_in(wanted.clone())).all(conn).await?;
     let mut members = first_members(conn, &rows).await?;
-    let mut newest = newest_messages(conn, &rows, viewer).await?;
+    let mut newest = newest_messages(conn, &rows, viewer.map(|it| it.user_id)).await?;
     let mut mine = match viewer {
         Some(viewer) => own(conn, &wanted, viewer).await?,
         None => HashMap::new(),
@@ -124,12 +140,12 @@ async fn newest_messages(
 }
 
 /// What is one's own in these chats, by chat.
-pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Result<HashMap<i64, MyChat>> {
-    let rows = member::Entity::of_user(viewer.0)
+pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Result<HashMap<i64, MyChat>> {
+    let rows = member::Entity::of_user(viewer.user_id.0)
         .filter(member::Column::ChatId.is_in(ids.to_vec()))
         .all(conn)
         .await?;
-    let mut unread = unread(conn, ids, viewer).await?;
+    let mut unread = unread(conn, ids, viewer.user_id).await?;
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -137,7 +153,7 @@ pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Re
                 unread: unread.remove(&row.chat_id).unwrap_or(0),
                 role: row.role,
                 pinned: row.pinned_at.is_some(),
-                muted_until: row.muted_until.map(Timestamp),
+                muted_until: row.muted_until.filter(|until| *until > viewer.now).map(Timestamp),
                 archived: row.archived,
                 last_read_seq: row.last_read_seq,
             };

@@ -65,11 +65,17 @@ pub async fn page(
         Anchor::Before(seq) => older(conn, all().filter(message::Column::Seq.lt(seq)), limit).await?,
         Anchor::After(seq) => newer(conn, all().filter(message::Column::Seq.gt(seq)), limit).await?,
         Anchor::Around(seq) => {
-            let (mut rows, _) = newer(conn, all().filter(message::Column::Seq.gt(seq)), limit / 2).await?;
-            let rest = limit - rows.len() as i64;
-            let (below, more) = older(conn, all().filter(message::Column::Seq.lte(seq)), rest).await?;
+            // What one side cannot fill, the other does: each is read as if it had to fill the page alone.
+            let (mut rows, _) = newer(conn, all().filter(message::Column::Seq.gt(seq)), limit).await?;
+            let (mut below, more) = older(conn, all().filter(message::Column::Seq.lte(seq)), limit).await?;
+            let (above, limit) = (rows.len(), limit as usize);
+            let kept = above.min((limit / 2).max(limit.saturating_sub(below.len())));
+            // Newest first: the nearest of the newer ones are at the end.
+            rows.drain(..above - kept);
+            let has_more = more || below.len() > limit - kept;
+            below.truncate(limit - kept);
             rows.extend(below);
-            (rows, more)
+            (rows, has_more)
         }
     };
     Ok(HistoryReply { messages: show(conn, rows, Some(actor.user_id)).await?, has_more })

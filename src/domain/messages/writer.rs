@@ -22,6 +22,7 @@ use super::batch::{announcement, place, store, to_author};
 use super::prepare::{Draft, Ground, Locking, Verdict, Window, Wish};
 use super::view;
 use crate::clock::Clock;
+use crate::domain::chats::TypingNow;
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Batch, Bus, Delivery, Place};
@@ -103,6 +104,7 @@ struct Task {
     db: Db,
     bus: Bus,
     clock: Clock,
+    typing: Arc<TypingNow>,
     /// Within which the same text is refused, milliseconds.
     window: i64,
     /// Messages of chats that another transaction holds.
@@ -111,10 +113,10 @@ struct Task {
 
 impl Writer {
     /// Starts the task; within `window` milliseconds the same text is refused.
-    pub fn start(db: Db, bus: Bus, clock: Clock, window: i64) -> Self {
+    pub fn start(db: Db, bus: Bus, clock: Clock, typing: Arc<TypingNow>, window: i64) -> Self {
         let (jobs, mut waiting) = mpsc::channel(QUEUE);
         let aside = Aside::new(db.lock_timeout());
-        let task = Arc::new(Task { db, bus, clock, window, aside });
+        let task = Arc::new(Task { db, bus, clock, typing, window, aside });
         tokio::spawn(async move {
             let most = group_size(task.db.backend());
             let mut received = Vec::with_capacity(most);
@@ -258,8 +260,12 @@ impl Task {
     /// Answers one message and announces it where it is new.
     async fn publish(&self, entry: Entry, sent: Sent, event: Option<Delivery>) {
         let Entry { job, answer, .. } = entry;
+        let mut deliveries: Vec<Delivery> = event.into_iter().collect();
+        if !deliveries.is_empty() {
+            deliveries.extend(self.typing.end(job.chat_id, job.user_id));
+        }
         let batch = Batch {
-            deliveries: event.into_iter().collect(),
+            deliveries,
             answer: Some(Box::new(move || answer(sent))),
             // An answer without an event keeps its place among those of its chat, too.
             chat: Some(job.chat_id),

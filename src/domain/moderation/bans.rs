@@ -14,32 +14,42 @@ use crate::domain::audit::{self, Act, Target};
 use crate::domain::sessions::{self, Ending};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
+use crate::platform::db::again;
 use crate::protocol::events::UserBanned;
 use crate::protocol::moderation::{AdminUser, BanUser, Role};
 
 /// Bans a user, or gives a banned one another reason and end.
 pub async fn ban(core: &Core, by: &Moderator, id: UserId, wish: BanUser) -> Result<AdminUser> {
-    let now = core.clock.now();
     let until = wish.until.as_deref().and_then(Timestamp::from_rfc3339);
-    if until.is_some_and(|until| until.0 <= now) {
+    if until.is_some_and(|until| until.0 <= core.clock.now()) {
         return Err(Error::invalid("until", "is over already"));
     }
-    let reason = wish.reason.trim().to_owned();
+    let reason = wish.reason.trim();
+    again(|| ban_once(core, by, id, reason, until)).await
+}
+
+async fn ban_once(
+    core: &Core,
+    by: &Moderator,
+    id: UserId,
+    reason: &str,
+    until: Option<Timestamp>,
+) -> Result<AdminUser> {
     let mut tx = core.db.begin().await?;
     let locked = Locked::read(core, &tx, by, Role::Moderator, id).await?;
     let target = locked.find(id)?;
     require_below(&locked, by, target)?;
     let row = user::ActiveModel {
         id: Set(id.0),
-        banned_at: Set(Some(now)),
+        banned_at: Set(Some(core.clock.now())),
         banned_until: Set(until.map(|until| until.0)),
-        ban_reason: Set(Some(reason.clone())),
+        ban_reason: Set(Some(reason.to_owned())),
         ..Default::default()
     }
     .update(tx.conn())
     .await?;
     let message = sessions::describe_ban(&row);
-    let told = UserBanned { message: message.clone(), reason: reason.clone(), until };
+    let told = UserBanned { message: message.clone(), reason: reason.to_owned(), until };
     let ending = Ending { reason: "banned", event: "user_banned", message };
     let ended = sessions::end_all_telling(core, &mut tx, id, None, &ending, &told).await?;
     let details = json!({"reason": reason, "until": until.map(Timestamp::to_rfc3339)});
@@ -51,6 +61,10 @@ pub async fn ban(core: &Core, by: &Moderator, id: UserId, wish: BanUser) -> Resu
 
 /// Lifts a ban; where there is none nothing happens.
 pub async fn unban(core: &Core, by: &Moderator, id: UserId) -> Result<AdminUser> {
+    again(|| unban_once(core, by, id)).await
+}
+
+async fn unban_once(core: &Core, by: &Moderator, id: UserId) -> Result<AdminUser> {
     let tx = core.db.begin().await?;
     let locked = Locked::read(core, &tx, by, Role::Moderator, id).await?;
     let target = locked.find(id)?;
@@ -74,7 +88,10 @@ pub async fn unban(core: &Core, by: &Moderator, id: UserId) -> Result<AdminUser>
 
 /// Ends all sessions of a user, as one would for an account that was taken over.
 pub async fn end_sessions(core: &Core, by: &Admin, id: UserId) -> Result<()> {
-    let by = by.as_moderator();
+    again(|| end_sessions_once(core, by.as_moderator(), id)).await
+}
+
+async fn end_sessions_once(core: &Core, by: &Moderator, id: UserId) -> Result<()> {
     let mut tx = core.db.begin().await?;
     let locked = Locked::read(core, &tx, by, Role::Admin, id).await?;
     locked.find(id)?;

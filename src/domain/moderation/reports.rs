@@ -18,6 +18,7 @@ use crate::domain::audit::{self, Act, Target};
 use crate::domain::{Actor, Core, chats, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
+use crate::platform::db::again;
 use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport, Role};
 use crate::protocol::objects::Author;
 
@@ -30,11 +31,15 @@ struct Subject {
 /// Reports a message or a user; true where the report is new. As long as it is open, reporting the same
 /// again answers the one that is there.
 pub async fn report(core: &Core, actor: Actor, wish: NewReport) -> Result<(Report, bool)> {
+    again(|| report_once(core, actor, &wish)).await
+}
+
+async fn report_once(core: &Core, actor: Actor, wish: &NewReport) -> Result<(Report, bool)> {
     let me = actor.user_id;
     let tx = core.db.begin().await?;
     // Two of the same at once take their turns.
     users::lock(tx.conn(), me).await?;
-    let subject = find_subject(tx.conn(), me, &wish).await?;
+    let subject = find_subject(tx.conn(), me, wish).await?;
     let message_id = subject.message.as_ref().map(|row| row.id);
     let mut same = report::Entity::find()
         .filter(report::Column::ReporterId.eq(me.0))
@@ -124,6 +129,10 @@ pub async fn reports(
 
 /// Notes what was done about a report. One that is resolved already stays as it is.
 pub async fn resolve(core: &Core, by: &Moderator, id: i64, wish: ResolveReport) -> Result<AdminReport> {
+    again(|| resolve_once(core, by, id, &wish)).await
+}
+
+async fn resolve_once(core: &Core, by: &Moderator, id: i64, wish: &ResolveReport) -> Result<AdminReport> {
     let tx = core.db.begin().await?;
     Locked::read(core, &tx, by, Role::Moderator, by.id()).await?;
     let row = report::Entity::find_by_id(id)

@@ -8,19 +8,22 @@ use serde_json::json;
 
 use super::bans::record;
 use super::people;
-use super::staff::{Admin, Locked, role_of};
+use super::staff::{Admin, Locked, Moderator, role_of};
 use crate::domain::Core;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::users::{self, Identity, Registration};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
-use crate::platform::db::Tx;
+use crate::platform::db::{Tx, again};
 use crate::protocol::moderation::{AdminUser, Role};
 use crate::protocol::parse::{Check, Problems};
 
 /// Gives a user another role.
 pub async fn set_role(core: &Core, by: &Admin, id: UserId, role: Role) -> Result<AdminUser> {
-    let by = by.as_moderator();
+    again(|| set_role_once(core, by.as_moderator(), id, role)).await
+}
+
+async fn set_role_once(core: &Core, by: &Moderator, id: UserId, role: Role) -> Result<AdminUser> {
     let mut tx = core.db.begin().await?;
     let locked = Locked::read(core, &tx, by, Role::Admin, id).await?;
     let target = locked.find(id)?;
@@ -70,6 +73,12 @@ pub async fn appoint(core: &Core, wish: Appointment) -> Result<UserId> {
         None => find_by_username(core, &wish.username).await?,
         Some(password) => register(core, wish.username, wish.email, password).await?,
     };
+    again(|| promote(core, id, promoted)).await?;
+    Ok(id)
+}
+
+/// Makes an account an admin; `promoted` where it was there before.
+async fn promote(core: &Core, id: UserId, promoted: bool) -> Result<()> {
     let mut tx = core.db.begin().await?;
     let row = users::lock(tx.conn(), id).await?;
     if row.is_banned(core.clock.now()) {
@@ -89,7 +98,7 @@ pub async fn appoint(core: &Core, wish: Appointment) -> Result<UserId> {
     let act = Act { actor: None, action: "admin.create", target: Target::User(id), details, address: None };
     audit::record(core, &tx, act).await?;
     core.publish(tx.commit(()).await?).await;
-    Ok(id)
+    Ok(())
 }
 
 async fn register(core: &Core, username: String, email: Option<String>, password: String) -> Result<UserId> {

@@ -14,7 +14,7 @@ use crate::domain::sessions::{self, Ended};
 use crate::domain::{Actor, Core, users};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
-use crate::platform::db::Tx;
+use crate::platform::db::{Tx, again};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -51,8 +51,12 @@ impl Check for ChangePassword {
 /// Mails a token to the account that has this address, if one has. Runs after the answer.
 pub async fn forgot(core: &Core, email: &str) -> Result<()> {
     let Some(found) = by_address(core, email).await? else { return Ok(()) };
+    again(|| send_token(core, UserId(found.id))).await
+}
+
+async fn send_token(core: &Core, id: UserId) -> Result<()> {
     let tx = core.db.begin().await?;
-    let user = users::lock(tx.conn(), UserId(found.id)).await?;
+    let user = users::lock(tx.conn(), id).await?;
     let Some(to) = user.email.clone() else { return Ok(()) };
     let token = tokens::issue(core, &tx, UserId(user.id), Purpose::ResetPassword, &to).await?;
     let letter = Letter {
@@ -75,8 +79,12 @@ pub async fn reset(core: &Core, wish: &ResetPassword) -> Result<()> {
     // Hashing is for those who have a token.
     tokens::peek(core, core.db.read(), &wish.token, &[Purpose::ResetPassword]).await?;
     let hash = core.passwords.hash(&wish.password).await?;
+    again(|| reset_to(core, &wish.token, hash.clone())).await
+}
+
+async fn reset_to(core: &Core, token: &str, hash: String) -> Result<()> {
     let mut tx = core.db.begin().await?;
-    let spent = tokens::spend(core, &tx, &wish.token, &[Purpose::ResetPassword]).await?;
+    let spent = tokens::spend(core, &tx, token, &[Purpose::ResetPassword]).await?;
     let ended = store(core, &mut tx, &spent.user, hash, true, None).await?;
     let outcome = tx.commit(()).await?;
     tracing::info!(user = spent.user.id, "a password was changed");
@@ -95,6 +103,11 @@ pub async fn change(core: &Core, actor: Actor, wish: &ChangePassword) -> Result<
         return Err(Error::invalid("new_password", "is the present one"));
     }
     let hash = core.passwords.hash(&wish.new_password).await?;
+    again(|| change_to(core, actor, &before, hash.clone())).await
+}
+
+/// Stores the new password, if the present one is still the one that was judged.
+async fn change_to(core: &Core, actor: Actor, before: &user::Model, hash: String) -> Result<()> {
     let mut tx = core.db.begin().await?;
     let user = users::lock(tx.conn(), actor.user_id).await?;
     users::require_unchanged(&user, &before.password_hash)?;

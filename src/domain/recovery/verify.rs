@@ -15,7 +15,7 @@ use crate::domain::mail::{self, Letter, Template};
 use crate::domain::{Actor, Core, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::platform::db::Tx;
+use crate::platform::db::{Tx, again};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -60,8 +60,12 @@ pub async fn verify(core: &Core, wish: &VerifyEmail) -> Result<()> {
     let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
     // Writing is for those who have a token.
     tokens::peek(core, core.db.read(), &wish.token, &purposes).await?;
+    again(|| accept(core, &wish.token, &purposes)).await
+}
+
+async fn accept(core: &Core, token: &str, purposes: &[Purpose]) -> Result<()> {
     let tx = core.db.begin().await?;
-    let spent = tokens::spend(core, &tx, &wish.token, &purposes).await?;
+    let spent = tokens::spend(core, &tx, token, purposes).await?;
     if spent.purpose == Purpose::ChangeEmail {
         address::confirm(core, &tx, &spent).await?;
     } else {
@@ -97,14 +101,14 @@ pub async fn resend_own(core: &Core, actor: Actor) -> Result<()> {
         return Ok(());
     }
     core.rates.take(Bucket::Mail, Key::user(actor.user_id)).await?;
-    send_again(core, actor.user_id).await
+    again(|| send_again(core, actor.user_id)).await
 }
 
 /// The same for somebody who cannot log in yet. Runs after the answer.
 pub async fn resend_to(core: &Core, email: &str) -> Result<()> {
     in_use(core)?;
     match by_address(core, email).await? {
-        Some(row) if !row.email_verified => send_again(core, UserId(row.id)).await,
+        Some(row) if !row.email_verified => again(|| send_again(core, UserId(row.id))).await,
         _ => Ok(()),
     }
 }

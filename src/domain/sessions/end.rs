@@ -11,7 +11,7 @@ use crate::domain::{Actor, Core};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::bus::{Audience, Delivery};
-use crate::platform::db::Tx;
+use crate::platform::db::{Tx, again};
 use crate::protocol::events::Farewell;
 use crate::protocol::objects::Session;
 
@@ -42,6 +42,10 @@ pub async fn end_own(core: &Core, actor: Actor, id: SessionId) -> Result<()> {
 
 /// Ends a session of a user.
 pub async fn end(core: &Core, user_id: UserId, id: SessionId, reason: &'static str) -> Result<()> {
+    again(|| end_once(core, user_id, id, reason)).await
+}
+
+async fn end_once(core: &Core, user_id: UserId, id: SessionId, reason: &'static str) -> Result<()> {
     let mut tx = core.db.begin().await?;
     let row = session::Entity::live_of(user_id.0, core.clock.now())
         .filter(session::Column::Id.eq(id.0))

@@ -12,6 +12,7 @@ use crate::config::Verification;
 use crate::domain::{Core, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
+use crate::platform::db::again;
 use crate::platform::passwords::Verdict;
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -69,7 +70,7 @@ async fn judge(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
             Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
             _ => None,
         };
-        if let Some(pair) = open_session(core, &user, renewed, origin.clone()).await? {
+        if let Some(pair) = again(|| open_session(core, &user, renewed.clone(), origin.clone())).await? {
             return Ok(pair);
         }
     }

@@ -11,8 +11,9 @@ use super::{TokenPair, issue_pair, require_live, seconds_left};
 use crate::domain::{Actor, Core};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
+use crate::platform::db::again;
 use crate::platform::limits::{Bucket, Key};
-use crate::platform::tokens::Kind;
+use crate::platform::tokens::{Kind, Verified};
 
 /// How long an exchanged token is still taken, milliseconds.
 const GRACE_MS: i64 = 10_000;
@@ -24,6 +25,10 @@ const MOST_SUCCESSORS: u64 = 32;
 pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
     let verified = core.tokens.verify(Kind::Refresh, token)?;
     core.rates.take(Bucket::Refresh, Key::user(verified.user_id)).await?;
+    again(|| exchange(core, &verified)).await
+}
+
+async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
     let now = core.clock.now();
     let mut tx = core.db.begin().await?;
     // The session's row is locked first: two exchanges of one family take their turns.
@@ -100,6 +105,10 @@ fn unknown() -> Error {
 /// A new access token for a holder of one, as Mango's clients ask for; not beyond the session's end.
 pub async fn access_only(core: &Core, actor: Actor) -> Result<TokenPair> {
     core.rates.take(Bucket::Refresh, Key::user(actor.user_id)).await?;
+    again(|| access_only_once(core, actor)).await
+}
+
+async fn access_only_once(core: &Core, actor: Actor) -> Result<TokenPair> {
     let now = core.clock.now();
     let family = session::Entity::find_by_id(actor.session_id.0)
         .one(core.db.read())

@@ -10,7 +10,7 @@ use entity::{chat, member, message, user};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 
-use crate::domain::chats::{load, own};
+use crate::domain::chats::{Viewer, load, own};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::messages::show;
 use crate::domain::{Caller, Core, contacts};
@@ -53,6 +53,7 @@ impl Behaviour for Sync {
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<SyncReply>> {
         let conn = core.db.read();
         let user_id = caller.actor.user_id;
+        let viewer = Viewer::now(core, user_id);
         let user = user::Entity::find_by_id(user_id.0).one(conn).await?;
         let user = user.ok_or_else(|| Error::not_found("user"))?;
         let reset = self.epoch.as_ref().is_some_and(|epoch| *epoch != core.epoch);
@@ -70,7 +71,7 @@ impl Behaviour for Sync {
             revs: BTreeMap::new(),
             chats: Vec::new(),
             messages: Vec::new(),
-            mine: if reset { Vec::new() } else { self.mine(conn, user_id).await? },
+            mine: if reset { Vec::new() } else { self.mine(conn, viewer).await? },
             contacts: contacts.unwrap_or_default(),
             contacts_truncated,
             left: self.left(conn, user_id, &heads).await?,
@@ -92,7 +93,7 @@ impl Behaviour for Sync {
                 .map(|(id, _, _)| *id)
                 .collect();
             let mut chats: BTreeMap<ChatId, Chat> =
-                load(conn, &shown, Some(user_id)).await?.into_iter().map(|chat| (chat.id, chat)).collect();
+                load(conn, &shown, Some(viewer)).await?.into_iter().map(|chat| (chat.id, chat)).collect();
             for (chat_id, head, need) in some {
                 let wish = Wish { user_id, chat_id, rev: head.rev, need, chat: chats.remove(&chat_id) };
                 if !page.add(conn, &mut reply, wish).await? {
@@ -127,9 +128,9 @@ impl Sync {
     }
 
     /// Own state that changed after the given counter.
-    async fn mine(&self, conn: &impl ConnectionTrait, user_id: UserId) -> Result<Vec<Mine>> {
+    async fn mine(&self, conn: &impl ConnectionTrait, viewer: Viewer) -> Result<Vec<Mine>> {
         let Some(since) = self.user_rev else { return Ok(Vec::new()) };
-        let mut changed = member::Entity::of_user(user_id.0).filter(member::Column::UserRev.gt(since));
+        let mut changed = member::Entity::of_user(viewer.user_id.0).filter(member::Column::UserRev.gt(since));
         if let Some(only) = &self.only {
             changed = changed.filter(member::Column::ChatId.is_in(only.iter().map(|id| id.0)));
         }
@@ -138,7 +139,7 @@ impl Sync {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut mine: Vec<Mine> = own(conn, &ids, user_id)
+        let mut mine: Vec<Mine> = own(conn, &ids, viewer)
             .await?
             .into_iter()
             .map(|(chat_id, my)| Mine { chat_id: ChatId(chat_id), my })

@@ -13,7 +13,7 @@ use crate::domain::recovery::{AddressChange, change_address};
 use crate::domain::{Core, mail, photos};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::platform::db::Tx;
+use crate::platform::db::{Tx, again};
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems, given};
 
@@ -107,7 +107,8 @@ async fn save(
     photo: Option<String>,
     judged: Option<String>,
 ) -> Result<Me> {
-    match store(core, user_id, wish, identity, photo.clone(), judged).await {
+    let stored = again(|| store(core, user_id, wish, identity.clone(), photo.clone(), judged.as_deref()));
+    match stored.await {
         Ok((me, Some(old))) => {
             photos::discard(core, &old).await;
             Ok(me)
@@ -132,7 +133,7 @@ async fn store(
     wish: &Patch,
     identity: Identity,
     photo: Option<String>,
-    judged: Option<String>,
+    judged: Option<&str>,
 ) -> Result<(Me, Option<String>)> {
     let mut tx = core.db.begin().await?;
     let before = lock(tx.conn(), user_id).await?;
@@ -142,7 +143,7 @@ async fn store(
         // It was what the wish says when it was looked at, and has been changed since.
         return Err(Error::invalid("password", "is needed to change phone or email"));
     }
-    if let Some(judged) = &judged {
+    if let Some(judged) = judged {
         require_unchanged(&before, judged)?;
     }
     let mut row = before.clone().into_active_model();

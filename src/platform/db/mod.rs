@@ -5,6 +5,7 @@
 //! in the background. On both, a commit and the publishing of what it announces happen behind one gate, so that events
 //! leave in commit order. Everything is answered in time, also while the database hangs.
 
+mod explain;
 mod faults;
 mod freshness;
 mod limited;
@@ -14,6 +15,7 @@ mod retry;
 mod sqlite;
 mod transaction;
 
+pub use explain::{check_before, explain_migrate, explain_open};
 pub use limited::{Reader, TxConnection};
 pub use retry::again;
 pub use transaction::{Outcome, Tx};
@@ -161,8 +163,8 @@ impl Db {
     pub async fn check_writable(&self) -> Result<()> {
         let write = async {
             let tx = self.begin().await?;
-            // SQLite writes no page whose content stays the same, so it is another one each time.
-            let probe = random::hex(16)?.repeat(PROBE_BYTES / 32);
+            // SQLite writes no page whose content stays the same, and PostgreSQL compresses what repeats.
+            let probe = random::hex(PROBE_BYTES / 2)?;
             let mark = format!(
                 "INSERT INTO meta (key, value) VALUES ('write_probe', '{probe}') \
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value"

@@ -2,6 +2,7 @@
 //! `/ws` is for all chats, `/chat/{id}/ws` for one.
 
 mod frames;
+pub mod handshake;
 mod line;
 mod session;
 mod upgrade;
@@ -23,6 +24,8 @@ pub const TOO_BIG: u16 = 1009;
 pub const SHUTDOWN: u16 = 1012;
 /// Reads too slowly.
 pub const TOO_SLOW: u16 = 1013;
+/// The server cannot let anybody in just now; come back (IANA: try again later).
+pub const TRY_LATER: u16 = 1013;
 
 /// The code of an end that an event told of.
 pub fn close_code(event: &str) -> u16 {

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf
 
 use super::frames;
 use super::line::Line;
-use super::{BAD_FRAMES, FORBIDDEN, NOT_A_MEMBER, SHUTDOWN, TOO_BIG, UNAUTHORIZED};
+use super::{BAD_FRAMES, FORBIDDEN, NOT_A_MEMBER, TOO_BIG, TRY_LATER, UNAUTHORIZED};
 use crate::domain::messages::{Anchor, page};
 use crate::domain::{Actor, chats, sessions};
 use crate::error::{Code, Error, Result};
@@ -74,8 +74,12 @@ struct Welcome {
 pub async fn run(door: Arc<Door>, opening: Opening) {
     let Opening { mut stream, gate, token, cookie, scope, pending } = opening;
     let cookie = match cookie {
-        Some(cookie) if sessions::authenticate(&door.core, &cookie).await.is_ok() => Some(cookie),
-        _ => None,
+        Some(cookie) => match sessions::authenticate(&door.core, &cookie).await {
+            Ok(_) => Some(cookie),
+            Err(error) if error.is_ours() => return refuse(stream, None, &error).await,
+            Err(_) => None,
+        },
+        None => None,
     };
     let (token, id) = match token.or(cookie) {
         Some(token) => (token, None),
@@ -98,7 +102,7 @@ pub async fn run(door: Arc<Door>, opening: Opening) {
         return refuse(stream, id, &error).await;
     }
     let wire = Arc::new(Wire::default());
-    wire.set_gate(gate);
+    wire.set_gate(&gate);
     let (sink, frames) = stream.split();
     let line = Line::start(sink, wire.clone(), door.core.settings.ping_interval);
     let connection =
@@ -165,12 +169,13 @@ fn code_of(error: &Error) -> u16 {
         Code::NotFound => NOT_A_MEMBER,
         Code::SessionEnded | Code::UserBanned => FORBIDDEN,
         Code::TooLarge => TOO_BIG,
-        Code::Unavailable | Code::Internal => SHUTDOWN,
+        Code::Unavailable | Code::Internal => TRY_LATER,
         _ => UNAUTHORIZED,
     }
 }
 
-/// Says why, closes, and waits a moment for the other side to have read it.
+/// Says why, closes, and waits a moment for the other side to have read it. A fault of ours is told by the close
+/// code alone: an ack would read as a refusal of the token.
 async fn refuse(mut stream: Stream, id: Option<Box<RawValue>>, error: &Error) {
     #[derive(Serialize)]
     struct Refusal<'a> {
@@ -184,10 +189,12 @@ async fn refuse(mut stream: Stream, id: Option<Box<RawValue>>, error: &Error) {
     }
     let code = code_of(error);
     let refusal = Refusal { r#type: "ack", id: id.as_deref(), failure: Failure::from(error) };
-    let text = serde_json::to_string(&refusal).unwrap_or_default();
+    let refusal = (!error.is_ours()).then(|| serde_json::to_string(&refusal).unwrap_or_default());
     let reason = Utf8Bytes::from_static(error.code.as_str());
     let farewell = async {
-        stream.send(WsMessage::text(text)).await?;
+        if let Some(refusal) = refusal {
+            stream.send(WsMessage::text(refusal)).await?;
+        }
         stream.send(WsMessage::Close(Some(CloseFrame { code: code.into(), reason }))).await?;
         while let Some(Ok(_)) = stream.next().await {}
         Ok::<(), WsError>(())

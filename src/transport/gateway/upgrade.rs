@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::handshake;
 use super::session::{self, Opening};
 use crate::error::{Code, Error};
 use crate::ids::ChatId;
@@ -35,13 +36,7 @@ pub async fn one_chat(
 
 fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Result<Response, Problem> {
     let headers = request.headers();
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
-    let wanted = has_word(headers, header::CONNECTION, "upgrade")
-        && has_word(headers, header::UPGRADE, "websocket")
-        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    let (Some(key), true) = (key, wanted) else {
-        return Err(Error::invalid("upgrade", "this path speaks WebSocket (RFC 6455, version 13)").into());
-    };
+    let key = handshake::require(headers)?;
     let ConnectInfo(peer) = request
         .extensions()
         .get::<ConnectInfo<Peer>>()
@@ -73,13 +68,4 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
     all.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     all.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).map_err(Error::internal)?);
     Ok(response)
-}
-
-fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|it| it.trim().eq_ignore_ascii_case(word))
 }

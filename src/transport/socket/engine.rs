@@ -4,23 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body::Body;
+use serde::Deserialize;
 use socketioxide::SocketIo;
 use tokio::time::timeout;
 
 use super::Door;
 use crate::config::Settings;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Result};
 use crate::platform::limits::Place;
 use crate::transport::client_address;
+use crate::transport::gateway::handshake;
 use crate::transport::listener::{Gate, Peer};
 use crate::transport::problem::Problem;
 use crate::transport::timed_body::{BODY_WITHIN, TooSlow};
+use crate::transport::wire::Wire;
 
 /// Packets that may wait for one client. Idle it costs nothing; full, the connection ends.
 const OUTBOX_PACKETS: usize = 4_096;
@@ -43,20 +47,18 @@ pub fn build(settings: &Settings) -> (Router, SocketIo) {
     (paths, io)
 }
 
-/// The gate of the websocket that a session began as; none where it began with polling.
-pub fn websocket_gate(parts: &Parts) -> Option<Arc<Gate>> {
-    let websocket = is_websocket(&parts.headers, parts.uri.query());
-    parts
-        .extensions
-        .get::<ConnectInfo<Peer>>()
-        .filter(|_| websocket)
-        .map(|ConnectInfo(peer)| peer.gate.clone())
+/// The wire of the session that began with this request.
+pub fn wire(parts: &Parts) -> Result<Arc<Wire>> {
+    parts.extensions.get().cloned().ok_or_else(|| Error::internal("a session without its wire"))
 }
 
-fn is_websocket(headers: &HeaderMap, query: Option<&str>) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && query.is_some_and(|query| query.split('&').any(|pair| pair == "transport=websocket"))
+fn wants_websocket(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method() == Method::GET && query.split('&').any(|pair| pair == "transport=websocket")
 }
+
+/// Bytes of the packet that opens a session, at most.
+const LONGEST_OPEN: usize = 4_096;
 
 /// What a waiting polling client gets before its events are taken though too many are in flight.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -64,49 +66,120 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Turns requests of ended sessions away, notes the gate of a session that upgrades, makes a polling client
 /// wait while too many of its events are in flight, and counts what its answers carry.
 pub async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    let Some(sid) = sid(&request) else { return open(&door, request, next).await };
-    if is_websocket(request.headers(), request.uri().query()) {
-        if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<Peer>>() {
-            door.wire(sid).set_gate(peer.gate.clone());
-        }
-        return next.run(request).await;
+    let is_websocket = wants_websocket(&request);
+    if is_websocket && let Err(error) = handshake::require(request.headers()) {
+        return Problem(error).into_response();
+    }
+    let Some(sid) = sid(&request) else {
+        return if is_websocket {
+            open_websocket(&door, request, next).await
+        } else {
+            open_polling(&door, request, next).await
+        };
+    };
+    let wire = door.wire(sid);
+    if wire.as_ref().is_some_and(|wire| wire.is_dead()) {
+        return unknown_session();
+    }
+    if is_websocket {
+        return upgrade(wire, request, next).await;
     }
     let is_post = request.method() == Method::POST;
-    let Some(wire) = door.wires.get(sid).map(|wire| wire.clone()) else {
-        return if is_post { post(request, next).await } else { next.run(request).await };
-    };
-    if wire.is_dead() {
-        // As the engine answers for a session that it does not know: the client opens a new one.
-        let body = r#"{"code":1,"message":"Session ID unknown"}"#;
-        return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
-    }
-    let Some(gate) = wire.polling() else {
+    let polling = wire.and_then(|wire| wire.polling().map(|gate| (wire, gate)));
+    let Some((wire, gate)) = polling else {
         return if is_post { post(request, next).await } else { next.run(request).await };
     };
     if is_post {
         drop(timeout(PATIENCE, gate.room()).await);
         return post(request, next).await;
     }
-    let response = next.run(request).await;
-    gate.wrote(response.body().size_hint().exact().unwrap_or(0));
+    let response = tokio::select! {
+        biased;
+        // What the engine still had to say is not for the client.
+        () = wire.ended() => return unknown_session(),
+        response = next.run(request) => response,
+    };
+    wire.answered(response.body().size_hint().exact().unwrap_or(0));
     response
 }
 
-/// A new session. It counts as a socket of its address that has not authenticated until it has joined a
-/// namespace, or is gone: the engine keeps the request's extensions as long as the session.
-async fn open(door: &Door, mut request: Request, next: Next) -> Response {
+/// What the engine answers for a session that it does not know: the client opens a new one.
+fn unknown_session() -> Response {
+    let body = r#"{"code":1,"message":"Session ID unknown"}"#;
+    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A polling session becomes a websocket, once: the engine would end the session of a second attempt that fails.
+/// Nothing changes before the engine has agreed.
+async fn upgrade(wire: Option<Arc<Wire>>, request: Request, next: Next) -> Response {
+    // Of a session that is nobody's, or began as a websocket, the engine disposes by itself.
+    let (Some(wire), Some(gate)) = (wire, gate(&request)) else { return next.run(request).await };
+    if !wire.claim_upgrade() {
+        let body = r#"{"code":3,"message":"Bad request"}"#;
+        return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    }
+    let response = next.run(request).await;
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => wire.set_gate(&gate),
+        _ => wire.release_upgrade(),
+    }
+    response
+}
+
+fn gate(request: &Request) -> Option<Arc<Gate>> {
+    request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.gate.clone())
+}
+
+/// Prepares the request that begins a session. It counts as a socket of its address that has not authenticated
+/// until it has joined a namespace, or is gone: the engine keeps the request's extensions as long as the session.
+fn begin(door: &Door, request: &mut Request) -> Result<(Arc<Wire>, Arc<Place>)> {
     let address = client_address::noted(request.extensions());
-    let pending = match door.core.rates.pending.enter(address) {
-        Ok(pending) => Arc::new(pending),
+    let (wire, pending) = (Arc::<Wire>::default(), Arc::new(door.core.rates.pending.enter(address)?));
+    request.extensions_mut().insert(wire.clone());
+    request.extensions_mut().insert(pending.clone());
+    Ok((wire, pending))
+}
+
+async fn open_websocket(door: &Door, mut request: Request, next: Next) -> Response {
+    let (wire, pending) = match begin(door, &mut request) {
+        Ok(begun) => begun,
         Err(error) => return Problem(error).into_response(),
     };
-    if is_websocket(request.headers(), request.uri().query())
-        && let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<Peer>>()
+    let gate = gate(&request);
+    let response = next.run(request).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(gate) = gate
     {
-        peer.gate.hold(pending.clone());
+        wire.set_gate(&gate);
+        gate.hold(pending);
     }
-    request.extensions_mut().insert(pending);
-    next.run(request).await
+    response
+}
+
+async fn open_polling(door: &Door, mut request: Request, next: Next) -> Response {
+    let wire = match begin(door, &mut request) {
+        Ok((wire, _)) => wire,
+        Err(error) => return Problem(error).into_response(),
+    };
+    let (parts, body) = next.run(request).await.into_parts();
+    let body = match to_bytes(body, LONGEST_OPEN).await {
+        Ok(body) => body,
+        Err(error) => return Problem(Error::internal(error)).into_response(),
+    };
+    if let Some(sid) = opened(&body) {
+        door.wires.insert(sid, Arc::downgrade(&wire));
+    }
+    Response::from_parts(parts, body.into())
+}
+
+/// The session's id in the packet that opens it: only the engine knows it before.
+fn opened(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Open {
+        sid: String,
+    }
+    let open: Open = serde_json::from_slice(body.strip_prefix(b"0")?).ok()?;
+    Some(open.sid)
 }
 
 /// The session has joined a namespace.

@@ -13,9 +13,9 @@ use crate::transport::rest::origin;
 /// Why somebody is not let in; its text is what `connect_error` carries.
 pub struct Refused(Error);
 
-impl Refused {
-    /// For this reason; our own faults are logged here.
-    pub fn because(error: Error) -> Self {
+impl From<Error> for Refused {
+    /// Our own faults are logged here.
+    fn from(error: Error) -> Self {
         if error.source.is_some() {
             tracing::error!(%error, "a handshake could not be judged");
         }
@@ -30,18 +30,10 @@ impl fmt::Display for Refused {
 }
 
 /// The user and session of a handshake, and when its token ends (milliseconds).
-pub async fn authenticate(
-    core: &Core,
-    parts: &Parts,
-    payload: Option<&Value>,
-) -> std::result::Result<(Actor, i64), Refused> {
-    let done = async {
-        let token = find_token(core, &parts.headers, payload)
-            .ok_or_else(|| Error::new(Code::TokenMissing, "no token came with the handshake"))?;
-        sessions::authenticate(core, &token).await
-    };
-    let result: Result<_> = done.await;
-    result.map_err(Refused::because)
+pub async fn authenticate(core: &Core, parts: &Parts, payload: Option<&Value>) -> Result<(Actor, i64)> {
+    let token = find_token(core, &parts.headers, payload)
+        .ok_or_else(|| Error::new(Code::TokenMissing, "no token came with the handshake"))?;
+    sessions::authenticate(core, &token).await
 }
 
 /// `auth` header, `Authorization: Bearer`, CONNECT payload `{token}`, `access_token` cookie.

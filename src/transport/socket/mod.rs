@@ -9,7 +9,7 @@ mod inbox;
 pub use engine::{build, guard};
 pub use handshake::{find_token, header_token};
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -27,6 +27,7 @@ use super::inbox::Inbox;
 use super::publisher::Publisher;
 use super::wire::Wire;
 use crate::domain::Core;
+use crate::error::{self, Error};
 
 /// Both namespaces.
 const NAMESPACES: [&str; 2] = ["/", "/ws"];
@@ -37,8 +38,9 @@ pub struct Door {
     pub core: Arc<Core>,
     /// Rooms and outboxes.
     pub publisher: Arc<Publisher>,
-    /// Wires by Engine.IO session id.
-    wires: DashMap<String, Arc<Wire>>,
+    /// Wires of the sessions that began with polling, by Engine.IO session id. A session's first request holds the
+    /// wire as long as the engine holds the session.
+    wires: DashMap<String, Weak<Wire>>,
     /// Events of all sockets that were received and not yet answered.
     pub unanswered: Arc<Counter>,
 }
@@ -49,18 +51,18 @@ impl Door {
         Arc::new(Self { core, publisher, wires: DashMap::new(), unanswered: Arc::default() })
     }
 
-    /// The wire of an Engine.IO session.
-    fn wire(&self, sid: &str) -> Arc<Wire> {
-        self.wires.entry(sid.to_owned()).or_default().clone()
+    /// The wire of a session that began with polling.
+    fn wire(&self, sid: &str) -> Option<Arc<Wire>> {
+        self.wires.get(sid).and_then(|wire| wire.upgrade())
     }
 
-    /// Forgets wires that no connection holds, every minute: an upgrade can come before the first namespace.
+    /// Forgets wires whose session has ended, every minute.
     pub fn sweep(self: Arc<Self>) {
         tokio::spawn(async move {
             let mut minute = tokio::time::interval(Duration::from_mins(1));
             loop {
                 minute.tick().await;
-                self.wires.retain(|_, wire| Arc::strong_count(wire) > 1);
+                self.wires.retain(|_, wire| wire.strong_count() > 0);
                 self.publisher.forget_stranded(&self.core);
             }
         });
@@ -88,25 +90,38 @@ pub fn register(io: &SocketIo, door: &Arc<Door>) {
 }
 
 /// Before the client is told that it is connected: who is it, and where do its events go.
+///
+/// `connect_error` is for refusals that another try cannot change: clients take it as final. Where the fault is ours
+/// the session ends without a word, and the client comes back by itself.
 async fn admit(
     door: &Arc<Door>,
     socket: &SocketRef,
     payload: Option<serde_json::Value>,
 ) -> Result<(), Refused> {
+    let wire = engine::wire(socket.req_parts())?;
+    let admitted = set_up(door, socket, payload, &wire).await;
+    if admitted.as_ref().is_err_and(Error::is_ours) {
+        wire.end();
+    }
+    Ok(admitted?)
+}
+
+async fn set_up(
+    door: &Arc<Door>,
+    socket: &SocketRef,
+    payload: Option<serde_json::Value>,
+    wire: &Arc<Wire>,
+) -> error::Result<()> {
     let parts = socket.req_parts();
     let (actor, expires_at) = handshake::authenticate(&door.core, parts, payload.as_ref()).await?;
-    let wire = door.wire(&socket.id.to_string());
-    if let Some(gate) = engine::websocket_gate(parts) {
-        wire.set_gate(gate);
-    }
     let id = door.publisher.next_id();
-    let connection = Arc::new(Connection::new(id, actor, None, expires_at, wire));
+    let connection = Arc::new(Connection::new(id, actor, None, expires_at, wire.clone()));
     socket.on_disconnect(Leaving { door: door.clone(), connection: connection.clone() });
     // Rooms are joined before the client is told that it is connected: what it fetches from then on and
     // what it is told from now on leave nothing out between them.
     if let Err(error) = door.publisher.welcome(&door.core, &connection).await {
         door.publisher.farewell(&door.core, &connection);
-        return Err(Refused::because(error));
+        return Err(error);
     }
     engine::admitted(parts);
     let inbox = Inbox::new(connection, door.core.clone(), door.unanswered.clone());
@@ -147,8 +162,6 @@ impl DisconnectHandler<LocalAdapter, AtOnce> for Leaving {
         defer: fn(Arc<Socket<LocalAdapter>>),
     ) {
         self.door.publisher.farewell(&self.door.core, &self.connection);
-        // The map's and this connection's own: then nobody else is on the wire.
-        self.door.wires.remove_if(&socket.id.to_string(), |_, wire| Arc::strong_count(wire) <= 2);
         defer(socket);
     }
 }

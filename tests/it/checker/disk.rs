@@ -67,14 +67,14 @@ impl Disk {
     }
 
     /// Where it is for everybody else. SQLite must not be given this path: it resolves the link.
-    pub fn from_outside(&self) -> PathBuf {
+    pub fn seen_from_outside(&self) -> PathBuf {
         let folder = self.folder.strip_prefix("/").unwrap_or(&self.folder);
         PathBuf::from(format!("/proc/{}/root", self.holder.id())).join(folder)
     }
 
     /// Leaves no byte free.
     pub fn fill(&self) -> Result<()> {
-        let mut ballast = std::fs::File::create(self.from_outside().join(BALLAST)).map_err(text)?;
+        let mut ballast = std::fs::File::create(self.seen_from_outside().join(BALLAST)).map_err(text)?;
         let block = [0; 4_096];
         loop {
             match ballast.write_all(&block) {
@@ -87,7 +87,7 @@ impl Disk {
 
     /// Gives the room back.
     pub fn make_room(&self) -> Result<()> {
-        std::fs::remove_file(self.from_outside().join(BALLAST)).map_err(text)
+        std::fs::remove_file(self.seen_from_outside().join(BALLAST)).map_err(text)
     }
 }
 

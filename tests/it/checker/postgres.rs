@@ -43,7 +43,7 @@ impl Postgres {
 
     /// The same where it sees `disk`, which lies below `folder`, and keeps its data there if `data_on_it`.
     pub fn start_with(folder: &Path, settings: &[&str], disk: Arc<Disk>, data_on_it: bool) -> Result<Self> {
-        give_to_owner(&disk.from_outside())?;
+        give_to_owner(&disk.seen_from_outside())?;
         let data = if data_on_it { disk.folder().join("data") } else { folder.join("data") };
         Self::make(folder, data, Some(disk), settings)
     }
@@ -125,7 +125,7 @@ impl Postgres {
 
     /// Asks it to end without waiting for its clients, then starts it again.
     pub fn restart(&mut self) -> Result<()> {
-        self.signal("INT", &self.postmaster())?;
+        signal("INT", &self.postmaster())?;
         if let Some(mut child) = self.child.take() {
             child.wait().map_err(text)?;
         }
@@ -134,7 +134,7 @@ impl Postgres {
 
     /// `kill -9` of all its processes.
     pub fn kill(&mut self) -> Result<()> {
-        let done = self.signal("KILL", &self.processes()?);
+        let done = signal("KILL", &self.processes()?);
         if let Some(mut child) = self.child.take() {
             child.wait().map_err(text)?;
         }
@@ -149,18 +149,18 @@ impl Postgres {
     /// Stops all its processes where they are: connections stay open, and nothing answers.
     pub fn stop_all(&self) -> Result<()> {
         // First the one that would start others.
-        self.signal("STOP", &self.postmaster())?;
-        self.signal("STOP", &self.processes()?)
+        signal("STOP", &self.postmaster())?;
+        signal("STOP", &self.processes()?)
     }
 
     /// Lets all its processes go on.
     pub fn cont_all(&self) -> Result<()> {
-        self.signal("CONT", &self.processes()?)
+        signal("CONT", &self.processes()?)
     }
 
     /// Takes over a changed configuration file.
     pub fn reload(&self) -> Result<()> {
-        self.signal("HUP", &self.postmaster())
+        signal("HUP", &self.postmaster())
     }
 
     fn postmaster(&self) -> Vec<u32> {
@@ -181,17 +181,6 @@ impl Postgres {
             }
         }
         Ok(all)
-    }
-
-    fn signal(&self, name: &str, pids: &[u32]) -> Result<()> {
-        if pids.is_empty() {
-            return Ok(());
-        }
-        let pids = pids.iter().map(u32::to_string);
-        let mut command = Command::new("kill");
-        // A child may have ended meanwhile, which `kill` complains of.
-        command.arg(format!("-{name}")).args(pids).stderr(Stdio::null());
-        command.status().map(drop).map_err(|error| format!("kill: {error}"))
     }
 
     /// One of its programs on its data folder. PostgreSQL refuses to run as root, so it runs as the owner of the
@@ -222,6 +211,17 @@ impl Postgres {
         command.stdin(Stdio::null());
         Ok(command)
     }
+}
+
+fn signal(name: &str, pids: &[u32]) -> Result<()> {
+    if pids.is_empty() {
+        return Ok(());
+    }
+    let pids = pids.iter().map(u32::to_string);
+    let mut command = Command::new("kill");
+    // A child may have ended meanwhile, which `kill` complains of.
+    command.arg(format!("-{name}")).args(pids).stderr(Stdio::null());
+    command.status().map(drop).map_err(|error| format!("kill: {error}"))
 }
 
 /// Where PostgreSQL's programs are: Debian keeps them apart from the others.

@@ -1,5 +1,6 @@
 //! A TCP proxy in front of the server that can cut, freeze and half-close the connections through it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub struct Proxy {
     pipes: Arc<Mutex<Vec<watch::Sender<State>>>>,
     /// What new connections begin with.
     begins: Arc<Mutex<State>>,
+    refuses: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -42,10 +44,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let host = listener.local_addr().map_err(|error| error.to_string())?.to_string();
         let begins = Arc::new(Mutex::new(State::Flowing));
-        let proxy = Self { host, pipes: Arc::default(), begins };
-        let (pipes, begins) = (proxy.pipes.clone(), proxy.begins.clone());
+        let proxy = Self { host, pipes: Arc::default(), begins, refuses: Arc::default() };
+        let (pipes, begins, refuses) = (proxy.pipes.clone(), proxy.begins.clone(), proxy.refuses.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if refuses.load(Ordering::Acquire) {
+                    continue;
+                }
                 // One after the other with `change_all`: no connection is left out.
                 let begins = begins.lock().unwrap_or_else(PoisonError::into_inner);
                 let (state, watched) = watch::channel(*begins);
@@ -92,6 +97,16 @@ impl Proxy {
                 *state = if changes { to } else { *state };
                 changes
             });
+        }
+    }
+
+    /// Takes no new connections and cuts those that there are, until it is told otherwise.
+    pub fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Release);
+        if refuses {
+            for pipe in self.open() {
+                pipe.send_replace(State::Cut);
+            }
         }
     }
 

@@ -7,12 +7,14 @@ pub mod faulty_sqlite;
 pub mod fetch;
 pub mod model;
 mod plain;
+mod polling;
 pub mod private_postgres;
 mod socket;
 
 pub use app::{PASSWORD, Person, SECRET, TestApp, database_kind, fresh_database};
 pub use device::{Device, Way, catch_up, fresh};
 pub use plain::Plain;
+pub use polling::Polling;
 pub use socket::{Door, Socket};
 
 use std::time::Duration;

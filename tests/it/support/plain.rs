@@ -142,6 +142,19 @@ impl Plain {
         self.closed.expect("a close frame with a code")
     }
 
+    /// Reads frames of whatever protocol until one begins so; false where the connection ends before.
+    pub async fn hears(&mut self, start: &str) -> bool {
+        let heard = async {
+            while let Some(Ok(frame)) = self.stream.next().await {
+                if frame.to_text().is_ok_and(|text| text.starts_with(start)) {
+                    return true;
+                }
+            }
+            false
+        };
+        timeout(PATIENCE, heard).await.unwrap_or(false)
+    }
+
     /// Reads whatever comes, of whatever protocol, until the server ends it.
     pub async fn drain_until_end(&mut self, within: Duration) {
         let drained = timeout(within, async { while let Some(Ok(_)) = self.stream.next().await {} }).await;

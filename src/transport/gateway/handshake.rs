@@ -1,0 +1,40 @@
+//! What a request has to bring to become a websocket (RFC 6455, section 4.2.1). Both protocols ask here.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::error::{Code, Error, Result};
+
+/// The key of a request for a websocket, or what it lacks.
+///
+/// A proxy that is not told to pass `Upgrade` and `Connection` on removes them; its client would wait for an
+/// answer that never comes.
+pub fn require(headers: &HeaderMap) -> Result<HeaderValue> {
+    let lacks = |what: &str| {
+        Err(Error::new(
+            Code::UpgradeRequired,
+            format!("this is for WebSocket (RFC 6455): {what}; a proxy in between has to pass it on"),
+        ))
+    };
+    if !has_word(headers, header::CONNECTION, "upgrade") {
+        return lacks("`Connection: Upgrade` is missing");
+    }
+    if !has_word(headers, header::UPGRADE, "websocket") {
+        return lacks("`Upgrade: websocket` is missing");
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return lacks("`Sec-WebSocket-Version: 13` is missing");
+    }
+    match headers.get(header::SEC_WEBSOCKET_KEY) {
+        Some(key) => Ok(key.clone()),
+        None => lacks("`Sec-WebSocket-Key` is missing"),
+    }
+}
+
+fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|it| it.trim().eq_ignore_ascii_case(word))
+}

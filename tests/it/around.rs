@@ -1,0 +1,99 @@
+//! Small promises about what a chat shows: pages around a message, mutes that are over, typing that has led to a
+//! message.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::{Door, TestApp};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_around_a_message_is_full_wherever_the_message_is() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut socket, &[]).await;
+    // The group's making took the first value of the counter.
+    for number in 2..=11 {
+        let wish =
+            json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text"}});
+        assert_eq!(socket.call("send_message", wish).await["message"]["seq"], json!(number));
+    }
+    let all: Vec<i64> = (2..=11).rev().collect();
+    for limit in 1..=12_usize {
+        for around in 0..=13_i64 {
+            let path = format!("/chat/{chat}/messages?around={around}&limit={limit}");
+            let page = app.get(&path, &alice).await;
+            let seqs: Vec<i64> =
+                page.as_array().into_iter().flatten().filter_map(|it| it["seq"].as_i64()).collect();
+            assert_eq!(seqs.len(), limit.min(all.len()), "{path}: {seqs:?}");
+            assert!(all.windows(seqs.len()).any(|part| part == seqs), "{path}: without holes: {seqs:?}");
+            if (2..=11).contains(&around) {
+                assert!(seqs.contains(&around), "{path}: {seqs:?}");
+                let above = seqs.iter().filter(|seq| **seq > around).count();
+                let room = all.iter().filter(|seq| **seq > around).count();
+                let below = all.len() - room;
+                assert_eq!(above, room.min((limit / 2).max(limit.saturating_sub(below))), "{path}: {seqs:?}");
+            }
+            let asked = json!({"chat": {"id": chat}, "around": around, "limit": limit});
+            let reply = socket.call("history", asked).await;
+            let oldest = seqs.last().copied().unwrap_or_default();
+            assert_eq!(reply["has_more"], json!(oldest > 2), "{path}: {seqs:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mute_that_is_over_is_told_nowhere() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut socket, &[]).await;
+    let muted =
+        socket.call("toggle_chat_mute", json!({"chat": {"id": chat, "muted": true, "seconds": 1}})).await;
+    assert!(muted["muted_until"].is_string(), "{muted}");
+    let everywhere = async |socket: &mut crate::support::Socket| -> Vec<Value> {
+        let list = app.get("/chat", &alice).await;
+        let one = app.get(&format!("/chat/{chat}"), &alice).await;
+        let whole = socket.call("sync", json!({})).await;
+        let own = socket.call("sync", json!({"since": {chat.to_string(): 1}, "user_rev": 0})).await;
+        let renamed = socket.call("update_chat", json!({"chat": {"id": chat, "name": "g"}})).await;
+        [&list[0]["my"], &one["my"], &whole["chats"][0]["my"], &own["mine"][0]["my"], &renamed["chat"]["my"]]
+            .map(|my| my["muted_until"].clone())
+            .to_vec()
+    };
+    assert_eq!(everywhere(&mut socket).await, vec![muted["muted_until"].clone(); 5]);
+    sleep(Duration::from_millis(1_050)).await;
+    assert_eq!(everywhere(&mut socket).await, vec![Value::Null; 5]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_ends_the_typing_of_its_sender_and_of_nobody_else() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let (mut b, mut c) = (app.connect(&bob, Door::MAIN).await, app.connect(&carol, Door::MAIN).await);
+    let chat = app.group(&mut a, &[&bob, &carol]).await;
+    let typing = json!({"chat": {"id": chat}, "is_typing": true});
+    for socket in [&mut b, &mut c] {
+        assert_eq!(socket.call("typing", typing.clone()).await["ok"], json!(true));
+    }
+    for _ in 0..2 {
+        assert_eq!(a.next("typing").await["is_typing"], json!(true));
+    }
+    a.rest().await;
+    let wish = json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text"}});
+    b.call("send_message", wish.clone()).await;
+    let told = a.rest().await;
+    assert_eq!(told.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["new_message", "typing"]);
+    assert_eq!(told[1].1, json!({"chat": chat, "user_id": bob.id, "is_typing": false}));
+    // Who begins again is told at once, and who has only sent is not told of.
+    b.call("typing", typing).await;
+    assert_eq!(a.next("typing").await["is_typing"], json!(true));
+    b.call("send_message", wish.clone()).await;
+    assert_eq!(a.next("typing").await["is_typing"], json!(false));
+    b.call("send_message", wish).await;
+    let late = a.rest().await;
+    assert!(late.iter().all(|(name, _)| name == "new_message"), "{late:?}");
+}

@@ -1,0 +1,108 @@
+//! Clients that are told to go and do not: their transport is over soon, whatever they do.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::support::{Door, Person, Plain, Polling, TestApp, eventually};
+
+/// A moment more than a dismissed client is given.
+const SOON: Duration = Duration::from_millis(1_800);
+
+const ENGINE: &str = "/ws/socket.io/?EIO=4&transport=websocket";
+
+/// Ends the session of a token from elsewhere.
+async fn end_session(app: &TestApp, person: &Person) {
+    let (status, _) = app.send(Method::POST, "/auth/logout", Some(&person.access), None).await;
+    assert!(status.is_success(), "{status}");
+}
+
+fn devices(app: &TestApp) -> i64 {
+    app.server.core.presence.count().1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stays_after_a_disconnect_is_cut_off_within_a_second() {
+    let app = TestApp::start().await;
+    app.person("alice").await;
+    for namespace in ["", "/ws,"] {
+        let alice = app.login("alice").await;
+        let mut stays = Plain::upgrade(&app.host, ENGINE, &[("auth", &alice.access)]).await.expect("opens");
+        stays.send_raw(&format!("40{namespace}")).await;
+        assert!(stays.hears(&format!("42{namespace}[\"ready\"")).await);
+        let started = Instant::now();
+        end_session(&app, &alice).await;
+        assert!(stays.hears(&format!("41{namespace}")).await, "it is told before");
+        stays.drain_until_end(SOON).await;
+        assert!(started.elapsed() > Duration::from_millis(500), "it has a moment to read why");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_read_is_cut_off_within_a_second_over_both_protocols() {
+    let app = TestApp::start().await;
+    let bob = app.person("bob").await;
+    let mut owner = app.connect(&bob, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[]).await;
+    let content = "x".repeat(60_000);
+    for _ in 0..50 {
+        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        owner.call("send_message", wish).await;
+    }
+    for path in [ENGINE, "/ws"] {
+        let bob = app.login("bob").await;
+        let mut deaf = Plain::upgrade(&app.host, path, &[("auth", &bob.access)]).await.expect("opens");
+        // Two pages of three megabytes: more than the kernel takes, less than ends a connection.
+        let page = json!({"chat": {"id": chat}, "limit": 50});
+        if path == ENGINE {
+            deaf.send_raw("40").await;
+        }
+        eventually("it is in", async || devices(&app) == 2).await;
+        for number in 0..2 {
+            if path == ENGINE {
+                deaf.send_raw(&format!("42{number}{}", json!(["history", page]))).await;
+            } else {
+                deaf.send_raw(
+                    &json!({"type": "history", "id": number, "chat": {"id": chat}, "limit": 50}).to_string(),
+                )
+                .await;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        assert_eq!(devices(&app), 2, "{path}: it is slow, no more");
+        end_session(&app, &bob).await;
+        sleep(SOON).await;
+        assert_eq!(devices(&app), 1, "{path}");
+        deaf.drain_until_end(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polling_client_that_never_asks_has_no_session_a_second_later() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let polling = Polling::connect(&app, &alice.access).await;
+    assert_eq!(polling.post("3").await, 200);
+    end_session(&app, &alice).await;
+    sleep(SOON).await;
+    assert_eq!((polling.post("3").await, polling.get().await.0), (400, 400));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_other_namespace_of_a_dismissed_client_goes_on_with_its_own_session() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let bob = app.person("bob").await;
+    let mut both = Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens");
+    both.send_raw(&format!("40{}", json!({"token": alice.access}))).await;
+    assert!(both.hears("42[\"ready\"").await);
+    both.send_raw(&format!("40/ws,{}", json!({"token": bob.access}))).await;
+    assert!(both.hears("42/ws,[\"ready\"").await);
+    end_session(&app, &alice).await;
+    assert!(both.hears("41").await);
+    sleep(SOON).await;
+    both.send_raw(&format!("42/ws,0{}", json!(["sync", {}]))).await;
+    assert!(both.hears("43/ws,0[{\"ok\":true").await, "bob's session is nobody else's");
+}

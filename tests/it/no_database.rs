@@ -1,0 +1,203 @@
+//! Connecting while the database is away: nobody is refused for it. The transport ends without a word, and clients
+//! come back by themselves.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::Method;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::{sleep, timeout};
+
+use crate::checker::proxy::Proxy;
+use crate::mail::peer::{clients, install};
+use crate::support::{
+    Door, PASSWORD, PATIENCE, Plain, Polling, Socket, TestApp, database_kind, fresh_database,
+};
+
+/// What a handshake reads: who it is, and which rooms it is in.
+const TABLES: [&str; 2] = ["sessions", "members"];
+
+/// Makes everything fail that reads this table, or makes it good again.
+async fn lose(app: &TestApp, table: &str, lost: bool) {
+    let (from, to) = if lost { ("", "_lost") } else { ("_lost", "") };
+    let tx = app.server.core.db.begin().await.expect("begun");
+    let sql = format!("ALTER TABLE {table}{from} RENAME TO {table}{to}");
+    tx.conn().execute_unprepared(&sql).await.expect("renamed");
+    tx.commit(()).await.expect("committed");
+}
+
+/// A token that the server has not met yet: nothing of it is known from memory.
+async fn fresh_token(app: &TestApp) -> String {
+    let wish = json!({"username": "alice", "password": PASSWORD});
+    let (_, tokens) = app.send(Method::POST, "/auth/login", None, Some(wish)).await;
+    tokens["access_token"].as_str().expect("a token").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word() {
+    let app = TestApp::start().await;
+    app.person("alice").await;
+    for table in TABLES {
+        let token = fresh_token(&app).await;
+        // Polling, with a request that waits and without one; and one that becomes a websocket meanwhile.
+        let (waits, asks_later) = (Polling::open(&app, &token).await, Polling::open(&app, &token).await);
+        for polling in [&waits, &asks_later] {
+            assert_eq!(polling.get().await.1, "2", "the engine asks at once whether somebody is there");
+        }
+        let upgrades = Polling::open(&app, &token).await;
+        lose(&app, table, true).await;
+        for door in Door::ALL {
+            let refused = Socket::open(&app.host, Some(&token), door).await.err();
+            assert_eq!(refused.as_deref(), Some("closed"), "{table} {door:?}");
+        }
+        let waiting = tokio::spawn({
+            let waits = waits.clone();
+            async move { waits.get().await }
+        });
+        sleep(Duration::from_millis(100)).await;
+        for polling in [&waits, &asks_later] {
+            assert_eq!(polling.post("40").await, 200, "{table}");
+        }
+        let (status, told) = timeout(PATIENCE, waiting).await.expect("it ends").expect("it runs");
+        assert!(status == 400 && !told.contains("44"), "{table}: {status} {told}");
+        let (status, told) = asks_later.get().await;
+        assert!(status == 400 && !told.contains("44"), "{table}: {status} {told}");
+        assert_eq!(asks_later.post("3").await, 400, "{table}");
+
+        let path = format!("/socket.io/?EIO=4&transport=websocket&sid={}", upgrades.sid);
+        let mut socket = Plain::upgrade(&app.host, &path, &[("auth", &token)]).await.expect("upgrades");
+        socket.send_raw("2probe").await;
+        assert!(socket.hears("3probe").await);
+        socket.send_raw("5").await;
+        socket.send_raw("40").await;
+        assert!(!socket.hears("44").await, "{table}: no word before it ends");
+        assert_eq!(Plain::upgrade(&app.host, &path, &[]).await.err(), Some(400), "{table}: it stays ended");
+
+        lose(&app, table, false).await;
+        for door in Door::ALL {
+            assert!(Socket::open(&app.host, Some(&token), door).await.is_ok(), "{table} {door:?}");
+        }
+        Polling::connect(&app, &token).await;
+    }
+    // What another try cannot change is still said.
+    let refused = Socket::open(&app.host, Some("nonsense"), Door::MAIN).await.err();
+    assert_eq!(refused.as_deref(), Some("unauthorized: token_invalid"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_websocket_that_fails_by_our_fault_is_closed_with_1013_and_no_ack() {
+    let app = TestApp::start().await;
+    app.person("alice").await;
+    for table in TABLES {
+        let token = fresh_token(&app).await;
+        lose(&app, table, true).await;
+        let cookie = format!("access_token={token}");
+        let frame = json!({"type": "auth", "id": 1, "token": token}).to_string();
+        let ways = [
+            (None, Some(&frame)),
+            (Some(("auth", token.as_str())), None),
+            (Some(("cookie", cookie.as_str())), None),
+        ];
+        for path in ["/ws", "/chat/1/ws"] {
+            for (header, first) in ways {
+                let mut plain = Plain::upgrade(&app.host, path, header.as_slice()).await.expect("upgrades");
+                if let Some(frame) = first {
+                    plain.send_raw(frame).await;
+                }
+                let told = plain.expect_close(Duration::from_secs(5)).await;
+                assert_eq!(told, 1013, "{table} {path} {header:?}");
+                plain.expect_silence().await;
+            }
+        }
+        lose(&app, table, false).await;
+        assert!(Plain::open(&app.host, "/ws", &token).await.is_ok());
+    }
+}
+
+/// A real client that tells what happens to it.
+struct Client {
+    name: String,
+    _child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Client {
+    fn start(program: &str, script: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(program)
+            .arg(script)
+            .args(arguments)
+            .current_dir(clients())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the client runs");
+        let lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+        Self { name: format!("{script} {:?}", &arguments[2..]), _child: child, lines }
+    }
+
+    /// What happens until `wanted` does.
+    async fn until(&mut self, wanted: &str) -> Vec<Value> {
+        let mut seen = Vec::new();
+        let done = timeout(Duration::from_secs(40), async {
+            while let Some(line) = self.lines.next_line().await.expect("text") {
+                let event: Value = serde_json::from_str(&line).expect("JSON");
+                seen.push(event);
+                if seen.last().is_some_and(|it| it["event"] == json!(wanted)) {
+                    return true;
+                }
+            }
+            false
+        });
+        let done = done.await;
+        assert!(matches!(done, Ok(true)), "{}: no {wanted}: {seen:?}", self.name);
+        seen
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_clients_that_connect_while_postgresql_is_away_come_back_by_themselves() {
+    if database_kind() != "postgres" {
+        return;
+    }
+    install().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let (front, target) = url.split_once('@').expect("the URL names a user");
+    let (host, name) = target.split_once('/').expect("the URL names a database");
+    let database = Proxy::start(host.to_owned()).await.expect("a proxy");
+    let app = TestApp::on(folder, &format!("{front}@{}/{name}", database.host), &[]).await;
+    let entrance = Proxy::start(app.host.clone()).await.expect("a proxy");
+    let alice = app.person("alice").await;
+    let to = format!("http://{}", entrance.host);
+    let ways: [&[&str]; 3] = [&["websocket"], &["polling"], &["polling", "websocket"]];
+    let mut all = Vec::new();
+    for (way, namespace) in ways.into_iter().zip(["/", "/ws", "/"]) {
+        let arguments: Vec<&str> = [&[to.as_str(), &alice.access, namespace], way].concat();
+        all.push(Client::start("node", "reconnecting.mjs", &arguments));
+        match std::env::var("TEST_PYTHON") {
+            Ok(python) => all.push(Client::start(&python, "reconnecting.py", &arguments)),
+            Err(_) => eprintln!("without python-socketio: TEST_PYTHON names no Python that has it"),
+        }
+    }
+    for client in &mut all {
+        client.until("ready").await;
+    }
+    database.refuse(true);
+    // They lose their connections and try again while nobody can be let in.
+    entrance.refuse(true);
+    entrance.refuse(false);
+    sleep(Duration::from_secs(7)).await;
+    let mut plain = Plain::upgrade(&app.host, "/ws", &[("auth", &alice.access)]).await.expect("upgrades");
+    assert_eq!(plain.expect_close(Duration::from_secs(12)).await, 1013);
+    database.refuse(false);
+    for client in &mut all {
+        let seen = client.until("ready").await;
+        let refused = seen.iter().any(|it| it["message"].to_string().contains("unauthorized"));
+        assert!(!refused, "{}: {seen:?}", client.name);
+    }
+}
