@@ -92,7 +92,7 @@ async fn nothing_is_counted_any_more_however_a_socket_ended() {
         drop(app.raw(Method::GET, path, None, None).await);
         drop(app.raw(Method::POST, path, None, Some(json!({}))).await);
     }
-    assert_eq!(app.raw(Method::GET, "/ws", None, None).await.status(), 422);
+    assert_eq!(app.raw(Method::GET, "/ws", None, None).await.status(), 426);
     // It went without a word, before and after the upgrade.
     for path in ["/ws", ENGINE] {
         drop(Plain::upgrade(&app.host, path, &[]).await.expect("upgrades"));
