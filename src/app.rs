@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower::util::MapRequestLayer;
 
+use crate::backup;
 use crate::clock::Clock;
 use crate::config::{Landscape, Settings, Verification};
 use crate::domain::chats::TypingNow;
@@ -25,7 +26,7 @@ use crate::domain::presence::Presence;
 use crate::domain::{Core, accounts, landscape, lobby, sessions};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
-use crate::platform::db::{Db, check_before, explain_migrate, explain_open};
+use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
 use crate::random;
 use crate::transport::listener::GatedListener;
 use crate::transport::publisher::Publisher;
@@ -38,6 +39,9 @@ const LANES: usize = 4;
 /// What an outbox gets to drain before its transport is closed.
 const DRAIN: Duration = Duration::from_millis(200);
 
+/// Bytes of a SQLite database that every start checks; a larger one only after a stop that was none of ours.
+const ALWAYS_CHECKED: u64 = 1_024 * 1_024 * 1_024;
+
 /// A running server.
 pub struct Server {
     /// Where it listens.
@@ -49,11 +53,46 @@ pub struct Server {
     stop: CancellationToken,
     serving: JoinHandle<()>,
     mailing: Worker,
+    /// Until all of it has ended, no other server takes the database.
+    _lock: ServingLock,
 }
 
 /// Opens the database as the settings say, up to date where they want it.
 pub async fn open_database(settings: &Settings) -> Result<Db> {
     let db = connect(settings).await?;
+    bring_up_to_date(settings, &db).await?;
+    Ok(db)
+}
+
+/// Opens the database for a server: no other server uses it, and it is not damaged.
+async fn open_for_serving(settings: &Settings) -> Result<(Db, ServingLock)> {
+    let had_log = file_of(&settings.database_url).is_some_and(|file| has_log(&file));
+    let db = connect(settings).await?;
+    let lock = ServingLock::take(&settings.database_url, Clock::system().now())?;
+    backup::refuse_half_restored(settings)?;
+    if let Some(file) = db.file() {
+        let size = file.metadata().map_or(0, |it| it.len());
+        let found = if had_log || size <= ALWAYS_CHECKED { db.damage().await } else { Ok(None) };
+        let damage = found.unwrap_or_else(|error| Some(error.chain()));
+        if let Some(damage) = damage {
+            return Err(Error::unavailable(format!(
+                "DATABASE_URL: {} is damaged ({damage}): restore a backup with `mango-chat restore`",
+                file.display()
+            )));
+        }
+    }
+    bring_up_to_date(settings, &db).await?;
+    Ok((db, lock))
+}
+
+/// Whether SQLite left a write-ahead log behind, as it does where the last stop was none of ours.
+fn has_log(file: &Path) -> bool {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|it| it.len() > 0)
+}
+
+async fn bring_up_to_date(settings: &Settings, db: &Db) -> Result<()> {
     let checked = if settings.migrate_on_start {
         db.migrate_up().await
     } else {
@@ -66,9 +105,9 @@ pub async fn open_database(settings: &Settings) -> Result<Db> {
         })
     };
     match checked {
-        Ok(()) => Ok(db),
+        Ok(()) => Ok(()),
         Err(error) if error.source.is_none() => Err(error),
-        Err(error) => Err(explain_migrate(&settings.database_url, &db, error).await),
+        Err(error) => Err(explain_migrate(&settings.database_url, db, error).await),
     }
 }
 
@@ -92,7 +131,7 @@ pub async fn open_core(settings: Settings) -> Result<Arc<Core>> {
 pub async fn start(settings: Settings) -> Result<Server> {
     settings.require_for_serving().map_err(Error::internal)?;
     let settings = Arc::new(settings);
-    let db = open_database(&settings).await?;
+    let (db, serving_lock) = open_for_serving(&settings).await?;
     // First of all: who cannot listen, as a second start by mistake, touches nothing of the one that runs.
     let listener = GatedListener::bind(settings.bind)
         .await
@@ -132,7 +171,7 @@ pub async fn start(settings: Settings) -> Result<Server> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve::serve(listener, router, stop.clone()));
     tracing::info!("listening on http://{address}");
-    Ok(Server { address, core, door, io, stop, serving, mailing })
+    Ok(Server { address, core, door, io, stop, serving, mailing, _lock: serving_lock })
 }
 
 impl Server {

@@ -3,6 +3,7 @@
 #![doc = include_str!("README.md")]
 
 pub mod app;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -10,11 +10,11 @@ use mango_chat::config::{Settings, load_env_files};
 use mango_chat::domain::moderation::{self, Appointment};
 use mango_chat::domain::{epoch, import, landscape};
 use mango_chat::error::{Error, Result};
-use mango_chat::platform::db::{Db, explain_migrate};
+use mango_chat::platform::db::{Db, explain_migrate, file_of};
 
 use mango_chat::platform::log;
 use mango_chat::platform::progress::Progress;
-use mango_chat::{app, protocol, random, transport};
+use mango_chat::{app, backup, protocol, random, transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,6 +50,18 @@ enum Command {
     Import {
         #[command(subcommand)]
         from: Import,
+    },
+    /// Copies the database, the files and their description into a folder. The server may be running.
+    Backup {
+        /// Must not exist, or be empty.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Puts a backup in the place of the database and the files, which are kept aside. The server must not run.
+    Restore {
+        /// A folder that `backup` made.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
     /// Asks the server on this machine whether it is ready; for containers.
     Healthcheck,
@@ -182,6 +194,16 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
             println!("{text}");
         }
         Command::Healthcheck => return healthcheck(&settings).await,
+        Command::Backup { folder } => {
+            if let Some(file) = file_of(&settings.database_url).filter(|file| !file.exists()) {
+                return Err(Error::unavailable(format!("DATABASE_URL: there is no {}", file.display())));
+            }
+            let db = app::connect(&settings).await?;
+            backup::create(&settings, &db, &folder).await?.iter().for_each(|line| println!("{line}"));
+        }
+        Command::Restore { folder } => {
+            backup::restore(&settings, &folder).await?.iter().for_each(|line| println!("{line}"));
+        }
         Command::Seed => {
             let core = app::open_core(settings).await?;
             let people = landscape::seed(&core).await?;

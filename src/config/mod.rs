@@ -7,6 +7,7 @@ mod limits;
 mod people;
 mod reader;
 mod smtp;
+mod storage;
 
 pub use database::DatabaseLimits;
 pub use files::load_env_files;
@@ -15,6 +16,7 @@ pub use people::{Contacts, Mail, Verification};
 use reader::bad;
 pub use reader::{BadSetting, Described, Reader};
 pub use smtp::{Security, Smtp};
+pub use storage::{S3, StorageKind, sqlite_url};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,38 +33,6 @@ pub enum Landscape {
     Test,
     /// The real thing: no guesses.
     Prod,
-}
-
-/// Where photos are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StorageKind {
-    /// Files below the data folder.
-    Local,
-    /// An S3-compatible store.
-    S3(S3),
-}
-
-/// How to reach the S3-compatible store.
-#[derive(Clone, PartialEq, Eq)]
-pub struct S3 {
-    /// Base URL; empty for AWS itself.
-    pub endpoint: Option<String>,
-    /// Bucket, must exist.
-    pub bucket: String,
-    /// Region.
-    pub region: String,
-    /// Access key id.
-    pub access_key_id: String,
-    /// Secret access key.
-    pub secret_access_key: String,
-    /// `http://host/bucket/key` instead of `http://bucket.host/key`.
-    pub force_path_style: bool,
-}
-
-impl std::fmt::Debug for S3 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "S3({:?}, {})", self.endpoint, self.bucket)
-    }
 }
 
 /// Who may call from another origin.
@@ -195,7 +165,7 @@ impl Settings {
             .map_err(|_| bad("BIND", &bind, "an address and a port, such as 127.0.0.1:5000"))?;
         let data_dir =
             PathBuf::from(r.text("DATA_DIR", "data", "database, photos and generated secret live here"));
-        let default_url = format!("sqlite://{}/mango.db", data_dir.display());
+        let default_url = sqlite_url(&data_dir.join("mango.db"));
         let database_url = r
             .raw(
                 "DATABASE_URL",
@@ -215,7 +185,7 @@ impl Settings {
                     .into(),
             ));
         }
-        let storage = read_storage(r)?;
+        let storage = storage::read(r)?;
         let public_url = r.read(
             "PUBLIC_URL",
             "http://localhost:5000",
@@ -366,34 +336,6 @@ impl Settings {
     }
 }
 
-fn read_storage(r: &mut Reader<'_>) -> Result<StorageKind, BadSetting> {
-    let s3 = r.read("STORAGE", "local", "where photos are kept", "local or s3", |value| match value {
-        "local" => Some(false),
-        "s3" => Some(true),
-        _ => None,
-    })?;
-    let endpoint = r.raw("S3_ENDPOINT", "", "URL of the S3-compatible store; empty for AWS");
-    let bucket = r.text("S3_BUCKET", "", "bucket, must exist");
-    let region = r.text("S3_REGION", "us-east-1", "region");
-    let access_key_id = r.text("S3_ACCESS_KEY_ID", "", "access key id");
-    let secret_access_key = r.text("S3_SECRET_ACCESS_KEY", "", "secret access key");
-    let force_path_style =
-        r.flag("S3_FORCE_PATH_STYLE", false, "http://host/bucket/key instead of http://bucket.host/key")?;
-    if !s3 {
-        return Ok(StorageKind::Local);
-    }
-    for (name, value) in [
-        ("S3_BUCKET", &bucket),
-        ("S3_ACCESS_KEY_ID", &access_key_id),
-        ("S3_SECRET_ACCESS_KEY", &secret_access_key),
-    ] {
-        if value.is_empty() {
-            return Err(BadSetting(format!("{name}: got nothing, STORAGE=s3 needs it")));
-        }
-    }
-    Ok(StorageKind::S3(S3 { endpoint, bucket, region, access_key_id, secret_access_key, force_path_style }))
-}
-
 fn parse_cost(text: &str) -> Option<HashCost> {
     let mut parts = text.split(',').map(str::trim);
     if parts.next()? != "argon2id" {
@@ -423,6 +365,12 @@ mod tests {
         assert_eq!(settings.bind.to_string(), "127.0.0.1:5000");
         assert_eq!(settings.database_url, "sqlite://data/mango.db");
         assert_eq!(settings.storage, StorageKind::Local);
+    }
+
+    #[test]
+    fn a_data_folder_of_any_name_becomes_a_url_that_names_it() {
+        let settings = with(&[("DATA_DIR", "/srv/50% off?/#1 ü")]).expect("any name fits");
+        assert_eq!(settings.database_url, "sqlite:///srv/50%25%20off%3F/%231%20ü/mango.db");
     }
 
     #[test]
@@ -480,11 +428,5 @@ mod tests {
         let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
         assert!(with(&[("MANGO_ENV", "prod"), secret]).is_ok());
         assert!(with(&[("MANGO_ENV", "prod"), secret, ("DEBUG", "true")]).is_err());
-    }
-
-    #[test]
-    fn s3_names_what_is_missing() {
-        let Err(BadSetting(line)) = with(&[("STORAGE", "s3")]) else { panic!("taken without a bucket") };
-        assert!(line.starts_with("S3_BUCKET"), "{line}");
     }
 }

@@ -53,6 +53,19 @@ pub async fn renew(core: &Core) -> Result<String> {
     Ok(epoch)
 }
 
+/// The epoch as it is recorded, none in a database that never served.
+pub async fn recorded(db: &Db) -> Result<Option<String>> {
+    read(db.read(), EPOCH).await
+}
+
+/// Renews the epoch of a database that nobody serves.
+pub async fn write_new(db: &Db) -> Result<()> {
+    let tx = db.begin().await?;
+    write(tx.conn(), EPOCH, &random::hex(8)?).await?;
+    tx.commit(()).await?;
+    Ok(())
+}
+
 /// PostgreSQL's system identifier and timeline: a restore to a point in time changes the one, another
 /// server the other. None where the role may not ask.
 async fn identity(db: &Db) -> Option<String> {

@@ -2,6 +2,7 @@
 //! default avatars for those who have none.
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use rust_embed::RustEmbed;
 
 use super::Core;
@@ -76,11 +77,13 @@ pub async fn store(core: &Core, field: &str, bytes: Vec<u8>) -> Result<String> {
     let rendered = render(core, field, bytes).await?;
     let name = random::hex(16)?;
     let parts = [rendered.original_jpeg, rendered.webp_400, rendered.webp_100, rendered.webp_50];
-    for ((file, content_type), bytes) in FILES.into_iter().zip(parts) {
-        if let Err(error) = core.storage.put(&key(&name, file), bytes.into(), content_type).await {
-            discard(core, &name).await;
-            return Err(error);
-        }
+    let puts = FILES.into_iter().zip(parts).map(async |((file, content_type), bytes)| {
+        core.storage.put(&key(&name, file), bytes.into(), content_type).await
+    });
+    // All have ended before any is removed: one that is still under way would come back.
+    if let Err(error) = join_all(puts).await.into_iter().collect::<Result<()>>() {
+        discard(core, &name).await;
+        return Err(error);
     }
     Ok(name)
 }
@@ -90,10 +93,7 @@ pub async fn remove(core: &Core, name: &str) -> Result<()> {
     if name.is_empty() || is_default(name) {
         return Ok(());
     }
-    for (file, _) in FILES {
-        core.storage.delete(&key(name, file)).await?;
-    }
-    Ok(())
+    delete(core, name).await.into_iter().try_for_each(|(_, deleted)| deleted)
 }
 
 /// Whether a photo is one of the default avatars.
@@ -106,11 +106,16 @@ pub async fn discard(core: &Core, name: &str) {
     if name.is_empty() || is_default(name) {
         return;
     }
-    for (file, _) in FILES {
-        if let Err(error) = core.storage.delete(&key(name, file)).await {
+    for (file, deleted) in delete(core, name).await {
+        if let Err(error) = deleted {
             tracing::warn!(photo = name, file, %error, "a photo could not be removed");
         }
     }
+}
+
+/// Deletes all files of a photo at the same time; answers what became of each.
+async fn delete(core: &Core, name: &str) -> Vec<(&'static str, Result<()>)> {
+    join_all(FILES.map(async |(file, _)| (file, core.storage.delete(&key(name, file)).await))).await
 }
 
 /// A photo's file by the names of `/static/{photo}/{file}`.

@@ -5,6 +5,7 @@
 
 mod account_end;
 mod around;
+mod backups;
 mod binary;
 mod checker;
 mod collisions;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use migration::{Migrator, MigratorTrait};
 
-use super::{Db, sqlite};
+use super::{Db, known_migrations, sqlite};
 use crate::error::{Code, Error, Result};
 
 /// How every SQLite file begins (its file format, section 1.3.1).
@@ -42,8 +42,7 @@ pub fn explain_open(url: &str, error: Error) -> Error {
 
 /// Explains why the database could not be brought up to date.
 pub async fn explain_migrate(url: &str, db: &Db, error: Error) -> Error {
-    let known: Vec<String> =
-        Migrator::get_migration_files().iter().map(|file| file.name().to_owned()).collect();
+    let known = known_migrations();
     let applied = Migrator::get_migration_models(db.read()).await.unwrap_or_default();
     match applied.iter().find(|row| !known.contains(&row.version)) {
         Some(newer) => refusal(&format!(

@@ -81,6 +81,10 @@ impl Reader {
     pub(super) fn new(pool: DatabaseConnection, patience: Patience) -> Self {
         Self { pool, patience }
     }
+
+    pub(super) async fn close(&self) -> Result<(), DbErr> {
+        self.pool.close_by_ref().await
+    }
 }
 
 #[async_trait::async_trait]

@@ -3,11 +3,17 @@
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
 
-use super::{Db, postgres, sqlite};
+use super::{Db, ServingLock, postgres, sqlite};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// Any number of our own; all nodes take this PostgreSQL advisory lock while migrating.
 const MIGRATION_LOCK: i64 = 0x6d61_6e67_6f01;
+
+/// The migrations of this version, by name.
+pub fn known_migrations() -> Vec<String> {
+    Migrator::get_migration_files().iter().map(|file| file.name().to_owned()).collect()
+}
 
 impl Db {
     /// Applies all pending migrations. Nodes that start together wait for each other.
@@ -15,8 +21,14 @@ impl Db {
         self.migrating(async |db| Migrator::up(db, None).await).await
     }
 
-    /// Takes one migration back.
+    /// Takes one migration back. Refused while a server uses the database: it would go on with tables that are gone.
     pub async fn migrate_down(&self) -> Result<()> {
+        let _lock = ServingLock::take(&self.url, Clock::system().now())?;
+        if self.backend() == DbBackend::Postgres
+            && let Some(server) = postgres::other_process(self.read()).await?
+        {
+            return Err(Error::unavailable(format!("the database is in use by {server}: stop it first")));
+        }
         self.migrating(async |db| Migrator::down(db, Some(1)).await).await
     }
 

@@ -7,17 +7,22 @@
 
 mod explain;
 mod faults;
+mod files;
 mod freshness;
 mod limited;
 mod migrations;
 mod postgres;
 mod retry;
+mod serving;
 mod sqlite;
 mod transaction;
 
 pub use explain::{check_before, explain_migrate, explain_open};
 pub use limited::{Reader, TxConnection};
+pub use migrations::known_migrations;
 pub use retry::again;
+pub use serving::ServingLock;
+pub use sqlite::file_of;
 pub use transaction::{Outcome, Tx};
 
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! Connecting to PostgreSQL: what is checked at the start, what every connection is told, and when one is replaced.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sea_orm::sqlx::pool::PoolOptions;
@@ -8,13 +8,17 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection, Error as SqlxError, Executor, Postgres, Row, query,
 };
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::freshness::Freshness;
-use super::{Pools, SLICES};
+use super::{Pools, Reader, SLICES};
 use crate::config::DatabaseLimits;
 use crate::error::{Error, Result};
+use crate::random;
+
+/// What the names of our processes begin with.
+const PROGRAM: &str = "mango-chat";
 
 /// A connection that has not been used for this long is asked whether it is still there before it is used.
 const ASKED_AFTER: Duration = Duration::from_secs(1);
@@ -51,6 +55,26 @@ pub async fn connect(url: &str, limits: &DatabaseLimits, freshness: &Arc<Freshne
     })
 }
 
+/// How this process is called in `pg_stat_activity`.
+fn process_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let chance = random::hex(4).unwrap_or_default();
+        format!("{PROGRAM} {} {chance}", std::process::id())
+    })
+}
+
+/// Another process of ours that has connections to the database, in words.
+pub async fn other_process(reader: &Reader) -> Result<Option<String>> {
+    let sql = "SELECT application_name || COALESCE(' at ' || host(client_addr), '') AS process \
+               FROM pg_stat_activity WHERE datname = current_database() \
+               AND application_name LIKE $1 || ' %' AND application_name <> $2 LIMIT 1";
+    let values = [PROGRAM.into(), process_name().into()];
+    let found =
+        reader.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    Ok(found.map(|row| row.try_get("", "process")).transpose()?)
+}
+
 /// Two connections without time limits: a migration of a large table takes its time.
 pub async fn connect_for_migrations(url: &str) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
@@ -72,6 +96,7 @@ async fn open(
         .acquire_timeout(acquire / SLICES)
         .test_before_acquire(false)
         .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| options.application_name(process_name()))
         .map_sqlx_postgres_pool_opts(move |pool| watched(pool, &settings, &freshness));
     Ok(Database::connect(options).await?)
 }

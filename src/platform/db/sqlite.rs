@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Connection, Error as SqlxError, Sqlite};
@@ -25,15 +26,21 @@ pub fn file_of(url: &str) -> Option<PathBuf> {
         return None;
     }
     let path = path.trim_start_matches("//");
-    Some(PathBuf::from(path.split_once('?').map_or(path, |(path, _)| path)))
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    Some(PathBuf::from(percent_decode_str(path).decode_utf8_lossy().into_owned()))
+}
+
+/// The path with an ending, as SQLite names what belongs to a file.
+pub fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// SQLite's own locks cannot be held over several transactions: a file beside it can.
 pub async fn lock_beside(file: PathBuf) -> Result<File> {
     let locked = tokio::task::spawn_blocking(move || {
-        let mut name = file.into_os_string();
-        name.push("-migrating");
-        let lock = File::create(name)?;
+        let lock = File::create(beside(&file, "-migrating"))?;
         lock.lock()?;
         std::io::Result::Ok(lock)
     });

@@ -66,7 +66,7 @@ impl LocalStorage {
     }
 
     pub(super) async fn ready(&self) -> Result<()> {
-        let probe = format!("ready-{}", random::hex(4)?);
+        let probe = format!(".ready-{}", random::hex(4)?);
         self.put(&probe, Bytes::from_static(b"ready")).await?;
         self.delete(&probe).await
     }

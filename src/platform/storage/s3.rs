@@ -62,7 +62,10 @@ impl S3Storage {
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>> {
         match self.client.get_object().bucket(&self.bucket).key(key).send().await {
-            Ok(object) => Ok(Some(object.body.collect().await.map_err(Error::internal)?.into_bytes())),
+            Ok(object) => {
+                let body = object.body.collect().await.map_err(|error| unavailable(&error))?;
+                Ok(Some(body.into_bytes()))
+            }
             Err(error)
                 if error
                     .as_service_error()

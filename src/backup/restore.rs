@@ -1,0 +1,190 @@
+//! Putting a backup back. Until the new database and files stand complete beside the old ones nothing is touched; the
+//! old ones are kept, and a restore that was interrupted in between keeps the server from starting on half of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::files::{self, beside, copy, copy_tree, count, failed};
+use super::{DATABASE, DESCRIPTION, Description, FORMAT, Report, STORAGE};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Settings, StorageKind, sqlite_url};
+use crate::domain::epoch;
+use crate::error::{Error, Result};
+use crate::platform::db::{Db, ServingLock, file_of, known_migrations};
+
+/// Puts the backup in `folder` in the place of the database and the files of these settings. No server may run.
+pub async fn restore(settings: &Settings, folder: &Path) -> Result<Report> {
+    let description = read(folder)?;
+    let target = target(settings, &description)?;
+    let now = Clock::system().now();
+    let _lock = match &target {
+        Some(_) => Some(ServingLock::take(&settings.database_url, now)?),
+        None => None,
+    };
+    let stamp = Timestamp(now).to_rfc3339().replace([':', '.'], "-");
+    let swaps = Swaps { aside: format!(".before-restore-{stamp}"), fresh: format!(".restoring-{stamp}") };
+    let storage = settings.data_dir.join(STORAGE);
+    let local = matches!(settings.storage, StorageKind::Local);
+    let with_files = description.files.is_some() && local;
+    let prepared = async {
+        if let Some(target) = &target {
+            if let Some(parent) = target.parent().filter(|it| !it.as_os_str().is_empty()) {
+                files::make(parent)?;
+            }
+            prepare_database(settings, &folder.join(DATABASE), &beside(target, &swaps.fresh)?).await?;
+        }
+        if with_files {
+            files::make(&settings.data_dir)?;
+            copy_tree(&folder.join(STORAGE), &beside(&storage, &swaps.fresh)?)?;
+        }
+        Ok(())
+    };
+    let prepared: Result<()> = prepared.await;
+    if let Err(error) = prepared {
+        swaps.discard(target.as_deref());
+        swaps.discard(Some(&storage));
+        return Err(error);
+    }
+    let mut report = Report::new();
+    let marker = target.as_deref().map(marker).transpose()?;
+    if let Some(marker) = marker.as_deref().filter(|it| !it.exists()) {
+        files::write(marker, folder.display().to_string().as_bytes())?;
+    }
+    if with_files {
+        report.extend(swaps.swap(&storage)?);
+    }
+    if let Some(target) = &target {
+        report.extend(swaps.swap_database(target)?);
+    }
+    if let Some(marker) = marker {
+        fs::remove_file(&marker).map_err(failed(&marker))?;
+    }
+    report.insert(0, format!("the backup of {} is restored", description.created_at));
+    if target.is_some() {
+        report.push("the epoch is renewed: clients drop what they hold and fetch anew".into());
+    }
+    if description.files.is_some() && !local {
+        report.push("STORAGE=s3: the files of the backup were not put back".into());
+    }
+    Ok(report)
+}
+
+/// Refuses a database that a restore left half done.
+pub fn refuse_half_restored(settings: &Settings) -> Result<()> {
+    let Some(file) = file_of(&settings.database_url) else { return Ok(()) };
+    match fs::read_to_string(marker(&file)?) {
+        Ok(folder) => Err(Error::unavailable(format!(
+            "{}: a restore was interrupted; run `mango-chat restore {folder}` again",
+            file.display()
+        ))),
+        Err(_) => Ok(()),
+    }
+}
+
+fn marker(target: &Path) -> Result<PathBuf> {
+    beside(target, "-restoring")
+}
+
+fn read(folder: &Path) -> Result<Description> {
+    let path = folder.join(DESCRIPTION);
+    let text = fs::read_to_string(&path)
+        .map_err(|error| Error::unavailable(format!("{}: is no backup: {error}", path.display())))?;
+    let no_backup = |error| Error::unavailable(format!("{}: is no backup: {error}", path.display()));
+    let description: Description = serde_json::from_str(&text).map_err(no_backup)?;
+    let known = known_migrations();
+    let newer = description
+        .database
+        .as_ref()
+        .is_some_and(|it| it.migrations.iter().any(|name| !known.contains(name)));
+    if description.format > FORMAT || newer {
+        return Err(Error::unavailable(format!(
+            "{}: the backup is of the newer version {}: restore it with that one",
+            folder.display(),
+            description.version
+        )));
+    }
+    if let Some(files) = description.files {
+        let there = if files == 0 { 0 } else { count(&folder.join(STORAGE))? };
+        if there < files {
+            return Err(Error::unavailable(format!(
+                "{}: holds {there} files, its description says {files}",
+                folder.join(STORAGE).display()
+            )));
+        }
+    }
+    Ok(description)
+}
+
+/// Where the backup's database belongs, if it has one.
+fn target(settings: &Settings, description: &Description) -> Result<Option<PathBuf>> {
+    match (&description.database, file_of(&settings.database_url)) {
+        (None, _) => Ok(None),
+        (Some(_), Some(file)) => Ok(Some(file)),
+        (Some(_), None) => Err(Error::unavailable(
+            "DATABASE_URL: the backup holds a SQLite database, which only a SQLite file can take".to_owned(),
+        )),
+    }
+}
+
+/// A copy of the backup's database that was looked through and has an epoch of its own.
+async fn prepare_database(settings: &Settings, backup: &Path, fresh: &Path) -> Result<()> {
+    if !copy(backup, fresh)? {
+        return Err(Error::unavailable(format!("{}: is missing", backup.display())));
+    }
+    let damaged = |what: &str| Error::unavailable(format!("{}: is damaged: {what}", backup.display()));
+    let checked = async {
+        let db = Db::connect(&sqlite_url(fresh), &settings.database_limits).await?;
+        let fault = db.damage_in_depth().await?;
+        if fault.is_none() {
+            epoch::write_new(&db).await?;
+        }
+        db.close().await?;
+        Ok(fault)
+    };
+    let checked: Result<Option<String>> = checked.await;
+    match checked {
+        Ok(None) => files::sync(fresh),
+        Ok(Some(fault)) => Err(damaged(&fault)),
+        Err(error) if error.source.is_some() => Err(damaged(&error.chain())),
+        Err(error) => Err(error),
+    }
+}
+
+/// The endings of what comes and of what goes.
+struct Swaps {
+    aside: String,
+    fresh: String,
+}
+
+impl Swaps {
+    /// Puts what comes in its place; what was there is kept aside, and named.
+    fn swap(&self, place: &Path) -> Result<Option<String>> {
+        let aside = beside(place, &self.aside)?;
+        let was_there = place.exists();
+        if was_there {
+            files::rename(place, &aside)?;
+        }
+        files::rename(&beside(place, &self.fresh)?, place)?;
+        Ok(was_there.then(|| format!("what was there before is {}", aside.display())))
+    }
+
+    /// The same for a database with its log: SQLite would replay that onto the one that comes.
+    fn swap_database(&self, place: &Path) -> Result<Option<String>> {
+        for ending in ["-wal", "-shm"] {
+            let log = beside(place, ending)?;
+            if log.exists() {
+                files::rename(&log, &beside(place, &format!("{}{ending}", self.aside))?)?;
+            }
+        }
+        self.swap(place)
+    }
+
+    fn discard(&self, place: Option<&Path>) {
+        let Some(fresh) = place.and_then(|place| beside(place, &self.fresh).ok()) else { return };
+        for ending in ["", "-wal", "-shm"] {
+            // None of them need be there.
+            drop(beside(&fresh, ending).map(fs::remove_file));
+        }
+        drop(fs::remove_dir_all(&fresh));
+    }
+}
