@@ -31,7 +31,7 @@ use crate::random;
 use crate::transport::listener::GatedListener;
 use crate::transport::publisher::Publisher;
 use crate::transport::socket::{self, Door};
-use crate::transport::{rest, serve};
+use crate::transport::{gateway, rest, serve};
 
 /// Lanes of the bus; each is worked off by one task.
 const LANES: usize = 4;
@@ -41,6 +41,9 @@ const DRAIN: Duration = Duration::from_millis(200);
 
 /// Bytes of a SQLite database that every start checks; a larger one only after a stop that was none of ours.
 const ALWAYS_CHECKED: u64 = 1_024 * 1_024 * 1_024;
+
+/// What a websocket gets to take its close frame.
+const CLOSE: Duration = Duration::from_millis(500);
 
 /// A running server.
 pub struct Server {
@@ -54,7 +57,7 @@ pub struct Server {
     serving: JoinHandle<()>,
     mailing: Worker,
     /// Until all of it has ended, no other server takes the database.
-    _lock: ServingLock,
+    _lock: Option<ServingLock>,
 }
 
 /// Opens the database as the settings say, up to date where they want it.
@@ -64,11 +67,12 @@ pub async fn open_database(settings: &Settings) -> Result<Db> {
     Ok(db)
 }
 
-/// Opens the database for a server: no other server uses it, and it is not damaged.
-async fn open_for_serving(settings: &Settings) -> Result<(Db, ServingLock)> {
+/// Opens the database for a server: it is not damaged, and where the server is to be `alone` no other uses it.
+async fn open_for_serving(settings: &Settings, alone: bool) -> Result<(Db, Option<ServingLock>)> {
     let had_log = file_of(&settings.database_url).is_some_and(|file| has_log(&file));
     let db = connect(settings).await?;
-    let lock = ServingLock::take(&settings.database_url, Clock::system().now())?;
+    let take = || ServingLock::take(&settings.database_url, Clock::system().now());
+    let lock = alone.then(take).transpose()?;
     backup::refuse_half_restored(settings)?;
     if let Some(file) = db.file() {
         let size = file.metadata().map_or(0, |it| it.len());
@@ -127,11 +131,20 @@ pub async fn open_core(settings: Settings) -> Result<Arc<Core>> {
     Core::open(Arc::new(settings), Clock::system(), db, bus, &secret).await
 }
 
+/// Starts everything as the only server of its database, if that is SQLite: two would not hear each other's events.
+pub async fn start_alone(settings: Settings) -> Result<Server> {
+    launch(settings, true).await
+}
+
 /// Starts everything.
 pub async fn start(settings: Settings) -> Result<Server> {
+    launch(settings, false).await
+}
+
+async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     settings.require_for_serving().map_err(Error::internal)?;
     let settings = Arc::new(settings);
-    let (db, serving_lock) = open_for_serving(&settings).await?;
+    let (db, serving_lock) = open_for_serving(&settings, alone).await?;
     // First of all: who cannot listen, as a second start by mistake, touches nothing of the one that runs.
     let listener = GatedListener::bind(settings.bind)
         .await
@@ -190,6 +203,8 @@ impl Server {
         }
         self.door.publisher.shut_all();
         sleep(DRAIN.min(grace / 10)).await;
+        // The engine closes websockets with a packet that makes python-socketio stay away.
+        self.door.publisher.close_websockets(gateway::SHUTDOWN, CLOSE.min(grace / 10)).await;
         let closing = deadline.min(Instant::now() + Duration::from_secs(1));
         if timeout_at(closing, self.io.close()).await.is_err() {
             tracing::debug!("some transports did not close by themselves");

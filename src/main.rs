@@ -297,7 +297,7 @@ async fn serve(settings: Settings) -> Result<ExitCode> {
     let _log = log::start(&settings.log_dir, settings.log_format, &settings.log_filter);
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
-    let server = app::start(settings).await?;
+    let server = app::start_alone(settings).await?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,10 +15,14 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::frames::Frames;
 use crate::platform::limits::Place;
 
 /// Events of one connection that may be in flight before its reading stops.
 const MAX_IN_FLIGHT: usize = 64;
+
+/// The first byte of a close frame (RFC 6455, section 5.5.1).
+const CLOSE_FRAME: u8 = 0x88;
 
 /// A peer that acknowledges nothing for this long is gone, whatever TCP still hopes for.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
@@ -31,6 +35,10 @@ pub struct Gate {
     read: AtomicU64,
     paused: AtomicBool,
     ended: AtomicBool,
+    /// Whether what is written are the answer `101 Switching Protocols` and frames.
+    upgraded: AtomicBool,
+    /// The code that the websocket is to be closed with; none is 0.
+    close_code: AtomicU16,
     reader: AtomicWaker,
     writer: AtomicWaker,
     /// Counts as one that has not authenticated, until it does or the connection is gone.
@@ -47,6 +55,20 @@ impl Gate {
     /// Ends the connection: reads and writes fail from now on.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// The connection becomes a websocket; called before that is answered.
+    pub fn upgrade(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    /// Ends a websocket with a close frame of this code. A frame that is being written is finished before; nothing else
+    /// is. Clients take that as a lost connection and come back, where the engine's own packet for closing tells some
+    /// of them to stay away.
+    pub fn close(&self, code: u16) {
+        self.close_code.store(code, Ordering::Release);
         self.reader.wake();
         self.writer.wake();
     }
@@ -91,7 +113,8 @@ impl Gate {
         self.paused.store(true, Ordering::Release);
     }
 
-    fn is_ended(&self) -> bool {
+    /// Whether it has ended.
+    pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 }
@@ -111,12 +134,16 @@ impl Drop for InFlight {
 pub struct GatedStream {
     tcp: TcpStream,
     gate: Arc<Gate>,
+    frames: Frames,
+    /// Bytes of the close frame that were written.
+    close_written: usize,
 }
 
 impl Drop for GatedStream {
     /// The gate may be held longer than the stream: it must not keep the tasks that waited for it.
     fn drop(&mut self) {
         drop((self.gate.reader.take(), self.gate.writer.take()));
+        self.gate.end();
         if let Some(pending) = self.gate.pending.lock().take() {
             pending.release();
         }
@@ -130,8 +157,8 @@ impl AsyncRead for GatedStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.gate.reader.register(cx.waker());
-        if self.gate.is_ended() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        if self.close(cx)? {
+            return Poll::Pending;
         }
         let full = self.gate.in_flight.load(Ordering::Acquire) >= MAX_IN_FLIGHT;
         if full || self.gate.paused.load(Ordering::Acquire) {
@@ -145,25 +172,50 @@ impl AsyncRead for GatedStream {
 }
 
 impl GatedStream {
-    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.gate.written.fetch_add(*bytes as u64, Ordering::AcqRel);
+    /// Fails once the connection has ended; true while the close frame waits for room.
+    fn close(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let ended = || io::Error::from(io::ErrorKind::ConnectionReset);
+        if self.gate.is_ended() {
+            return Err(ended());
         }
-        written
-    }
-
-    /// Whether writing has to end; asked before every write, and woken for while one waits.
-    fn write_gate(&self, cx: &Context<'_>) -> io::Result<()> {
-        self.gate.writer.register(cx.waker());
-        if self.gate.is_ended() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        let code = self.gate.close_code.load(Ordering::Acquire);
+        if code == 0 || !self.frames.is_between() {
+            return Ok(false);
+        }
+        let [high, low] = code.to_be_bytes();
+        let frame = [CLOSE_FRAME, 2, high, low];
+        while let Poll::Ready(written) =
+            Pin::new(&mut self.tcp).poll_write(cx, frame.get(self.close_written..).unwrap_or_default())
+        {
+            self.close_written += written?;
+            if self.close_written >= frame.len() {
+                self.gate.end();
+                return Err(ended());
+            }
+        }
+        Ok(true)
     }
 }
 
 impl AsyncWrite for GatedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.write_gate(cx)?;
-        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
-        self.count(written)
+        self.gate.writer.register(cx.waker());
+        if self.close(cx)? {
+            return Poll::Pending;
+        }
+        let closing = self.gate.close_code.load(Ordering::Acquire) != 0;
+        let upgraded = self.gate.upgraded.load(Ordering::Acquire);
+        // No further frame is begun.
+        let buf = if closing && upgraded { &buf[..self.frames.clone().follow(buf)] } else { buf };
+        let written = std::task::ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
+        self.gate.written.fetch_add(written as u64, Ordering::AcqRel);
+        if upgraded {
+            let mut followed = 0;
+            while followed < written {
+                followed += self.frames.follow(&buf[followed..written]);
+            }
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -171,9 +223,17 @@ impl AsyncWrite for GatedStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write_gate(cx)?;
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
-        self.count(written)
+        if self.gate.upgraded.load(Ordering::Acquire) {
+            let first = bufs.iter().find(|it| !it.is_empty()).map_or(&[][..], |it| it);
+            return self.poll_write(cx, first);
+        }
+        self.gate.writer.register(cx.waker());
+        if self.gate.is_ended() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let written = std::task::ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
+        self.gate.written.fetch_add(written as u64, Ordering::AcqRel);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -216,7 +276,10 @@ impl GatedListener {
                 Ok((tcp, address)) => {
                     tune(&tcp);
                     let gate = Arc::<Gate>::default();
-                    return (GatedStream { tcp, gate: gate.clone() }, Peer { address, gate });
+                    return (
+                        GatedStream { tcp, gate: gate.clone(), frames: Frames::default(), close_written: 0 },
+                        Peer { address, gate },
+                    );
                 }
                 Err(error) => {
                     // Out of file descriptors, mostly: those who are in go on, new ones wait a moment.

@@ -4,6 +4,7 @@
 pub mod client_address;
 pub mod connection;
 pub mod counter;
+mod frames;
 pub mod gateway;
 pub mod inbox;
 pub mod listener;

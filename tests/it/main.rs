@@ -34,6 +34,7 @@ mod regressions;
 mod security;
 mod security_table;
 mod sessions;
+mod stops;
 mod storage;
 mod support;
 mod sync;

@@ -118,14 +118,15 @@ async fn a_plain_websocket_that_fails_by_our_fault_is_closed_with_1013_and_no_ac
 }
 
 /// A real client that tells what happens to it.
-struct Client {
+pub struct Client {
     name: String,
     _child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Client {
-    fn start(program: &str, script: &str, arguments: &[&str]) -> Self {
+    /// Runs `script` of the suites of real clients with the arguments URL, token, namespace and transports.
+    pub fn start(program: &str, script: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
             .arg(script)
             .args(arguments)
@@ -141,7 +142,7 @@ impl Client {
     }
 
     /// What happens until `wanted` does.
-    async fn until(&mut self, wanted: &str) -> Vec<Value> {
+    pub async fn until(&mut self, wanted: &str) -> Vec<Value> {
         let mut seen = Vec::new();
         let done = timeout(Duration::from_secs(40), async {
             while let Some(line) = self.lines.next_line().await.expect("text") {

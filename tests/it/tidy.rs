@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Floors from the ground up; a file may use its own floor and those below.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["error", "ids", "clock", "config", "random"],
     &["protocol"],
     &["platform"],
     &["domain"],
     &["transport"],
+    &["backup"],
     &["app"],
     &["main", "lib"],
 ];

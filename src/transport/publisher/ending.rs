@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::interval;
+use tokio::time::{interval, sleep, timeout};
 
 use super::Publisher;
 use crate::clock::Timestamp;
@@ -14,6 +14,9 @@ use crate::random;
 
 /// `token_expiring` comes this long before the end, milliseconds.
 const WARN_BEFORE_MS: i64 = 60_000;
+
+/// Between two looks at whether all websockets have closed.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 impl Publisher {
     /// Warns of tokens that end soon and dismisses connections whose token has ended; once a second.
@@ -62,6 +65,25 @@ impl Publisher {
     /// Closes plain connections in their own way; the engine closes its own.
     pub fn shut_all(&self) {
         self.everybody().iter().for_each(|connection| connection.shut());
+    }
+
+    /// Closes every websocket with this code, and those that did not take it in time without.
+    pub async fn close_websockets(&self, code: u16, within: Duration) {
+        let gates: Vec<_> =
+            self.everybody().iter().filter_map(|connection| connection.wire.websocket()).collect();
+        for gate in &gates {
+            gate.close(code);
+        }
+        let all_ended = async {
+            while !gates.iter().all(|gate| gate.is_ended()) {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        if timeout(within, all_ended).await.is_err() {
+            for gate in &gates {
+                gate.end();
+            }
+        }
     }
 
     /// Ends every connection's transport; the clients come back by themselves.

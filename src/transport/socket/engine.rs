@@ -120,7 +120,10 @@ async fn upgrade(wire: Option<Arc<Wire>>, request: Request, next: Next) -> Respo
     }
     let response = next.run(request).await;
     match response.status() {
-        StatusCode::SWITCHING_PROTOCOLS => wire.set_gate(&gate),
+        StatusCode::SWITCHING_PROTOCOLS => {
+            gate.upgrade();
+            wire.set_gate(&gate);
+        }
         _ => wire.release_upgrade(),
     }
     response
@@ -150,6 +153,7 @@ async fn open_websocket(door: &Door, mut request: Request, next: Next) -> Respon
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(gate) = gate
     {
+        gate.upgrade();
         wire.set_gate(&gate);
         gate.hold(pending);
     }

@@ -146,7 +146,9 @@ impl Plain {
     pub async fn hears(&mut self, start: &str) -> bool {
         let heard = async {
             while let Some(Ok(frame)) = self.stream.next().await {
-                if frame.to_text().is_ok_and(|text| text.starts_with(start)) {
+                if let Message::Close(frame) = &frame {
+                    self.closed = frame.as_ref().map(|it| it.code.into());
+                } else if frame.to_text().is_ok_and(|text| text.starts_with(start)) {
                     return true;
                 }
             }

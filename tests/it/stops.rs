@@ -1,0 +1,114 @@
+//! How connections end where clients are to come back: a server that stops, and one that is killed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::binary::{post, serve, signal};
+use crate::mail::peer::install;
+use crate::no_database::Client;
+use crate::support::{Door, PASSWORD, PATIENCE, Plain, Polling, TestApp, database_kind};
+
+const ENGINE: &str = "/ws/socket.io/?EIO=4&transport=websocket";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_closes_websockets_with_1012_and_without_the_packet_that_keeps_clients_away() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let mut opened = Plain::upgrade(&app.host, ENGINE, &[("auth", &alice.access)]).await.expect("opens");
+    let polling = Polling::connect(&app, &alice.access).await;
+    let path = format!("/socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
+    let mut upgraded = Plain::upgrade(&app.host, &path, &[]).await.expect("upgrades");
+    upgraded.send_raw("2probe").await;
+    assert!(upgraded.hears("3probe").await);
+    upgraded.send_raw("5").await;
+    opened.send_raw("40").await;
+    assert!(opened.hears("42[\"ready\"").await);
+    // The upgrade is through once something is answered.
+    upgraded.send_raw("420[\"sync\",{}]").await;
+    assert!(upgraded.hears("430").await);
+    let stopping = tokio::spawn(app.server.shutdown());
+    for (name, socket) in [("opened", &mut opened), ("upgraded", &mut upgraded)] {
+        assert!(socket.hears("42[\"server_shutdown\"").await, "{name}: it is told");
+        assert!(!socket.hears("1").await, "{name}: no packet that closes");
+        assert_eq!(socket.closed, Some(1012), "{name}");
+    }
+    timeout(PATIENCE, stopping).await.expect("in time").expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_is_not_held_up_by_who_reads_nothing() {
+    let app = TestApp::start().await;
+    let bob = app.person("bob").await;
+    let mut owner = app.connect(&bob, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[]).await;
+    let content = "x".repeat(60_000);
+    for _ in 0..50 {
+        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        owner.call("send_message", wish).await;
+    }
+    let mut deaf = Plain::upgrade(&app.host, ENGINE, &[("auth", &bob.access)]).await.expect("opens");
+    deaf.send_raw("40").await;
+    for number in 0..2 {
+        deaf.send_raw(&format!("42{number}{}", json!(["history", {"chat": {"id": chat}, "limit": 50}])))
+            .await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let started = Instant::now();
+    timeout(PATIENCE, app.server.shutdown()).await.expect("in time");
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    deaf.drain_until_end(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_server_is_gone_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = serve(&folder, &[("DATABASE_URL", "sqlite::memory:")]);
+    post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
+    let started = Instant::now();
+    signal(&server.child, "TERM");
+    assert!(server.child.wait().expect("ends").success());
+    assert!(started.elapsed() < Duration::from_millis(1_200), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_clients_come_back_after_a_stop_and_after_a_crash() {
+    if database_kind() != "sqlite" {
+        return;
+    }
+    install().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = ("JWT_SECRET", "the-same-secret-over-all-lives-of-it");
+    let mut server = serve(&folder, &[secret]);
+    let host = server.host.clone();
+    let known = json!({"username": "alice", "password": PASSWORD});
+    post(&host, "/user", known.clone()).await;
+    let tokens = post(&host, "/auth/login", known).await;
+    let token = tokens["access_token"].as_str().expect("a token");
+    let to = format!("http://{host}");
+    let ways: [&[&str]; 3] = [&["websocket"], &["polling"], &["polling", "websocket"]];
+    let mut all = Vec::new();
+    for way in ways {
+        for namespace in ["/", "/ws"] {
+            let arguments: Vec<&str> = [&[to.as_str(), token, namespace], way].concat();
+            all.push(Client::start("node", "reconnecting.mjs", &arguments));
+            match std::env::var("TEST_PYTHON") {
+                Ok(python) => all.push(Client::start(&python, "reconnecting.py", &arguments)),
+                Err(_) => eprintln!("without python-socketio: TEST_PYTHON names no Python that has it"),
+            }
+        }
+    }
+    for client in &mut all {
+        client.until("ready").await;
+    }
+    for name in ["TERM", "KILL", "TERM"] {
+        signal(&server.child, name);
+        server.child.wait().expect("ends");
+        server = serve(&folder, &[secret, ("BIND", &host)]);
+        for client in &mut all {
+            client.until("disconnect").await;
+            client.until("ready").await;
+        }
+    }
+}
