@@ -2,8 +2,9 @@
 //! namespaces share it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -20,20 +21,53 @@ const MAX_WAITING: usize = 4_096;
 /// Bytes of those events.
 const MAX_WAITING_BYTES: usize = 8 * 1_024 * 1_024;
 
+/// Packets of one answer to a polling client: python-engineio gives a session up over more.
+const MAX_PACKETS: usize = 16;
+
+/// What stands between packets (Engine.IO protocol 4, payloads).
+const SEPARATOR: u8 = 0x1e;
+
 /// See the file. It lives as long as the session: what it counts does not start again with a namespace that is
 /// left and joined again.
 #[derive(Default)]
 pub struct Wire {
     /// Of the websocket; while it polls, one that only counts.
     gate: Mutex<Way>,
-    /// Whether a request is to become the websocket, or did.
-    upgrading: AtomicBool,
+    polled: Mutex<Polled>,
     ended: CancellationToken,
     /// Bytes handed over so far, caught up with what left where that is more (frames have heads).
     handed: AtomicU64,
     /// Connections that use it, one for each namespace.
     connections: AtomicUsize,
     waiting: Mutex<Load>,
+}
+
+/// What belongs to polling.
+#[derive(Default)]
+struct Polled {
+    /// Packets of an answer that had too many.
+    kept: Bytes,
+    /// Whether a request is to become the websocket, or did.
+    upgrading: bool,
+}
+
+/// Whether a request may become the websocket of its session.
+pub enum Claim {
+    /// It may.
+    Granted,
+    /// Once the client has fetched what is kept for it.
+    Later,
+    /// Another one has it.
+    Taken,
+}
+
+/// Takes as many packets as one answer may carry from the front.
+fn take_packets(kept: &mut Bytes) -> Bytes {
+    let mut ends = kept.iter().enumerate().filter(|(_, byte)| **byte == SEPARATOR);
+    let Some((end, _)) = ends.nth(MAX_PACKETS - 1) else { return std::mem::take(kept) };
+    let taken = kept.split_to(end);
+    kept.advance(1);
+    taken
 }
 
 /// Events that wait in inboxes, and their bytes.
@@ -92,14 +126,39 @@ impl Wire {
         }
     }
 
-    /// Claims the one upgrade of a session that polls; false where another request has it.
-    pub fn claim_upgrade(&self) -> bool {
-        !self.upgrading.swap(true, Ordering::AcqRel)
+    /// Claims the one upgrade of a session that polls. Not while packets are kept: a client that upgrades asks no more
+    /// by polling.
+    pub fn claim_upgrade(&self) -> Claim {
+        let mut polled = self.polled.lock();
+        if polled.upgrading {
+            return Claim::Taken;
+        }
+        if !polled.kept.is_empty() {
+            return Claim::Later;
+        }
+        polled.upgrading = true;
+        Claim::Granted
     }
 
     /// The engine refused the request that had claimed the upgrade: another may try.
     pub fn release_upgrade(&self) {
-        self.upgrading.store(false, Ordering::Release);
+        self.polled.lock().upgrading = false;
+    }
+
+    /// What of a polling answer's packets goes out now; the rest is kept for the next request.
+    pub fn split(&self, packets: Bytes) -> Bytes {
+        let mut polled = self.polled.lock();
+        if polled.upgrading {
+            return packets;
+        }
+        polled.kept = packets;
+        take_packets(&mut polled.kept)
+    }
+
+    /// The next packets that were kept.
+    pub fn kept(&self) -> Option<Bytes> {
+        let mut polled = self.polled.lock();
+        (!polled.kept.is_empty()).then(|| take_packets(&mut polled.kept))
     }
 
     /// The gate of its TCP connection, where the wire is a websocket.
@@ -198,5 +257,47 @@ impl Wire {
     /// Waits until it is ended.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packets(count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("42[\"{number}\"]")).collect()
+    }
+
+    #[test]
+    fn an_answer_carries_sixteen_packets_and_the_next_goes_on_where_it_ended() {
+        for count in [1, 15, 16, 17, 32, 33, 100] {
+            let wire = Wire::default();
+            let sent = packets(count);
+            let mut answers = vec![wire.split(sent.join("\x1e").into())];
+            while let Some(kept) = wire.kept() {
+                answers.push(kept);
+            }
+            let answers: Vec<Vec<String>> = answers
+                .iter()
+                .map(|it| std::str::from_utf8(it).expect("text").split('\x1e').map(str::to_owned).collect())
+                .collect();
+            assert!(answers.iter().all(|it| it.len() <= MAX_PACKETS), "{count}: {answers:?}");
+            assert_eq!(answers.len(), count.div_ceil(MAX_PACKETS));
+            assert_eq!(answers.concat(), sent);
+        }
+    }
+
+    #[test]
+    fn an_upgrade_waits_for_what_is_kept_and_then_nothing_is_kept_any_more() {
+        let wire = Wire::default();
+        wire.split(packets(20).join("\x1e").into());
+        assert!(matches!(wire.claim_upgrade(), Claim::Later));
+        assert!(wire.kept().is_some());
+        assert!(matches!(wire.claim_upgrade(), Claim::Granted));
+        assert!(matches!(wire.claim_upgrade(), Claim::Taken));
+        let all = Bytes::from(packets(20).join("\x1e"));
+        assert_eq!(wire.split(all.clone()), all);
+        wire.release_upgrade();
+        assert!(matches!(wire.claim_upgrade(), Claim::Granted));
     }
 }

@@ -10,6 +10,7 @@ const socket = io(new URL(namespace, url).href, {
   path: '/ws/socket.io', transports, auth: { token }, reconnectionDelay: 100, reconnectionDelayMax: 300,
 });
 socket.on('ready', () => tell('ready'));
+socket.on('new_message', ({ content }) => tell('new_message', content));
 socket.on('connect_error', ({ message }) => tell('connect_error', message));
 socket.on('disconnect', (reason) => tell('disconnect', reason));
 socket.io.on('reconnect_attempt', () => tell('reconnect_attempt'));

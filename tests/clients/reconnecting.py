@@ -17,6 +17,7 @@ def tell(event, message=None):
 async def main():
     sio = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.3)
     sio.on("ready", lambda *_: tell("ready"), namespace=namespace)
+    sio.on("new_message", lambda event: tell("new_message", event["content"]), namespace=namespace)
     sio.on("connect_error", lambda data=None: tell("connect_error", data), namespace=namespace)
     sio.on("disconnect", lambda *reason: tell("disconnect", str(reason)), namespace=namespace)
     # Reconnecting by itself begins with a connection that was there.

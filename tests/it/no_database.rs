@@ -120,7 +120,7 @@ async fn a_plain_websocket_that_fails_by_our_fault_is_closed_with_1013_and_no_ac
 /// A real client that tells what happens to it.
 pub struct Client {
     name: String,
-    _child: Child,
+    child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -138,7 +138,14 @@ impl Client {
             .spawn()
             .expect("the client runs");
         let lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
-        Self { name: format!("{script} {:?}", &arguments[2..]), _child: child, lines }
+        Self { name: format!("{script} {:?}", &arguments[2..]), child, lines }
+    }
+
+    /// Sends a signal by its name.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let done = Command::new("kill").args([&format!("-{name}"), &pid]).status().await;
+        assert!(done.expect("kill runs").success());
     }
 
     /// What happens until `wanted` does.

@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use crate::mail::peer::install;
+use crate::no_database::Client;
 use crate::support::{Door, PATIENCE, Person, Plain, Polling, TestApp, eventually};
 
 /// A chat of bob's, a page of which is three megabytes.
@@ -85,6 +87,68 @@ async fn a_second_upgrade_of_one_session_is_refused() {
     first.send_raw("5").await;
     first.send_raw(&format!("420{}", json!(["sync", {}]))).await;
     assert!(first.hears("430[{\"ok\":true").await, "the first goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polling_client_gets_sixteen_packets_at_a_time_and_all_in_order() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    let polling = Polling::connect(&app, &bob.access).await;
+    for number in 0..50 {
+        let wish =
+            json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text"}});
+        assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
+    }
+    let mut seen = Vec::new();
+    let mut fullest = 0;
+    while seen.len() < 50 {
+        let (status, packets) = polling.get().await;
+        assert_eq!(status, 200, "{seen:?}");
+        let packets: Vec<&str> = packets.split('\u{1e}').collect();
+        fullest = fullest.max(packets.len());
+        for event in packets.iter().filter_map(|it| it.strip_prefix("42[\"new_message\",")) {
+            let event: Value = serde_json::from_str(event.trim_end_matches(']')).expect("JSON");
+            seen.push(event["content"].as_str().expect("text").to_owned());
+        }
+    }
+    assert_eq!(seen, (0..50).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(fullest, 16);
+    // Nothing is kept any more: it may become a websocket.
+    let path = format!("/socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
+    assert!(Plain::upgrade(&app.host, &path, &[]).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_client_that_polls_takes_a_burst_and_stays() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    install().await;
+    let arguments = [app.url.as_str(), &bob.access, "/ws", "polling"];
+    let mut all = vec![Client::start("node", "reconnecting.mjs", &arguments)];
+    match std::env::var("TEST_PYTHON") {
+        Ok(python) => all.push(Client::start(&python, "reconnecting.py", &arguments)),
+        Err(_) => eprintln!("without python-socketio: TEST_PYTHON names no Python that has it"),
+    }
+    for client in &mut all {
+        client.until("ready").await;
+        client.signal("STOP").await;
+    }
+    for number in 0..60 {
+        let wish =
+            json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text"}});
+        assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
+    }
+    for client in &mut all {
+        client.signal("CONT").await;
+        for number in 0..60 {
+            let seen = client.until("new_message").await;
+            assert!(seen.len() == 1 && seen[0]["message"] == json!(number.to_string()), "{number}: {seen:?}");
+        }
+    }
 }
 
 /// A bare GET with these headers; the status and the body, at once.

@@ -10,10 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http_body::Body;
 use serde::Deserialize;
 use socketioxide::SocketIo;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Door;
 use crate::config::Settings;
@@ -24,7 +23,7 @@ use crate::transport::gateway::handshake;
 use crate::transport::listener::{Gate, Peer};
 use crate::transport::problem::Problem;
 use crate::transport::timed_body::{BODY_WITHIN, TooSlow};
-use crate::transport::wire::Wire;
+use crate::transport::wire::{Claim, Wire};
 
 /// Packets that may wait for one client. Idle it costs nothing; full, the connection ends.
 const OUTBOX_PACKETS: usize = 4_096;
@@ -60,6 +59,15 @@ fn wants_websocket(request: &Request) -> bool {
 /// Bytes of the packet that opens a session, at most.
 const LONGEST_OPEN: usize = 4_096;
 
+/// The content type of packets.
+const PACKETS: &str = "text/plain; charset=UTF-8";
+
+/// How long an upgrade waits for a client to fetch the packets that are kept for it.
+const FETCHED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two looks at whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// What a waiting polling client gets before its events are taken though too many are in flight.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -93,14 +101,30 @@ pub async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) 
         drop(timeout(PATIENCE, gate.room()).await);
         return post(request, next).await;
     }
+    if request.method() == Method::GET
+        && let Some(kept) = wire.kept()
+    {
+        wire.answered(kept.len() as u64);
+        return (StatusCode::OK, [(header::CONTENT_TYPE, PACKETS)], kept).into_response();
+    }
     let response = tokio::select! {
         biased;
         // What the engine still had to say is not for the client.
         () = wire.ended() => return unknown_session(),
         response = next.run(request) => response,
     };
-    wire.answered(response.body().size_hint().exact().unwrap_or(0));
-    response
+    let (mut parts, body) = response.into_parts();
+    // It is in memory already.
+    let mut body = match to_bytes(body, usize::MAX).await {
+        Ok(body) => body,
+        Err(error) => return Problem(Error::internal(error)).into_response(),
+    };
+    if parts.status == StatusCode::OK {
+        body = wire.split(body);
+        parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    }
+    wire.answered(body.len() as u64);
+    Response::from_parts(parts, body.into())
 }
 
 /// What the engine answers for a session that it does not know: the client opens a new one.
@@ -114,7 +138,7 @@ fn unknown_session() -> Response {
 async fn upgrade(wire: Option<Arc<Wire>>, request: Request, next: Next) -> Response {
     // Of a session that is nobody's, or began as a websocket, the engine disposes by itself.
     let (Some(wire), Some(gate)) = (wire, gate(&request)) else { return next.run(request).await };
-    if !wire.claim_upgrade() {
+    if !claimed(&wire).await {
         let body = r#"{"code":3,"message":"Bad request"}"#;
         return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
     }
@@ -127,6 +151,20 @@ async fn upgrade(wire: Option<Arc<Wire>>, request: Request, next: Next) -> Respo
         _ => wire.release_upgrade(),
     }
     response
+}
+
+/// Claims the upgrade, once the client has fetched what is kept for it.
+async fn claimed(wire: &Wire) -> bool {
+    let claiming = async {
+        loop {
+            match wire.claim_upgrade() {
+                Claim::Granted => return true,
+                Claim::Taken => return false,
+                Claim::Later => sleep(LOOK_AGAIN).await,
+            }
+        }
+    };
+    timeout(FETCHED_WITHIN, claiming).await.unwrap_or(false)
 }
 
 fn gate(request: &Request) -> Option<Arc<Gate>> {
