@@ -198,6 +198,8 @@ async fn real_clients_that_connect_while_postgresql_is_away_come_back_by_themsel
     database.refuse(true);
     // They lose their connections and try again while nobody can be let in.
     entrance.refuse(true);
+    // aiohttp repeats a request that broke off at once, and a polling session outlives its connections.
+    sleep(Duration::from_secs(2)).await;
     entrance.refuse(false);
     sleep(Duration::from_secs(7)).await;
     let mut plain = Plain::upgrade(&app.host, "/ws", &[("auth", &alice.access)]).await.expect("upgrades");

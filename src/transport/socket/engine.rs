@@ -109,10 +109,14 @@ pub async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) 
     }
     let response = tokio::select! {
         biased;
-        // What the engine still had to say is not for the client.
         () = wire.ended() => return unknown_session(),
         response = next.run(request) => response,
     };
+    // What the engine still had to say is not for the client. The wire may have ended after the first arm above was
+    // looked at and before the second was.
+    if wire.is_dead() {
+        return unknown_session();
+    }
     let (mut parts, body) = response.into_parts();
     // It is in memory already.
     let mut body = match to_bytes(body, usize::MAX).await {
