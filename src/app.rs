@@ -156,7 +156,7 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     let publisher = Arc::new(Publisher::default());
     publisher.start(&core, lanes);
     publisher.watch_tokens(&core);
-    publisher.compare_heads(&core);
+    publisher.watch_database(&core);
     Presence::watch(&core);
     TypingNow::watch(&core);
     sessions::prune::watch(&core);
@@ -165,7 +165,7 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
         tracing::warn!("EMAIL_VERIFICATION is on without SMTP_URL: mails are only logged, nobody gets them");
     }
     let mailing = Worker::start(&core);
-    core.rates.watch();
+    core.rates.watch(&core.background);
     if settings.landscape == Landscape::Prod && !settings.rates.on {
         tracing::warn!(
             "RATE_LIMIT is off in prod: nothing slows down guessing, flooding and mass registration"

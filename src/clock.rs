@@ -1,7 +1,9 @@
 //! Time as it is passed in: milliseconds since the Unix epoch. Nothing else reads the wall clock.
+//!
+//! The machine's clock may be set, forward or back. What only lasts a while is measured by [`Clock::uptime`].
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use time::format_description::BorrowedFormatItem;
@@ -14,20 +16,31 @@ const FORMAT: &[BorrowedFormatItem<'_>] =
 
 /// Where the time comes from; tests turn it by hand.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+pub struct Clock {
+    wall: Arc<dyn Fn() -> i64 + Send + Sync>,
+    started: Instant,
+}
 
 impl Clock {
     /// The machine's own clock.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn system() -> Self {
-        Self(Arc::new(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-        }))
+        Self::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64))
+    }
+
+    /// A clock that shows what `wall` answers, milliseconds since the Unix epoch.
+    pub fn new(wall: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self { wall: Arc::new(wall), started: Instant::now() }
     }
 
     /// Milliseconds since the Unix epoch.
     pub fn now(&self) -> i64 {
-        (self.0)()
+        (self.wall)()
+    }
+
+    /// Milliseconds since this clock was made. It never goes back, whatever the machine's clock is set to.
+    pub fn uptime(&self) -> i64 {
+        self.started.elapsed().as_millis() as i64
     }
 }
 

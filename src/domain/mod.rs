@@ -24,10 +24,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use tokio::task::JoinHandle;
+
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, SessionId, UserId};
+use crate::platform::background::Background;
 use crate::platform::bus::{Batch, Bus};
 use crate::platform::db::{Db, Outcome};
 use crate::platform::images::{ImageWorker, Limits as ImageLimits};
@@ -82,6 +85,8 @@ pub struct Core {
     pub clock: Clock,
     /// Database.
     pub db: Db,
+    /// Loops that run as long as the server.
+    pub background: Arc<Background>,
     /// Where committed events go.
     pub bus: Bus,
     /// Hashing.
@@ -128,7 +133,9 @@ impl Core {
         };
         let epoch = epoch::current(&db).await?;
         let typing = Arc::<chats::TypingNow>::default();
+        let background = Arc::<Background>::default();
         let writer = messages::Writer::start(
+            &background,
             db.clone(),
             bus.clone(),
             clock.clone(),
@@ -148,11 +155,25 @@ impl Core {
             epoch,
             writer,
             mail: mail::Mail::open(&settings)?,
+            background,
             settings,
             clock,
             db,
             bus,
         }))
+    }
+
+    /// Runs a loop of this name as long as the server; one that panics is begun again.
+    pub fn keep<F>(
+        self: &Arc<Self>,
+        name: &'static str,
+        run: impl Fn(Arc<Self>) -> F + Send + 'static,
+    ) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let core = self.clone();
+        self.background.keep(name, move || run(core.clone()))
     }
 
     /// Publishes what a commit announces, and gives its reply.

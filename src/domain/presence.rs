@@ -12,7 +12,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::dispatch::Behaviour;
 use super::{Caller, Core, contacts, users};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ids::{ConnId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery};
@@ -27,8 +27,8 @@ const GRACE_MS: i64 = 10_000;
 struct State {
     /// Connected devices; a user with none is in their grace.
     devices: HashMap<UserId, usize>,
-    /// When the last device went, of users in their grace.
-    gone: HashMap<UserId, i64>,
+    /// When the last device went, of users in their grace: by the clock, and by its uptime.
+    gone: HashMap<UserId, (i64, i64)>,
     /// Connections that are here; what one asks for may be worked off when it has gone.
     present: HashSet<ConnId>,
     /// Who watches a user.
@@ -67,14 +67,14 @@ impl Presence {
     }
 
     /// A device went, and with it what it watched.
-    pub fn left(&self, user: UserId, conn: ConnId, now: i64) {
+    pub fn left(&self, user: UserId, conn: ConnId, clock: &Clock) {
         let mut state = self.state.lock();
         state.watch(conn, user, Vec::new());
         state.present.remove(&conn);
         if let Some(devices) = state.devices.get_mut(&user) {
             *devices = devices.saturating_sub(1);
             if *devices == 0 {
-                state.gone.insert(user, now);
+                state.gone.insert(user, (clock.now(), clock.uptime()));
             }
         }
     }
@@ -86,14 +86,14 @@ impl Presence {
         state.unwatch(other, one);
     }
 
-    /// Takes out those whose grace is over: who, since when, and who is to be told.
-    fn over(&self, now: i64) -> Vec<(UserId, i64, Vec<ConnId>)> {
+    /// Takes out those whose grace is over at this uptime: who, since when, and who is to be told.
+    fn over(&self, uptime: i64) -> Vec<(UserId, i64, Vec<ConnId>)> {
         let mut state = self.state.lock();
         let over: Vec<(UserId, i64)> = state
             .gone
             .iter()
-            .filter(|(_, since)| now - **since >= GRACE_MS)
-            .map(|(user, since)| (*user, *since))
+            .filter(|(_, (_, since))| uptime - since >= GRACE_MS)
+            .map(|(user, (at, _))| (*user, *at))
             .collect();
         over.into_iter()
             .map(|(user, since)| {
@@ -106,12 +106,11 @@ impl Presence {
 
     /// Ends graces, once a second, and notes when people were last seen.
     pub fn watch(core: &Arc<Core>) {
-        let core = core.clone();
-        tokio::spawn(async move {
+        core.keep("presence", |core| async move {
             let mut second = tokio::time::interval(Duration::from_secs(1));
             loop {
                 second.tick().await;
-                let over = core.presence.over(core.clock.now());
+                let over = core.presence.over(core.clock.uptime());
                 if over.is_empty() {
                     continue;
                 }
@@ -183,6 +182,7 @@ async fn tell(core: &Core, watchers: Vec<ConnId>, told: PresenceChanged) {
     match Delivery::new(Audience::Connections(watchers), "presence", &told) {
         Ok(mut event) => {
             event.volatile = true;
+            event.subject = Some(told.user_id);
             core.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
         }
         Err(error) => tracing::error!(%error, "an event could not be encoded"),
@@ -253,22 +253,43 @@ impl Behaviour for WatchPresence {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use super::*;
 
     #[test]
     fn who_asks_to_watch_and_goes_leaves_nothing_behind() {
-        let presence = Presence::default();
+        let (presence, clock) = (Presence::default(), Clock::new(|| 0));
         let (me, friend) = (UserId(1), UserId(2));
         let (conn, later) = (ConnId(1), ConnId(2));
         presence.arrived(me, conn);
         presence.state.lock().watch(conn, me, vec![friend]);
         assert_eq!(presence.arrived(friend, later), [conn]);
-        presence.left(me, conn, 0);
+        presence.left(me, conn, &clock);
         // Worked off after the connection has gone.
         presence.state.lock().watch(conn, me, vec![friend]);
-        presence.left(friend, later, 0);
-        assert_eq!(presence.over(GRACE_MS).into_iter().flat_map(|(_, _, told)| told).count(), 0);
+        presence.left(friend, later, &clock);
+        assert_eq!(
+            presence.over(clock.uptime() + GRACE_MS).into_iter().flat_map(|(_, _, told)| told).count(),
+            0
+        );
         let state = presence.state.lock();
         assert!(state.watchers.is_empty() && state.watched.is_empty() && state.present.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_online() {
+        let wall = Arc::new(AtomicI64::new(7_200_000));
+        let shown = wall.clone();
+        let (presence, clock) = (Presence::default(), Clock::new(move || shown.load(Ordering::Relaxed)));
+        presence.arrived(UserId(1), ConnId(1));
+        presence.left(UserId(1), ConnId(1), &clock);
+        wall.store(0, Ordering::Relaxed);
+        assert!(presence.over(clock.uptime()).is_empty(), "the grace has just begun");
+        let over = presence.over(clock.uptime() + GRACE_MS);
+        assert_eq!(
+            over.iter().map(|(user, at, _)| (*user, *at)).collect::<Vec<_>>(),
+            [(UserId(1), 7_200_000)]
+        );
     }
 }

@@ -2,15 +2,18 @@
 //! data, so that a bus between nodes can take its place.
 //!
 //! Events of one chat stay in the order they are published in: a batch goes, whole, into the lane of what
-//! it is about, and a lane is emptied by one task.
+//! it is about, and a lane is emptied by one task. What is told of people has no place in any order and goes beside
+//! the lanes (see [`Latest`]).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, SessionId, UserId};
+use crate::platform::latest::Latest;
 
 /// How many batches may wait in one lane before committing itself has to wait.
 const LANE_CAPACITY: usize = 8_192;
@@ -76,6 +79,8 @@ pub struct Delivery {
     pub rooms: RoomChange,
     /// The connections end after it.
     pub closes: bool,
+    /// Whose profile or presence it tells, if it is about that: the newest replaces what is not told yet.
+    pub subject: Option<UserId>,
 }
 
 impl Delivery {
@@ -93,6 +98,7 @@ impl Delivery {
             volatile: false,
             rooms: RoomChange::None,
             closes: false,
+            subject: None,
         })
     }
 }
@@ -120,20 +126,27 @@ pub struct Batch {
     pub chat: Option<ChatId>,
     /// A chat whose clients here may not have been told up to this value.
     pub catch_up: Option<(ChatId, i64)>,
-    /// A user who may not have been told that they are in a chat, since this value of its counter.
-    pub gained: Option<(UserId, ChatId, i64)>,
+    /// A user whose connections here may be in a chat's room without a place in the chat, or the other way round.
+    pub membership: Option<(UserId, ChatId)>,
 }
 
 impl Batch {
+    /// The chat in whose order it belongs, if it is about one.
+    pub fn chat(&self) -> Option<ChatId> {
+        let named =
+            self.chat.or(self.catch_up.map(|(chat, _)| chat)).or(self.membership.map(|(_, chat)| chat));
+        let placed = || self.deliveries.iter().find_map(|it| it.place).map(|place| place.chat_id);
+        let told = || match self.deliveries.first()?.audience {
+            Audience::Chat(chat) => Some(chat),
+            _ => None,
+        };
+        named.or_else(placed).or_else(told)
+    }
+
     /// What decides the lane: the chat whose order counts, else whoever is told first.
     fn about(&self) -> Option<i64> {
-        if let Some(ChatId(id)) =
-            self.chat.or(self.catch_up.map(|(chat, _)| chat)).or(self.gained.map(|(_, chat, _)| chat))
-        {
+        if let Some(ChatId(id)) = self.chat() {
             return Some(id);
-        }
-        if let Some(place) = self.deliveries.iter().find_map(|it| it.place) {
-            return Some(place.chat_id.0);
         }
         self.deliveries.first().map(|it| match &it.audience {
             Audience::Chat(ChatId(id)) | Audience::User(UserId(id)) | Audience::Session(UserId(id), _) => *id,
@@ -147,17 +160,29 @@ impl Batch {
 #[derive(Clone)]
 pub struct Bus {
     lanes: Vec<mpsc::Sender<Batch>>,
+    latest: Arc<Latest>,
 }
 
 impl Bus {
     /// A bus of `lanes` lanes, and the end of each lane that delivers.
     pub fn new(lanes: usize) -> (Self, Vec<mpsc::Receiver<Batch>>) {
         let (senders, receivers) = (0..lanes.max(1)).map(|_| mpsc::channel(LANE_CAPACITY)).unzip();
-        (Self { lanes: senders }, receivers)
+        (Self { lanes: senders, latest: Arc::default() }, receivers)
+    }
+
+    /// What is told of people.
+    pub fn latest(&self) -> &Arc<Latest> {
+        &self.latest
     }
 
     /// Hands a batch over. Waits while its lane is full.
-    pub async fn publish(&self, batch: Batch) {
+    pub async fn publish(&self, mut batch: Batch) {
+        let of_people = batch.deliveries.extract_if(.., |it| it.subject.is_some()).collect::<Vec<_>>();
+        for some in of_people.chunk_by(|one, next| (one.subject, one.event) == (next.subject, next.event)) {
+            if let Some((subject, first)) = some.first().and_then(|first| Some((first.subject?, first))) {
+                self.latest.put(subject, first.event, some.to_vec());
+            }
+        }
         let Some(about) = batch.about() else {
             if let Some(answer) = batch.answer {
                 answer();

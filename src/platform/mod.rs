@@ -1,10 +1,12 @@
 //! The outside world behind small seams: database, events between nodes, files, pictures, passwords,
 //! tokens, logs. It knows no rules and no doors.
 
+pub mod background;
 pub mod bus;
 pub mod crew;
 pub mod db;
 pub mod images;
+pub mod latest;
 pub mod limits;
 pub mod log;
 pub mod mail;

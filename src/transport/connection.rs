@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -25,9 +25,6 @@ const VOLATILE_BACKLOG: u64 = 64 * 1_024;
 
 /// Events that may gather before a client is told that it is connected.
 const MAX_GATHERED: usize = 4_096;
-
-/// A client is told that it is connected at once, or never.
-const STRANDED_AFTER: Duration = Duration::from_mins(1);
 
 /// What a dismissed client gets to read why and to close by itself.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -68,8 +65,9 @@ pub struct Connection {
     pub(super) warned_of: AtomicI64,
     /// Rooms it is in; none any more once it is closed.
     pub(super) rooms: Mutex<Option<HashSet<ChatId>>>,
+    /// Whether it is in the rooms of all chats that its user was in when they were read.
+    pub(super) settled: AtomicBool,
     outbox: Mutex<Option<Outbox>>,
-    since: Instant,
 }
 
 impl Connection {
@@ -84,14 +82,9 @@ impl Connection {
             wire,
             warned_of: AtomicI64::new(0),
             rooms: Mutex::new(Some(HashSet::new())),
+            settled: AtomicBool::new(false),
             outbox: Mutex::new(Some(Outbox::Waiting(Vec::new()))),
-            since: Instant::now(),
         }
-    }
-
-    /// Whether its client was never told that it is connected, though it had the time for it.
-    pub fn is_stranded(&self) -> bool {
-        self.since.elapsed() > STRANDED_AFTER && matches!(*self.outbox.lock(), Some(Outbox::Waiting(_)))
     }
 
     /// Opens the outbox once the client has been told that it is connected, and sends what has gathered;

@@ -19,8 +19,7 @@ const SOME: u64 = 100;
 
 /// Finishes what is left over, now and then.
 pub fn watch(core: &Arc<Core>) {
-    let core = core.clone();
-    tokio::spawn(async move {
+    core.keep("deleted accounts", |core| async move {
         let mut minute = tokio::time::interval(Duration::from_mins(1));
         loop {
             minute.tick().await;

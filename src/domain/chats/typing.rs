@@ -23,7 +23,7 @@ const LASTS_MS: i64 = 6_000;
 /// Going on typing is told again after, milliseconds.
 const AGAIN_MS: i64 = 3_000;
 
-/// Who is typing where on this node: until when, and when it was told last.
+/// Who is typing where on this node: until when, and when it was told last, by the clock's uptime.
 #[derive(Default)]
 pub struct TypingNow {
     until: Mutex<HashMap<(ChatId, UserId), (i64, i64)>>,
@@ -66,12 +66,11 @@ impl TypingNow {
 
     /// Ends typing that was left open, every half second.
     pub fn watch(core: &Arc<Core>) {
-        let core = core.clone();
-        tokio::spawn(async move {
+        core.keep("typing", |core| async move {
             let mut tick = tokio::time::interval(Duration::from_millis(500));
             loop {
                 tick.tick().await;
-                for (chat, user_id) in core.typing.over(core.clock.now()) {
+                for (chat, user_id) in core.typing.over(core.clock.uptime()) {
                     if let Some(event) = ended(chat, user_id) {
                         core.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
                     }
@@ -88,7 +87,7 @@ impl Behaviour for Typing {
         let mut outcome = Outcome::unchanged(Done {});
         let told = require_open(&chat, "chat.id").is_ok()
             && chat.member_count <= TOLD_UP_TO
-            && core.typing.note(self.chat.0.id, user_id, self.is_typing, core.clock.now());
+            && core.typing.note(self.chat.0.id, user_id, self.is_typing, core.clock.uptime());
         if told {
             outcome.events.push(event(self.chat.0.id, user_id, self.is_typing)?);
         }

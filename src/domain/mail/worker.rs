@@ -41,7 +41,8 @@ impl Worker {
     /// Starts it.
     pub fn start(core: &Arc<Core>) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(core.clone(), stop.clone()));
+        let until = stop.clone();
+        let task = core.keep("mail", move |core| run(core, until.clone()));
         Self { stop, task }
     }
 

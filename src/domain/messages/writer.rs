@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DbBackend};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep};
 
 use super::aside::Aside;
@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::domain::chats::TypingNow;
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
+use crate::platform::background::Background;
 use crate::platform::bus::{Batch, Bus, Delivery, Place};
 use crate::platform::db::{Db, Tx};
 use crate::protocol::commands::messages::SendReply;
@@ -113,22 +114,19 @@ struct Task {
 
 impl Writer {
     /// Starts the task; within `window` milliseconds the same text is refused.
-    pub fn start(db: Db, bus: Bus, clock: Clock, typing: Arc<TypingNow>, window: i64) -> Self {
-        let (jobs, mut waiting) = mpsc::channel(QUEUE);
+    pub fn start(
+        background: &Arc<Background>,
+        db: Db,
+        bus: Bus,
+        clock: Clock,
+        typing: Arc<TypingNow>,
+        window: i64,
+    ) -> Self {
+        let (jobs, waiting) = mpsc::channel(QUEUE);
         let aside = Aside::new(db.lock_timeout());
         let task = Arc::new(Task { db, bus, clock, typing, window, aside });
-        tokio::spawn(async move {
-            let most = group_size(task.db.backend());
-            let mut received = Vec::with_capacity(most);
-            while waiting.recv_many(&mut received, most).await > 0 {
-                let group =
-                    received.drain(..).map(|(job, answer)| Entry { job, answer, until: None }).collect();
-                let left = task.store(task.aside.divert(group), Locking::Skip, None).await;
-                for chat in task.aside.put(left) {
-                    tokio::spawn(task.clone().catch_up(chat));
-                }
-            }
-        });
+        let waiting = Arc::new(Mutex::new(waiting));
+        background.keep("writer", move || task.clone().run(waiting.clone()));
         Self { jobs }
     }
 
@@ -141,6 +139,19 @@ impl Writer {
 }
 
 impl Task {
+    async fn run(self: Arc<Self>, waiting: Arc<Mutex<mpsc::Receiver<(Job, Answer)>>>) {
+        let mut waiting = waiting.lock().await;
+        let most = group_size(self.db.backend());
+        let mut received = Vec::with_capacity(most);
+        while waiting.recv_many(&mut received, most).await > 0 {
+            let group = received.drain(..).map(|(job, answer)| Entry { job, answer, until: None }).collect();
+            let left = self.store(self.aside.divert(group), Locking::Skip, None).await;
+            for chat in self.aside.put(left) {
+                tokio::spawn(self.clone().catch_up(chat));
+            }
+        }
+    }
+
     /// Stores the messages of a chat that was set aside, in order, until none is left: waits for its row for a turn,
     /// lets other chats have theirs, and waits again.
     async fn catch_up(self: Arc<Self>, chat: ChatId) {

@@ -15,7 +15,6 @@ use crate::domain::sessions::{self, Ending};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::again;
-use crate::protocol::events::UserBanned;
 use crate::protocol::moderation::{AdminUser, BanUser, Role};
 
 /// Bans a user, or gives a banned one another reason and end.
@@ -48,9 +47,8 @@ async fn ban_once(
     }
     .update(tx.conn())
     .await?;
-    let message = sessions::describe_ban(&row);
-    let told = UserBanned { message: message.clone(), reason: reason.to_owned(), until };
-    let ending = Ending { reason: "banned", event: "user_banned", message };
+    let told = sessions::told_of_ban(&row);
+    let ending = Ending { reason: "banned", event: "user_banned", message: told.message.clone() };
     let ended = sessions::end_all_telling(core, &mut tx, id, None, &ending, &told).await?;
     let details = json!({"reason": reason, "until": until.map(Timestamp::to_rfc3339)});
     record(core, &tx, by, "user.ban", id, details).await?;

@@ -1,17 +1,23 @@
 //! Which sessions hold, answered from memory. An end on this node is known at once; the memory is short,
 //! so that what it does not hear of is known soon.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use entity::{session, user};
 use moka::sync::Cache;
-use sea_orm::EntityTrait;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde_json::value::{RawValue, to_raw_value};
 
-use super::refusal::{banned, over, refusal};
+use super::refusal::{banned, over, refusal, told_of_ban};
 use crate::domain::{Actor, Core};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::{Kind, Verified};
+use crate::protocol::events::Farewell;
+
+/// Ids that one statement names.
+const MANY_IDS: usize = 2_000;
 
 /// What is known of sessions: whose it is where one holds, nobody's where it was ended.
 pub struct Live {
@@ -64,4 +70,31 @@ pub async fn require_live(core: &Core, Actor { user_id, session_id }: Actor) -> 
     }
     let owner = *core.sessions.known.entry(session_id).or_insert(Some(user_id)).value();
     if owner == Some(user_id) { Ok(()) } else { Err(over()) }
+}
+
+/// Which of these sessions have not been ended.
+pub async fn live_among(core: &Core, ids: &[SessionId]) -> Result<HashSet<SessionId>> {
+    let mut live = HashSet::with_capacity(ids.len());
+    for some in ids.chunks(MANY_IDS) {
+        let rows: Vec<i64> = session::Entity::find()
+            .select_only()
+            .column(session::Column::Id)
+            .filter(session::Column::Id.is_in(some.iter().map(|id| id.0)))
+            .filter(session::Column::EndedAt.is_null())
+            .into_tuple()
+            .all(core.db.background())
+            .await?;
+        live.extend(rows.into_iter().map(SessionId));
+    }
+    Ok(live)
+}
+
+/// What connections of an ended session are told by whoever finds it ended: the event, and its payload.
+pub async fn end_unheard(core: &Core, user_id: UserId) -> Result<(&'static str, Box<RawValue>)> {
+    let row = user::Entity::find_by_id(user_id.0).one(core.db.background()).await?;
+    let (event, payload) = match row.filter(|row| row.is_banned(core.clock.now())) {
+        Some(row) => ("user_banned", to_raw_value(&told_of_ban(&row))),
+        None => ("session_ended", to_raw_value(&Farewell { message: over().message })),
+    };
+    Ok((event, payload.map_err(Error::internal)?))
 }

@@ -35,14 +35,14 @@ impl Check for Login {
 /// Opens a session, where it may be tried now: failures slow down, by account and by address.
 pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
     let address = origin.address.clone();
-    let attempt = core.rates.begin_login(origin.ip(), &wish.username, core.clock.now()).await?;
+    let attempt = core.rates.begin_login(origin.ip(), &wish.username, core.clock.uptime()).await?;
     let result = judge(core, wish, origin).await;
     match &result {
-        Ok(_) => core.rates.failures.settle(attempt, true, core.clock.now()),
+        Ok(_) => core.rates.failures.settle(attempt, true, core.clock.uptime()),
         Err(error) if error.code == Code::InvalidCredentials => {
             // Never what was typed: people type passwords there.
             tracing::warn!(address, "a login failed");
-            core.rates.failures.settle(attempt, false, core.clock.now());
+            core.rates.failures.settle(attempt, false, core.clock.uptime());
         }
         // A faulty or busy server is nobody's failure, and who is banned has given the right password.
         Err(_) => core.rates.failures.give_back(attempt),

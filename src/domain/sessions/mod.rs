@@ -10,10 +10,10 @@ mod refresh;
 mod refusal;
 
 pub use end::{Ended, Ending, end, end_all, end_all_telling, end_oldest, end_own, list};
-pub use live::{Live, authenticate, require_live};
+pub use live::{Live, authenticate, end_unheard, live_among, require_live};
 pub use login::{Login, login};
 pub use refresh::{access_only, holder, refresh};
-pub use refusal::{describe_ban, over, refusal};
+pub use refusal::{describe_ban, over, refusal, told_of_ban};
 
 use std::net::IpAddr;
 

@@ -14,8 +14,7 @@ const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
 
 /// Prunes now and then.
 pub fn watch(core: &Arc<Core>) {
-    let core = core.clone();
-    tokio::spawn(async move {
+    core.keep("old sessions", |core| async move {
         let mut hour = tokio::time::interval(Duration::from_hours(1));
         loop {
             hour.tick().await;

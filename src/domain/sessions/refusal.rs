@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
+use crate::protocol::events::UserBanned;
 
 /// What is wrong with a token whose session does not hold at `now` (milliseconds).
 pub async fn refusal(conn: &impl ConnectionTrait, user_id: UserId, now: i64) -> Result<Error> {
@@ -25,6 +26,15 @@ pub fn over() -> Error {
 /// The account is banned.
 pub fn banned(row: &user::Model) -> Error {
     Error::new(Code::UserBanned, describe_ban(row))
+}
+
+/// What the sockets of a banned user are told before they close.
+pub fn told_of_ban(row: &user::Model) -> UserBanned {
+    UserBanned {
+        message: describe_ban(row),
+        reason: row.ban_reason.clone().unwrap_or_default(),
+        until: row.banned_until.map(Timestamp),
+    }
 }
 
 /// The ban in a sentence for its user: until when and why.

@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::{chat, like, member, message};
+use entity::{chat, like, member, message, user};
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::domain::Core;
 use crate::domain::chats::{change_at, load, show_members};
@@ -18,6 +18,9 @@ use crate::protocol::objects::{Chat, Member, Message, MyMessage};
 
 /// Users beyond whom a changed message is told to all alike, without what is their own in it.
 const TOLD_APART: usize = 200;
+
+/// Ids that one statement names.
+const MANY_IDS: usize = 2_000;
 
 /// Changes that one filling reads; beyond it clients are told to `sync`.
 const MOST: i64 = 1_000;
@@ -35,7 +38,7 @@ pub async fn fill(
     upto: i64,
     users: &[UserId],
 ) -> Result<Option<Vec<Delivery>>> {
-    let conn = core.db.read();
+    let conn = core.db.background();
     let Some(chat) = chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).one(conn).await? else {
         return Ok(None);
     };
@@ -80,7 +83,7 @@ pub async fn fill(
 
 /// New messages at their place, and changes of any at the place of the change.
 async fn messages_between(core: &Core, chat_id: ChatId, given: i64, upto: i64) -> Result<Vec<(i64, Told)>> {
-    let conn = core.db.read();
+    let conn = core.db.background();
     let between = |column: message::Column| column.gt(given).and(column.lte(upto));
     let rows = message::Entity::of_chat(chat_id.0)
         .filter(Condition::any().add(between(message::Column::Rev)).add(between(message::Column::Seq)))
@@ -103,11 +106,11 @@ async fn members_between(core: &Core, chat_id: ChatId, given: i64, upto: i64) ->
     let rows = member::Entity::find()
         .filter(member::Column::ChatId.eq(chat_id.0))
         .filter(member::Column::Rev.gt(given).and(member::Column::Rev.lte(upto)))
-        .all(core.db.read())
+        .all(core.db.background())
         .await?;
     let state: HashMap<i64, (i64, bool)> =
         rows.iter().map(|row| (row.user_id, (row.rev, row.left_at.is_some()))).collect();
-    let shown = show_members(core.db.read(), rows).await?;
+    let shown = show_members(core.db.background(), rows).await?;
     Ok(shown
         .into_iter()
         .filter_map(|shown| {
@@ -145,21 +148,21 @@ async fn likes_of(core: &Core, found: &[(i64, Told)], users: &[UserId]) -> Resul
     let rows = like::Entity::find()
         .filter(like::Column::MessageId.is_in(changed))
         .filter(like::Column::UserId.is_in(users.iter().map(|id| id.0)))
-        .all(core.db.read())
+        .all(core.db.background())
         .await?;
     Ok(rows.into_iter().map(|row| (row.message_id, row.user_id)).collect())
 }
 
 /// The present counters of these chats.
-pub async fn heads(core: &Core, chats: &[ChatId]) -> Result<Vec<(ChatId, i64)>> {
+pub async fn heads(conn: &impl ConnectionTrait, chats: &[ChatId]) -> Result<Vec<(ChatId, i64)>> {
     let mut heads = Vec::with_capacity(chats.len());
-    for ids in chats.chunks(2_000) {
+    for ids in chats.chunks(MANY_IDS) {
         let rows: Vec<(i64, i64)> = chat::Entity::find()
             .select_only()
             .columns([chat::Column::Id, chat::Column::Rev])
             .filter(chat::Column::Id.is_in(ids.iter().map(|id| id.0)))
             .into_tuple()
-            .all(core.db.read())
+            .all(conn)
             .await?;
         heads.extend(rows.into_iter().map(|(id, rev)| (ChatId(id), rev)));
     }
@@ -236,16 +239,79 @@ fn changed(place: Place, message: &Message, now: i64) -> Result<Delivery> {
     Delivery::of_change(place, name, &MessageChanged { change, message })
 }
 
-/// Memberships that began after `since` (milliseconds) and hold: user, chat, and the value they took.
-pub async fn gained_since(core: &Core, since: i64) -> Result<Vec<(UserId, ChatId, i64)>> {
-    let rows: Vec<(i64, i64, i64)> = member::Entity::present()
+/// The present value of a user's own counter; 0 where there is no such user any more.
+pub async fn user_rev(core: &Core, user: UserId) -> Result<i64> {
+    let rev = user::Entity::find_by_id(user.0)
         .select_only()
-        .columns([member::Column::UserId, member::Column::ChatId, member::Column::Rev])
-        .filter(member::Column::JoinedAt.gt(since))
+        .column(user::Column::UserRev)
         .into_tuple()
-        .all(core.db.read())
+        .one(core.db.read())
         .await?;
-    Ok(rows.into_iter().map(|(user, chat, rev)| (UserId(user), ChatId(chat), rev)).collect())
+    Ok(rev.unwrap_or_default())
+}
+
+/// The same of many users.
+pub async fn user_revs(core: &Core, users: &[UserId]) -> Result<Vec<(UserId, i64)>> {
+    let mut revs = Vec::with_capacity(users.len());
+    for some in users.chunks(MANY_IDS) {
+        let rows: Vec<(i64, i64)> = user::Entity::find()
+            .select_only()
+            .columns([user::Column::Id, user::Column::UserRev])
+            .filter(user::Column::Id.is_in(some.iter().map(|id| id.0)))
+            .into_tuple()
+            .all(core.db.background())
+            .await?;
+        revs.extend(rows.into_iter().map(|(id, rev)| (UserId(id), rev)));
+    }
+    Ok(revs)
+}
+
+/// A user's place in a chat as it stands in the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Who.
+    pub user: UserId,
+    /// Where.
+    pub chat: ChatId,
+    /// The value of the chat's counter at which it began or ended.
+    pub rev: i64,
+    /// Whether they are a member.
+    pub present: bool,
+}
+
+/// The places that changed in some way since these values of their users' own counters.
+pub async fn standings_since(core: &Core, users: &[(UserId, i64)]) -> Result<Vec<Standing>> {
+    let mut found = Vec::new();
+    for some in users.chunks(MANY_IDS) {
+        let since: HashMap<i64, i64> = some.iter().map(|(user, rev)| (user.0, *rev)).collect();
+        let rows = member::Entity::find()
+            .filter(member::Column::UserId.is_in(since.keys().copied()))
+            .filter(member::Column::UserRev.gt(since.values().copied().min().unwrap_or_default()))
+            .all(core.db.background())
+            .await?;
+        let changed = |row: &member::Model| since.get(&row.user_id).is_some_and(|rev| row.user_rev > *rev);
+        found.extend(rows.into_iter().filter(changed).map(standing));
+    }
+    Ok(found)
+}
+
+/// A user's place in a chat; none where they never were in it, or it is gone.
+pub async fn standing_in(core: &Core, user: UserId, chat: ChatId) -> Result<Option<Standing>> {
+    let row = member::Entity::find()
+        .filter(member::Column::ChatId.eq(chat.0))
+        .filter(member::Column::UserId.eq(user.0))
+        .one(core.db.background())
+        .await?;
+    Ok(row.map(standing))
+}
+
+fn standing(row: member::Model) -> Standing {
+    Standing {
+        user: UserId(row.user_id),
+        chat: ChatId(row.chat_id),
+        rev: row.rev,
+        present: row.left_at.is_none(),
+    }
 }
 
 /// Which of these users are in the chat now.
@@ -257,7 +323,7 @@ pub async fn present_in(core: &Core, chat_id: ChatId, users: &[UserId]) -> Resul
             .column(member::Column::UserId)
             .filter(member::Column::UserId.is_in(users.iter().map(|id| id.0)))
             .into_tuple()
-            .all(core.db.read())
+            .all(core.db.background())
             .await?;
         present.extend(ids.into_iter().map(UserId));
     }

@@ -4,4 +4,4 @@
 mod answer;
 mod fill;
 
-pub use fill::{fill, gained_since, heads, present_in};
+pub use fill::{Standing, fill, heads, present_in, standing_in, standings_since, user_rev, user_revs};

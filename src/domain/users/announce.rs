@@ -28,13 +28,16 @@ pub async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()>
     let mut event = UserUpdated { user: view::show(core, row) };
     let hidden = blocked_sharing(tx, row.id).await?;
     let mut delivery = Delivery::new(audience, "user_updated", &event)?;
+    delivery.subject = Some(UserId(row.id));
     delivery.except_users = hidden.iter().copied().collect();
     tx.announce(delivery);
     if !hidden.is_empty() {
         // Who shares a chat but is blocked sees the profile without presence.
         contacts::hide_presence(&mut event.user);
         for other in hidden {
-            tx.announce(Delivery::new(Audience::User(other), "user_updated", &event)?);
+            let mut delivery = Delivery::new(Audience::User(other), "user_updated", &event)?;
+            delivery.subject = Some(UserId(row.id));
+            tx.announce(delivery);
         }
     }
     Ok(())

@@ -23,10 +23,10 @@ pub fn check_tried(problems: &mut Problems, password: &str) {
 pub async fn confirm(core: &Core, user: &user::Model, password: &str) -> Result<()> {
     core.rates.take(Bucket::Login, Key::user(UserId(user.id))).await?;
     let failures = &core.rates.failures;
-    let attempt = failures.begin_confirmation(Key::user(UserId(user.id)), core.clock.now())?;
+    let attempt = failures.begin_confirmation(Key::user(UserId(user.id)), core.clock.uptime())?;
     let verdict = core.passwords.verify(password, Some(&user.password_hash)).await;
     let right = verdict.inspect_err(|_| failures.give_back(attempt))? != Verdict::Wrong;
-    failures.settle(attempt, right, core.clock.now());
+    failures.settle(attempt, right, core.clock.uptime());
     if right { Ok(()) } else { Err(wrong()) }
 }
 

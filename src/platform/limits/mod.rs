@@ -22,6 +22,7 @@ use std::time::Duration;
 use self::local::LocalStore;
 use crate::config::Rates;
 use crate::error::{Error, Result};
+use crate::platform::background::Background;
 
 /// Large bodies that one address may send at the same time: they take turns, and one client shall not hold all.
 const LARGE_BODIES_PER_ADDRESS: usize = 4;
@@ -114,13 +115,16 @@ impl RateLimits {
     }
 
     /// Forgets full buckets every minute, so that many strangers leave nothing behind.
-    pub fn watch(&self) {
+    pub fn watch(&self, background: &Arc<Background>) {
         let Some(store) = self.store.clone() else { return };
-        tokio::spawn(async move {
-            let mut minute = tokio::time::interval(Duration::from_mins(1));
-            loop {
-                minute.tick().await;
-                store.sweep();
+        background.keep("limits", move || {
+            let store = store.clone();
+            async move {
+                let mut minute = tokio::time::interval(Duration::from_mins(1));
+                loop {
+                    minute.tick().await;
+                    store.sweep();
+                }
             }
         });
     }

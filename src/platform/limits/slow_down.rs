@@ -89,7 +89,7 @@ impl SlowDown {
         }
     }
 
-    /// Whether a password may be tried now (milliseconds since the epoch); `rate_limited` where not.
+    /// Whether a password may be tried now (milliseconds of the clock's uptime); `rate_limited` where not.
     pub fn begin(&self, account: Key, network: Key, now: i64) -> Result<Attempt> {
         let known = self.on && self.known.get(&Key::pair(account, network)).is_some();
         let attempt = Attempt { account, network: Some(network), known };

@@ -1,16 +1,18 @@
 //! Catching up: holes in a chat's order are filled from the database, and what nobody was told of is found by
 //! comparing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::Publisher;
-use crate::domain::{Core, sync};
+use super::{Devices, Publisher};
+use crate::domain::sync::Standing;
+use crate::domain::{Core, sessions, sync};
 use crate::error::Result;
-use crate::ids::{ChatId, UserId};
+use crate::ids::{ChatId, SessionId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery, RoomChange};
 use crate::protocol::events::SyncHint;
 use crate::transport::connection::Connection;
@@ -20,9 +22,6 @@ const COMPARE_EVERY: Duration = Duration::from_secs(4);
 
 /// What is on its way gets this long before it counts as missing.
 const ON_ITS_WAY: Duration = Duration::from_millis(700);
-
-/// Clocks of nodes differ, and a commit takes its time: gained chats are looked for this far back, milliseconds.
-const LATE_MS: i64 = 30_000;
 
 impl Publisher {
     /// Gives what lies between the last value given and `upto`, from the database; where that cannot be
@@ -66,30 +65,46 @@ impl Publisher {
         Ok(())
     }
 
-    /// Takes a user into a chat that they are in since the value `rev`, if nobody has, and tells them what
-    /// happened in it since.
-    pub(super) async fn gain(&self, core: &Arc<Core>, user: UserId, chat: ChatId, rev: i64) {
-        let missing = |it: &Arc<Connection>| {
-            it.scope.is_none() && it.rooms.lock().as_ref().is_some_and(|rooms| !rooms.contains(&chat))
+    /// Whether a connection of the user that ought to be in the room of a chat they are in is not there, or the other
+    /// way round.
+    fn is_astray(&self, standing: &Standing) -> bool {
+        self.devices(standing.user).iter().any(|it| {
+            let inside = it.rooms.lock().as_ref().map(|rooms| rooms.contains(&standing.chat));
+            it.scope.is_none_or(|scope| scope == standing.chat)
+                && it.settled.load(Ordering::Acquire)
+                && inside.is_some_and(|inside| inside != standing.present)
+        })
+    }
+
+    /// Takes a user into the room of a chat that they are in, or out of the room of one that they are not in any more,
+    /// where no event has, and tells them.
+    pub(super) async fn reconcile(&self, core: &Arc<Core>, user: UserId, chat: ChatId) {
+        let standing = match sync::standing_in(core, user, chat).await {
+            Ok(standing) => standing,
+            Err(error) => return tracing::error!(%error, chat = chat.0, "a membership could not be read"),
         };
-        if !self.devices(user).iter().any(missing) {
-            return;
+        let Some(standing) = standing.filter(|it| self.is_astray(it)) else { return };
+        if standing.present {
+            self.gain(core, &standing).await;
+        } else {
+            // Their leaving lies in what was not given, and is told with it.
+            self.fill(core, chat, standing.rev).await;
+            if self.is_astray(&standing)
+                && let Err(error) = self.sort_out(core, chat, &[user]).await
+            {
+                tracing::error!(%error, chat = chat.0, "a room could not be sorted out");
+            }
         }
+    }
+
+    /// Takes a user into a chat, and tells them what happened in it since they are in it.
+    async fn gain(&self, core: &Arc<Core>, standing: &Standing) {
+        let Standing { user, chat, rev, .. } = *standing;
         tracing::info!(chat = chat.0, user = user.0, rev, "a chat was gained unheard");
         for connection in self.note_room_change(&[user]) {
             self.join(&connection, chat, None);
         }
-        // They may have gone again meanwhile. Whoever goes after this is told in this lane, later.
-        if let Err(error) = self.sort_out(core, chat, &[user]).await {
-            tracing::error!(%error, chat = chat.0, "a membership could not be read");
-            for connection in self.note_room_change(&[user]) {
-                self.leave(&connection, chat);
-            }
-        }
-        if self.devices(user).iter().all(missing) {
-            return;
-        }
-        let upto = match (self.given(chat), sync::heads(core, &[chat]).await) {
+        let upto = match (self.given(chat), sync::heads(core.db.background(), &[chat]).await) {
             (Some(given), _) => given,
             (None, Ok(heads)) => heads.first().map_or(rev, |(_, head)| *head),
             (None, Err(_)) => rev,
@@ -125,47 +140,91 @@ impl Publisher {
         }
     }
 
-    /// Compares the heads of chats that have local members with what was given, now and then, and has
-    /// given what is missing: after a crash of whoever committed it, or an outage of the way here.
-    pub fn compare_heads(self: &Arc<Self>, core: &Arc<Core>) {
-        let (publisher, core) = (self.clone(), core.clone());
-        tokio::spawn(async move {
-            let mut tick = interval(COMPARE_EVERY);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut since = core.clock.now();
-            loop {
-                tick.tick().await;
-                let now = core.clock.now();
-                match publisher.compare(&core, since - LATE_MS).await {
-                    Ok(()) => since = now,
-                    Err(error) => tracing::warn!(%error, "the heads of chats could not be compared"),
+    /// Compares what is known here with the database, now and then: whoever committed something may have crashed
+    /// before it was told, or be another process.
+    pub fn watch_database(self: &Arc<Self>, core: &Arc<Core>) {
+        let publisher = self.clone();
+        core.keep("comparison", move |core| {
+            let publisher = publisher.clone();
+            async move {
+                let mut tick = interval(COMPARE_EVERY);
+                tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                loop {
+                    tick.tick().await;
+                    if let Err(error) = publisher.compare(&core).await {
+                        tracing::warn!(%error, "what is known here could not be compared with the database");
+                    }
                 }
             }
         });
     }
 
     /// What is behind is looked at twice: it may just be on its way.
-    async fn compare(&self, core: &Core, since: i64) -> Result<()> {
+    async fn compare(&self, core: &Core) -> Result<()> {
+        self.end_lost_sessions(core).await?;
         let chats: Vec<ChatId> =
             self.rooms.iter().filter(|room| room.given.is_some()).map(|room| *room.key()).collect();
         let behind = |(chat, rev): &(ChatId, i64)| self.given(*chat).is_some_and(|given| given < *rev);
-        let suspects: Vec<(ChatId, i64)> =
-            sync::heads(core, &chats).await?.into_iter().filter(behind).collect();
-        let outside = |(user, chat, _): &(UserId, ChatId, i64)| {
-            self.devices(*user).iter().any(|it| {
-                it.scope.is_none() && it.rooms.lock().as_ref().is_some_and(|rooms| !rooms.contains(chat))
-            })
-        };
-        let gained: Vec<_> = sync::gained_since(core, since).await?.into_iter().filter(outside).collect();
-        if suspects.is_empty() && gained.is_empty() {
-            return Ok(());
+        let heads = sync::heads(core.db.background(), &chats).await?;
+        let suspects: Vec<(ChatId, i64)> = heads.into_iter().filter(behind).collect();
+        let changed = self.changed_users(core).await?;
+        let since: Vec<(UserId, i64)> =
+            changed.iter().map(|(user, compared, _)| (*user, *compared)).collect();
+        let standings = sync::standings_since(core, &since).await?;
+        let astray: Vec<Standing> = standings.into_iter().filter(|it| self.is_astray(it)).collect();
+        if !suspects.is_empty() || !astray.is_empty() {
+            sleep(ON_ITS_WAY).await;
         }
-        sleep(ON_ITS_WAY).await;
         for missing in suspects.into_iter().filter(behind) {
             core.bus.publish(Batch { catch_up: Some(missing), ..Batch::default() }).await;
         }
-        for missing in gained.into_iter().filter(outside) {
-            core.bus.publish(Batch { gained: Some(missing), ..Batch::default() }).await;
+        for standing in astray.into_iter().filter(|it| self.is_astray(it)) {
+            let membership = Some((standing.user, standing.chat));
+            core.bus.publish(Batch { membership, ..Batch::default() }).await;
+        }
+        for (user, compared, now) in changed {
+            if let Some(mut devices) = self.users.get_mut(&user).filter(|it| it.compared == Some(compared)) {
+                devices.compared = Some(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Users whose own counter moved since their memberships were compared, with both values; of gaining and losing
+    /// a chat the counter tells. Whose connection is just joining its rooms has their turn next time.
+    async fn changed_users(&self, core: &Core) -> Result<Vec<(UserId, i64, i64)>> {
+        let settled =
+            |devices: &Devices| devices.connections.values().all(|it| it.settled.load(Ordering::Acquire));
+        let compared: HashMap<UserId, i64> = self
+            .users
+            .iter()
+            .filter(|devices| settled(devices))
+            .filter_map(|devices| Some((*devices.key(), devices.compared?)))
+            .collect();
+        let users: Vec<UserId> = compared.keys().copied().collect();
+        let revs = sync::user_revs(core, &users).await?;
+        let moved = |(user, now): (UserId, i64)| Some((user, *compared.get(&user)?, now));
+        Ok(revs.into_iter().filter_map(moved).filter(|(_, compared, now)| now > compared).collect())
+    }
+
+    /// Ends connections whose session has ended without a word: the answer to that commit was lost, or another process
+    /// made it.
+    async fn end_lost_sessions(&self, core: &Core) -> Result<()> {
+        let mut sessions: HashMap<SessionId, Vec<Arc<Connection>>> = HashMap::new();
+        for connection in self.everybody() {
+            sessions.entry(connection.actor.session_id).or_default().push(connection);
+        }
+        let ids: Vec<SessionId> = sessions.keys().copied().collect();
+        let live = sessions::live_among(core, &ids).await?;
+        for (id, connections) in sessions.into_iter().filter(|(id, _)| !live.contains(id)) {
+            core.sessions.end(id);
+            let Some(user) = connections.first().map(|it| it.actor.user_id) else { continue };
+            let (event, payload) = sessions::end_unheard(core, user).await?;
+            for connection in connections {
+                tracing::info!(user = user.0, "a session had ended unheard");
+                connection.push(event, &payload);
+                connection.dismiss(event);
+            }
         }
         Ok(())
     }

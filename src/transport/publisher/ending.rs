@@ -15,20 +15,40 @@ use crate::random;
 /// `token_expiring` comes this long before the end, milliseconds.
 const WARN_BEFORE_MS: i64 = 60_000;
 
+/// A clock that is behind by less was only corrected, milliseconds.
+const SET_BACK_MS: i64 = 1_000;
+
 /// Between two looks at whether all websockets have closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 impl Publisher {
     /// Warns of tokens that end soon and dismisses connections whose token has ended; once a second.
     pub fn watch_tokens(self: &Arc<Self>, core: &Arc<Core>) {
-        let (publisher, core) = (self.clone(), core.clone());
-        tokio::spawn(async move {
-            let mut second = interval(Duration::from_secs(1));
-            loop {
-                second.tick().await;
-                publisher.check_tokens(core.clock.now());
+        let publisher = self.clone();
+        core.keep("tokens", move |core| {
+            let publisher = publisher.clone();
+            async move {
+                let mut second = interval(Duration::from_secs(1));
+                let mut last = (core.clock.now(), core.clock.uptime());
+                loop {
+                    second.tick().await;
+                    let at = (core.clock.now(), core.clock.uptime());
+                    publisher.move_ends(set_back(last, at));
+                    publisher.check_tokens(at.0);
+                    last = at;
+                }
             }
         });
+    }
+
+    /// A token lasts as long as it was given for: where the clock was set back, ends move along.
+    fn move_ends(&self, set_back: i64) {
+        if set_back > 0 {
+            tracing::warn!(milliseconds = set_back, "the clock was set back");
+            for connection in self.everybody() {
+                connection.expires_at.fetch_sub(set_back, Ordering::AcqRel);
+            }
+        }
     }
 
     fn check_tokens(&self, now: i64) {
@@ -89,5 +109,25 @@ impl Publisher {
     /// Ends every connection's transport; the clients come back by themselves.
     pub fn end_all(&self) {
         self.everybody().iter().for_each(|connection| connection.wire.end());
+    }
+}
+
+/// Milliseconds that the clock was set back between two looks at it, each with the uptime; 0 for what its corrections
+/// are.
+fn set_back((then, uptime_then): (i64, i64), (now, uptime_now): (i64, i64)) -> i64 {
+    let missing = (uptime_now - uptime_then) - (now - then);
+    if missing >= SET_BACK_MS { missing } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_is_told_from_one_that_is_corrected_or_set_forward() {
+        assert_eq!(set_back((10_000, 500), (11_000, 1_500)), 0);
+        assert_eq!(set_back((10_000, 500), (10_990, 1_500)), 0, "corrected");
+        assert_eq!(set_back((10_000, 500), (3_611_000, 1_500)), 0, "set forward, or awake again");
+        assert_eq!(set_back((3_610_000, 500), (11_000, 1_500)), 3_600_000);
     }
 }

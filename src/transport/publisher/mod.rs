@@ -2,29 +2,27 @@
 //!
 //! Events come in by lane. Per chat with local members it keeps the last value of the counter that it gave;
 //! what lies between that and an event is read from the database and given first, and what was given
-//! already is not given again. Rooms are joined and left at their place in that order. So events of
+//! already is not given again (see `lanes`). Rooms are joined and left at their place in that order. So events of
 //! another node can come in by the same way, late, twice or with holes.
 
 mod catching_up;
 mod ending;
+mod lanes;
 
-use std::collections::{HashMap, HashSet};
-use std::panic::AssertUnwindSafe;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use entity::member;
-use futures_util::FutureExt;
 use sea_orm::QuerySelect;
-use tokio::sync::mpsc;
 
 use super::connection::Connection;
 use crate::clock::Timestamp;
 use crate::domain::{Core, presence, sessions, sync};
 use crate::error::Result;
 use crate::ids::{ChatId, ConnId, UserId};
-use crate::platform::bus::{Audience, Batch, Delivery, RoomChange};
+use crate::platform::bus::{Audience, Delivery, RoomChange};
 use crate::protocol::events::Ready;
 
 type Connections = HashMap<ConnId, Arc<Connection>>;
@@ -34,6 +32,9 @@ type Connections = HashMap<ConnId, Arc<Connection>>;
 struct Devices {
     connections: Connections,
     room_changes: u64,
+    /// The value of the user's own counter up to which memberships were compared with the rooms; none before the
+    /// first of the devices has read them.
+    compared: Option<i64>,
 }
 
 /// A chat with local members.
@@ -57,20 +58,6 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Delivers what comes through `lanes`, one task each, until the bus is gone.
-    pub fn start(self: &Arc<Self>, core: &Arc<Core>, lanes: Vec<mpsc::Receiver<Batch>>) {
-        for mut lane in lanes {
-            let (publisher, core) = (self.clone(), core.clone());
-            tokio::spawn(async move {
-                while let Some(batch) = lane.recv().await {
-                    if AssertUnwindSafe(publisher.take(&core, batch)).catch_unwind().await.is_err() {
-                        tracing::error!("a delivery panicked");
-                    }
-                }
-            });
-        }
-    }
-
     /// A number for a new connection.
     pub fn next_id(&self) -> ConnId {
         ConnId(self.next_id.fetch_add(1, Ordering::Relaxed))
@@ -79,30 +66,6 @@ impl Publisher {
     /// How many connections there are.
     pub fn connection_count(&self) -> usize {
         self.connections.len()
-    }
-
-    async fn take(&self, core: &Arc<Core>, batch: Batch) {
-        let Batch { deliveries, mut answer, catch_up, gained, .. } = batch;
-        if let Some((chat, upto)) = catch_up {
-            self.fill(core, chat, upto).await;
-        }
-        if let Some((user, chat, rev)) = gained {
-            self.gain(core, user, chat, rev).await;
-        }
-        for delivery in &deliveries {
-            if let Some(place) = delivery.place
-                && self.given(place.chat_id).is_some_and(|given| given < place.prev)
-            {
-                self.fill(core, place.chat_id, place.prev).await;
-            }
-            if let Some(answer) = answer.take() {
-                answer();
-            }
-            self.deliver(delivery);
-        }
-        if let Some(answer) = answer {
-            answer();
-        }
     }
 
     /// The last value given in a chat; none where nobody is there or nothing is known yet.
@@ -128,15 +91,6 @@ impl Publisher {
                 self.join(&connection, place.chat_id, Some(place.prev));
             }
         }
-        let tell = |connection: &Arc<Connection>| {
-            let left_out = delivery.except == Some(connection.id)
-                || delivery.except_users.contains(&connection.actor.user_id)
-                || delivery.only_user.is_some_and(|user| user != connection.actor.user_id)
-                || (delivery.volatile && connection.is_behind());
-            if !left_out {
-                connection.push(delivery.event, &delivery.payload);
-            }
-        };
         match &delivery.audience {
             Audience::Chat(chat) => {
                 if let (Some(place), Some(mut room)) = (place, self.rooms.get_mut(chat)) {
@@ -144,29 +98,17 @@ impl Publisher {
                 }
                 // Telling a large room takes a while: others may read meanwhile.
                 if let Some(room) = self.rooms.get(chat) {
-                    room.connections.values().for_each(tell);
+                    room.connections.values().for_each(|connection| tell(connection, delivery));
                 }
             }
-            Audience::Chats(chats) => self.in_any(chats).values().for_each(tell),
-            // A chat's own socket is about that chat alone.
-            Audience::User(user) => {
-                self.devices(*user).iter().filter(|it| it.scope.is_none()).for_each(tell);
-            }
-            Audience::Session(user, session) => {
-                for connection in self.devices(*user) {
-                    if connection.actor.session_id == *session {
-                        tell(&connection);
-                        // Only here, where no room is held: dismissing comes back for the rooms.
-                        if delivery.closes {
-                            connection.dismiss(delivery.event);
-                        }
+            audience => {
+                for connection in self.audience(audience) {
+                    tell(&connection, delivery);
+                    // Only here, where no room is held: dismissing comes back for the rooms.
+                    if delivery.closes {
+                        connection.dismiss(delivery.event);
                     }
                 }
-            }
-            Audience::Connections(ids) => {
-                ids.iter()
-                    .filter_map(|id| self.connections.get(id).map(|it| it.clone()))
-                    .for_each(|it| tell(&it));
             }
         }
         if let (Some(place), RoomChange::Leave(users)) = (place, &delivery.rooms) {
@@ -175,6 +117,22 @@ impl Publisher {
                 if connection.scope == Some(place.chat_id) {
                     connection.dismiss(delivery.event);
                 }
+            }
+        }
+    }
+
+    /// The connections of an audience.
+    fn audience(&self, audience: &Audience) -> Vec<Arc<Connection>> {
+        match audience {
+            Audience::Chat(chat) => self.in_any(&[*chat]).into_values().collect(),
+            Audience::Chats(chats) => self.in_any(chats).into_values().collect(),
+            // A chat's own socket is about that chat alone.
+            Audience::User(user) => self.devices(*user).into_iter().filter(|it| it.scope.is_none()).collect(),
+            Audience::Session(user, session) => {
+                self.devices(*user).into_iter().filter(|it| it.actor.session_id == *session).collect()
+            }
+            Audience::Connections(ids) => {
+                ids.iter().filter_map(|id| self.connections.get(id).map(|it| it.clone())).collect()
             }
         }
     }
@@ -205,24 +163,21 @@ impl Publisher {
         connections
     }
 
-    /// Puts a connection into a room. `given` is what a room that is new here starts from; true for such a
-    /// room.
-    fn join(&self, connection: &Arc<Connection>, chat: ChatId, given: Option<i64>) -> bool {
+    /// Puts a connection into a room. `given` is what a room that is new here starts from.
+    fn join(&self, connection: &Arc<Connection>, chat: ChatId, given: Option<i64>) {
         if connection.scope.is_some_and(|scope| scope != chat) {
-            return false;
+            return;
         }
         let mut rooms = connection.rooms.lock();
-        let Some(rooms) = rooms.as_mut() else { return false };
+        let Some(rooms) = rooms.as_mut() else { return };
         if !rooms.insert(chat) {
-            return false;
+            return;
         }
         let mut room = self.rooms.entry(chat).or_default();
-        let fresh = room.connections.is_empty();
-        if fresh {
+        if room.connections.is_empty() {
             room.given = given;
         }
         room.connections.insert(connection.id, connection.clone());
-        fresh
     }
 
     fn leave(&self, connection: &Arc<Connection>, chat: ChatId) {
@@ -267,9 +222,13 @@ impl Publisher {
             self.users.entry(user).or_default().connections.insert(connection.id, connection.clone());
             core.presence.arrived(user, connection.id)
         };
-        let fresh = loop {
+        let compared = sync::user_rev(core, user).await?;
+        if let Some(mut devices) = self.users.get_mut(&user) {
+            devices.compared.get_or_insert(compared);
+        }
+        let chats = loop {
             let before = self.users.get(&user).map_or(0, |devices| devices.room_changes);
-            let chats: HashSet<ChatId> = member::Entity::of_user(user.0)
+            let chats: Vec<ChatId> = member::Entity::of_user(user.0)
                 .select_only()
                 .column(member::Column::ChatId)
                 .into_tuple::<i64>()
@@ -285,28 +244,36 @@ impl Publisher {
                 return Ok(());
             };
             if devices.room_changes == before {
-                break chats
-                    .into_iter()
-                    .filter(|chat| self.join(connection, *chat, None))
-                    .collect::<Vec<_>>();
+                for chat in &chats {
+                    self.join(connection, *chat, None);
+                }
+                connection.settled.store(true, Ordering::Release);
+                break chats;
             }
         };
-        // What was committed before this is in what the client fetches after `ready`; all else is given.
-        for (chat, rev) in sync::heads(core, &fresh).await? {
-            if let Some(mut room) = self.rooms.get_mut(&chat) {
-                room.given = room.given.max(Some(rev));
-            }
-        }
+        self.read_heads(core, &chats).await?;
         presence::tell_arrival(core, user, watchers).await;
         // It may have ended while nobody could tell this connection.
         sessions::require_live(core, connection.actor).await
     }
 
-    /// Forgets connections whose client was never told that it is connected.
-    pub fn forget_stranded(&self, core: &Core) {
-        for connection in self.everybody().iter().filter(|it| it.is_stranded()) {
-            self.farewell(core, connection);
+    /// Reads where rooms stand that nobody knows of yet: what was committed before is in what their clients fetch after
+    /// `ready`, all else is given.
+    ///
+    /// Every connection does so for itself before it is `ready`, and the first value counts: a later one would take
+    /// for given what was committed after somebody else had fetched.
+    async fn read_heads(&self, core: &Core, chats: &[ChatId]) -> Result<()> {
+        let unknown: Vec<ChatId> = chats
+            .iter()
+            .copied()
+            .filter(|chat| self.rooms.get(chat).is_some_and(|room| room.given.is_none()))
+            .collect();
+        for (chat, rev) in sync::heads(core.db.read(), &unknown).await? {
+            if let Some(mut room) = self.rooms.get_mut(&chat) {
+                room.given.get_or_insert(rev);
+            }
         }
+        Ok(())
     }
 
     /// Forgets a connection that is gone.
@@ -324,10 +291,21 @@ impl Publisher {
             devices.connections.remove(&connection.id);
         }
         self.users.remove_if(&user, |_, devices| devices.connections.is_empty());
-        core.presence.left(user, connection.id, core.clock.now());
+        core.presence.left(user, connection.id, &core.clock);
     }
 
     fn everybody(&self) -> Vec<Arc<Connection>> {
         self.connections.iter().map(|it| it.clone()).collect()
+    }
+}
+
+/// Tells one connection of an event's audience, unless it is left out.
+fn tell(connection: &Connection, delivery: &Delivery) {
+    let left_out = delivery.except == Some(connection.id)
+        || delivery.except_users.contains(&connection.actor.user_id)
+        || delivery.only_user.is_some_and(|user| user != connection.actor.user_id)
+        || (delivery.volatile && connection.is_behind());
+    if !left_out {
+        connection.push(delivery.event, &delivery.payload);
     }
 }

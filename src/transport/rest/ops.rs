@@ -46,8 +46,10 @@ pub async fn ready(State(app): State<App>) -> Response {
         Some((at, parts)) if at.elapsed() < GOOD_FOR => parts.clone(),
         _ => {
             let (database, storage) = tokio::join!(app.core.db.check_writable(), app.core.storage.ready());
-            let parts: Parts =
-                [("database", told("database", database)), ("storage", told("storage", storage))].into();
+            let background = app.core.background.check();
+            let parts: Parts = [("background", background), ("database", database), ("storage", storage)]
+                .map(|(part, state)| (part, told(part, state)))
+                .into();
             *remembered = Some((Instant::now(), parts.clone()));
             parts
         }

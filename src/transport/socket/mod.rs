@@ -58,12 +58,15 @@ impl Door {
 
     /// Forgets wires whose session has ended, every minute.
     pub fn sweep(self: Arc<Self>) {
-        tokio::spawn(async move {
-            let mut minute = tokio::time::interval(Duration::from_mins(1));
-            loop {
-                minute.tick().await;
-                self.wires.retain(|_, wire| wire.strong_count() > 0);
-                self.publisher.forget_stranded(&self.core);
+        let core = self.core.clone();
+        core.keep("ended sessions", move |_| {
+            let door = self.clone();
+            async move {
+                let mut minute = tokio::time::interval(Duration::from_mins(1));
+                loop {
+                    minute.tick().await;
+                    door.wires.retain(|_, wire| wire.strong_count() > 0);
+                }
             }
         });
     }
@@ -145,10 +148,17 @@ fn enter(door: &Arc<Door>, socket: SocketRef) {
 /// What happens when a socket goes, whoever ended it.
 ///
 /// The library frees the socket's place in its namespace only when this returns, and ignores a CONNECT that
-/// comes before: so nothing here waits.
+/// comes before: so nothing here waits. Of a client that leaves while its registration runs the library tells nobody:
+/// it drops the socket, and this with it.
 struct Leaving {
     door: Arc<Door>,
     connection: Arc<Connection>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.door.publisher.farewell(&self.door.core, &self.connection);
+    }
 }
 
 /// Tells this handler's implementation from those for closures.

@@ -1,0 +1,198 @@
+//! Deliveries while the database is slow, and while somebody whom many see changes all the time: messages wait for
+//! neither. What a lock of a table does can only be seen on PostgreSQL; SQLite's readers wait for nobody.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, TransactionTrait};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::support::{Door, Plain, Polling, Socket, TestApp, database_kind, eventually, fresh_database};
+
+/// What somebody who waits for nobody waits at most.
+const SOON: Duration = Duration::from_millis(1_500);
+
+/// Lanes of the bus: chats whose ids differ by a multiple of it share one.
+const LANES: i64 = 4;
+
+/// A server, and where its database is.
+async fn start() -> (TestApp, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    (TestApp::on(folder, &url, &[]).await, url)
+}
+
+/// Keeps everybody from reading a table until the answer is dropped.
+#[expect(clippy::disallowed_methods, reason = "this is somebody else's transaction")]
+async fn close_table(url: &str, table: &str) -> DatabaseTransaction {
+    let tx = Database::connect(url).await.expect("connects").begin().await.expect("begins");
+    tx.execute_unprepared(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await.expect("locked");
+    tx
+}
+
+/// Edits the first message of a chat, which nobody is told of: the answer to that commit was lost.
+async fn edit_unheard(app: &TestApp, chat: i64, content: &str) {
+    let tx = app.server.core.db.begin().await.expect("begins");
+    for sql in [
+        format!("UPDATE chats SET rev = rev + 1 WHERE id = {chat}"),
+        format!(
+            "UPDATE messages SET content = '{content}', edited_at = 1, \
+             rev = (SELECT rev FROM chats WHERE id = {chat}) WHERE chat_id = {chat}"
+        ),
+    ] {
+        tx.conn().execute_unprepared(&sql).await.expect("done");
+    }
+    drop(tx.commit(()).await.expect("committed"));
+}
+
+fn message(chat: i64, content: &str) -> Value {
+    json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
+}
+
+/// The next event of a message, with its chat.
+async fn next_message(socket: &mut Socket) -> (i64, Value) {
+    let told = socket.next("new_message").await;
+    (told["chat"].as_i64().expect("a chat"), told["content"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hole_that_takes_long_to_fill_keeps_no_other_chat_waiting() {
+    if database_kind() != "postgres" {
+        return;
+    }
+    let (app, url) = start().await;
+    let (alice, bob, _) = app.three().await;
+    let (mut sender, mut listener) =
+        (app.connect(&alice, Door::MAIN).await, app.connect(&bob, Door::MAIN).await);
+    let mut groups = Vec::new();
+    for _ in 0..=LANES {
+        groups.push(app.group(&mut sender, &[&bob]).await);
+    }
+    let (slow, beside) = (groups[0], groups[LANES as usize]);
+    assert_eq!((beside - slow) % LANES, 0, "they share a lane");
+    sender.call("send_message", message(slow, "first")).await;
+    assert_eq!(next_message(&mut listener).await, (slow, json!("first")));
+    listener.come();
+    edit_unheard(&app, slow, "edited").await;
+
+    // Only filling reads likes.
+    let closed = close_table(&url, "likes").await;
+    let waits = [
+        sender.begin("send_message", message(slow, "second")).await,
+        sender.begin("send_message", message(slow, "third")).await,
+    ];
+    for number in 0..20 {
+        let ack = timeout(SOON, sender.call("send_message", message(beside, &format!("{number}")))).await;
+        assert_eq!(ack.expect("others go on")["ok"], json!(true));
+        assert_eq!(next_message(&mut listener).await, (beside, json!(format!("{number}"))));
+    }
+    closed.rollback().await.expect("released");
+    let edited = listener.next("message_edited").await;
+    assert_eq!(edited["message"]["content"], json!("edited"));
+    let mut rev = edited["rev"].clone();
+    for (ack, content) in waits.into_iter().zip(["second", "third"]) {
+        let ack = sender.ack(ack).await;
+        let told = listener.next("new_message").await;
+        assert_eq!((&told["content"], &told["prev"]), (&json!(content), &rev), "in order");
+        assert_eq!((&ack["ok"], &ack["rev"]), (&json!(true), &told["rev"]));
+        rev = told["rev"].clone();
+    }
+    listener.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_changes_all_the_time_is_told_now_and_then_and_as_they_are() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    let mut listener = app.connect(&bob, Door::MAIN).await;
+    let began = Instant::now();
+    for number in 1..=60 {
+        let wish = json!({"name": format!("Alice {number}")});
+        let (status, _) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish)).await;
+        assert!(status.is_success(), "{status}");
+        owner.call("send_message", message(chat, "between")).await;
+    }
+    let mut told = 0;
+    loop {
+        told += 1;
+        if listener.next("user_updated").await["user"]["name"] == json!("Alice 60") {
+            break;
+        }
+    }
+    assert!(told <= 2 + began.elapsed().as_secs(), "told {told} times in {:?}", began.elapsed());
+    sleep(SOON).await;
+    let rest = listener.come();
+    let messages = rest.iter().filter(|(event, _)| event == "new_message").count();
+    assert!(!rest.iter().any(|(event, _)| event == "user_updated"), "nothing older comes later");
+    assert_eq!(messages, 60, "all messages came");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_while_they_are_let_in_is_gone() {
+    if database_kind() != "postgres" {
+        return;
+    }
+    let (app, url) = start().await;
+    let alice = app.person("alice").await;
+    // Known from memory: only the rooms are read.
+    app.get("/user/me", &alice).await;
+    let closed = close_table(&url, "members").await;
+    let mut gone = Vec::new();
+    for door in Door::ALL {
+        let (host, token) = (app.host.clone(), alice.access.clone());
+        gone.push(tokio::spawn(async move {
+            drop(timeout(Duration::from_millis(400), Socket::open(&host, Some(&token), door)).await);
+        }));
+    }
+    let mut plain = Plain::upgrade(&app.host, "/ws", &[("auth", &alice.access)]).await.expect("upgrades");
+    let polling = Polling::open(&app, &alice.access).await;
+    assert_eq!(polling.post("40").await, 200);
+    sleep(Duration::from_millis(500)).await;
+    for task in gone {
+        task.await.expect("it left");
+    }
+    assert_eq!(polling.post("1").await, 200, "it closes its session");
+    plain.send_raw(r#"{"type":"typing"}"#).await;
+    drop(plain);
+    let count = || app.server.core.presence.count();
+    closed.rollback().await.expect("released");
+    eventually("nobody is there", async || count() == (0, 0)).await;
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(count(), (0, 0), "and nobody comes back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_let_in_before_it_is_known_where_their_rooms_stand() {
+    if database_kind() != "postgres" {
+        return;
+    }
+    let (app, url) = start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Door::MAIN).await;
+    app.group(&mut owner, &[&bob]).await;
+    drop(owner);
+    eventually("the room is empty", async || app.server.core.presence.count() == (0, 0)).await;
+    app.get("/user/me", &bob).await;
+    let closed = close_table(&url, "chats").await;
+    let open = |token: &str| {
+        let (host, token) = (app.host.clone(), token.to_owned());
+        tokio::spawn(async move { Socket::open(&host, Some(&token), Door::MAIN).await })
+    };
+    let first = open(&alice.access);
+    sleep(Duration::from_millis(300)).await;
+    let second = open(&bob.access);
+    sleep(Duration::from_millis(700)).await;
+    // The second finds the room made by the first, who has not read its head yet. Let in now, it could fetch, and the
+    // head that the first reads later would count what was committed since as given.
+    assert!(!first.is_finished() && !second.is_finished());
+    closed.rollback().await.expect("released");
+    for socket in [first, second] {
+        let mut socket = timeout(SOON, socket).await.expect("soon").expect("it runs").expect("connects");
+        socket.next("ready").await;
+    }
+    let (status, _) = app.send(Method::GET, "/health/ready", None, None).await;
+    assert_eq!(status, StatusCode::OK);
+}
