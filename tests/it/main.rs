@@ -30,6 +30,7 @@ mod migrations;
 mod moderation;
 mod no_database;
 mod plain;
+mod real_clients;
 mod refusing_database;
 mod regressions;
 mod security;

@@ -1,18 +1,15 @@
 //! Connecting while the database is away: nobody is refused for it. The transport ends without a word, and clients
 //! come back by themselves.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::checker::proxy::Proxy;
-use crate::mail::peer::{clients, install};
+use crate::real_clients::{Clients, NEWEST, TRANSPORTS, way};
 use crate::support::{
     Door, PASSWORD, PATIENCE, Plain, Polling, Socket, TestApp, database_kind, fresh_database,
 };
@@ -117,62 +114,11 @@ async fn a_plain_websocket_that_fails_by_our_fault_is_closed_with_1013_and_no_ac
     }
 }
 
-/// A real client that tells what happens to it.
-pub struct Client {
-    name: String,
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Client {
-    /// Runs `script` of the suites of real clients with the arguments URL, token, namespace and transports.
-    pub fn start(program: &str, script: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
-            .arg(script)
-            .args(arguments)
-            .current_dir(clients())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the client runs");
-        let lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
-        Self { name: format!("{script} {:?}", &arguments[2..]), child, lines }
-    }
-
-    /// Sends a signal by its name.
-    pub async fn signal(&self, name: &str) {
-        let pid = self.child.id().expect("it runs").to_string();
-        let done = Command::new("kill").args([&format!("-{name}"), &pid]).status().await;
-        assert!(done.expect("kill runs").success());
-    }
-
-    /// What happens until `wanted` does.
-    pub async fn until(&mut self, wanted: &str) -> Vec<Value> {
-        let mut seen = Vec::new();
-        let done = timeout(Duration::from_secs(40), async {
-            while let Some(line) = self.lines.next_line().await.expect("text") {
-                let event: Value = serde_json::from_str(&line).expect("JSON");
-                seen.push(event);
-                if seen.last().is_some_and(|it| it["event"] == json!(wanted)) {
-                    return true;
-                }
-            }
-            false
-        });
-        let done = done.await;
-        assert!(matches!(done, Ok(true)), "{}: no {wanted}: {seen:?}", self.name);
-        seen
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_clients_that_connect_while_postgresql_is_away_come_back_by_themselves() {
     if database_kind() != "postgres" {
         return;
     }
-    install().await;
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let (front, target) = url.split_once('@').expect("the URL names a user");
@@ -182,18 +128,14 @@ async fn real_clients_that_connect_while_postgresql_is_away_come_back_by_themsel
     let entrance = Proxy::start(app.host.clone()).await.expect("a proxy");
     let alice = app.person("alice").await;
     let to = format!("http://{}", entrance.host);
-    let ways: [&[&str]; 3] = [&["websocket"], &["polling"], &["polling", "websocket"]];
-    let mut all = Vec::new();
-    for (way, namespace) in ways.into_iter().zip(["/", "/ws", "/"]) {
-        let arguments: Vec<&str> = [&[to.as_str(), &alice.access, namespace], way].concat();
-        all.push(Client::start("node", "reconnecting.mjs", &arguments));
-        match std::env::var("TEST_PYTHON") {
-            Ok(python) => all.push(Client::start(&python, "reconnecting.py", &arguments)),
-            Err(_) => eprintln!("without python-socketio: TEST_PYTHON names no Python that has it"),
-        }
-    }
-    for client in &mut all {
-        client.until("ready").await;
+    let ways: Vec<Value> = TRANSPORTS
+        .into_iter()
+        .zip(["/", "/ws", "/"])
+        .map(|(transports, namespace)| way(namespace, transports, &alice.access))
+        .collect();
+    let mut all = Clients::of(&NEWEST, &to, &ways).await;
+    for clients in &mut all {
+        clients.until_ready().await;
     }
     database.refuse(true);
     // They lose their connections and try again while nobody can be let in.
@@ -205,9 +147,7 @@ async fn real_clients_that_connect_while_postgresql_is_away_come_back_by_themsel
     let mut plain = Plain::upgrade(&app.host, "/ws", &[("auth", &alice.access)]).await.expect("upgrades");
     assert_eq!(plain.expect_close(Duration::from_secs(12)).await, 1013);
     database.refuse(false);
-    for client in &mut all {
-        let seen = client.until("ready").await;
-        let refused = seen.iter().any(|it| it["message"].to_string().contains("unauthorized"));
-        assert!(!refused, "{}: {seen:?}", client.name);
+    for clients in &mut all {
+        clients.until_ready().await;
     }
 }

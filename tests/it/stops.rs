@@ -6,9 +6,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::binary::{post, serve, signal};
-use crate::mail::peer::install;
-use crate::no_database::Client;
-use crate::support::{Door, PASSWORD, PATIENCE, Plain, Polling, TestApp, database_kind};
+use crate::support::{Door, PASSWORD, PATIENCE, Plain, Polling, TestApp};
 
 const ENGINE: &str = "/ws/socket.io/?EIO=4&transport=websocket";
 
@@ -70,45 +68,4 @@ async fn a_stopped_server_is_gone_at_once() {
     signal(&server.child, "TERM");
     assert!(server.child.wait().expect("ends").success());
     assert!(started.elapsed() < Duration::from_millis(1_200), "{:?}", started.elapsed());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn real_clients_come_back_after_a_stop_and_after_a_crash() {
-    if database_kind() != "sqlite" {
-        return;
-    }
-    install().await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let secret = ("JWT_SECRET", "the-same-secret-over-all-lives-of-it");
-    let mut server = serve(&folder, &[secret]);
-    let host = server.host.clone();
-    let known = json!({"username": "alice", "password": PASSWORD});
-    post(&host, "/user", known.clone()).await;
-    let tokens = post(&host, "/auth/login", known).await;
-    let token = tokens["access_token"].as_str().expect("a token");
-    let to = format!("http://{host}");
-    let ways: [&[&str]; 3] = [&["websocket"], &["polling"], &["polling", "websocket"]];
-    let mut all = Vec::new();
-    for way in ways {
-        for namespace in ["/", "/ws"] {
-            let arguments: Vec<&str> = [&[to.as_str(), token, namespace], way].concat();
-            all.push(Client::start("node", "reconnecting.mjs", &arguments));
-            match std::env::var("TEST_PYTHON") {
-                Ok(python) => all.push(Client::start(&python, "reconnecting.py", &arguments)),
-                Err(_) => eprintln!("without python-socketio: TEST_PYTHON names no Python that has it"),
-            }
-        }
-    }
-    for client in &mut all {
-        client.until("ready").await;
-    }
-    for name in ["TERM", "KILL", "TERM"] {
-        signal(&server.child, name);
-        server.child.wait().expect("ends");
-        server = serve(&folder, &[secret, ("BIND", &host)]);
-        for client in &mut all {
-            client.until("disconnect").await;
-            client.until("ready").await;
-        }
-    }
 }

@@ -7,8 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::mail::peer::install;
-use crate::no_database::Client;
+use crate::real_clients::{Clients, NEWEST, TRANSPORTS, way};
 use crate::support::{Door, PATIENCE, Person, Plain, Polling, TestApp, eventually};
 
 /// A chat of bob's, a page of which is three megabytes.
@@ -126,28 +125,20 @@ async fn a_real_client_that_polls_takes_a_burst_and_stays() {
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Door::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
-    install().await;
-    let arguments = [app.url.as_str(), &bob.access, "/ws", "polling"];
-    let mut all = vec![Client::start("node", "reconnecting.mjs", &arguments)];
-    match std::env::var("TEST_PYTHON") {
-        Ok(python) => all.push(Client::start(&python, "reconnecting.py", &arguments)),
-        Err(_) => eprintln!("without python-socketio: TEST_PYTHON names no Python that has it"),
+    let polling = way("/ws", TRANSPORTS[1], &bob.access);
+    let mut all = Clients::of(&NEWEST, &app.url, &[polling]).await;
+    for clients in &mut all {
+        clients.until_ready().await;
+        clients.signal("STOP").await;
     }
-    for client in &mut all {
-        client.until("ready").await;
-        client.signal("STOP").await;
-    }
-    for number in 0..60 {
-        let wish =
-            json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text"}});
+    let contents: Vec<String> = (0..60).map(|number| number.to_string()).collect();
+    for content in &contents {
+        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
         assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
     }
-    for client in &mut all {
-        client.signal("CONT").await;
-        for number in 0..60 {
-            let seen = client.until("new_message").await;
-            assert!(seen.len() == 1 && seen[0]["message"] == json!(number.to_string()), "{number}: {seen:?}");
-        }
+    for clients in &mut all {
+        clients.signal("CONT").await;
+        clients.expect_messages(&contents).await;
     }
 }
 

@@ -36,12 +36,9 @@ impl TypingNow {
         if !is_typing {
             return until.remove(&(chat, user)).is_some();
         }
-        let entry = until.entry((chat, user)).or_insert((0, 0));
-        entry.0 = now + LASTS_MS;
-        let due = now - entry.1 >= AGAIN_MS;
-        if due {
-            entry.1 = now;
-        }
+        let told = until.get(&(chat, user)).map(|(_, told)| *told);
+        let due = told.is_none_or(|told| now - told >= AGAIN_MS);
+        until.insert((chat, user), (now + LASTS_MS, told.filter(|_| !due).unwrap_or(now)));
         due
     }
 

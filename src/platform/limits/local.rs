@@ -60,7 +60,7 @@ impl Buckets {
         }
         if self.strangers.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.sweep();
-            if self.strangers.load(Ordering::Relaxed) >= self.most {
+            if self.strangers.fetch_add(1, Ordering::Relaxed) >= self.most {
                 self.crowded.store(true, Ordering::Relaxed);
                 tracing::warn!("more addresses and accounts come than are counted each by themselves");
                 return key.crowd();

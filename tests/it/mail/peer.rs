@@ -36,7 +36,8 @@ pub async fn install() {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     INSTALLED
         .get_or_init(|| async {
-            if clients().join("node_modules/smtp-server").is_dir() {
+            let is_there = |package| clients().join("node_modules").join(package).is_dir();
+            if is_there("smtp-server") && is_there("socket.io-client-3.1") {
                 return;
             }
             let mut npm = Command::new("npm");
