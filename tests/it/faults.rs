@@ -12,23 +12,21 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::checker::client::{Client, Part, Stage};
+use crate::checker::database::Store;
 use crate::checker::judge::judge;
 use crate::checker::node::Node;
 use crate::checker::random::Random;
 use crate::checker::{Cast, Plan, run};
-use crate::support::fresh_database;
+use crate::support::{database_kind, fresh_database};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acked_is_stored_once_and_in_order_whatever_breaks() {
     let folder = tempfile::tempdir().expect("a folder");
-    let seed = match std::env::var("FAULTS_SEED") {
-        Ok(text) => text.parse().expect("FAULTS_SEED is a number"),
-        Err(_) => RandomState::new().build_hasher().finish(),
-    };
+    let seed = seed();
     let plan = Plan {
         binary: env!("CARGO_BIN_EXE_mango-chat").into(),
         folder: folder.path().to_owned(),
-        database_url: fresh_database(&folder).await,
+        store: Store::Given(fresh_database(&folder).await),
         faults: 10,
         acked: 500,
         senders: 6,
@@ -36,11 +34,46 @@ async fn what_was_acked_is_stored_once_and_in_order_whatever_breaks() {
         chats: 4,
         pace: Duration::from_millis(15),
         calm: Duration::from_millis(1_800),
+        longest_stop: Duration::ZERO,
         seed,
     };
     let report = run(&plan).await.unwrap_or_else(|error| panic!("{error}; FAULTS_SEED={seed}"));
     assert!(report.verdict.is_good(), "{report:#?}; again with FAULTS_SEED={seed}");
     assert!(report.faults.values().sum::<u64>() >= 10, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acked_is_stored_once_and_in_order_whatever_the_database_suffers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = seed();
+    let store = if database_kind() == "postgres" { Store::Postgres } else { Store::Sqlite { disk: false } };
+    let plan = Plan {
+        binary: env!("CARGO_BIN_EXE_mango-chat").into(),
+        folder: folder.path().to_owned(),
+        store,
+        // The whole deck once.
+        faults: 14,
+        acked: 300,
+        senders: 4,
+        listeners: 2,
+        chats: 3,
+        pace: Duration::from_millis(20),
+        calm: Duration::from_millis(500),
+        longest_stop: Duration::from_secs(3),
+        seed,
+    };
+    let report = run(&plan).await.unwrap_or_else(|error| panic!("{error}; FAULTS_SEED={seed}"));
+    assert!(report.verdict.is_good(), "{report:#?}; again with FAULTS_SEED={seed}");
+    let wait = report.longest_wait_of_others_ms.expect("a row was locked");
+    assert!(database_kind() != "postgres" || wait < 1_500, "{report:#?}; again with FAULTS_SEED={seed}");
+}
+
+/// What chance is made from: `FAULTS_SEED`, or another every time.
+fn seed() -> u64 {
+    match std::env::var("FAULTS_SEED") {
+        Ok(text) => text.parse().expect("FAULTS_SEED is a number"),
+        Err(_) => RandomState::new().build_hasher().finish(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,7 +33,7 @@ pub const NEWEST: [&str; 2] = [NODE[3], PYTHON[0]];
 pub const TRANSPORTS: [&[&str]; 3] = [&["websocket"], &["polling"], &["polling", "websocket"]];
 
 /// What anything may take that clients do by themselves.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// How one client connects, as the scripts of the suites read it.
 pub fn way(namespace: &str, transports: &[&str], token: &str) -> Value {
@@ -53,6 +53,7 @@ pub struct Clients {
 
 impl Clients {
     /// Starts them; none where there is no Python with python-socketio.
+    #[expect(clippy::print_stderr, reason = "who runs the tests reads what is left out")]
     pub async fn start(library: &'static str, url: &str, ways: Vec<Value>) -> Option<Self> {
         install().await;
         let (program, script) = if library.starts_with("python") {

@@ -4,9 +4,12 @@
 use bytes::Bytes;
 use image::{ImageFormat, RgbImage};
 use mango_chat::config::Settings;
+use mango_chat::error::Code;
 use mango_chat::platform::storage::Storage;
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::support::TestApp;
 
@@ -82,6 +85,30 @@ async fn the_bucket_behaves_as_the_folder_does() {
     let error = locked_out.put("photos/x/original.jpeg", Bytes::new(), "x").await.expect_err("refused");
     assert_eq!(error.code.as_str(), "unavailable");
     assert!(locked_out.ready().await.is_err());
+}
+
+#[tokio::test]
+async fn an_object_that_breaks_off_is_unavailable_and_not_half_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut peer, _)) = listener.accept().await {
+            let mut request = [0; 4_096];
+            assert!(peer.read(&mut request).await.expect("a request") > 0);
+            let half = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly the beginning";
+            peer.write_all(half).await.expect("written");
+        }
+    });
+    let storage = open(&[
+        ("STORAGE", "s3".into()),
+        ("S3_ENDPOINT", endpoint),
+        ("S3_BUCKET", "photos".into()),
+        ("S3_ACCESS_KEY_ID", "id".into()),
+        ("S3_SECRET_ACCESS_KEY", "secret".into()),
+        ("S3_FORCE_PATH_STYLE", "true".into()),
+    ]);
+    let error = storage.get("photos/a/original.jpeg").await.expect_err("it broke off");
+    assert_eq!(error.code, Code::Unavailable);
 }
 
 fn picture() -> Vec<u8> {

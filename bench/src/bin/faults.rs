@@ -1,5 +1,5 @@
-//! `faults`: the checker of the tests as a command, for long runs. It starts the server itself, kills it,
-//! cuts, freezes and half-closes connections, and says at the end what was lost, doubled, out of order or
+//! `faults`: the checker of the tests as a command, for long runs. It starts the server and its database itself, kills
+//! both, cuts, freezes and half-closes connections, fills the disk, holds locks, and says at the end what was lost, doubled, out of order or
 //! not as it is. The last line is JSON; the exit status is 1 where a promise was broken.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use checker::database::Store;
 use checker::{Plan, Result, run};
 
 /// Kills, cuts and freezes; then looks whether anything was lost, doubled or reordered.
@@ -35,9 +36,16 @@ struct Cli {
     /// Acked sends at least.
     #[arg(long, default_value_t = 100_000)]
     acked: u64,
-    /// A database that can be thrown away; left out: a SQLite file in a folder of its own.
+    /// A database that can be thrown away, to which nothing is done; left out: one of its own.
     #[arg(long)]
     database_url: Option<String>,
+    /// The kind of a database of its own.
+    #[arg(long, value_enum, default_value_t = Kind::Sqlite)]
+    database: Kind,
+    /// Leaves SQLite's disk alone and takes its lock instead: of a file on a disk that only the server sees it cannot be
+    /// taken.
+    #[arg(long)]
+    lock_sqlite: bool,
     /// The server's program; left out: the one beside this.
     #[arg(long)]
     server: Option<PathBuf>,
@@ -56,9 +64,18 @@ struct Cli {
     /// Milliseconds between two faults at most.
     #[arg(long, default_value_t = 3_000)]
     calm_ms: u64,
+    /// Seconds that PostgreSQL is stopped the first time.
+    #[arg(long, default_value_t = 20)]
+    longest_stop: u64,
     /// What chance is made from; left out: another every time.
     #[arg(long)]
     seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Sqlite,
+    Postgres,
 }
 
 #[tokio::main]
@@ -79,11 +96,15 @@ async fn started(cli: Cli) -> Result<bool> {
     let folder = std::env::temp_dir().join(format!("mango-faults-{seed:016x}"));
     std::fs::create_dir_all(&folder).map_err(text)?;
     let beside = std::env::current_exe().map_err(text)?.with_file_name("mango-chat");
-    let file = format!("sqlite://{}", folder.join("faults.db").display());
+    let store = match (cli.database_url, cli.database) {
+        (Some(url), _) => Store::Given(url),
+        (None, Kind::Sqlite) => Store::Sqlite { disk: !cli.lock_sqlite },
+        (None, Kind::Postgres) => Store::Postgres,
+    };
     let plan = Plan {
         binary: cli.server.unwrap_or(beside),
         folder: folder.clone(),
-        database_url: cli.database_url.unwrap_or(file),
+        store,
         faults: cli.faults,
         acked: cli.acked,
         senders: cli.senders,
@@ -91,6 +112,7 @@ async fn started(cli: Cli) -> Result<bool> {
         chats: cli.chats,
         pace: Duration::from_millis(cli.pace_ms),
         calm: Duration::from_millis(cli.calm_ms),
+        longest_stop: Duration::from_secs(cli.longest_stop),
         seed,
     };
     println!("seed {seed}, in {}", folder.display());

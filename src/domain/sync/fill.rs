@@ -290,7 +290,7 @@ pub async fn standings_since(core: &Core, users: &[(UserId, i64)]) -> Result<Vec
             .all(core.db.background())
             .await?;
         let changed = |row: &member::Model| since.get(&row.user_id).is_some_and(|rev| row.user_rev > *rev);
-        found.extend(rows.into_iter().filter(changed).map(standing));
+        found.extend(rows.iter().filter(|row| changed(row)).map(standing));
     }
     Ok(found)
 }
@@ -302,10 +302,10 @@ pub async fn standing_in(core: &Core, user: UserId, chat: ChatId) -> Result<Opti
         .filter(member::Column::UserId.eq(user.0))
         .one(core.db.background())
         .await?;
-    Ok(row.map(standing))
+    Ok(row.as_ref().map(standing))
 }
 
-fn standing(row: member::Model) -> Standing {
+fn standing(row: &member::Model) -> Standing {
     Standing {
         user: UserId(row.user_id),
         chat: ChatId(row.chat_id),

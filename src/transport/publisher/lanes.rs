@@ -128,14 +128,15 @@ impl Lane {
 
     fn take(&mut self, batch: Batch) {
         match batch.chat() {
-            Some(chat) => match self.parked.get_mut(&chat) {
-                Some(parked) => parked.add(batch),
-                None => {
+            Some(chat) => {
+                if let Some(parked) = self.parked.get_mut(&chat) {
+                    parked.add(batch);
+                } else {
                     let mut parked = Parked::default();
-                    parked.batches.push_back(batch);
+                    parked.add(batch);
                     self.work_off(chat, parked);
                 }
-            },
+            }
             None => self.publisher.give(batch),
         }
     }
@@ -235,7 +236,9 @@ impl Publisher {
             for delivery in core.bus.latest().next().await {
                 let audience = self.audience(&delivery.audience);
                 for some in audience.chunks(IN_ONE_GO) {
-                    some.iter().for_each(|connection| tell(connection, &delivery));
+                    for connection in some {
+                        tell(connection, &delivery);
+                    }
                     tokio::task::yield_now().await;
                 }
                 sleep(PACE * u32::try_from(audience.len()).unwrap_or(u32::MAX)).await;

@@ -49,6 +49,8 @@ pub struct Seen {
     pub model: Model,
     /// Everything acked, in the order of acks.
     pub acked: Vec<Acked>,
+    /// When each was first sent, and when acked.
+    pub waits: Vec<(Instant, Instant)>,
     /// It waits for nothing.
     pub idle: bool,
     /// Reads nothing until then.
@@ -81,6 +83,7 @@ struct Pending {
     chat: i64,
     number: u64,
     first_on: u64,
+    since: Instant,
 }
 
 /// What an ack is for.
@@ -192,7 +195,8 @@ impl Client {
             let Some(chat) = self.random.pick(&self.part.chats).copied() else { return Ok(()) };
             session.next_send = Instant::now() + self.part.pace;
             self.sent += 1;
-            self.pending.push_back(Pending { chat, number: self.sent, first_on: self.connection });
+            let (number, first_on, since) = (self.sent, self.connection, Instant::now());
+            self.pending.push_back(Pending { chat, number, first_on, since });
             self.send_pending(session, self.pending.len() - 1).await?;
             if self.random.percent(20) {
                 self.do_something_else(session, chat).await?;
@@ -315,6 +319,7 @@ impl Client {
             connection: here.then_some(self.connection),
         };
         seen.acked.push(acked);
+        seen.waits.push((sent.since, Instant::now()));
         self.stage.acked.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

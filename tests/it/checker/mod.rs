@@ -1,8 +1,9 @@
 //! A checker after Jepsen's shape: clients that send and listen through both doors while the server is
-//! killed and connections are cut, frozen and half-closed; then the verdict. The tests run it short,
+//! killed, connections are cut, frozen and half-closed, and its database suffers; then the verdict. The tests run it short,
 //! `mango-bench` long. It shares no code with the server.
 
 pub mod client;
+pub mod database;
 pub mod disk;
 pub mod judge;
 pub mod node;
@@ -22,6 +23,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use client::{Client, Part, Seen, Stage};
+use database::{Database, DatabaseFault, Store};
 use judge::{Verdict, judge};
 use node::Node;
 use proxy::Proxy;
@@ -36,8 +38,8 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Where it runs.
     pub folder: PathBuf,
-    /// A database of its own.
-    pub database_url: String,
+    /// Its database.
+    pub store: Store,
     /// Faults at least.
     pub faults: u64,
     /// Acked sends at least.
@@ -52,6 +54,8 @@ pub struct Plan {
     pub pace: Duration,
     /// Between two faults at most.
     pub calm: Duration,
+    /// How long a database is stopped the first time; later it is a quarter of that at most.
+    pub longest_stop: Duration,
     /// What chance is made from.
     pub seed: u64,
 }
@@ -74,6 +78,9 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// Connections that clients made.
     pub connections: u64,
+    /// The longest that a send in another chat took which was begun while somebody held a chat's row, milliseconds.
+    /// None without locks; on SQLite, whose lock is that of the database, about as long as it was held.
+    pub longest_wait_of_others_ms: Option<u64>,
     /// How long it took.
     pub seconds: f64,
     /// For doing it again.
@@ -87,30 +94,76 @@ fn text(error: impl std::fmt::Display) -> String {
 /// How long what is under way may take to arrive everywhere.
 const SETTLING: Duration = Duration::from_secs(20);
 
+/// One thing that is done.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// `kill -9` of the server.
+    Kill,
+    /// Connections end, of so many percent of the clients; 0 is one of them.
+    Cut(u64, &'static str),
+    Freeze,
+    HalfClose,
+    /// Clients read nothing for a while.
+    Pause,
+    Database(DatabaseFault),
+}
+
+impl Fault {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill -9",
+            Self::Cut(_, name) => name,
+            Self::Freeze => "freeze",
+            Self::HalfClose => "half-close",
+            Self::Pause => "pause readers",
+            Self::Database(fault) => fault.name(),
+        }
+    }
+}
+
 /// Kinds of faults, dealt like cards.
-const DECK: [&str; 10] = [
-    "kill -9",
-    "cut some",
-    "freeze",
-    "half-close",
-    "pause readers",
-    "kill -9",
-    "cut one",
-    "freeze",
-    "kill -9",
-    "cut all",
+const DECK: [Fault; 10] = [
+    Fault::Kill,
+    Fault::Cut(40, "cut some"),
+    Fault::Freeze,
+    Fault::HalfClose,
+    Fault::Pause,
+    Fault::Kill,
+    Fault::Cut(0, "cut one"),
+    Fault::Freeze,
+    Fault::Kill,
+    Fault::Cut(100, "cut all"),
 ];
+
+/// What was done.
+#[derive(Default)]
+struct Done {
+    faults: BTreeMap<&'static str, u64>,
+    /// From when to when somebody held a chat's row.
+    locked: Vec<(Instant, Instant)>,
+}
+
+impl Done {
+    /// The longest wait of a bystander's send that was begun while a row was held.
+    fn longest_wait(&self, bystander: &Seen) -> Option<Duration> {
+        let begun_in =
+            |since: Instant| self.locked.iter().any(|(from, until)| (*from..*until).contains(&since));
+        let waits = bystander.waits.iter().filter(|(since, _)| begun_in(*since));
+        waits.map(|(since, until)| *until - *since).max()
+    }
+}
 
 /// Runs it.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let started = Instant::now();
     let mut random = Random::new(plan.seed);
-    let mut node = Node::new(&plan.binary, &plan.folder, &plan.database_url)?;
+    let mut database = Database::make(&plan.store, &plan.folder)?;
+    let mut node = database.node(&plan.binary, &plan.folder)?;
     node.start().await?;
     let proxy = Proxy::start(node.host()).await?;
     let stage = Arc::new(Stage::default());
     let cast = set_up(plan, &node, &proxy, &stage, &mut random).await?;
-    let faults = torment(plan, &mut node, &proxy, &stage, &cast, &mut random).await?;
+    let done = torment(plan, &mut database, &mut node, &proxy, &stage, &cast, &mut random).await?;
     stage.closing.store(true, Ordering::Relaxed);
     let deadline = Instant::now() + Duration::from_mins(1);
     while !cast.clients.iter().all(|(_, seen)| see(seen).idle) {
@@ -122,7 +175,15 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     }
     let verdict = judge(&format!("http://{}", node.host()), &cast, SETTLING).await?;
     let connections = cast.clients.iter().map(|(_, seen)| see(seen).connections).sum();
-    Ok(Report { verdict, faults, connections, seconds: started.elapsed().as_secs_f64(), seed: plan.seed })
+    let longest = cast.clients.last().and_then(|(_, seen)| done.longest_wait(&see(seen)));
+    Ok(Report {
+        verdict,
+        faults: done.faults,
+        connections,
+        longest_wait_of_others_ms: longest.map(|it| it.as_millis() as u64),
+        seconds: started.elapsed().as_secs_f64(),
+        seed: plan.seed,
+    })
 }
 
 fn see(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
@@ -178,51 +239,86 @@ async fn set_up(
         let seen = Client::start(proxy.host.clone(), part.clone(), stage.clone(), random.split());
         clients.push((part, seen));
     }
+    clients.push(bystander(plan, node, stage, &http, run, random.split(), &mut chats).await?);
     Ok(Cast { chats, clients })
+}
+
+/// Somebody in a chat of their own, whose row nobody holds, past the proxy that cuts and freezes.
+async fn bystander(
+    plan: &Plan,
+    node: &Node,
+    stage: &Arc<Stage>,
+    http: &reqwest::Client,
+    run: u64,
+    random: Random,
+    chats: &mut Vec<(i64, String)>,
+) -> Result<(Part, Arc<Mutex<Seen>>)> {
+    let person = node.person(http, &format!("f{run:08x}_bystander")).await?;
+    let wish = json!({"chat": {"name": "beside", "is_group": true, "members_array": []}});
+    let made = node.post(http, "/events/create_chat", Some(&person.token), &wish).await?;
+    let chat = made["chat"]["id"].as_i64().ok_or("no chat")?;
+    chats.push((chat, person.token.clone()));
+    let name = format!("s{run:08x}-bystander");
+    let part = Part { name, chats: vec![chat], window: 1, pace: plan.pace, visitor: None, person };
+    let seen = Client::start(node.host(), part.clone(), stage.clone(), random);
+    Ok((part, seen))
 }
 
 /// Faults, one after another, until there were enough of them and of acks.
 async fn torment(
     plan: &Plan,
+    database: &mut Database,
     node: &mut Node,
     proxy: &Proxy,
     stage: &Stage,
     cast: &Cast,
     random: &mut Random,
-) -> Result<BTreeMap<&'static str, u64>> {
-    let mut faults: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let mut deck: Vec<&'static str> = Vec::new();
+) -> Result<Done> {
+    let mut done = Done::default();
+    let mut deck: Vec<Fault> = Vec::new();
     let calm = plan.calm.as_millis() as u64;
-    while faults.values().sum::<u64>() < plan.faults || stage.acked.load(Ordering::Relaxed) < plan.acked {
+    while done.faults.values().sum::<u64>() < plan.faults || stage.acked.load(Ordering::Relaxed) < plan.acked
+    {
         sleep(Duration::from_millis(100 + random.below(calm))).await;
         if deck.is_empty() {
             deck.extend(DECK);
+            deck.extend(database.faults().iter().copied().map(Fault::Database));
         }
-        let kind = deck.swap_remove(random.below(deck.len() as u64) as usize);
-        match kind {
-            "kill -9" => {
+        let fault = deck.swap_remove(random.below(deck.len() as u64) as usize);
+        match fault {
+            Fault::Kill => {
                 node.kill();
                 sleep(Duration::from_millis(random.below(500))).await;
                 node.start().await?;
             }
-            "cut one" => proxy.cut(random, 0),
-            "cut some" => proxy.cut(random, 40),
-            "cut all" => proxy.cut(random, 100),
-            "half-close" => proxy.half_close(random),
-            "freeze" => {
+            Fault::Cut(percent, _) => proxy.cut(random, percent),
+            Fault::HalfClose => proxy.half_close(random),
+            Fault::Freeze => {
                 let time = Duration::from_millis(300 + random.below(6_000));
                 proxy.freeze(random, time);
             }
-            _ => {
-                for (_, seen) in &cast.clients {
+            Fault::Pause => {
+                // The bystander, who comes last, is only looked at.
+                for (_, seen) in cast.clients.iter().rev().skip(1) {
                     if random.percent(40) {
                         let pause = Duration::from_millis(500 + random.below(3_000));
                         see(seen).paused_until = Some(Instant::now() + pause);
                     }
                 }
             }
+            Fault::Database(fault) => {
+                let longest = plan.longest_stop;
+                let again = done.faults.contains_key(fault.name());
+                let stop = if again { longest.mul_f64(random.below(100) as f64 / 400.0) } else { longest };
+                let locked = cast.chats.first().ok_or("no chat")?.0;
+                let since = Instant::now();
+                database.suffer(fault, locked, stop, random).await?;
+                if fault == DatabaseFault::Lock {
+                    done.locked.push((since, Instant::now()));
+                }
+            }
         }
-        *faults.entry(kind).or_default() += 1;
+        *done.faults.entry(fault.name()).or_default() += 1;
     }
-    Ok(faults)
+    Ok(done)
 }
