@@ -33,6 +33,8 @@ pub enum Code {
     UserBanned,
     /// One of the two has blocked the other.
     Blocked,
+    /// `CONTACT_POLICY=mutual`: the two do not follow each other.
+    ContactRequired,
     /// The account's e-mail has to be confirmed first.
     EmailUnverified,
     /// Nothing there that the caller may know of.
@@ -83,6 +85,7 @@ impl Code {
             Self::Forbidden => "forbidden",
             Self::UserBanned => "user_banned",
             Self::Blocked => "blocked",
+            Self::ContactRequired => "contact_required",
             Self::EmailUnverified => "email_unverified",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",

@@ -5,6 +5,7 @@ mod database;
 mod files;
 mod limits;
 mod people;
+mod public_url;
 mod reader;
 mod smtp;
 mod storage;
@@ -13,6 +14,7 @@ pub use database::DatabaseLimits;
 pub use files::load_env_files;
 pub use limits::{Rate, Rates};
 pub use people::{Contacts, Mail, Verification};
+pub use public_url::PublicUrl;
 use reader::bad;
 pub use reader::{BadSetting, Described, Reader};
 pub use smtp::{Security, Smtp};
@@ -78,7 +80,7 @@ pub struct Settings {
     pub database_limits: DatabaseLimits,
     pub migrate_on_start: bool,
     pub storage: StorageKind,
-    pub public_url: String,
+    pub public_url: PublicUrl,
     /// Empty: generated and kept in the data folder.
     pub jwt_secret: Option<String>,
     pub access_token_ttl: Duration,
@@ -113,7 +115,7 @@ impl Settings {
 
     /// Whether clients come by https: cookies are `Secure` then.
     pub fn is_https(&self) -> bool {
-        self.public_url.starts_with("https://")
+        self.public_url.origin().starts_with("https://")
     }
 
     /// What serving takes beyond reading: commands such as `migrate` do without.
@@ -189,12 +191,9 @@ impl Settings {
         let public_url = r.read(
             "PUBLIC_URL",
             "http://localhost:5000",
-            "how clients reach the server; https makes cookies Secure",
-            "a URL that begins with http:// or https://",
-            |value| {
-                (value.starts_with("http://") || value.starts_with("https://"))
-                    .then(|| value.trim_end_matches('/').to_owned())
-            },
+            "how clients reach the server; https makes cookies Secure, a path is kept in links and cookies",
+            "a URL that begins with http:// or https://, without ? and #",
+            PublicUrl::parse,
         )?;
         let jwt_secret = r.raw(
             "JWT_SECRET",

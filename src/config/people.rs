@@ -91,7 +91,7 @@ pub fn read_contacts(r: &mut Reader<'_>) -> Result<Contacts, BadSetting> {
     let (approval, mutual) = r.read(
         "CONTACT_POLICY",
         "",
-        "list of approval (direct chats of strangers wait) and mutual (groups make contacts); empty is open",
+        "list of approval (direct chats of strangers wait) and mutual (groups are for people who follow each other); empty is open",
         "a comma list of approval and mutual",
         |value| {
             let words: Vec<&str> = value.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();

@@ -10,7 +10,8 @@ use super::{Actor, Caller, Core};
 use crate::config::Landscape;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, SessionId, UserId};
-use crate::protocol::commands::chats::{CreateChat, NewChat, PinnedChat, ToggleChatPin};
+use crate::protocol::commands::chats::{CreateChat, NewChat, PinnedChat, ToggleChatPin, UserRef};
+use crate::protocol::commands::contacts::Follow;
 use crate::protocol::commands::messages::{LikedMessage, NewMessage, SendMessage, ToggleLikeMessage};
 use crate::protocol::message_type::MessageType;
 use crate::protocol::parse::Object;
@@ -56,6 +57,12 @@ pub async fn seed(core: &Core) -> Result<Vec<&'static str>> {
     let [alice, bob, carol] = people[..] else {
         return Err(Error::internal("three people make the landscape"));
     };
+    if core.settings.contacts.mutual {
+        for (one, other) in [(alice, bob), (alice, carol), (bob, alice), (carol, alice)] {
+            let follow = Follow { user: Object(UserRef { id: other }) };
+            core.publish(follow.run(core, &caller(one)).await?).await;
+        }
+    }
     let group = create(core, alice, Some("Mango lovers"), &[bob, carol]).await?;
     say(core, alice, group, "Welcome to Mango Chat! Send something, like something, pin this chat.", "text")
         .await?;

@@ -158,7 +158,7 @@ async fn enter(
         return Ok(None);
     }
     let place = advance_meta(tx, chat).await?;
-    let rows = places_for(core, tx, chat.id, place.rev, people).await?;
+    let rows = places_for(core, tx, chat, place.rev, people).await?;
     if rows.is_empty() {
         return Ok(None);
     }
@@ -168,6 +168,7 @@ async fn enter(
             member::Column::Role,
             member::Column::JoinedAt,
             member::Column::Rev,
+            member::Column::LastReadSeq,
             member::Column::UserRev,
             member::Column::LeftAt,
             member::Column::LeftReason,
@@ -186,7 +187,7 @@ async fn enter(
 async fn places_for(
     core: &Core,
     tx: &Tx,
-    chat_id: i64,
+    chat: &chat::Model,
     rev: i64,
     people: &[UserId],
 ) -> Result<Vec<member::Model>> {
@@ -205,12 +206,13 @@ async fn places_for(
     let here = revs.into_iter().filter(|(id, _)| present.contains(&id.0));
     Ok(here
         .map(|(id, user_rev)| member::Model {
-            chat_id,
+            chat_id: chat.id,
             user_id: id.0,
             role: "member".into(),
             joined_at: now,
             rev,
-            last_read_seq: 0,
+            // What was said before counts as read.
+            last_read_seq: chat.last_seq,
             pinned_at: None,
             muted_until: None,
             archived: false,

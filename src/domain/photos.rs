@@ -42,6 +42,11 @@ pub fn default_avatar() -> String {
     names.into_iter().nth(chosen).unwrap_or_default()
 }
 
+/// Whether this is the name of a default avatar.
+pub fn is_default_avatar(name: &str) -> bool {
+    Avatars::get(&format!("{name}/original.jpeg")).is_some()
+}
+
 /// The avatar of accounts that are gone, always the same.
 pub fn tombstone_avatar() -> String {
     let names = Avatars::iter().filter_map(|path| path.strip_suffix("/original.jpeg").map(str::to_owned));

@@ -59,6 +59,13 @@ impl MessageType {
     }
 }
 
+impl MessageType {
+    /// Whether content of this type says nothing: a `text` of white space alone.
+    pub fn is_blank(self, content: &str) -> bool {
+        self.name() == "text" && content.trim().is_empty()
+    }
+}
+
 impl Serialize for MessageType {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())

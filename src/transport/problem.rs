@@ -58,6 +58,7 @@ pub fn status(code: Code) -> (StatusCode, &'static str) {
         Code::Forbidden => (StatusCode::FORBIDDEN, "Not allowed"),
         Code::UserBanned => (StatusCode::FORBIDDEN, "Banned"),
         Code::Blocked => (StatusCode::FORBIDDEN, "Blocked"),
+        Code::ContactRequired => (StatusCode::FORBIDDEN, "Not a mutual contact"),
         Code::EmailUnverified => (StatusCode::FORBIDDEN, "E-mail not confirmed"),
         Code::NotFound => (StatusCode::NOT_FOUND, "Not found"),
         Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Not for this method"),

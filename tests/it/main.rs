@@ -33,6 +33,7 @@ mod plain;
 mod real_clients;
 mod refusing_database;
 mod regressions;
+mod rules;
 mod security;
 mod security_table;
 mod sessions;

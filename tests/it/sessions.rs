@@ -6,6 +6,7 @@ use mango_chat::clock::Clock;
 use mango_chat::ids::{SessionId, UserId};
 use mango_chat::platform::tokens::{Kind, Tokens};
 use reqwest::Method;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::support::{Door, PASSWORD, SECRET, Socket, TestApp};
@@ -42,11 +43,12 @@ async fn a_refresh_token_that_comes_back_after_its_successor_was_used_ends_the_f
     let mut socket = app.connect(&alice, Door::MAIN).await;
     let (status, second) = refresh(&app, &alice.refresh).await;
     assert_eq!(status, 200, "{second}");
-    // Two tabs at once: the same token within its grace, its successor unused.
-    let (status, twin) = refresh(&app, &alice.refresh).await;
-    assert_eq!(status, 200, "{twin}");
+    // Two tabs at once, of which one goes on before the other comes.
     let (status, third) = refresh(&app, &text(&second, "refresh_token")).await;
     assert_eq!(status, 200, "{third}");
+    let (status, twin) = refresh(&app, &alice.refresh).await;
+    assert_eq!(status, 200, "{twin}");
+    wait_for_eleven_seconds(&app).await;
     let (status, stolen) = refresh(&app, &alice.refresh).await;
     assert_eq!((status, &stolen["code"]), (401, &json!("refresh_reused")));
     for token in [text(&third, "refresh_token"), text(&twin, "refresh_token")] {
@@ -58,6 +60,38 @@ async fn a_refresh_token_that_comes_back_after_its_successor_was_used_ends_the_f
     socket.next("session_ended").await;
     socket.expect_end(Duration::from_secs(2)).await;
     assert!(socket.dismissed, "a DISCONNECT, so that the client does not come back by itself");
+}
+
+/// All exchanges of refresh tokens were so long ago.
+async fn wait_for_eleven_seconds(app: &TestApp) {
+    let tx = app.server.core.db.begin().await.expect("begun");
+    let sql = "UPDATE refresh_tokens SET exchanged_at = exchanged_at - 11000";
+    tx.conn().execute_unprepared(sql).await.expect("moved");
+    drop(tx.commit(()).await.expect("committed"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_lost_the_answer_comes_back_however_late_and_often() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let mut lost = Vec::new();
+    for _ in 0..40 {
+        let (status, pair) = refresh(&app, &alice.refresh).await;
+        assert_eq!(status, 200, "{pair}");
+        lost.push(text(&pair, "refresh_token"));
+        wait_for_eleven_seconds(&app).await;
+    }
+    let arrived = lost.pop().expect("the last one");
+    let (status, next) = refresh(&app, &arrived).await;
+    assert_eq!(status, 200, "{next}");
+    // The answer to that one is lost, too, and arrives at somebody else, long after it was replaced.
+    wait_for_eleven_seconds(&app).await;
+    let (status, again) = refresh(&app, &arrived).await;
+    assert_eq!(status, 200, "{again}");
+    let (status, body) = refresh(&app, &text(&next, "refresh_token")).await;
+    assert_eq!((status, &body["code"]), (401, &json!("refresh_reused")), "it was replaced");
+    let (status, body) = refresh(&app, &text(&again, "refresh_token")).await;
+    assert_eq!((status, &body["code"]), (401, &json!("session_ended")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

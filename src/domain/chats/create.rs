@@ -202,6 +202,9 @@ async fn insert(
         let problem = format!("one of you and user {id} has blocked the other");
         return Err(Error::field(Code::Blocked, "chat.members_array", problem));
     }
+    if wish.is_group {
+        contacts::require_mutual(core, tx.conn(), creator, &everybody, "chat.members_array").await?;
+    }
     require_room(core, tx.conn(), wish.is_group, creator, &everybody).await?;
     let approved = wish.is_group
         || !core.settings.contacts.approval
@@ -253,11 +256,6 @@ async fn insert(
     // A statement takes a bounded number of values.
     for rows in rows.chunks(1_000) {
         member::Entity::insert_many(rows.to_vec()).exec_without_returning(tx.conn()).await?;
-    }
-    if wish.is_group && core.settings.contacts.mutual {
-        let members: Vec<UserId> = others.iter().map(|id| UserId(*id)).collect();
-        let made = contacts::follow_each_other(tx.conn(), creator, &members, &user_revs, now).await?;
-        contacts::tell_followed(tx, creator, &made, now)?;
     }
     Ok(chat)
 }

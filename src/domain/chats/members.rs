@@ -5,7 +5,7 @@ use entity::{chat, member};
 use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
 
-use super::access::{Membership, lock, membership, membership_ever};
+use super::access::{Membership, lock, membership_ever};
 use super::bounds::require_room_of;
 use super::leave::leave_locked;
 use super::roles::shown;
@@ -14,7 +14,7 @@ use super::{advance_meta, change_at};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, contacts, users};
 use crate::error::{Code, Error, Result};
-use crate::ids::{ChatId, UserId};
+use crate::ids::ChatId;
 use crate::platform::bus::{Delivery, RoomChange};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::chats::{AddMember, MemberReply, RemoveMember};
@@ -29,16 +29,10 @@ impl Behaviour for AddMember {
         if role == "admin" && own.role != "owner" {
             return Err(Error::forbidden("only the chat's owner makes admins"));
         }
-        // With mutual contacts the creator's own state changes too.
-        let creator = UserId(chat.creator_id);
-        let mutual = core.settings.contacts.mutual
-            && creator != user_id
-            && membership(tx.conn(), chat_id, creator).await?.is_some();
-        let locked = if mutual { vec![user_id, creator] } else { vec![user_id] };
-        // Locked in the order of their ids, before anything is read of them: an account that ends in this
-        // moment is either gone here, or leaves this chat, too.
-        let revs = users::advance(tx.conn(), &locked).await?;
-        let user_rev = revs.iter().find(|(id, _)| *id == user_id).map_or(0, |(_, rev)| *rev);
+        // Locked before anything is read of them: an account that ends in this moment is either gone here, or leaves
+        // this chat, too.
+        let revs = users::advance(tx.conn(), &[user_id]).await?;
+        let user_rev = revs.first().map_or(0, |(_, rev)| *rev);
         let person = users::find_named(tx.conn(), user_id, "user.id").await?;
         let author = users::author(&person);
         let before = membership_ever(tx.conn(), chat_id, user_id).await?;
@@ -55,6 +49,7 @@ impl Behaviour for AddMember {
         if !contacts::blocked_between(tx.conn(), caller_id, [user_id]).await?.is_empty() {
             return Err(contacts::blocked("user.id"));
         }
+        contacts::require_mutual(core, tx.conn(), caller_id, &[user_id], "user.id").await?;
         require_room_of(core, tx.conn(), user_id).await?;
         let now = core.clock.now();
         let row = member::ActiveModel {
@@ -63,7 +58,8 @@ impl Behaviour for AddMember {
             role: Set(role.to_owned()),
             joined_at: Set(now),
             rev: Set(place.rev),
-            last_read_seq: Set(before.as_ref().map_or(0, |row| row.last_read_seq)),
+            // What was said before counts as read.
+            last_read_seq: Set(chat.last_seq),
             pinned_at: Set(None),
             muted_until: Set(None),
             archived: Set(false),
@@ -82,10 +78,6 @@ impl Behaviour for AddMember {
         let mut delivery = Delivery::of_change(place, "member_added", &event)?;
         delivery.rooms = RoomChange::Join(vec![user_id]);
         tx.announce(delivery);
-        if mutual {
-            let made = contacts::follow_each_other(tx.conn(), creator, &[user_id], &revs, now).await?;
-            contacts::tell_followed(&mut tx, creator, &made, now)?;
-        }
         tx.commit(MemberReply { member }).await
     }
 }

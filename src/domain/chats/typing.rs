@@ -86,7 +86,9 @@ impl Behaviour for Typing {
             && chat.member_count <= TOLD_UP_TO
             && core.typing.note(self.chat.0.id, user_id, self.is_typing, core.clock.uptime());
         if told {
-            outcome.events.push(event(self.chat.0.id, user_id, self.is_typing)?);
+            let mut event = event(self.chat.0.id, user_id, self.is_typing)?;
+            event.except = caller.conn;
+            outcome.events.push(event);
         }
         Ok(outcome)
     }

@@ -3,10 +3,8 @@
 
 mod change;
 mod list;
-mod mutual;
 
 pub use list::{List, list};
-pub use mutual::{follow_each_other, tell as tell_followed};
 
 use std::collections::HashSet;
 
@@ -14,6 +12,7 @@ use entity::contact;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::clock::Timestamp;
+use crate::domain::{Core, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::protocol::objects::{Contact, User};
@@ -44,6 +43,49 @@ pub async fn blocked_between(
     }
     Ok(found)
 }
+
+/// Refuses, where `CONTACT_POLICY=mutual`, those of `others` who do not follow `one` or whom `one` does not follow; the
+/// error names `field` and each of them.
+pub async fn require_mutual(
+    core: &Core,
+    conn: &impl ConnectionTrait,
+    one: UserId,
+    others: &[UserId],
+    field: &str,
+) -> Result<()> {
+    if !core.settings.contacts.mutual {
+        return Ok(());
+    }
+    let mut missing: Vec<UserId> = Vec::new();
+    for some in others.chunks(1_000) {
+        let rows = contact::Entity::between(one.0, some.iter().map(|id| id.0))
+            .filter(contact::Column::FollowedAt.is_not_null())
+            .all(conn)
+            .await?;
+        let follows: HashSet<(i64, i64)> = rows.into_iter().map(|row| (row.user_id, row.other_id)).collect();
+        let is_mutual = |other: i64| follows.contains(&(one.0, other)) && follows.contains(&(other, one.0));
+        missing.extend(some.iter().copied().filter(|other| *other != one && !is_mutual(other.0)));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let authors = users::authors(conn, missing.iter().take(NAMED).map(|id| id.0)).await?;
+    let problems: Vec<String> = missing
+        .iter()
+        .take(NAMED)
+        .map(|id| {
+            let name = authors.get(&id.0).and_then(|author| author.username.as_deref());
+            let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("you and user {id}{name} do not follow each other")
+        })
+        .collect();
+    let mut error = Error::new(Code::ContactRequired, format!("{field}: {}", problems.join("; ")));
+    error.errors.insert(field.to_owned(), problems);
+    Err(error)
+}
+
+/// People whom one refusal names.
+const NAMED: usize = 50;
 
 /// Contacts that `sync` tells one by one.
 const TOLD_UP_TO: u64 = 500;

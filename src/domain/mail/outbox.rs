@@ -73,7 +73,7 @@ pub async fn enqueue(core: &Core, tx: &Tx, letter: Letter<'_>) -> Result<()> {
         return Ok(());
     }
     let settings = &core.settings;
-    let written = core.mail.letters.write(&letter, &settings.public_url, &settings.mail.from, now)?;
+    let written = core.mail.letters.write(&letter, settings.public_url.as_str(), &settings.mail.from, now)?;
     row.subject = Set(written.subject);
     row.message_id = Set(written.id);
     row.state = Set(mail::QUEUED.into());
@@ -82,7 +82,7 @@ pub async fn enqueue(core: &Core, tx: &Tx, letter: Letter<'_>) -> Result<()> {
     let content = mail_outbox::ActiveModel {
         mail_id: Set(id),
         content: Set(written.content),
-        link: Set(letter.link(&settings.public_url)),
+        link: Set(letter.link(settings.public_url.as_str())),
     };
     mail_outbox::Entity::insert(content).exec_without_returning(tx.conn()).await?;
     Ok(())

@@ -16,8 +16,9 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::bus::{Delivery, Place};
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::messages::{DeleteMessage, EditMessage, MessageReply};
+use crate::protocol::commands::messages::{BLANK, DeleteMessage, EditMessage, MessageReply};
 use crate::protocol::events::MessageChanged;
+use crate::protocol::message_type::MessageType;
 use crate::protocol::moderation::Role;
 
 impl Behaviour for EditMessage {
@@ -34,6 +35,10 @@ impl Behaviour for EditMessage {
             return Err(Error::forbidden("only its author may edit a message"));
         }
         require_open(&chat, "message.id")?;
+        if MessageType::from_id(message.message_type.into()).is_some_and(|kind| kind.is_blank(&wish.content))
+        {
+            return Err(Error::invalid("message.content", BLANK));
+        }
         if message.content == wish.content {
             let message = show_one(tx.conn(), message, user_id).await?;
             return tx.unchanged(MessageReply { message }).await;

@@ -17,7 +17,7 @@ use crate::ids::UserId;
 use crate::platform::db::again;
 use crate::protocol::moderation::{AdminUser, BanUser, Role};
 
-/// Bans a user, or gives a banned one another reason and end.
+/// Bans a user, or gives a banned one another reason and end; the same again changes nothing.
 pub async fn ban(core: &Core, by: &Moderator, id: UserId, wish: BanUser) -> Result<AdminUser> {
     let until = wish.until.as_deref().and_then(Timestamp::from_rfc3339);
     if until.is_some_and(|until| until.0 <= core.clock.now()) {
@@ -38,6 +38,13 @@ async fn ban_once(
     let locked = Locked::read(core, &tx, by, Role::Moderator, id).await?;
     let target = locked.find(id)?;
     require_below(&locked, by, target)?;
+    let is_the_same = target.is_banned(core.clock.now())
+        && target.banned_until == until.map(|until| until.0)
+        && target.ban_reason.as_deref() == Some(reason);
+    if is_the_same {
+        let shown = people::show(core, target, by);
+        return Ok(tx.unchanged(shown).await?.reply);
+    }
     let row = user::ActiveModel {
         id: Set(id.0),
         banned_at: Set(Some(core.clock.now())),

@@ -1,9 +1,11 @@
-//! Exchanging a refresh token. Each is exchanged once; for ten seconds more while its successor is unused,
-//! so that two tabs or a lost answer do no harm; after that its coming back is theft, and the family ends.
+//! Exchanging a refresh token. It may be exchanged again as long as its successor has not been used: the answer was
+//! lost, and the new successor replaces the unused one. Two tabs may do so at once, within ten seconds of the first
+//! exchange. Everything else that comes back is theft, and the family ends.
 
 use entity::{refresh_token, session};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::end::end_in;
 use super::refusal::{over, refusal};
@@ -11,15 +13,15 @@ use super::{TokenPair, issue_pair, require_live, seconds_left};
 use crate::domain::{Actor, Core};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
-use crate::platform::db::again;
+use crate::platform::db::{Tx, again};
 use crate::platform::limits::{Bucket, Key};
 use crate::platform::tokens::{Kind, Verified};
 
-/// How long an exchanged token is still taken, milliseconds.
-const GRACE_MS: i64 = 10_000;
+/// Exchanges within this time of the first are those of several tabs at once, milliseconds.
+const AT_ONCE_MS: i64 = 10_000;
 
 /// How often a token is exchanged within that time: enough for many tabs, too few to fill the database.
-const MOST_SUCCESSORS: u64 = 32;
+const MOST_SUCCESSORS: usize = 32;
 
 /// Exchanges a refresh token for a new pair.
 pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
@@ -30,7 +32,7 @@ pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
 
 async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
     let now = core.clock.now();
-    let mut tx = core.db.begin().await?;
+    let tx = core.db.begin().await?;
     // The session's row is locked first: two exchanges of one family take their turns.
     let family =
         session::Entity::find_by_id(verified.session_id.0).lock_exclusive().one(tx.conn()).await?.filter(
@@ -45,35 +47,24 @@ async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
         .one(tx.conn())
         .await?
         .ok_or_else(unknown)?;
-    if let Some(exchanged) = row.exchanged_at {
-        let used_successors = refresh_token::Entity::find()
-            .filter(refresh_token::Column::ParentId.eq(row.id))
-            .filter(refresh_token::Column::ExchangedAt.is_not_null())
-            .count(tx.conn())
-            .await?;
-        let successors = refresh_token::Entity::find()
-            .filter(refresh_token::Column::ParentId.eq(row.id))
-            .count(tx.conn())
-            .await?;
-        if used_successors == 0 && now <= exchanged + GRACE_MS && successors >= MOST_SUCCESSORS {
-            return Err(Error::rate_limited("this token was exchanged too often at once", GRACE_MS as u64));
+    match row.exchanged_at {
+        None => mark_exchanged(tx.conn(), &[row.id], now).await?,
+        Some(exchanged) => {
+            let successors = children(tx.conn(), &[row.id]).await?;
+            let used = !children(tx.conn(), &successors).await?.is_empty();
+            let at_once = now <= exchanged + AT_ONCE_MS;
+            // A token without a successor was replaced by another: somebody else went on with its parent.
+            if successors.is_empty() || (used && !at_once) {
+                return Err(end_family(core, tx, &family).await?);
+            }
+            if at_once && successors.len() >= MOST_SUCCESSORS {
+                let after = AT_ONCE_MS as u64;
+                return Err(Error::rate_limited("this token was exchanged too often at once", after));
+            }
+            if !at_once {
+                mark_exchanged(tx.conn(), &successors, now).await?;
+            }
         }
-        if used_successors > 0 || now > exchanged + GRACE_MS {
-            end_in(core, &mut tx, &family, "refresh_reused").await?;
-            tracing::warn!(
-                user = family.user_id,
-                session = family.id,
-                "a refresh token came back after its time: its session is ended"
-            );
-            let outcome = tx.commit(()).await?;
-            core.sessions.end(SessionId(family.id));
-            core.publish(outcome).await;
-            return Err(Error::new(Code::RefreshReused, "this token was used before; the session has ended"));
-        }
-    } else {
-        refresh_token::ActiveModel { id: Set(row.id), exchanged_at: Set(Some(now)), ..Default::default() }
-            .update(tx.conn())
-            .await?;
     }
     session::ActiveModel { id: Set(family.id), last_used_at: Set(now), ..Default::default() }
         .update(tx.conn())
@@ -82,6 +73,40 @@ async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
         issue_pair(core, tx.conn(), verified.user_id, verified.session_id, family.expires_at, Some(row.id))
             .await?;
     Ok(core.publish(tx.commit(pair).await?).await)
+}
+
+/// Ends a session one of whose tokens came back after its time; the refusal.
+async fn end_family(core: &Core, mut tx: Tx, family: &session::Model) -> Result<Error> {
+    end_in(core, &mut tx, family, "refresh_reused").await?;
+    tracing::warn!(
+        user = family.user_id,
+        session = family.id,
+        "a refresh token came back after its time: its session is ended"
+    );
+    let outcome = tx.commit(()).await?;
+    core.sessions.end(SessionId(family.id));
+    core.publish(outcome).await;
+    Ok(Error::new(Code::RefreshReused, "this token was used before; the session has ended"))
+}
+
+/// The tokens that any of these were exchanged for.
+async fn children(conn: &impl ConnectionTrait, parents: &[i64]) -> Result<Vec<i64>> {
+    let children = refresh_token::Entity::find()
+        .select_only()
+        .column(refresh_token::Column::Id)
+        .filter(refresh_token::Column::ParentId.is_in(parents.iter().copied()));
+    Ok(children.into_tuple().all(conn).await?)
+}
+
+/// Notes the first exchange of those that were not exchanged yet.
+async fn mark_exchanged(conn: &impl ConnectionTrait, ids: &[i64], now: i64) -> Result<()> {
+    refresh_token::Entity::update_many()
+        .col_expr(refresh_token::Column::ExchangedAt, Expr::value(Some(now)))
+        .filter(refresh_token::Column::Id.is_in(ids.iter().copied()))
+        .filter(refresh_token::Column::ExchangedAt.is_null())
+        .exec(conn)
+        .await?;
+    Ok(())
 }
 
 /// Whose refresh token it is, exchanged or not, without exchanging it: enough to log out by.

@@ -61,6 +61,12 @@ impl Check for Patch {
         if let Some(password) = &self.password {
             check_tried(problems, password);
         }
+        let is_for_something = self.password.is_none() || self.phone.is_some() || self.email.is_some();
+        problems.check(
+            "password",
+            is_for_something,
+            "only confirms a new phone or email; change the password with POST /auth/password/change",
+        );
         self.identity(problems);
         let blank = self.username.as_ref().and_then(Option::as_deref).is_some_and(|it| it.trim().is_empty());
         problems.check("username", !blank, "takes 3 to 32 letters, digits and _; null takes it away");
@@ -79,7 +85,7 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
             return Err(Error::invalid("password", "is needed to change phone or email"));
         };
         confirm(core, &before, password).await?;
-        judged = Some(before.password_hash);
+        judged = Some(before.password_hash.clone());
     }
     if let Some(taken) = identity.taken(core.db.read(), Some(user_id.0)).await? {
         return Err(taken);
@@ -87,15 +93,23 @@ pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
     let photo = match &wish.photo {
         None => None,
         Some(Some(text)) if !text.trim().is_empty() => Some(photos::store_base64(core, "photo", text).await?),
-        Some(_) => Some(photos::default_avatar()),
+        Some(_) => without_photo(&before),
     };
     save(core, user_id, &wish, identity, photo, judged).await
 }
 
+/// A default avatar in place of a photo; whoever has one keeps it.
+fn without_photo(before: &user::Model) -> Option<String> {
+    (!photos::is_default_avatar(&before.photo)).then(photos::default_avatar)
+}
+
 /// Sets a photo that was stored already, or `None` for a default avatar.
 pub async fn set_photo(core: &Core, user_id: UserId, photo: Option<String>) -> Result<Me> {
-    let photo = photo.unwrap_or_else(photos::default_avatar);
-    save(core, user_id, &Patch::default(), Identity::default(), Some(photo), None).await
+    let photo = match photo {
+        Some(photo) => Some(photo),
+        None => without_photo(&find(core.db.read(), user_id).await?),
+    };
+    save(core, user_id, &Patch::default(), Identity::default(), photo, None).await
 }
 
 /// Stores the change, if the password that was `judged` is still the one; whichever photo is no longer referred to goes.

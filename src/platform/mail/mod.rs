@@ -54,7 +54,7 @@ impl Mailer {
         Ok(match &settings.mail.smtp {
             Some(smtp) => {
                 let mut smtp = smtp.clone();
-                smtp.hello = smtp.hello.or_else(|| own_name(&settings.public_url));
+                smtp.hello = smtp.hello.or_else(|| own_name(settings.public_url.as_str()));
                 Self::Smtp(Box::new(Peer::new(smtp, &settings.mail.from)?))
             }
             None => Self::Log(Log { with_link: settings.landscape != Landscape::Prod }),

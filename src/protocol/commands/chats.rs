@@ -65,7 +65,7 @@ impl Check for CreateChat {
             &format!("takes at most {} members", limits.max_group_members),
         );
         if let Some(Object(message)) = &self.message {
-            check_content(&message.content, limits, problems);
+            check_content(&message.content, Some(message.message_type), limits, problems);
             check_client_id("message.client_id", message.client_id.as_deref(), problems);
         }
     }

@@ -77,7 +77,7 @@ pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<S
 impl Check for SendMessage {
     fn check(&self, limits: &Limits, problems: &mut Problems) {
         let Object(message) = &self.message;
-        check_content(&message.content, limits, problems);
+        check_content(&message.content, Some(message.message_type), limits, problems);
         check_client_id("message.client_id", message.client_id.as_deref(), problems);
         problems.check(
             "message.attachments",
@@ -87,9 +87,19 @@ impl Check for SendMessage {
     }
 }
 
-/// What the content of a message takes.
-pub fn check_content(content: &str, limits: &Limits, problems: &mut Problems) {
+/// What is wrong with a text of white space.
+pub const BLANK: &str = "is white space alone";
+
+/// What the content of a message takes; of one that is edited the type is not known here.
+pub fn check_content(
+    content: &str,
+    message_type: Option<MessageType>,
+    limits: &Limits,
+    problems: &mut Problems,
+) {
     problems.check("message.content", !content.is_empty(), "is empty");
+    let is_blank = !content.is_empty() && message_type.is_some_and(|kind| kind.is_blank(content));
+    problems.check("message.content", !is_blank, BLANK);
     problems.check("message.content", !content.contains('\0'), "takes no NUL characters");
     problems.check("message.content", !is_data_url(content), "data URLs are not taken yet, send text");
     problems.check_size("message.content", content.len(), limits.max_message_bytes);
@@ -131,7 +141,7 @@ pub struct EditedMessage {
 
 impl Check for EditMessage {
     fn check(&self, limits: &Limits, problems: &mut Problems) {
-        check_content(&self.message.0.content, limits, problems);
+        check_content(&self.message.0.content, None, limits, problems);
     }
 }
 

@@ -3,11 +3,12 @@
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use utoipa::openapi::Server;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
     App, account, account_pages, admin, auth, chats, contacts, documented_refusals, events, ops, pages,
@@ -105,10 +106,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     documented_refusals::document(routes().split_for_parts().1)
 }
 
-/// Swagger UI and the documents; the front page leads there until there is a web client.
-pub fn pages(document: utoipa::openapi::OpenApi) -> Router<App> {
+/// Swagger UI and the documents, which name the `path` that a proxy strips; the front page leads there until there is a
+/// web client.
+pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<App> {
+    let mut document = documented_refusals::document(document);
+    if !path.is_empty() {
+        document.servers = Some(vec![Server::new(path)]);
+    }
+    // Relative to `/docs/`.
+    let config = Config::new(["../openapi.json"]);
     Router::new()
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", documented_refusals::document(document)))
+        .merge(SwaggerUi::new("/docs").config(config))
+        .route("/openapi.json", get(async move || axum::Json(document)))
         .route("/client/mango-chat.js", get(pages::sdk))
         .merge(account_pages::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))

@@ -17,6 +17,7 @@ mod ops;
 pub mod origin;
 mod pages;
 mod photos;
+mod public_path;
 mod recovery;
 mod users;
 
@@ -84,7 +85,7 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
     };
     Router::new()
         .merge(api)
-        .merge(docs::pages(document))
+        .merge(docs::pages(document, settings.public_url.path()))
         .fallback(async || Problem(Error::new(Code::NotFound, "there is nothing at this path")))
         .method_not_allowed_fallback(async || {
             Problem(Error::new(Code::MethodNotAllowed, "this path is not for this method"))
@@ -96,6 +97,7 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
         .merge(plain)
         .layer(CatchPanicLayer::custom(observe::after_panic))
         .layer(cors(&settings))
+        .layer(from_fn_with_state(settings.clone(), public_path::add))
         .layer(from_fn_with_state(settings.clone(), headers::protect))
         .layer(from_fn_with_state(settings.clone(), observe::observe))
         .layer(from_fn_with_state(settings, client_address::note))

@@ -32,7 +32,7 @@ pub fn may_use_cookies(settings: &Settings, headers: &HeaderMap) -> bool {
         CorsOrigins::Any => false,
         CorsOrigins::Listed(list) => list.iter().any(|it| it == origin),
     };
-    listed || origin == settings.public_url || is_own_host(settings, origin, headers)
+    listed || origin == settings.public_url.origin() || is_own_host(settings, origin, headers)
 }
 
 /// The origin's host is the one that the request was sent to. Where pages are on https one that came by http is
@@ -76,6 +76,8 @@ fn add(
     max_age: i64,
 ) -> Result<()> {
     let secure = if settings.is_https() { "; Secure" } else { "" };
+    let base = settings.public_url.path();
+    let path = if path == "/" && !base.is_empty() { base.to_owned() } else { format!("{base}{path}") };
     let text = format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
     let value = HeaderValue::from_str(&text).map_err(Error::internal)?;
     headers.append(header::SET_COOKIE, value);

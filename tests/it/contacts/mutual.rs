@@ -1,4 +1,4 @@
-//! `CONTACT_POLICY=mutual`: groups make contacts, many or few, and the demo landscape under every policy.
+//! `CONTACT_POLICY=mutual`: groups are for people who follow each other, and the demo landscape under every policy.
 
 use reqwest::Method;
 use serde_json::json;
@@ -32,6 +32,12 @@ async fn who_adds_and_who_creates_at_the_same_time_do_not_stand_in_each_others_w
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Door::MAIN).await;
     let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut c = app.connect(&carol, Door::MAIN).await;
+    for (socket, others) in [(&mut a, [&bob, &carol]), (&mut b, [&alice, &carol]), (&mut c, [&alice, &bob])] {
+        for other in others {
+            done(socket, "follow", user(other)).await;
+        }
+    }
     let mut groups = Vec::new();
     for _ in 0..20 {
         groups.push(app.group(&mut a, &[]).await);
@@ -55,52 +61,38 @@ async fn who_adds_and_who_creates_at_the_same_time_do_not_stand_in_each_others_w
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_contacts_are_fetched_rather_than_told() {
-    let app = TestApp::with(&[("CONTACT_POLICY", "mutual")]).await;
-    let alice = app.person("alice").await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    // Registering hundreds over REST would take the time of all the other tests.
-    let people = "INSERT INTO users (username, username_key, photo, password_hash, created_at)                   WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)                   SELECT 'p' || i, 'p' || i, 'x', 'x', 0 FROM n";
-    sea_orm::ConnectionTrait::execute_unprepared(app.server.core.db.read(), people).await.expect("people");
-    let others: Vec<i64> = (1..=600).map(|number| alice.id + number).collect();
-    let before = done(&mut a, "sync", json!({})).await["user_rev"].clone();
-    let wish = json!({"chat": {"name": "all", "is_group": true, "members_array": others}});
-    done(&mut a, "create_chat", wish).await;
-    let heard: Vec<String> = a.rest().await.into_iter().map(|(name, _)| name).collect();
-    assert!(!heard.contains(&"followed".to_owned()), "{heard:?}");
-    let synced = done(&mut a, "sync", json!({"user_rev": before})).await;
-    assert_eq!((&synced["contacts"], &synced["contacts_truncated"]), (&json!([]), &json!(true)));
-    assert_eq!(ids(&app, &alice, "following", 200).await, others);
-    assert_eq!(ids(&app, &alice, "followers", 200).await, others);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_and_creator_of_a_group_follow_each_other_and_so_may_write() {
-    let app = TestApp::with(&[("CONTACT_POLICY", "approval,mutual")]).await;
+async fn a_group_is_for_people_who_follow_each_other_and_nobody_follows_anybody_by_it() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "mutual"), ("LOBBY_CHAT", "Hall")]).await;
     let (alice, bob, carol) = app.three().await;
     let dave = app.person("dave").await;
     let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
-    let mut d = app.connect(&dave, Door::MAIN).await;
-    done(&mut d, "block", user(&carol)).await;
-    let group = app.group(&mut a, &[&bob, &carol]).await;
-    for _ in 0..2 {
-        let told = b.next("followed").await;
-        assert!(told["by"] == json!(alice.id) || told["by"] == json!(bob.id), "{told}");
-    }
+    let mut b = app.connect(&bob, Door::ALL[1]).await;
+    let mut c = app.connect(&carol, Door::MAIN).await;
+    done(&mut a, "follow", user(&bob)).await;
+    done(&mut b, "follow", user(&alice)).await;
+    // One direction is not enough, whichever it is.
+    done(&mut a, "follow", user(&carol)).await;
+    let chats = app.get("/chat", &alice).await;
+    let wish = json!({"chat": {"name": "g", "is_group": true, "members_array": [bob.id, carol.id, dave.id]}});
+    let refused = a.call("create_chat", wish).await["error"].clone();
+    assert_eq!(refused["code"], json!("contact_required"), "{refused}");
+    let named = |it: &Person, name: &str| format!("you and user {} ({name}) do not follow each other", it.id);
+    let problems = json!([named(&carol, "carol"), named(&dave, "dave")]);
+    assert_eq!(refused["errors"]["chat.members_array"], problems);
+    assert_eq!(app.get("/chat", &alice).await, chats, "nothing was created");
+
+    let group = app.group(&mut a, &[&bob]).await;
+    let add = |it: &Person| json!({"chat": {"id": group}, "user": {"id": it.id}});
+    let refused = a.call("add_member", add(&carol)).await["error"].clone();
+    assert_eq!(
+        (&refused["code"], &refused["errors"]["user.id"]),
+        (&json!("contact_required"), &json!([named(&carol, "carol")]))
+    );
+    done(&mut c, "follow", user(&alice)).await;
+    done(&mut a, "add_member", add(&carol)).await;
     assert_eq!(ids(&app, &alice, "following", 50).await, [bob.id, carol.id]);
-    assert_eq!(ids(&app, &alice, "followers", 50).await, [bob.id, carol.id]);
     assert_eq!(ids(&app, &bob, "following", 50).await, [alice.id], "members do not follow each other");
-    done(&mut a, "add_member", json!({"chat": {"id": group}, "user": {"id": dave.id}})).await;
-    assert_eq!(ids(&app, &dave, "following", 50).await, [alice.id]);
-    let wish = |with: &Person| json!({"chat": {"is_group": false, "members_array": [with.id]}});
-    for (socket, other, approved) in [(&mut b, &alice, true), (&mut d, &alice, true)] {
-        let ack = done(socket, "create_chat", wish(other)).await;
-        assert_eq!(ack["chat"]["approved"], json!(approved), "{ack}");
-    }
-    let ack = done(&mut b, "create_chat", wish(&dave)).await;
-    assert_eq!(ack["chat"]["approved"], json!(false), "{ack}");
-    // It is a start, not a law.
-    done(&mut b, "unfollow", user(&alice)).await;
-    assert_eq!(ids(&app, &bob, "following", 50).await, Vec::<i64>::new());
+    // Direct chats take nothing of the kind.
+    let wish = json!({"chat": {"is_group": false, "members_array": [dave.id]}});
+    done(&mut a, "create_chat", wish).await;
 }

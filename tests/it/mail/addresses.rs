@@ -10,12 +10,15 @@ use crate::support::{PASSWORD, Person, TestApp};
 async fn an_address_is_confirmed_by_the_mailed_token_once() {
     let mut peer = Peer::start().await;
     let app =
-        app(&peer, &[("EMAIL_VERIFICATION", "optional"), ("PUBLIC_URL", "https://chat.example.org")]).await;
+        app(&peer, &[("EMAIL_VERIFICATION", "optional"), ("PUBLIC_URL", "https://chat.example.org/talk")])
+            .await;
     let me = register(&app, "alice", "Alice@Example.org").await;
     assert_eq!((&me["email"], &me["email_verified"]), (&json!("Alice@Example.org"), &json!(false)));
     let mail = peer.expect("Alice@Example.org", "Confirm your e-mail address").await;
     assert_eq!(mail["envelope"], json!({"from": "chat@example.org", "to": ["Alice@Example.org"]}));
-    assert!(mail["text"].as_str().expect("text").contains("https://chat.example.org/account/verify#token="));
+    assert!(
+        mail["text"].as_str().expect("text").contains("https://chat.example.org/talk/account/verify#token=")
+    );
     assert!(mail["text"].as_str().expect("text").contains("alice"), "{mail}");
     // Optional: nothing depends on it.
     let (status, _) = login(&app, "alice", PASSWORD).await;

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use reqwest::Method;
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 
 use crate::binary::{command, post, serve, signal};
@@ -44,6 +45,9 @@ async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() 
     // A token that comes back after its successor was used.
     let next = post(&server.host, "/auth/refresh", json!({"refresh_token": refresh})).await;
     post(&server.host, "/auth/refresh", json!({"refresh_token": next["refresh_token"]})).await;
+    let database = Database::connect(&url).await.expect("connects");
+    let long_ago = "UPDATE refresh_tokens SET exchanged_at = exchanged_at - 11000";
+    database.execute_unprepared(long_ago).await.expect("moved");
     let replay = post(&server.host, "/auth/refresh", json!({"refresh_token": refresh})).await;
     assert_eq!(replay["code"], json!("refresh_reused"), "{replay}");
     signal(&server.child, "TERM");
