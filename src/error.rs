@@ -61,6 +61,8 @@ pub enum Code {
     DirectChatMembers,
     /// More bytes than the settings let in.
     TooLarge,
+    /// The body comes in a form that is not read here.
+    UnsupportedMediaType,
     /// A request's body did not come in time.
     RequestTimeout,
     /// Too often; `retry_after_ms` says when to come back.
@@ -99,6 +101,7 @@ impl Code {
             Self::ApprovalPending => "approval_pending",
             Self::DirectChatMembers => "direct_chat_members",
             Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
             Self::RequestTimeout => "request_timeout",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",

@@ -12,4 +12,5 @@ pub mod ids;
 pub mod platform;
 pub mod protocol;
 pub mod random;
+pub mod text;
 pub mod transport;

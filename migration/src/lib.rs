@@ -6,6 +6,7 @@ pub use sea_orm_migration::prelude::*;
 mod m20261101_01_create_schema;
 mod m20261101_02_fill_message_types;
 mod m20261120_01_add_accounts;
+mod m20261127_01_fold_names;
 
 /// All migrations in their order.
 pub struct Migrator;
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_01_create_schema::Migration),
             Box::new(m20261101_02_fill_message_types::Migration),
             Box::new(m20261120_01_add_accounts::Migration),
+            Box::new(m20261127_01_fold_names::Migration),
         ]
     }
 }

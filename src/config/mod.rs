@@ -161,7 +161,7 @@ impl Settings {
                 Landscape::Local => "127.0.0.1:5000".to_owned(),
                 _ => "0.0.0.0:5000".to_owned(),
             });
-        let bind = bind
+        let bind: SocketAddr = bind
             .replace("localhost:", "127.0.0.1:")
             .parse()
             .map_err(|_| bad("BIND", &bind, "an address and a port, such as 127.0.0.1:5000"))?;
@@ -188,13 +188,20 @@ impl Settings {
             ));
         }
         let storage = storage::read(r)?;
-        let public_url = r.read(
-            "PUBLIC_URL",
-            "http://localhost:5000",
-            "how clients reach the server; https makes cookies Secure, a path is kept in links and cookies",
-            "a URL that begins with http:// or https://, without ? and #",
-            PublicUrl::parse,
-        )?;
+        let default_public_url = match bind.port() {
+            port if landscape == Landscape::Local && port != 0 => format!("http://localhost:{port}"),
+            _ => "http://localhost:5000".to_owned(),
+        };
+        let public_url = r
+            .raw(
+                "PUBLIC_URL",
+                "http://localhost:5000",
+                "how clients reach the server, in local with the port of BIND; https makes cookies Secure, a path is kept",
+            )
+            .unwrap_or(default_public_url);
+        let public_url = PublicUrl::parse(&public_url).ok_or_else(|| {
+            bad("PUBLIC_URL", &public_url, "a URL that begins with http:// or https://, without ? and #")
+        })?;
         let jwt_secret = r.raw(
             "JWT_SECRET",
             "",
@@ -364,6 +371,18 @@ mod tests {
         assert_eq!(settings.bind.to_string(), "127.0.0.1:5000");
         assert_eq!(settings.database_url, "sqlite://data/mango.db");
         assert_eq!(settings.storage, StorageKind::Local);
+    }
+
+    #[test]
+    fn links_lead_to_where_a_local_server_listens() {
+        for (pairs, url) in [
+            (&[("BIND", "127.0.0.1:8080")][..], "http://localhost:8080"),
+            (&[("BIND", "127.0.0.1:0")], "http://localhost:5000"),
+            (&[("BIND", "127.0.0.1:8080"), ("PUBLIC_URL", "https://x.org/chat")], "https://x.org/chat"),
+            (&[("BIND", "127.0.0.1:8080"), ("MANGO_ENV", "test")], "http://localhost:5000"),
+        ] {
+            assert_eq!(with(pairs).expect("fits").public_url.as_str(), url, "{pairs:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use argon2::password_hash::phc::PasswordHash;
 use super::crew::Crew;
 use crate::config::HashCost;
 use crate::error::{Error, Result};
+use crate::text::nfc;
 
 /// Hashing jobs that may wait; beyond it the answer is `unavailable` at once.
 const MAX_WAITING: usize = 256;
@@ -60,9 +61,9 @@ impl Passwords {
         })
     }
 
-    /// The PHC string of a password with a salt of its own.
+    /// The PHC string of a password, composed (NFC), with a salt of its own.
     pub async fn hash(&self, password: &str) -> Result<String> {
-        let (cost, password) = (self.cost, password.to_owned());
+        let (cost, password) = (self.cost, nfc(password));
         self.run(move || argon::hash(cost, &password)).await?
     }
 
@@ -78,7 +79,7 @@ impl Passwords {
         let is_own = hash.starts_with(&format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}$"));
         let work = move || {
             let started = Instant::now();
-            (verify_now(cost, &password, &hash), started.elapsed())
+            (verify_either(cost, &password, &hash), started.elapsed())
         };
         let (verdict, spent) = self.run(work).await?;
         self.learn(is_own, spent);
@@ -109,6 +110,19 @@ impl Passwords {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let busy = || Error::unavailable("too many logins at once, try again in a moment");
         self.crew.run(work).await?.ok_or_else(busy)
+    }
+}
+
+/// Judges a password composed, as it is hashed now; else as it was typed, as older hashes and those of other software
+/// may have it.
+fn verify_either(cost: HashCost, password: &str, hash: &str) -> Verdict {
+    let composed = nfc(password);
+    match verify_now(cost, &composed, hash) {
+        Verdict::Wrong if composed != password => match verify_now(cost, password, hash) {
+            Verdict::Wrong => Verdict::Wrong,
+            Verdict::Right | Verdict::RightButOld => Verdict::RightButOld,
+        },
+        verdict => verdict,
     }
 }
 
@@ -143,6 +157,20 @@ mod tests {
         assert_eq!(passwords.verify("mango salad", Some(&hash)).await.expect("verify"), Verdict::Right);
         assert_eq!(passwords.verify("mango sorbet", Some(&hash)).await.expect("verify"), Verdict::Wrong);
         assert_eq!(passwords.verify("nobody has this password", None).await.expect("verify"), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_its_letters_are_composed() {
+        let passwords = Passwords::new(LIGHT, 1).expect("passwords");
+        let (composed, apart) = ("crème brûlée", "cre\u{300}me bru\u{302}le\u{301}e");
+        for (hashed, tried) in [(composed, apart), (apart, composed), (apart, apart)] {
+            let hash = passwords.hash(hashed).await.expect("hash");
+            assert_eq!(passwords.verify(tried, Some(&hash)).await.expect("verify"), Verdict::Right);
+        }
+        // A hash from before, or of other software, which took the bytes as they came.
+        let older = argon::hash(LIGHT, apart).expect("hash");
+        assert_eq!(passwords.verify(apart, Some(&older)).await.expect("verify"), Verdict::RightButOld);
+        assert_eq!(passwords.verify(composed, Some(&older)).await.expect("verify"), Verdict::Wrong);
     }
 
     #[tokio::test]

@@ -95,6 +95,10 @@ impl<'de> Deserialize<'de> for MessageType {
             fn visit_u64<E: de::Error>(self, id: u64) -> Result<MessageType, E> {
                 self.visit_i64(i64::try_from(id).unwrap_or(0))
             }
+
+            fn visit_f64<E: de::Error>(self, id: f64) -> Result<MessageType, E> {
+                self.visit_i64(if id.fract() == 0.0 { id as i64 } else { 0 })
+            }
         }
         deserializer.deserialize_any(NameOrNumber)
     }

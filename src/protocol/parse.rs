@@ -11,6 +11,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, FieldErrors, Result};
+use crate::text::clean_name;
 
 /// Bounds that payloads are checked against; all in the unit of their name.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,9 @@ pub struct Limits {
     /// Members of a group.
     pub max_group_members: usize,
 }
+
+/// Characters of a name.
+const LONGEST_NAME: usize = 100;
 
 /// What is wrong with a payload, gathered field by field.
 #[derive(Default)]
@@ -53,10 +57,13 @@ impl Problems {
         self.check(field, !text.contains('\0'), "takes no NUL characters");
     }
 
-    /// Checks that a text is one line that shows as it is: no line breaks, no other control characters.
-    pub fn check_line(&mut self, field: &str, text: Option<&str>) {
-        let fine = text.is_none_or(|text| !text.chars().any(char::is_control));
-        self.check(field, fine, "takes no line breaks or other control characters");
+    /// Checks a name: its length in characters, and that it shows as it is.
+    pub fn check_name(&mut self, field: &str, name: Option<&str>, least: usize) {
+        let Some(name) = name else { return };
+        match clean_name(name) {
+            Ok(name) => self.check_length(field, Some(&name), least, LONGEST_NAME),
+            Err(problem) => self.check(field, false, problem),
+        }
     }
 
     /// All problems as one error.
@@ -87,8 +94,9 @@ pub fn parse<T: DeserializeOwned + Check>(text: &str, limits: &Limits) -> Result
     Ok(value)
 }
 
-/// Reads JSON that must be an object.
+/// Reads JSON that must be an object; a byte order mark before it is skipped.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut deserializer);
     let Object(value) = read.map_err(|error| explain(&error.path().to_string(), error.inner()))?;
@@ -105,6 +113,14 @@ fn explain(path: &str, error: &serde_json::Error) -> Error {
         if let Some(name) = problem.strip_prefix(opening).and_then(|rest| rest.strip_suffix('`')) {
             return Error::invalid(at(name), said);
         }
+    }
+    // serde_json reads numbers as doubles where they are no integers, and has a syntax error for what none can hold.
+    if problem == "number out of range" && path != "." {
+        return Error::invalid(path, "takes a number that a double can hold");
+    }
+    // A text may be JSON by its quotes and hold what is no Unicode.
+    if path != "." && problem.contains("escape") {
+        return Error::invalid(path, format!("is no text: {full}"));
     }
     if error.is_syntax() || error.is_eof() {
         return Error::invalid("payload", format!("is not JSON: {full}"));

@@ -72,6 +72,7 @@ pub fn status(code: Code) -> (StatusCode, &'static str) {
         Code::ApprovalPending => (StatusCode::CONFLICT, "Waits for approval"),
         Code::DirectChatMembers => (StatusCode::CONFLICT, "A direct chat has two members"),
         Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
+        Code::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not read in this form"),
         Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "Too slow"),
         Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too often"),
         Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available now"),

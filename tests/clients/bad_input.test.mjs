@@ -88,7 +88,7 @@ for (const door of doors) {
           ['toggle_chat_pin', { chat: { id: true } }, 'chat.id'],
           ['toggle_chat_pin', { chat: { id: chat.id, pinned: 1 } }, 'chat.pinned'],
           ['add_member', { chat: { id: chat.id } }, 'user'],
-          ['add_member', { chat: { id: chat.id }, user: { id: '1' } }, 'user.id'],
+          ['add_member', { chat: { id: chat.id }, user: { id: '1x' } }, 'user.id'],
           ['remove_member', { chat: { id: chat.id }, user: {} }, 'user.id'],
           ['history', { chat: { id: [] } }, 'chat.id'],
           ['history', { chat: { id: chat.id }, before: 'now' }, 'before'],

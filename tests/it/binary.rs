@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::checker::node::Node;
 use crate::support::{Door, PASSWORD, Socket, database_kind, fresh_database};
 
 /// The program.
@@ -304,4 +305,22 @@ fn a_database_url_that_does_not_parse_is_refused_without_its_password() {
         assert!(said.starts_with("mango-chat: DATABASE_URL: "), "{said}");
         assert!(!said.contains("hush") && said.trim().lines().count() == 1, "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_goes_to_no_terminal_is_without_colours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("mango.db").display());
+    let mut node = Node::new(BINARY.as_ref(), folder.path(), &url).expect("a port");
+    node.start().await.expect("starts");
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    node.person(&http, "alice").await.expect("registers");
+    node.terminate().expect("asked to end");
+    assert!(node.ended_well().await);
+    let logs = folder.path().join("assets/logs");
+    let files = std::fs::read_dir(logs).expect("the folder").map(|file| file.expect("a file").path());
+    let mut texts: Vec<String> = files.map(|path| std::fs::read_to_string(path).expect("text")).collect();
+    texts.push(node.log());
+    assert!(texts.len() >= 2 && texts.iter().all(|text| text.contains("listening on")), "{texts:?}");
+    assert!(!texts.iter().any(|text| text.contains('\u{1b}')), "{texts:?}");
 }

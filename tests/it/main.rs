@@ -22,6 +22,7 @@ mod guards;
 mod hostile;
 mod hung_database;
 mod import;
+mod inputs;
 mod lanes;
 mod limits;
 mod locks;

@@ -49,10 +49,21 @@ async fn what_is_stored_outlives_a_step_back_and_forward() {
     server.shutdown().await;
     let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
     db.migrate_down().await.expect("one step back");
+    // Two names that are one where they are compared by Unicode, as an older version has stored them.
+    let tx = db.begin().await.expect("begun");
+    for (username, name) in [("alice", "Пётр"), ("bob", "ПЕТР")] {
+        let key = name.to_lowercase();
+        let sql =
+            format!("UPDATE users SET name = '{name}', name_key = '{key}' WHERE username = '{username}'");
+        tx.conn().execute_unprepared(&sql).await.expect("named");
+    }
+    drop(tx.commit(()).await.expect("committed"));
     db.migrate_up().await.expect("and forward");
     drop(db);
     let app = TestApp::on(folder, &url, &[]).await;
     let bob = app.login("bob").await;
+    let found = app.get("/user?query=%D0%BF%D0%B5%D1%82%D1%80", &bob).await;
+    assert_eq!(found.as_array().map(Vec::len), Some(2), "both are found: {found}");
     assert_eq!(app.contents(chat, &bob).await, ["kept"]);
 }
 

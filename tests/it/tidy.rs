@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Floors from the ground up; a file may use its own floor and those below.
 const FLOORS: [&[&str]; 8] = [
-    &["error", "ids", "clock", "config", "random"],
+    &["error", "ids", "clock", "config", "random", "text"],
     &["protocol"],
     &["platform"],
     &["domain"],

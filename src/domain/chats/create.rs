@@ -22,6 +22,7 @@ use crate::platform::limits::Bucket;
 use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
 use crate::protocol::events::ChatCreated;
 use crate::protocol::parse::Object;
+use crate::text::nfc;
 
 impl Behaviour for CreateChat {
     fn also_counts_as(&self) -> Option<Bucket> {
@@ -160,7 +161,7 @@ async fn find_made_before(
 }
 
 fn group_name(wish: &NewChat) -> Option<String> {
-    wish.name.as_deref().map(|name| name.trim().to_owned()).filter(|_| wish.is_group)
+    wish.name.as_deref().map(|name| nfc(name.trim())).filter(|_| wish.is_group)
 }
 
 /// Every id is a present user's.

@@ -16,6 +16,7 @@ use crate::protocol::commands::chats::ChatReply;
 use crate::protocol::commands::roles::UpdateChat;
 use crate::protocol::events::ChatChanged;
 use crate::protocol::objects::Chat;
+use crate::text::nfc;
 
 impl Behaviour for UpdateChat {
     fn also_counts_as(&self) -> Option<Bucket> {
@@ -64,9 +65,9 @@ impl UpdateChat {
         let Membership { mut chat, .. } = found;
         let old_photo = chat.photo.clone();
         let mut row = chat.clone().into_active_model();
-        if let Some(name) = wish.name.as_deref().map(str::trim).filter(|it| chat.name.as_deref() != Some(*it))
-        {
-            row.name = Set(Some(name.to_owned()));
+        let name = wish.name.as_deref().map(|name| nfc(name.trim()));
+        if let Some(name) = name.filter(|it| chat.name.as_ref() != Some(it)) {
+            row.name = Set(Some(name));
         }
         if let Some(description) = wish.description.as_ref().filter(|it| **it != chat.description) {
             row.description = Set(description.clone());

@@ -16,6 +16,7 @@ use crate::domain::{photos, users};
 use crate::error::Result;
 use crate::platform::passwords::foreign;
 use crate::platform::progress::Progress;
+use crate::text::fold;
 
 /// No password fits it; the account's owner makes a new one by e-mail, or an operator helps.
 const UNUSABLE: &str = "!";
@@ -86,7 +87,7 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
         email_key: Set(email.as_ref().map(|it| it.to_lowercase())),
         email: Set(email),
         email_verified: Set(false),
-        name_key: Set(text(&person.name).map(|it| it.to_lowercase())),
+        name_key: Set(text(&person.name).map(|it| fold(&it))),
         name: Set(text(&person.name)),
         description: Set(text(&person.description)),
         photo: Set(photos::default_avatar()),

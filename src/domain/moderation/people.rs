@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::protocol::moderation::{AdminUser, AdminUserDetails, Ban, Reach, Role};
 use crate::protocol::objects::Session;
+use crate::text::fold;
 
 /// Which people.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +35,7 @@ pub async fn people(
     limit: u64,
 ) -> Result<Numbered<AdminUser>> {
     let mut select = user::Entity::present().filter(user::Column::Id.gt(after.unwrap_or(0)));
-    let query = filter.query.as_deref().unwrap_or_default().trim().to_lowercase();
+    let query = fold(filter.query.as_deref().unwrap_or_default().trim());
     if query.chars().count() > 100 || query.contains('\0') {
         return Err(Error::invalid("query", "takes up to 100 characters, no NUL among them"));
     }

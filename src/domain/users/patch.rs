@@ -16,6 +16,7 @@ use crate::ids::UserId;
 use crate::platform::db::{Tx, again};
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems, given};
+use crate::text::{fold, nfc};
 
 /// A field that is left out stays; `null` clears it.
 #[derive(Default, Deserialize, ToSchema)]
@@ -55,8 +56,7 @@ impl Check for Patch {
     const LARGE: bool = true;
 
     fn check(&self, _: &Limits, problems: &mut Problems) {
-        problems.check_length("name", self.name.as_ref().and_then(Option::as_deref), 0, 100);
-        problems.check_line("name", self.name.as_ref().and_then(Option::as_deref));
+        problems.check_name("name", self.name.as_ref().and_then(Option::as_deref), 0);
         problems.check_length("description", self.description.as_ref().and_then(Option::as_deref), 0, 1_000);
         if let Some(password) = &self.password {
             check_tried(problems, password);
@@ -163,8 +163,9 @@ async fn store(
     let mut row = before.clone().into_active_model();
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     if let Some(name) = &wish.name {
-        row.name_key = Set(text(name).map(|name| name.to_lowercase()));
-        row.name = Set(text(name));
+        let name = text(name).map(|name| nfc(name.trim()));
+        row.name_key = Set(name.as_deref().map(fold));
+        row.name = Set(name);
     }
     if let Some(description) = &wish.description {
         row.description = Set(text(description));

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::platform::db::again;
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems};
+use crate::text::{fold, nfc};
 
 /// What registration takes. Unknown fields are ignored; a role is never read.
 #[derive(Deserialize, ToSchema)]
@@ -52,8 +53,7 @@ impl Check for Registration {
 
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check_length("password", Some(&self.password), 8, 128);
-        problems.check_length("name", self.name.as_deref(), 0, 100);
-        problems.check_line("name", self.name.as_deref());
+        problems.check_name("name", self.name.as_deref(), 0);
         problems.check_length("description", self.description.as_deref(), 0, 1_000);
         let identity = self.identity(problems);
         let any = identity.phone.is_some() || identity.email.is_some() || identity.username.is_some();
@@ -115,6 +115,7 @@ async fn insert(
     asked_in: Option<Language>,
 ) -> Result<user::Model> {
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
+    let name = text(&wish.name).map(|name| nfc(name.trim()));
     let row = user::ActiveModel {
         username_key: Set(identity.username.as_ref().map(|it| it.to_lowercase())),
         username: Set(identity.username),
@@ -122,8 +123,8 @@ async fn insert(
         email_key: Set(identity.email.as_ref().map(|it| it.to_lowercase())),
         email: Set(identity.email),
         email_verified: Set(false),
-        name_key: Set(text(&wish.name).map(|name| name.to_lowercase())),
-        name: Set(text(&wish.name)),
+        name_key: Set(name.as_deref().map(fold)),
+        name: Set(name),
         description: Set(text(&wish.description)),
         photo: Set(photo.to_owned()),
         role: Set("user".into()),

@@ -9,6 +9,7 @@ use crate::domain::{Core, contacts};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::objects::User;
+use crate::text::fold;
 
 /// People whose username or name holds `query`, in the order of their ids; and where to go on.
 ///
@@ -20,7 +21,7 @@ pub async fn search(
     cursor: Option<i64>,
     limit: u64,
 ) -> Result<(Vec<User>, Option<i64>)> {
-    let query = query.trim().to_lowercase();
+    let query = fold(query.trim());
     if query.is_empty() || query.chars().count() > 100 || query.contains('\0') {
         return Err(Error::invalid("query", "takes 1 to 100 characters, no NUL among them"));
     }

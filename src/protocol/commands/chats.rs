@@ -55,7 +55,7 @@ impl Check for CreateChat {
         let Object(chat) = &self.chat;
         if chat.is_group {
             problems.check("chat.name", chat.name.is_some(), "is missing, a group needs one");
-            problems.check_length("chat.name", chat.name.as_deref().map(str::trim), 1, 100);
+            problems.check_name("chat.name", chat.name.as_deref(), 1);
         }
         problems.check_length("chat.description", chat.description.as_deref(), 0, 1_000);
         check_client_id("chat.client_id", chat.client_id.as_deref(), problems);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::chats::ChatRef;
-use crate::ids::{ChatId, MessageId};
+use crate::ids::{ChatId, MessageId, whole_or_none};
 use crate::protocol::message_type::MessageType;
 use crate::protocol::objects::Message;
 use crate::protocol::parse::{Check, Limits, Object, Problems};
@@ -206,16 +206,16 @@ pub struct History {
     /// Where.
     pub chat: Object<ChatRef>,
     /// Only messages with a lower `seq`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub before: Option<i64>,
     /// The next messages with a higher `seq`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub after: Option<i64>,
     /// Messages on both sides of this `seq`, itself included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub around: Option<i64>,
     /// 1 to 200, default 50.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub limit: Option<i64>,
 }
 

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::chats::{ChatRef, UserRef};
 use crate::clock::Timestamp;
-use crate::ids::{ChatId, MessageId};
+use crate::ids::{ChatId, MessageId, whole_or_none};
 use crate::protocol::parse::{Check, Limits, Object, Problems, given};
 
 /// `update_chat`.
@@ -34,7 +34,7 @@ pub struct ChatPatch {
 impl Check for UpdateChat {
     fn check(&self, _: &Limits, problems: &mut Problems) {
         let Object(chat) = &self.chat;
-        problems.check_length("chat.name", chat.name.as_deref().map(str::trim), 1, 100);
+        problems.check_name("chat.name", chat.name.as_deref(), 1);
         let description = chat.description.as_ref().and_then(Option::as_deref);
         problems.check_length("chat.description", description, 0, 1_000);
     }
@@ -100,7 +100,7 @@ pub struct MutedChat {
     #[serde(default)]
     pub muted: Option<bool>,
     /// For how long, seconds; left out: until it is taken back.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub seconds: Option<i64>,
 }
 
@@ -157,7 +157,7 @@ pub struct MarkRead {
     #[serde(default)]
     pub last_read_message_id: Option<MessageId>,
     /// Or up to this `seq`. With neither: everything.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub seq: Option<i64>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::ChatId;
+use crate::ids::{ChatId, whole_by_key, whole_or_none};
 use crate::protocol::objects::{Chat, Contact, Message, MyChat};
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -16,11 +16,11 @@ const MAX_NAMED: usize = 20_000;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct Sync {
     /// Chat id to the `rev` that one has of it; 0 is from the beginning. Chats that are not named come whole.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_by_key")]
     #[schema(value_type = std::collections::HashMap<String, i64>)]
     pub since: BTreeMap<ChatId, i64>,
     /// One's own counter as one has it; left out, own state comes only with whole chats.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub user_rev: Option<i64>,
     /// The epoch that one's state is of.
     #[serde(default)]
@@ -29,10 +29,10 @@ pub struct Sync {
     #[serde(default)]
     pub only: Option<Vec<ChatId>>,
     /// A chat with more changes than this comes whole, `truncated`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub max_behind: Option<i64>,
     /// Messages of a page, 1 to 500, default 200.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
     pub limit: Option<i64>,
 }
 

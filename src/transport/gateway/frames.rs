@@ -1,7 +1,10 @@
 //! From a frame to an event: `{"type": <event>, "id"?: <any>, …payload}`. On a chat's socket the chat is
 //! implied, and the short forms of sending, reading and typing are spelled out.
 
-use serde_json::value::{RawValue, to_raw_value};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
@@ -13,34 +16,47 @@ pub struct Frame {
     pub event: String,
     /// Whom to answer.
     pub id: Option<Box<RawValue>>,
-    /// The rest of the frame.
-    payload: Map<String, Value>,
+    /// The rest of the frame, as it came: what is wrong in there is answered to whoever waits for it.
+    payload: BTreeMap<String, Box<RawValue>>,
 }
 
 /// Reads a frame. The error says what is wrong with the frame as such.
 pub fn read(text: &str) -> Result<Frame> {
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| Error::invalid("frame", format!("is not JSON: {error}")))?;
-    let Value::Object(mut fields) = value else {
-        return Err(Error::invalid("frame", "takes an object with a type"));
-    };
-    let Some(Value::String(event)) = fields.remove("type") else {
-        return Err(Error::invalid("type", "is missing, it names the event"));
-    };
-    let id = fields.remove("id").map(|id| to_raw_value(&id)).transpose().map_err(Error::internal)?;
-    Ok(Frame { event, id, payload: fields })
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let is_object = text.trim_start().starts_with('{');
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).map_err(|error| {
+        let is_broken = is_object || error.is_syntax() || error.is_eof();
+        let problem = if is_broken {
+            format!("is not JSON: {error}")
+        } else {
+            "takes an object with a type".to_owned()
+        };
+        Error::invalid("frame", problem)
+    })?;
+    let event = fields.remove("type").and_then(|name| serde_json::from_str(name.get()).ok());
+    let event = event.ok_or_else(|| Error::invalid("type", "is missing, it names the event"))?;
+    Ok(Frame { event, id: fields.remove("id"), payload: fields })
 }
 
 impl Frame {
     /// The payload as the dispatcher takes it; on a chat's socket `scope` fills in the chat, and naming another
     /// is an error.
-    pub fn payload(&mut self, scope: Option<ChatId>) -> Result<Value> {
+    pub fn payload(&mut self, scope: Option<ChatId>) -> Result<String> {
         let fields = std::mem::take(&mut self.payload);
-        Ok(match scope {
-            Some(chat) => imply(&self.event, fields, chat)?.into(),
-            None => fields.into(),
-        })
+        let Some(chat) = scope else { return serde_json::to_string(&fields).map_err(Error::internal) };
+        let mut read = Map::new();
+        for (name, raw) in fields {
+            let value = serde_json::from_str(raw.get())
+                .map_err(|error| Error::invalid(name.as_str(), format!("is not JSON: {error}")))?;
+            read.insert(name, value);
+        }
+        Ok(Value::from(imply(&self.event, read, chat)?).to_string())
     }
+}
+
+/// Whether an id, as clients may write it, is that of this chat.
+fn names(id: &Value, chat: ChatId) -> bool {
+    ChatId::deserialize(id).is_ok_and(|it| it == chat)
 }
 
 /// Fills in the chat that a chat's socket is about; naming another is an error.
@@ -62,7 +78,7 @@ fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Ma
                 }
             }
             if let Some(Value::Object(message)) = fields.get_mut("message") {
-                if message.get("chat_id").is_some_and(|id| *id != json!(chat.0)) {
+                if message.get("chat_id").is_some_and(|id| !names(id, chat)) {
                     return Err(other("message.chat_id"));
                 }
                 message.insert("chat_id".into(), json!(chat.0));
@@ -70,7 +86,9 @@ fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Ma
             }
         }
         "sync" => {
-            if fields.get("only").is_some_and(|only| *only != json!([chat.0])) {
+            let is_this =
+                |only: &Value| only.as_array().is_some_and(|ids| matches!(&ids[..], [id] if names(id, chat)));
+            if fields.get("only").is_some_and(|only| !is_this(only)) {
                 return Err(other("only"));
             }
             fields.insert("only".into(), json!([chat.0]));
@@ -86,7 +104,7 @@ fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Ma
         _ => {
             let named = fields.entry("chat").or_insert_with(|| json!({}));
             if let Value::Object(named) = named {
-                if named.get("id").is_some_and(|id| *id != json!(chat.0)) {
+                if named.get("id").is_some_and(|id| !names(id, chat)) {
                     return Err(other("chat.id"));
                 }
                 named.insert("id".into(), json!(chat.0));
@@ -101,7 +119,8 @@ mod tests {
     use super::*;
 
     fn scoped(text: &str) -> Result<Value> {
-        read(text)?.payload(Some(ChatId(7)))
+        let payload = read(text)?.payload(Some(ChatId(7)))?;
+        Ok(serde_json::from_str(&payload).expect("JSON"))
     }
 
     #[test]
@@ -129,6 +148,8 @@ mod tests {
                 json!({"chat": {"id": 7, "pinned": true}}),
             ),
             (r#"{"type":"sync"}"#, json!({"only": [7]})),
+            (r#"{"type":"sync","only":["7"]}"#, json!({"only": [7]})),
+            (r#"{"type":"history","chat":{"id":7.0}}"#, json!({"chat": {"id": 7}})),
         ] {
             assert_eq!(scoped(text).expect("fits"), payload, "{text}");
         }
@@ -149,8 +170,8 @@ mod tests {
         }
         let mut frame = read(r#"{"type":"x","id":{"a":[1]},"b":2}"#).expect("fits");
         assert_eq!(
-            (frame.event.clone().as_str(), frame.payload(None).expect("fits")),
-            ("x", json!({"b": 2}))
+            (frame.event.clone().as_str(), frame.payload(None).expect("fits").as_str()),
+            ("x", r#"{"b":2}"#)
         );
         assert_eq!(frame.id.expect("an id").get(), r#"{"a":[1]}"#);
     }

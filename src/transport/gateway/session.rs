@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -24,11 +25,12 @@ use crate::ids::ChatId;
 use crate::platform::limits::Place;
 use crate::protocol::events::{ErrorObject, Exception, Failure, Ready};
 use crate::protocol::objects::{Chat, Message};
+use crate::protocol::parse;
 use crate::transport::connection::{Ack, Connection, Outbox};
 use crate::transport::inbox::Inbox;
 use crate::transport::listener::Gate;
 use crate::transport::publisher::Publisher;
-use crate::transport::socket::Door;
+use crate::transport::socket::{Door, given_token};
 use crate::transport::wire::Wire;
 
 /// The first frame has to come within.
@@ -56,6 +58,13 @@ pub struct Opening {
     pub scope: Option<ChatId>,
     /// Counts as one that has not authenticated.
     pub pending: Place,
+}
+
+/// The first frame.
+#[derive(Deserialize)]
+struct AuthFrame {
+    #[serde(default)]
+    token: Option<String>,
 }
 
 /// What the ack of the first frame brings.
@@ -135,6 +144,7 @@ async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<Stri
     loop {
         let text = match stream.next().await {
             Some(Ok(WsMessage::Text(text))) => text,
+            Some(Ok(WsMessage::Binary(bytes))) => as_text(bytes),
             Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
             Some(Err(WsError::Capacity(_))) => {
                 return (
@@ -152,15 +162,20 @@ async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<Stri
         if frame.event != "auth" {
             return (id, missing("the first frame has to be an auth frame"));
         }
-        let token =
-            frame.payload(None).map(|payload| payload["token"].as_str().unwrap_or_default().to_owned());
-        return match token {
-            Ok(token) if token.is_empty() => {
-                (id, Err(Error::field(Code::TokenMissing, "token", "is missing")))
-            }
-            token => (id, token),
-        };
+        let token = frame.payload(None).and_then(|payload| parse::read::<AuthFrame>(&payload));
+        return (
+            id,
+            token.and_then(|AuthFrame { token }| {
+                let token = token.as_deref().and_then(given_token);
+                token.ok_or_else(|| Error::field(Code::TokenMissing, "token", "is missing"))
+            }),
+        );
     }
+}
+
+/// A binary frame of JSON; what is no text is no JSON either.
+fn as_text(bytes: Bytes) -> Utf8Bytes {
+    Utf8Bytes::try_from(bytes).unwrap_or_default()
 }
 
 /// The code that an error closes with. Faults of ours let clients come back.
@@ -228,7 +243,7 @@ async fn read(door: &Door, mut frames: SplitStream<Stream>, inbox: &Arc<Inbox>, 
     while let Ok(Some(frame)) = timeout(alive_within, frames.next()).await {
         let text = match frame {
             Ok(WsMessage::Text(text)) => text,
-            Ok(WsMessage::Binary(_)) => Utf8Bytes::from_static(""),
+            Ok(WsMessage::Binary(bytes)) => as_text(bytes),
             Ok(WsMessage::Close(_)) => break,
             // Pings are answered by the library.
             Ok(_) => continue,
@@ -248,7 +263,7 @@ async fn read(door: &Door, mut frames: SplitStream<Stream>, inbox: &Arc<Inbox>, 
                     Ok(payload) => {
                         // Who came in by a cookie may still send the frame that others begin with.
                         let event = if frame.event == "auth" { "authenticate".into() } else { frame.event };
-                        inbox.put(event, payload.to_string(), ack);
+                        inbox.put(event, payload, ack);
                     }
                     Err(error) => inbox.connection().answer(&frame.event, ack, Err(error)),
                 }

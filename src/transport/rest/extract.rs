@@ -115,7 +115,7 @@ impl<T: DeserializeOwned + Check> FromRequest<App> for JsonOrForm<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let kind = content_type(request.headers()).to_ascii_lowercase();
+        let kind = content_type(request.headers()).to_owned();
         let form = kind.starts_with("application/x-www-form-urlencoded");
         if kind.starts_with("multipart/form-data") {
             let text = multipart_as_json(request, app).await?;

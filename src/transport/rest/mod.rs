@@ -5,6 +5,7 @@ mod account;
 mod account_pages;
 mod admin;
 mod auth;
+mod body_headers;
 mod chats;
 mod contacts;
 mod docs;
@@ -93,6 +94,7 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
         .with_state(app)
         .layer(DefaultBodyLimit::max(body_limit))
         .layer(from_fn(timed_body::time))
+        .layer(from_fn(body_headers::understand))
         .merge(sockets)
         .merge(plain)
         .layer(CatchPanicLayer::custom(observe::after_panic))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
@@ -74,6 +74,27 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Turns requests of ended sessions away, notes the gate of a session that upgrades, makes a polling client
 /// wait while too many of its events are in flight, and counts what its answers carry.
 pub async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let response = guarded(door, request, next).await;
+    if response.status() == StatusCode::BAD_REQUEST { with_number(response).await } else { response }
+}
+
+/// The engine writes the code of its errors as a text, where the protocol and its clients have a number.
+async fn with_number(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // It is in memory already.
+    let Ok(body) = to_bytes(body, LONGEST_OPEN).await else {
+        return Response::from_parts(parts, Body::empty());
+    };
+    let mut error: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let code = error["code"].as_str().and_then(|code| code.parse::<u8>().ok());
+    let Some(code) = code else { return Response::from_parts(parts, body.into()) };
+    error["code"] = code.into();
+    let body = error.to_string();
+    parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    Response::from_parts(parts, body.into())
+}
+
+async fn guarded(door: Arc<Door>, request: Request, next: Next) -> Response {
     let is_websocket = wants_websocket(&request);
     if is_websocket && let Err(error) = handshake::require(request.headers()) {
         return Problem(error).into_response();

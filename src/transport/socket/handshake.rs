@@ -39,7 +39,7 @@ pub async fn authenticate(core: &Core, parts: &Parts, payload: Option<&Value>) -
 /// `auth` header, `Authorization: Bearer`, CONNECT payload `{token}`, `access_token` cookie.
 pub fn find_token(core: &Core, headers: &HeaderMap, payload: Option<&Value>) -> Option<String> {
     header_token(headers)
-        .or_else(|| payload.and_then(|it| it.get("token")).and_then(Value::as_str).and_then(given))
+        .or_else(|| payload.and_then(|it| it.get("token")).and_then(Value::as_str).and_then(given_token))
         .or_else(|| {
             // A page of another origin can make a browser send its cookies along: those do not count.
             origin::may_use_cookies(&core.settings, headers)
@@ -52,11 +52,12 @@ pub fn find_token(core: &Core, headers: &HeaderMap, payload: Option<&Value>) -> 
 pub fn header_token(headers: &HeaderMap) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     header("auth")
-        .and_then(given)
-        .or_else(|| header(header::AUTHORIZATION.as_str()).filter(|it| has_bearer(it)).and_then(given))
+        .and_then(given_token)
+        .or_else(|| header(header::AUTHORIZATION.as_str()).filter(|it| has_bearer(it)).and_then(given_token))
 }
 
-fn given(text: &str) -> Option<String> {
+/// A token as it came, without the word before it that some send along; none where nothing is left.
+pub fn given_token(text: &str) -> Option<String> {
     Some(without_bearer(text)).filter(|it| !it.is_empty()).map(str::to_owned)
 }
 

@@ -7,7 +7,7 @@ mod handshake;
 mod inbox;
 
 pub use engine::{build, guard};
-pub use handshake::{find_token, header_token};
+pub use handshake::{find_token, given_token, header_token};
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

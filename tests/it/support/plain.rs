@@ -92,6 +92,18 @@ impl Plain {
         self.ack_of(&id).await
     }
 
+    /// Sends an event whose payload is the text of an object, in a frame of text or a binary one, and waits for its ack.
+    pub async fn call_raw(&mut self, event: &str, payload: &str, is_binary: bool) -> Value {
+        let id = json!(self.next_id);
+        self.next_id += 1;
+        let fields = payload.strip_prefix('{').expect("an object");
+        let comma = if fields.trim() == "}" { "" } else { "," };
+        let frame = format!("{{\"type\":\"{event}\",\"id\":{id}{comma}{fields}");
+        let message = if is_binary { Message::binary(frame) } else { Message::text(frame) };
+        self.send_message(message).await;
+        self.ack_of(&id).await
+    }
+
     /// Waits for the ack of this id.
     pub async fn ack_of(&mut self, id: &Value) -> Value {
         let deadline = Instant::now() + PATIENCE;

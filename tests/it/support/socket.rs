@@ -158,6 +158,14 @@ impl Socket {
         self.ack(id).await
     }
 
+    /// Sends an event whose payload is this text and waits for its ack.
+    pub async fn call_raw(&mut self, event: &str, payload: &str) -> Value {
+        let id = self.next_ack;
+        self.next_ack += 1;
+        self.send_text(format!("42{}{id}[\"{event}\",{payload}]", self.door.prefix())).await;
+        self.ack(id).await
+    }
+
     /// Sends an event and waits for its ack; none where the connection ends instead.
     pub async fn try_call(&mut self, event: &str, payload: Value) -> Option<Value> {
         let id = self.begin(event, payload).await;

@@ -1,0 +1,123 @@
+//! Text of people, as Unicode has it: one way to compare, one to clean names, one to write passwords.
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// Joins and tells apart the signs around it, in emoji and in several scripts: fine between them.
+const JOINERS: [char; 4] = ['\u{200c}', '\u{200d}', '\u{fe0e}', '\u{fe0f}'];
+
+/// The dot that case folding leaves of `İ`.
+const DOT_ABOVE: char = '\u{307}';
+
+/// Text as it is compared: compatibility forms are one (NFKC), case does not count, nor does the dot of `ё`.
+pub fn fold(text: &str) -> String {
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    let folded = CaseMapper::new().fold_string(&nfkc.normalize(text)).into_owned();
+    let mut plain = String::with_capacity(folded.len());
+    for sign in folded.chars() {
+        match sign {
+            DOT_ABOVE if plain.ends_with('i') => {}
+            'ё' => plain.push('е'),
+            sign => plain.push(sign),
+        }
+    }
+    nfkc.normalize(&plain).into_owned()
+}
+
+/// Text as it is stored and hashed: composed (NFC), so that two ways to type a letter are one.
+pub fn nfc(text: &str) -> String {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
+}
+
+/// A name as it is stored: composed, without space around it. The error says what a name does not take.
+pub fn clean_name(text: &str) -> Result<String, &'static str> {
+    let name = nfc(text.trim());
+    let kinds = CodePointMapData::<GeneralCategory>::new();
+    let (ignorable, directions) =
+        (CodePointSetData::new::<DefaultIgnorableCodePoint>(), CodePointSetData::new::<BidiControl>());
+    let is_break = |sign| {
+        let kind = kinds.get(sign);
+        kind == GeneralCategory::Control
+            || kind == GeneralCategory::LineSeparator
+            || kind == GeneralCategory::ParagraphSeparator
+    };
+    if name.contains(is_break) {
+        return Err("takes no line breaks or other control characters");
+    }
+    if name.contains(|sign| directions.contains(sign)) {
+        return Err("takes no characters that change the direction of writing");
+    }
+    let is_invisible = |sign| ignorable.contains(sign) && !JOINERS.contains(&sign);
+    let shows =
+        |sign| !ignorable.contains(sign) && !GeneralCategoryGroup::Separator.contains(kinds.get(sign));
+    if name.contains(is_invisible) || (!name.is_empty() && !name.contains(shows)) {
+        return Err("takes no invisible characters");
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_readers_take_for_the_same_is_compared_as_the_same() {
+        for (one, other) in [
+            ("é", "e\u{301}"),
+            ("ΟΔΥΣΣΕΥΣ", "οδυσσευς"),
+            ("İstanbul", "istanbul"),
+            ("Ёлка", "елка"),
+            ("ё", "е\u{308}"),
+            ("ＡＬＩＣＥ１", "alice1"),
+            ("STRASSE", "straße"),
+            ("ﬁn", "FIN"),
+            ("Å", "\u{212b}"),
+        ] {
+            assert_eq!(fold(one), fold(other), "{one} {other}");
+            assert_eq!(fold(&fold(one)), fold(one), "{one}");
+        }
+        for (one, other) in [("e", "é"), ("ı", "i"), ("и", "й"), ("a", "а")] {
+            assert_ne!(fold(one), fold(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_name_shows_as_it_is_and_is_composed() {
+        for (text, wanted) in [
+            (" Ann ", "Ann"),
+            ("Zoe\u{308}", "Zoë"),
+            ("👩\u{200d}💻", "👩\u{200d}💻"),
+            ("❤\u{fe0f}", "❤\u{fe0f}"),
+            ("می\u{200c}خواهم", "می\u{200c}خواهم"),
+            ("O'Neil-Пётр 王", "O'Neil-Пётр 王"),
+            ("", ""),
+        ] {
+            assert_eq!(clean_name(text).as_deref(), Ok(wanted));
+        }
+        for text in [
+            "\u{200b}",
+            "a\u{200b}b",
+            "\u{200d}",
+            "\u{fe0f}\u{200c}",
+            "\u{2060}",
+            "\u{feff}a",
+            "\u{ad}",
+            "\u{3164}",
+            "a\u{202e}b",
+            "\u{2066}a\u{2069}",
+            "a\u{200e}",
+            "a\u{61c}",
+            "a\u{2028}b",
+            "a\u{2029}b",
+            "a\nb",
+            "a\u{85}b",
+            "\u{7f}",
+            "a\0",
+            "\u{e0041}",
+        ] {
+            assert!(clean_name(text).is_err(), "{}", text.escape_unicode());
+        }
+    }
+}
