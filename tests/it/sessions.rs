@@ -6,7 +6,7 @@ use mango_chat::clock::Clock;
 use mango_chat::ids::{SessionId, UserId};
 use mango_chat::platform::tokens::{Kind, Tokens};
 use reqwest::Method;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
 use crate::support::{Door, PASSWORD, SECRET, Socket, TestApp};
@@ -81,6 +81,11 @@ async fn a_client_that_lost_the_answer_comes_back_however_late_and_often() {
         lost.push(text(&pair, "refresh_token"));
         wait_for_eleven_seconds(&app).await;
     }
+    let rows = "SELECT COUNT(*) FROM refresh_tokens";
+    let statement = Statement::from_string(app.server.core.db.backend(), rows);
+    let row = app.server.core.db.read().query_one_raw(statement).await.expect("read").expect("a row");
+    let count: i64 = row.try_get_by_index(0).expect("a number");
+    assert!(count <= 33, "lost answers fill no database: {count}");
     let arrived = lost.pop().expect("the last one");
     let (status, next) = refresh(&app, &arrived).await;
     assert_eq!(status, 200, "{next}");

@@ -20,7 +20,7 @@ use crate::platform::tokens::{Kind, Verified};
 /// Exchanges within this time of the first are those of several tabs at once, milliseconds.
 const AT_ONCE_MS: i64 = 10_000;
 
-/// How often a token is exchanged within that time: enough for many tabs, too few to fill the database.
+/// Successors of one token: enough for many tabs, too few to fill the database.
 const MOST_SUCCESSORS: usize = 32;
 
 /// Exchanges a refresh token for a new pair.
@@ -62,7 +62,7 @@ async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
                 return Err(Error::rate_limited("this token was exchanged too often at once", after));
             }
             if !at_once {
-                mark_exchanged(tx.conn(), &successors, now).await?;
+                replace(tx.conn(), successors, now).await?;
             }
         }
     }
@@ -96,6 +96,20 @@ async fn children(conn: &impl ConnectionTrait, parents: &[i64]) -> Result<Vec<i6
         .column(refresh_token::Column::Id)
         .filter(refresh_token::Column::ParentId.is_in(parents.iter().copied()));
     Ok(children.into_tuple().all(conn).await?)
+}
+
+/// Takes successors that were never used out of use: a new one takes their place. The oldest are forgotten where a client
+/// has lost many answers.
+async fn replace(conn: &impl ConnectionTrait, mut successors: Vec<i64>, now: i64) -> Result<()> {
+    mark_exchanged(conn, &successors, now).await?;
+    successors.sort_unstable_by(|one, other| other.cmp(one));
+    if let Some(oldest) = successors.get(MOST_SUCCESSORS - 1..) {
+        refresh_token::Entity::delete_many()
+            .filter(refresh_token::Column::Id.is_in(oldest.iter().copied()))
+            .exec(conn)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Notes the first exchange of those that were not exchanged yet.

@@ -81,7 +81,10 @@ impl Publisher {
     pub(super) async fn reconcile(&self, core: &Arc<Core>, user: UserId, chat: ChatId) {
         let standing = match sync::standing_in(core, user, chat).await {
             Ok(standing) => standing,
-            Err(error) => return tracing::error!(%error, chat = chat.0, "a membership could not be read"),
+            Err(error) => {
+                tracing::error!(%error, chat = chat.0, "a membership could not be read");
+                return self.compare_again(user);
+            }
         };
         let Some(standing) = standing.filter(|it| self.is_astray(it)) else { return };
         if standing.present {
@@ -93,7 +96,15 @@ impl Publisher {
                 && let Err(error) = self.sort_out(core, chat, &[user]).await
             {
                 tracing::error!(%error, chat = chat.0, "a room could not be sorted out");
+                self.compare_again(user);
             }
+        }
+    }
+
+    /// Has all memberships of a user compared the next time: one could not be.
+    fn compare_again(&self, user: UserId) {
+        if let Some(mut devices) = self.users.get_mut(&user) {
+            devices.compared = devices.compared.map(|_| 0);
         }
     }
 

@@ -28,6 +28,9 @@ const IN_ONE_GO: usize = 256;
 /// What telling one connection of a person may cost: who is seen by 10,000 takes a fifth of a second.
 const PACE: Duration = Duration::from_micros(20);
 
+/// Timers are no finer than a millisecond: what few are told of is not worth a rest each.
+const SHORTEST_REST: Duration = Duration::from_millis(5);
+
 /// What has to be read from the database before a chat goes on.
 enum Work {
     /// What lies between the last value given and this one.
@@ -232,6 +235,7 @@ impl Publisher {
     }
 
     async fn tell_of_people(self: Arc<Self>, core: Arc<Core>) {
+        let mut owed = Duration::ZERO;
         loop {
             for delivery in core.bus.latest().next().await {
                 let audience = self.audience(&delivery.audience);
@@ -241,7 +245,11 @@ impl Publisher {
                     }
                     tokio::task::yield_now().await;
                 }
-                sleep(PACE * u32::try_from(audience.len()).unwrap_or(u32::MAX)).await;
+                owed += PACE * u32::try_from(audience.len()).unwrap_or(u32::MAX);
+                if owed >= SHORTEST_REST {
+                    sleep(owed).await;
+                    owed = Duration::ZERO;
+                }
             }
         }
     }
