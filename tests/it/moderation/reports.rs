@@ -91,7 +91,7 @@ async fn a_report_that_does_not_fit_names_its_field() {
         (json!({"reason": "x", "message_id": message}), 422, "message_id"),
         (json!({"reason": "x", "user_id": ground.user.id}), 422, "user_id"),
         (json!({"reason": "x", "user_id": 999_999}), 404, "user_id"),
-        (json!({"reason": "x", "user_id": "1"}), 422, "user_id"),
+        (json!({"reason": "x", "user_id": "1x"}), 422, "user_id"),
         (json!({"reason": "", "user_id": 1}), 422, "reason"),
         (json!({"reason": "x".repeat(1_001), "user_id": 1}), 422, "reason"),
         (json!({"user_id": 1}), 422, "reason"),
