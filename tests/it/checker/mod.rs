@@ -78,7 +78,7 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// Connections that clients made.
     pub connections: u64,
-    /// The longest that a send in another chat took which was begun while somebody held a chat's row, milliseconds.
+    /// The longest that a send in another chat waited while somebody held a chat's row, milliseconds.
     /// None without locks; on SQLite, whose lock is that of the database, about as long as it was held.
     pub longest_wait_of_others_ms: Option<u64>,
     /// How long it took.
@@ -144,12 +144,14 @@ struct Done {
 }
 
 impl Done {
-    /// The longest wait of a bystander's send that was begun while a row was held.
+    /// The longest that a bystander's send waited from when a row was held, among those under way or begun then.
     fn longest_wait(&self, bystander: &Seen) -> Option<Duration> {
-        let begun_in =
-            |since: Instant| self.locked.iter().any(|(from, until)| (*from..*until).contains(&since));
-        let waits = bystander.waits.iter().filter(|(since, _)| begun_in(*since));
-        waits.map(|(since, until)| *until - *since).max()
+        let waits = self.locked.iter().flat_map(|(from, until)| {
+            let meanwhile =
+                bystander.waits.iter().filter(move |(since, acked)| since < until && acked > from);
+            meanwhile.map(move |(since, acked)| *acked - *since.max(from))
+        });
+        waits.max()
     }
 }
 
@@ -311,6 +313,10 @@ async fn torment(
                 let again = done.faults.contains_key(fault.name());
                 let stop = if again { longest.mul_f64(random.below(100) as f64 / 400.0) } else { longest };
                 let locked = cast.chats.first().ok_or("no chat")?.0;
+                if fault == DatabaseFault::Lock {
+                    // What it still waits for because of an earlier fault is not the lock's.
+                    until_bystander_sends(cast).await?;
+                }
                 let since = Instant::now();
                 database.suffer(fault, locked, stop, random).await?;
                 if fault == DatabaseFault::Lock {
@@ -321,4 +327,18 @@ async fn torment(
         *done.faults.entry(fault.name()).or_default() += 1;
     }
     Ok(done)
+}
+
+/// Waits until another send of the bystander, who comes last, was acked.
+async fn until_bystander_sends(cast: &Cast) -> Result<()> {
+    let (_, seen) = cast.clients.last().ok_or("no bystander")?;
+    let before = see(seen).waits.len();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while see(seen).waits.len() == before {
+        if Instant::now() > deadline {
+            return Err("the bystander sends no more".into());
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }
