@@ -308,7 +308,15 @@ impl Fault {
         if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
             return Self::Twin;
         }
-        let Some(error) = driver_error(error) else { return Self::Other };
+        match driver_error(error).map_or(Self::Other, Self::of_driver) {
+            // Whatever a database says instead of taking a connection, no statement is to blame. PostgreSQL on a full disk
+            // says "could not write init file" as an internal error.
+            Self::Other if matches!(error, DbErr::Conn(_)) => Self::Away,
+            fault => fault,
+        }
+    }
+
+    fn of_driver(error: &SqlxError) -> Self {
         match error {
             SqlxError::Database(_) if is_outdated_plan(error) => Self::Collision,
             SqlxError::Database(error) => match error.code().as_deref() {
@@ -329,8 +337,8 @@ impl Fault {
 
     fn of_sqlstate(code: &str) -> Self {
         match code {
-            // A full disk, and a server or transaction that is read-only.
-            "53100" | "25006" => Self::CannotWrite,
+            // A full disk, one that fails, and a server or transaction that is read-only.
+            "53100" | "58030" | "25006" => Self::CannotWrite,
             // Over one of the time limits that every connection has: of a lock, a statement, an idle transaction.
             "55P03" | "57014" | "25P03" => Self::Away,
             _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Self::Away,
@@ -347,6 +355,68 @@ impl Fault {
         match code.parse::<u32>().map(|code| code & 0xff) {
             Ok(READ_ONLY | IO_ERROR | FULL | CANNOT_OPEN) => Self::CannotWrite,
             _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::sync::Arc;
+
+    use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// What PostgreSQL answers with this SQLSTATE.
+    #[derive(Debug)]
+    struct Answered(&'static str);
+
+    impl fmt::Display for Answered {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl std::error::Error for Answered {}
+
+    impl DatabaseError for Answered {
+        fn message(&self) -> &str {
+            self.0
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+    }
+
+    #[test]
+    fn a_database_that_cannot_is_unavailable_and_a_statement_that_is_wrong_is_our_fault() {
+        let answered =
+            |state| RuntimeErr::SqlxError(Arc::new(SqlxError::Database(Box::new(Answered(state)))));
+        for state in ["53100", "53300", "58030", "25006", "57P01", "57P03", "57014", "55P03", "08006"] {
+            assert_eq!(Error::from(DbErr::Query(answered(state))).code, Code::Unavailable, "{state}");
+            assert_eq!(Error::from(DbErr::Exec(answered(state))).code, Code::Unavailable, "{state}");
+        }
+        for state in ["XX000", "42P01", "22P02"] {
+            assert_eq!(Error::from(DbErr::Query(answered(state))).code, Code::Internal, "{state}");
+            assert_eq!(Error::from(DbErr::Conn(answered(state))).code, Code::Unavailable, "{state}");
         }
     }
 }
