@@ -23,7 +23,7 @@ use crate::config::{Landscape, Settings, Verification};
 use crate::domain::chats::TypingNow;
 use crate::domain::mail::worker::Worker;
 use crate::domain::presence::Presence;
-use crate::domain::{Core, accounts, landscape, lobby, sessions};
+use crate::domain::{Core, accounts, landscape, lobby, recovery, sessions};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
@@ -163,6 +163,16 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     lobby::prepare(&core).await?;
     if settings.mail.smtp.is_none() && settings.mail.verification != Verification::Off {
         tracing::warn!("EMAIL_VERIFICATION is on without SMTP_URL: mails are only logged, nobody gets them");
+    }
+    if settings.mail.verification == Verification::Required {
+        let unconfirmed = recovery::count_unconfirmed(&core).await?;
+        if unconfirmed > 0 {
+            tracing::warn!(
+                accounts = unconfirmed,
+                "EMAIL_VERIFICATION=required keeps accounts out whose e-mail address is not confirmed: \
+                 a login with the right password mails them a link"
+            );
+        }
     }
     let mailing = Worker::start(&core);
     core.rates.watch(&core.background);

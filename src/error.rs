@@ -74,6 +74,39 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; Self::Internal as usize + 1] = [
+        Self::ValidationFailed,
+        Self::InvalidCredentials,
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::TokenExpired,
+        Self::SessionEnded,
+        Self::RefreshReused,
+        Self::Forbidden,
+        Self::UserBanned,
+        Self::Blocked,
+        Self::ContactRequired,
+        Self::EmailUnverified,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::UpgradeRequired,
+        Self::UnknownEvent,
+        Self::PhoneTaken,
+        Self::EmailTaken,
+        Self::UsernameTaken,
+        Self::ClientIdConflict,
+        Self::DuplicateMessage,
+        Self::ApprovalPending,
+        Self::DirectChatMembers,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::RequestTimeout,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,27 +6,37 @@
 // way, events of its chats are held too: what it brings is then never older than what is here.
 
 /**
- * @typedef {{id: number, username: ?string, name: ?string, photo: string, role: string}} Author
- * @typedef {{liked: boolean, reactions: string[]}} MyMessage
- * @typedef {{id: number, chat_id: number, chat: number, seq: number, rev: number, content: string, message_type: string,
- *   user: Author, client_id: ?string, reply_to: ?number, attachments: number[], likes: number,
- *   reactions: {emoji: string, count: number}[], pinned: boolean, edited_at: ?string, deleted_at: ?string,
- *   created_at: string, my: MyMessage}} Message
- * @typedef {{user: Author, role: string, joined_at: string, last_read_seq: number}} Member
- * @typedef {{role: string, pinned: boolean, muted_until: ?string, archived: boolean, unread: number,
- *   last_read_seq: number}} MyChat
- * @typedef {{id: number, name: ?string, is_group: boolean, description: ?string, photo: ?string, owner_id: number,
- *   approved: boolean, visible: boolean, created_at: string, rev: number, last_seq: number, member_count: number,
- *   members: Member[], last_message: ?Message}} Chat
+ * What the server takes and tells is typed in events.d.ts, which is made from its AsyncAPI document.
+ * @typedef {import('./events').Author} Author
+ * @typedef {import('./events').MyMessage} MyMessage
+ * @typedef {import('./events').Message & {my: MyMessage}} Message
+ * @typedef {import('./events').Member} Member
+ * @typedef {import('./events').MyChat} MyChat
+ * @typedef {Omit<import('./events').Chat, 'my'>} Chat
+ * @typedef {import('./events').ClientEvents} ClientEvents
+ * @typedef {import('./events').ServerEvents} ServerEvents
  * @typedef {{type: string, chat: ChatState, message?: Message, data?: object, synced: boolean}} Change
  *   `type` is the server event's name; `synced`: it came by `sync`, and `type` is then `new_message`,
  *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was read anew, look at it whole).
  * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number}} OutboxEntry
  * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): void, remove(clientId: string): void}} OutboxStore
  * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
+ * @typedef {{
+ *   status: [Status], synced: [{full: boolean}], message: [Message, ChatState], change: [Change], chat: [ChatState],
+ *   gone: [{chatId: number, reason: string, chat: ChatState}], error: [MangoError], contacts_truncated: [{}],
+ * }} OwnEvents Events of the client itself.
+ * @typedef {OwnEvents & {[Name in keyof ServerEvents]: [ServerEvents[Name]]}} Events What listeners get, by event.
+ * @typedef {{access_token: string, refresh_token: string, expires_in: number}} TokenPair As a login answers it.
+ * @typedef {{getItem(key: string): ?string|Promise<?string>, setItem(key: string, value: string): *,
+ *   removeItem(key: string): *}} TokenStorage Such as `localStorage`.
+ * @typedef {(why?: {refresh?: boolean}) => Promise<string>} GetToken
  */
 
 const LOST = 'connection_lost';
+const UNREACHABLE = 'unreachable';
+/** A token that ends within this time is exchanged before it is shown. */
+const ENDS_SOON_MS = 60_000;
+const REQUEST_TIMEOUT_MS = 20_000;
 /** Who is told one of these stays away. */
 const FINAL = new Set(['session_ended', 'user_banned', 'refresh_reused']);
 /** A send that is refused with one of these is tried again. */
@@ -36,6 +46,14 @@ const CONTACT = {
   followed: { following: true }, unfollowed: { following: false },
   blocked: { following: false, blocked: true }, unblocked: { blocked: false },
 };
+/** The names that `on` takes; a test compares them with the server's. */
+const EVENTS = new Set(`
+  status synced message change chat gone error contacts_truncated
+  ready chat_created chat_updated chat_approved chat_declined chat_deleted member_added member_removed
+  member_role_changed chat_pinned chat_unpinned chat_muted chat_unmuted chat_archived chat_unarchived new_message
+  message_edited message_deleted message_liked chat_read typing presence sync_hint user_updated followed unfollowed
+  blocked unblocked token_expiring token_expired session_ended user_banned server_shutdown exception
+`.trim().split(/\s+/));
 const UNREAD_MOST = 1000;
 const MEMBERS_SHOWN = 50;
 const TYPING_MS = 7000;
@@ -45,7 +63,7 @@ const authorOf = ({ id, username, name, photo, role }) => ({ id, username, name,
 const randomId = () =>
   Array.from(globalThis.crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-/** Why something failed. `code` is the server's, or `connection_lost`, `closed`. */
+/** Why something failed. `code` is the server's, or `connection_lost`, `unreachable`, `closed`. */
 export class MangoError extends Error {
   /** @param {{code: string, message?: string, errors?: Object<string, string[]>, retry_after_ms?: number}} error */
   constructor({ code, message = code, errors = {}, retry_after_ms }) {
@@ -56,6 +74,148 @@ export class MangoError extends Error {
     this.retryAfterMs = retry_after_ms;
   }
 }
+
+// --- tokens ------------------------------------------------------------------------------------------------
+
+/** The address of a path at the server; `url` may be the one of its plain WebSocket. */
+function address(url, path) {
+  const at = new URL(url, globalThis.location?.href);
+  at.protocol = at.protocol.replace('ws', 'http');
+  at.pathname = at.pathname.replace(/\/(ws)?$/, '') + path;
+  at.search = at.hash = '';
+  return at;
+}
+
+/** Nobody answers at an address. */
+function unreachable(url, cause) {
+  const why = cause?.cause?.message || cause?.message || 'no answer';
+  return new MangoError({ code: UNREACHABLE, message: `cannot reach ${url}: ${why}` });
+}
+
+/** A request of the REST interface: its answer, or the problem as an error. */
+async function post(url, path, body, init = {}) {
+  const at = address(url, path);
+  let answer;
+  try {
+    answer = await fetch(at, {
+      method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
+      headers: { ...(body && { 'content-type': 'application/json' }), ...init.headers },
+    });
+  } catch (cause) {
+    throw unreachable(at, cause);
+  }
+  const told = await answer.json().catch(() => ({}));
+  if (answer.ok) return told;
+  const wait = Number(answer.headers.get('retry-after')) * 1000 || undefined;
+  const message = told.detail ?? `${at} answers ${answer.status}`;
+  throw new MangoError({ code: told.code ?? 'internal', message, errors: told.errors, retry_after_ms: wait });
+}
+
+/** A session that cannot be gone on with, whatever was wrong with its tokens. */
+const isOver = ({ code }) => FINAL.has(code) || /^token_/.test(code) || code === 'invalid_credentials';
+const asOver = (error) =>
+  FINAL.has(error.code) ? error : new MangoError({ code: 'session_ended', message: `log in again: ${error.message}` });
+
+const queues = new Map();
+/** Does work of one name one after the other, in all tabs of the origin where the browser can (https and localhost). */
+function exclusively(name, work) {
+  if (globalThis.navigator?.locks) return navigator.locks.request(name, work);
+  const done = (queues.get(name) ?? Promise.resolve()).then(work);
+  queues.set(name, done.catch(() => {}));
+  return done;
+}
+
+/** What all tabs share; without a browser, or where it forbids it, something that lasts as long as the page. */
+function usualStorage() {
+  try {
+    if (globalThis.localStorage) return globalThis.localStorage;
+  } catch { /* A browser may refuse even to look. */ }
+  const items = new Map();
+  return {
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, value) => items.set(key, value),
+    removeItem: (key) => items.delete(key),
+  };
+}
+
+/**
+ * The tokens of one session, in a storage that all tabs share, exchanged by one tab at a time. It is the option
+ * `token` of `MangoChat`; called by itself it gives an access token for a REST request.
+ * @param {object} [options]
+ * @param {string} [options.url] Where the server is; the page's own origin if left out.
+ * @param {TokenStorage} [options.storage] Default `localStorage`, or memory where there is none.
+ * @param {string} [options.key] The item in the storage.
+ * @returns {GetToken & {
+ *   login(credentials: {username: string, password: string}): Promise<void>,
+ *   save(pair: TokenPair): Promise<void>,
+ *   logout(): Promise<void>,
+ *   isLoggedIn(): Promise<boolean>,
+ * }}
+ */
+export function sessionTokens({ url = '/', storage = usualStorage(), key = 'mango-chat' } = {}) {
+  /** The token that was given last: who asks for another one has found that it does not do. */
+  let given;
+  // Always from the storage: what this tab knew may be long exchanged.
+  const read = async () => JSON.parse((await storage.getItem(key)) ?? 'null');
+  const keep = async ({ access_token, refresh_token, expires_in }) => {
+    const pair = { access_token, refresh_token, expires_at: Date.now() + expires_in * 1000 };
+    await storage.setItem(key, JSON.stringify(pair));
+    return pair;
+  };
+  const isGood = (pair, refresh) => pair.expires_at - Date.now() > ENDS_SOON_MS && !(refresh && pair.access_token === given);
+  const held = async () => {
+    const pair = await read();
+    if (!pair) throw new MangoError({ code: 'token_missing', message: 'nobody is logged in: call login() or save() first' });
+    return pair;
+  };
+  const exchange = async (refresh) => {
+    const pair = await held();
+    if (isGood(pair, refresh)) return pair;
+    try {
+      return await keep(await post(url, '/auth/refresh', { refresh_token: pair.refresh_token }, { credentials: 'omit' }));
+    } catch (error) {
+      if (!isOver(error)) throw error;
+      const now = await read();
+      // Where tabs cannot wait for each other, another one was quicker.
+      if (now && now.refresh_token !== pair.refresh_token) return now;
+      await storage.removeItem(key);
+      throw asOver(error);
+    }
+  };
+  const token = async ({ refresh = false } = {}) => {
+    let pair = await held();
+    if (!isGood(pair, refresh)) pair = await exclusively(`mango-chat ${key}`, () => exchange(refresh));
+    given = pair.access_token;
+    return given;
+  };
+  return Object.assign(token, {
+    login: async ({ username, password }) => {
+      await keep(await post(url, '/auth/login', { username, password }, { credentials: 'omit' }));
+    },
+    save: async (pair) => { await keep(pair); },
+    logout: async () => {
+      const pair = await read();
+      await storage.removeItem(key);
+      if (!pair) return;
+      const headers = { authorization: `Bearer ${pair.access_token}` };
+      await post(url, '/auth/logout', undefined, { headers, credentials: 'omit' }).catch((error) => {
+        if (!isOver(error)) throw error;
+      });
+    },
+    isLoggedIn: async () => Boolean(await read()),
+  });
+}
+
+/** Where a login has set cookies, the browser shows them by itself; only an exchange has to be asked for. */
+const cookieTokens = (url) => async ({ refresh }) => {
+  if (!refresh) return undefined;
+  const exchange = () => post(url, '/auth/refresh', undefined, { credentials: 'include' });
+  try {
+    return (await exclusively('mango-chat cookie', exchange)).access_token;
+  } catch (error) {
+    throw isOver(error) ? asOver(error) : error;
+  }
+};
 
 // --- lines: one connection each ----------------------------------------------------------------------------
 
@@ -134,9 +294,17 @@ class PlainLine extends Line {
       this.#acks.get(id ?? 0)?.(ack);
       this.#acks.delete(id ?? 0);
     };
-    socket.onclose = ({ code }) => this.fail({ 4401: 'token_expired', 4403: 'session_ended' }[code]);
-    socket.onerror = () => {};
-    socket.onopen = () => token && socket.send(JSON.stringify({ type: 'auth', id: 0, token }));
+    // Browsers say no more than that it failed.
+    let cause;
+    socket.onclose = ({ code, reason }) => {
+      const told = { 4401: 'token_expired', 4403: 'session_ended' }[code];
+      if (told || this.isOpen) return this.fail(told);
+      if (code !== 1006) cause = { message: `closed with ${code} ${reason}` };
+      this.fail(UNREACHABLE, unreachable(url, cause).message);
+    };
+    socket.onerror = (event) => { cause = event.error ?? event; };
+    // Without a token too: where no cookie came along, the server says so at once.
+    socket.onopen = () => socket.send(JSON.stringify({ type: 'auth', id: 0, token }));
     return this.track((answer) => this.#acks.set(0, answer));
   }
 
@@ -175,7 +343,11 @@ class SocketIoLine extends Line {
       emitter.on(name, listener);
       this.#off.push(() => emitter.off(name, listener));
     };
-    on(socket, 'connect_error', ({ message }) => this.fail(/^unauthorized: (\w+)/.exec(message)?.[1], message));
+    on(socket, 'connect_error', ({ message, description, data }) => {
+      const code = /^unauthorized: (\w+)/.exec(message)?.[1] ?? data?.code;
+      if (code) return this.fail(code, message);
+      this.fail(UNREACHABLE, unreachable(socket.io.uri, description?.error ?? { message }).message);
+    });
     on(socket, 'disconnect', () => this.fail());
     on(socket.io, 'ping', () => { this.heardAt = Date.now(); });
     return this.track((answer) => {
@@ -399,43 +571,60 @@ export class MangoChat {
    * @param {object} options
    * @param {string} [options.url] Where the server is; the page's own origin if left out.
    * @param {object} [options.socket] A socket of socket.io-client instead, made with `autoConnect: false`.
-   * @param {string|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a function
-   *   that gives one; `refresh`: the last one has ended or is about to. It gives up by throwing an error with the `code`
-   *   `session_ended`. Left out: the `access_token` cookie, or what the given socket shows by itself.
+   * @param {string|GetToken|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a
+   *   function that gives one, such as `sessionTokens()`; `refresh`: the last one has ended or is about to. It gives up
+   *   by throwing an error with the `code` `session_ended`. Left out: the cookies of a login, or what the given socket
+   *   shows by itself.
    * @param {typeof globalThis.WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
    * @param {*} [options.state] What `snapshot()` gave.
    * @param {OutboxStore} [options.outbox] Keeps unsent messages beyond the life of this object.
    * @param {number} [options.keep] Messages held per chat, the newest; default 1000.
    * @param {number} [options.maxBehind] A chat with more changes than this is read anew; default `keep`.
    * @param {{min?: number, max?: number}} [options.backoff] Milliseconds between attempts; default 500 to 30000.
+   * @param {boolean} [options.tellUnread] Of a chat that is met for the first time, tell the unread messages as `message`.
    * @param {number} [options.timeoutMs] Silence after a question that means a dead connection; default 20000.
    * @param {number} [options.aliveMs] Silence after which the server is asked whether it is there; default 30000.
    */
-  constructor({
-    url = '/', socket, token, WebSocket = globalThis.WebSocket, state, outbox, keep = 1000, maxBehind = keep,
-    backoff = {}, timeoutMs = 20_000, aliveMs = 30_000,
-  } = {}) {
-    this.options = { socket, token, WebSocket, outbox, keep, maxBehind, timeoutMs, aliveMs };
+  constructor(options = {}) {
+    const {
+      url = '/', socket, WebSocket = globalThis.WebSocket, state, outbox, keep = 1000, maxBehind = keep,
+      backoff = {}, tellUnread = false, timeoutMs = 20_000, aliveMs = 30_000,
+    } = options;
+    // A token that is there but undefined was meant to be one.
+    const usesCookies = !('token' in options) && !socket && globalThis.location !== undefined;
+    const token = usesCookies ? cookieTokens(url) : options.token;
+    this.options = { socket, token, usesCookies, WebSocket, outbox, keep, maxBehind, tellUnread, timeoutMs, aliveMs };
     this.options.backoff = { min: 500, max: 30_000, ...backoff };
     if (!socket) {
       if (!WebSocket) throw new TypeError('there is no WebSocket here: pass the class as an option');
-      this.options.url = new URL(url, globalThis.location?.href);
+      this.options.url = address(url, '/ws');
       this.options.url.protocol = this.options.url.protocol.replace('http', 'ws');
-      if (this.options.url.pathname === '/') this.options.url.pathname = '/ws';
     }
     if (state?.version === 1) this.#restore(state);
   }
 
   // --- events ---
 
-  /** Calls `listener` at every event of this name. @returns {this} */
+  /**
+   * Calls `listener` at every event of this name.
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {(...what: Events[Name]) => void} listener
+   * @returns {this}
+   */
   on(name, listener) {
+    if (!EVENTS.has(name)) throw new TypeError(`there is no event '${name}', only ${[...EVENTS].join(', ')}`);
     if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
     this.#listeners.get(name).add(listener);
     return this;
   }
 
-  /** @returns {this} */
+  /**
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {(...what: Events[Name]) => void} listener
+   * @returns {this}
+   */
   off(name, listener) {
     this.#listeners.get(name)?.delete(listener);
     return this;
@@ -505,22 +694,27 @@ export class MangoChat {
     }
     const online = () => this.#wake();
     globalThis.addEventListener?.('online', online);
-    let [failures, refusals, refresh] = [0, 0, false];
+    let [failures, refusals, refresh, toldAway] = [0, 0, false, false];
     while (this.#wanted === wanted) {
       this.#setStatus('connecting');
       const why = await this.#attempt(refresh);
       if (this.#wanted !== wanted) break;
-      if (this.#wasOnline) [failures, refusals, this.#wasOnline] = [0, 0, false];
+      if (this.#wasOnline) [failures, refusals, toldAway, this.#wasOnline] = [0, 0, false, false];
+      const wasRefreshed = refresh;
       refresh = /^token_/.test(why.code);
       if (refresh) refusals += 1;
-      if (FINAL.has(why.code) || (refresh && (typeof token !== 'function' || refusals > 5))) {
+      const isHopeless = typeof token !== 'function' || refusals > 5 || (why.code === 'token_missing' && wasRefreshed);
+      if (FINAL.has(why.code) || (refresh && isHopeless)) {
         this.#emit('error', why);
         this.#stop('dismissed', why);
         break;
       }
-      if (why.code !== LOST) this.#emit('error', why);
+      // A server that is away is told of once, until it has been there again.
+      const isAway = why.code === UNREACHABLE;
+      if (why.code !== LOST && !(isAway && toldAway)) this.#emit('error', why);
+      toldAway ||= isAway;
       const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
-      const delay = this.#retryAfter ?? (refusals === 1 && refresh ? 0 : patience);
+      const delay = this.#retryAfter ?? why.retryAfterMs ?? (refusals === 1 && refresh ? 0 : patience);
       this.#retryAfter = undefined;
       failures += 1;
       this.#setStatus('waiting');
@@ -536,7 +730,7 @@ export class MangoChat {
 
   /** One connection from its making to its end; answers why it ended. */
   async #attempt(refresh) {
-    const { socket, url, token, WebSocket, timeoutMs } = this.options;
+    const { socket, url, token, usesCookies, WebSocket, timeoutMs } = this.options;
     const Kind = socket ? SocketIoLine : PlainLine;
     const line = new Kind(timeoutMs, (name, data) => this.#hear(line, name, data));
     this.#opening = line;
@@ -544,6 +738,9 @@ export class MangoChat {
     this.#syncing = { only: null };
     try {
       const shown = typeof token === 'function' ? await token({ refresh }) : token;
+      if (!shown && !socket && !usesCookies) {
+        throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function gave none' });
+      }
       const { ok, ...ready } = await (socket ? line.open(socket, shown) : line.open(url, WebSocket, shown));
       line.isOpen = true;
       this.#line = line;
@@ -874,12 +1071,22 @@ export class MangoChat {
       if (isWhole) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;
       chat.settle(unread);
     }
-    for (const [type, chat, message] of news) this.#tell(type, chat, { message, synced: true });
+    for (const [type, chat, message] of news) {
+      this.#tell(type, chat, { message, synced: true });
+      if (type === 'reset' && this.options.tellUnread) this.#tellUnread(chat);
+    }
     for (const { chat_id: id, rev, reason } of reply.left) {
       const chat = this.chats.get(id);
       if (chat && (rev >= chat.rev || reason === 'unknown')) this.#remove(chat, reason);
     }
     return reply.has_more;
+  }
+
+  /** Tells what is unread of a chat that came whole, as far as it came along. */
+  #tellUnread(chat) {
+    const unread = chat.messages.filter(({ seq, user, deleted_at }) =>
+      seq > chat.my.last_read_seq && user.id !== this.userId && !deleted_at);
+    for (const message of unread) this.#tell('new_message', chat, { message, synced: true });
   }
 
   // --- asking ---
@@ -913,7 +1120,13 @@ export class MangoChat {
     return ack;
   }
 
-  /** Any client event; resolves with its ack. Rejects with `connection_lost` where the answer was lost. */
+  /**
+   * Any client event; resolves with its ack. Rejects with `connection_lost` where the answer was lost.
+   * @template {keyof ClientEvents} Name
+   * @param {Name} event
+   * @param {ClientEvents[Name]['payload']} payload
+   * @returns {Promise<ClientEvents[Name]['ack']>}
+   */
   call(event, payload = {}) {
     return this.#ask(event, payload, false);
   }

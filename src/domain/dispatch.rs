@@ -80,13 +80,31 @@ pub async fn dispatch(core: &Arc<Core>, caller: Caller, event: &str, payload: &s
             match event {
                 $(stringify!($name) => run::<$payload>(core, caller, payload, respond).await,)*
                 _ => {
-                    let error = Error::new(Code::UnknownEvent, format!("there is no event {event:?}"));
-                    fail(event, &caller, respond, error);
+                    fail(event, &caller, respond, unknown(event));
                 }
             }
         };
     }
     for_each_command!(run_by_name);
+}
+
+/// Characters of an event's name that are looked at: longer ones are none, and near to none.
+const LONGEST_NAME: usize = 64;
+
+/// There is no such event; names the one that was probably meant.
+fn unknown(event: &str) -> Error {
+    let shown: String = event.chars().take(LONGEST_NAME).collect();
+    let given = shown.to_lowercase().replace(['-', ' ', '.', ':'], "_");
+    let nearest = COMMANDS
+        .iter()
+        .map(|(name, _, _)| (strsim::jaro_winkler(name, &given), *name))
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .filter(|(likeness, _)| *likeness > 0.8);
+    let known = match nearest {
+        Some((_, name)) => format!("did you mean {name:?}?"),
+        None => "/asyncapi.json lists all".to_owned(),
+    };
+    Error::new(Code::UnknownEvent, format!("there is no event {shown:?}; {known}"))
 }
 
 /// Takes a token of whoever sends the event, before anything is parsed. `authenticate` is never refused: a

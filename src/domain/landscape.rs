@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, SessionId, UserId};
 use crate::protocol::commands::chats::{CreateChat, NewChat, PinnedChat, ToggleChatPin, UserRef};
 use crate::protocol::commands::contacts::Follow;
-use crate::protocol::commands::messages::{LikedMessage, NewMessage, SendMessage, ToggleLikeMessage};
+use crate::protocol::commands::messages::{LikedMessage, OutgoingMessage, SendMessage, ToggleLikeMessage};
 use crate::protocol::message_type::MessageType;
-use crate::protocol::parse::Object;
+use crate::protocol::parse::Envelope;
 
 /// Everybody's password in the landscape.
 pub const PASSWORD: &str = "mango-demo";
@@ -59,7 +59,7 @@ pub async fn seed(core: &Core) -> Result<Vec<&'static str>> {
     };
     if core.settings.contacts.mutual {
         for (one, other) in [(alice, bob), (alice, carol), (bob, alice), (carol, alice)] {
-            let follow = Follow { user: Object(UserRef { id: other }) };
+            let follow = Follow { user: Envelope(UserRef { id: other }) };
             core.publish(follow.run(core, &caller(one)).await?).await;
         }
     }
@@ -80,10 +80,10 @@ pub async fn seed(core: &Core) -> Result<Vec<&'static str>> {
     create(core, alice, None, &[bob]).await?;
     let lunch = say(core, bob, direct, "Lunch on Friday?", "text").await?;
     for message in [harvest, lunch] {
-        let like = ToggleLikeMessage { message: Object(LikedMessage { id: message, liked: Some(true) }) };
+        let like = ToggleLikeMessage { message: Envelope(LikedMessage { id: message, liked: Some(true) }) };
         core.publish(like.run(core, &caller(alice)).await?).await;
     }
-    let pin = ToggleChatPin { chat: Object(PinnedChat { id: group, pinned: Some(true) }) };
+    let pin = ToggleChatPin { chat: Envelope(PinnedChat { id: group, pinned: Some(true) }) };
     core.publish(pin.run(core, &caller(alice)).await?).await;
     Ok(PEOPLE.iter().map(|(username, _, _)| *username).collect())
 }
@@ -100,12 +100,12 @@ async fn create(core: &Core, by: UserId, name: Option<&str>, others: &[UserId]) 
         description: None,
         client_id: None,
     };
-    let wish = CreateChat { chat: Object(chat), message: None };
+    let wish = CreateChat { chat: Envelope(chat), message: None };
     Ok(core.publish(wish.run(core, &caller(by)).await?).await.chat.id)
 }
 
 async fn say(core: &Core, by: UserId, chat_id: ChatId, text: &str, kind: &str) -> Result<MessageId> {
-    let message = NewMessage {
+    let message = OutgoingMessage {
         chat_id,
         content: text.to_owned(),
         message_type: MessageType::from_name(kind)
@@ -114,6 +114,6 @@ async fn say(core: &Core, by: UserId, chat_id: ChatId, text: &str, kind: &str) -
         reply_to: None,
         attachments: Vec::new(),
     };
-    let wish = SendMessage { message: Object(message) };
+    let wish = SendMessage { message: Envelope(message) };
     Ok(core.publish(wish.run(core, &caller(by)).await?).await.message.id)
 }

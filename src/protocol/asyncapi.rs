@@ -9,35 +9,46 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::catalogue::{for_each_command, for_each_event};
 // The catalogue names its types by these paths.
+use super::commands::roles::Done;
 use super::commands::{chats, contacts, messages, presence, roles, session, sync};
 use super::events;
 
-type Schemas = BTreeMap<String, RefOr<Schema>>;
+/// Schemas by their names.
+pub type Schemas = BTreeMap<String, RefOr<Schema>>;
 
 fn collect<T: ToSchema + PartialSchema>(schemas: &mut Schemas) -> String {
     let name = T::name().into_owned();
     let mut nested = Vec::new();
     T::schemas(&mut nested);
-    schemas.extend(nested);
-    schemas.insert(name.clone(), T::schema());
+    nested.push((name.clone(), T::schema()));
+    for (name, schema) in nested {
+        let before = schemas.insert(name.clone(), schema.clone());
+        debug_assert!(before.is_none_or(|before| before == schema), "two types are called {name}");
+    }
     name
 }
 
-struct Entry {
-    name: &'static str,
-    about: &'static str,
-    payload: String,
-    reply: Option<String>,
+/// An event, with the names of its schemas.
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// A sentence about it.
+    pub about: &'static str,
+    /// What comes with it.
+    pub payload: String,
+    /// What the answer to a client event adds to [`ack_ok`]; none: nothing.
+    pub reply: Option<String>,
 }
 
 macro_rules! describe_commands {
     ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], $about:literal;)*) => {
-        fn command_entries(schemas: &mut Schemas) -> Vec<Entry> {
+        /// Every client event; its schemas are added to `schemas`.
+        pub fn client_events(schemas: &mut Schemas) -> Vec<Entry> {
             vec![$(Entry {
                 name: stringify!($name),
                 about: $about,
                 payload: collect::<$payload>(schemas),
-                reply: Some(collect::<$reply>(schemas)),
+                reply: (<$reply>::name() != Done::name()).then(|| collect::<$reply>(schemas)),
             }),*]
         }
     };
@@ -46,7 +57,7 @@ for_each_command!(describe_commands);
 
 macro_rules! describe_events {
     ($($name:ident: $payload:ty, $about:literal;)*) => {
-        fn event_entries(schemas: &mut Schemas) -> Vec<Entry> {
+        fn server_events(schemas: &mut Schemas) -> Vec<Entry> {
             vec![$(Entry {
                 name: stringify!($name),
                 about: $about,
@@ -58,11 +69,34 @@ macro_rules! describe_events {
 }
 for_each_event!(describe_events);
 
+/// The schema of what every good answer has.
+pub fn ack_ok() -> Value {
+    json!({
+        "type": "object",
+        "required": ["ok"],
+        "properties": {
+            "ok": {"type": "boolean", "enum": [true]},
+            "chat_id": {"type": "integer", "format": "int64", "description": "Of a change in a chat."},
+            "rev": {"type": "integer", "format": "int64", "description": "The counter's value that the change took."},
+            "prev": {"type": "integer", "format": "int64", "description": "The counter's value before it."},
+        },
+    })
+}
+
+/// The schema of the good answer to a client event.
+pub fn ack_of(entry: &Entry) -> Value {
+    let common = json!({"$ref": "#/components/schemas/AckOk"});
+    match &entry.reply {
+        Some(reply) => json!({"allOf": [common, {"$ref": format!("#/components/schemas/{reply}")}]}),
+        None => common,
+    }
+}
+
 /// The whole document.
 pub fn document() -> Value {
     let mut schemas = Schemas::new();
-    let commands = command_entries(&mut schemas);
-    let events = event_entries(&mut schemas);
+    let commands = client_events(&mut schemas);
+    let events = server_events(&mut schemas);
     let mut messages = Map::new();
     let mut channel_messages = Map::new();
     let mut operations = Map::new();
@@ -74,41 +108,32 @@ pub fn document() -> Value {
             "summary": entry.about,
             "payload": {"$ref": format!("#/components/schemas/{}", entry.payload)},
         });
-        if let Some(reply) = &entry.reply {
-            message["x-ack"] = json!({
-                "oneOf": [
-                    {"allOf": [{"$ref": "#/components/schemas/AckOk"}, {"$ref": format!("#/components/schemas/{reply}")}]},
-                    {"$ref": "#/components/schemas/AckError"},
-                ]
-            });
+        if action == "receive" {
+            message["x-ack"] = json!({"oneOf": [ack_of(entry), {"$ref": "#/components/schemas/AckError"}]});
         }
-        messages.insert(entry.name.into(), message);
-        channel_messages
-            .insert(entry.name.into(), json!({"$ref": format!("#/components/messages/{}", entry.name)}));
+        // `typing` goes both ways.
+        let key = if messages.contains_key(entry.name) {
+            format!("{}_event", entry.name)
+        } else {
+            entry.name.to_owned()
+        };
+        messages.insert(key.clone(), message);
+        channel_messages.insert(key.clone(), json!({"$ref": format!("#/components/messages/{key}")}));
         operations.insert(
-            entry.name.into(),
+            key.clone(),
             json!({
                 "action": action,
                 "channel": {"$ref": "#/channels/chat"},
-                "messages": [{"$ref": format!("#/channels/chat/messages/{}", entry.name)}],
+                "messages": [{"$ref": format!("#/channels/chat/messages/{key}")}],
             }),
         );
     }
     let mut all = serde_json::to_value(&schemas).unwrap_or_default();
-    all["AckOk"] = json!({
-        "type": "object",
-        "required": ["ok"],
-        "properties": {
-            "ok": {"const": true},
-            "chat_id": {"type": "integer", "description": "Of a change in a chat."},
-            "rev": {"type": "integer", "description": "The counter's value that the change took."},
-            "prev": {"type": "integer", "description": "The counter's value before it."},
-        },
-    });
+    all["AckOk"] = ack_ok();
     all["AckError"] = json!({
         "type": "object",
         "required": ["ok", "error"],
-        "properties": {"ok": {"const": false}, "error": {"$ref": "#/components/schemas/ErrorObject"}},
+        "properties": {"ok": {"type": "boolean", "enum": [false]}, "error": {"$ref": "#/components/schemas/ErrorObject"}},
     });
     json!({
         "asyncapi": "3.0.0",

@@ -227,7 +227,7 @@ pub struct AuditEntry {
     /// Which.
     pub target_id: Option<i64>,
     /// What else is worth knowing.
-    #[schema(value_type = Object)]
+    #[schema(value_type = std::collections::HashMap<String, Value>)]
     pub details: Value,
     /// Where the request came from.
     pub address: Option<String>,

@@ -98,8 +98,8 @@ pub fn parse<T: DeserializeOwned + Check>(text: &str, limits: &Limits) -> Result
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let read: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut deserializer);
-    let Object(value) = read.map_err(|error| explain(&error.path().to_string(), error.inner()))?;
+    let read: Result<Envelope<T>, _> = serde_path_to_error::deserialize(&mut deserializer);
+    let Envelope(value) = read.map_err(|error| explain(&error.path().to_string(), error.inner()))?;
     deserializer.end().map_err(|error| explain(".", &error))?;
     Ok(value)
 }
@@ -151,42 +151,27 @@ pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
-/// A JSON object; serde alone would also take a list of the fields in their order.
+/// The object in an envelope such as `{"message": {…}}`; serde alone would also take a list of its fields in order.
+/// Fields of this type tell their schema by `value_type`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub struct Object<T>(pub T);
+pub struct Envelope<T>(pub T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-            type Value = Object<T>;
+        struct EnvelopeVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
+            type Value = Envelope<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+                T::deserialize(MapAccessDeserializer::new(map)).map(Envelope)
             }
         }
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-impl<T: utoipa::PartialSchema> utoipa::PartialSchema for Object<T> {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        T::schema()
-    }
-}
-
-impl<T: utoipa::ToSchema> utoipa::ToSchema for Object<T> {
-    fn name() -> std::borrow::Cow<'static, str> {
-        T::name()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
-        T::schemas(schemas);
+        deserializer.deserialize_map(EnvelopeVisitor(PhantomData))
     }
 }
 
@@ -203,7 +188,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     struct Outer {
         #[expect(dead_code, reason = "only its reading is tested")]
-        message: Object<Inner>,
+        message: Envelope<Inner>,
     }
 
     #[test]

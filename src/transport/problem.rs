@@ -7,6 +7,9 @@ use utoipa::ToSchema;
 
 use crate::error::{Code, Error, FieldErrors};
 
+/// The page that explains every code, each under its name.
+pub const EXPLANATIONS: &str = "/docs/errors";
+
 /// An error on its way to a REST client; the middleware adds the request's id.
 pub struct Problem(pub Error);
 
@@ -19,7 +22,7 @@ impl<E: Into<Error>> From<E> for Problem {
 /// What a problem's body looks like.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ProblemBody {
-    /// A name for this kind of problem, as a URI reference.
+    /// A URI reference that names this kind of problem and leads to its explanation.
     #[serde(rename = "type")]
     pub kind: String,
     /// Short, the same for every problem of its kind.
@@ -45,45 +48,186 @@ pub struct Described {
     pub chain: Option<String>,
 }
 
-/// Every code's status and title.
-pub fn status(code: Code) -> (StatusCode, &'static str) {
-    match code {
-        Code::ValidationFailed => (StatusCode::UNPROCESSABLE_ENTITY, "The input does not fit"),
-        Code::InvalidCredentials => (StatusCode::UNAUTHORIZED, "Unknown user or wrong password"),
-        Code::TokenMissing => (StatusCode::UNAUTHORIZED, "No token"),
-        Code::TokenInvalid => (StatusCode::UNAUTHORIZED, "Token not valid"),
-        Code::TokenExpired => (StatusCode::UNAUTHORIZED, "Token expired"),
-        Code::SessionEnded => (StatusCode::UNAUTHORIZED, "Session ended"),
-        Code::RefreshReused => (StatusCode::UNAUTHORIZED, "Refresh token used twice"),
-        Code::Forbidden => (StatusCode::FORBIDDEN, "Not allowed"),
-        Code::UserBanned => (StatusCode::FORBIDDEN, "Banned"),
-        Code::Blocked => (StatusCode::FORBIDDEN, "Blocked"),
-        Code::ContactRequired => (StatusCode::FORBIDDEN, "Not a mutual contact"),
-        Code::EmailUnverified => (StatusCode::FORBIDDEN, "E-mail not confirmed"),
-        Code::NotFound => (StatusCode::NOT_FOUND, "Not found"),
-        Code::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Not for this method"),
-        Code::UpgradeRequired => (StatusCode::UPGRADE_REQUIRED, "Speaks WebSocket only"),
-        Code::UnknownEvent => (StatusCode::NOT_FOUND, "Unknown event"),
-        Code::PhoneTaken => (StatusCode::CONFLICT, "Phone taken"),
-        Code::EmailTaken => (StatusCode::CONFLICT, "E-mail taken"),
-        Code::UsernameTaken => (StatusCode::CONFLICT, "Username taken"),
-        Code::ClientIdConflict => (StatusCode::CONFLICT, "client_id used for something else"),
-        Code::DuplicateMessage => (StatusCode::CONFLICT, "Sent just now"),
-        Code::ApprovalPending => (StatusCode::CONFLICT, "Waits for approval"),
-        Code::DirectChatMembers => (StatusCode::CONFLICT, "A direct chat has two members"),
-        Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
-        Code::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not read in this form"),
-        Code::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "Too slow"),
-        Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too often"),
-        Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available now"),
-        Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Our fault"),
-    }
+/// What a code means to a REST client.
+pub struct Kind {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Short.
+    pub title: &'static str,
+    /// What has happened and what to do, for the page that `type` leads to.
+    pub about: &'static str,
+}
+
+/// Every code's status, title and explanation.
+pub fn kind(code: Code) -> Kind {
+    let (status, title, about) = match code {
+        Code::ValidationFailed => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The input does not fit",
+            "A field is missing, has the wrong type or is out of range. `errors` names each field and what is \
+                wrong with it. Sending the same again changes nothing.",
+        ),
+        Code::InvalidCredentials => (
+            StatusCode::UNAUTHORIZED,
+            "Unknown user or wrong password",
+            "There is no such account, or the password is wrong. Both get the same answer, so that nobody can \
+                find out who has an account.",
+        ),
+        Code::TokenMissing => (
+            StatusCode::UNAUTHORIZED,
+            "No token",
+            "Send an access token: `Authorization: Bearer <token>` over REST, `auth: { token }` with \
+                socket.io-client, the first frame `{\"type\": \"auth\", \"token\": …}` on the plain WebSocket.",
+        ),
+        Code::TokenInvalid => (
+            StatusCode::UNAUTHORIZED,
+            "Token not valid",
+            "The token was not issued by this server, was changed on the way, or is of the wrong kind, such \
+                as a refresh token where an access token belongs. Log in again.",
+        ),
+        Code::TokenExpired => (
+            StatusCode::UNAUTHORIZED,
+            "Token expired",
+            "An access token lasts half an hour by default. Exchange the refresh token at `POST \
+                /auth/refresh` and go on with the new pair.",
+        ),
+        Code::SessionEnded => (
+            StatusCode::UNAUTHORIZED,
+            "Session ended",
+            "The session was logged out, ended from another device, or has reached its longest life. Log in \
+                again.",
+        ),
+        Code::RefreshReused => (
+            StatusCode::UNAUTHORIZED,
+            "Refresh token used twice",
+            "A refresh token came back after its successor was used: one of the two uses may be a thief's, so \
+                the session has ended. Log in again, and keep one pair of tokens per session, shared among tabs.",
+        ),
+        Code::Forbidden => (
+            StatusCode::FORBIDDEN,
+            "Not allowed",
+            "The caller may see this and may not do it. The detail says whose right it is.",
+        ),
+        Code::UserBanned => (
+            StatusCode::FORBIDDEN,
+            "Banned",
+            "A moderator has banned the account. The detail says until when and why.",
+        ),
+        Code::Blocked => (
+            StatusCode::FORBIDDEN,
+            "Blocked",
+            "One of the two people has blocked the other.",
+        ),
+        Code::ContactRequired => (
+            StatusCode::FORBIDDEN,
+            "Not a mutual contact",
+            "This server lets only people chat who follow each other (`CONTACT_POLICY=mutual`). `errors` \
+                names who does not follow whom.",
+        ),
+        Code::EmailUnverified => (
+            StatusCode::FORBIDDEN,
+            "E-mail not confirmed",
+            "The password is right, and the e-mail address of the account has to be confirmed first. `POST \
+                /auth/email/resend` mails the link again.",
+        ),
+        Code::NotFound => (
+            StatusCode::NOT_FOUND,
+            "Not found",
+            "There is nothing by this id or path, or the caller may not know of it.",
+        ),
+        Code::MethodNotAllowed => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Not for this method",
+            "The path exists for other methods; the `Allow` header lists them.",
+        ),
+        Code::UpgradeRequired => (
+            StatusCode::UPGRADE_REQUIRED,
+            "Speaks WebSocket only",
+            "The request is no WebSocket handshake. A proxy in between has to pass `Upgrade` and `Connection` \
+                on.",
+        ),
+        Code::UnknownEvent => (
+            StatusCode::NOT_FOUND,
+            "Unknown event",
+            "No client event has this name. The message names the nearest one, `/asyncapi.json` lists all.",
+        ),
+        Code::PhoneTaken => (
+            StatusCode::CONFLICT,
+            "Phone taken",
+            "Another account has this phone.",
+        ),
+        Code::EmailTaken => (
+            StatusCode::CONFLICT,
+            "E-mail taken",
+            "Another account has this e-mail address.",
+        ),
+        Code::UsernameTaken => (
+            StatusCode::CONFLICT,
+            "Username taken",
+            "Another account has this username; upper and lower case count as the same.",
+        ),
+        Code::ClientIdConflict => (
+            StatusCode::CONFLICT,
+            "client_id used for something else",
+            "The `client_id` was sent before with another chat, type or content. Use a new one for each \
+                message.",
+        ),
+        Code::DuplicateMessage => (
+            StatusCode::CONFLICT,
+            "Sent just now",
+            "The same text was sent to the same chat within `DUPLICATE_WINDOW_MS`.",
+        ),
+        Code::ApprovalPending => (
+            StatusCode::CONFLICT,
+            "Waits for approval",
+            "The other side of this direct chat has to approve it before more messages can be sent.",
+        ),
+        Code::DirectChatMembers => (
+            StatusCode::CONFLICT,
+            "A direct chat has two members",
+            "A direct chat is created with exactly one other person and never has more.",
+        ),
+        Code::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Too large",
+            "More bytes or pixels than the server takes. `errors` says how many are allowed.",
+        ),
+        Code::UnsupportedMediaType => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Not read in this form",
+            "The body has a media type or a `Content-Encoding` that is not read here. Bodies are JSON unless \
+                the document says otherwise.",
+        ),
+        Code::RequestTimeout => (
+            StatusCode::REQUEST_TIMEOUT,
+            "Too slow",
+            "The request's body did not arrive whole in time. Send it again.",
+        ),
+        Code::RateLimited => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too often",
+            "A limit is reached. Nothing has happened; send the same again after `retry-after` seconds, on a \
+                socket after `retry_after_ms`.",
+        ),
+        Code::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not available now",
+            "The server is busy, shutting down, or without its database. Try again after `retry-after` \
+                seconds.",
+        ),
+        Code::Internal => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Our fault",
+            "Something went wrong in the server. Its log has the cause under the `request_id`.",
+        ),
+    };
+    Kind { status, title, about }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        let (status, title) = status(error.code);
+        let Kind { status, title, .. } = kind(error.code);
         let chain = error.source.is_some().then(|| error.chain());
         // Whole seconds (RFC 9110, section 10.2.3), rounded up.
         let retry_after = match error.retry_after_ms {
@@ -91,7 +235,7 @@ impl IntoResponse for Problem {
             None => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         };
         let body = ProblemBody {
-            kind: format!("/docs#{}", error.code.as_str()),
+            kind: format!("{EXPLANATIONS}#{}", error.code.as_str()),
             title: title.to_owned(),
             status: status.as_u16(),
             detail: error.message,

@@ -8,7 +8,7 @@ use mango_chat::config::Settings;
 use mango_chat::protocol::asyncapi;
 use mango_chat::protocol::catalogue::{COMMANDS, EVENTS};
 use mango_chat::transport::rest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn equals_committed(path: &str, now: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -37,8 +37,13 @@ fn the_openapi_document_is_the_committed_one() {
 #[test]
 fn the_asyncapi_document_is_the_committed_one_and_names_everything() {
     let document = asyncapi::document();
-    for name in COMMANDS.iter().map(|(name, _, _)| name).chain(EVENTS.iter().map(|(name, _)| name)) {
-        assert!(document["components"]["messages"][name].is_object(), "{name}");
+    let messages = &document["components"]["messages"];
+    for (name, _, _) in COMMANDS {
+        assert!(messages[name]["x-ack"].is_object(), "{name}");
+    }
+    for (name, _) in EVENTS {
+        let told = [&messages[name], &messages[format!("{name}_event")]];
+        assert!(told.iter().any(|it| it.is_object() && it["x-ack"].is_null()), "{name}");
     }
     let text = serde_json::to_string_pretty(&document).expect("JSON");
     equals_committed("assets/api/asyncapi.json", &format!("{text}\n"));
@@ -47,6 +52,65 @@ fn the_asyncapi_document_is_the_committed_one_and_names_everything() {
         let pointer = reference.replace("~1", "/");
         assert!(document.pointer(&pointer).is_some(), "{reference} leads nowhere");
     }
+}
+
+/// Where a schema says that something is an object and not what is in it, or nothing at all.
+fn hollow(schema: &Value, at: &str, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(fields) => {
+            let says = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+            let is_bare = fields.get("type").is_some_and(|it| it == "object" || it == &json!(["object", "null"]))
+                && !says(&["properties", "additionalProperties", "allOf", "oneOf", "anyOf"]);
+            if is_bare || fields.is_empty() {
+                found.push(at.to_owned());
+            }
+            for (name, inner) in fields {
+                // What stands under these keys is no schema.
+                let is_other = matches!(name.as_str(), "example" | "examples" | "default" | "enum" | "security");
+                // A map of anything says so.
+                let is_free = name == "additionalProperties" && inner == &json!({});
+                if !is_other && !is_free {
+                    hollow(inner, &format!("{at}/{name}"), found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (number, item) in items.iter().enumerate() {
+                hollow(item, &format!("{at}/{number}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_schema_is_hollow() {
+    let openapi = serde_json::to_value(rest::openapi()).expect("JSON");
+    let mut found = Vec::new();
+    hollow(&asyncapi::document(), "asyncapi", &mut found);
+    hollow(&openapi["paths"], "paths", &mut found);
+    hollow(&openapi["components"]["schemas"], "schemas", &mut found);
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn every_client_event_is_an_operation_with_its_own_body_and_answer() {
+    let openapi = serde_json::to_value(rest::openapi()).expect("JSON");
+    let document = asyncapi::document();
+    for (name, _, _) in COMMANDS {
+        let operation = &openapi["paths"][format!("/events/{name}")]["post"];
+        let answers = &document["components"]["messages"][name];
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+        assert_eq!(body, &answers["payload"], "{name}");
+        let answer = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+        assert_eq!(answer, &answers["x-ack"]["oneOf"][0], "{name}");
+    }
+    let (ours, theirs) = (&openapi["components"]["schemas"], &document["components"]["schemas"]);
+    for (name, schema) in theirs.as_object().expect("schemas") {
+        assert!(ours[name].is_null() || &ours[name] == schema, "{name} is two different things in the documents");
+    }
+    let message = &ours["OutgoingMessage"]["properties"];
+    assert_eq!(message["content"]["type"], json!("string"), "the envelope has its content's schema");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::platform::db::{Outcome, Tx};
 use crate::platform::limits::Bucket;
 use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
 use crate::protocol::events::ChatCreated;
-use crate::protocol::parse::Object;
+use crate::protocol::parse::Envelope;
 use crate::text::nfc;
 
 impl Behaviour for CreateChat {
@@ -31,7 +31,7 @@ impl Behaviour for CreateChat {
 
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ChatReply>> {
         let creator = caller.actor.user_id;
-        let Object(wish) = &self.chat;
+        let Envelope(wish) = &self.chat;
         let others: BTreeSet<i64> =
             wish.members_array.iter().map(|id| id.0).filter(|id| *id != creator.0).collect();
         if !wish.is_group && others.len() != 1 {
@@ -60,11 +60,11 @@ async fn finish(
     mut tx: Tx,
     mut chat: chat::Model,
     made_now: bool,
-    first: Option<&Object<FirstMessage>>,
+    first: Option<&Envelope<FirstMessage>>,
 ) -> Result<Outcome<ChatReply>> {
     let creator = caller.actor.user_id;
     // The retry of a group with its first message finds both; a direct chat takes every message as new.
-    if let (Some(Object(message)), false, true) = (first, made_now, chat.is_group) {
+    if let (Some(Envelope(message)), false, true) = (first, made_now, chat.is_group) {
         require_same_first(tx.conn(), &chat, creator, message).await?;
     }
     let chat_id = ChatId(chat.id);
@@ -82,7 +82,7 @@ async fn finish(
         approve_locked(core, &mut tx, &mut chat, creator).await?;
     }
     let mut announcement = None;
-    if let Some(Object(message)) = first.filter(|_| made_now || !chat.is_group) {
+    if let Some(Envelope(message)) = first.filter(|_| made_now || !chat.is_group) {
         let draft = Draft {
             content: message.content.clone(),
             message_type: message.message_type,

@@ -98,6 +98,16 @@ pub async fn revoke(core: &Core, tx: &Tx, user: UserId, purposes: &[Purpose]) ->
     outbox::cancel(core, tx, user, &templates).await
 }
 
+/// Whether a token of this purpose was mailed to somebody and can still be used.
+pub async fn is_waiting(core: &Core, user: UserId, purpose: Purpose) -> Result<bool> {
+    let waiting = one_time_token::Entity::find()
+        .filter(one_time_token::Column::UserId.eq(user.0))
+        .filter(one_time_token::Column::Purpose.eq(purpose.as_str()))
+        .filter(one_time_token::Column::UsedAt.is_null())
+        .filter(one_time_token::Column::ExpiresAt.gt(core.clock.now()));
+    Ok(waiting.one(core.db.read()).await?.is_some())
+}
+
 /// One answer for a token that never was, was used, replaced, has ended, is for something else, or whose
 /// account is gone.
 fn not_good() -> Error {

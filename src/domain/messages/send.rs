@@ -13,11 +13,11 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::Delivery;
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::messages::{NewMessage, SendMessage, SendReply};
-use crate::protocol::parse::Object;
+use crate::protocol::commands::messages::{OutgoingMessage, SendMessage, SendReply};
+use crate::protocol::parse::Envelope;
 
-impl From<NewMessage> for Draft {
-    fn from(wish: NewMessage) -> Self {
+impl From<OutgoingMessage> for Draft {
+    fn from(wish: OutgoingMessage) -> Self {
         Self {
             content: wish.content,
             message_type: wish.message_type,
@@ -31,7 +31,7 @@ impl Behaviour for SendMessage {
     /// Hands the message to the writer and waits for its fate; the writer publishes.
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<SendReply>> {
         let (answer, fate) = oneshot::channel();
-        let Object(wish) = &self.message;
+        let Envelope(wish) = &self.message;
         let draft = Draft {
             content: wish.content.clone(),
             message_type: wish.message_type,
@@ -49,7 +49,7 @@ impl Behaviour for SendMessage {
 
 /// Hands a message to the writer and returns; `respond` runs at its place in the order.
 pub async fn send_pipelined(core: &Core, caller: &Caller, wish: SendMessage, respond: Respond) {
-    let Object(wish) = wish.message;
+    let Envelope(wish) = wish.message;
     let chat_id = wish.chat_id;
     let answer = Box::new(move |sent: Sent| respond.give(sent.and_then(|(reply, place)| ack(place, &reply))));
     let job = Job { user_id: caller.actor.user_id, conn: caller.conn, chat_id, draft: wish.into() };

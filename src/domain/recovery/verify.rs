@@ -2,8 +2,8 @@
 
 use entity::user;
 use minijinja::context;
-use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, ColumnTrait, PaginatorTrait, QueryFilter};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -11,7 +11,7 @@ use super::address;
 use super::by_address;
 use crate::config::Verification;
 use crate::domain::mail::tokens::{self, Purpose};
-use crate::domain::mail::{self, Letter, Template};
+use crate::domain::mail::{self, Letter, Template, masked};
 use crate::domain::{Actor, Core, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -111,6 +111,29 @@ pub async fn resend_to(core: &Core, email: &str) -> Result<()> {
         Some(row) if !row.email_verified => again(|| send_again(core, UserId(row.id))).await,
         _ => Ok(()),
     }
+}
+
+/// Makes sure that somebody who has just given the right password has a link to confirm the address with: accounts from
+/// before confirming was required were never mailed one. Answers what to tell them.
+pub async fn link_at_login(core: &Core, user: &user::Model) -> Result<String> {
+    let id = UserId(user.id);
+    let to = user.email.as_deref().map(masked).unwrap_or_default();
+    let again_by = "POST /auth/email/resend mails it again";
+    if !tokens::is_waiting(core, id, Purpose::VerifyEmail).await? {
+        if core.rates.take(Bucket::Mail, Key::user(id)).await.is_err() {
+            return Ok(format!("confirm your e-mail address {to} first: {again_by}"));
+        }
+        again(|| send_again(core, id)).await?;
+    }
+    Ok(format!("confirm your e-mail address first: a link was mailed to {to}, {again_by}"))
+}
+
+/// Accounts that have an address and may not log in before it is confirmed.
+pub async fn count_unconfirmed(core: &Core) -> Result<u64> {
+    let waiting = user::Entity::present()
+        .filter(user::Column::Email.is_not_null())
+        .filter(user::Column::EmailVerified.eq(false));
+    Ok(waiting.count(core.db.read()).await?)
 }
 
 async fn send_again(core: &Core, id: UserId) -> Result<()> {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::refusal::banned;
 use super::{Origin, TokenPair, end_oldest, issue_pair, new_device};
 use crate::config::Verification;
-use crate::domain::{Core, users};
+use crate::domain::{Core, recovery, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::db::again;
@@ -61,10 +61,7 @@ async fn judge(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
             return Err(banned(&user));
         }
         if confirms && user.email.is_some() && !user.email_verified {
-            return Err(Error::new(
-                Code::EmailUnverified,
-                "confirm your e-mail address first, we have mailed you a link",
-            ));
+            return Err(Error::new(Code::EmailUnverified, recovery::link_at_login(core, &user).await?));
         }
         let renewed = match verdict {
             Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),

@@ -7,12 +7,13 @@
 
 use super::{ImageError, Limits};
 
-/// The three formats an upload may have.
+/// The formats an upload may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Jpeg,
     Png,
     WebP,
+    Gif,
 }
 
 /// Recognises a format by its first bytes; names and media types are not asked.
@@ -23,53 +24,110 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Kind, ImageError> {
         Ok(Kind::Png)
     } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
         Ok(Kind::WebP)
+    } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+        Ok(Kind::Gif)
     } else {
-        Err(ImageError::NotAnImage)
+        Err(refused_format(bytes).map_or(ImageError::NotAnImage, |format| ImageError::WrongFormat { format }))
     }
 }
 
-/// Zeros that take the place of a JPEG's end marker. The decoder reads at most eight bytes ahead.
-const PADDING: [u8; 12] = [0; 12];
+/// The name of a picture format that people have and that is not taken.
+fn refused_format(bytes: &[u8]) -> Option<&'static str> {
+    // HEIC and AVIF share a container: a box of brands comes first (ISO/IEC 14496-12, section 4.3).
+    if bytes.get(4..8) == Some(b"ftyp") {
+        let length = big_endian_32(bytes, 0).map_or(0, |length| length as usize).clamp(16, 256);
+        let (brands, _) = bytes.get(8..length.min(bytes.len()))?.as_chunks::<4>();
+        let names = |wanted: &[&[u8; 4]]| brands.iter().any(|brand| wanted.contains(&brand));
+        return if names(&[b"avif", b"avis"]) {
+            Some("AVIF")
+        } else if names(&[b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"]) {
+            Some("HEIC")
+        } else {
+            None
+        };
+    }
+    let starts: [(&[u8], &str); 6] = [
+        (b"BM", "BMP"),
+        (b"II*\0", "TIFF"),
+        (b"MM\0*", "TIFF"),
+        (&[0xFF, 0x0A], "JPEG XL"),
+        (b"\0\0\0\x0CJXL ", "JPEG XL"),
+        (b"\0\0\x01\0", "ICO"),
+    ];
+    if let Some((_, format)) = starts.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Some(format);
+    }
+    let head = String::from_utf8_lossy(bytes.get(..1024).unwrap_or(bytes));
+    let text = head.trim_start_matches('\u{FEFF}').trim_start();
+    (text.starts_with('<') && text.contains("<svg")).then_some("SVG")
+}
+
+/// What follows the compressed data of the last scan: ones, which are no code of any JPEG (ITU-T T.81,
+/// section C.2), so that a decoder that runs out of data reports it; at an end marker it would go on with zeros. It
+/// reads at most eight bytes ahead.
+const PADDING: [u8; 24] = {
+    let mut padding = [0; 24];
+    let mut at = 0;
+    while at < padding.len() {
+        padding[at] = 0xFF;
+        at += 2;
+    }
+    padding
+};
 
 /// A JPEG reduced to what decoding needs (ITU-T T.81, annex B).
 pub(super) struct Jpeg {
     /// Width and height as stored, before any rotation.
     pub(super) size: (u32, u32),
-    /// The picture without stray bytes, comments, profiles and previews; of metadata only EXIF is left.
+    /// The picture without stray bytes, comments and previews; of metadata only EXIF and the colour profile are left.
     pub(super) clean: Vec<u8>,
 }
 
-/// Walks a JPEG from marker to marker up to its end-of-image.
-///
-/// A picture of a single scan comes back with zeros in place of the end marker: on meeting that marker too early
-/// the decoder would invent the missing part, on running out of data it reports it.
+/// Walks a JPEG from marker to marker up to its end marker. Where that is missing, as some phones forget it, the
+/// picture ends with the compressed data; whether enough of it is there, the decoder finds out.
 ///
 /// # Errors
-/// `TooManyPixels` or `SideTooLong` by the frame header, `Broken` when the picture does not reach its end.
+/// `TooManyPixels` or `SideTooLong` by the frame header, `Broken` when the picture ends outside of compressed data.
 pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     let truncated = || ImageError::broken("the JPEG ends too early");
-    let mut clean = Vec::with_capacity(bytes.len() + PADDING.len());
+    let mut clean = Vec::with_capacity(bytes.len() + 2 * PADDING.len());
     clean.extend_from_slice(&[0xFF, 0xD8]);
     let mut at = 2;
     let mut frame = None;
     let mut scans = 0;
     let mut in_scan = false;
     loop {
-        let (marker, code) = next_marker(bytes, at).ok_or_else(truncated)?;
+        let found = next_marker(bytes, at);
+        // In a scan, what does not read as a segment is something that was written behind a picture without an end.
+        let segment = found.and_then(|(marker, code)| match code {
+            0xD9 => Some((bytes.get(marker..marker)?, code)),
+            _ => {
+                let length = big_endian_16(bytes, marker + 2).filter(|length| *length >= 2)? as usize;
+                Some((bytes.get(marker..marker + 2 + length)?, code))
+            }
+        });
         if in_scan {
-            clean.extend_from_slice(bytes.get(at..marker).unwrap_or_default());
+            let end = found.map_or(bytes.len(), |(marker, _)| marker);
+            let data = bytes.get(at..end).unwrap_or_default();
+            // Half an end marker.
+            clean.extend_from_slice(if found.is_none() { data.strip_suffix(&[0xFF]).unwrap_or(data) } else { data });
         }
+        let (segment, code) = match segment {
+            Some(segment) => segment,
+            None if in_scan => break,
+            None => return Err(truncated()),
+        };
         if code == 0xD9 {
             break;
         }
-        let length = big_endian_16(bytes, marker + 2).filter(|length| *length >= 2).ok_or_else(truncated)?;
-        at = marker + 2 + length as usize;
-        let segment = bytes.get(marker..at).ok_or_else(truncated)?;
+        at = found.map_or(at, |(marker, _)| marker + segment.len());
+        let body = segment.get(4..).unwrap_or_default();
         let wanted = match code {
-            0xE1 => segment.get(4..).is_some_and(|body| body.starts_with(b"Exif\0\0")),
+            0xE1 => body.starts_with(b"Exif\0\0"),
+            0xE2 => body.starts_with(b"ICC_PROFILE\0"),
             // JFIF, and Adobe's word on which colours are meant.
             0xE0 | 0xEE => true,
-            0xE2..=0xEF | 0xFE => false,
+            0xE3..=0xEF | 0xFE => false,
             _ => true,
         };
         if wanted {
@@ -90,12 +148,12 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     }
     let (width, height, progressive) =
         frame.ok_or_else(|| ImageError::broken("the JPEG has no picture in it"))?;
-    match (progressive, scans) {
-        // A progressive picture never fits into one scan: here the file was cut and an end marker glued on.
-        (_, 0) | (true, 1) => return Err(truncated()),
-        (false, 1) => clean.extend_from_slice(&PADDING),
-        _ => clean.extend_from_slice(&[0xFF, 0xD9]),
+    // A progressive picture never fits into one scan: here the file was cut and an end marker glued on.
+    if scans == 0 || (progressive && scans == 1) {
+        return Err(truncated());
     }
+    clean.extend_from_slice(&PADDING);
+    clean.extend_from_slice(&[0xFF, 0xD9]);
     Ok(Jpeg { size: (width, height), clean })
 }
 
@@ -121,6 +179,18 @@ pub(super) fn png(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), ImageErro
     let size = header.and_then(|header| Some((big_endian_32(header, 4)?, big_endian_32(header, 8)?)));
     let size = size.filter(|(width, height)| *width > 0 && *height > 0);
     let size = size.ok_or_else(|| ImageError::broken("the PNG has no valid header"))?;
+    limits.check_size(size)?;
+    Ok(size)
+}
+
+/// Width and height of a GIF's canvas (GIF89a specification, section 18).
+///
+/// # Errors
+/// `TooManyPixels`, `Broken` when the canvas has no pixels.
+pub(super) fn gif(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), ImageError> {
+    let sides = little_endian_32(bytes, 6).map(|sides| (sides & 0xFFFF, sides >> 16));
+    let size = sides.filter(|(width, height)| *width > 0 && *height > 0);
+    let size = size.ok_or_else(|| ImageError::broken("the GIF has no valid header"))?;
     limits.check_size(size)?;
     Ok(size)
 }

@@ -1,21 +1,23 @@
-//! Decodes a picture into upright, opaque RGB.
+//! Decodes a picture into upright, opaque sRGB.
 //!
 //! JPEG goes to zune-jpeg itself instead of through `image`, which switches its strict mode off and thereby turns
 //! damage into grey areas.
 
 use std::io::Cursor;
 
+use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, RgbImage, Rgba};
+use image::{DynamicImage, GrayImage, ImageDecoder, RgbImage, Rgba};
+use moxcms::DataColorSpace;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::container::{self, Kind};
-use super::{ImageError, Limits, MAX_SIDE};
+use super::{ImageError, Limits, MAX_SIDE, colour};
 
 /// Scans a progressive JPEG may have. Encoders write about ten; each one costs a pass over the whole picture.
 const MAX_SCANS: usize = 40;
@@ -23,18 +25,26 @@ const MAX_SCANS: usize = 40;
 /// What a PNG may additionally unpack next to its pixels: colour profiles and texts.
 const PNG_EXTRAS: u64 = 16 << 20;
 
-/// Decodes the first frame of a JPEG, PNG or WebP, turned upright by its EXIF orientation, transparent parts on
-/// white.
+/// The part of a picture's rows that may be missing at its end.
+const MISSING_ROWS: usize = 50;
+
+/// A value of rows that are not decoded yet, the same that the decoder writes where a picture ends too early.
+const UNDECODED: u8 = 128;
+
+/// Decodes the first frame of a JPEG, PNG, WebP or GIF, turned upright by its EXIF orientation, in sRGB, transparent
+/// parts on white.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     match container::sniff(bytes)? {
         Kind::Jpeg => jpeg(bytes, limits),
         Kind::Png => png(bytes, limits),
         Kind::WebP => webp(bytes, limits),
+        Kind::Gif => gif(bytes, limits),
     }
 }
 
 fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     let found = container::jpeg(bytes, limits)?;
+    let (width, height) = found.size;
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(MAX_SIDE as usize)
@@ -43,16 +53,93 @@ fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(found.clean.as_slice()), options);
     decoder.decode_headers().map_err(ImageError::broken)?;
-    let (width, height) = found.size;
-    let length = width as usize * height as usize * 3;
+    let profile = colour::profile(decoder.icc_profile());
+    let stored = decoder.input_colorspace().unwrap_or(ColorSpace::YCbCr);
+    // A profile is about the channels as they are stored.
+    let channels = match (profile.as_ref().map(|profile| profile.color_space), stored) {
+        (Some(DataColorSpace::Gray), ColorSpace::Luma) => ColorSpace::Luma,
+        (Some(DataColorSpace::Cmyk), ColorSpace::CMYK | ColorSpace::YCCK) => stored,
+        _ => ColorSpace::RGB,
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(channels));
+    let row = width as usize * channels.num_components();
+    let length = row * height as usize;
     if decoder.output_buffer_size() != Some(length) {
         return Err(ImageError::broken("the JPEG contradicts itself about its size"));
     }
-    let mut pixels = vec![0; length];
-    decoder.decode_into(&mut pixels).map_err(ImageError::broken)?;
+    let mut pixels = vec![UNDECODED; length];
+    if let Err(reason) = decoder.decode_into(&mut pixels)
+        && !complete(&mut pixels, row)
+    {
+        return Err(ImageError::broken(reason));
+    }
     let upright = decoder.exif().map_or(Orientation::NoTransforms, |exif| orientation(exif));
-    let picture = RgbImage::from_raw(width, height, pixels);
-    Ok(turned(picture.ok_or_else(|| ImageError::broken("the JPEG has no pixels"))?, upright))
+    let picture = match (channels, profile) {
+        (ColorSpace::Luma, profile) => GrayImage::from_raw(width, height, pixels)
+            .map(|grey| colour::to_srgb(DynamicImage::ImageLuma8(grey), profile.as_ref())),
+        (ColorSpace::CMYK | ColorSpace::YCCK, Some(profile)) => {
+            let inks = inks(pixels, channels);
+            let colours = colour::inks_to_srgb(&inks, &profile).unwrap_or_else(|| without_profile(&inks));
+            RgbImage::from_raw(width, height, colours).map(DynamicImage::ImageRgb8)
+        }
+        (_, profile) => RgbImage::from_raw(width, height, pixels)
+            .map(|rgb| colour::to_srgb(DynamicImage::ImageRgb8(rgb), profile.as_ref())),
+    };
+    let picture = picture.ok_or_else(|| ImageError::broken("the JPEG has no pixels"))?;
+    Ok(turned(picture.into_rgb8(), upright))
+}
+
+/// Repeats the last decoded row where no more than a small part of the rows is missing; else answers false.
+fn complete(pixels: &mut [u8], row: usize) -> bool {
+    let missing = pixels.rchunks_exact(row).take_while(|row| row.iter().all(|value| *value == UNDECODED));
+    let missing = missing.count();
+    let rows = pixels.len() / row;
+    if missing * MISSING_ROWS > rows {
+        return false;
+    }
+    let decoded = (rows - missing) * row;
+    for start in (decoded..pixels.len()).step_by(row) {
+        pixels.copy_within(decoded - row..decoded, start);
+    }
+    true
+}
+
+/// Amounts of ink from what Adobe's programs write, and browsers therefore expect: the inks inverted, or the first
+/// three of them also as `YCbCr`, then not inverted.
+fn inks(mut stored: Vec<u8>, channels: ColorSpace) -> Vec<u8> {
+    let (pixels, _) = stored.as_chunks_mut::<4>();
+    for [first, second, third, black] in pixels {
+        if channels == ColorSpace::YCCK {
+            // ITU-T T.871, section 7.
+            let (luma, blue, red) = (f32::from(*first), f32::from(*second) - 128.0, f32::from(*third) - 128.0);
+            *first = (luma + 1.402 * red).round() as u8;
+            *second = (luma - 0.344_136 * blue - 0.714_136 * red).round() as u8;
+            *third = (luma + 1.772 * blue).round() as u8;
+        } else {
+            [*first, *second, *third] = [*first, *second, *third].map(|ink| 255 - ink);
+        }
+        *black = 255 - *black;
+    }
+    stored
+}
+
+/// RGB from inks that nothing is known about.
+fn without_profile(inks: &[u8]) -> Vec<u8> {
+    let (pixels, _) = inks.as_chunks::<4>();
+    let light = |ink: u8, black: u8| ((255 - u16::from(ink)) * (255 - u16::from(black)) / 255) as u8;
+    pixels.iter().flat_map(|[cyan, magenta, yellow, black]| [cyan, magenta, yellow].map(|ink| light(*ink, *black))).collect()
+}
+
+fn gif(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
+    let (width, height) = container::gif(bytes, limits)?;
+    let mut allowed = image::Limits::default();
+    // A frame that does not fill the canvas has a buffer of its own.
+    allowed.max_alloc = Some(limits.max_pixels * 4);
+    allowed.max_image_width = Some(width);
+    allowed.max_image_height = Some(height);
+    let mut decoder = GifDecoder::new(Cursor::new(bytes)).map_err(ImageError::broken)?;
+    decoder.set_limits(allowed).map_err(ImageError::broken)?;
+    by_image(decoder)
 }
 
 fn png(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
@@ -81,7 +168,9 @@ fn by_image(mut decoder: impl ImageDecoder) -> Result<RgbImage, ImageError> {
     // Unreadable metadata is no reason to refuse a good picture.
     let exif = decoder.exif_metadata().ok().flatten();
     let upright = exif.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
+    let profile = colour::profile(decoder.icc_profile().ok().flatten());
     let picture = DynamicImage::from_decoder(decoder).map_err(ImageError::broken)?;
+    let picture = colour::to_srgb(picture, profile.as_ref());
     let opaque =
         if picture.color().has_alpha() { on_white(&picture.into_rgba8()) } else { picture.into_rgb8() };
     Ok(turned(opaque, upright))

@@ -6,6 +6,7 @@
 //! This module stores nothing and knows no user, no status code and no file name.
 
 mod base64_text;
+mod colour;
 mod container;
 mod decode;
 mod encode;
@@ -27,7 +28,8 @@ pub struct Limits {
     /// The most bytes the encoded picture may have.
     pub max_bytes: usize,
     /// The most pixels, width times height, the decoded picture may have. Decoding takes up to about 12 bytes
-    /// for each of them (16-bit PNG with alpha), 9 for a progressive JPEG, 3 for an ordinary one.
+    /// for each of them (16-bit PNG with alpha), 9 for a progressive JPEG, 3 for an ordinary one, 6 with a colour
+    /// profile.
     pub max_pixels: u64,
 }
 
@@ -74,8 +76,14 @@ pub enum ImageError {
         /// The limit in pixels.
         max: u32,
     },
-    /// The content is none of JPEG, PNG and WebP.
-    #[error("The file is not an image this service understands: send a JPEG, PNG or WebP.")]
+    /// The content is a picture in a format that is not taken.
+    #[error("{format} pictures are not accepted: send a JPEG, PNG, WebP or GIF.")]
+    WrongFormat {
+        /// The format's usual name.
+        format: &'static str,
+    },
+    /// The content is no picture.
+    #[error("The file is not a picture: send a JPEG, PNG, WebP or GIF.")]
     NotAnImage,
     /// It begins as a picture but is truncated, corrupt or of an exotic kind. The text says what was found.
     #[error("The image is damaged, incomplete or of an unsupported kind: {0}.")]
@@ -93,7 +101,7 @@ impl ImageError {
 /// Decodes an upload and renders the four pictures from it. Blocks for as long as that takes, about 200 ms for
 /// 12 megapixels; on an async thread use [`ImageWorker::render`].
 ///
-/// Colours are taken as sRGB; an embedded profile goes away with all other metadata.
+/// Colours are converted from the embedded profile to sRGB; the profile goes away with all other metadata.
 ///
 /// # Errors
 /// Every [`ImageError`] except `NotBase64`. A decoder that panics on hostile input is reported as `Broken`.

@@ -7,16 +7,18 @@ use super::messages::{check_client_id, check_content, plain_text};
 use crate::ids::{ChatId, UserId};
 use crate::protocol::message_type::MessageType;
 use crate::protocol::objects::{Chat, Member};
-use crate::protocol::parse::{Check, Limits, Object, Problems};
+use crate::protocol::parse::{Check, Envelope, Limits, Problems};
 
 /// `create_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateChat {
     /// The chat wished for.
-    pub chat: Object<NewChat>,
+    #[schema(value_type = NewChat)]
+    pub chat: Envelope<NewChat>,
     /// A first message.
     #[serde(default)]
-    pub message: Option<Object<FirstMessage>>,
+    #[schema(value_type = Option<FirstMessage>)]
+    pub message: Option<Envelope<FirstMessage>>,
 }
 
 /// A chat to be.
@@ -52,7 +54,7 @@ pub struct FirstMessage {
 
 impl Check for CreateChat {
     fn check(&self, limits: &Limits, problems: &mut Problems) {
-        let Object(chat) = &self.chat;
+        let Envelope(chat) = &self.chat;
         if chat.is_group {
             problems.check("chat.name", chat.name.is_some(), "is missing, a group needs one");
             problems.check_name("chat.name", chat.name.as_deref(), 1);
@@ -64,7 +66,7 @@ impl Check for CreateChat {
             chat.members_array.len() <= limits.max_group_members,
             &format!("takes at most {} members", limits.max_group_members),
         );
-        if let Some(Object(message)) = &self.message {
+        if let Some(Envelope(message)) = &self.message {
             check_content(&message.content, Some(message.message_type), limits, problems);
             check_client_id("message.client_id", message.client_id.as_deref(), problems);
         }
@@ -96,7 +98,8 @@ pub struct UserRef {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ToggleChatPin {
     /// Which, and how.
-    pub chat: Object<PinnedChat>,
+    #[schema(value_type = PinnedChat)]
+    pub chat: Envelope<PinnedChat>,
 }
 
 /// A chat and whether it is to be pinned.
@@ -124,9 +127,11 @@ pub struct PinReply {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct AddMember {
     /// Where.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
     /// Who.
-    pub user: Object<UserRef>,
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
     /// `member` (default), or `admin` if the caller is the owner.
     #[serde(default)]
     pub role: Option<String>,
@@ -143,9 +148,11 @@ impl Check for AddMember {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct RemoveMember {
     /// Where.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
     /// Who.
-    pub user: Object<UserRef>,
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
 }
 
 impl Check for RemoveMember {

@@ -5,48 +5,54 @@ use utoipa::ToSchema;
 
 use super::chats::{ChatRef, UserRef};
 use crate::protocol::objects::Contact;
-use crate::protocol::parse::{Check, Limits, Object, Problems};
+use crate::protocol::parse::{Check, Envelope, Limits, Problems};
 
 /// `follow`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Follow {
     /// Whom.
-    pub user: Object<UserRef>,
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
 }
 
 /// `unfollow`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Unfollow {
     /// Whom.
-    pub user: Object<UserRef>,
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
 }
 
 /// `block`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Block {
     /// Whom.
-    pub user: Object<UserRef>,
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
 }
 
 /// `unblock`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Unblock {
     /// Whom.
-    pub user: Object<UserRef>,
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
 }
 
 /// `approve_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ApproveChat {
     /// Which.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
 }
 
 /// `decline_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeclineChat {
     /// Which.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
 }
 
 macro_rules! nothing_to_check {

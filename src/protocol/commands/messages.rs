@@ -7,7 +7,7 @@ use super::chats::ChatRef;
 use crate::ids::{ChatId, MessageId, whole_or_none};
 use crate::protocol::message_type::MessageType;
 use crate::protocol::objects::Message;
-use crate::protocol::parse::{Check, Limits, Object, Problems};
+use crate::protocol::parse::{Check, Envelope, Limits, Problems};
 
 /// A `client_id` takes 1 to 64 characters.
 pub fn check_client_id(field: &str, client_id: Option<&str>, problems: &mut Problems) {
@@ -18,12 +18,13 @@ pub fn check_client_id(field: &str, client_id: Option<&str>, problems: &mut Prob
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SendMessage {
     /// The message wished for.
-    pub message: Object<NewMessage>,
+    #[schema(value_type = OutgoingMessage)]
+    pub message: Envelope<OutgoingMessage>,
 }
 
 /// A message to be.
 #[derive(Debug, Deserialize, ToSchema)]
-pub struct NewMessage {
+pub struct OutgoingMessage {
     /// Where.
     pub chat_id: ChatId,
     /// Stored and sent as it comes.
@@ -76,7 +77,7 @@ pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<S
 
 impl Check for SendMessage {
     fn check(&self, limits: &Limits, problems: &mut Problems) {
-        let Object(message) = &self.message;
+        let Envelope(message) = &self.message;
         check_content(&message.content, Some(message.message_type), limits, problems);
         check_client_id("message.client_id", message.client_id.as_deref(), problems);
         problems.check(
@@ -126,7 +127,8 @@ pub struct SendReply {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct EditMessage {
     /// Which, and how.
-    pub message: Object<EditedMessage>,
+    #[schema(value_type = EditedMessage)]
+    pub message: Envelope<EditedMessage>,
 }
 
 /// A message and its new content.
@@ -149,7 +151,8 @@ impl Check for EditMessage {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeleteMessage {
     /// Which.
-    pub message: Object<MessageRef>,
+    #[schema(value_type = MessageRef)]
+    pub message: Envelope<MessageRef>,
 }
 
 /// A message by its id.
@@ -174,7 +177,8 @@ pub struct MessageReply {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ToggleLikeMessage {
     /// Which, and how.
-    pub message: Object<LikedMessage>,
+    #[schema(value_type = LikedMessage)]
+    pub message: Envelope<LikedMessage>,
 }
 
 /// A message and whether one is to like it.
@@ -204,7 +208,8 @@ pub struct LikeReply {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct History {
     /// Where.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
     /// Only messages with a lower `seq`.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub before: Option<i64>,

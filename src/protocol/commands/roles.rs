@@ -6,13 +6,14 @@ use utoipa::ToSchema;
 use super::chats::{ChatRef, UserRef};
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, MessageId, whole_or_none};
-use crate::protocol::parse::{Check, Limits, Object, Problems, given};
+use crate::protocol::parse::{Check, Envelope, Limits, Problems, given};
 
 /// `update_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct UpdateChat {
     /// Which, and how.
-    pub chat: Object<ChatPatch>,
+    #[schema(value_type = ChatPatch)]
+    pub chat: Envelope<ChatPatch>,
 }
 
 /// A field that is left out stays; `null` clears it.
@@ -33,7 +34,7 @@ pub struct ChatPatch {
 
 impl Check for UpdateChat {
     fn check(&self, _: &Limits, problems: &mut Problems) {
-        let Object(chat) = &self.chat;
+        let Envelope(chat) = &self.chat;
         problems.check_name("chat.name", chat.name.as_deref(), 1);
         let description = chat.description.as_ref().and_then(Option::as_deref);
         problems.check_length("chat.description", description, 0, 1_000);
@@ -44,7 +45,8 @@ impl Check for UpdateChat {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeleteChat {
     /// Which.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
 }
 
 impl Check for DeleteChat {
@@ -55,7 +57,8 @@ impl Check for DeleteChat {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct LeaveChat {
     /// Which.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
 }
 
 impl Check for LeaveChat {
@@ -70,9 +73,11 @@ pub struct Done {}
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SetMemberRole {
     /// Where.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
     /// Who.
-    pub user: Object<UserRef>,
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
     /// `member`, `admin`, or `owner`: the caller then becomes an admin.
     pub role: String,
 }
@@ -88,7 +93,8 @@ impl Check for SetMemberRole {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ToggleChatMute {
     /// Which, and how.
-    pub chat: Object<MutedChat>,
+    #[schema(value_type = MutedChat)]
+    pub chat: Envelope<MutedChat>,
 }
 
 /// A chat and whether it is to be muted.
@@ -124,7 +130,8 @@ pub struct MuteReply {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ToggleChatArchive {
     /// Which, and how.
-    pub chat: Object<ArchivedChat>,
+    #[schema(value_type = ArchivedChat)]
+    pub chat: Envelope<ArchivedChat>,
 }
 
 /// A chat and whether it is to be put away.
@@ -152,7 +159,8 @@ pub struct ArchiveReply {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct MarkRead {
     /// Where.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
     /// Read up to this message.
     #[serde(default)]
     pub last_read_message_id: Option<MessageId>,
@@ -182,7 +190,8 @@ pub struct ReadReply {
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Typing {
     /// Where.
-    pub chat: Object<ChatRef>,
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
     /// Ends by itself after 6 seconds.
     pub is_typing: bool,
 }

@@ -4,11 +4,12 @@
 mod frames;
 pub mod handshake;
 mod line;
+mod misdirected;
 mod session;
 mod upgrade;
 
 pub use line::Line;
-pub use upgrade::{all_chats, one_chat};
+pub use upgrade::{all_chats, no_polling, one_chat};
 
 /// No token, a bad one, or none in time.
 pub const UNAUTHORIZED: u16 = 4401;

@@ -3,25 +3,37 @@
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::handshake;
+use super::{handshake, misdirected};
 use super::session::{self, Opening};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Result};
 use crate::ids::ChatId;
 use crate::transport::client_address;
 use crate::transport::listener::Peer;
 use crate::transport::problem::Problem;
 use crate::transport::socket::{Door, find_token, header_token};
 
-/// `GET /ws`.
+/// `GET /ws`, and what Socket.IO clients ask there by mistake.
 pub async fn all_chats(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+    if misdirected::is_engine(&request) {
+        return misdirected::answer(request);
+    }
     upgrade(door, None, request)
+}
+
+/// `POST /ws`, which only Socket.IO clients ask for, by mistake.
+pub async fn no_polling(request: Request) -> Result<Response, Problem> {
+    if misdirected::is_engine(&request) {
+        return misdirected::answer(request);
+    }
+    Err(Error::new(Code::MethodNotAllowed, "this path is not for this method").into())
 }
 
 /// `GET /chat/{id}/ws`.
@@ -36,7 +48,7 @@ pub async fn one_chat(
 
 fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Result<Response, Problem> {
     let headers = request.headers();
-    let key = handshake::require(headers)?;
+    let accepted = accept(headers)?;
     let ConnectInfo(peer) = request
         .extensions()
         .get::<ConnectInfo<Peer>>()
@@ -46,21 +58,22 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
     let token = header_token(headers);
     let cookie = find_token(&door.core, headers, None).filter(|_| token.is_none());
     let limit = door.core.settings.max_frame_bytes;
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4 * 1_024)
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit));
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(stream) => {
-                let stream =
-                    WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, Some(config)).await;
+            Ok(upgraded) => {
+                let stream = websocket(upgraded, limit).await;
                 session::run(door, Opening { stream, gate: peer.gate, token, cookie, scope, pending }).await;
             }
             Err(error) => tracing::debug!(%error, "an upgrade broke off"),
         }
     });
+    Ok(accepted)
+}
+
+/// The answer that agrees to a request for a websocket.
+pub(super) fn accept(headers: &HeaderMap) -> Result<Response> {
+    let key = handshake::require(headers)?;
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let accept = derive_accept_key(key.as_bytes());
     let all = response.headers_mut();
@@ -68,4 +81,13 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
     all.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     all.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).map_err(Error::internal)?);
     Ok(response)
+}
+
+/// A websocket of which messages have at most `limit` bytes.
+pub(super) async fn websocket(upgraded: Upgraded, limit: usize) -> WebSocketStream<TokioIo<Upgraded>> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4 * 1_024)
+        .max_message_size(Some(limit))
+        .max_frame_size(Some(limit));
+    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
 }

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::response::Redirect;
-use axum::routing::get;
+use axum::routing::{get, post};
 use utoipa::openapi::Server;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    App, account, account_pages, admin, auth, chats, contacts, documented_refusals, events, ops, pages,
+    App, account, account_pages, admin, auth, chats, contacts, documented_refusals, errors, events, ops, pages,
     photos, recovery, users,
 };
 use crate::protocol::asyncapi;
@@ -22,7 +22,7 @@ use crate::protocol::asyncapi;
         title = "Mango Chat",
         description = "Registration, tokens, profiles, photos, contacts, the end of an account, what moderators and \
             admins do, and everything that is read. Chat actions are Socket.IO events, see /asyncapi.json; each can \
-            also be sent to /events/{event}.",
+            also be sent to /events/{event}. Problems: /docs/errors.",
         license(name = "MIT", identifier = "MIT"),
     ),
     modifiers(&Bearer),
@@ -30,6 +30,7 @@ use crate::protocol::asyncapi;
         (name = "user", description = "Registration and profiles"),
         (name = "auth", description = "Tokens and sessions"),
         (name = "chat", description = "Chats and messages"),
+        (name = "events", description = "Every client event over REST, with the same payload and answer as on a socket"),
         (name = "photos", description = "Pictures"),
         (name = "mango", description = "Spellings of Mango chat API"),
         (name = "admin", description = "For moderators and admins"),
@@ -84,7 +85,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(chats::messages))
         .routes(routes!(chats::mango_messages))
         .routes(routes!(chats::message_types))
-        .routes(routes!(events::run))
+        .route("/events/{event}", post(events::run))
         .routes(routes!(admin::report))
         .routes(routes!(admin::list_people))
         .routes(routes!(admin::one_person))
@@ -103,13 +104,19 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// The whole OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    documented_refusals::document(routes().split_for_parts().1)
+    describe(routes().split_for_parts().1)
+}
+
+/// Adds what no handler tells of by itself.
+fn describe(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    events::document(&mut document);
+    documented_refusals::document(document)
 }
 
 /// Swagger UI and the documents, which name the `path` that a proxy strips; the front page leads there until there is a
 /// web client.
 pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<App> {
-    let mut document = documented_refusals::document(document);
+    let mut document = describe(document);
     if !path.is_empty() {
         document.servers = Some(vec![Server::new(path)]);
     }
@@ -118,6 +125,7 @@ pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<App> {
     Router::new()
         .merge(SwaggerUi::new("/docs").config(config))
         .route("/openapi.json", get(async move || axum::Json(document)))
+        .route("/docs/errors", get(errors::page))
         .route("/client/mango-chat.js", get(pages::sdk))
         .merge(account_pages::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))

@@ -3,25 +3,20 @@
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use utoipa::openapi::OpenApi;
 
 use super::App;
 use super::extract::{Auth, LargeText};
 use crate::domain::Caller;
 use crate::domain::dispatch::{Respond, dispatch};
 use crate::error::Error;
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::protocol::asyncapi::{self, Schemas};
+use crate::transport::problem::Problem;
 
-/// Run a client event: the body is its payload, the answer its ack.
-#[utoipa::path(post, path = "/events/{event}", tag = "chat", security(("bearer" = [])),
-    params(("event" = String, Path, description = "Such as `send_message`; see /asyncapi.json")),
-    request_body(content = serde_json::Value, content_type = "application/json"),
-    responses(
-        (status = 200, body = serde_json::Value, description = "The ack"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+/// Runs a client event: the body is its payload, the answer its ack.
 pub async fn run(
     State(app): State<App>,
     Auth(actor): Auth,
@@ -37,4 +32,38 @@ pub async fn run(
     });
     let ack = ack.await.map_err(Error::internal)??;
     Ok(([(header::CONTENT_TYPE, "application/json")], ack.get().to_owned()).into_response())
+}
+
+/// Adds each client event with its own body and answer to the document: the route is one for all of them.
+pub fn document(openapi: &mut OpenApi) {
+    let mut schemas = Schemas::new();
+    let entries = asyncapi::client_events(&mut schemas);
+    let components = openapi.components.get_or_insert_default();
+    components.schemas.extend(schemas);
+    components.schemas.extend(read_as(asyncapi::ack_ok()).map(|schema| ("AckOk".to_owned(), schema)));
+    let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}});
+    for entry in &entries {
+        let body = json!({"schema": {"$ref": format!("#/components/schemas/{}", entry.payload)}});
+        let item = json!({"post": {
+            "tags": ["events"],
+            "summary": entry.about,
+            "operationId": format!("event_{}", entry.name),
+            "security": [{"bearer": []}],
+            "requestBody": {"required": true, "content": {"application/json": body}},
+            "responses": {
+                "200": {
+                    "description": "The ack",
+                    "content": {"application/json": {"schema": asyncapi::ack_of(entry)}},
+                },
+                "404": {"description": "Something that it names is not there, or not for the caller", "content": problem},
+                "409": {"description": "It contradicts what is there", "content": problem},
+                "413": {"description": "Too large", "content": problem},
+            },
+        }});
+        openapi.paths.paths.extend(read_as(item).map(|item| (format!("/events/{}", entry.name), item)));
+    }
+}
+
+fn read_as<T: DeserializeOwned>(value: Value) -> Option<T> {
+    serde_json::from_value(value).ok()
 }

@@ -10,6 +10,7 @@ mod chats;
 mod contacts;
 mod docs;
 mod documented_refusals;
+mod errors;
 mod events;
 mod extract;
 mod headers;
@@ -68,7 +69,7 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
     let core = door.core.clone();
     let settings = core.settings.clone();
     let plain = Router::new()
-        .route("/ws", get(gateway::all_chats))
+        .route("/ws", get(gateway::all_chats).post(gateway::no_polling))
         .route("/chat/{id}/ws", get(gateway::one_chat))
         .route("/chats/{id}/ws", get(gateway::one_chat))
         .with_state(door.clone());

@@ -30,6 +30,7 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
     let mut code = None;
     if let Some(Described { mut body, chain }) = response.extensions_mut().remove() {
         body.request_id = Some(id.clone());
+        body.kind.insert_str(0, settings.public_url.path());
         code = Some(body.code.clone());
         if let Some(chain) = chain {
             tracing::error!(request_id = id, code = body.code, chain, "a request failed");

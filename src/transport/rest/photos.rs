@@ -45,7 +45,7 @@ pub async fn photo_to_base64(_: StrangersUpload, Image(bytes): Image) -> Result<
         ("file" = String, Path, description = "`original.jpeg`, `400x400.webp`, `100x100.webp` or `50x50.webp`"),
     ),
     responses(
-        (status = 200, description = "The picture", content_type = "image/*"),
+        (status = 200, body = String, description = "The picture", content_type = "image/*"),
         (status = 206, description = "A part of it"),
         (status = 304, description = "As it is in the cache"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),

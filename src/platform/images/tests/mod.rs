@@ -11,6 +11,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder};
+use moxcms::ColorProfile;
 
 use super::*;
 
@@ -67,6 +68,33 @@ fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     ok(picture.write_to(&mut bytes, format));
     bytes.into_inner()
+}
+
+fn icc(profile: &ColorProfile) -> Vec<u8> {
+    ok(profile.encode())
+}
+
+/// A colour profile for inks that look in no way like cyan, magenta, yellow and black: the first is red, the others
+/// are not seen (ICC.1:2022, section 10.10: `lut8Type`).
+fn ink_profile() -> Vec<u8> {
+    let identity: Vec<u8> = (0..=255).collect();
+    // CIELAB in 8 bits: white paper, and sRGB's red.
+    let table: Vec<u8> =
+        (0..16).flat_map(|inks| if inks < 8 { [255, 128, 128] } else { [138, 209, 198] }).collect();
+    let matrix: Vec<u8> = [1, 0, 0, 0, 1, 0, 0, 0, 1_u16].iter().flat_map(|one| [0, *one as u8, 0, 0]).collect();
+    let lut = [b"mft1\0\0\0\0\x04\x03\x02\0".as_slice(), &matrix, &identity.repeat(4), &table, &identity.repeat(3)]
+        .concat();
+    let mut profile = vec![0; 128];
+    profile[..4].copy_from_slice(&(144 + lut.len() as u32).to_be_bytes());
+    profile[8..12].copy_from_slice(&[2, 0x40, 0, 0]);
+    profile[12..24].copy_from_slice(b"prtrCMYKLab ");
+    profile[36..40].copy_from_slice(b"acsp");
+    profile[68..80].copy_from_slice(&[0, 0, 0xF6, 0xD6, 0, 1, 0, 0, 0, 0, 0xD3, 0x2D]);
+    profile.extend([0, 0, 0, 1]);
+    profile.extend(b"A2B0\0\0\0\x90");
+    profile.extend((lut.len() as u32).to_be_bytes());
+    profile.extend(lut);
+    profile
 }
 
 /// A TIFF block with an orientation and a text that must not survive.

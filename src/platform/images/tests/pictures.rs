@@ -2,14 +2,16 @@
 
 use std::io::Cursor;
 
+use image::codecs::gif::GifEncoder;
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{
-    DynamicImage, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba,
+    DynamicImage, Frame, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba,
     RgbaImage,
 };
-use jpeg_encoder::{ColorType, Encoder};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use moxcms::ColorProfile;
 
 use super::*;
 
@@ -24,7 +26,7 @@ fn the_four_pictures_have_their_promised_sizes_and_formats() {
 }
 
 #[test]
-fn all_eight_orientations_are_applied_in_all_three_formats() {
+fn all_eight_orientations_are_applied_in_all_formats_that_have_them() {
     let source = quarters(64, 48);
     let expected = [
         [RED, GREEN, BLUE, YELLOW],
@@ -130,6 +132,142 @@ fn grey_sixteen_bit_and_cmyk_pictures_work() {
 }
 
 #[test]
+fn colours_are_converted_from_the_embedded_profile_in_all_formats() {
+    // sRGB's red, green and blue, as CSS Color 4 and Adobe give them in the other spaces.
+    let display_p3 = (ColorProfile::new_display_p3(), [[234, 51, 35], [117, 251, 76], [0, 0, 245]]);
+    let adobe_rgb = (ColorProfile::new_adobe_rgb(), [[219, 0, 0], [144, 255, 60], [0, 0, 250]]);
+    for (profile, stored) in [display_p3, adobe_rgb] {
+        for (stored, seen) in stored.into_iter().zip([[255, 0, 0], [0, 255, 0], [0, 0, 255]]) {
+            let rgb = RgbImage::from_pixel(48, 48, Rgb(stored));
+            let rgba = DynamicImage::ImageRgb8(rgb.clone()).into_rgba8();
+            let deep = DynamicImage::ImageRgb8(rgb.clone()).into_rgb16();
+            let mut pictures =
+                vec![jpeg_with(&rgb, |encoder| ok(encoder.add_icc_profile(&icc(&profile))))];
+            for picture in [rgb.into(), rgba.into(), DynamicImage::ImageRgb16(deep)] {
+                let mut bytes = Vec::new();
+                let mut encoder = PngEncoder::new(&mut bytes);
+                ok(encoder.set_icc_profile(icc(&profile)));
+                ok(picture.write_with_encoder(encoder));
+                pictures.push(bytes);
+                if picture.color().bytes_per_pixel() < 6 {
+                    let mut bytes = Vec::new();
+                    let mut encoder = WebPEncoder::new_lossless(&mut bytes);
+                    ok(encoder.set_icc_profile(icc(&profile)));
+                    ok(picture.write_with_encoder(encoder));
+                    pictures.push(bytes);
+                }
+            }
+            for bytes in pictures {
+                assert_corners(&ok(render(&bytes, &LIMITS)), [seen; 4]);
+            }
+        }
+    }
+}
+
+#[test]
+fn grey_is_converted_from_its_profile_too() {
+    // A fifth of the light is half of what sRGB counts.
+    let linear = icc(&ColorProfile::new_gray_with_gamma(1.0));
+    let mut luma = Vec::new();
+    let mut encoder = Encoder::new(&mut luma, 90);
+    ok(encoder.add_icc_profile(&linear));
+    ok(encoder.encode(&[55; 48 * 48], 48, 48, ColorType::Luma));
+    let mut pictures = vec![luma];
+    let grey = DynamicImage::ImageLuma8(ImageBuffer::from_pixel(48, 48, Luma([55])));
+    let alpha = DynamicImage::ImageLumaA8(ImageBuffer::from_pixel(48, 48, LumaA([55, 255])));
+    for picture in [grey, alpha] {
+        let mut bytes = Vec::new();
+        let mut encoder = PngEncoder::new(&mut bytes);
+        ok(encoder.set_icc_profile(linear.clone()));
+        ok(picture.write_with_encoder(encoder));
+        pictures.push(bytes);
+    }
+    for bytes in pictures {
+        assert_corners(&ok(render(&bytes, &LIMITS)), [[128; 3]; 4]);
+    }
+}
+
+#[test]
+fn inks_are_converted_from_their_profile() {
+    for kind in [ColorType::Cmyk, ColorType::CmykAsYcck] {
+        for (inks, seen) in [([255, 0, 0, 0], [255, 0, 0]), ([0, 255, 255, 255], [255; 3])] {
+            let mut bytes = Vec::new();
+            let mut encoder = Encoder::new(&mut bytes, 95);
+            ok(encoder.add_icc_profile(&ink_profile()));
+            ok(encoder.encode(&inks.repeat(48 * 48), 48, 48, kind));
+            assert_corners(&ok(render(&bytes, &LIMITS)), [seen; 4]);
+        }
+    }
+}
+
+#[test]
+fn a_profile_that_is_none_or_of_other_channels_is_ignored() {
+    let grey = icc(&ColorProfile::new_gray_with_gamma(1.0));
+    for profile in [b"no profile".to_vec(), grey, ink_profile()] {
+        let bytes = jpeg_with(&quarters(48, 48), |encoder| ok(encoder.add_icc_profile(&profile)));
+        assert_corners(&ok(render(&bytes, &LIMITS)), [RED, GREEN, BLUE, YELLOW]);
+    }
+    for kind in [ColorType::Cmyk, ColorType::CmykAsYcck] {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 95);
+        ok(encoder.add_icc_profile(&icc(&ColorProfile::new_display_p3())));
+        ok(encoder.encode(&[0, 255, 255, 0].repeat(48 * 48), 48, 48, kind));
+        assert_corners(&ok(render(&bytes, &LIMITS)), [[255, 0, 0]; 4]);
+    }
+}
+
+#[test]
+fn a_jpeg_without_an_end_marker_is_taken_when_it_is_complete_or_nearly_so() {
+    let picture = busy(96, 1_600);
+    let kinds = [
+        jpeg(&picture),
+        jpeg_with(&picture, |encoder| encoder.set_restart_interval(5)),
+        jpeg_with(&picture, |encoder| encoder.set_progressive(true)),
+        jpeg_with(&picture, |encoder| encoder.set_sampling_factor(SamplingFactor::F_2_2)),
+    ];
+    for bytes in &kinds {
+        let whole = ok(decode::decode(bytes, &LIMITS));
+        let without = &bytes[..bytes.len() - 2];
+        for ending in [b"".as_slice(), &[0xFF], &[0xFF, 0xFF], b"SEFH\x6a\0\0\0", &[0xFF, 0xC9, 0xFF, 0xFF]] {
+            assert!(ok(decode::decode(&[without, ending].concat(), &LIMITS)) == whole, "{ending:?}");
+        }
+    }
+    for bytes in [&kinds[0], &kinds[1], &kinds[3]] {
+        let whole = ok(decode::decode(bytes, &LIMITS));
+        let nearly = ok(decode::decode(&bytes[..bytes.len() - bytes.len() / 200], &LIMITS));
+        assert_eq!(nearly.dimensions(), whole.dimensions());
+        let rows = whole.width() as usize * 3;
+        assert!(nearly.as_raw()[..1_550 * rows] == whole.as_raw()[..1_550 * rows], "what is there is the same");
+        assert_broken(&bytes[..bytes.len() * 9 / 10]);
+    }
+}
+
+#[test]
+fn the_first_frame_of_a_gif_is_taken() {
+    let first = DynamicImage::ImageRgb8(quarters(40, 40)).into_rgba8();
+    let second = RgbaImage::from_pixel(40, 40, Rgba([9, 9, 9, 255]));
+    let mut animated = Vec::new();
+    let mut encoder = GifEncoder::new(&mut animated);
+    ok(encoder.encode_frames([first.clone(), second].map(Frame::new)));
+    drop(encoder);
+    assert_corners(&ok(render(&animated, &LIMITS)), [RED, GREEN, BLUE, YELLOW]);
+    let trailing = [animated.as_slice(), b"a trailer"].concat();
+    assert_corners(&ok(render(&trailing, &LIMITS)), [RED, GREEN, BLUE, YELLOW]);
+    // On a larger canvas: the rest is white.
+    animated[6..10].copy_from_slice(&[80, 0, 80, 0]);
+    assert_corners(&ok(render(&animated, &LIMITS)), [RED, [255; 3], [255; 3], [255; 3]]);
+
+    let mut clear = first;
+    for (x, y, pixel) in clear.enumerate_pixels_mut() {
+        if x < 20 && y < 20 {
+            *pixel = Rgba([0; 4]);
+        }
+    }
+    let bytes = encoded(&DynamicImage::ImageRgba8(clear), ImageFormat::Gif);
+    assert_corners(&ok(render(&bytes, &LIMITS)), [[255; 3], GREEN, BLUE, YELLOW]);
+}
+
+#[test]
 fn the_first_frame_of_an_animation_is_taken() {
     let still = encoded(&DynamicImage::ImageRgb8(quarters(40, 40)), ImageFormat::WebP);
     let rendered = ok(render(&animation(&still[12..], (40, 40), (40, 40)), &LIMITS));
@@ -158,12 +296,15 @@ fn the_first_frame_of_an_animation_is_taken() {
 
 #[test]
 fn tiny_and_stretched_pictures_work() {
-    for (width, height) in [(1, 1), (10_000, 1), (1, 10_000), (2, 3), (17, 5)] {
+    for (width, height) in [(1, 1), (65_535, 1), (1, 10_000), (2, 3), (17, 5)] {
         let picture = RgbImage::from_pixel(width, height, Rgb(RED));
         let dynamic = DynamicImage::ImageRgb8(picture.clone());
-        for bytes in
-            [jpeg(&picture), encoded(&dynamic, ImageFormat::Png), encoded(&dynamic, ImageFormat::WebP)]
-        {
+        let mut kinds = vec![jpeg(&picture), encoded(&dynamic, ImageFormat::Png)];
+        // No WebP is longer.
+        if width < 16_384 {
+            kinds.push(encoded(&dynamic, ImageFormat::WebP));
+        }
+        for bytes in kinds {
             let rendered = ok(render(&bytes, &LIMITS));
             assert_eq!(original(&rendered).dimensions(), (width, height));
             assert_near(*square(&rendered.webp_400).get_pixel(200, 200), RED);

@@ -1,0 +1,64 @@
+//! Socket.IO clients that were given the plain WebSocket's path, as by `path: "/ws"`: they would wait for a handshake
+//! that never comes. They get one, and the `connect_error` that says what is meant.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
+
+use super::upgrade::{accept, websocket};
+use crate::error::Result;
+use crate::transport::problem::Problem;
+
+/// What the developer reads.
+const EXPLANATION: &str = "wrong path: /ws is the plain WebSocket and a namespace, Socket.IO is at the path \
+    /ws/socket.io; set path: \"/ws/socket.io\", or leave it out";
+
+/// How long a client may take to read it.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whether a request is of Engine.IO.
+pub fn is_engine(request: &Request) -> bool {
+    request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("EIO=")))
+}
+
+/// The packets of a handshake (Engine.IO protocol 4) and of a refusal in both namespaces (Socket.IO protocol 5).
+fn packets() -> [String; 3] {
+    let open = json!({"sid": "none", "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 1});
+    let refusal = json!({"message": EXPLANATION, "data": {"code": "not_found"}});
+    [format!("0{open}"), format!("44{refusal}"), format!("44/ws,{refusal}")]
+}
+
+/// Answers a request of Engine.IO at this path.
+pub fn answer(mut request: Request) -> Result<Response, Problem> {
+    let query = request.uri().query().unwrap_or_default();
+    if query.split('&').any(|pair| pair == "transport=websocket") {
+        let accepted = accept(request.headers())?;
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let Ok(upgraded) = upgraded.await else { return };
+            let mut stream = websocket(upgraded, 1_024).await;
+            let farewell = async {
+                for packet in packets() {
+                    stream.send(WsMessage::text(packet)).await?;
+                }
+                stream.send(WsMessage::Close(None)).await?;
+                while let Some(Ok(_)) = stream.next().await {}
+                Ok::<(), WsError>(())
+            };
+            drop(timeout(READ_WITHIN, farewell).await);
+        });
+        return Ok(accepted);
+    }
+    // What a client sends or asks for after the refusal is of a session that there is none of.
+    if query.split('&').any(|pair| pair.starts_with("sid=")) {
+        let unknown = json!({"code": 1, "message": EXPLANATION});
+        return Ok((StatusCode::BAD_REQUEST, axum::Json(unknown)).into_response());
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], packets().join("\u{1e}")).into_response())
+}
