@@ -7,14 +7,14 @@
 
 /**
  * What the server takes and tells is typed in events.d.ts, which is made from its AsyncAPI document.
- * @typedef {import('./events').Author} Author
- * @typedef {import('./events').MyMessage} MyMessage
- * @typedef {import('./events').Message & {my: MyMessage}} Message
- * @typedef {import('./events').Member} Member
- * @typedef {import('./events').MyChat} MyChat
- * @typedef {Omit<import('./events').Chat, 'my'>} Chat
- * @typedef {import('./events').ClientEvents} ClientEvents
- * @typedef {import('./events').ServerEvents} ServerEvents
+ * @typedef {import('./events.js').Author} Author
+ * @typedef {import('./events.js').MyMessage} MyMessage
+ * @typedef {import('./events.js').Message & {my: MyMessage}} Message
+ * @typedef {import('./events.js').Member} Member
+ * @typedef {import('./events.js').MyChat} MyChat
+ * @typedef {Omit<import('./events.js').Chat, 'my'>} Chat
+ * @typedef {import('./events.js').ClientEvents} ClientEvents
+ * @typedef {import('./events.js').ServerEvents} ServerEvents
  * @typedef {{type: string, chat: ChatState, message?: Message, data?: object, synced: boolean}} Change
  *   `type` is the server event's name; `synced`: it came by `sync`, and `type` is then `new_message`,
  *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was read anew, look at it whole).
@@ -162,15 +162,15 @@ export function sessionTokens({ url = '/', storage = usualStorage(), key = 'mang
     await storage.setItem(key, JSON.stringify(pair));
     return pair;
   };
-  const isGood = (pair, refresh) => pair.expires_at - Date.now() > ENDS_SOON_MS && !(refresh && pair.access_token === given);
+  const isGood = (pair, refused) => pair.expires_at - Date.now() > ENDS_SOON_MS && pair.access_token !== refused;
   const held = async () => {
     const pair = await read();
     if (!pair) throw new MangoError({ code: 'token_missing', message: 'nobody is logged in: call login() or save() first' });
     return pair;
   };
-  const exchange = async (refresh) => {
+  const exchange = async (refused) => {
     const pair = await held();
-    if (isGood(pair, refresh)) return pair;
+    if (isGood(pair, refused)) return pair;
     try {
       return await keep(await post(url, '/auth/refresh', { refresh_token: pair.refresh_token }, { credentials: 'omit' }));
     } catch (error) {
@@ -183,8 +183,10 @@ export function sessionTokens({ url = '/', storage = usualStorage(), key = 'mang
     }
   };
   const token = async ({ refresh = false } = {}) => {
+    // Of now: who asks at the same time may be given another one first, which then does for both.
+    const refused = refresh ? given : undefined;
     let pair = await held();
-    if (!isGood(pair, refresh)) pair = await exclusively(`mango-chat ${key}`, () => exchange(refresh));
+    if (!isGood(pair, refused)) pair = await exclusively(`mango-chat ${key}`, () => exchange(refused));
     given = pair.access_token;
     return given;
   };
@@ -388,14 +390,14 @@ export class ChatState {
   typing = new Map();
   /** @internal Of another history than the server's; soon read anew, or gone. */
   stale = false;
-  /** Every message with a higher `seq` is in `messages`. */
+  /** Messages with a higher `seq` are all in `messages`. */
   floor = 0;
   /** @internal Unread messages that are not in `messages`. */
   unreadBelow = 0;
   #client;
   #readers = new Set();
 
-  /** @hideconstructor */
+  /** @internal */
   constructor(client, chat, my) {
     this.#client = client;
     /** @type {Chat} As `GET /chat/{id}` answers it, without `my`. */
@@ -593,6 +595,7 @@ export class MangoChat {
     // A token that is there but undefined was meant to be one.
     const usesCookies = !('token' in options) && !socket && globalThis.location !== undefined;
     const token = usesCookies ? cookieTokens(url) : options.token;
+    /** @internal */
     this.options = { socket, token, usesCookies, WebSocket, outbox, keep, maxBehind, tellUnread, timeoutMs, aliveMs };
     this.options.backoff = { min: 500, max: 30_000, ...backoff };
     if (!socket) {
@@ -656,7 +659,10 @@ export class MangoChat {
 
   // --- connecting ---
 
-  /** Connects and stays connected until `close`; resolves when everything is up to date, rejects when dismissed. */
+  /**
+   * Connects and stays connected until `close`; resolves when everything is up to date, rejects when dismissed.
+   * @returns {Promise<void>}
+   */
   connect() {
     if (this.#wanted) {
       this.#wake();
@@ -1144,8 +1150,11 @@ export class MangoChat {
     return new Promise((resolve, reject) => this.#enqueue(entry, resolve, reject));
   }
 
-  /** @returns {OutboxEntry[]} What is not sent yet, of one chat or of all. */
-  pending(chatId = undefined) {
+  /**
+   * @param {number} [chatId]
+   * @returns {OutboxEntry[]} What is not sent yet, of one chat or of all.
+   */
+  pending(chatId) {
     const jobs = chatId === undefined ? [...this.#queues.values()].flat() : (this.#queues.get(chatId) ?? []);
     return jobs.map(({ entry }) => entry);
   }
@@ -1193,31 +1202,51 @@ export class MangoChat {
     this.options.outbox?.remove(clientId);
   }
 
-  /** @returns {Promise<Message>} */
+  /**
+   * @param {number} messageId
+   * @param {string} content
+   * @returns {Promise<Message>}
+   */
   async edit(messageId, content) {
     const item = ({ message }, place) => place && ['message_edited', { ...place, message }];
     return (await this.#askChange('edit_message', { message: { id: messageId, content } }, item)).message;
   }
 
-  /** @returns {Promise<Message>} What is left of it. */
+  /**
+   * @param {number} messageId
+   * @returns {Promise<Message>} What is left of it.
+   */
   async delete(messageId) {
     const item = ({ message }, place) => place && ['message_deleted', { ...place, message }];
     return (await this.#askChange('delete_message', { message: { id: messageId } }, item)).message;
   }
 
-  /** @returns {Promise<{liked: boolean, likes: number}>} */
+  /**
+   * @param {number} messageId
+   * @param {boolean} [liked]
+   * @returns {Promise<{liked: boolean, likes: number}>}
+   */
   async like(messageId, liked = true) {
     const item = (ack, place) => place && ['message_liked', { ...ack, ...place, message_id: messageId }];
     const ack = await this.#askChange('toggle_like_message', { message: { id: messageId, liked } }, item);
     return { liked: ack.liked, likes: ack.likes };
   }
 
-  /** Marks everything up to `seq` as read; without it, up to the newest message that is here. */
+  /**
+   * Marks everything up to `seq` as read; without it, up to the newest message that is here.
+   * @param {number} chatId
+   * @param {number} [seq]
+   * @returns {Promise<{unread: number, seq: number}>}
+   */
   async markRead(chatId, seq = this.chats.get(chatId)?.messages.at(-1)?.seq) {
     return this.#ask('mark_read', { chat: { id: chatId }, seq });
   }
 
-  /** Says that one is typing, or no longer; forgotten where there is no connection. */
+  /**
+   * Says that one is typing, or no longer; forgotten where there is no connection.
+   * @param {number} chatId
+   * @param {boolean} [isTyping]
+   */
   typing(chatId, isTyping = true) {
     this.#line?.tell('typing', { chat: { id: chatId }, is_typing: isTyping });
   }
@@ -1252,7 +1281,10 @@ export class MangoChat {
     return { messages, hasMore: ack.has_more };
   }
 
-  /** Watches who of these is online, in place of whom was watched before; answers how they are now. */
+  /**
+   * Watches who of these is online, in place of whom was watched before; answers how they are now.
+   * @param {number[]} userIds
+   */
   async watchPresence(userIds) {
     this.#watched = userIds;
     const { presence } = await this.#ask('watch_presence', { users: userIds });
@@ -1263,7 +1295,10 @@ export class MangoChat {
 
   // --- keeping ---
 
-  /** All that is known, as plain data for the option `state` of a later client. */
+  /**
+   * All that is known, as plain data for the option `state` of a later client.
+   * @returns {object}
+   */
   snapshot() {
     const chats = [...this.chats.values()].filter(({ stale }) => !stale);
     return structuredClone({

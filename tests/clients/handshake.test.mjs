@@ -121,3 +121,24 @@ describe('the handshake', () => {
       assert.equal((await storedMessages(alice, chat.id)).length, 2);
     }));
 });
+
+describe('a client with the wrong path', () => {
+  for (const transports of [['websocket'], ['polling'], ['polling', 'websocket']]) {
+    for (const namespace of ['/', '/ws']) {
+      test(`/ws over ${transports.join(', then ')} and namespace ${namespace} is told at once what is meant`, async () => {
+        const since = Date.now();
+        const message = await refusal({ label: 'path /ws', path: '/ws', namespace, transports }, { auth: { token: 'any' } });
+        assert.match(message, /path.*\/ws\/socket\.io/);
+        assert.ok(Date.now() - since < 5_000, `${Date.now() - since} ms`);
+      });
+    }
+  }
+
+  test('an event that there is not is answered with the nearest one', () =>
+    withClients(async (open) => {
+      const client = await open(await newUser('alice'));
+      assert.match((await client.refused('unknown_event', 'send_mesage', {})).message, /send_message/);
+      const { message } = await client.refused('unknown_event', 'bogus', {});
+      assert.doesNotMatch(message, /did you mean/i);
+    }));
+});

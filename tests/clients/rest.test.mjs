@@ -410,6 +410,14 @@ describe('photos', () => {
     await assertPhoto(names[3]);
   });
 
+  test('a GIF is taken, and becomes what every photo becomes', async () => {
+    const gif = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
+    const alice = await newUser('alice', { photo: `data:image/gif;base64,${gif}` });
+    const me = await expectStatus(200, 'GET', '/user/me', { user: alice });
+    const { bytes } = await request('GET', `/static/${me.photo}/100x100.webp`);
+    assert.deepEqual(webpSize(bytes)?.width, 100);
+  });
+
   test('photo_to_base64 gives back what it was given', async () => {
     const form = new FormData();
     form.append('image', new Blob([photo], { type: 'image/png' }), 'photo.png');
@@ -426,10 +434,13 @@ describe('photos', () => {
       'a cut file': photo.subarray(0, 60).toString('base64'),
       'nothing': '',
       'an SVG': Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>').toString('base64'),
+      'a HEIC': Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1').toString('base64'),
     };
     for (const [what, value] of Object.entries(bad)) {
       const { problem } = await expectProblem(422, 'validation_failed', 'PUT', '/user/me/photo', { user: alice, body: { photo: value } });
       assert.ok(problem.errors?.photo?.length > 0, what);
+      const [kind] = /SVG|HEIC/.exec(what) ?? [];
+      if (kind) assert.match(problem.errors.photo[0], new RegExp(`${kind}.*JPEG, PNG, WebP or GIF`));
     }
     const huge = await request('PUT', '/user/me/photo', { user: alice, body: { photo: bomb().toString('base64') } });
     assert.ok([413, 422].includes(huge.status), `image bomb: ${huge.status} ${huge.text}`);

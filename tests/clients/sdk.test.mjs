@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { MangoChat, MangoError } from '../../assets/client/mango-chat.js';
+import { MangoChat, MangoError, sessionTokens } from '../../assets/client/mango-chat.js';
 import { assertFresh, next, until, ways, WebSocket, withChats, withProxy } from './sdk_support.mjs';
 import {
   claimsOf, expectStatus, login, newUser, newUsers, request, signed, sleep, storedChat, storedMessages, unique, url,
@@ -530,6 +530,56 @@ for (const way of ways) {
         assert.equal(connects, 2, 'asked to, it tries again');
       }));
 
+    test('a server that cannot be reached is told of once per absence, with its address and the cause', () =>
+      withChats(way, (open, make) =>
+        withProxy(async (proxy) => {
+          const alice = await newUser('alice');
+          const nobody = make(alice, { at: 'http://127.0.0.1:9' });
+          const told = [];
+          nobody.on('error', (error) => told.push(error));
+          nobody.connect();
+          await until(() => told.length, 'the error');
+          await sleep(1_000);
+          assert.deepEqual(told.map(({ code }) => code), ['unreachable']);
+          assert.match(told[0].message, /127\.0\.0\.1:9.*(ECONNREFUSED|websocket error|xhr poll error)/);
+          const chat = await open(alice, { at: proxy.url });
+          const outages = [];
+          chat.on('error', ({ code }) => outages.push(code));
+          for (let outage = 1; outage <= 2; outage += 1) {
+            proxy.refuse(true);
+            await until(() => outages.length === outage, 'the error');
+            await sleep(500);
+            proxy.refuse(false);
+            await next(chat, 'synced', ({ full }) => full);
+          }
+          assert.deepEqual(outages, ['unreachable', 'unreachable']);
+        })));
+
+    test('with `tellUnread` a bot that was down hears the first messages of a new chat, once', () =>
+      withChats(way, (open) =>
+        withProxy(async (proxy) => {
+          const [alice, bob] = await newUsers('alice', 'bob');
+          const heard = { bot: [], usual: [] };
+          const bot = await open(alice, { at: proxy.url, tellUnread: true });
+          const usual = await open(alice, { at: proxy.url });
+          for (const [name, chat] of Object.entries({ bot, usual })) chat.on('message', ({ content }) => heard[name].push(content));
+          proxy.refuse(true);
+          const { id } = await newGroup(bob, alice);
+          for (const content of ['hello', 'anybody?']) await sendOver(bob, id, content);
+          const caughtUp = [bot, usual].map((chat) => next(chat, 'synced', ({ full }) => full));
+          proxy.refuse(false);
+          await Promise.all(caughtUp);
+          assert.deepEqual(heard, { bot: ['hello', 'anybody?'], usual: [] });
+          await bot.markRead(id);
+          await sendOver(bob, id, 'later');
+          await until(() => heard.bot.length === 3 && heard.usual.length === 1, () => JSON.stringify(heard));
+          const again = await open(alice, { tellUnread: true });
+          again.on('message', ({ content }) => heard.bot.push(content));
+          await again.markRead(id);
+          assert.deepEqual(heard.bot, ['hello', 'anybody?', 'later']);
+          await assertFresh(bot, alice);
+        })));
+
     test('an outbox store keeps what was not sent for the next life', () =>
       withChats(way, async (open, make) => {
         const alice = await newUser('alice');
@@ -727,6 +777,85 @@ test('the module needs a WebSocket and an address, and says so', () => {
   assert.throws(() => new MangoChat({ url, WebSocket: undefined, ...(globalThis.WebSocket ? { WebSocket: null } : {}) }), TypeError);
   assert.throws(() => new MangoChat({ url: 'nonsense', WebSocket }));
   assert.throws(() => new MangoChat({ WebSocket }), 'outside of a page there is no address to assume');
+});
+
+test('an event that there is not is refused, and every one that the server has is taken', async () => {
+  const chat = new MangoChat({ url, WebSocket, token: 'any' });
+  assert.throws(() => chat.on('mesage', () => {}), (error) => error instanceof TypeError && /'mesage'.*message/.test(error.message));
+  const { operations, components } = await expectStatus(200, 'GET', '/asyncapi.json');
+  const sent = Object.values(operations).filter(({ action }) => action === 'send');
+  const names = sent.flatMap(({ messages }) => messages.map(({ $ref }) => components.messages[$ref.split('/').at(-1)].name));
+  assert.ok(names.length > 30, `${names}`);
+  for (const name of names) chat.on(name, () => {});
+});
+
+test('without a token the client says so at once', async () => {
+  for (const token of [undefined, null, '', () => undefined, async () => null]) {
+    const chat = new MangoChat({ url, WebSocket, token });
+    const since = Date.now();
+    await assert.rejects(chat.connect(), { code: 'token_missing' }, String(token));
+    assert.ok(Date.now() - since < 5_000, `${Date.now() - since} ms`);
+    chat.close();
+  }
+});
+
+describe('sessionTokens in Node.js', () => {
+  /** A storage that takes its time, as one on a disk or in a browser's extension does. */
+  const slowStorage = () => {
+    const items = new Map();
+    return {
+      items,
+      getItem: async (key) => { await sleep(2); return items.get(key) ?? null; },
+      setItem: async (key, value) => { await sleep(2); items.set(key, value); },
+      removeItem: async (key) => { await sleep(2); items.delete(key); },
+    };
+  };
+
+  test('logs in, gives one token to many, exchanges it when asked, and logs out', async () => {
+    const { username, password, id } = await newUser('alice');
+    for (const storage of [undefined, slowStorage()]) {
+      const token = sessionTokens({ url, storage });
+      await assert.rejects(token(), { code: 'token_missing' });
+      await assert.rejects(token.login({ username, password: 'not the password' }), { code: 'invalid_credentials' });
+      assert.equal(await token.isLoggedIn(), false);
+      await token.login({ username, password });
+      const first = await token();
+      assert.equal(await token(), first);
+      assert.equal((await expectStatus(200, 'GET', '/user/me', { token: first })).id, id);
+      const renewed = await Promise.all(Array.from({ length: 10 }, () => token({ refresh: true })));
+      assert.equal(new Set(renewed).size, 1, 'one exchange for all who ask at once');
+      assert.notEqual(renewed[0], first);
+      await token.logout();
+      assert.equal(await token.isLoggedIn(), false);
+      await assert.rejects(token(), { code: 'token_missing' });
+      assert.equal((await request('GET', '/user/me', { token: renewed[0] })).status, 401);
+    }
+  });
+
+  test('a session that ended elsewhere is over: the storage is emptied and the client dismissed', () =>
+    withChats(ways[0], async (open, make) => {
+      const { username, password, accessToken } = await newUser('alice');
+      const storage = slowStorage();
+      const token = sessionTokens({ url, storage });
+      await token.login({ username, password });
+      const { sid } = claimsOf(await token());
+      assert.equal((await request('DELETE', `/auth/session/${sid}`, { token: accessToken })).status, 204);
+      await assert.rejects(token({ refresh: true }), { code: 'session_ended' });
+      assert.equal(storage.items.size, 0);
+      await assert.rejects(make({ accessToken }, { token }).connect(), { code: 'token_missing' });
+    }));
+
+  test('a server that is away ends no session', async () => {
+    const { username, password } = await newUser('alice');
+    const storage = slowStorage();
+    const token = sessionTokens({ url, storage });
+    await token.login({ username, password });
+    const away = sessionTokens({ url: 'http://127.0.0.1:9', storage });
+    await away();
+    await assert.rejects(away({ refresh: true }), { code: 'unreachable' });
+    assert.equal(await token.isLoggedIn(), true);
+    assert.ok(await token());
+  });
 });
 
 test('a listener that throws disturbs nobody', (t) =>

@@ -312,3 +312,20 @@ async def test_a_member_is_added_with_the_whole_history_and_removed_for_good(htt
     assert [event["id"] for event in peer.all("new_message")] == [heard["id"]]
     assert peer.names()[-1] == "member_removed"
     assert [message["id"] for message in await stored(http, alice, chat["id"])] == [before["id"], heard["id"], after["id"]]
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS)
+@pytest.mark.parametrize("namespace", ["/", NAMESPACE])
+async def test_who_takes_the_path_of_the_plain_socket_is_told_at_once(transports, namespace):
+    client = socketio.AsyncClient(reconnection=False)
+    told = []
+
+    @client.on("connect_error", namespace=namespace)
+    async def on_connect_error(data):
+        told.append(data["message"])
+
+    connecting = client.connect(URL, socketio_path="ws", namespaces=[namespace], transports=transports)
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await asyncio.wait_for(connecting, 5)
+    assert told and "/ws/socket.io" in told[0], told
+    await client.disconnect()

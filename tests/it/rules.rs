@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use mango_chat::error::Code;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -190,5 +191,22 @@ async fn the_path_of_the_public_url_is_in_every_link_and_cookie() {
             app.raw(Method::GET, "/openapi.json", None, None).await.json().await.expect("JSON");
         let servers = if path.is_empty() { json!(null) } else { json!([{"url": path}]) };
         assert_eq!(document["servers"], servers);
+
+        let problem: Value =
+            app.raw(Method::GET, "/user/me", None, None).await.json().await.expect("JSON");
+        assert_eq!(problem["type"], json!(format!("{path}/docs/errors#token_missing")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_type_of_a_problem_leads_to_an_explanation_of_every_code() {
+    let app = TestApp::start().await;
+    let page = app.raw(Method::GET, "/docs/errors", None, None).await;
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let page = page.text().await.expect("text");
+    for code in Code::ALL {
+        let (_, after) = page.split_once(&format!("id=\"{}\"", code.as_str())).expect(code.as_str());
+        let (_, about) = after.split_once("<dd>").expect("an explanation");
+        assert!(about.split("</dd>").next().is_some_and(|it| it.len() > 20), "{}", code.as_str());
     }
 }

@@ -37,7 +37,7 @@ pub struct Registration {
     /// A line about oneself.
     #[serde(default)]
     pub description: Option<String>,
-    /// Base64 of a JPEG, PNG or WebP, bare or as a data URL; without it a default avatar.
+    /// Base64 of a JPEG, PNG, WebP or GIF, bare or as a data URL; without it a default avatar.
     #[serde(default)]
     pub photo: Option<String>,
 }

@@ -27,7 +27,7 @@ pub struct ChatPatch {
     /// Up to 1,000 characters.
     #[serde(default, deserialize_with = "given")]
     pub description: Option<Option<String>>,
-    /// Base64 of a JPEG, PNG or WebP, bare or as a data URL.
+    /// Base64 of a JPEG, PNG, WebP or GIF, bare or as a data URL.
     #[serde(default, deserialize_with = "given")]
     pub photo: Option<Option<String>>,
 }

@@ -27,11 +27,16 @@ pub fn is_engine(request: &Request) -> bool {
     request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("EIO=")))
 }
 
-/// The packets of a handshake (Engine.IO protocol 4) and of a refusal in both namespaces (Socket.IO protocol 5).
-fn packets() -> [String; 3] {
+/// The packet of a handshake (Engine.IO protocol 4).
+fn open() -> String {
     let open = json!({"sid": "none", "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 1});
-    let refusal = json!({"message": EXPLANATION, "data": {"code": "not_found"}});
-    [format!("0{open}"), format!("44{refusal}"), format!("44/ws,{refusal}")]
+    format!("0{open}")
+}
+
+/// The packet that refuses a namespace (Socket.IO protocol 5), named as in a client's packet: empty, or `/ws,`.
+fn refusal(namespace: &str) -> String {
+    let error = json!({"message": EXPLANATION, "data": {"code": "not_found"}});
+    format!("44{namespace}{error}")
 }
 
 /// Answers a request of Engine.IO at this path.
@@ -42,11 +47,16 @@ pub fn answer(mut request: Request) -> Result<Response, Problem> {
         let upgraded = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             let Ok(upgraded) = upgraded.await else { return };
-            let mut stream = websocket(upgraded, 1_024).await;
+            let mut stream = websocket(upgraded, 65_536).await;
             let farewell = async {
-                for packet in packets() {
-                    stream.send(WsMessage::text(packet)).await?;
-                }
+                stream.send(WsMessage::text(open())).await?;
+                // A client that is told of a namespace it did not ask for may go on waiting for its own.
+                let wish = stream.next().await.transpose()?;
+                let namespace = match wish.as_ref().and_then(|it| it.to_text().ok()) {
+                    Some(text) if text.starts_with("40/ws,") => "/ws,",
+                    _ => "",
+                };
+                stream.send(WsMessage::text(refusal(namespace))).await?;
                 stream.send(WsMessage::Close(None)).await?;
                 while let Some(Ok(_)) = stream.next().await {}
                 Ok::<(), WsError>(())
@@ -60,5 +70,7 @@ pub fn answer(mut request: Request) -> Result<Response, Problem> {
         let unknown = json!({"code": 1, "message": EXPLANATION});
         return Ok((StatusCode::BAD_REQUEST, axum::Json(unknown)).into_response());
     }
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], packets().join("\u{1e}")).into_response())
+    // Which namespace it wants is in a request that has yet to come, and nothing is kept from this one: both.
+    let packets = [open(), refusal(""), refusal("/ws,")];
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], packets.join("\u{1e}")).into_response())
 }

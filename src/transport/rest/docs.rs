@@ -126,7 +126,7 @@ pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<App> {
         .merge(SwaggerUi::new("/docs").config(config))
         .route("/openapi.json", get(async move || axum::Json(document)))
         .route("/docs/errors", get(errors::page))
-        .route("/client/mango-chat.js", get(pages::sdk))
+        .route("/client/{name}", get(pages::client))
         .merge(account_pages::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
         .route("/", get(async || Redirect::temporary("/docs/")))

@@ -155,7 +155,7 @@ fn utf8_percent_encode(text: &str) -> String {
 /// A photo in a body.
 #[derive(Deserialize, ToSchema)]
 pub struct PhotoBody {
-    /// Base64 of a JPEG, PNG or WebP, bare or as a data URL.
+    /// Base64 of a JPEG, PNG, WebP or GIF, bare or as a data URL.
     pub photo: String,
 }
 

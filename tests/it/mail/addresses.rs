@@ -1,10 +1,13 @@
 //! Confirming addresses, and changing them.
 
+use std::path::Path;
+
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Peer, app, expect_log, login, post, register, row, token};
-use crate::support::{PASSWORD, Person, TestApp};
+use super::{FROM, Peer, app, expect_log, login, post, register, row, token};
+use crate::checker::node::Node;
+use crate::support::{PASSWORD, Person, TestApp, fresh_database};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_is_confirmed_by_the_mailed_token_once() {
@@ -205,4 +208,45 @@ async fn where_addresses_are_not_verified_a_new_one_holds_at_once_and_the_old_on
     let mail = peer.expect("New@example.org", "Your e-mail address was changed").await;
     assert!(mail["text"].as_str().expect("text").contains("was taken out of your account"), "{mail}");
     peer.expect_silence().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn turning_it_on_warns_of_the_accounts_it_keeps_out_and_a_right_login_mails_them_a_link() {
+    let mut peer = Peer::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let before = TestApp::on(folder, &url, &[]).await;
+    register(&before, "alice", "alice@example.org").await;
+    let plain = post(&before, "/user", None, json!({"username": "bob", "password": PASSWORD})).await;
+    assert_eq!(plain.0, 201, "bob has no address");
+    before.server.shutdown().await;
+
+    let later = tempfile::tempdir().expect("a folder");
+    let program = Path::new(env!("CARGO_BIN_EXE_mango-chat"));
+    let mut node = Node::new(program, later.path(), &url).expect("a free port");
+    let smtp = peer.url();
+    let settings =
+        [("EMAIL_VERIFICATION", "required"), ("SMTP_URL", smtp.as_str()), ("MAIL_FROM", FROM)];
+    for (name, value) in settings {
+        node.set(name, value);
+    }
+    node.start().await.expect("it starts");
+    assert!(node.log().contains("EMAIL_VERIFICATION=required") && node.log().contains("accounts=1"), "{}", node.log());
+    node.terminate().expect("it is told to stop");
+    assert!(node.ended_well().await);
+
+    let app = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &settings).await;
+    assert_eq!(login(&app, "alice", "not the password").await.0, 401);
+    peer.expect_silence().await;
+    let (status, problem) = login(&app, "alice", PASSWORD).await;
+    assert_eq!((status, &problem["code"]), (403, &json!("email_unverified")));
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert!(detail.contains("mailed") && !detail.contains("alice@example.org"), "{detail}");
+    let mail = peer.expect("alice@example.org", "Confirm your e-mail address").await;
+    // While one is waiting, another login mails nothing.
+    assert_eq!(login(&app, "alice", PASSWORD).await.0, 403);
+    peer.expect_silence().await;
+    assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token(&mail)})).await.0, 204);
+    assert_eq!(login(&app, "alice", PASSWORD).await.0, 200);
+    assert_eq!(login(&app, "bob", PASSWORD).await.0, 200, "an account without an address has nothing to confirm");
 }

@@ -1,0 +1,49 @@
+// A server of one's own beside the one of the suites, for tests that need other settings. MANGO_SERVER is its program.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const PROGRAM = process.env.MANGO_SERVER ?? fileURLToPath(new URL('../../target/debug/mango-chat', import.meta.url));
+const START_MS = 60_000;
+
+/** Starts it on a free port with a SQLite file in a throw-away folder; `stop` ends it and takes the folder away. */
+export async function startServer(settings = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'mango-server-'));
+  const child = spawn(PROGRAM, ['serve'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env, MANGO_ENV: 'test', BIND: '127.0.0.1:0', DATA_DIR: join(folder, 'data'), LOG_DIR: join(folder, 'logs'),
+      DATABASE_URL: '', PASSWORD_HASH: 'argon2id,m=64,t=1,p=1', ...settings,
+    },
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const stop = async () => {
+    child.kill('SIGTERM');
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  };
+  let log = '';
+  const url = await new Promise((resolve, reject) => {
+    const fail = (why) => reject(new Error(`${why}; its log:\n${log}`));
+    const timer = setTimeout(() => fail(`no address within ${START_MS} ms`), START_MS);
+    const read = (bytes) => {
+      log += bytes;
+      const found = /listening on (http:\/\/[\d.]+:\d+)/.exec(log);
+      if (!found) return;
+      clearTimeout(timer);
+      resolve(found[1]);
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    child.once('error', (error) => fail(error.message));
+    ended.then((code) => fail(`the server ended with ${code}`));
+  }).catch(async (error) => {
+    await stop();
+    throw error;
+  });
+  return { url, stop };
+}

@@ -1,0 +1,95 @@
+// The types of the JavaScript client: made from what the server and the client say, and strict enough to help.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { CLIENT, makeTypes, TSC } from './make_types.mjs';
+import { expectStatus, request, url } from './support.mjs';
+
+/** What a developer writes. Where an error is expected and none comes, the compiler says so too. */
+const USES = `
+import { MangoChat, MangoError, sessionTokens, type ChatState, type Message } from 'mango-chat-client';
+
+const chat = new MangoChat({ url: 'http://localhost:5000', token: sessionTokens(), tellUnread: true });
+chat.on('message', (message: Message, state: ChatState) => console.log(message.user.name, state.my.unread));
+chat.on('typing', ({ user_id, is_typing }) => console.log(user_id.toFixed(), is_typing === true));
+chat.on('error', (error) => console.log(error.code, error.retryAfterMs));
+const sent: Promise<Message> = chat.send(1, 'hello', { messageType: 'markdown' });
+const { message, duplicate } = await chat.call('send_message', { message: { chat_id: 1, content: 'hi', message_type: 'text' } });
+const seq: number = message.seq;
+const once: boolean = duplicate;
+for await (const change of chat.chats.get(1)!.events()) console.log(change.type);
+if (sent instanceof MangoError) throw sent;
+
+// @ts-expect-error: there is no such event
+chat.on('mesage', () => {});
+// @ts-expect-error: a status is no object
+chat.on('status', ({ id }) => id);
+// @ts-expect-error: nothing to call by this name
+await chat.call('send_mesage', {});
+// @ts-expect-error: the content is missing
+await chat.call('send_message', { message: { chat_id: 1, message_type: 'text' } });
+// @ts-expect-error: a message type that there is not
+await chat.call('send_message', { message: { chat_id: 1, content: 'hi', message_type: 'tekst' } });
+// @ts-expect-error: an option that there is not
+new MangoChat({ tokne: 'x' });
+// @ts-expect-error: a chat is named by its number
+chat.send('1', 'hello');
+`;
+
+let folder;
+
+before(async () => { folder = await mkdtemp(join(tmpdir(), 'mango-types-test-')); });
+after(() => rm(folder, { recursive: true, force: true }));
+
+describe('types of the client', () => {
+  test('are the ones that the documents make', async () => {
+    await makeTypes(folder);
+    for (const name of ['events.d.ts', 'mango-chat.d.ts']) {
+      const [made, kept] = await Promise.all([folder, CLIENT].map((at) => readFile(join(at, name), 'utf8')));
+      assert.ok(made === kept, `${name} is out of date: node tests/clients/make_types.mjs`);
+    }
+  });
+
+  test('the document they are made from is the server\'s', async () => {
+    const kept = JSON.parse(await readFile(join(CLIENT, '../api/asyncapi.json'), 'utf8'));
+    assert.deepEqual(await expectStatus(200, 'GET', '/asyncapi.json'), kept);
+  });
+
+  test('the package installs from the server, imports in Node.js, and its types refuse what is wrong', async () => {
+    const project = join(folder, 'project');
+    await mkdir(project);
+    const write = (name, text) => writeFile(join(project, name), text);
+    // As a developer gets it, offline: npm would ask the registry for nothing else, the package has no dependencies.
+    await write('package.json', '{"name": "uses", "private": true}');
+    const { bytes, status, headers } = await request('GET', '/client/mango-chat.tgz');
+    assert.deepEqual([status, headers.get('content-type')], [200, 'application/gzip']);
+    await write('mango-chat.tgz', bytes);
+    execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', './mango-chat.tgz'], { cwd: project, stdio: 'pipe' });
+    await write('use.mjs', `import { MangoChat, sessionTokens } from 'mango-chat-client';
+      console.log(typeof MangoChat, typeof sessionTokens);`);
+    assert.equal(execFileSync(process.execPath, ['use.mjs'], { cwd: project, encoding: 'utf8' }), 'function function\n');
+    await write('uses.mts', USES);
+    const compiled = spawnSync(process.execPath, [
+      TSC, '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,dom', '--types', '', 'uses.mts',
+    ], { cwd: project, encoding: 'utf8' });
+    assert.equal(compiled.stdout, '');
+    assert.equal(compiled.status, 0);
+  });
+
+  test('the single file imports in Node.js too, where no package.json says that it is a module', async () => {
+    const { text, status } = await request('GET', '/client/mango-chat.mjs');
+    assert.equal(status, 200);
+    const alone = join(folder, 'alone');
+    await mkdir(alone);
+    await writeFile(join(alone, 'mango-chat.mjs'), text);
+    await writeFile(join(alone, 'use.mjs'), 'import { MangoChat } from "./mango-chat.mjs"; console.log(typeof MangoChat);');
+    assert.equal(execFileSync(process.execPath, ['use.mjs'], { cwd: alone, encoding: 'utf8' }), 'function\n');
+    for (const name of ['nothing.js', '..%2FCargo.toml', '.env']) {
+      assert.equal((await request('GET', `/client/${name}`)).status, 404, `${url}/client/${name}`);
+    }
+  });
+});
