@@ -113,11 +113,7 @@ pub fn kind(code: Code) -> Kind {
             "Banned",
             "A moderator has banned the account. The detail says until when and why.",
         ),
-        Code::Blocked => (
-            StatusCode::FORBIDDEN,
-            "Blocked",
-            "One of the two people has blocked the other.",
-        ),
+        Code::Blocked => (StatusCode::FORBIDDEN, "Blocked", "One of the two people has blocked the other."),
         Code::ContactRequired => (
             StatusCode::FORBIDDEN,
             "Not a mutual contact",
@@ -151,16 +147,10 @@ pub fn kind(code: Code) -> Kind {
             "Unknown event",
             "No client event has this name. The message names the nearest one, `/asyncapi.json` lists all.",
         ),
-        Code::PhoneTaken => (
-            StatusCode::CONFLICT,
-            "Phone taken",
-            "Another account has this phone.",
-        ),
-        Code::EmailTaken => (
-            StatusCode::CONFLICT,
-            "E-mail taken",
-            "Another account has this e-mail address.",
-        ),
+        Code::PhoneTaken => (StatusCode::CONFLICT, "Phone taken", "Another account has this phone."),
+        Code::EmailTaken => {
+            (StatusCode::CONFLICT, "E-mail taken", "Another account has this e-mail address.")
+        }
         Code::UsernameTaken => (
             StatusCode::CONFLICT,
             "Username taken",

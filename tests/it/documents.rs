@@ -59,14 +59,16 @@ fn hollow(schema: &Value, at: &str, found: &mut Vec<String>) {
     match schema {
         Value::Object(fields) => {
             let says = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
-            let is_bare = fields.get("type").is_some_and(|it| it == "object" || it == &json!(["object", "null"]))
-                && !says(&["properties", "additionalProperties", "allOf", "oneOf", "anyOf"]);
+            let is_bare =
+                fields.get("type").is_some_and(|it| it == "object" || it == &json!(["object", "null"]))
+                    && !says(&["properties", "additionalProperties", "allOf", "oneOf", "anyOf"]);
             if is_bare || fields.is_empty() {
                 found.push(at.to_owned());
             }
             for (name, inner) in fields {
                 // What stands under these keys is no schema.
-                let is_other = matches!(name.as_str(), "example" | "examples" | "default" | "enum" | "security");
+                let is_other =
+                    matches!(name.as_str(), "example" | "examples" | "default" | "enum" | "security");
                 // A map of anything says so.
                 let is_free = name == "additionalProperties" && inner == &json!({});
                 if !is_other && !is_free {
@@ -107,7 +109,10 @@ fn every_client_event_is_an_operation_with_its_own_body_and_answer() {
     }
     let (ours, theirs) = (&openapi["components"]["schemas"], &document["components"]["schemas"]);
     for (name, schema) in theirs.as_object().expect("schemas") {
-        assert!(ours[name].is_null() || &ours[name] == schema, "{name} is two different things in the documents");
+        assert!(
+            ours[name].is_null() || &ours[name] == schema,
+            "{name} is two different things in the documents"
+        );
     }
     let message = &ours["OutgoingMessage"]["properties"];
     assert_eq!(message["content"]["type"], json!("string"), "the envelope has its content's schema");

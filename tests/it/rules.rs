@@ -192,8 +192,7 @@ async fn the_path_of_the_public_url_is_in_every_link_and_cookie() {
         let servers = if path.is_empty() { json!(null) } else { json!([{"url": path}]) };
         assert_eq!(document["servers"], servers);
 
-        let problem: Value =
-            app.raw(Method::GET, "/user/me", None, None).await.json().await.expect("JSON");
+        let problem: Value = app.raw(Method::GET, "/user/me", None, None).await.json().await.expect("JSON");
         assert_eq!(problem["type"], json!(format!("{path}/docs/errors#token_missing")));
     }
 }

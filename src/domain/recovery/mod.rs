@@ -12,7 +12,8 @@ mod verify;
 pub use address::{AddressChange, change_address, notice_old_address};
 pub use password::{ChangePassword, ResetPassword, change, forgot, reset};
 pub use verify::{
-    VerifyEmail, count_unconfirmed, in_use, link_at_login, request_verification, resend_own, resend_to, take_verification, verify,
+    VerifyEmail, count_unconfirmed, in_use, link_at_login, request_verification, resend_own, resend_to,
+    take_verification, verify,
 };
 
 use entity::user;

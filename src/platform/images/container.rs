@@ -110,7 +110,11 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
             let end = found.map_or(bytes.len(), |(marker, _)| marker);
             let data = bytes.get(at..end).unwrap_or_default();
             // Half an end marker.
-            clean.extend_from_slice(if found.is_none() { data.strip_suffix(&[0xFF]).unwrap_or(data) } else { data });
+            clean.extend_from_slice(if found.is_none() {
+                data.strip_suffix(&[0xFF]).unwrap_or(data)
+            } else {
+                data
+            });
         }
         let (segment, code) = match segment {
             Some(segment) => segment,

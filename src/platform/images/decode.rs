@@ -111,7 +111,8 @@ fn inks(mut stored: Vec<u8>, channels: ColorSpace) -> Vec<u8> {
     for [first, second, third, black] in pixels {
         if channels == ColorSpace::YCCK {
             // ITU-T T.871, section 7.
-            let (luma, blue, red) = (f32::from(*first), f32::from(*second) - 128.0, f32::from(*third) - 128.0);
+            let (luma, blue, red) =
+                (f32::from(*first), f32::from(*second) - 128.0, f32::from(*third) - 128.0);
             *first = (luma + 1.402 * red).round() as u8;
             *second = (luma - 0.344_136 * blue - 0.714_136 * red).round() as u8;
             *third = (luma + 1.772 * blue).round() as u8;
@@ -127,7 +128,10 @@ fn inks(mut stored: Vec<u8>, channels: ColorSpace) -> Vec<u8> {
 fn without_profile(inks: &[u8]) -> Vec<u8> {
     let (pixels, _) = inks.as_chunks::<4>();
     let light = |ink: u8, black: u8| ((255 - u16::from(ink)) * (255 - u16::from(black)) / 255) as u8;
-    pixels.iter().flat_map(|[cyan, magenta, yellow, black]| [cyan, magenta, yellow].map(|ink| light(*ink, *black))).collect()
+    pixels
+        .iter()
+        .flat_map(|[cyan, magenta, yellow, black]| [cyan, magenta, yellow].map(|ink| light(*ink, *black)))
+        .collect()
 }
 
 fn gif(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {

@@ -11,8 +11,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::{handshake, misdirected};
 use super::session::{self, Opening};
+use super::{handshake, misdirected};
 use crate::error::{Code, Error, Result};
 use crate::ids::ChatId;
 use crate::transport::client_address;

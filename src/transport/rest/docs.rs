@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    App, account, account_pages, admin, auth, chats, contacts, documented_refusals, errors, events, ops, pages,
-    photos, recovery, users,
+    App, account, account_pages, admin, auth, chats, contacts, documented_refusals, errors, events, ops,
+    pages, photos, recovery, users,
 };
 use crate::protocol::asyncapi;
 

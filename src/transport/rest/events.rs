@@ -41,7 +41,8 @@ pub fn document(openapi: &mut OpenApi) {
     let components = openapi.components.get_or_insert_default();
     components.schemas.extend(schemas);
     components.schemas.extend(read_as(asyncapi::ack_ok()).map(|schema| ("AckOk".to_owned(), schema)));
-    let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}});
+    let problem =
+        json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}});
     for entry in &entries {
         let body = json!({"schema": {"$ref": format!("#/components/schemas/{}", entry.payload)}});
         let item = json!({"post": {

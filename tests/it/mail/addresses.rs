@@ -225,13 +225,16 @@ async fn turning_it_on_warns_of_the_accounts_it_keeps_out_and_a_right_login_mail
     let program = Path::new(env!("CARGO_BIN_EXE_mango-chat"));
     let mut node = Node::new(program, later.path(), &url).expect("a free port");
     let smtp = peer.url();
-    let settings =
-        [("EMAIL_VERIFICATION", "required"), ("SMTP_URL", smtp.as_str()), ("MAIL_FROM", FROM)];
+    let settings = [("EMAIL_VERIFICATION", "required"), ("SMTP_URL", smtp.as_str()), ("MAIL_FROM", FROM)];
     for (name, value) in settings {
         node.set(name, value);
     }
     node.start().await.expect("it starts");
-    assert!(node.log().contains("EMAIL_VERIFICATION=required") && node.log().contains("accounts=1"), "{}", node.log());
+    assert!(
+        node.log().contains("EMAIL_VERIFICATION=required") && node.log().contains("accounts=1"),
+        "{}",
+        node.log()
+    );
     node.terminate().expect("it is told to stop");
     assert!(node.ended_well().await);
 
@@ -248,5 +251,9 @@ async fn turning_it_on_warns_of_the_accounts_it_keeps_out_and_a_right_login_mail
     peer.expect_silence().await;
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token(&mail)})).await.0, 204);
     assert_eq!(login(&app, "alice", PASSWORD).await.0, 200);
-    assert_eq!(login(&app, "bob", PASSWORD).await.0, 200, "an account without an address has nothing to confirm");
+    assert_eq!(
+        login(&app, "bob", PASSWORD).await.0,
+        200,
+        "an account without an address has nothing to confirm"
+    );
 }

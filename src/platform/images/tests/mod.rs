@@ -81,9 +81,11 @@ fn ink_profile() -> Vec<u8> {
     // CIELAB in 8 bits: white paper, and sRGB's red.
     let table: Vec<u8> =
         (0..16).flat_map(|inks| if inks < 8 { [255, 128, 128] } else { [138, 209, 198] }).collect();
-    let matrix: Vec<u8> = [1, 0, 0, 0, 1, 0, 0, 0, 1_u16].iter().flat_map(|one| [0, *one as u8, 0, 0]).collect();
-    let lut = [b"mft1\0\0\0\0\x04\x03\x02\0".as_slice(), &matrix, &identity.repeat(4), &table, &identity.repeat(3)]
-        .concat();
+    let matrix: Vec<u8> =
+        [1, 0, 0, 0, 1, 0, 0, 0, 1_u16].iter().flat_map(|one| [0, *one as u8, 0, 0]).collect();
+    let lut =
+        [b"mft1\0\0\0\0\x04\x03\x02\0".as_slice(), &matrix, &identity.repeat(4), &table, &identity.repeat(3)]
+            .concat();
     let mut profile = vec![0; 128];
     profile[..4].copy_from_slice(&(144 + lut.len() as u32).to_be_bytes());
     profile[8..12].copy_from_slice(&[2, 0x40, 0, 0]);

@@ -7,8 +7,8 @@ use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{
-    DynamicImage, Frame, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba,
-    RgbaImage,
+    DynamicImage, Frame, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat, Luma, LumaA, Rgb, RgbImage,
+    Rgba, RgbaImage,
 };
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use moxcms::ColorProfile;
@@ -141,8 +141,7 @@ fn colours_are_converted_from_the_embedded_profile_in_all_formats() {
             let rgb = RgbImage::from_pixel(48, 48, Rgb(stored));
             let rgba = DynamicImage::ImageRgb8(rgb.clone()).into_rgba8();
             let deep = DynamicImage::ImageRgb8(rgb.clone()).into_rgb16();
-            let mut pictures =
-                vec![jpeg_with(&rgb, |encoder| ok(encoder.add_icc_profile(&icc(&profile))))];
+            let mut pictures = vec![jpeg_with(&rgb, |encoder| ok(encoder.add_icc_profile(&icc(&profile))))];
             for picture in [rgb.into(), rgba.into(), DynamicImage::ImageRgb16(deep)] {
                 let mut bytes = Vec::new();
                 let mut encoder = PngEncoder::new(&mut bytes);
@@ -237,7 +236,10 @@ fn a_jpeg_without_an_end_marker_is_taken_when_it_is_complete_or_nearly_so() {
         let nearly = ok(decode::decode(&bytes[..bytes.len() - bytes.len() / 200], &LIMITS));
         assert_eq!(nearly.dimensions(), whole.dimensions());
         let rows = whole.width() as usize * 3;
-        assert!(nearly.as_raw()[..1_550 * rows] == whole.as_raw()[..1_550 * rows], "what is there is the same");
+        assert!(
+            nearly.as_raw()[..1_550 * rows] == whole.as_raw()[..1_550 * rows],
+            "what is there is the same"
+        );
         assert_broken(&bytes[..bytes.len() * 9 / 10]);
     }
 }
