@@ -99,12 +99,12 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     loop {
         let found = next_marker(bytes, at);
         // In a scan, what does not read as a segment is something that was written behind a picture without an end.
-        let segment = found.and_then(|(marker, code)| match code {
-            0xD9 => Some((bytes.get(marker..marker)?, code)),
-            _ => {
-                let length = big_endian_16(bytes, marker + 2).filter(|length| *length >= 2)? as usize;
-                Some((bytes.get(marker..marker + 2 + length)?, code))
+        let segment = found.and_then(|(marker, code)| {
+            if code == 0xD9 {
+                return Some((bytes.get(marker..marker)?, code));
             }
+            let length = big_endian_16(bytes, marker + 2).filter(|length| *length >= 2)? as usize;
+            Some((bytes.get(marker..marker + 2 + length)?, code))
         });
         if in_scan {
             let end = found.map_or(bytes.len(), |(marker, _)| marker);
@@ -187,7 +187,7 @@ pub(super) fn png(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), ImageErro
     Ok(size)
 }
 
-/// Width and height of a GIF's canvas (GIF89a specification, section 18).
+/// Width and height of a GIF's canvas (specification of the version 89a, section 18).
 ///
 /// # Errors
 /// `TooManyPixels`, `Broken` when the canvas has no pixels.

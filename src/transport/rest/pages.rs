@@ -19,8 +19,7 @@ use crate::transport::problem::Problem;
 struct Client;
 
 /// The folder of the client as `npm install` takes it from an address.
-static PACKAGE: LazyLock<Vec<u8>> =
-    LazyLock::new(|| package().expect("writing an archive into memory cannot fail"));
+static PACKAGE: LazyLock<io::Result<Vec<u8>>> = LazyLock::new(package);
 
 fn package() -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
@@ -39,7 +38,10 @@ fn package() -> io::Result<Vec<u8>> {
 /// types beside it, and `mango-chat.tgz` for npm.
 pub async fn client(Path(name): Path<String>) -> Result<Response, Problem> {
     let (name, kind) = match name.as_str() {
-        "mango-chat.tgz" => return Ok(answer("application/gzip", PACKAGE.clone())),
+        "mango-chat.tgz" => {
+            let package = PACKAGE.as_ref().map_err(|error| Error::internal(error.to_string()))?;
+            return Ok(answer("application/gzip", package.clone()));
+        }
         "mango-chat.js" | "mango-chat.mjs" => ("mango-chat.js", "text/javascript; charset=utf-8"),
         other if other.ends_with(".d.ts") => (other, "text/plain; charset=utf-8"),
         other => (other, "application/json"),
