@@ -27,6 +27,7 @@ use crate::domain::{Core, accounts, landscape, lobby, recovery, sessions};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
+use crate::platform::log;
 use crate::random;
 use crate::transport::listener::GatedListener;
 use crate::transport::publisher::Publisher;
@@ -146,7 +147,7 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     let settings = Arc::new(settings);
     let (db, serving_lock) = open_for_serving(&settings, alone).await?;
     // First of all: who cannot listen, as a second start by mistake, touches nothing of the one that runs.
-    let listener = GatedListener::bind(settings.bind)
+    let listener = GatedListener::bind(settings.bind, &settings.rates)
         .await
         .map_err(|error| Error::internal(format!("BIND: cannot listen on {}: {error}", settings.bind)))?;
     let address = listener.local_addr().map_err(Error::internal)?;
@@ -157,6 +158,13 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     publisher.start(&core, lanes);
     publisher.watch_tokens(&core);
     publisher.watch_database(&core);
+    publisher.watch_backlogs(&core);
+    core.keep("log files", async |core| {
+        loop {
+            tokio::time::sleep(Duration::from_hours(24)).await;
+            log::remove_old(&core.settings.log_dir);
+        }
+    });
     Presence::watch(&core);
     TypingNow::watch(&core);
     sessions::prune::watch(&core);

@@ -61,6 +61,8 @@ pub enum Code {
     DirectChatMembers,
     /// More bytes than the settings let in.
     TooLarge,
+    /// A longer address than is read here.
+    UriTooLong,
     /// The body comes in a form that is not read here.
     UnsupportedMediaType,
     /// A request's body did not come in time.
@@ -100,6 +102,7 @@ impl Code {
         Self::ApprovalPending,
         Self::DirectChatMembers,
         Self::TooLarge,
+        Self::UriTooLong,
         Self::UnsupportedMediaType,
         Self::RequestTimeout,
         Self::RateLimited,
@@ -134,6 +137,7 @@ impl Code {
             Self::ApprovalPending => "approval_pending",
             Self::DirectChatMembers => "direct_chat_members",
             Self::TooLarge => "too_large",
+            Self::UriTooLong => "uri_too_long",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::RequestTimeout => "request_timeout",
             Self::RateLimited => "rate_limited",

@@ -58,6 +58,27 @@ pub fn clean_name(text: &str) -> Result<String, &'static str> {
     Ok(name)
 }
 
+/// Characters of a name.
+pub const LONGEST_NAME: usize = 100;
+
+/// The nearest name that is one: of a text from elsewhere, without what a name does not take, and not too long.
+pub fn presentable(text: &str) -> String {
+    let kinds = CodePointMapData::<GeneralCategory>::new();
+    let (ignorable, directions) =
+        (CodePointSetData::new::<DefaultIgnorableCodePoint>(), CodePointSetData::new::<BidiControl>());
+    let taken =
+        |sign: &char| !directions.contains(*sign) && (!ignorable.contains(*sign) || JOINERS.contains(sign));
+    let plain = |sign: char| match kinds.get(sign) {
+        GeneralCategory::Control | GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator => {
+            ' '
+        }
+        _ => sign,
+    };
+    let name: String = nfc(text).chars().filter(taken).map(plain).collect();
+    let short: String = name.trim().chars().take(LONGEST_NAME).collect();
+    clean_name(&short).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +102,22 @@ mod tests {
         for (one, other) in [("e", "é"), ("ı", "i"), ("и", "й"), ("a", "а")] {
             assert_ne!(fold(one), fold(other), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn of_what_is_no_name_the_nearest_one_is_made() {
+        for (text, wanted) in [
+            (" Ann\nLee ", "Ann Lee"),
+            ("\u{1b}[31mred", "[31mred"),
+            ("a\u{202e}b\u{200b}c", "abc"),
+            ("👩\u{200d}🌾", "👩\u{200d}🌾"),
+            ("\u{200b}\u{2028}", ""),
+            ("\u{200d}", ""),
+        ] {
+            assert_eq!(presentable(text), wanted, "{text:?}");
+            assert_eq!(clean_name(&presentable(text)).as_deref(), Ok(wanted), "{text:?}");
+        }
+        assert_eq!(presentable(&"x".repeat(300_000)).len(), LONGEST_NAME);
     }
 
     #[test]

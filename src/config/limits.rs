@@ -35,6 +35,12 @@ pub struct Rates {
     pub event: Rate,
     /// Photos and files, per user or address.
     pub upload: Rate,
+    /// REST requests that only read, per user.
+    pub read: Rate,
+    /// Connections of one user.
+    pub user_sockets: usize,
+    /// Connections of one address.
+    pub address_sockets: usize,
     /// Sockets of one address that have not authenticated.
     pub pending_sockets: usize,
     /// Only these are believed when they say for whom they ask (`X-Forwarded-For`).
@@ -59,6 +65,10 @@ pub fn read(r: &mut Reader<'_>, landscape: Landscape) -> Result<Rates, BadSettin
     let send = rate("RATE_SEND", "20/s:60", "messages per user")?;
     let event = rate("RATE_EVENT", "50/s", "all other events per user")?;
     let upload = rate("RATE_UPLOAD", "60/min", "photos and files per user, or per address before login")?;
+    let read = rate("RATE_READ", "50/s:300", "REST requests that only read, per user")?;
+    let user_sockets = r.number("MAX_SOCKETS_PER_USER", 100, "connections of one user", 1, 1_000_000)?;
+    let address_sockets =
+        r.number("MAX_SOCKETS_PER_ADDRESS", 2_000, "connections of one address", 1, 1_000_000)?;
     let pending_sockets = r.number(
         "MAX_PENDING_SOCKETS",
         100,
@@ -80,7 +90,20 @@ pub fn read(r: &mut Reader<'_>, landscape: Landscape) -> Result<Rates, BadSettin
                 .collect()
         },
     )?;
-    Ok(Rates { on, login, register, mail, send, event, upload, pending_sockets, trusted_proxies })
+    Ok(Rates {
+        on,
+        login,
+        register,
+        mail,
+        send,
+        event,
+        upload,
+        read,
+        user_sockets,
+        address_sockets,
+        pending_sockets,
+        trusted_proxies,
+    })
 }
 
 /// `20/s:60`: twenty in a second, sixty at once. Without a burst it is the count.

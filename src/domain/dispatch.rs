@@ -48,9 +48,10 @@ impl Drop for Respond {
 
 /// What a command does. Implemented in the slice it belongs to.
 pub trait Behaviour: Command {
-    /// What it counts as besides an event, so that no command is a way round the limit of another.
-    fn also_counts_as(&self) -> Option<Bucket> {
-        None
+    /// What it costs besides an event, in tokens of other buckets: so no command is a way round the limit of another, and
+    /// one that makes much work costs more.
+    fn costs(&self) -> Vec<(Bucket, u32)> {
+        Vec::new()
     }
 
     /// Does it.
@@ -123,10 +124,11 @@ async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, resp
         Ok(command) => command,
         Err(error) => return fail(C::NAME, &caller, respond, error),
     };
-    if let Some(bucket) = command.also_counts_as()
-        && let Err(error) = core.rates.take(bucket, Key::user(caller.actor.user_id)).await
-    {
-        return fail(C::NAME, &caller, respond, error);
+    for (bucket, tokens) in command.costs() {
+        let key = Key::user(caller.actor.user_id);
+        if let Err(error) = core.rates.take_many(bucket, key, tokens).await {
+            return fail(C::NAME, &caller, respond, error);
+        }
     }
     let outcome = again(|| command.run(core, &caller)).await;
     match outcome {

@@ -43,6 +43,9 @@ use crate::protocol::parse::Limits;
 /// Pictures that may wait for a worker.
 const IMAGE_QUEUE: usize = 64;
 
+/// Bytes of a page on the wire; below 1 MB with what surrounds it.
+pub const PAGE_BYTES: usize = 950_000;
+
 /// Who acts: a user in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {

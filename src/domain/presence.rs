@@ -176,6 +176,10 @@ pub async fn tell_arrival(core: &Core, user_id: UserId, watchers: Vec<ConnId>) {
 }
 
 async fn tell(core: &Core, watchers: Vec<ConnId>, told: PresenceChanged) {
+    let watchers = match still_sharing(core, told.user_id, watchers).await {
+        Ok(watchers) => watchers,
+        Err(error) => return tracing::warn!(%error, "nobody was told of a change of presence"),
+    };
     if watchers.is_empty() {
         return;
     }
@@ -187,6 +191,44 @@ async fn tell(core: &Core, watchers: Vec<ConnId>, told: PresenceChanged) {
         }
         Err(error) => tracing::error!(%error, "an event could not be encoded"),
     }
+}
+
+/// Those of the connections whose users still share a chat with whom they watch; the others watch no longer.
+async fn still_sharing(core: &Core, user: UserId, watchers: Vec<ConnId>) -> Result<Vec<ConnId>> {
+    let owners: HashMap<ConnId, UserId> = {
+        let state = core.presence.state.lock();
+        watchers.iter().filter_map(|conn| Some((*conn, state.watched.get(conn)?.0))).collect()
+    };
+    let people: HashSet<UserId> = owners.values().copied().collect();
+    let mut sharing = HashSet::new();
+    for some in people.iter().copied().collect::<Vec<_>>().chunks(1_000) {
+        sharing.extend(share_a_chat(core, user, some).await?);
+    }
+    let mut state = core.presence.state.lock();
+    for gone in people.difference(&sharing) {
+        state.unwatch(*gone, user);
+    }
+    Ok(watchers.into_iter().filter(|conn| owners.get(conn).is_some_and(|it| sharing.contains(it))).collect())
+}
+
+/// Those of the others who are in a chat with this user.
+async fn share_a_chat(core: &Core, user: UserId, others: &[UserId]) -> Result<Vec<UserId>> {
+    let mut own_chats = Query::select();
+    own_chats
+        .column(member::Column::ChatId)
+        .from(member::Entity)
+        .and_where(member::Column::UserId.eq(user.0))
+        .and_where(member::Column::LeftAt.is_null());
+    let sharing: Vec<i64> = member::Entity::present()
+        .select_only()
+        .column(member::Column::UserId)
+        .distinct()
+        .filter(member::Column::UserId.is_in(others.iter().map(|id| id.0)))
+        .filter(member::Column::ChatId.in_subquery(own_chats))
+        .into_tuple()
+        .all(core.db.read())
+        .await?;
+    Ok(sharing.into_iter().map(UserId).collect())
 }
 
 /// One statement for all who went in the same second.
@@ -212,25 +254,10 @@ impl Behaviour for WatchPresence {
         let Some(conn) = caller.conn else {
             return Err(Error::invalid("event", "watch_presence is for sockets"));
         };
-        let mut own_chats = Query::select();
-        own_chats
-            .column(member::Column::ChatId)
-            .from(member::Entity)
-            .and_where(member::Column::UserId.eq(caller.actor.user_id.0))
-            .and_where(member::Column::LeftAt.is_null());
-        let sharing: Vec<i64> = member::Entity::present()
-            .select_only()
-            .column(member::Column::UserId)
-            .distinct()
-            .filter(member::Column::UserId.is_in(self.users.iter().map(|id| id.0)))
-            .filter(member::Column::ChatId.in_subquery(own_chats))
-            .into_tuple()
-            .all(core.db.read())
-            .await?;
         // Watched first, read then: a change in between is told twice rather than never, and a block that
         // comes in between parts the two.
         let me = caller.actor.user_id;
-        let sharing: Vec<UserId> = sharing.into_iter().map(UserId).collect();
+        let sharing = share_a_chat(core, me, &self.users).await?;
         core.presence.state.lock().watch(conn, me, sharing.clone());
         let hidden = contacts::blocked_between(core.db.read(), me, sharing.iter().copied()).await?;
         for other in &hidden {

@@ -1,12 +1,14 @@
-//! Logging: `tracing` to stdout, in colours on a terminal without `NO_COLOR` only, and to a daily file. Tokens, passwords and contents never get here.
+//! Logging: `tracing` to stdout, in colours on a terminal without `NO_COLOR` only, and to files that are bounded in size,
+//! number and age. Tokens, passwords and contents never get here.
 
 use std::fs::DirBuilder;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::time::Duration;
 
+use logroller::{LogRollerBuilder, Rotation as LogRotation, RotationSize};
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
@@ -16,8 +18,17 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::config::LogFormat;
 
-/// Days of log files that are kept.
-const KEPT_FILES: usize = 14;
+/// The file that is written to; full ones are numbered, `mango-chat.log.1` being the latest.
+const FILE: &str = "mango-chat.log";
+
+/// Megabytes of a file.
+const FILE_MEGABYTES: u64 = 32;
+
+/// Full files that are kept.
+const KEPT_FILES: u64 = 15;
+
+/// Full files that are older than this are removed.
+const KEPT_FOR: Duration = Duration::from_hours(14 * 24);
 
 /// Fields for the file. Layers with the same formatter share what one of them has written of a span, colours too.
 #[derive(Default)]
@@ -34,18 +45,15 @@ impl<'writer> FormatFields<'writer> for Plain {
 /// A folder that cannot be written to costs the files, not the start: the problem is told on stdout.
 pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGuard> {
     let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    // The appender complains on stderr about a folder that is not there yet, or that it may not read.
     // What is logged is the operator's alone, where the folder is ours to make.
     drop(DirBuilder::new().recursive(true).mode(0o700).create(folder));
-    let files = std::fs::read_dir(folder).map_err(|error| error.to_string()).and_then(|_| {
-        RollingFileAppender::builder()
-            .rotation(Rotation::DAILY)
-            .filename_prefix("mango-chat")
-            .filename_suffix("log")
-            .max_log_files(KEPT_FILES)
-            .build(folder)
-            .map_err(|error| error.to_string())
-    });
+    remove_old(folder);
+    let files = LogRollerBuilder::new(folder, Path::new(FILE))
+        .rotation(LogRotation::SizeBased(RotationSize::MB(FILE_MEGABYTES)))
+        .max_keep_files(KEPT_FILES)
+        .file_mode(0o600)
+        .build()
+        .map_err(|error| error.to_string());
     let (writer, guard, problem) = match files {
         Ok(files) => {
             let (writer, guard) = tracing_appender::non_blocking(files);
@@ -74,4 +82,41 @@ pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGua
         tracing::warn!(folder = %folder.display(), %error, "no log files");
     }
     guard
+}
+
+/// Removes full files that are too old, such as before every start and once a day. What cannot be removed stays.
+pub fn remove_old(folder: &Path) {
+    let Ok(files) = std::fs::read_dir(folder) else { return };
+    for file in files.flatten() {
+        let is_full = file.file_name().to_str().is_some_and(|it| it != FILE && it.starts_with("mango-chat."));
+        let age = file.metadata().and_then(|it| it.modified()).ok().and_then(|it| it.elapsed().ok());
+        if is_full && age.is_some_and(|age| age > KEPT_FOR) {
+            drop(std::fs::remove_file(file.path()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn full_files_go_when_they_are_old_and_nothing_else_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        File::create(folder.path().join("mango-chat.log.1")).expect("a file");
+        for old in [FILE, "mango-chat.log.2", "mango-chat.2026-11-01.log", "notes.txt"] {
+            let file = File::create(folder.path().join(old)).expect("a file");
+            file.set_modified(UNIX_EPOCH).expect("an old one");
+        }
+        remove_old(folder.path());
+        let mut left: Vec<String> = std::fs::read_dir(folder.path())
+            .expect("the folder")
+            .map(|it| it.expect("a file").file_name().into_string().expect("text"))
+            .collect();
+        left.sort();
+        assert_eq!(left, [FILE, "mango-chat.log.1", "notes.txt"]);
+    }
 }

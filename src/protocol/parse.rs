@@ -3,6 +3,7 @@
 //! serde's own words are kept where they help; what it leaves out is added: a missing field is named by
 //! its whole path, and a list is not taken for an object.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -11,7 +12,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, FieldErrors, Result};
-use crate::text::clean_name;
+use crate::text::{LONGEST_NAME, clean_name};
 
 /// Bounds that payloads are checked against; all in the unit of their name.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +22,6 @@ pub struct Limits {
     /// Members of a group.
     pub max_group_members: usize,
 }
-
-/// Characters of a name.
-const LONGEST_NAME: usize = 100;
 
 /// What is wrong with a payload, gathered field by field.
 #[derive(Default)]
@@ -107,6 +105,8 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
 /// serde's error as ours.
 fn explain(path: &str, error: &serde_json::Error) -> Error {
     let full = error.to_string();
+    // A name may come from the client, too.
+    let path = &*shortened(path);
     let problem = full.split(" at line ").next().unwrap_or(&full);
     let at = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
     for (opening, said) in [("missing field `", "is missing"), ("duplicate field `", "is given twice")] {
@@ -127,10 +127,21 @@ fn explain(path: &str, error: &serde_json::Error) -> Error {
     }
     let problem = match problem.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
     {
-        Some((got, expected)) => format!("takes {}, got {got}", humane(expected)),
-        None => problem.to_owned(),
+        Some((got, expected)) => format!("takes {}, got {}", humane(expected), shortened(got)),
+        None => shortened(problem).into_owned(),
     };
     Error::invalid(if path == "." { "payload" } else { path }, problem)
+}
+
+/// Characters of what a client sent that are repeated to it.
+const REPEATED: usize = 100;
+
+/// The beginning of a text that may be megabytes long.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(REPEATED) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
 }
 
 /// Rust's names of types as people know them.

@@ -18,6 +18,7 @@ use super::wire::Wire;
 use crate::domain::Actor;
 use crate::error::Result;
 use crate::ids::{ChatId, ConnId};
+use crate::platform::limits::Place;
 use crate::protocol::events::{ErrorObject, Exception, Failure};
 
 /// Bytes that may wait before what is volatile is dropped.
@@ -65,6 +66,8 @@ pub struct Connection {
     pub(super) warned_of: AtomicI64,
     /// Rooms it is in; none any more once it is closed.
     pub(super) rooms: Mutex<Option<HashSet<ChatId>>>,
+    /// Its places among the connections of its user and of its address.
+    seats: [Place; 2],
     /// Whether it is in the rooms of all chats that its user was in when they were read.
     pub(super) settled: AtomicBool,
     outbox: Mutex<Option<Outbox>>,
@@ -72,7 +75,14 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that is not yet known to anybody.
-    pub fn new(id: ConnId, actor: Actor, scope: Option<ChatId>, expires_at: i64, wire: Arc<Wire>) -> Self {
+    pub fn new(
+        id: ConnId,
+        actor: Actor,
+        scope: Option<ChatId>,
+        expires_at: i64,
+        wire: Arc<Wire>,
+        seats: [Place; 2],
+    ) -> Self {
         wire.join();
         Self {
             id,
@@ -82,6 +92,7 @@ impl Connection {
             wire,
             warned_of: AtomicI64::new(0),
             rooms: Mutex::new(Some(HashSet::new())),
+            seats,
             settled: AtomicBool::new(false),
             outbox: Mutex::new(Some(Outbox::Waiting(Vec::new()))),
         }
@@ -107,6 +118,7 @@ impl Connection {
         let taken = self.outbox.lock().take();
         if taken.is_some() {
             self.wire.part();
+            self.seats.iter().for_each(Place::release);
         }
         taken
     }

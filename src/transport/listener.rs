@@ -2,7 +2,7 @@
 //! flight (TCP then slows the client), and a connection can be ended from outside however stuck it is.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
@@ -10,13 +10,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::frames::Frames;
-use crate::platform::limits::Place;
+use crate::config::Rates;
+use crate::error::Result;
+use crate::platform::limits::{Place, Places};
 
 /// Events of one connection that may be in flight before its reading stops.
 const MAX_IN_FLIGHT: usize = 64;
@@ -33,6 +36,8 @@ pub struct Gate {
     in_flight: AtomicUsize,
     written: AtomicU64,
     read: AtomicU64,
+    /// Bytes read at which the connection ends; none is 0.
+    read_most: AtomicU64,
     paused: AtomicBool,
     ended: AtomicBool,
     /// Whether what is written are the answer `101 Switching Protocols` and frames.
@@ -98,6 +103,16 @@ impl Gate {
         self.read.load(Ordering::Acquire)
     }
 
+    /// Ends the connection once it has read so many bytes more.
+    pub fn restrict(&self, bytes: u64) {
+        self.read_most.store(self.read() + bytes, Ordering::Release);
+    }
+
+    /// Lifts the restriction.
+    pub fn lift(&self) {
+        self.read_most.store(0, Ordering::Release);
+    }
+
     /// Counts bytes that came in.
     pub fn came(&self, bytes: u64) {
         self.read.fetch_add(bytes, Ordering::AcqRel);
@@ -137,6 +152,8 @@ pub struct GatedStream {
     frames: Frames,
     /// Bytes of the close frame that were written.
     close_written: usize,
+    /// Of its address.
+    _place: Option<Place>,
 }
 
 impl Drop for GatedStream {
@@ -167,6 +184,11 @@ impl AsyncRead for GatedStream {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
         self.gate.came((buf.filled().len() - before) as u64);
+        let most = self.gate.read_most.load(Ordering::Acquire);
+        if most != 0 && self.gate.read() > most {
+            self.gate.end();
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         polled
     }
 }
@@ -261,12 +283,40 @@ pub struct Peer {
 /// A TCP listener that puts a gate in front of every connection.
 pub struct GatedListener {
     tcp: TcpListener,
+    /// Connections by address, apart from those of proxies, behind which are many clients.
+    connections: Places,
+    proxies: Vec<IpNet>,
 }
+
+/// The part of all descriptors that one address may have.
+const SHARE_OF_AN_ADDRESS: u64 = 4;
+
+/// Raises how many files and sockets the process may have open to what the system lets it, and answers how many.
+fn raise_descriptors() -> u64 {
+    let limit = rlimit::increase_nofile_limit(DESCRIPTORS).or_else(|_| rlimit::Resource::NOFILE.get_soft());
+    limit.unwrap_or(1_024)
+}
+
+/// Descriptors that are enough for any node.
+const DESCRIPTORS: u64 = 1_048_576;
 
 impl GatedListener {
     /// Listens on `address`; port 0 picks a free one.
-    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { tcp: TcpListener::bind(address).await? })
+    pub async fn bind(address: SocketAddr, rates: &Rates) -> io::Result<Self> {
+        let most = usize::try_from(raise_descriptors() / SHARE_OF_AN_ADDRESS).unwrap_or(usize::MAX);
+        Ok(Self {
+            tcp: TcpListener::bind(address).await?,
+            connections: Places::new(rates.on.then_some(most), "too many connections of this address"),
+            proxies: rates.trusted_proxies.clone(),
+        })
+    }
+
+    /// A place for one more connection of this address, where it is counted.
+    fn place(&self, address: IpAddr) -> Result<Option<Place>> {
+        if self.proxies.iter().any(|net| net.contains(&address.to_canonical())) {
+            return Ok(None);
+        }
+        self.connections.enter(Some(address)).map(Some)
     }
 
     /// The next connection, and who is on its other side.
@@ -274,10 +324,18 @@ impl GatedListener {
         loop {
             match self.tcp.accept().await {
                 Ok((tcp, address)) => {
+                    // Too many: it is closed without a word, which costs nothing.
+                    let Ok(place) = self.place(address.ip()) else { continue };
                     tune(&tcp);
                     let gate = Arc::<Gate>::default();
                     return (
-                        GatedStream { tcp, gate: gate.clone(), frames: Frames::default(), close_written: 0 },
+                        GatedStream {
+                            tcp,
+                            gate: gate.clone(),
+                            frames: Frames::default(),
+                            close_written: 0,
+                            _place: place,
+                        },
                         Peer { address, gate },
                     );
                 }

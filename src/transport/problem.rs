@@ -182,6 +182,11 @@ pub fn kind(code: Code) -> Kind {
             "Too large",
             "More bytes or pixels than the server takes. `errors` says how many are allowed.",
         ),
+        Code::UriTooLong => (
+            StatusCode::URI_TOO_LONG,
+            "The address is too long",
+            "The path and query of a request have at most 8,192 bytes. Send long values in the body.",
+        ),
         Code::UnsupportedMediaType => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Not read in this form",

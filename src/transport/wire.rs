@@ -2,7 +2,7 @@
 //! namespaces share it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
@@ -14,6 +14,26 @@ use super::listener::{Gate, InFlight};
 /// does not.
 const MAX_BACKLOG: u64 = 8 * 1_024 * 1_024;
 
+/// What of it everybody may have even when the node is short of memory.
+const LEAST_BACKLOG: u64 = 256 * 1_024;
+
+/// Bytes that may wait for all clients of the node together, about.
+const NODE_BACKLOG: u64 = 192 * 1_024 * 1_024;
+
+/// Bytes that may wait for one client just now.
+static ALLOWED: AtomicU64 = AtomicU64::new(MAX_BACKLOG);
+
+/// Shares what the node can hold among those for whom much waits; their backlogs are given. Said anew a few times a second.
+pub fn share_out(backlogs: impl Iterator<Item = u64>) {
+    let (mut total, mut many) = (0, 0);
+    for backlog in backlogs.filter(|it| *it > LEAST_BACKLOG) {
+        (total, many) = (total + backlog, many + 1);
+    }
+    // Half of it is free for all: from there on the share of each shrinks.
+    let allowed = if total <= NODE_BACKLOG / 2 { MAX_BACKLOG } else { NODE_BACKLOG / many.max(1) };
+    ALLOWED.store(allowed.clamp(LEAST_BACKLOG, MAX_BACKLOG), Ordering::Relaxed);
+}
+
 /// Events that may wait in the inboxes of one session. Only polling can get there, where nothing stops the
 /// reading.
 const MAX_WAITING: usize = 4_096;
@@ -23,6 +43,18 @@ const MAX_WAITING_BYTES: usize = 8 * 1_024 * 1_024;
 
 /// Packets of one answer to a polling client: python-engineio gives a session up over more.
 const MAX_PACKETS: usize = 16;
+
+/// Bytes that a session may send before it has authenticated: a token, with room to spare.
+pub const UNKNOWN_BYTES: u64 = 64 * 1_024;
+
+/// Packets of one request before it has authenticated: a client names its namespaces and sends nothing else.
+const UNKNOWN_PACKETS: usize = 8;
+
+/// Packets of one request afterwards: clients send at once what has gathered.
+const KNOWN_PACKETS: usize = 2_048;
+
+/// Refusals after which a session has had its chance.
+const REFUSALS_MOST: usize = 4;
 
 /// What stands between packets (Engine.IO protocol 4, payloads).
 const SEPARATOR: u8 = 0x1e;
@@ -40,6 +72,11 @@ pub struct Wire {
     /// Connections that use it, one for each namespace.
     connections: AtomicUsize,
     waiting: Mutex<Load>,
+    /// Whether a namespace was ever joined.
+    admitted: AtomicBool,
+    /// Bytes that came by polling before that.
+    unknown: AtomicU64,
+    refusals: AtomicUsize,
 }
 
 /// What belongs to polling.
@@ -121,6 +158,9 @@ impl Wire {
         let backlog = self.handed.load(Ordering::Acquire).saturating_sub(way.gate().written());
         self.handed.store(backlog + gate.written(), Ordering::Release);
         *way = Way::WebSocket(gate.clone());
+        if !self.admitted.load(Ordering::Acquire) {
+            gate.restrict(UNKNOWN_BYTES);
+        }
         if self.is_dead() {
             gate.end();
         }
@@ -194,6 +234,35 @@ impl Wire {
         }
     }
 
+    /// The session has authenticated: it may send as much as all.
+    pub fn admit(&self) {
+        self.admitted.store(true, Ordering::Release);
+        if let Some(gate) = self.websocket() {
+            gate.lift();
+        }
+    }
+
+    /// A namespace was refused; ends the session that has been refused too often.
+    pub fn refuse(&self) {
+        if self.refusals.fetch_add(1, Ordering::AcqRel) + 1 >= REFUSALS_MOST {
+            self.end();
+        }
+    }
+
+    /// Whether a polling client may send this.
+    pub fn takes(&self, packets: &[u8]) -> bool {
+        let (mut count, mut connects) = (0, 0);
+        for packet in packets.split(|byte| *byte == SEPARATOR) {
+            count += 1;
+            connects += usize::from(packet.starts_with(b"40"));
+        }
+        if self.admitted.load(Ordering::Acquire) {
+            return count <= KNOWN_PACKETS && connects <= UNKNOWN_PACKETS;
+        }
+        let sent = packets.len() as u64;
+        count <= UNKNOWN_PACKETS && self.unknown.fetch_add(sent, Ordering::AcqRel) + sent <= UNKNOWN_BYTES
+    }
+
     /// Counts an event that is to wait in an inbox; none where too many wait already.
     pub fn wait(self: &Arc<Self>, bytes: usize) -> Option<Waiting> {
         let mut load = self.waiting.lock();
@@ -232,7 +301,7 @@ impl Wire {
         let written = way.gate().written();
         let handed = self.handed.load(Ordering::Acquire).max(written);
         self.handed.store(handed + bytes as u64, Ordering::Release);
-        handed - written <= MAX_BACKLOG
+        handed - written <= ALLOWED.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait to be written, about.
@@ -285,6 +354,26 @@ mod tests {
             assert_eq!(answers.len(), count.div_ceil(MAX_PACKETS));
             assert_eq!(answers.concat(), sent);
         }
+    }
+
+    #[test]
+    fn who_has_not_authenticated_may_send_little_and_is_refused_a_few_times() {
+        let wire = Wire::default();
+        let connects = |count: usize| vec!["40{\"token\":\"x\"}"; count].join("\x1e");
+        assert!(wire.takes(connects(2).as_bytes()));
+        assert!(!wire.takes(connects(UNKNOWN_PACKETS + 1).as_bytes()));
+        assert!(!wire.takes(&vec![b'4'; UNKNOWN_BYTES as usize]));
+        assert!(!wire.takes(b"3"), "its bytes are used up");
+        wire.admit();
+        assert!(wire.takes(packets(KNOWN_PACKETS).join("\x1e").as_bytes()));
+        assert!(!wire.takes(packets(KNOWN_PACKETS + 1).join("\x1e").as_bytes()));
+        assert!(!wire.takes(connects(UNKNOWN_PACKETS + 1).as_bytes()));
+        for _ in 1..REFUSALS_MOST {
+            wire.refuse();
+            assert!(!wire.is_dead());
+        }
+        wire.refuse();
+        assert!(wire.is_dead());
     }
 
     #[test]

@@ -251,3 +251,19 @@ async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_shares_no_chat_any_more_is_not_told_who_is_online() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let group = app.group(&mut a, &[&bob, &carol]).await;
+    done(&mut b, "watch_presence", json!({"users": [carol.id]})).await;
+    done(&mut a, "watch_presence", json!({"users": [carol.id]})).await;
+    done(&mut a, "remove_member", json!({"chat": {"id": group}, "user": {"id": bob.id}})).await;
+    b.next("member_removed").await;
+    let _c = app.connect(&carol, Door::MAIN).await;
+    assert_eq!(a.next("presence").await["user_id"], json!(carol.id));
+    b.expect_silence().await;
+}

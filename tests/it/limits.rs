@@ -2,6 +2,7 @@
 //! endless requests, addresses that are made up, and the headers that browsers act on.
 
 mod addresses;
+mod costs;
 mod headers;
 mod login;
 mod rates;

@@ -1,13 +1,16 @@
 //! How many chats one may be in, and how many groups one may have made. Asked inside the transaction that would
 //! add one, with the rows of the people locked, so that two at once cannot both be the last.
 
-use entity::{chat, member};
-use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ColumnTrait, ConnectionTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use entity::{chat, contact, member};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
 use crate::domain::Core;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
+
+/// Groups of one maker that somebody who does not follow them can be in.
+const GROUPS_OF_A_STRANGER: i64 = 50;
 
 /// Everybody of a chat to be has room for one more.
 pub(super) async fn require_room(
@@ -19,6 +22,9 @@ pub(super) async fn require_room(
 ) -> Result<()> {
     if is_group {
         require_room_to_make(core, conn, creator).await?;
+        if let Some(id) = crowded(conn, creator, everybody).await? {
+            return Err(Error::invalid("chat.members_array", too_crowded(id)));
+        }
     }
     let full = full(core, conn, everybody).await?;
     if full.contains(&creator) {
@@ -35,11 +41,23 @@ pub(super) async fn require_room(
 }
 
 /// One more member has room for the chat.
-pub(super) async fn require_room_of(core: &Core, conn: &impl ConnectionTrait, user: UserId) -> Result<()> {
+pub(super) async fn require_room_of(
+    core: &Core,
+    conn: &impl ConnectionTrait,
+    creator: UserId,
+    user: UserId,
+) -> Result<()> {
+    if let Some(id) = crowded(conn, creator, &[user]).await? {
+        return Err(Error::invalid("user.id", too_crowded(id)));
+    }
     if full(core, conn, &[user]).await?.is_empty() {
         return Ok(());
     }
     Err(Error::invalid("user.id", "is in as many chats as one can be"))
+}
+
+fn too_crowded(user: UserId) -> String {
+    format!("user {user} is in {GROUPS_OF_A_STRANGER} groups of somebody whom they do not follow")
 }
 
 /// One may make one more group. What was handed over to somebody is not counted as theirs: nobody can fill
@@ -57,7 +75,70 @@ async fn require_room_to_make(core: &Core, conn: &impl ConnectionTrait, user: Us
     Err(Error::invalid("chat", format!("you have made {made} groups, which is the most")))
 }
 
-/// Those who are in as many chats as one can be, in the order of their ids.
+/// Those whom somebody they do not follow has in as many of their groups as a stranger may.
+async fn crowded(conn: &impl ConnectionTrait, creator: UserId, users: &[UserId]) -> Result<Option<UserId>> {
+    for some in users.chunks(1_000) {
+        let found: Option<i64> = member::Entity::present()
+            .select_only()
+            .column(member::Column::UserId)
+            .filter(member::Column::UserId.is_in(some.iter().map(|id| id.0).filter(|id| *id != creator.0)))
+            .filter(member::Column::UserId.not_in_subquery(followers_of(creator)))
+            .filter(member::Column::ChatId.in_subquery(groups_of(creator)))
+            .group_by(member::Column::UserId)
+            .having(member::Column::ChatId.count().gte(GROUPS_OF_A_STRANGER))
+            .into_tuple()
+            .one(conn)
+            .await?;
+        if let Some(id) = found {
+            return Ok(Some(UserId(id)));
+        }
+    }
+    Ok(None)
+}
+
+fn groups_of(creator: UserId) -> SelectStatement {
+    Query::select()
+        .column(chat::Column::Id)
+        .from(chat::Entity)
+        .and_where(chat::Column::CreatorId.eq(creator.0))
+        .and_where(chat::Column::IsGroup.eq(true))
+        .and_where(chat::Column::DeletedAt.is_null())
+        .to_owned()
+}
+
+fn followers_of(user: UserId) -> SelectStatement {
+    Query::select()
+        .column(contact::Column::UserId)
+        .from(contact::Entity)
+        .and_where(contact::Column::OtherId.eq(user.0))
+        .and_where(contact::Column::FollowedAt.is_not_null())
+        .to_owned()
+}
+
+/// Groups that a member did not make, of somebody whom the member does not follow.
+fn of_strangers() -> Condition {
+    let member = |column| Expr::col((member::Entity, column));
+    let chat = |column| Expr::col((chat::Entity, column));
+    let follows = Query::select()
+        .expr(Expr::val(1))
+        .from(contact::Entity)
+        .and_where(Expr::col((contact::Entity, contact::Column::UserId)).eq(member(member::Column::UserId)))
+        .and_where(Expr::col((contact::Entity, contact::Column::OtherId)).eq(chat(chat::Column::CreatorId)))
+        .and_where(contact::Column::FollowedAt.is_not_null())
+        .to_owned();
+    let strange = Query::select()
+        .column((chat::Entity, chat::Column::Id))
+        .from(chat::Entity)
+        .and_where(chat(chat::Column::Id).eq(member(member::Column::ChatId)))
+        .and_where(chat::Column::IsGroup.eq(true))
+        .and_where(chat(chat::Column::CreatorId).ne(member(member::Column::UserId)))
+        .and_where(Expr::exists(follows).not())
+        .to_owned();
+    Condition::all().add(Expr::exists(strange))
+}
+
+/// Those who are in as many chats as one can be, in the order of their ids. Groups of strangers do not count: nobody
+/// can fill up somebody else.
 async fn full(core: &Core, conn: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec<UserId>> {
     let most = core.settings.contacts.max_chats as i64;
     let mut full = Vec::new();
@@ -66,6 +147,7 @@ async fn full(core: &Core, conn: &impl ConnectionTrait, users: &[UserId]) -> Res
             .select_only()
             .column(member::Column::UserId)
             .filter(member::Column::UserId.is_in(some.iter().map(|id| id.0)))
+            .filter(of_strangers().not())
             .group_by(member::Column::UserId)
             .having(member::Column::ChatId.count().gte(most))
             .into_tuple()

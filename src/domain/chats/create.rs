@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use entity::{chat, member, message, user};
 use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::Query;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::access::member_ids;
@@ -18,15 +19,23 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, Place, RoomChange};
 use crate::platform::db::{Outcome, Tx};
-use crate::platform::limits::Bucket;
+use crate::platform::limits::{Bucket, Key};
 use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
 use crate::protocol::events::ChatCreated;
 use crate::protocol::parse::Envelope;
 use crate::text::nfc;
 
+/// How long a declined stranger waits before asking again, milliseconds.
+const DECLINED_FOR_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Members from which on somebody makes one group after the other.
+const LARGE_GROUP: usize = 200;
+
 impl Behaviour for CreateChat {
-    fn also_counts_as(&self) -> Option<Bucket> {
-        self.message.is_some().then_some(Bucket::Send)
+    fn costs(&self) -> Vec<(Bucket, u32)> {
+        let people = self.chat.0.members_array.len() as u32;
+        let send = self.message.is_some().then_some((Bucket::Send, 1));
+        send.into_iter().chain([(Bucket::Member, people)]).collect()
     }
 
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ChatReply>> {
@@ -45,6 +54,11 @@ impl Behaviour for CreateChat {
             let problem = format!("takes at most {} members", core.limits.max_group_members);
             return Err(Error::invalid("chat.members_array", problem));
         }
+        // Many people are much work for the one writer: others come in between.
+        let _turn = match others.len() {
+            0..LARGE_GROUP => None,
+            _ => Some(core.rates.large_groups.take(Key::user(creator)).await?),
+        };
         let mut tx = core.db.begin().await?;
         let found = find_made_before(&tx, wish, creator, &others).await?;
         let made_now = found.is_none();
@@ -164,6 +178,35 @@ fn group_name(wish: &NewChat) -> Option<String> {
     wish.name.as_deref().map(|name| nfc(name.trim())).filter(|_| wish.is_group)
 }
 
+/// Somebody whose chat was declined does not ask again at once.
+async fn require_not_declined(
+    conn: &impl ConnectionTrait,
+    creator: UserId,
+    other: i64,
+    now: i64,
+) -> Result<()> {
+    let mut with_other = Query::select();
+    with_other
+        .column(member::Column::ChatId)
+        .from(member::Entity)
+        .and_where(member::Column::UserId.eq(other));
+    let mut own = Query::select();
+    own.column(chat::Column::Id).from(chat::Entity).and_where(chat::Column::CreatorId.eq(creator.0));
+    let declined = member::Entity::find()
+        .filter(member::Column::UserId.eq(creator.0))
+        .filter(member::Column::LeftReason.eq("declined"))
+        .filter(member::Column::LeftAt.gt(now - DECLINED_FOR_MS))
+        .filter(member::Column::ChatId.in_subquery(with_other))
+        .filter(member::Column::ChatId.in_subquery(own))
+        .one(conn)
+        .await?;
+    if declined.is_none() {
+        return Ok(());
+    }
+    let problem = "has declined your chat; they can open one with you, or you ask again in a day";
+    Err(Error::field(Code::ContactRequired, "chat.members_array", problem))
+}
+
 /// Every id is a present user's.
 async fn require_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<()> {
     let ids: BTreeSet<i64> = ids.iter().map(|id| id.0).collect();
@@ -213,6 +256,9 @@ async fn insert(
             Some(other) => contacts::follows(tx.conn(), UserId(*other), creator).await?,
             None => true,
         };
+    if let Some(other) = others.first().filter(|_| !approved) {
+        require_not_declined(tx.conn(), creator, *other, now).await?;
+    }
     let direct_key =
         others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
     let row = chat::ActiveModel {

@@ -7,11 +7,14 @@ use sea_orm::sea_query::{ExprTrait, Query};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
 use super::access::find_visible;
-use super::view::{Viewer, load, show_members};
-use crate::domain::{Actor, Core};
+use super::view::{Viewer, load, show_members, unread_while_pending};
+use crate::domain::{Actor, Core, PAGE_BYTES};
 use crate::error::{Error, Result};
 use crate::ids::ChatId;
 use crate::protocol::objects::{Chat, Member};
+
+/// Chats that are read at the same time.
+const CHATS_AT_ONCE: usize = 20;
 
 /// Which of one's chats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +103,23 @@ pub async fn list(
         .await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
+    let (mut items, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+    // Each shows its last message: what is too much for one page waits for the next.
+    for some in rows.chunks(CHATS_AT_ONCE) {
+        let ids: Vec<ChatId> = some.iter().map(|(_, id)| ChatId(*id)).collect();
+        for chat in load(core.db.read(), &ids, Some(Viewer::now(core, actor.user_id))).await? {
+            bytes += serde_json::to_vec(&chat).map_err(Error::internal)?.len();
+            if bytes > PAGE_BYTES && !items.is_empty() {
+                let last = items.last().map(|it: &Chat| it.id.0);
+                let next =
+                    rows.iter().find(|(_, id)| Some(*id) == last).map(|(at, id)| write_cursor(*at, *id));
+                return Ok(Page { items, next });
+            }
+            items.push(chat);
+        }
+    }
     let next = rows.last().filter(|_| more).map(|(at, id)| write_cursor(*at, *id));
-    let ids: Vec<ChatId> = rows.iter().map(|(_, id)| ChatId(*id)).collect();
-    Ok(Page { items: load(core.db.read(), &ids, Some(Viewer::now(core, actor.user_id))).await?, next })
+    Ok(Page { items, next })
 }
 
 /// One of one's chats.
@@ -123,7 +140,7 @@ pub async fn members(
     cursor: Option<&str>,
     limit: u64,
 ) -> Result<Page<Member>> {
-    find_visible(core.db.read(), chat_id, actor.user_id).await?;
+    let chat = find_visible(core.db.read(), chat_id, actor.user_id).await?.chat;
     let mut select = member::Entity::of_chat(chat_id.0);
     if let Some(cursor) = cursor {
         let (at, id) = read_cursor(cursor)?;
@@ -142,7 +159,9 @@ pub async fn members(
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| write_cursor(row.joined_at, row.user_id));
-    Ok(Page { items: show_members(core.db.read(), rows).await?, next })
+    let items = show_members(core.db.read(), rows).await?;
+    let viewer = Viewer::now(core, actor.user_id);
+    Ok(Page { items: unread_while_pending(chat.approved, items, Some(viewer)), next })
 }
 
 /// A cursor is a moment and an id; clients pass it back as it is.

@@ -14,13 +14,18 @@ use super::{advance_meta, change_at};
 use crate::domain::dispatch::Behaviour;
 use crate::domain::{Caller, Core, contacts, users};
 use crate::error::{Code, Error, Result};
-use crate::ids::ChatId;
+use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, RoomChange};
 use crate::platform::db::{Outcome, Tx};
+use crate::platform::limits::Bucket;
 use crate::protocol::commands::chats::{AddMember, MemberReply, RemoveMember};
 use crate::protocol::events::MemberChange;
 
 impl Behaviour for AddMember {
+    fn costs(&self) -> Vec<(Bucket, u32)> {
+        vec![(Bucket::Member, 1)]
+    }
+
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MemberReply>> {
         let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
         let mut tx = core.db.begin().await?;
@@ -50,7 +55,7 @@ impl Behaviour for AddMember {
             return Err(contacts::blocked("user.id"));
         }
         contacts::require_mutual(core, tx.conn(), caller_id, &[user_id], "user.id").await?;
-        require_room_of(core, tx.conn(), user_id).await?;
+        require_room_of(core, tx.conn(), UserId(chat.creator_id), user_id).await?;
         let now = core.clock.now();
         let row = member::ActiveModel {
             chat_id: Set(chat.id),

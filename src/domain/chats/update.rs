@@ -19,8 +19,9 @@ use crate::protocol::objects::Chat;
 use crate::text::nfc;
 
 impl Behaviour for UpdateChat {
-    fn also_counts_as(&self) -> Option<Bucket> {
-        matches!(self.chat.0.photo, Some(Some(_))).then_some(Bucket::Upload)
+    fn costs(&self) -> Vec<(Bucket, u32)> {
+        let upload = matches!(self.chat.0.photo, Some(Some(_))).then_some((Bucket::Upload, 1));
+        upload.into_iter().chain([(Bucket::ChatChange, 1)]).collect()
     }
 
     async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ChatReply>> {

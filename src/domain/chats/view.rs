@@ -65,7 +65,11 @@ pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<Vi
                 rev: row.rev,
                 last_seq: row.last_seq,
                 member_count: row.member_count,
-                members: members.remove(&row.id).unwrap_or_default(),
+                members: unread_while_pending(
+                    row.approved,
+                    members.remove(&row.id).unwrap_or_default(),
+                    viewer,
+                ),
                 last_message: newest.remove(&row.id),
                 my: mine.remove(&row.id),
             };
@@ -73,6 +77,19 @@ pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<Vi
         })
         .collect();
     Ok(wanted.iter().filter_map(|id| chats.remove(id)).collect())
+}
+
+/// A stranger whose chat waits for approval does not see whether the other has read it.
+pub(super) fn unread_while_pending(
+    approved: bool,
+    mut members: Vec<Member>,
+    viewer: Option<Viewer>,
+) -> Vec<Member> {
+    if !approved {
+        let others = members.iter_mut().filter(|it| viewer.is_none_or(|viewer| viewer.user_id != it.user.id));
+        others.for_each(|member| member.last_read_seq = 0);
+    }
+    members
 }
 
 /// A member's row with who it is.

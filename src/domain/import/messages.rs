@@ -70,6 +70,14 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
     for from in fresh {
         let chat = from.chat.and_then(|id| chats.get(&id)).filter(|id| places.contains_key(id));
         let author = from.author.and_then(|id| people.get(&id));
+        if from.content.as_ref().is_some_and(|it| it.len() > to.longest) {
+            tally.skip(
+                Kind::Message,
+                from.id,
+                "it is longer than MAX_MESSAGE_BYTES; raise it for the import",
+            );
+            continue;
+        }
         match (chat, author) {
             (Some(chat), Some(author)) => fitting.push(Fitting { from, chat: *chat, author: *author }),
             (None, _) => tally.skip(Kind::Message, from.id, "its chat did not come over, or is deleted here"),

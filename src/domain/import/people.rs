@@ -16,10 +16,13 @@ use crate::domain::{photos, users};
 use crate::error::Result;
 use crate::platform::passwords::foreign;
 use crate::platform::progress::Progress;
-use crate::text::fold;
+use crate::text::{fold, presentable};
 
 /// No password fits it; the account's owner makes a new one by e-mail, or an operator helps.
 const UNUSABLE: &str = "!";
+
+/// Characters of a description.
+const LONGEST_DESCRIPTION: usize = 1_000;
 
 /// Brings all people over.
 pub async fn bring(
@@ -75,6 +78,18 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
             "the password's hash is of an unknown kind, or costs too much",
         );
     }
+    let name = text(&person.name).map(|it| presentable(&it)).filter(|it| !it.is_empty());
+    if name != text(&person.name) {
+        tally.change(
+            Kind::User,
+            person.id,
+            "the name was too long, or had characters that a name does not take",
+        );
+    }
+    let description = text(&person.description).map(|it| it.chars().take(LONGEST_DESCRIPTION).collect());
+    if description != text(&person.description) {
+        tally.change(Kind::User, person.id, "the description was too long");
+    }
     let created_at = person.created_at.as_deref().and_then(times::read);
     if created_at.is_none() {
         tally.change(Kind::User, person.id, "the time of registration could not be read, it is now");
@@ -87,9 +102,9 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
         email_key: Set(email.as_ref().map(|it| it.to_lowercase())),
         email: Set(email),
         email_verified: Set(false),
-        name_key: Set(text(&person.name).map(|it| fold(&it))),
-        name: Set(text(&person.name)),
-        description: Set(text(&person.description)),
+        name_key: Set(name.as_ref().map(|it| fold(it))),
+        name: Set(name),
+        description: Set(description),
         photo: Set(photos::default_avatar()),
         role: Set("user".into()),
         password_hash: Set(password.unwrap_or_else(|| UNUSABLE.into())),

@@ -91,15 +91,20 @@ impl<'a> Target<'a> {
     /// Does some work in one transaction.
     pub async fn batch<T>(&self, work: impl AsyncFn(&Writing<'_>) -> Result<T>) -> Result<T> {
         if let Some(tx) = &self.dry {
-            return work(&Writing { conn: tx.conn(), source: &self.source }).await;
+            return work(&self.writing(tx)).await;
         }
         let attempt = async || {
             let tx = self.core.db.begin().await?;
-            let done = work(&Writing { conn: tx.conn(), source: &self.source }).await?;
+            let done = work(&self.writing(&tx)).await?;
             // Nothing is announced, see the module.
             tx.commit(done).await
         };
         again(attempt).await.map(|outcome| outcome.reply)
+    }
+
+    fn writing<'b>(&'b self, tx: &'b Tx) -> Writing<'b> {
+        let longest = self.core.limits.max_message_bytes;
+        Writing { conn: tx.conn(), longest, source: &self.source }
     }
 
     /// Refuses a source that is not the one that was imported under this name before: its numbers mean
@@ -127,6 +132,8 @@ impl<'a> Target<'a> {
 pub struct Writing<'a> {
     /// The transaction.
     pub conn: &'a TxConnection,
+    /// Bytes of a message, at most.
+    pub longest: usize,
     source: &'a str,
 }
 

@@ -1,12 +1,15 @@
 //! Pages of a chat's messages, by `seq`.
 
-use entity::message;
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use std::sync::Arc;
 
+use entity::message;
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, Select};
+
+use super::budget::{self, By};
 use super::view::{MangoMessage, show, to_mango};
 use crate::domain::chats::find_visible;
 use crate::domain::dispatch::Behaviour;
-use crate::domain::{Actor, Caller, Core};
+use crate::domain::{Actor, Caller, Core, PAGE_BYTES};
 use crate::error::Result;
 use crate::ids::ChatId;
 use crate::platform::db::Outcome;
@@ -14,6 +17,9 @@ use crate::protocol::commands::messages::{History, HistoryReply};
 
 /// Messages of a page where nothing is said.
 const DEFAULT_LIMIT: i64 = 50;
+
+/// Messages that Mango lists.
+const MANGO_MOST: usize = 1_000;
 
 /// Where a page lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +54,7 @@ impl Behaviour for History {
     }
 }
 
-/// A page, newest first. `has_more` looks in the direction asked for (with `around`, to the older side).
+/// A page, newest first, of at most `PAGE_BYTES`. `has_more` looks in the direction asked for (with `around`, to the older side).
 pub async fn page(
     core: &Core,
     actor: Actor,
@@ -58,17 +64,23 @@ pub async fn page(
 ) -> Result<HistoryReply> {
     let conn = core.db.read();
     find_visible(conn, chat_id, actor.user_id).await?;
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let limit = limit.unwrap_or(DEFAULT_LIMIT) as usize;
     let all = || message::Entity::of_chat(chat_id.0);
     let (rows, has_more) = match anchor {
-        Anchor::Newest => older(conn, all(), limit).await?,
-        Anchor::Before(seq) => older(conn, all().filter(message::Column::Seq.lt(seq)), limit).await?,
-        Anchor::After(seq) => newer(conn, all().filter(message::Column::Seq.gt(seq)), limit).await?,
+        Anchor::Newest => older(conn, all(), limit, PAGE_BYTES).await?,
+        Anchor::Before(seq) => {
+            older(conn, all().filter(message::Column::Seq.lt(seq)), limit, PAGE_BYTES).await?
+        }
+        Anchor::After(seq) => {
+            newer(conn, all().filter(message::Column::Seq.gt(seq)), limit, PAGE_BYTES).await?
+        }
         Anchor::Around(seq) => {
             // What one side cannot fill, the other does: each is read as if it had to fill the page alone.
-            let (mut rows, _) = newer(conn, all().filter(message::Column::Seq.gt(seq)), limit).await?;
-            let (mut below, more) = older(conn, all().filter(message::Column::Seq.lte(seq)), limit).await?;
-            let (above, limit) = (rows.len(), limit as usize);
+            let half = PAGE_BYTES / 2;
+            let (mut rows, _) = newer(conn, all().filter(message::Column::Seq.gt(seq)), limit, half).await?;
+            let (mut below, more) =
+                older(conn, all().filter(message::Column::Seq.lte(seq)), limit, half).await?;
+            let above = rows.len();
             let kept = above.min((limit / 2).max(limit.saturating_sub(below.len())));
             // Newest first: the nearest of the newer ones are at the end.
             rows.drain(..above - kept);
@@ -85,31 +97,60 @@ pub async fn page(
 async fn older(
     conn: &impl ConnectionTrait,
     select: Select<message::Entity>,
-    limit: i64,
+    limit: usize,
+    bytes: usize,
 ) -> Result<(Vec<message::Model>, bool)> {
-    let mut rows = select.order_by_desc(message::Column::Seq).limit(limit as u64 + 1).all(conn).await?;
-    let more = rows.len() as i64 > limit;
-    rows.truncate(limit as usize);
-    Ok((rows, more))
+    budget::read(conn, select, By::NEWEST, limit, bytes, budget::size).await
 }
 
 /// The oldest of `select`, newest first, and whether there are newer ones.
 async fn newer(
     conn: &impl ConnectionTrait,
     select: Select<message::Entity>,
-    limit: i64,
+    limit: usize,
+    bytes: usize,
 ) -> Result<(Vec<message::Model>, bool)> {
-    let mut rows = select.order_by_asc(message::Column::Seq).limit(limit as u64 + 1).all(conn).await?;
-    let more = rows.len() as i64 > limit;
-    rows.truncate(limit as usize);
+    let (mut rows, more) = budget::read(conn, select, By::OLDEST, limit, bytes, budget::size).await?;
     rows.reverse();
     Ok((rows, more))
 }
 
-/// The newest thousand in Mango's spelling.
-pub async fn mango_page(core: &Core, actor: Actor, chat_id: ChatId) -> Result<Vec<MangoMessage>> {
-    let conn = core.db.read();
-    find_visible(conn, chat_id, actor.user_id).await?;
-    let (rows, _) = older(conn, message::Entity::of_chat(chat_id.0), 1_000).await?;
-    to_mango(conn, show(conn, rows, Some(actor.user_id)).await?).await
+/// The newest thousand messages in Mango's spelling, part by part: all of them at once would be hundreds of megabytes
+/// where they are long.
+pub struct MangoMessages {
+    core: Arc<Core>,
+    actor: Actor,
+    chat_id: ChatId,
+    /// Only those with a lower `seq` are still to be read.
+    before: Option<i64>,
+    left: usize,
+}
+
+impl MangoMessages {
+    /// Of a chat of one's own.
+    pub async fn of(core: Arc<Core>, actor: Actor, chat_id: ChatId) -> Result<Self> {
+        find_visible(core.db.read(), chat_id, actor.user_id).await?;
+        Ok(Self { core, actor, chat_id, before: None, left: MANGO_MOST })
+    }
+
+    /// The next of them, newest first; none at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<MangoMessage>>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let conn = self.core.db.read();
+        let mut select = message::Entity::of_chat(self.chat_id.0);
+        if let Some(before) = self.before {
+            select = select.filter(message::Column::Seq.lt(before));
+        }
+        // Whoever likes a message is listed with it.
+        let size = |row: &message::Model| budget::size(row) + row.likes.max(0) as usize * budget::LIKER;
+        let (rows, more) = budget::read(conn, select, By::NEWEST, self.left, PAGE_BYTES, size).await?;
+        self.left = if more { self.left - rows.len() } else { 0 };
+        self.before = rows.last().map(|row| row.seq);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(to_mango(conn, show(conn, rows, Some(self.actor.user_id)).await?).await?))
+    }
 }

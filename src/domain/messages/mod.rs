@@ -2,6 +2,7 @@
 
 mod aside;
 mod batch;
+pub(super) mod budget;
 mod edit;
 mod history;
 mod like;
@@ -10,7 +11,7 @@ mod send;
 mod view;
 mod writer;
 
-pub use history::{Anchor, mango_page, page};
+pub use history::{Anchor, MangoMessages, page};
 pub use prepare::Draft;
 pub use send::{insert_one, send_pipelined};
 pub use view::{MangoMessage, show};

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{chat, member, message, user};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde::Serialize;
 
 use crate::domain::chats::{Viewer, load, own};
 use crate::domain::dispatch::Behaviour;
+use crate::domain::messages::budget::{self, By};
 use crate::domain::messages::show;
-use crate::domain::{Caller, Core, contacts};
+use crate::domain::{Caller, Core, PAGE_BYTES, contacts};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Outcome;
@@ -21,16 +22,13 @@ use crate::protocol::commands::sync::{LeftChat, Mine, Sync, SyncReply, SyncedCha
 use crate::protocol::objects::{Chat, Message};
 
 /// Messages that come with a chat that is given whole.
-const WHOLE_MESSAGES: u64 = 30;
+const WHOLE_MESSAGES: usize = 30;
 
 /// Messages of a page where nothing is said.
 const DEFAULT_LIMIT: i64 = 200;
 
 /// Chats that are read at the same time.
 const CHATS_AT_ONCE: usize = 10;
-
-/// Bytes of a page on the wire; below 1 MB with what surrounds it.
-const PAGE_BYTES: usize = 950_000;
 
 /// How one chat is to be caught up with.
 enum Need {
@@ -211,31 +209,23 @@ async fn own_heads(
 
 /// The newest messages of a chat in `rev` order.
 async fn newest(conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<Vec<message::Model>> {
-    let mut rows = message::Entity::of_chat(chat_id.0)
-        .order_by_desc(message::Column::Seq)
-        .limit(WHOLE_MESSAGES)
-        .all(conn)
-        .await?;
+    let all = message::Entity::of_chat(chat_id.0);
+    let (mut rows, _) = budget::read(conn, all, By::NEWEST, WHOLE_MESSAGES, PAGE_BYTES, budget::size).await?;
     rows.sort_by_key(|row| row.rev);
     Ok(rows)
 }
 
-/// Messages that changed after `since` in `rev` order, and whether these are all.
+/// Messages that changed after `since` in `rev` order, as many as fit, and whether these are all.
 async fn changes(
     conn: &impl ConnectionTrait,
     chat_id: ChatId,
     since: i64,
     limit: u64,
+    bytes: usize,
 ) -> Result<(Vec<message::Model>, bool)> {
-    let mut rows = message::Entity::of_chat(chat_id.0)
-        .filter(message::Column::Rev.gt(since))
-        .order_by_asc(message::Column::Rev)
-        .limit(limit + 1)
-        .all(conn)
-        .await?;
-    let complete = rows.len() as u64 <= limit;
-    rows.truncate(limit as usize);
-    Ok((rows, complete))
+    let changed = message::Entity::of_chat(chat_id.0).filter(message::Column::Rev.gt(since));
+    let (rows, more) = budget::read(conn, changed, By::CHANGED, limit as usize, bytes, budget::size).await?;
+    Ok((rows, !more))
 }
 
 /// One chat that is to go into a page.
@@ -272,7 +262,7 @@ impl Page {
         let chat_bytes = chat.as_ref().map(size).transpose()?.unwrap_or(0);
         let (rows, all) = match need {
             Need::Whole(_) => (newest(conn, chat_id).await?, true),
-            Need::Changes(since) => changes(conn, chat_id, since, self.messages).await?,
+            Need::Changes(since) => changes(conn, chat_id, since, self.messages, self.bytes).await?,
         };
         let messages = show(conn, rows, Some(user_id)).await?;
         let sizes: Vec<usize> = messages.iter().map(size).collect::<Result<_>>()?;

@@ -9,8 +9,8 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, RgbImage, Rgba};
-use moxcms::DataColorSpace;
+use image::{ColorType, DynamicImage, GrayAlphaImage, GrayImage, ImageDecoder, RgbImage, Rgba, RgbaImage};
+use moxcms::{ColorProfile, DataColorSpace};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -40,6 +40,28 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageErr
         Kind::WebP => webp(bytes, limits),
         Kind::Gif => gif(bytes, limits),
     }
+}
+
+/// Bytes of memory that decoding and rendering take, about: for each pixel what its kind is decoded into, and the
+/// copies that turning, converting and scaling make.
+///
+/// # Errors
+/// What is no picture, or too large, is found out here already.
+pub(super) fn cost(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
+    limits.check_bytes(bytes.len())?;
+    let ((width, height), per_pixel) = match container::sniff(bytes)? {
+        // A progressive one keeps its coefficients.
+        Kind::Jpeg => (container::jpeg(bytes, limits)?.size, 15),
+        Kind::Png => (container::png(bytes, limits)?, 11),
+        Kind::WebP => (
+            WebPDecoder::new(Cursor::new(container::webp(bytes, limits)?))
+                .map_err(ImageError::broken)?
+                .dimensions(),
+            11,
+        ),
+        Kind::Gif => (container::gif(bytes, limits)?, 11),
+    };
+    Ok(u64::from(width) * u64::from(height) * per_pixel)
 }
 
 fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
@@ -154,7 +176,38 @@ fn png(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     allowed.max_image_width = Some(width);
     allowed.max_image_height = Some(height);
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), allowed).map_err(ImageError::broken)?;
+    if matches!(decoder.color_type(), ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16)
+    {
+        return deep_png(bytes, decoder);
+    }
     by_image(decoder)
+}
+
+/// A PNG of 16 bits per channel, narrowed row by row: whole it would take twice the memory of what is kept of it.
+fn deep_png(bytes: &[u8], mut about: PngDecoder<Cursor<&[u8]>>) -> Result<RgbImage, ImageError> {
+    let exif = about.exif_metadata().ok().flatten();
+    let upright = exif.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
+    let profile = colour::profile(about.icc_profile().ok().flatten());
+    let mut decoder =
+        png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: PNG_EXTRAS as usize });
+    decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
+    let mut reader = decoder.read_info().map_err(ImageError::broken)?;
+    let length = reader.output_buffer_size().ok_or_else(|| ImageError::broken("the PNG is too large"))?;
+    let mut pixels = vec![0; length];
+    let frame = reader.next_frame(&mut pixels).map_err(ImageError::broken)?;
+    pixels.truncate(frame.buffer_size());
+    let (width, height) = (frame.width, frame.height);
+    let picture = match frame.color_type {
+        png::ColorType::Grayscale => GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
+        png::ColorType::GrayscaleAlpha => {
+            GrayAlphaImage::from_raw(width, height, pixels).map(DynamicImage::ImageLumaA8)
+        }
+        png::ColorType::Rgb => RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
+        png::ColorType::Rgba => RgbaImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgba8),
+        png::ColorType::Indexed => None,
+    };
+    let picture = picture.ok_or_else(|| ImageError::broken("the PNG has no pixels"))?;
+    Ok(finished(picture, upright, profile.as_ref()))
 }
 
 fn webp(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
@@ -174,10 +227,15 @@ fn by_image(mut decoder: impl ImageDecoder) -> Result<RgbImage, ImageError> {
     let upright = exif.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
     let profile = colour::profile(decoder.icc_profile().ok().flatten());
     let picture = DynamicImage::from_decoder(decoder).map_err(ImageError::broken)?;
-    let picture = colour::to_srgb(picture, profile.as_ref());
+    Ok(finished(picture, upright, profile.as_ref()))
+}
+
+/// A decoded picture in sRGB, on white, upright.
+fn finished(picture: DynamicImage, upright: Orientation, profile: Option<&ColorProfile>) -> RgbImage {
+    let picture = colour::to_srgb(picture, profile);
     let opaque =
         if picture.color().has_alpha() { on_white(&picture.into_rgba8()) } else { picture.into_rgb8() };
-    Ok(turned(opaque, upright))
+    turned(opaque, upright)
 }
 
 /// The orientation in an EXIF block; some writers leave the prefix on that belongs to JPEG only.

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::decode::cost;
 use super::{ImageError, Limits, Rendered, render};
 use crate::error::Error;
 use crate::platform::crew::Crew;
@@ -29,9 +30,14 @@ pub struct ImageWorker {
     places: Arc<Semaphore>,
     /// One permit for everyone at work.
     threads: Arc<Semaphore>,
+    /// One permit for each megabyte that pictures at work may take together.
+    memory: Arc<Semaphore>,
     crew: Crew,
     limits: Limits,
 }
+
+/// Megabytes for all pictures at work.
+const MEMORY: u32 = 256;
 
 impl ImageWorker {
     /// A worker that renders `threads` pictures at a time (at least one) and lets `queue` more wait.
@@ -43,6 +49,7 @@ impl ImageWorker {
             threads: Arc::new(Semaphore::new(threads)),
             // A job comes with one of as many permits: there is always room for it.
             crew: Crew::start("images", threads, threads)?,
+            memory: Arc::new(Semaphore::new(MEMORY as usize)),
             limits,
         })
     }
@@ -58,17 +65,30 @@ impl ImageWorker {
     /// `Busy` at once when threads and queue are full; otherwise what [`render`] says.
     pub async fn render(&self, bytes: Vec<u8>) -> Result<Rendered, RenderError> {
         let limits = self.limits;
-        self.run(move || render(&bytes, &limits)).await
+        // A picture that needs more than there is works alone.
+        let megabytes = u32::try_from(cost(&bytes, &limits)? >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
+        let place = self.place()?;
+        let memory = Arc::clone(&self.memory).acquire_many_owned(megabytes).await;
+        let memory = memory.map_err(|_| RenderError::Busy)?;
+        self.run_at(place, move || {
+            let _held = memory;
+            render(&bytes, &limits)
+        })
+        .await
+    }
+
+    /// A place among those who are at work or wait.
+    fn place(&self) -> Result<OwnedSemaphorePermit, RenderError> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| RenderError::Busy)
     }
 
     /// Runs one job within the bounds. The permits travel with the job: a caller who goes away stops waiting, but
     /// a job that has begun keeps its place until it ends, because its memory is in use until then.
-    pub(super) async fn run<T, F>(&self, job: F) -> Result<T, RenderError>
+    async fn run_at<T, F>(&self, place: OwnedSemaphorePermit, job: F) -> Result<T, RenderError>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, ImageError> + Send + 'static,
     {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| RenderError::Busy)?;
         let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| RenderError::Busy)?;
         let task = self.crew.run(move || {
             let _held = (place, thread);
@@ -84,6 +104,14 @@ impl ImageWorker {
 
 #[cfg(test)]
 impl ImageWorker {
+    pub(super) async fn run<T, F>(&self, job: F) -> Result<T, RenderError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, ImageError> + Send + 'static,
+    {
+        self.run_at(self.place()?, job).await
+    }
+
     pub(super) fn places_left(&self) -> usize {
         self.places.available_permits()
     }

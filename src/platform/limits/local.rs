@@ -18,6 +18,15 @@ use crate::error::Result;
 /// Exchanges of tokens: many devices with many tabs, too few to fill the database.
 const REFRESH: Rate = Rate { count: 120, period: Duration::from_mins(1), burst: 120 };
 
+/// Connections: many devices that come back at once after an outage, too few to keep a core busy with them.
+const CONNECT: Rate = Rate { count: 2, period: Duration::from_secs(1), burst: 100 };
+
+/// People who are put into chats: the largest group there can be by default, then as many a minute.
+const MEMBER: Rate = Rate { count: 10_000, period: Duration::from_mins(1), burst: 10_000 };
+
+/// Changes of chats: their event carries the whole chat with its last message to every member.
+const CHAT_CHANGE: Rate = Rate { count: 1, period: Duration::from_secs(1), burst: 20 };
+
 /// Strangers (addresses, accounts as typed) that are counted each by themselves, per bucket. Users of ours
 /// come on top, there are only so many.
 const STRANGERS_MOST: usize = 200_000;
@@ -28,6 +37,7 @@ type Limiter =
 /// The buckets of one kind.
 struct Buckets {
     limiter: Limiter,
+    burst: NonZeroU32,
     /// At least as many as there are strangers: those at the last sweep, and every take since.
     strangers: AtomicUsize,
     /// More came than are kept.
@@ -42,15 +52,21 @@ impl Buckets {
         let quota = Quota::with_period(interval).unwrap_or(Quota::per_second(burst)).allow_burst(burst);
         Self {
             limiter: RateLimiter::dashmap(quota),
+            burst,
             strangers: AtomicUsize::new(0),
             crowded: AtomicBool::new(false),
             most,
         }
     }
 
-    fn take(&self, key: Key) -> Result<(), Duration> {
+    fn take(&self, key: Key, tokens: u32) -> Result<(), Duration> {
         let key = if matches!(key, Key::User(_)) { key } else { self.place(key) };
-        self.limiter.check_key(&key).map_err(|until| until.wait_time_from(self.limiter.clock().now()))
+        // What is more than a full bucket holds takes all of it.
+        let tokens = NonZeroU32::new(tokens).unwrap_or(NonZeroU32::MIN).min(self.burst);
+        match self.limiter.check_key_n(&key, tokens) {
+            Ok(Err(until)) => Err(until.wait_time_from(self.limiter.clock().now())),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
     }
 
     /// The stranger's own key, or their crowd's where there are too many.
@@ -93,6 +109,10 @@ impl LocalStore {
                 Bucket::Send => rates.send,
                 Bucket::Event => rates.event,
                 Bucket::Upload => rates.upload,
+                Bucket::Read => rates.read,
+                Bucket::Connect => CONNECT,
+                Bucket::Member => MEMBER,
+                Bucket::ChatChange => CHAT_CHANGE,
             };
             Buckets::new(rate, STRANGERS_MOST)
         }))
@@ -105,8 +125,8 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    async fn take(&self, bucket: Bucket, key: Key) -> Result<(), Duration> {
-        self.0[bucket as usize].take(key)
+    async fn take(&self, bucket: Bucket, key: Key, tokens: u32) -> Result<(), Duration> {
+        self.0[bucket as usize].take(key, tokens)
     }
 }
 
@@ -124,11 +144,23 @@ mod tests {
         let buckets = Buckets::new(rate(2, Duration::from_mins(1), 3), 10);
         let alice = Key::user(UserId(1));
         for _ in 0..3 {
-            buckets.take(alice).expect("within the burst");
+            buckets.take(alice, 1).expect("within the burst");
         }
-        let wait = buckets.take(alice).expect_err("over it");
+        let wait = buckets.take(alice, 1).expect_err("over it");
         assert!((29..=30).contains(&wait.as_secs()), "a token every 30 s: {wait:?}");
-        buckets.take(Key::user(UserId(2))).expect("everybody has their own");
+        buckets.take(Key::user(UserId(2)), 1).expect("everybody has their own");
+    }
+
+    #[test]
+    fn many_tokens_are_taken_at_once_and_never_more_than_a_bucket_holds() {
+        let buckets = Buckets::new(rate(100, Duration::from_mins(1), 100), 10);
+        let (alice, bob) = (Key::user(UserId(1)), Key::user(UserId(2)));
+        buckets.take(alice, 90).expect("there are a hundred");
+        let wait = buckets.take(alice, 20).expect_err("ten are left");
+        assert!((5..=6).contains(&wait.as_secs()), "{wait:?}");
+        buckets.take(alice, 10).expect("what was refused took nothing");
+        buckets.take(bob, 1_000).expect("a full bucket does for anything");
+        buckets.take(bob, 1).expect_err("and is empty then");
     }
 
     #[test]
@@ -138,13 +170,13 @@ mod tests {
             |count: u32| (0..count).map(|it| Key::address(Some(std::net::Ipv4Addr::from(it).into())));
         for key in strangers(1_000) {
             // Each is full again a microsecond later: sweeping makes room.
-            let _ = quick.take(key);
+            let _ = quick.take(key, 1);
         }
         assert!(quick.limiter.len() <= 100, "{}", quick.limiter.len());
         let slow = Buckets::new(rate(1, Duration::from_hours(1), 1), 100);
-        let refused = strangers(100_000).filter(|key| slow.take(*key).is_err()).count();
+        let refused = strangers(100_000).filter(|key| slow.take(*key, 1).is_err()).count();
         assert!(slow.limiter.len() <= 100 + 65_536, "{}", slow.limiter.len());
         assert!(refused > 30_000, "those who share a bucket are counted still: {refused}");
-        slow.take(Key::user(UserId(1))).expect("users keep their own");
+        slow.take(Key::user(UserId(1)), 1).expect("users keep their own");
     }
 }

@@ -10,10 +10,12 @@ mod key;
 mod local;
 mod places;
 mod slow_down;
+mod turns;
 
 pub use key::Key;
 pub use places::{Place, Places};
 pub use slow_down::{Attempt, SlowDown};
+pub use turns::{Turn, Turns};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,10 +24,14 @@ use std::time::Duration;
 use self::local::LocalStore;
 use crate::config::Rates;
 use crate::error::{Error, Result};
+use crate::ids::UserId;
 use crate::platform::background::Background;
 
 /// Large bodies that one address may send at the same time: they take turns, and one client shall not hold all.
 const LARGE_BODIES_PER_ADDRESS: usize = 4;
+
+/// Reads of one user that are answered at the same time.
+const READS_PER_USER: usize = 8;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +56,19 @@ pub enum Bucket {
     Event,
     /// Photos and files, per user, or per address before login.
     Upload,
+    /// REST requests that only read, per user.
+    Read,
+    /// Connections that are made, per user.
+    Connect,
+    /// People who are put into chats, per user who does it.
+    Member,
+    /// Changes of a chat that all of its members are told whole, per user.
+    ChatChange,
 }
 
 impl Bucket {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Login,
         Self::Register,
         Self::Mail,
@@ -64,6 +78,10 @@ impl Bucket {
         Self::Send,
         Self::Event,
         Self::Upload,
+        Self::Read,
+        Self::Connect,
+        Self::Member,
+        Self::ChatChange,
     ];
 
     fn told(self) -> &'static str {
@@ -75,14 +93,23 @@ impl Bucket {
             Self::Send => "too many messages, slow down",
             Self::Event => "too many events, slow down",
             Self::Upload => "too many uploads, slow down",
+            Self::Read => "too many requests, slow down",
+            Self::Connect => "too many connections are made, slow down",
+            Self::Member => "too many people are added to chats, slow down",
+            Self::ChatChange => "too many changes of chats, slow down",
         }
     }
 }
 
 /// Where buckets are kept.
 trait Store {
-    /// Takes one token; where there is none, how long until there is.
-    fn take(&self, bucket: Bucket, key: Key) -> impl Future<Output = Result<(), Duration>> + Send;
+    /// Takes so many tokens at once, at most all of a full bucket; where there are fewer, how long until there are enough.
+    fn take(
+        &self,
+        bucket: Bucket,
+        key: Key,
+        tokens: u32,
+    ) -> impl Future<Output = Result<(), Duration>> + Send;
 }
 
 /// See the file.
@@ -95,6 +122,14 @@ pub struct RateLimits {
     pub pending: Places,
     /// Large bodies on their way.
     pub large_bodies: Places,
+    /// Connections, by user.
+    pub user_sockets: Places,
+    /// Connections, by address.
+    pub address_sockets: Places,
+    /// Reads, by user.
+    pub reads: Turns,
+    /// Groups of many people that are being made, by user.
+    pub large_groups: Turns,
 }
 
 impl RateLimits {
@@ -111,7 +146,26 @@ impl RateLimits {
                 rates.on.then_some(LARGE_BODIES_PER_ADDRESS),
                 "too many large bodies come from this address at once, try again in a moment",
             ),
+            user_sockets: Places::new(
+                rates.on.then_some(rates.user_sockets),
+                "you have too many connections, close some of them",
+            ),
+            address_sockets: Places::new(
+                rates.on.then_some(rates.address_sockets),
+                "there are too many connections of this address",
+            ),
+            reads: Turns::new(rates.on.then_some(READS_PER_USER), "too many requests at once, slow down"),
+            large_groups: Turns::new(
+                rates.on.then_some(1),
+                "one large group after the other, try again in a moment",
+            ),
         }
+    }
+
+    /// A place for one more connection of a user: of theirs, and of their address.
+    pub async fn seat(&self, user: UserId, address: Option<IpAddr>) -> Result<[Place; 2]> {
+        self.take(Bucket::Connect, Key::user(user)).await?;
+        Ok([self.user_sockets.enter_as(Key::user(user))?, self.address_sockets.enter(address)?])
     }
 
     /// Forgets full buckets every minute, so that many strangers leave nothing behind.
@@ -131,8 +185,13 @@ impl RateLimits {
 
     /// Takes one token from the bucket of `key`; `rate_limited` where there is none.
     pub async fn take(&self, bucket: Bucket, key: Key) -> Result<()> {
+        self.take_many(bucket, key, 1).await
+    }
+
+    /// Takes so many tokens at once, or none.
+    pub async fn take_many(&self, bucket: Bucket, key: Key, tokens: u32) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
-        match store.take(bucket, key).await {
+        match store.take(bucket, key, tokens).await {
             Ok(()) => Ok(()),
             Err(wait) => {
                 let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);

@@ -1,5 +1,5 @@
-//! What an address may have of something at the same time: sockets that have not authenticated, large bodies on
-//! their way. Opening one costs a client nothing, and us a task, buffers and a time-out.
+//! What an address or a user may have of something at the same time: sockets, sockets that have not authenticated,
+//! large bodies on their way. Opening one costs a client nothing, and us a task, buffers and a time-out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// When somebody who was turned away may come again, milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
 
-/// How many each address has.
+/// How many each address or user has.
 pub struct Places {
     most: Option<usize>,
     /// What is told to whoever has too many.
@@ -22,17 +22,21 @@ pub struct Places {
 }
 
 impl Places {
-    /// At most so many per address; `None` counts nothing.
+    /// At most so many per key; `None` counts nothing.
     pub fn new(most: Option<usize>, told: &'static str) -> Self {
         Self { most, told, counts: Arc::default() }
     }
 
-    /// One more of this address, until it is released or dropped; `rate_limited` where it has too many.
+    /// One more of this address; see [`Self::enter_as`].
     pub fn enter(&self, address: Option<IpAddr>) -> Result<Place> {
+        self.enter_as(Key::address(address))
+    }
+
+    /// One more of this key, until it is released or dropped; `rate_limited` where it has too many.
+    pub fn enter_as(&self, key: Key) -> Result<Place> {
         let Some(most) = self.most else {
             return Ok(Place { counted: None, released: AtomicBool::new(true) });
         };
-        let key = Key::address(address);
         let mut count = self.counts.entry(key).or_default();
         if *count >= most {
             return Err(Error::rate_limited(self.told, RETRY_AFTER_MS));

@@ -49,10 +49,11 @@ pub fn is_usable(hash: &str) -> bool {
     own || Foreign::read(hash).is_some_and(|foreign| !foreign.is_absurd_and_told())
 }
 
-/// What `PASSWORD_HASH` may be set to; whatever else an import brought would take all memory, or for ever.
+/// Costs that are worked off in about a second; with others, everybody who tries a password for the account would take
+/// all memory, or a core for a long time.
 fn is_sensible(hash: &PasswordHash) -> bool {
     let within = |name: &str, most: u32| hash.params.get_decimal(name).is_some_and(|it| it <= most);
-    within("m", 1_048_576) && within("t", 20) && within("p", 8)
+    within("m", 131_072) && within("t", 10) && within("p", 8)
 }
 
 /// Whether the password fits a hash of other software; nothing where it is none of the known kinds, or costs

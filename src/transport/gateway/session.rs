@@ -1,5 +1,6 @@
 //! One plain WebSocket from its first frame to its last.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::transport::inbox::Inbox;
 use crate::transport::listener::Gate;
 use crate::transport::publisher::Publisher;
 use crate::transport::socket::{Door, given_token};
-use crate::transport::wire::Wire;
+use crate::transport::wire::{UNKNOWN_BYTES, Wire};
 
 /// The first frame has to come within.
 const AUTH_WITHIN: Duration = Duration::from_secs(10);
@@ -58,6 +59,8 @@ pub struct Opening {
     pub scope: Option<ChatId>,
     /// Counts as one that has not authenticated.
     pub pending: Place,
+    /// Of the client.
+    pub address: Option<IpAddr>,
 }
 
 /// The first frame.
@@ -81,7 +84,8 @@ struct Welcome {
 
 /// Serves a websocket until it ends.
 pub async fn run(door: Arc<Door>, opening: Opening) {
-    let Opening { mut stream, gate, token, cookie, scope, pending } = opening;
+    let Opening { mut stream, gate, token, cookie, scope, pending, address } = opening;
+    gate.restrict(UNKNOWN_BYTES);
     let cookie = match cookie {
         Some(cookie) => match sessions::authenticate(&door.core, &cookie).await {
             Ok(_) => Some(cookie),
@@ -110,12 +114,18 @@ pub async fn run(door: Arc<Door>, opening: Opening) {
     {
         return refuse(stream, id, &error).await;
     }
+    let seats = match door.core.rates.seat(actor.user_id, address).await {
+        Ok(seats) => seats,
+        Err(error) => return refuse(stream, id, &error).await,
+    };
+    gate.lift();
     let wire = Arc::new(Wire::default());
+    wire.admit();
     wire.set_gate(&gate);
     let (sink, frames) = stream.split();
     let line = Line::start(sink, wire.clone(), door.core.settings.ping_interval);
     let connection =
-        Arc::new(Connection::new(door.publisher.next_id(), actor, scope, expires_at, wire.clone()));
+        Arc::new(Connection::new(door.publisher.next_id(), actor, scope, expires_at, wire.clone(), seats));
     connection.open_outbox(Outbox::Plain(line.clone()));
     let inbox = Inbox::new(connection.clone(), door.core.clone(), door.unanswered.clone());
     match welcome(&door, &connection, actor, scope).await {
@@ -184,7 +194,7 @@ fn code_of(error: &Error) -> u16 {
         Code::NotFound => NOT_A_MEMBER,
         Code::SessionEnded | Code::UserBanned => FORBIDDEN,
         Code::TooLarge => TOO_BIG,
-        Code::Unavailable | Code::Internal => TRY_LATER,
+        Code::Unavailable | Code::Internal | Code::RateLimited => TRY_LATER,
         _ => UNAUTHORIZED,
     }
 }

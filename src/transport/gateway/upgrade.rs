@@ -54,7 +54,8 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
         .get::<ConnectInfo<Peer>>()
         .cloned()
         .ok_or_else(|| Error::internal("a connection without its peer"))?;
-    let pending = door.core.rates.pending.enter(client_address::noted(request.extensions()))?;
+    let address = client_address::noted(request.extensions());
+    let pending = door.core.rates.pending.enter(address)?;
     let token = header_token(headers);
     let cookie = find_token(&door.core, headers, None).filter(|_| token.is_none());
     let limit = door.core.settings.max_frame_bytes;
@@ -63,7 +64,8 @@ fn upgrade(door: Arc<Door>, scope: Option<ChatId>, mut request: Request) -> Resu
         match upgraded.await {
             Ok(upgraded) => {
                 let stream = websocket(upgraded, limit).await;
-                session::run(door, Opening { stream, gate: peer.gate, token, cookie, scope, pending }).await;
+                let gate = peer.gate;
+                session::run(door, Opening { stream, gate, token, cookie, scope, pending, address }).await;
             }
             Err(error) => tracing::debug!(%error, "an upgrade broke off"),
         }

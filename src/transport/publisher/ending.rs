@@ -11,12 +11,16 @@ use crate::clock::Timestamp;
 use crate::domain::Core;
 use crate::protocol::events::{Farewell, ServerShutdown, TokenExpiring};
 use crate::random;
+use crate::transport::wire::share_out;
 
 /// `token_expiring` comes this long before the end, milliseconds.
 const WARN_BEFORE_MS: i64 = 60_000;
 
 /// A clock that is behind by less was only corrected, milliseconds.
 const SET_BACK_MS: i64 = 1_000;
+
+/// Between two looks at how much waits for all clients together.
+const SHARE_EVERY: Duration = Duration::from_millis(100);
 
 /// Between two looks at whether all websockets have closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -36,6 +40,21 @@ impl Publisher {
                     publisher.move_ends(set_back(last, at));
                     publisher.check_tokens(at.0);
                     last = at;
+                }
+            }
+        });
+    }
+
+    /// Shares what may wait for clients among them, a few times a second.
+    pub fn watch_backlogs(self: &Arc<Self>, core: &Arc<Core>) {
+        let publisher = self.clone();
+        core.keep("backlogs", move |_| {
+            let publisher = publisher.clone();
+            async move {
+                let mut tick = interval(SHARE_EVERY);
+                loop {
+                    tick.tick().await;
+                    share_out(publisher.connections.iter().map(|connection| connection.wire.backlog()));
                 }
             }
         });

@@ -1,14 +1,17 @@
 //! Chats and messages, read by REST.
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use entity::message_type;
+use futures_util::{StreamExt, stream};
 use sea_orm::{EntityTrait, QueryOrder};
 
 use super::App;
 use super::extract::{Auth, ChatPaging, Id, Params, page};
 use crate::domain::chats::{self, Page, State as ChatState};
-use crate::domain::messages::{self, Anchor, MangoMessage};
+use crate::domain::messages::{self, Anchor, MangoMessage, MangoMessages};
 use crate::error::{Error, Result};
 use crate::ids::ChatId;
 use crate::protocol::commands::messages::check_page;
@@ -138,8 +141,23 @@ pub async fn mango_messages(
     State(app): State<App>,
     Auth(actor): Auth,
     Id(id): Id,
-) -> Result<axum::Json<Vec<MangoMessage>>, Problem> {
-    Ok(axum::Json(messages::mango_page(&app.core, actor, ChatId(id)).await?))
+) -> Result<Response, Problem> {
+    let mut messages = MangoMessages::of(app.core.clone(), actor, ChatId(id)).await?;
+    // What goes wrong at first is a problem; later the answer breaks off.
+    let Some(first) = messages.next().await? else { return Ok(axum::Json([(); 0]).into_response()) };
+    let parts = stream::try_unfold((messages, Some(first), true), async |(mut messages, part, is_first)| {
+        let Some(part) = part else { return Ok::<_, Error>(None) };
+        let mut text = Vec::new();
+        for (number, message) in part.iter().enumerate() {
+            text.push(if is_first && number == 0 { b'[' } else { b',' });
+            serde_json::to_writer(&mut text, message).map_err(Error::internal)?;
+        }
+        drop(part);
+        let next = messages.next().await?;
+        Ok(Some((Bytes::from(text), (messages, next, false))))
+    });
+    let body = Body::from_stream(parts.chain(stream::once(async { Ok(Bytes::from_static(b"]")) })));
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// The kinds of content.

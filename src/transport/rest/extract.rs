@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 use utoipa::IntoParams;
 
+use super::reads::Slot;
 use super::{App, origin};
 use crate::domain::mail::Language;
 use crate::domain::sessions::Origin;
@@ -29,7 +30,7 @@ use crate::transport::timed_body::unreadable;
 const SMALL_BODY: usize = 256 * 1_024;
 
 /// Who is asking: `Authorization: Bearer` comes before the cookie. A request that changes something counts as
-/// an event of theirs.
+/// an event of theirs; one that only reads takes its turn.
 pub struct Auth(pub Actor);
 
 impl FromRequestParts<App> for Auth {
@@ -41,9 +42,18 @@ impl FromRequestParts<App> for Auth {
         let (actor, _) = sessions::authenticate(&app.core, &token).await?;
         // Events over REST are counted where those of sockets are.
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
-        if !reads && !parts.uri.path().starts_with("/events/") {
-            app.core.rates.take(Bucket::Event, Key::user(actor.user_id)).await?;
+        let key = Key::user(actor.user_id);
+        if reads {
+            app.core.rates.take(Bucket::Read, key).await?;
+            let turn = app.core.rates.reads.take(key).await?;
+            if let Some(slot) = parts.extensions.get::<Slot>() {
+                slot.keep(turn);
+            }
+        } else if !parts.uri.path().starts_with("/events/") {
+            app.core.rates.take(Bucket::Event, key).await?;
         }
+        // Its body may come much later, and the session may have ended by then.
+        parts.extensions.insert(actor);
         Ok(Self(actor))
     }
 }
@@ -141,6 +151,7 @@ fn form_as_json(text: &str) -> Result<String> {
 }
 
 async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
+    let actor = request.extensions().get().copied();
     let request = request.map(|body| Body::new(Limited::new(body, SMALL_BODY)));
     let mut multipart = Multipart::from_request(request, app)
         .await
@@ -151,14 +162,25 @@ async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
         let text = field.text().await.map_err(|error| unreadable("payload", &error))?;
         fields.insert(name, text.into());
     }
+    still(app, actor).await?;
     serde_json::to_string(&fields).map_err(Error::internal)
 }
 
 /// The whole body as text, within its limit; see `timed_body` for its time.
 async fn text_body(request: Request, app: &App, most: usize) -> Result<String> {
     let address = client_address::noted(request.extensions());
+    let actor = request.extensions().get().copied();
     let bytes = read_body(request.into_body(), app, address, most).await?;
+    still(app, actor).await?;
     String::from_utf8(bytes).map_err(|_| Error::invalid("payload", "is not UTF-8"))
+}
+
+/// Whoever asks may still do so now that the body is there.
+async fn still(app: &App, actor: Option<Actor>) -> Result<()> {
+    match actor {
+        Some(actor) => sessions::require_live(&app.core, actor).await,
+        None => Ok(()),
+    }
 }
 
 /// A turn for a large body: so many at a time, and so many of one address.
@@ -224,6 +246,7 @@ impl FromRequest<App> for Image {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let most = app.core.settings.max_photo_bytes;
         let address = client_address::noted(request.extensions());
+        let actor = request.extensions().get().copied();
         let too_large = || Error::field(Code::TooLarge, "image", format!("at most {most} bytes are taken"));
         let mut multipart = Multipart::from_request(request, app).await.map_err(|error| {
             Error::invalid("image", format!("send a multipart form: {}", error.body_text()))
@@ -253,6 +276,7 @@ impl FromRequest<App> for Image {
             if length > most {
                 return Err(too_large().into());
             }
+            still(app, actor).await?;
             return Ok(Self(bytes));
         }
         Err(Error::invalid("image", "is missing").into())

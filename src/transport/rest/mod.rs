@@ -20,6 +20,7 @@ pub mod origin;
 mod pages;
 mod photos;
 mod public_path;
+mod reads;
 mod recovery;
 mod users;
 
@@ -94,6 +95,7 @@ pub fn router(door: &Arc<Door>, engine: Router) -> Router {
         })
         .with_state(app)
         .layer(DefaultBodyLimit::max(body_limit))
+        .layer(from_fn(reads::hold))
         .layer(from_fn(timed_body::time))
         .layer(from_fn(body_headers::understand))
         .merge(sockets)

@@ -12,20 +12,32 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::Settings;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::random;
 use crate::transport::client_address;
 use crate::transport::problem::{Described, Problem};
 
 const REQUEST_ID: &str = "x-request-id";
 
+/// Bytes of a path with its query.
+const LONGEST_URI: usize = 8_192;
+
+/// Characters of a path that are logged.
+const LOGGED_PATH: usize = 200;
+
 /// See the file.
 pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), shown(request.uri().path()));
     let address = client_address::noted(request.extensions()).map(|it| it.to_string());
-    let mut response = next.run(request).await;
+    let is_long = request.uri().path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI);
+    let mut response = if is_long {
+        Problem(Error::new(Code::UriTooLong, format!("an address has at most {LONGEST_URI} bytes here")))
+            .into_response()
+    } else {
+        next.run(request).await
+    };
     let status = response.status();
     let mut code = None;
     if let Some(Described { mut body, chain }) = response.extensions_mut().remove() {
@@ -55,6 +67,14 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
         tracing::info!(%method, path, status = status.as_u16(), code, ms, address, request_id = id, "request");
     }
     response
+}
+
+/// The beginning of a path, as it is logged: whoever asks for long ones shall not fill the disk.
+fn shown(path: &str) -> String {
+    match path.char_indices().nth(LOGGED_PATH) {
+        Some((end, _)) => format!("{}…", &path[..end]),
+        None => path.to_owned(),
+    }
 }
 
 /// The caller's own id where it is harmless, else a new one.

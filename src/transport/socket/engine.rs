@@ -7,11 +7,12 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
-use socketioxide::SocketIo;
+use socketioxide::{ParserConfig, SocketIo};
 use tokio::time::{sleep, timeout};
 
 use super::Door;
@@ -22,15 +23,44 @@ use crate::transport::client_address;
 use crate::transport::gateway::handshake;
 use crate::transport::listener::{Gate, Peer};
 use crate::transport::problem::Problem;
+use crate::transport::rest::origin;
 use crate::transport::timed_body::{BODY_WITHIN, TooSlow};
 use crate::transport::wire::{Claim, Wire};
 
 /// Packets that may wait for one client. Idle it costs nothing; full, the connection ends.
 const OUTBOX_PACKETS: usize = 4_096;
 
+/// Binary attachments of one event.
+const ATTACHMENTS_MOST: usize = 64;
+
+/// How long the parts of one event may take to come; looked at when the next part does.
+const PARTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a handshake is decided by, and the engine needs for its upgrade. The engine keeps a session's first request as
+/// long as the session, and a header keeps the whole buffer that it was read into.
+const KEPT_HEADERS: [HeaderName; 11] = [
+    HeaderName::from_static("auth"),
+    header::AUTHORIZATION,
+    header::HOST,
+    header::ORIGIN,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::USER_AGENT,
+];
+
 /// The engine as the settings say, at both of its paths.
 pub fn build(settings: &Settings) -> (Router, SocketIo) {
+    // What is half sent waits in memory: as much as one event may have.
+    let parser = ParserConfig::common()
+        .max_incoming_binaries(ATTACHMENTS_MOST)
+        .max_incoming_binary_buf_size(settings.max_frame_bytes)
+        .packet_completion_timeout(PARTS_WITHIN);
     let (service, io) = SocketIo::builder()
+        .with_parser(parser)
         .req_path("/")
         .ping_interval(settings.ping_interval)
         .ping_timeout(settings.ping_timeout)
@@ -114,13 +144,12 @@ async fn guarded(door: Arc<Door>, request: Request, next: Next) -> Response {
         return upgrade(wire, request, next).await;
     }
     let is_post = request.method() == Method::POST;
-    let polling = wire.and_then(|wire| wire.polling().map(|gate| (wire, gate)));
-    let Some((wire, gate)) = polling else {
-        return if is_post { post(request, next).await } else { next.run(request).await };
-    };
+    let Some(wire) = wire else { return unknown_session() };
+    // It became a websocket: the engine says so.
+    let Some(gate) = wire.polling() else { return next.run(request).await };
     if is_post {
         drop(timeout(PATIENCE, gate.room()).await);
-        return post(request, next).await;
+        return post(&wire, door.core.settings.max_frame_bytes, request, next).await;
     }
     if request.method() == Method::GET
         && let Some(kept) = wire.kept()
@@ -161,8 +190,8 @@ fn unknown_session() -> Response {
 /// A polling session becomes a websocket, once: the engine would end the session of a second attempt that fails.
 /// Nothing changes before the engine has agreed.
 async fn upgrade(wire: Option<Arc<Wire>>, request: Request, next: Next) -> Response {
-    // Of a session that is nobody's, or began as a websocket, the engine disposes by itself.
-    let (Some(wire), Some(gate)) = (wire, gate(&request)) else { return next.run(request).await };
+    // The session is nobody's, or began as a websocket.
+    let (Some(wire), Some(gate)) = (wire, gate(&request)) else { return unknown_session() };
     if !claimed(&wire).await {
         let body = r#"{"code":3,"message":"Bad request"}"#;
         return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
@@ -201,9 +230,28 @@ fn gate(request: &Request) -> Option<Arc<Gate>> {
 fn begin(door: &Door, request: &mut Request) -> Result<(Arc<Wire>, Arc<Place>)> {
     let address = client_address::noted(request.extensions());
     let (wire, pending) = (Arc::<Wire>::default(), Arc::new(door.core.rates.pending.enter(address)?));
+    trim(request);
     request.extensions_mut().insert(wire.clone());
     request.extensions_mut().insert(pending.clone());
     Ok((wire, pending))
+}
+
+/// Copies what is needed of a request that is kept, and drops the rest.
+fn trim(request: &mut Request) {
+    let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+    let headers = request.headers();
+    let mut kept: HeaderMap = KEPT_HEADERS
+        .iter()
+        .flat_map(|name| headers.get_all(name).iter().filter_map(copy).map(|value| (name.clone(), value)))
+        .collect();
+    let cookie = origin::cookie(headers, "access_token");
+    if let Some(cookie) = cookie.and_then(|it| HeaderValue::try_from(format!("access_token={it}")).ok()) {
+        kept.insert(header::COOKIE, cookie);
+    }
+    *request.headers_mut() = kept;
+    if let Ok(uri) = request.uri().to_string().parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
 }
 
 async fn open_websocket(door: &Door, mut request: Request, next: Next) -> Response {
@@ -256,15 +304,23 @@ pub fn admitted(parts: &Parts) {
     }
 }
 
-/// A polling client's packets: within the limits of a body like any other.
-async fn post(request: Request, next: Next) -> Response {
-    match timeout(BODY_WITHIN, next.run(request)).await {
-        Ok(response) if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem(Error::new(Code::TooLarge, "more than `maxPayload` bytes at once")).into_response()
+/// A polling client's packets: within the limits of a body like any other, and no more of them than a client sends.
+async fn post(wire: &Wire, most: usize, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let packets = match timeout(BODY_WITHIN, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Problem(Error::new(Code::TooLarge, "more than `maxPayload` bytes at once"))
+                .into_response();
         }
-        Ok(response) => response,
-        Err(_) => Problem(TooSlow.into()).into_response(),
+        Ok(Err(_)) => return Problem(Error::invalid("payload", "broke off")).into_response(),
+        Err(_) => return Problem(TooSlow.into()).into_response(),
+    };
+    if !wire.takes(&packets) {
+        wire.end();
+        return unknown_session();
     }
+    next.run(Request::from_parts(parts, packets.into())).await
 }
 
 fn sid(request: &Request) -> Option<&str> {

@@ -27,7 +27,8 @@ use super::inbox::Inbox;
 use super::publisher::Publisher;
 use super::wire::Wire;
 use crate::domain::Core;
-use crate::error::{self, Error};
+use crate::error::{self, Code, Error};
+use crate::transport::client_address;
 
 /// Both namespaces.
 const NAMESPACES: [&str; 2] = ["/", "/ws"];
@@ -102,9 +103,15 @@ async fn admit(
     payload: Option<serde_json::Value>,
 ) -> Result<(), Refused> {
     let wire = engine::wire(socket.req_parts())?;
+    // A client that sends many before the first is decided: only so many are looked at.
+    if wire.is_dead() {
+        return Err(Error::new(Code::TokenInvalid, "this session was refused too often").into());
+    }
     let admitted = set_up(door, socket, payload, &wire).await;
-    if admitted.as_ref().is_err_and(Error::is_ours) {
-        wire.end();
+    match &admitted {
+        Ok(()) => {}
+        Err(error) if error.is_ours() => wire.end(),
+        Err(_) => wire.refuse(),
     }
     Ok(admitted?)
 }
@@ -117,8 +124,9 @@ async fn set_up(
 ) -> error::Result<()> {
     let parts = socket.req_parts();
     let (actor, expires_at) = handshake::authenticate(&door.core, parts, payload.as_ref()).await?;
+    let seats = door.core.rates.seat(actor.user_id, client_address::noted(&parts.extensions)).await?;
     let id = door.publisher.next_id();
-    let connection = Arc::new(Connection::new(id, actor, None, expires_at, wire.clone()));
+    let connection = Arc::new(Connection::new(id, actor, None, expires_at, wire.clone(), seats));
     socket.on_disconnect(Leaving { door: door.clone(), connection: connection.clone() });
     // Rooms are joined before the client is told that it is connected: what it fetches from then on and
     // what it is told from now on leave nothing out between them.
@@ -127,6 +135,7 @@ async fn set_up(
         return Err(error);
     }
     engine::admitted(parts);
+    wire.admit();
     let inbox = Inbox::new(connection, door.core.clone(), door.unanswered.clone());
     socket.on_fallback(Intake::new(inbox.clone()));
     socket.extensions.insert(inbox);

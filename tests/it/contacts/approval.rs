@@ -175,3 +175,56 @@ async fn followers_need_no_approval_and_groups_never_do() {
     let refused = a.call("approve_chat", json!({"chat": {"id": group}})).await;
     assert_eq!(code(&refused), "forbidden", "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_does_not_see_whether_the_other_has_read() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let chat = direct(&mut a, &bob).await;
+    done(&mut a, "send_message", message(chat, "hi")).await;
+    done(&mut b, "mark_read", json!({"chat": {"id": chat}})).await;
+    let read = async |of: &Person, by: &Person| {
+        let details = app.get(&format!("/chat/{chat}"), by).await["members"].clone();
+        let list = app.get(&format!("/chat/{chat}/members"), by).await;
+        let seq = |members: &serde_json::Value| {
+            let all = members.as_array().expect("a list").clone();
+            all.into_iter().find(|it| it["user"]["id"] == json!(of.id)).expect("a member")["last_read_seq"]
+                .clone()
+        };
+        assert_eq!(seq(&details), seq(&list));
+        seq(&list).as_i64().expect("a number")
+    };
+    assert_eq!(read(&bob, &alice).await, 0);
+    assert!(read(&bob, &bob).await > 0, "he sees his own");
+    done(&mut b, "approve_chat", json!({"chat": {"id": chat}})).await;
+    assert!(read(&bob, &alice).await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_declined_stranger_does_not_ask_again_at_once() {
+    let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    let chat = direct(&mut a, &bob).await;
+    done(&mut a, "send_message", message(chat, "hi")).await;
+    done(&mut b, "decline_chat", json!({"chat": {"id": chat}})).await;
+    let wish = json!({"chat": {"is_group": false, "members_array": [bob.id]}});
+    let refused = a.call("create_chat", wish.clone()).await;
+    assert_eq!(code(&refused), "contact_required", "{refused}");
+    assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
+    direct(&mut a, &carol).await;
+    // The one who declined may, and who is followed needs no approval.
+    direct(&mut b, &alice).await;
+    let mut c = app.connect(&carol, Door::MAIN).await;
+    let declined = app.get("/chat", &alice).await[0]["id"].clone();
+    assert!(declined.is_i64());
+    let chat = direct(&mut c, &bob).await;
+    done(&mut c, "send_message", message(chat, "hi")).await;
+    done(&mut b, "decline_chat", json!({"chat": {"id": chat}})).await;
+    assert_eq!(code(&c.call("create_chat", wish.clone()).await), "contact_required");
+    done(&mut b, "follow", user(&carol)).await;
+    done(&mut c, "create_chat", wish).await;
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{code, direct, done, message, taken_at_once};
+use super::{code, direct, done, message, taken_at_once, user};
 use crate::support::{Door, TestApp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -14,6 +14,9 @@ async fn nobody_is_in_more_chats_than_are_set() {
     let mut a = app.connect(&alice, Door::MAIN).await;
     let mut b = app.connect(&bob, Door::MAIN).await;
     let mut c = app.connect(&carol, Door::MAIN).await;
+    for person in [&alice, &carol] {
+        done(&mut b, "follow", user(person)).await;
+    }
     app.group(&mut a, &[&bob]).await;
     direct(&mut a, &bob).await;
     let wish = |members: Value| json!({"chat": {"name": "more", "is_group": true, "members_array": members}});
@@ -34,6 +37,34 @@ async fn nobody_is_in_more_chats_than_are_set() {
     done(&mut b, "leave_chat", json!({"chat": {"id": left["id"]}})).await;
     done(&mut c, "add_member", add).await;
     assert_eq!(app.get(&format!("/chat/{group}"), &bob).await["member_count"], json!(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_fill_up_nobody() {
+    let app = TestApp::with(&[("MAX_CHATS_PER_USER", "60"), ("MAX_GROUPS_PER_USER", "60")]).await;
+    let (alice, bob, carol) = app.three().await;
+    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut b = app.connect(&bob, Door::MAIN).await;
+    for _ in 0..50 {
+        app.group(&mut a, &[&bob]).await;
+    }
+    let wish = json!({"chat": {"name": "one more", "is_group": true, "members_array": [bob.id]}});
+    let refused = a.call("create_chat", wish.clone()).await;
+    assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
+    let empty = app.group(&mut a, &[]).await;
+    let add = json!({"chat": {"id": empty}, "user": {"id": bob.id}});
+    let refused = a.call("add_member", add.clone()).await;
+    assert!(refused["error"]["errors"]["user.id"].is_array(), "{refused}");
+    // They are not counted as bob's: with others he has as many as all.
+    for _ in 0..59 {
+        app.group(&mut b, &[&carol]).await;
+    }
+    // Once he follows her they are.
+    done(&mut b, "follow", user(&alice)).await;
+    let refused = a.call("add_member", add.clone()).await;
+    assert!(refused["error"]["errors"]["user.id"].to_string().contains("as many chats"), "{refused}");
+    done(&mut b, "unfollow", user(&alice)).await;
+    done(&mut b, "create_chat", json!({"chat": {"name": "60", "is_group": true, "members_array": []}})).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

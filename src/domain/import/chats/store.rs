@@ -13,6 +13,7 @@ use super::present;
 use crate::domain::users;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
+use crate::text::presentable;
 
 /// Writes what the plan has. People are locked first, in the order of their ids.
 pub async fn store(to: &Writing<'_>, plan: &Plan<'_>, now: i64) -> Result<()> {
@@ -91,10 +92,11 @@ async fn logged_in(to: &Writing<'_>, people: &[UserId], now: i64) -> Result<BTre
 fn chat_row(new: &New<'_>, id: i64, blocked: bool) -> chat::ActiveModel {
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
     let is_group = new.direct_key.is_none();
+    let name = text(&new.from.name).map(|it| presentable(&it)).filter(|it| !it.is_empty());
     chat::ActiveModel {
         id: Set(id),
         is_group: Set(is_group),
-        name: Set(text(&new.from.name).filter(|_| is_group)),
+        name: Set(name.filter(|_| is_group)),
         description: Set(text(&new.from.description).filter(|_| is_group)),
         creator_id: Set(new.owner),
         owner_id: Set(new.owner),
