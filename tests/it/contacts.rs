@@ -263,6 +263,7 @@ async fn who_shares_no_chat_any_more_is_not_told_who_is_online() {
     done(&mut a, "watch_presence", json!({"users": [carol.id]})).await;
     done(&mut a, "remove_member", json!({"chat": {"id": group}, "user": {"id": bob.id}})).await;
     b.next("member_removed").await;
+    b.rest().await;
     let _c = app.connect(&carol, Door::MAIN).await;
     assert_eq!(a.next("presence").await["user_id"], json!(carol.id));
     b.expect_silence().await;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -232,11 +232,13 @@ async fn chats_are_listed_a_megabyte_at_a_time() {
 async fn who_fetches_answers_slowly_waits_for_further_ones_and_nobody_else_does() {
     let app = limited(&[]).await;
     let (alice, bob, _) = app.three().await;
-    let chat = long_messages(&app, &alice, 4).await;
+    let chat = long_messages(&app, &alice, 30).await;
     // Too much for the buffers in between: the answers stay at the server.
     let mut slow = Vec::new();
     for _ in 0..8 {
-        let mut stream = TcpStream::connect(&app.host).await.expect("connects");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4_096).expect("a small buffer");
+        let mut stream = socket.connect(app.host.parse().expect("an address")).await.expect("connects");
         let request = format!(
             "GET /message/{chat} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
             app.host, alice.access
@@ -266,7 +268,7 @@ async fn reads_have_a_bucket_and_an_answer_says_its_length() {
     let reads = (0..30).map(|_| app.raw(Method::GET, "/user/me", Some(&alice.access), None));
     let answers = join_all(reads).await;
     let fine: Vec<_> = answers.iter().filter(|it| it.status() == 200).collect();
-    assert!((20..=25).contains(&fine.len()), "{}", fine.len());
+    assert!((15..=25).contains(&fine.len()), "{}", fine.len());
     assert!(fine.iter().all(|it| it.headers().contains_key("content-length")));
     assert!(answers.iter().any(|it| it.status() == 429 && it.headers().contains_key("retry-after")));
 }

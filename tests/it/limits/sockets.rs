@@ -129,14 +129,18 @@ async fn a_polling_client_counts_until_it_gets_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_behind_one_address_gets_in_by_and_by() {
-    let app = limited(&[("MAX_PENDING_SOCKETS", "5"), ("RATE_EVENT", "10000/s")]).await;
-    let alice = app.person("alice").await;
+    let app =
+        limited(&[("MAX_PENDING_SOCKETS", "5"), ("RATE_EVENT", "10000/s"), ("RATE_REGISTER", "1000/s")])
+            .await;
+    // So many connections of each.
+    let people = [app.person("alice").await, app.person("bob").await, app.person("carol").await];
+    let people = &people;
     let clients = (0..200).map(async |number: u64| {
         let mut tries = 0_u32;
         loop {
             tries += 1;
             let door = Door::ALL[number as usize % 4];
-            match Socket::open(&app.host, Some(&alice.access), door).await {
+            match Socket::open(&app.host, Some(&people[number as usize % 3].access), door).await {
                 Ok(mut socket) => {
                     socket.next("ready").await;
                     return (socket, tries);

@@ -56,8 +56,9 @@ async fn a_direct_chat_that_waits_looks_the_same_to_both() {
         let this = json!({"chat": {"id": chat}});
         world.change(ALICE, "decline_chat", this, &["chat_declined"]).await;
         world.finish("declining");
-        // It may be asked for again, and is another chat then.
-        let again = world.change(CAROL, "create_chat", direct(alice), &["chat_created"]).await;
+        // Who declined may ask, and it is another chat then.
+        let carol = world.id(CAROL);
+        let again = world.change(ALICE, "create_chat", direct(carol), &["chat_created"]).await;
         assert_ne!(again["chat"]["id"], json!(chat), "{again}");
         let wish = message(chat, "are you there?");
         let gone = world.devices[CAROL].call("send_message", wish).await;

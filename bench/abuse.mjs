@@ -1,0 +1,288 @@
+// What one client that means harm costs a server: for each attack the server's peak memory, and how long somebody else
+// waits meanwhile. `node bench/abuse.mjs PROGRAM [ATTACK…]` starts the program on a throw-away folder, with limits on as in
+// `prod` (but for registering and sending, so that the attacks can be prepared), runs the attacks one after the other, and
+// prints one line of JSON for each and one for all. Only Node.js 22 or newer is needed; everything stays on loopback.
+
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import zlib from 'node:zlib';
+
+const [program, ...chosen] = process.argv.slice(2);
+const folder = mkdtempSync(join(tmpdir(), 'mango-abuse-'));
+const server = spawn(program, ['serve'], {
+  cwd: folder, stdio: ['ignore', 'pipe', 'ignore'],
+  env: {
+    PATH: process.env.PATH, MANGO_ENV: 'test', BIND: '127.0.0.1:0', DATA_DIR: join(folder, 'data'), LOG_DIR: join(folder, 'logs'),
+    PASSWORD_HASH: 'argon2id,m=64,t=1,p=1', RATE_LIMIT: 'on', RATE_REGISTER: '1000000/s', RATE_LOGIN: '1000000/s', RATE_SEND: '1000000/s',
+  },
+});
+process.on('exit', () => { server.kill('SIGKILL'); rmSync(folder, { recursive: true, force: true }); });
+const url = await new Promise((resolve, reject) => {
+  let log = '';
+  server.stdout.on('data', (bytes) => {
+    const found = /listening on (http:\S+:\d+)/.exec(log += bytes);
+    if (found) { resolve(found[1]); server.stdout.removeAllListeners('data'); server.stdout.resume(); }
+  });
+  server.once('exit', () => reject(new Error(log)));
+});
+const { port } = new URL(url);
+
+// --- clients ---
+
+const open = new Set();
+/** A bare connection; errors are what attacks end with. */
+function connect(bytes) {
+  const socket = net.connect(Number(port), '127.0.0.1');
+  socket.on('error', () => {});
+  socket.on('close', () => open.delete(socket));
+  open.add(socket);
+  if (bytes) socket.write(bytes);
+  return socket;
+}
+const closeAll = () => { for (const socket of open) socket.destroy(); };
+
+const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+/** A request; its status and body, or status 0 where the connection ended. */
+function request(method, path, { token, body, headers = {}, from = agent } = {}) {
+  return new Promise((resolve) => {
+    const text = body === undefined || Buffer.isBuffer(body) || typeof body === 'string' ? body : JSON.stringify(body);
+    const all = { ...(text !== undefined && { 'content-type': 'application/json' }), ...(token && { authorization: `Bearer ${token}` }), ...headers };
+    const asked = http.request({ port, host: '127.0.0.1', method, path, headers: all, agent: from }, (answer) => {
+      let [length, kept] = [0, ''];
+      answer.on('data', (bytes) => { length += bytes.length; if (length < 1_000_000) kept += bytes; });
+      answer.on('end', () => resolve({ status: answer.statusCode, length, body: kept }));
+      answer.on('error', () => resolve({ status: 0 }));
+    });
+    asked.on('error', () => resolve({ status: 0 }));
+    asked.setTimeout(60_000, () => asked.destroy());
+    asked.end(text);
+  });
+}
+const json = async (...args) => JSON.parse((await request(...args)).body);
+const event = (token, name, body) => json('POST', `/events/${name}`, { token, body });
+
+async function account() {
+  const credentials = { username: `a${randomBytes(6).toString('hex')}`, password: 'correct horse' };
+  const { id } = await json('POST', '/user', { body: credentials });
+  return { id, token: (await json('POST', '/auth/login', { body: credentials })).access_token };
+}
+const group = async (token, members = []) =>
+  (await event(token, 'create_chat', { chat: { name: 'group', is_group: true, members_array: members } })).chat.id;
+const say = (token, chat, content) => event(token, 'send_message', { message: { chat_id: chat, content, message_type: 'text' } });
+
+/** A frame of a client (RFC 6455, section 5.2). */
+function frame(payload, opcode = 1) {
+  const bytes = Buffer.from(payload);
+  const head = bytes.length < 126 ? Buffer.from([0x80 | opcode, 0x80 | bytes.length])
+    : bytes.length < 65_536 ? Buffer.from([0x80 | opcode, 0xfe, bytes.length >> 8, bytes.length & 255])
+      : Buffer.concat([Buffer.from([0x80 | opcode, 0xff, 0, 0, 0, 0]), Buffer.from([bytes.length >>> 24, (bytes.length >> 16) & 255, (bytes.length >> 8) & 255, bytes.length & 255])]);
+  return Buffer.concat([head, Buffer.alloc(4), bytes]); // A mask of zeros.
+}
+const engine = '/socket.io/?EIO=4&transport=websocket';
+const handshake = (path, token, extra = '') => `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n`
+  + `sec-websocket-version: 13\r\n${extra}${token ? `auth: ${token}\r\n` : ''}`;
+const KEY = 'sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
+/** A websocket that has sent these texts and reads nothing. */
+function websocket(path, token, texts = []) {
+  const socket = connect(`${handshake(path, token, KEY)}\r\n`);
+  socket.once('data', () => { for (const text of texts) socket.write(frame(text)); socket.pause(); });
+  return socket;
+}
+async function polling(token, from = agent) {
+  const answer = await request('GET', '/socket.io/?EIO=4&transport=polling', { headers: token ? { auth: token } : {}, from });
+  return answer.status === 200 ? `/socket.io/?EIO=4&transport=polling&sid=${JSON.parse(answer.body.slice(1)).sid}` : null;
+}
+const times = (count, work) => Promise.all(Array.from({ length: count }, (_, index) => work(index)));
+
+// --- what is measured ---
+
+const status = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) * 1024;
+const cpu = () => readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13).reduce((sum, it) => sum + Number(it), 0) / 100;
+const bystander = await account();
+const theirs = await group(bystander.token);
+/** Somebody else goes on; answers how long that took. */
+async function meanwhile(work) {
+  const [waits, failed] = [[], {}];
+  let over = false;
+  const ask = async () => {
+    const own = new http.Agent({ keepAlive: true });
+    for (let turn = 0; !over; turn += 1) {
+      const began = performance.now();
+      const answer = await (turn % 2
+        ? request('GET', '/chat', { token: bystander.token, from: own })
+        : request('POST', '/events/send_message', { token: bystander.token, from: own, body: { message: { chat_id: theirs, content: 'hi', message_type: 'text' } } }));
+      waits.push(performance.now() - began);
+      if (answer.status !== 200) failed[answer.status] = (failed[answer.status] ?? 0) + 1;
+      await sleep(40);
+    }
+    own.destroy();
+  };
+  const asking = ask();
+  const told = await work();
+  over = true;
+  await asking;
+  waits.sort((one, other) => one - other);
+  return { told, p99_ms: Math.round(waits[Math.floor(waits.length * 0.99)] ?? 0), failed };
+}
+
+// --- the attacks ---
+
+const LONG = '\u0001'.repeat(65_000);
+let people = [];
+async function manyPeople() {
+  while (people.length < 9_990) people.push(...await times(50, async () => (await json('POST', '/user', { body: { username: `m${randomBytes(6).toString('hex')}`, password: 'correct horse' } })).id));
+  return people.slice(0, 9_990);
+}
+const prepared = {};
+
+const attacks = {
+  async connects() {
+    const body = Array.from({ length: 62_000 }, () => '40{"token":"x"}').join('\x1e').slice(0, 990_000);
+    for (let round = 0; round < 2; round += 1) {
+      const sessions = (await times(100, () => polling())).filter(Boolean);
+      await Promise.all(sessions.map((path) => request('POST', path, { body, headers: { 'content-type': 'text/plain' } })));
+    }
+    await sleep(1_000);
+  },
+  async half_sent() {
+    for (let index = 0; index < 100; index += 1) {
+      const socket = websocket(engine, null);
+      socket.once('data', () => { socket.write(frame('510-["x"]')); for (let part = 0; part < 9; part += 1) socket.write(frame(Buffer.alloc(990_000), 2)); });
+    }
+    await sleep(5_000);
+  },
+  async long_pages() {
+    const { token } = prepared.author;
+    const all = await times(6, () => request('GET', `/message/${prepared.chat}`, { token }));
+    return { bytes: Math.max(...all.map(({ length }) => length ?? 0)) };
+  },
+  async slow_readers() {
+    for (let index = 0; index < 5; index += 1) connect(`GET /message/${prepared.chat} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${prepared.author.token}\r\n\r\n`).pause();
+    await sleep(5_000);
+  },
+  async histories() {
+    const socket = websocket(engine, prepared.author.token, ['40']);
+    await sleep(500);
+    for (let index = 0; index < 30; index += 1) socket.write(frame(`42${index}["history",{"chat":{"id":${prepared.chat}},"limit":200}]`));
+    await sleep(5_000);
+  },
+  async searches() {
+    const { token } = prepared.author;
+    const until = Date.now() + 5_000;
+    await times(64, async () => { while (Date.now() < until) await request('GET', '/user?query=a&limit=200', { token }); });
+  },
+  async deaf_sockets() {
+    for (let index = 0; index < 200; index += 1) websocket(engine, prepared.author.token, ['40']);
+    await sleep(1_500);
+    await times(30, () => say(prepared.author.token, prepared.quiet, LONG));
+    await sleep(2_000);
+  },
+  async sessions() {
+    const from = new http.Agent({ keepAlive: true, maxSockets: 100 });
+    const opened = await times(6_000, () => polling(prepared.author.token, from));
+    await Promise.all(opened.filter(Boolean).map((path) => request('POST', path, { body: '40', headers: { 'content-type': 'text/plain' }, from })));
+    from.destroy();
+    return { opened: opened.filter(Boolean).length };
+  },
+  async refused_upgrades() {
+    const path = await polling(prepared.author.token);
+    if (path) await request('POST', path, { body: '40', headers: { 'content-type': 'text/plain' } });
+    for (let round = 0; round < 40; round += 1) {
+      await times(15, () => say(prepared.author.token, prepared.quiet, LONG));
+      await new Promise((done) => connect(`${handshake(path.replace('polling', 'websocket'))}\r\n`).once('close', done).once('data', done));
+    }
+  },
+  async long_paths() {
+    const path = `/${'a'.repeat(60_000)}`;
+    const until = Date.now() + 10_000;
+    await times(32, async () => { while (Date.now() < until) await request('GET', path); });
+    const logs = join(folder, 'logs');
+    return { log_bytes: readdirSync(logs).reduce((sum, name) => sum + statSync(join(logs, name)).size, 0) };
+  },
+  async large_groups() {
+    const members = await manyPeople();
+    const answers = await times(40, (index) => request('POST', '/events/create_chat', {
+      token: prepared.author.token, body: { chat: { name: `large ${index}`, is_group: true, members_array: members } },
+    }));
+    return answers.reduce((all, { status: code }) => ({ ...all, [code]: (all[code] ?? 0) + 1 }), {});
+  },
+  async idle_connections() {
+    for (let index = 0; index < 1_004; index += 1) connect();
+    await sleep(2_000);
+    return { newcomer: (await request('GET', '/health/live', { from: new http.Agent() })).status };
+  },
+  async pictures() {
+    const [width, height] = [7_000, 7_000];
+    const row = Buffer.alloc(width * 6 + 1);
+    const deflate = zlib.createDeflate({ level: 9 });
+    const parts = [];
+    deflate.on('data', (part) => parts.push(part));
+    for (let y = 0; y < height; y += 1) if (!deflate.write(row)) await new Promise((done) => deflate.once('drain', done));
+    await new Promise((done) => { deflate.once('end', done); deflate.end(); });
+    const chunk = (name, data) => {
+      const body = Buffer.concat([Buffer.from(name), data]);
+      const out = Buffer.alloc(body.length + 8);
+      out.writeUInt32BE(data.length, 0); body.copy(out, 4); out.writeUInt32BE(zlib.crc32(body), body.length + 4);
+      return out;
+    };
+    const head = Buffer.alloc(13);
+    head.writeUInt32BE(width, 0); head.writeUInt32BE(height, 4); head.set([16, 2, 0, 0, 0], 8);
+    const png = Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', Buffer.concat(parts)), chunk('IEND', Buffer.alloc(0))]);
+    const body = { photo: png.toString('base64') };
+    const answers = await times(4, async () => request('PUT', '/user/me/photo', { token: (await account()).token, body }));
+    return { bytes: png.length, statuses: answers.map((it) => it.status) };
+  },
+  async comings_and_goings() {
+    const began = cpu();
+    const until = Date.now() + 5_000;
+    let rounds = 0;
+    await times(16, async () => {
+      const socket = connect(`${handshake(engine, prepared.author.token, KEY)}\r\n`);
+      socket.on('data', (bytes) => { rounds += String(bytes).split('40{').length - 1; });
+      while (Date.now() < until && !socket.destroyed) { socket.write(Buffer.concat([frame('40'), frame('41')])); await sleep(5); }
+    });
+    return { rounds_per_second: Math.round(rounds / 5), cores: Number(((cpu() - began) / 5).toFixed(2)) };
+  },
+  async made_up_upgrades() {
+    for (let round = 0; round < 40; round += 1) {
+      await times(250, () => new Promise((done) => {
+        const socket = connect(`${handshake(`${engine}&sid=${randomBytes(16).toString('base64url').slice(0, 22)}`, null, KEY)}\r\n`);
+        socket.once('data', () => { socket.destroy(); done(); }).once('close', done);
+      }));
+    }
+  },
+  async wrong_types() {
+    const body = JSON.stringify({ user: { id: '\u0001'.repeat(1_700_000) } });
+    const answers = await times(8, () => request('POST', '/events/follow', { token: prepared.author.token, body }));
+    return { bytes: Math.max(...answers.map(({ length }) => length ?? 0)) };
+  },
+};
+
+prepared.author = await account();
+prepared.chat = await group(prepared.author.token);
+prepared.quiet = await group(prepared.author.token);
+const wanted = chosen.length ? chosen : Object.keys(attacks);
+if (wanted.some((name) => ['long_pages', 'slow_readers', 'histories'].includes(name))) {
+  for (let batch = 0; batch < 50; batch += 1) await times(20, () => say(prepared.author.token, prepared.chat, LONG));
+}
+let [peak, slowest] = [0, 0];
+for (const name of wanted) {
+  if (name === 'large_groups') await manyPeople();
+  writeFileSync(`/proc/${server.pid}/clear_refs`, '5');
+  const before = status('VmRSS');
+  const { told, p99_ms, failed } = await meanwhile(attacks[name]);
+  closeAll();
+  const [high, after] = [status('VmHWM'), status('VmRSS')];
+  [peak, slowest] = [Math.max(peak, high), Math.max(slowest, p99_ms)];
+  const mb = (bytes) => Math.round(bytes / 1e6);
+  console.log(JSON.stringify({ attack: name, before_mb: mb(before), peak_mb: mb(high), after_mb: mb(after), bystander_p99_ms: p99_ms, bystander_failed: failed, ...told }));
+  await sleep(1_500);
+}
+console.log(JSON.stringify({ attack: 'all', peak_mb: Math.round(peak / 1e6), bystander_p99_ms: slowest }));
+process.exit(0);
