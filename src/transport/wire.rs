@@ -50,8 +50,8 @@ pub const UNKNOWN_BYTES: u64 = 64 * 1_024;
 /// Packets of one request before it has authenticated: a client names its namespaces and sends nothing else.
 const UNKNOWN_PACKETS: usize = 8;
 
-/// Packets of one request afterwards: clients send at once what has gathered.
-const KNOWN_PACKETS: usize = 2_048;
+/// Packets of one request afterwards: clients send at once what has gathered, and more events could not wait.
+const KNOWN_PACKETS: usize = MAX_WAITING;
 
 /// Refusals after which a session has had its chance.
 const REFUSALS_MOST: usize = 4;

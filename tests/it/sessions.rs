@@ -100,6 +100,21 @@ async fn a_client_that_lost_the_answer_comes_back_however_late_and_often() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_chains_of_one_token_the_one_that_is_used_goes_on() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let (_, first) = refresh(&app, &alice.refresh).await;
+    let (_, second) = refresh(&app, &alice.refresh).await;
+    let (status, onward) = refresh(&app, &text(&second, "refresh_token")).await;
+    assert_eq!(status, 200, "{onward}");
+    // Whoever holds the other one is somebody else.
+    let (status, body) = refresh(&app, &text(&first, "refresh_token")).await;
+    assert_eq!((status, &body["code"]), (401, &json!("refresh_reused")));
+    let (status, body) = refresh(&app, &text(&onward, "refresh_token")).await;
+    assert_eq!((status, &body["code"]), (401, &json!("session_ended")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_token_used_by_many_at_the_same_instant_does_no_harm() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;

@@ -12,6 +12,9 @@ use crate::ids::UserId;
 /// Groups of one maker that somebody who does not follow them can be in.
 const GROUPS_OF_A_STRANGER: i64 = 50;
 
+/// People of a new group of whom each is looked at.
+const FEW: usize = 200;
+
 /// Everybody of a chat to be has room for one more.
 pub(super) async fn require_room(
     core: &Core,
@@ -21,8 +24,10 @@ pub(super) async fn require_room(
     everybody: &[UserId],
 ) -> Result<()> {
     if is_group {
-        require_room_to_make(core, conn, creator).await?;
-        if let Some(id) = crowded(conn, creator, everybody).await? {
+        let made = require_room_to_make(core, conn, creator).await?;
+        // Of many people it would take long to find out, and they cost their tokens.
+        let few = everybody.len() <= FEW && made >= GROUPS_OF_A_STRANGER as u64;
+        if few && let Some(id) = crowded(conn, creator, everybody).await? {
             return Err(Error::invalid("chat.members_array", too_crowded(id)));
         }
     }
@@ -60,9 +65,9 @@ fn too_crowded(user: UserId) -> String {
     format!("user {user} is in {GROUPS_OF_A_STRANGER} groups of somebody whom they do not follow")
 }
 
-/// One may make one more group. What was handed over to somebody is not counted as theirs: nobody can fill
+/// One may make one more group; how many there are. What was handed over to somebody is not counted as theirs: nobody can fill
 /// another's count.
-async fn require_room_to_make(core: &Core, conn: &impl ConnectionTrait, user: UserId) -> Result<()> {
+async fn require_room_to_make(core: &Core, conn: &impl ConnectionTrait, user: UserId) -> Result<u64> {
     let most = core.settings.contacts.max_groups;
     let made = chat::Entity::present()
         .filter(chat::Column::CreatorId.eq(user.0))
@@ -70,7 +75,7 @@ async fn require_room_to_make(core: &Core, conn: &impl ConnectionTrait, user: Us
         .count(conn)
         .await?;
     if made < most as u64 {
-        return Ok(());
+        return Ok(made);
     }
     Err(Error::invalid("chat", format!("you have made {made} groups, which is the most")))
 }
@@ -141,20 +146,31 @@ fn of_strangers() -> Condition {
 /// can fill up somebody else.
 async fn full(core: &Core, conn: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec<UserId>> {
     let most = core.settings.contacts.max_chats as i64;
-    let mut full = Vec::new();
+    let many = in_many(conn, users, most, Condition::all()).await?;
+    // Few are: only theirs are looked at one by one.
+    in_many(conn, &many, most, of_strangers().not()).await
+}
+
+async fn in_many(
+    conn: &impl ConnectionTrait,
+    users: &[UserId],
+    most: i64,
+    which: Condition,
+) -> Result<Vec<UserId>> {
+    let mut found = Vec::new();
     for some in users.chunks(1_000) {
         let ids: Vec<i64> = member::Entity::present()
             .select_only()
             .column(member::Column::UserId)
             .filter(member::Column::UserId.is_in(some.iter().map(|id| id.0)))
-            .filter(of_strangers().not())
+            .filter(which.clone())
             .group_by(member::Column::UserId)
             .having(member::Column::ChatId.count().gte(most))
             .into_tuple()
             .all(conn)
             .await?;
-        full.extend(ids.into_iter().map(UserId));
+        found.extend(ids.into_iter().map(UserId));
     }
-    full.sort_unstable();
-    Ok(full)
+    found.sort_unstable();
+    Ok(found)
 }

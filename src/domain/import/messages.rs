@@ -71,11 +71,7 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
         let chat = from.chat.and_then(|id| chats.get(&id)).filter(|id| places.contains_key(id));
         let author = from.author.and_then(|id| people.get(&id));
         if from.content.as_ref().is_some_and(|it| it.len() > to.longest) {
-            tally.skip(
-                Kind::Message,
-                from.id,
-                "it is longer than MAX_MESSAGE_BYTES; raise it for the import",
-            );
+            tally.skip(Kind::Message, from.id, "it is longer than 900,000 bytes");
             continue;
         }
         match (chat, author) {

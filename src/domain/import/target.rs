@@ -46,6 +46,9 @@ impl Noted {
     }
 }
 
+/// Bytes of a message that comes over though nobody could send it: what was said elsewhere is kept, and fits into a page.
+const LONGEST_MESSAGE: usize = 900_000;
+
 /// Where everything goes.
 pub struct Target<'a> {
     core: &'a Core,
@@ -103,7 +106,7 @@ impl<'a> Target<'a> {
     }
 
     fn writing<'b>(&'b self, tx: &'b Tx) -> Writing<'b> {
-        let longest = self.core.limits.max_message_bytes;
+        let longest = self.core.limits.max_message_bytes.max(LONGEST_MESSAGE);
         Writing { conn: tx.conn(), longest, source: &self.source }
     }
 

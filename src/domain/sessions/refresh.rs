@@ -1,6 +1,7 @@
 //! Exchanging a refresh token. It may be exchanged again as long as its successor has not been used: the answer was
 //! lost, and the new successor replaces the unused one. Two tabs may do so at once, within ten seconds of the first
-//! exchange. Everything else that comes back is theft, and the family ends.
+//! exchange, and the family goes on with the successor that is used first. Everything else that comes back is theft, and
+//! the family ends.
 
 use entity::{refresh_token, session};
 use sea_orm::ActiveValue::Set;
@@ -48,7 +49,8 @@ async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
         .await?
         .ok_or_else(unknown)?;
     match row.exchanged_at {
-        None => mark_exchanged(tx.conn(), &[row.id], now).await?,
+        // The family goes on with this one: what another tab, or a thief, was given at the same time ends.
+        None => mark_all_exchanged(tx.conn(), family.id, now).await?,
         Some(exchanged) => {
             let successors = children(tx.conn(), &[row.id]).await?;
             let used = !children(tx.conn(), &successors).await?.is_empty();
@@ -109,6 +111,17 @@ async fn replace(conn: &impl ConnectionTrait, mut successors: Vec<i64>, now: i64
             .exec(conn)
             .await?;
     }
+    Ok(())
+}
+
+/// Takes all tokens of a family out of use.
+async fn mark_all_exchanged(conn: &impl ConnectionTrait, family: i64, now: i64) -> Result<()> {
+    refresh_token::Entity::update_many()
+        .col_expr(refresh_token::Column::ExchangedAt, Expr::value(Some(now)))
+        .filter(refresh_token::Column::SessionId.eq(family))
+        .filter(refresh_token::Column::ExchangedAt.is_null())
+        .exec(conn)
+        .await?;
     Ok(())
 }
 

@@ -246,6 +246,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_of_ours_that_costs_too_much_is_of_no_use() {
+        let hash = |m: u32, t: u32| {
+            format!(
+                "$argon2id$v=19$m={m},t={t},p=1$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI"
+            )
+        };
+        assert!(is_usable(&hash(19_456, 2)) && is_usable(&hash(131_072, 10)));
+        assert!(
+            !is_usable(&hash(131_073, 1)) && !is_usable(&hash(1_048_576, 20)) && !is_usable(&hash(64, 11))
+        );
+    }
+
+    #[test]
     fn bcrypt_takes_no_zero_byte() {
         // PBKDF2 itself takes a key with zeros behind it for the same, here as in passlib.
         for hash in MADE_ELSEWHERE.iter().filter(|it| it.starts_with("$2")) {

@@ -38,7 +38,7 @@ const PARTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a handshake is decided by, and the engine needs for its upgrade. The engine keeps a session's first request as
 /// long as the session, and a header keeps the whole buffer that it was read into.
-const KEPT_HEADERS: [HeaderName; 11] = [
+const KEPT_HEADERS: [HeaderName; 10] = [
     HeaderName::from_static("auth"),
     header::AUTHORIZATION,
     header::HOST,
@@ -49,7 +49,6 @@ const KEPT_HEADERS: [HeaderName; 11] = [
     header::SEC_WEBSOCKET_VERSION,
     header::SEC_WEBSOCKET_PROTOCOL,
     header::SEC_WEBSOCKET_EXTENSIONS,
-    header::USER_AGENT,
 ];
 
 /// The engine as the settings say, at both of its paths.

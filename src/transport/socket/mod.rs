@@ -95,8 +95,8 @@ pub fn register(io: &SocketIo, door: &Arc<Door>) {
 
 /// Before the client is told that it is connected: who is it, and where do its events go.
 ///
-/// `connect_error` is for refusals that another try cannot change: clients take it as final. Where the fault is ours
-/// the session ends without a word, and the client comes back by itself.
+/// `connect_error` is for refusals that another try cannot change: clients take it as final. Where the fault is ours, or
+/// there are too many connections just now, the session ends without a word, and the client comes back by itself.
 async fn admit(
     door: &Arc<Door>,
     socket: &SocketRef,
@@ -111,6 +111,10 @@ async fn admit(
     match &admitted {
         Ok(()) => {}
         Err(error) if error.is_ours() => wire.end(),
+        Err(error) if error.code == Code::RateLimited => {
+            tracing::info!(%error, "a connection was refused");
+            wire.end();
+        }
         Err(_) => wire.refuse(),
     }
     Ok(admitted?)

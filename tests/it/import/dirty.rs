@@ -39,7 +39,7 @@ fn dirt() -> String {
          ('no phone', 'call me', NULL, '{SALAD}', '2023-02-01 10:00:00+00'),
          (repeat('long ', 50), NULL, '', NULL, 'yesterday'),
          ('md5', '79002', 'x', '5f4dcc3b5aa765d61d8327deb882cf99', '2023-02-30 10:00:00'),
-         ('absurd', '79003', 'x', '$pbkdf2-sha256$99000000$MDEy$QyrhjO.vckJBYsEx8fCojgl76exb4b7xSLFZWStlieM', '2023-02-01 10:00:00+00'),
+         (E'ab\\nsurd', '79003', 'x', '$pbkdf2-sha256$99000000$MDEy$QyrhjO.vckJBYsEx8fCojgl76exb4b7xSLFZWStlieM', '2023-02-01 10:00:00+00'),
          ('other', '79004', 'x', '{SALAD}', '2023-02-01 10:00:00+00');
          INSERT INTO chat (name, is_group, created_at) VALUES
          ('one', false, '2023-02-02 10:00:00+00'), ('one again', false, '2023-02-02 11:00:00+00'),
@@ -87,6 +87,8 @@ async fn dirt_is_told_and_loses_nothing_else() {
         ("left_out user", "the password's hash is of an unknown kind, or costs too much", Some(5)),
         ("changed user", "the time of registration could not be read, it is now", Some(5)),
         ("left_out user", "the password's hash is of an unknown kind, or costs too much", Some(6)),
+        ("changed user", "the name was too long, or had characters that a name does not take", Some(4)),
+        ("changed user", "the name was too long, or had characters that a name does not take", Some(6)),
         ("skipped member", "the row names no chat or no user", None),
         ("skipped pin", "the row names no chat or no user", None),
         ("changed chat", "a second direct chat of the same two became one with the first", Some(2)),
