@@ -62,15 +62,17 @@ async fn an_upgrade_that_is_refused_does_not_reset_what_waits_for_a_polling_clie
     let (chat, bob) = heavy_chat(&app).await;
     let polling = Polling::connect(&app, &bob.access).await;
     let ask = format!("421{}", json!(["history", {"chat": {"id": chat}, "limit": 50}]));
-    for _ in 0..3 {
-        assert_eq!(polling.post(&ask).await, 200, "nine megabytes are the most, and one more answer");
+    for _ in 0..6 {
+        assert_eq!(polling.post(&ask).await, 200, "of eight megabytes, nearly one each");
     }
     eventually("all is answered", async || polling.post("3").await == 200).await;
     sleep(Duration::from_millis(300)).await;
     let path = format!("/socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
     let headers = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     assert_eq!(ask_for(&app, &path, headers).await.0, 426);
-    assert_eq!(polling.post(&ask).await, 200);
+    for _ in 0..4 {
+        polling.post(&ask).await;
+    }
     eventually("the session has ended", async || polling.post("3").await == 400).await;
 }
 

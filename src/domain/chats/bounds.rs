@@ -9,8 +9,10 @@ use crate::domain::Core;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 
-/// Groups of one maker that somebody who does not follow them can be in.
-const GROUPS_OF_A_STRANGER: i64 = 50;
+/// Groups of one maker that somebody who does not follow them can be in: a tenth of all their chats.
+fn groups_of_a_stranger(core: &Core) -> u64 {
+    Ord::max(core.settings.contacts.max_chats as u64 / 10, 1)
+}
 
 /// People of a new group of whom each is looked at.
 const FEW: usize = 200;
@@ -26,9 +28,9 @@ pub(super) async fn require_room(
     if is_group {
         let made = require_room_to_make(core, conn, creator).await?;
         // Of many people it would take long to find out, and they cost their tokens.
-        let few = everybody.len() <= FEW && made >= GROUPS_OF_A_STRANGER as u64;
-        if few && let Some(id) = crowded(conn, creator, everybody).await? {
-            return Err(Error::invalid("chat.members_array", too_crowded(id)));
+        let few = everybody.len() <= FEW && made >= groups_of_a_stranger(core);
+        if few && let Some(id) = crowded(core, conn, creator, everybody).await? {
+            return Err(Error::invalid("chat.members_array", too_crowded(core, id)));
         }
     }
     let full = full(core, conn, everybody).await?;
@@ -52,8 +54,8 @@ pub(super) async fn require_room_of(
     creator: UserId,
     user: UserId,
 ) -> Result<()> {
-    if let Some(id) = crowded(conn, creator, &[user]).await? {
-        return Err(Error::invalid("user.id", too_crowded(id)));
+    if let Some(id) = crowded(core, conn, creator, &[user]).await? {
+        return Err(Error::invalid("user.id", too_crowded(core, id)));
     }
     if full(core, conn, &[user]).await?.is_empty() {
         return Ok(());
@@ -61,8 +63,9 @@ pub(super) async fn require_room_of(
     Err(Error::invalid("user.id", "is in as many chats as one can be"))
 }
 
-fn too_crowded(user: UserId) -> String {
-    format!("user {user} is in {GROUPS_OF_A_STRANGER} groups of somebody whom they do not follow")
+fn too_crowded(core: &Core, user: UserId) -> String {
+    let most = groups_of_a_stranger(core);
+    format!("user {user} is in {most} groups of somebody whom they do not follow")
 }
 
 /// One may make one more group; how many there are. What was handed over to somebody is not counted as theirs: nobody can fill
@@ -81,7 +84,12 @@ async fn require_room_to_make(core: &Core, conn: &impl ConnectionTrait, user: Us
 }
 
 /// Those whom somebody they do not follow has in as many of their groups as a stranger may.
-async fn crowded(conn: &impl ConnectionTrait, creator: UserId, users: &[UserId]) -> Result<Option<UserId>> {
+async fn crowded(
+    core: &Core,
+    conn: &impl ConnectionTrait,
+    creator: UserId,
+    users: &[UserId],
+) -> Result<Option<UserId>> {
     for some in users.chunks(1_000) {
         let found: Option<i64> = member::Entity::present()
             .select_only()
@@ -90,7 +98,7 @@ async fn crowded(conn: &impl ConnectionTrait, creator: UserId, users: &[UserId])
             .filter(member::Column::UserId.not_in_subquery(followers_of(creator)))
             .filter(member::Column::ChatId.in_subquery(groups_of(creator)))
             .group_by(member::Column::UserId)
-            .having(member::Column::ChatId.count().gte(GROUPS_OF_A_STRANGER))
+            .having(member::Column::ChatId.count().gte(groups_of_a_stranger(core) as i64))
             .into_tuple()
             .one(conn)
             .await?;

@@ -45,7 +45,7 @@ async fn strangers_fill_up_nobody() {
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Door::MAIN).await;
     let mut b = app.connect(&bob, Door::MAIN).await;
-    for _ in 0..50 {
+    for _ in 0..6 {
         app.group(&mut a, &[&bob]).await;
     }
     let wish = json!({"chat": {"name": "one more", "is_group": true, "members_array": [bob.id]}});
