@@ -70,7 +70,7 @@ async fn an_upgrade_that_is_refused_does_not_reset_what_waits_for_a_polling_clie
     let path = format!("/socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
     let headers = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     assert_eq!(ask_for(&app, &path, headers).await.0, 426);
-    for _ in 0..4 {
+    for _ in 0..8 {
         polling.post(&ask).await;
     }
     eventually("the session has ended", async || polling.post("3").await == 400).await;
