@@ -271,8 +271,14 @@ const attacks = {
     await times(16, async () => {
       const socket = connect(`${handshake(engine, token, KEY)}\r\n`);
       await new Promise((done) => socket.once('data', done).once('close', done));
-      socket.on('data', (bytes) => { rounds += String(bytes).split('40{').length - 1; });
-      while (Date.now() < until && !socket.destroyed) { socket.write(Buffer.concat([frame('40'), frame('41')])); await sleep(5); }
+      socket.on('data', (bytes) => {
+        const joined = String(bytes).split('40{').length - 1;
+        rounds += joined;
+        if (joined > 0 && Date.now() < until) socket.write(Buffer.concat([frame('41'), frame('40')]));
+      });
+      socket.write(frame('40'));
+      while (Date.now() < until && !socket.destroyed) await sleep(20);
+      socket.destroy();
     });
     return { rounds_per_second: Math.round(rounds / 5), cores: Number(((cpu() - began) / 5).toFixed(2)) };
   },

@@ -221,13 +221,13 @@ impl Server {
         }
         self.door.publisher.shut_all();
         sleep(DRAIN.min(grace / 10)).await;
-        // The engine closes websockets with a packet that makes python-socketio stay away.
+        // The engine closes sessions with a packet that makes python-socketio stay away: they end before.
         self.door.publisher.close_websockets(gateway::SHUTDOWN, CLOSE.min(grace / 10)).await;
+        self.door.publisher.end_all();
         let closing = deadline.min(Instant::now() + Duration::from_secs(1));
         if timeout_at(closing, self.io.close()).await.is_err() {
             tracing::debug!("some transports did not close by themselves");
         }
-        self.door.publisher.end_all();
         // Requests that came in before have the rest of the grace; polling ones ended with their sessions.
         if timeout_at(deadline, self.serving).await.is_err() {
             tracing::warn!("some requests were cut off");

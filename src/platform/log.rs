@@ -8,13 +8,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use logroller::{LogRollerBuilder, Rotation as LogRotation, RotationSize};
+use tracing::Subscriber;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::config::LogFormat;
 
@@ -44,7 +45,6 @@ impl<'writer> FormatFields<'writer> for Plain {
 ///
 /// A folder that cannot be written to costs the files, not the start: the problem is told on stdout.
 pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGuard> {
-    let filter = || EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     // What is logged is the operator's alone, where the folder is ours to make.
     drop(DirBuilder::new().recursive(true).mode(0o700).create(folder));
     remove_old(folder);
@@ -67,21 +67,32 @@ pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGua
         LogFormat::Pretty => fmt::layer().compact().with_target(false).with_ansi(is_colourful).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).boxed(),
     };
-    let file = writer.map(|writer| match format {
+    let mut outputs = vec![stdout];
+    outputs.extend(writer.map(|writer| match format {
         LogFormat::Pretty => {
             fmt::layer().with_ansi(false).fmt_fields(Plain::default()).with_writer(writer).boxed()
         }
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
-    });
-    let registry = tracing_subscriber::registry()
-        .with(stdout.with_filter(filter()))
-        .with(file.map(|layer| layer.with_filter(filter())));
-    if registry.try_init().is_ok()
+    }));
+    if subscriber(filter, outputs).try_init().is_ok()
         && let Some(error) = problem
     {
         tracing::warn!(folder = %folder.display(), %error, "no log files");
     }
     guard
+}
+
+/// What the layers write to.
+type Base = Layered<EnvFilter, Registry>;
+
+/// One filter before all outputs: where each had its own, a library that asks through the `log` crate whether it may
+/// log, and may not, would make its thread lose the next line.
+fn subscriber(
+    filter: &str,
+    outputs: Vec<Box<dyn Layer<Base> + Send + Sync>>,
+) -> impl Subscriber + Send + Sync {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::registry().with(filter).with(outputs)
 }
 
 /// Removes full files that are too old, such as before every start and once a day. What cannot be removed stays.
@@ -99,9 +110,41 @@ pub fn remove_old(folder: &Path) {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::io::Write;
+    use std::sync::Arc;
     use std::time::UNIX_EPOCH;
 
+    use parking_lot::Mutex;
+    use tracing::metadata::Kind;
+    use tracing::{Callsite, Level};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_library_that_may_not_log_costs_no_line_of_ours() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let output = fmt::layer().with_writer(move || writer.clone()).boxed();
+        tracing::subscriber::with_default(subscriber("warn,mango_chat=info", vec![output]), || {
+            let asks = tracing::callsite!(name: "asks", kind: Kind::EVENT, target: "sqlx", level: Level::INFO, fields: message);
+            assert!(!tracing::dispatcher::get_default(|it| it.enabled(asks.metadata())));
+            tracing::info!("ours");
+        });
+        assert!(String::from_utf8_lossy(&lines.0.lock()).contains("ours"));
+    }
 
     #[test]
     fn full_files_go_when_they_are_old_and_nothing_else_does() {

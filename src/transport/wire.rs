@@ -57,7 +57,7 @@ const KNOWN_PACKETS: usize = MAX_WAITING;
 const REFUSALS_MOST: usize = 4;
 
 /// What stands between packets (Engine.IO protocol 4, payloads).
-const SEPARATOR: u8 = 0x1e;
+pub const SEPARATOR: u8 = 0x1e;
 
 /// See the file. It lives as long as the session: what it counts does not start again with a namespace that is
 /// left and joined again.

@@ -121,6 +121,23 @@ async fn a_polling_client_gets_sixteen_packets_at_a_time_and_all_in_order() {
     assert!(Plain::upgrade(&app.host, &path, &[]).await.is_ok());
 }
 
+/// The engine's own packet for it is final to python-socketio.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polling_client_whose_session_is_closed_is_told_to_open_a_new_one() {
+    let app = TestApp::start().await;
+    let (alice, _, _) = app.three().await;
+    let polling = Polling::open(&app, &alice.access).await;
+    assert_eq!(polling.get().await, (200, "2".to_owned()), "the first ping");
+    let waiting = {
+        let polling = polling.clone();
+        tokio::spawn(async move { polling.get().await })
+    };
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(polling.get().await.0, 400, "two requests at once end a session");
+    let (status, body) = waiting.await.expect("an answer");
+    assert_eq!((status, body.contains("Session ID unknown")), (400, true), "{body}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_client_that_polls_takes_a_burst_and_stays() {
     let app = TestApp::start().await;

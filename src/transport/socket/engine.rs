@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -25,7 +25,7 @@ use crate::transport::listener::{Gate, Peer};
 use crate::transport::problem::Problem;
 use crate::transport::rest::origin;
 use crate::transport::timed_body::{BODY_WITHIN, TooSlow};
-use crate::transport::wire::{Claim, Wire};
+use crate::transport::wire::{Claim, SEPARATOR, Wire};
 
 /// Packets that may wait for one client. Idle it costs nothing; full, the connection ends.
 const OUTBOX_PACKETS: usize = 4_096;
@@ -173,11 +173,24 @@ async fn guarded(door: Arc<Door>, request: Request, next: Next) -> Response {
         Err(error) => return Problem(Error::internal(error)).into_response(),
     };
     if parts.status == StatusCode::OK {
-        body = wire.split(body);
+        match without_close(body) {
+            Some(packets) => body = wire.split(packets),
+            None => return unknown_session(),
+        }
         parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
     }
     wire.answered(body.len() as u64);
     Response::from_parts(parts, body.into())
+}
+
+/// The packets of an answer without the one that closes the session; `None` where there is no other. python-socketio
+/// takes that packet as final and stays away, while a session that is unknown makes every client open a new one.
+fn without_close(packets: Bytes) -> Option<Bytes> {
+    match packets.strip_suffix(b"1") {
+        Some([]) => None,
+        Some([before @ .., SEPARATOR]) => Some(packets.slice_ref(before)),
+        _ => Some(packets),
+    }
 }
 
 /// What the engine answers for a session that it does not know: the client opens a new one.
@@ -324,4 +337,19 @@ async fn post(wire: &Wire, most: usize, request: Request, next: Next) -> Respons
 
 fn sid(request: &Request) -> Option<&str> {
     request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("sid=")).filter(|sid| sid.len() <= 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packet_that_closes_a_session_is_taken_out_and_no_other() {
+        let left = |packets: &'static [u8]| without_close(Bytes::from_static(packets));
+        assert_eq!(left(b"1"), None);
+        assert_eq!(left(b"42[\"a\"]\x1e1").as_deref(), Some(&b"42[\"a\"]"[..]));
+        for kept in [&b"6"[..], b"42[1", b"42[\"a\"]", b"2\x1e31", b"bAAA1", b""] {
+            assert_eq!(left(kept).as_deref(), Some(kept));
+        }
+    }
 }
