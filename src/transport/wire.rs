@@ -20,18 +20,27 @@ const LEAST_BACKLOG: u64 = 256 * 1_024;
 /// Bytes that may wait for all clients of the node together, about.
 const NODE_BACKLOG: u64 = 192 * 1_024 * 1_024;
 
-/// Bytes that may wait for one client just now.
-static ALLOWED: AtomicU64 = AtomicU64::new(MAX_BACKLOG);
+/// Bytes that may wait for each client of a node at the moment.
+pub struct BacklogLimit(AtomicU64);
 
-/// Shares what the node can hold among those for whom much waits; their backlogs are given. Said anew a few times a second.
-pub fn share_out(backlogs: impl Iterator<Item = u64>) {
-    let (mut total, mut many) = (0, 0);
-    for backlog in backlogs.filter(|it| *it > LEAST_BACKLOG) {
-        (total, many) = (total + backlog, many + 1);
+impl Default for BacklogLimit {
+    fn default() -> Self {
+        Self(AtomicU64::new(MAX_BACKLOG))
     }
-    // Half of it is free for all: from there on the share of each shrinks.
-    let allowed = if total <= NODE_BACKLOG / 2 { MAX_BACKLOG } else { NODE_BACKLOG / many.max(1) };
-    ALLOWED.store(allowed.clamp(LEAST_BACKLOG, MAX_BACKLOG), Ordering::Relaxed);
+}
+
+impl BacklogLimit {
+    /// Shares the memory of the node among the clients with large backlogs; takes the backlogs of all, in bytes. Called a
+    /// few times a second.
+    pub fn share_out(&self, backlogs: impl Iterator<Item = u64>) {
+        let (mut total, mut many) = (0, 0);
+        for backlog in backlogs.filter(|it| *it > LEAST_BACKLOG) {
+            (total, many) = (total + backlog, many + 1);
+        }
+        // The first half is free for all; beyond it the share of each shrinks.
+        let allowed = if total <= NODE_BACKLOG / 2 { MAX_BACKLOG } else { NODE_BACKLOG / many.max(1) };
+        self.0.store(allowed.clamp(LEAST_BACKLOG, MAX_BACKLOG), Ordering::Relaxed);
+    }
 }
 
 /// Events that may wait in the inboxes of one session. Only polling can get there, where nothing stops the
@@ -63,6 +72,7 @@ pub const SEPARATOR: u8 = 0x1e;
 /// left and joined again.
 #[derive(Default)]
 pub struct Wire {
+    limit: Arc<BacklogLimit>,
     /// Of the websocket; while it polls, one that only counts.
     gate: Mutex<Way>,
     polled: Mutex<Polled>,
@@ -151,6 +161,11 @@ impl Way {
 }
 
 impl Wire {
+    /// A wire that nobody uses yet, on a node with this limit.
+    pub fn new(limit: Arc<BacklogLimit>) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
     /// Puts the wire behind a TCP connection's gate: it is a websocket now. What still waits for the client goes
     /// on counting.
     pub fn set_gate(&self, gate: &Arc<Gate>) {
@@ -301,7 +316,7 @@ impl Wire {
         let written = way.gate().written();
         let handed = self.handed.load(Ordering::Acquire).max(written);
         self.handed.store(handed + bytes as u64, Ordering::Release);
-        handed - written <= ALLOWED.load(Ordering::Relaxed)
+        handed - written <= self.limit.0.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait to be written, about.
@@ -374,6 +389,19 @@ mod tests {
         }
         wire.refuse();
         assert!(wire.is_dead());
+    }
+
+    #[test]
+    fn many_large_backlogs_shrink_the_limit_of_their_own_node_alone() {
+        let (crowded, quiet) = (Arc::<BacklogLimit>::default(), Arc::<BacklogLimit>::default());
+        crowded.share_out([1_024 * 1_024; 190].into_iter());
+        quiet.share_out([1_024 * 1_024; 10].into_iter());
+        let (here, there) = (Wire::new(crowded.clone()), Wire::new(quiet));
+        assert!(here.take(2 * 1_024 * 1_024) && there.take(2 * 1_024 * 1_024), "one large answer does not");
+        assert!(!here.take(1));
+        assert!(there.take(1));
+        crowded.share_out(std::iter::empty());
+        assert!(here.take(1), "the limit rises again");
     }
 
     #[test]

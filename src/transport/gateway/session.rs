@@ -119,7 +119,7 @@ pub async fn run(door: Arc<Door>, opening: Opening) {
         Err(error) => return refuse(stream, id, &error).await,
     };
     gate.lift();
-    let wire = Arc::new(Wire::default());
+    let wire = Arc::new(Wire::new(door.publisher.backlog_limit.clone()));
     wire.admit();
     wire.set_gate(&gate);
     let (sink, frames) = stream.split();

@@ -11,7 +11,6 @@ use crate::clock::Timestamp;
 use crate::domain::Core;
 use crate::protocol::events::{Farewell, ServerShutdown, TokenExpiring};
 use crate::random;
-use crate::transport::wire::share_out;
 
 /// `token_expiring` comes this long before the end, milliseconds.
 const WARN_BEFORE_MS: i64 = 60_000;
@@ -54,7 +53,8 @@ impl Publisher {
                 let mut tick = interval(SHARE_EVERY);
                 loop {
                     tick.tick().await;
-                    share_out(publisher.connections.iter().map(|connection| connection.wire.backlog()));
+                    let backlogs = publisher.connections.iter().map(|connection| connection.wire.backlog());
+                    publisher.backlog_limit.share_out(backlogs);
                 }
             }
         });

@@ -18,6 +18,7 @@ use entity::member;
 use sea_orm::QuerySelect;
 
 use super::connection::Connection;
+use super::wire::BacklogLimit;
 use crate::clock::Timestamp;
 use crate::domain::{Core, presence, sessions, sync};
 use crate::error::Result;
@@ -55,6 +56,8 @@ pub struct Publisher {
     connections: DashMap<ConnId, Arc<Connection>>,
     users: DashMap<UserId, Devices>,
     rooms: DashMap<ChatId, Room>,
+    /// What may wait for each client of this node.
+    pub backlog_limit: Arc<BacklogLimit>,
 }
 
 impl Publisher {

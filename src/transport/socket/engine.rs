@@ -241,7 +241,8 @@ fn gate(request: &Request) -> Option<Arc<Gate>> {
 /// until it has joined a namespace, or is gone: the engine keeps the request's extensions as long as the session.
 fn begin(door: &Door, request: &mut Request) -> Result<(Arc<Wire>, Arc<Place>)> {
     let address = client_address::noted(request.extensions());
-    let (wire, pending) = (Arc::<Wire>::default(), Arc::new(door.core.rates.pending.enter(address)?));
+    let wire = Arc::new(Wire::new(door.publisher.backlog_limit.clone()));
+    let pending = Arc::new(door.core.rates.pending.enter(address)?);
     trim(request);
     request.extensions_mut().insert(wire.clone());
     request.extensions_mut().insert(pending.clone());
