@@ -117,9 +117,21 @@ const asOver = (error) =>
   FINAL.has(error.code) ? error : new MangoError({ code: 'session_ended', message: `log in again: ${error.message}` });
 
 const queues = new Map();
-/** Does work of one name one after the other, in all tabs of the origin where the browser can (https and localhost). */
+/**
+ * How long a lock is kept after the work, in milliseconds: what one tab writes into the storage reaches the others a
+ * moment later, while a lock is handed on at once.
+ */
+const STORAGE_SETTLES_MS = 250;
+/** Does work of one name one after the other, in all tabs of the origin if the browser can (https and localhost). */
 function exclusively(name, work) {
-  if (globalThis.navigator?.locks) return navigator.locks.request(name, work);
+  if (globalThis.navigator?.locks) {
+    return new Promise((resolve, reject) => {
+      navigator.locks.request(name, async () => {
+        await work().then(resolve, reject);
+        await new Promise((done) => setTimeout(done, STORAGE_SETTLES_MS));
+      }).catch(reject);
+    });
+  }
   const done = (queues.get(name) ?? Promise.resolve()).then(work);
   queues.set(name, done.catch(() => {}));
   return done;

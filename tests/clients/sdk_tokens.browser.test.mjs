@@ -58,9 +58,11 @@ async function openPage(origin = server.url) {
   return { page, asked };
 }
 
-const exchanged = async (asked, times) => {
-  for (const deadline = Date.now() + 20_000; asked.length < times; await sleep(50)) {
-    assert.ok(Date.now() < deadline, `waited for ${times} exchanges, saw ${asked}`);
+/** Waits until the pages together have asked for so many exchanges; any of them may be the one that asks. */
+const exchanged = async (times, ...pages) => {
+  const statuses = () => pages.flatMap(({ asked }) => asked);
+  for (const deadline = Date.now() + 20_000; statuses().length < times; await sleep(50)) {
+    assert.ok(Date.now() < deadline, `waited for ${times} exchanges, saw ${statuses()}`);
   }
 };
 
@@ -86,12 +88,11 @@ describe('sessionTokens', () => {
       chat.close();
     });
     // The successor is used, so the old token would end the family.
-    await exchanged(awake.asked, 3);
+    await exchanged(3, awake);
     const isStale = () => sleeper.page.evaluate(() => stale !== JSON.parse(localStorage.getItem('mango-chat')).refresh_token);
     assert.equal(await isStale(), true);
-    const before = sleeper.asked.length;
     await sleeper.page.evaluate(() => chat.connect());
-    await exchanged(sleeper.asked, before + 1);
+    await exchanged(awake.asked.length + sleeper.asked.length + 2, awake, sleeper);
     assert.deepEqual(await isAlive(sleeper.page), ['online', 0]);
     assert.deepEqual(await isAlive(awake.page), ['online', 0]);
     assert.deepEqual([...awake.asked, ...sleeper.asked].filter((status) => status !== 200), []);
@@ -132,7 +133,8 @@ describe('cookie mode', () => {
   for (const from of ['the server itself', 'another origin that CORS_ORIGINS names']) {
     test(`from ${from}: the cookies are exchanged by the client, and the connection outlives the access token`, async () => {
       const { username, password } = await newAccount('alice');
-      const { page, asked } = await openPage(from.startsWith('another') ? elsewhere.origin : server.url);
+      const tab = await openPage(from.startsWith('another') ? elsewhere.origin : server.url);
+      const { page, asked } = tab;
       await page.evaluate(async ([url, credentials]) => {
         const answer = await fetch(`${url}/auth/login`, {
           method: 'POST', credentials: 'include', headers: { 'content-type': 'application/json' }, body: JSON.stringify(credentials),
@@ -140,7 +142,7 @@ describe('cookie mode', () => {
         if (!answer.ok) throw new Error(await answer.text());
         await start({ url });
       }, [server.url, { username, password }]);
-      await exchanged(asked, 2);
+      await exchanged(2, tab);
       assert.deepEqual(await isAlive(page), ['online', 0]);
       assert.deepEqual(asked.filter((status) => status !== 200), []);
       // A page that is opened after the access cookie has run out has the refresh cookie alone.
