@@ -19,25 +19,27 @@ use tower::util::MapRequestLayer;
 
 use crate::backup;
 use crate::clock::Clock;
-use crate::config::{Landscape, Settings, Verification};
+use crate::config::{Environment, Settings, Verification};
 use crate::domain::chats::TypingNow;
 use crate::domain::mail::worker::Worker;
 use crate::domain::presence::Presence;
-use crate::domain::{Core, accounts, landscape, lobby, recovery, sessions};
+use crate::domain::{AppContext, accounts, demo, lobby, recovery, sessions};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
 use crate::platform::log;
 use crate::random;
-use crate::transport::listener::GatedListener;
-use crate::transport::publisher::Publisher;
-use crate::transport::socket::{self, Door};
-use crate::transport::{gateway, rest, serve};
+use crate::realtime::RealtimeState;
+use crate::realtime::publisher::Publisher;
+use crate::transport::http::listener::BackpressureListener;
+use crate::transport::http::serve;
+use crate::transport::socketio::{self, SocketIoState};
+use crate::transport::{router, websocket};
 
 /// Lanes of the bus; each is worked off by one task.
 const LANES: usize = 4;
 
-/// What an outbox gets to drain before its transport is closed.
+/// How long a send queue has to drain before its transport is closed.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// Bytes of a SQLite database that every start checks; a larger one only after a stop that was none of ours.
@@ -51,8 +53,8 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     /// The domain, for tests and commands.
-    pub core: Arc<Core>,
-    door: Arc<Door>,
+    pub context: Arc<AppContext>,
+    realtime: Arc<RealtimeState>,
     io: SocketIo,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -124,12 +126,12 @@ pub async fn connect(settings: &Settings) -> Result<Db> {
     Db::connect(url, &settings.database_limits).await.map_err(|error| explain_open(url, error))
 }
 
-/// The domain without any door, for commands.
-pub async fn open_core(settings: Settings) -> Result<Arc<Core>> {
+/// The domain without any transport, for commands.
+pub async fn open_context(settings: Settings) -> Result<Arc<AppContext>> {
     let db = open_database(&settings).await?;
     let (bus, _) = Bus::new(1);
     let secret = jwt_secret(&settings)?;
-    Core::open(Arc::new(settings), Clock::system(), db, bus, &secret).await
+    AppContext::open(Arc::new(settings), Clock::system(), db, bus, &secret).await
 }
 
 /// Starts everything as the only server of its database, if that is SQLite: two would not hear each other's events.
@@ -147,33 +149,33 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     let settings = Arc::new(settings);
     let (db, serving_lock) = open_for_serving(&settings, alone).await?;
     // First of all: who cannot listen, as a second start by mistake, touches nothing of the one that runs.
-    let listener = GatedListener::bind(settings.bind, &settings.rates)
+    let listener = BackpressureListener::bind(settings.bind, &settings.rates)
         .await
         .map_err(|error| Error::internal(format!("BIND: cannot listen on {}: {error}", settings.bind)))?;
     let address = listener.local_addr().map_err(Error::internal)?;
     let (bus, lanes) = Bus::new(LANES);
     let secret = jwt_secret(&settings)?;
-    let core = Core::open(settings.clone(), Clock::system(), db, bus, &secret).await?;
+    let context = AppContext::open(settings.clone(), Clock::system(), db, bus, &secret).await?;
     let publisher = Arc::new(Publisher::default());
-    publisher.start(&core, lanes);
-    publisher.watch_tokens(&core);
-    publisher.watch_database(&core);
-    publisher.watch_backlogs(&core);
-    core.keep("log files", async |core| {
+    publisher.start(&context, lanes);
+    publisher.watch_tokens(&context);
+    publisher.watch_database(&context);
+    publisher.watch_backlogs(&context);
+    context.keep("log files", async |context| {
         loop {
             tokio::time::sleep(Duration::from_hours(24)).await;
-            log::remove_old(&core.settings.log_dir);
+            log::remove_old(&context.settings.log_dir);
         }
     });
-    Presence::watch(&core);
-    TypingNow::watch(&core);
-    sessions::prune::watch(&core);
-    lobby::prepare(&core).await?;
+    Presence::watch(&context);
+    TypingNow::watch(&context);
+    sessions::prune::watch(&context);
+    lobby::prepare(&context).await?;
     if settings.mail.smtp.is_none() && settings.mail.verification != Verification::Off {
         tracing::warn!("EMAIL_VERIFICATION is on without SMTP_URL: mails are only logged, nobody gets them");
     }
     if settings.mail.verification == Verification::Required {
-        let unconfirmed = recovery::count_unconfirmed(&core).await?;
+        let unconfirmed = recovery::count_unconfirmed(&context).await?;
         if unconfirmed > 0 {
             tracing::warn!(
                 accounts = unconfirmed,
@@ -182,48 +184,49 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
             );
         }
     }
-    let mailing = Worker::start(&core);
-    core.rates.watch(&core.background);
-    if settings.landscape == Landscape::Prod && !settings.rates.on {
+    let mailing = Worker::start(&context);
+    context.rates.watch(&context.background);
+    if settings.environment == Environment::Prod && !settings.rates.on {
         tracing::warn!(
             "RATE_LIMIT is off in prod: nothing slows down guessing, flooding and mass registration"
         );
     }
-    accounts::watch(&core);
-    if settings.landscape == Landscape::Local && landscape::is_empty(&core).await? {
-        let people = landscape::seed(&core).await?;
-        tracing::info!(?people, password = landscape::PASSWORD, "demo users, for this machine only");
+    accounts::watch(&context);
+    if settings.environment == Environment::Local && demo::is_empty(&context).await? {
+        let people = demo::seed(&context).await?;
+        tracing::info!(?people, password = demo::PASSWORD, "demo users, for this machine only");
     }
-    let (engine, io) = socket::build(&settings);
-    let door = Door::new(core.clone(), publisher);
-    socket::register(&io, &door);
-    door.clone().sweep();
-    let router = MapRequestLayer::new(trim_slash).layer(rest::router(&door, engine));
+    let (engine, io) = socketio::build(&settings);
+    let realtime = RealtimeState::new(context.clone(), publisher);
+    let state = SocketIoState::new(realtime.clone());
+    socketio::register(&io, &state);
+    state.clone().sweep();
+    let router = MapRequestLayer::new(trim_slash).layer(router::router(&state, engine));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve::serve(listener, router, stop.clone()));
     tracing::info!("listening on http://{address}");
-    Ok(Server { address, core, door, io, stop, serving, mailing, _lock: serving_lock })
+    Ok(Server { address, context, realtime, io, stop, serving, mailing, _lock: serving_lock })
 }
 
 impl Server {
     /// Stops accepting, says goodbye, finishes and acks what was received, closes the transports.
     pub async fn shutdown(self) {
-        let grace = self.core.settings.shutdown_grace;
+        let grace = self.context.settings.shutdown_grace;
         let deadline = Instant::now() + grace;
         tracing::info!("shutting down");
         self.stop.cancel();
         // No mail is begun from here on: what is written later stands in the outbox, for the next start.
         let mailing = tokio::spawn(self.mailing.stop(deadline));
-        self.door.publisher.announce_shutdown(grace.min(Duration::from_secs(5)));
-        self.door.publisher.pause_all();
-        if timeout_at(deadline - grace / 4, self.door.settled()).await.is_err() {
+        self.realtime.publisher.announce_shutdown(grace.min(Duration::from_secs(5)));
+        self.realtime.publisher.pause_all();
+        if timeout_at(deadline - grace / 4, self.realtime.settled()).await.is_err() {
             tracing::warn!("not everything that was received could be finished in time");
         }
-        self.door.publisher.shut_all();
+        self.realtime.publisher.shut_down_all();
         sleep(DRAIN.min(grace / 10)).await;
         // The engine closes sessions with a packet that makes python-socketio stay away: they end before.
-        self.door.publisher.close_websockets(gateway::SHUTDOWN, CLOSE.min(grace / 10)).await;
-        self.door.publisher.end_all();
+        self.realtime.publisher.close_websockets(websocket::SHUTDOWN, CLOSE.min(grace / 10)).await;
+        self.realtime.publisher.end_all();
         let closing = deadline.min(Instant::now() + Duration::from_secs(1));
         if timeout_at(closing, self.io.close()).await.is_err() {
             tracing::debug!("some transports did not close by themselves");
@@ -232,9 +235,9 @@ impl Server {
         if timeout_at(deadline, self.serving).await.is_err() {
             tracing::warn!("some requests were cut off");
         }
-        self.core.mail.settled(deadline).await;
+        self.context.mail.settled(deadline).await;
         drop(mailing.await);
-        if let Err(error) = self.core.db.checkpoint().await {
+        if let Err(error) = self.context.db.checkpoint().await {
             tracing::warn!(%error, "the write-ahead log stays: keep it together with the database file");
         }
         tracing::info!("stopped");

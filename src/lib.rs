@@ -12,5 +12,6 @@ pub mod ids;
 pub mod platform;
 pub mod protocol;
 pub mod random;
+pub mod realtime;
 pub mod text;
 pub mod transport;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mango_chat::config::{Settings, load_env_files};
 use mango_chat::domain::moderation::{self, Appointment};
-use mango_chat::domain::{epoch, import, landscape};
+use mango_chat::domain::{demo, epoch, import};
 use mango_chat::error::{Error, Result};
 use mango_chat::platform::db::{Db, explain_migrate, file_of};
 
@@ -205,9 +205,9 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
             backup::restore(&settings, &folder).await?.iter().for_each(|line| println!("{line}"));
         }
         Command::Seed => {
-            let core = app::open_core(settings).await?;
-            let people = landscape::seed(&core).await?;
-            println!("demo users {} with the password {}", people.join(", "), landscape::PASSWORD);
+            let context = app::open_context(settings).await?;
+            let people = demo::seed(&context).await?;
+            println!("demo users {} with the password {}", people.join(", "), demo::PASSWORD);
         }
         Command::Admin { act } => administer(act, settings).await?,
         Command::Import { from: Import::Mango { from, photos, dry_run, batch, source, report } } => {
@@ -243,8 +243,8 @@ async fn migrate(db: &Db, direction: Direction) -> Result<()> {
 async fn administer(act: Admin, settings: Settings) -> Result<()> {
     match act {
         Admin::NewEpoch => {
-            let core = app::open_core(settings).await?;
-            println!("the epoch is {} now; start the servers again", epoch::renew(&core).await?);
+            let context = app::open_context(settings).await?;
+            println!("the epoch is {} now; start the servers again", epoch::renew(&context).await?);
         }
         Admin::Create { username, email, password_stdin, promote } => {
             let made_up = !promote && !password_stdin;
@@ -253,18 +253,18 @@ async fn administer(act: Admin, settings: Settings) -> Result<()> {
                 (false, true) => Some(read_password()?),
                 (false, false) => Some(random::hex(12)?),
             };
-            let core = app::open_core(settings).await?;
+            let context = app::open_context(settings).await?;
             let shown = password.clone().filter(|_| made_up);
-            let wish = Appointment { username: username.clone(), email, password };
-            let id = moderation::appoint(&core, wish).await?;
+            let request = Appointment { username: username.clone(), email, password };
+            let id = moderation::appoint(&context, request).await?;
             println!("{username} is an admin now (user {id})");
             if let Some(password) = shown {
                 println!("password: {password}");
             }
         }
         Admin::List => {
-            let core = app::open_core(settings).await?;
-            for (id, username, role) in moderation::staff(&core).await? {
+            let context = app::open_context(settings).await?;
+            for (id, username, role) in moderation::list_moderators(&context).await? {
                 println!("{role} {} (user {id})", username.unwrap_or_else(|| "-".into()));
             }
         }
@@ -281,9 +281,9 @@ fn read_password() -> Result<String> {
 
 #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
 async fn bring_over(settings: Settings, options: import::Options) -> Result<ExitCode> {
-    let core = app::open_core(settings).await?;
+    let context = app::open_context(settings).await?;
     let progress = Progress::for_terminal();
-    let report = import::run(&core, &options, &progress).await;
+    let report = import::run(&context, &options, &progress).await;
     progress.end();
     let report = report?;
     println!("{}", report.to_text());

@@ -66,12 +66,12 @@ pub async fn run(options: Options) -> Result<bool> {
         .collect();
     let server = options.pid.map(Process::new);
     let cpu_before = server.as_ref().map(Process::cpu_seconds).transpose()?;
-    let door = Arc::new(Semaphore::new(options.at_once.max(1)));
+    let transport = Arc::new(Semaphore::new(options.at_once.max(1)));
     let began = Instant::now();
     let coming = crowd.into_iter().map(|(person, chat, seen)| {
-        let (url, door, behind) = (options.url.clone(), door.clone(), options.behind);
+        let (url, transport, behind) = (options.url.clone(), transport.clone(), options.behind);
         tokio::spawn(async move {
-            let _turn = door.acquire().await.map_err(|error| error.to_string())?;
+            let _turn = transport.acquire().await.map_err(|error| error.to_string())?;
             come_back(&url, &person, chat, seen, behind).await.map_err(|error| error.to_string())
         })
     });

@@ -12,9 +12,10 @@ pub fn load_env_files(
 ) -> Result<HashMap<String, String>, BadSetting> {
     let mut found = HashMap::new();
     read_into(&folder.join(".env"), &mut found)?;
-    let landscape = real("MANGO_ENV").or_else(|| found.get("MANGO_ENV").cloned()).filter(|it| !it.is_empty());
-    if let Some(landscape) = landscape.filter(|it| it.chars().all(|c| c.is_ascii_alphanumeric())) {
-        read_into(&folder.join(format!(".env.{landscape}")), &mut found)?;
+    let environment =
+        real("MANGO_ENV").or_else(|| found.get("MANGO_ENV").cloned()).filter(|it| !it.is_empty());
+    if let Some(environment) = environment.filter(|it| it.chars().all(|c| c.is_ascii_alphanumeric())) {
+        read_into(&folder.join(format!(".env.{environment}")), &mut found)?;
     }
     Ok(found)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Landscape;
+use super::Environment;
 use super::reader::{BadSetting, Reader};
 
 /// A token bucket: so many in a period, and so many at once.
@@ -48,10 +48,10 @@ pub struct Rates {
 }
 
 /// Reads all of them.
-pub fn read(r: &mut Reader<'_>, landscape: Landscape) -> Result<Rates, BadSetting> {
+pub fn read(r: &mut Reader<'_>, environment: Environment) -> Result<Rates, BadSetting> {
     let on = r
         .optional_flag("RATE_LIMIT", "whether the limits below hold [on in dev and prod]")?
-        .unwrap_or(matches!(landscape, Landscape::Dev | Landscape::Prod));
+        .unwrap_or(matches!(environment, Environment::Dev | Environment::Prod));
     let mut rate = |name, default, meaning| {
         r.read(name, default, meaning, "COUNT/s, /min or /h with a burst if wished, such as 20/s:60", parse)
     };

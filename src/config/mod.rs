@@ -1,19 +1,19 @@
 //! Settings: read once at start, checked whole, then passed down as plain values. Nothing below asks the
 //! environment again.
 
+mod contacts_and_mail;
 mod database;
 mod files;
 mod limits;
-mod people;
 mod public_url;
 mod reader;
 mod smtp;
 mod storage;
 
+pub use contacts_and_mail::{Contacts, Mail, Verification};
 pub use database::DatabaseLimits;
 pub use files::load_env_files;
 pub use limits::{Rate, Rates};
-pub use people::{Contacts, Mail, Verification};
 pub use public_url::PublicUrl;
 use reader::bad;
 pub use reader::{BadSetting, Described, Reader};
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// Which landscape this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Landscape {
+pub enum Environment {
     /// One's own machine: demo users, loopback.
     Local,
     /// A shared development server.
@@ -73,7 +73,7 @@ pub struct HashCost {
     reason = "each field is the variable of its name; the reader below says what it means"
 )]
 pub struct Settings {
-    pub landscape: Landscape,
+    pub environment: Environment,
     pub bind: SocketAddr,
     pub data_dir: PathBuf,
     pub database_url: String,
@@ -120,7 +120,7 @@ impl Settings {
 
     /// What serving takes beyond reading: commands such as `migrate` do without.
     pub fn require_for_serving(&self) -> Result<(), BadSetting> {
-        if self.landscape == Landscape::Prod && self.jwt_secret.is_none() {
+        if self.environment == Environment::Prod && self.jwt_secret.is_none() {
             return Err(BadSetting(
                 "JWT_SECRET: got nothing, prod takes a secret of at least 32 bytes".into(),
             ));
@@ -138,16 +138,16 @@ impl Settings {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, BadSetting> {
-        let landscape = r.read(
+        let environment = r.read(
             "MANGO_ENV",
             "local",
             "landscape; `local` seeds demo users on an empty database",
             "local, dev, test or prod",
             |value| match value {
-                "local" => Some(Landscape::Local),
-                "dev" => Some(Landscape::Dev),
-                "test" => Some(Landscape::Test),
-                "prod" => Some(Landscape::Prod),
+                "local" => Some(Environment::Local),
+                "dev" => Some(Environment::Dev),
+                "test" => Some(Environment::Test),
+                "prod" => Some(Environment::Prod),
                 _ => None,
             },
         )?;
@@ -157,8 +157,8 @@ impl Settings {
                 "",
                 "address and port to listen on; port 0 picks a free one [127.0.0.1:5000 in local, 0.0.0.0:5000 else]",
             )
-            .unwrap_or_else(|| match landscape {
-                Landscape::Local => "127.0.0.1:5000".to_owned(),
+            .unwrap_or_else(|| match environment {
+                Environment::Local => "127.0.0.1:5000".to_owned(),
                 _ => "0.0.0.0:5000".to_owned(),
             });
         let bind: SocketAddr = bind
@@ -189,7 +189,7 @@ impl Settings {
         }
         let storage = storage::read(r)?;
         let default_public_url = match bind.port() {
-            port if landscape == Landscape::Local && port != 0 => format!("http://localhost:{port}"),
+            port if environment == Environment::Local && port != 0 => format!("http://localhost:{port}"),
             _ => "http://localhost:5000".to_owned(),
         };
         let public_url = r
@@ -228,10 +228,10 @@ impl Settings {
         )?;
         let password_blocklist = r
             .optional_flag("PASSWORD_BLOCKLIST", "refuse the 10,000 most common passwords [on in prod]")?
-            .unwrap_or(landscape == Landscape::Prod);
-        let mail = people::read_mail(r)?;
-        let contacts = people::read_contacts(r)?;
-        let rates = limits::read(r, landscape)?;
+            .unwrap_or(environment == Environment::Prod);
+        let mail = contacts_and_mail::read_mail(r)?;
+        let contacts = contacts_and_mail::read_contacts(r)?;
+        let rates = limits::read(r, environment)?;
         let cors_origins = r.read(
             "CORS_ORIGINS",
             "*",
@@ -294,7 +294,7 @@ impl Settings {
             |value| tracing_subscriber::EnvFilter::try_new(value).ok().map(|_| value.to_owned()),
         )?;
         let debug = r.flag("DEBUG", false, "500 answers carry the cause; refused in prod")?;
-        if debug && landscape == Landscape::Prod {
+        if debug && environment == Environment::Prod {
             return Err(BadSetting("DEBUG: got `true`, prod takes only false".into()));
         }
         let shutdown_grace = r
@@ -307,7 +307,7 @@ impl Settings {
             )
             .map(Duration::from_secs)?;
         Ok(Self {
-            landscape,
+            environment,
             bind,
             data_dir,
             database_url,

@@ -5,7 +5,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::EntityTrait;
 use serde_json::Value;
 
-use super::Core;
+use super::AppContext;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::db::Tx;
@@ -49,7 +49,7 @@ pub struct Act<'a> {
 }
 
 /// Notes an act; it stands if the transaction commits.
-pub async fn record(core: &Core, tx: &Tx, act: Act<'_>) -> Result<()> {
+pub async fn record(context: &AppContext, tx: &Tx, act: Act<'_>) -> Result<()> {
     let (kind, id) = act.target.columns();
     let actor = act.actor.map(|id| id.0);
     // Where the transaction is begun again this stands in the log twice; the table has what has happened.
@@ -61,7 +61,7 @@ pub async fn record(core: &Core, tx: &Tx, act: Act<'_>) -> Result<()> {
         target_id: Set(id),
         details: Set(act.details.to_string()),
         address: Set(act.address.map(str::to_owned)),
-        created_at: Set(core.clock.now()),
+        created_at: Set(context.clock.now()),
         ..Default::default()
     })
     .exec_without_returning(tx.conn())

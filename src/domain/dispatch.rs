@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::messages::send_pipelined;
-use super::{Caller, Core};
+use super::{AppContext, Caller};
 use crate::error::{Code, Error, Result};
-use crate::platform::bus::{Batch, Place};
-use crate::platform::db::{Outcome, again};
+use crate::platform::bus::{Batch, ChatPosition};
+use crate::platform::db::{Outcome, retry};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::catalogue::{COMMANDS, Command, for_each_command};
 // The catalogue names its types by these paths.
@@ -47,7 +47,7 @@ impl Drop for Respond {
 }
 
 /// What a command does. Implemented in the slice it belongs to.
-pub trait Behaviour: Command {
+pub trait CommandHandler: Command {
     /// What it costs besides an event, in tokens of other buckets: so no command is a way round the limit of another, and
     /// one that makes much work costs more.
     fn costs(&self) -> Vec<(Bucket, u32)> {
@@ -55,7 +55,11 @@ pub trait Behaviour: Command {
     }
 
     /// Does it.
-    fn run(&self, core: &Core, caller: &Caller) -> impl Future<Output = Result<Outcome<Self::Reply>>> + Send;
+    fn run(
+        &self,
+        context: &AppContext,
+        caller: &Caller,
+    ) -> impl Future<Output = Result<Outcome<Self::Reply>>> + Send;
 }
 
 /// Whether the next event of the same socket may start before this one is done: the writer keeps messages
@@ -65,13 +69,19 @@ pub fn is_pipelined(event: &str) -> bool {
 }
 
 /// Runs one client event. Returns when it is done, or, where it is pipelined, when it is in the writer's hands.
-pub async fn dispatch(core: &Arc<Core>, caller: Caller, event: &str, payload: &str, respond: Respond) {
-    if let Err(error) = count(core, &caller, event).await {
+pub async fn dispatch(
+    context: &Arc<AppContext>,
+    caller: Caller,
+    event: &str,
+    payload: &str,
+    respond: Respond,
+) {
+    if let Err(error) = count(context, &caller, event).await {
         return fail(event, &caller, respond, error);
     }
     if is_pipelined(event) {
-        match parse::parse::<messages::SendMessage>(payload, &core.limits) {
-            Ok(wish) => send_pipelined(core, &caller, wish, respond).await,
+        match parse::parse::<messages::SendMessage>(payload, &context.limits) {
+            Ok(request) => send_pipelined(context, &caller, request, respond).await,
             Err(error) => fail(event, &caller, respond, error),
         }
         return;
@@ -79,7 +89,7 @@ pub async fn dispatch(core: &Arc<Core>, caller: Caller, event: &str, payload: &s
     macro_rules! run_by_name {
         ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], $about:literal;)*) => {
             match event {
-                $(stringify!($name) => run::<$payload>(core, caller, payload, respond).await,)*
+                $(stringify!($name) => run::<$payload>(context, caller, payload, respond).await,)*
                 _ => {
                     fail(event, &caller, respond, unknown(event));
                 }
@@ -110,32 +120,32 @@ fn unknown(event: &str) -> Error {
 
 /// Takes a token of whoever sends the event, before anything is parsed. `authenticate` is never refused: a
 /// client that renews its token too late would lose its connection.
-async fn count(core: &Core, caller: &Caller, event: &str) -> Result<()> {
+async fn count(context: &AppContext, caller: &Caller, event: &str) -> Result<()> {
     let bucket = match event {
         session::Authenticate::NAME => return Ok(()),
         messages::SendMessage::NAME => Bucket::Send,
         _ => Bucket::Event,
     };
-    core.rates.take(bucket, Key::user(caller.actor.user_id)).await
+    context.rates.take(bucket, Key::user(caller.actor.user_id)).await
 }
 
-async fn run<C: Behaviour>(core: &Arc<Core>, caller: Caller, payload: &str, respond: Respond) {
-    let command = match parse::parse::<C>(payload, &core.limits) {
+async fn run<C: CommandHandler>(context: &Arc<AppContext>, caller: Caller, payload: &str, respond: Respond) {
+    let command = match parse::parse::<C>(payload, &context.limits) {
         Ok(command) => command,
         Err(error) => return fail(C::NAME, &caller, respond, error),
     };
     for (bucket, tokens) in command.costs() {
         let key = Key::user(caller.actor.user_id);
-        if let Err(error) = core.rates.take_many(bucket, key, tokens).await {
+        if let Err(error) = context.rates.take_many(bucket, key, tokens).await {
             return fail(C::NAME, &caller, respond, error);
         }
     }
-    let outcome = again(|| command.run(core, &caller)).await;
+    let outcome = retry(|| command.run(context, &caller)).await;
     match outcome {
-        Ok(Outcome { reply, place, events, gate }) => {
-            let ack = ack(place, &reply);
+        Ok(Outcome { reply, position, events, gate }) => {
+            let ack = ack(position, &reply);
             let answer = Box::new(move || respond.give(ack));
-            core.bus.publish(Batch { deliveries: events, answer: Some(answer), ..Batch::default() }).await;
+            context.bus.publish(Batch { deliveries: events, answer: Some(answer), ..Batch::default() }).await;
             drop(gate);
         }
         Err(error) => fail(C::NAME, &caller, respond, error),
@@ -162,7 +172,7 @@ pub fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
 }
 
 /// The ack's object: `ok`, the place of a change in its chat, and what the command answers.
-pub fn ack<T: Serialize>(place: Option<Place>, reply: &T) -> Result<Box<RawValue>> {
+pub fn ack<T: Serialize>(position: Option<ChatPosition>, reply: &T) -> Result<Box<RawValue>> {
     #[derive(Serialize)]
     struct InChat {
         chat_id: i64,
@@ -173,10 +183,10 @@ pub fn ack<T: Serialize>(place: Option<Place>, reply: &T) -> Result<Box<RawValue
     struct Ack<'a, T> {
         ok: bool,
         #[serde(flatten)]
-        place: Option<InChat>,
+        position: Option<InChat>,
         #[serde(flatten)]
         reply: &'a T,
     }
-    let place = place.map(|it| InChat { chat_id: it.chat_id.0, rev: it.rev, prev: it.prev });
-    to_raw_value(&Ack { ok: true, place, reply }).map_err(Error::internal)
+    let position = position.map(|it| InChat { chat_id: it.chat_id.0, rev: it.rev, prev: it.prev });
+    to_raw_value(&Ack { ok: true, position, reply }).map_err(Error::internal)
 }

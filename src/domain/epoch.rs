@@ -6,7 +6,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
 
-use super::Core;
+use super::AppContext;
 use super::audit::{self, Act, Target};
 use crate::error::{Error, Result};
 use crate::platform::db::Db;
@@ -37,9 +37,9 @@ pub async fn current(db: &Db) -> Result<String> {
 }
 
 /// Renews the epoch; part of restoring a backup. Running servers learn of it when they start again.
-pub async fn renew(core: &Core) -> Result<String> {
+pub async fn renew(context: &AppContext) -> Result<String> {
     let epoch = random::hex(8)?;
-    let tx = core.db.begin().await?;
+    let tx = context.db.begin().await?;
     write(tx.conn(), EPOCH, &epoch).await?;
     let act = Act {
         actor: None,
@@ -48,7 +48,7 @@ pub async fn renew(core: &Core) -> Result<String> {
         details: serde_json::json!({}),
         address: None,
     };
-    audit::record(core, &tx, act).await?;
+    audit::record(context, &tx, act).await?;
     tx.commit(()).await?;
     Ok(epoch)
 }

@@ -15,10 +15,10 @@ use sea_orm::{
 };
 
 use super::chats::{advance, advance_meta, change_at, show_member};
-use super::{Core, users};
+use super::{AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Delivery, Place, RoomChange};
+use crate::platform::bus::{ChatPosition, Delivery, RoomChange};
 use crate::platform::db::Tx;
 use crate::protocol::events::MemberChange;
 
@@ -29,12 +29,12 @@ const AT_ONCE: u64 = 1_000;
 
 /// Makes the lobby where it is missing, gives it the name that is set, and everybody a place in it. Nobody
 /// is told: it runs before the doors open.
-pub async fn prepare(core: &Core) -> Result<()> {
-    let Some(name) = &core.settings.contacts.lobby_chat else { return Ok(()) };
+pub async fn prepare(context: &AppContext) -> Result<()> {
+    let Some(name) = &context.settings.contacts.lobby_chat else { return Ok(()) };
     let mut seen = 0;
     loop {
-        let mut tx = core.db.begin().await?;
-        let Some(mut chat) = find_or_make(core, &mut tx, name, None).await? else {
+        let mut tx = context.db.begin().await?;
+        let Some(mut chat) = find_or_make(context, &mut tx, name, None).await? else {
             tx.commit(()).await?;
             return Ok(());
         };
@@ -62,7 +62,7 @@ pub async fn prepare(core: &Core) -> Result<()> {
         let done = (outside.len() as u64) < AT_ONCE;
         seen = outside.last().copied().unwrap_or(seen);
         let outside: Vec<UserId> = outside.into_iter().map(UserId).collect();
-        enter(core, &mut tx, &mut chat, &outside).await?;
+        enter(context, &mut tx, &mut chat, &outside).await?;
         tx.commit(()).await?;
         if done {
             return Ok(());
@@ -71,24 +71,28 @@ pub async fn prepare(core: &Core) -> Result<()> {
 }
 
 /// Lets somebody new in, within the transaction that makes their account.
-pub async fn join(core: &Core, tx: &mut Tx, person: &user::Model) -> Result<()> {
-    let Some(name) = &core.settings.contacts.lobby_chat else { return Ok(()) };
+pub async fn join(context: &AppContext, tx: &mut Tx, person: &user::Model) -> Result<()> {
+    let Some(name) = &context.settings.contacts.lobby_chat else { return Ok(()) };
     let user_id = UserId(person.id);
-    let Some(mut chat) = find_or_make(core, tx, name, Some(user_id)).await? else { return Ok(()) };
-    let Some((place, rows)) = enter(core, tx, &mut chat, &[user_id]).await? else { return Ok(()) };
+    let Some(mut chat) = find_or_make(context, tx, name, Some(user_id)).await? else { return Ok(()) };
+    let Some((position, rows)) = enter(context, tx, &mut chat, &[user_id]).await? else { return Ok(()) };
     let Some(row) = rows.first() else { return Ok(()) };
     let member = show_member(row, users::author(person));
-    let change = change_at(place, user_id, core.clock.now());
+    let change = change_at(position, user_id, context.clock.now());
     let event = MemberChange { change, member, member_count: chat.member_count };
-    let mut delivery = Delivery::of_change(place, "member_added", &event)?;
+    let mut delivery = Delivery::of_change(position, "member_added", &event)?;
     delivery.rooms = RoomChange::Join(vec![user_id]);
     tx.announce(delivery);
     Ok(())
 }
 
 /// Refuses to let somebody out of the lobby.
-pub async fn refuse_leaving(core: &Core, conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<()> {
-    if core.settings.contacts.lobby_chat.is_none()
+pub async fn refuse_leaving(
+    context: &AppContext,
+    conn: &impl ConnectionTrait,
+    chat_id: ChatId,
+) -> Result<()> {
+    if context.settings.contacts.lobby_chat.is_none()
         || number(meta::Entity::find_by_id(KEY.to_owned()).one(conn).await?) != Some(chat_id.0)
     {
         return Ok(());
@@ -98,7 +102,7 @@ pub async fn refuse_leaving(core: &Core, conn: &impl ConnectionTrait, chat_id: C
 
 /// The lobby's chat, locked. Where there is none yet it takes somebody to make it for.
 async fn find_or_make(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     name: &str,
     first: Option<UserId>,
@@ -119,7 +123,7 @@ async fn find_or_make(
     }
     let oldest = user::Entity::present().order_by_asc(user::Column::Id).one(tx.conn()).await?;
     let Some(owner) = oldest.map(|row| UserId(row.id)).or(first) else { return Ok(None) };
-    let now = core.clock.now();
+    let now = context.clock.now();
     let row = chat::ActiveModel {
         is_group: Set(true),
         name: Set(Some(name.to_owned())),
@@ -149,16 +153,16 @@ fn number(row: Option<meta::Model>) -> Option<i64> {
 
 /// Adds people to the lobby, whose row is locked, with one value of its counter; answers that, and their rows.
 async fn enter(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     chat: &mut chat::Model,
     people: &[UserId],
-) -> Result<Option<(Place, Vec<member::Model>)>> {
+) -> Result<Option<(ChatPosition, Vec<member::Model>)>> {
     if people.is_empty() {
         return Ok(None);
     }
-    let place = advance_meta(tx, chat).await?;
-    let rows = places_for(core, tx, chat, place.rev, people).await?;
+    let position = advance_meta(tx, chat).await?;
+    let rows = places_for(context, tx, chat, position.rev, people).await?;
     if rows.is_empty() {
         return Ok(None);
     }
@@ -180,18 +184,18 @@ async fn enter(
     chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }
         .update(tx.conn())
         .await?;
-    Ok(Some((place, rows)))
+    Ok(Some((position, rows)))
 }
 
 /// Rows for those of the people who are still here, locked.
 async fn places_for(
-    core: &Core,
+    context: &AppContext,
     tx: &Tx,
     chat: &chat::Model,
     rev: i64,
     people: &[UserId],
 ) -> Result<Vec<member::Model>> {
-    let now = core.clock.now();
+    let now = context.clock.now();
     let revs = users::advance(tx.conn(), people).await?;
     // Locked by now: who has gone meanwhile stays out.
     let present: HashSet<i64> = user::Entity::present()

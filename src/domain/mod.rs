@@ -5,10 +5,10 @@ pub mod accounts;
 pub mod audit;
 pub mod chats;
 pub mod contacts;
+pub mod demo;
 pub mod dispatch;
 pub mod epoch;
 pub mod import;
-pub mod landscape;
 pub mod lobby;
 pub mod mail;
 pub mod messages;
@@ -81,7 +81,7 @@ impl Caller {
 }
 
 /// Everything that the slices work with.
-pub struct Core {
+pub struct AppContext {
     /// As read at start.
     pub settings: Arc<Settings>,
     /// Time.
@@ -118,7 +118,7 @@ pub struct Core {
     pub mail: mail::Mail,
 }
 
-impl Core {
+impl AppContext {
     /// Opens everything that the settings name, and starts the writer of messages.
     pub async fn open(
         settings: Arc<Settings>,
@@ -175,8 +175,8 @@ impl Core {
     where
         F: Future<Output = ()> + Send,
     {
-        let core = self.clone();
-        self.background.keep(name, move || run(core.clone()))
+        let context = self.clone();
+        self.background.keep(name, move || run(context.clone()))
     }
 
     /// Publishes what a commit announces, and gives its reply.
@@ -189,7 +189,7 @@ impl Core {
 }
 
 /// Runs work to its end even if the caller goes away: between a commit and its publishing nothing may stop.
-pub async fn to_the_end<T: Send + 'static>(
+pub async fn run_detached<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     tokio::spawn(work).await.map_err(Error::internal)?

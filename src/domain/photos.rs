@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use rust_embed::RustEmbed;
 
-use super::Core;
+use super::AppContext;
 use crate::error::{Code, Error, Result};
 use crate::platform::images::{ImageError, RenderError, Rendered, from_base64};
 use crate::random;
@@ -59,46 +59,46 @@ pub fn default_avatar_count() -> usize {
 }
 
 /// Decodes, renders and stores a photo that came as base64 in `field`; answers its name.
-pub async fn store_base64(core: &Core, field: &str, text: &str) -> Result<String> {
-    let limits = core.images.limits();
+pub async fn store_base64(context: &AppContext, field: &str, text: &str) -> Result<String> {
+    let limits = context.images.limits();
     let bytes = from_base64(text, &limits).map_err(|error| refuse(field, &error))?;
-    store(core, field, bytes).await
+    store(context, field, bytes).await
 }
 
 /// Whether [`store`] would take a photo; nothing is kept.
-pub async fn check(core: &Core, field: &str, bytes: Vec<u8>) -> Result<()> {
-    render(core, field, bytes).await.map(drop)
+pub async fn check(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<()> {
+    render(context, field, bytes).await.map(drop)
 }
 
-async fn render(core: &Core, field: &str, bytes: Vec<u8>) -> Result<Rendered> {
-    core.images.render(bytes).await.map_err(|error| match error {
+async fn render(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<Rendered> {
+    context.images.render(bytes).await.map_err(|error| match error {
         RenderError::Image(error) => refuse(field, &error),
         RenderError::Busy => Error::unavailable("too many photos at once, try again in a moment"),
     })
 }
 
 /// Renders and stores a photo that came in `field`; answers its name.
-pub async fn store(core: &Core, field: &str, bytes: Vec<u8>) -> Result<String> {
-    let rendered = render(core, field, bytes).await?;
+pub async fn store(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<String> {
+    let rendered = render(context, field, bytes).await?;
     let name = random::hex(16)?;
     let parts = [rendered.original_jpeg, rendered.webp_400, rendered.webp_100, rendered.webp_50];
     let puts = FILES.into_iter().zip(parts).map(async |((file, content_type), bytes)| {
-        core.storage.put(&key(&name, file), bytes.into(), content_type).await
+        context.storage.put(&key(&name, file), bytes.into(), content_type).await
     });
     // All have ended before any is removed: one that is still under way would come back.
     if let Err(error) = join_all(puts).await.into_iter().collect::<Result<()>>() {
-        discard(core, &name).await;
+        discard(context, &name).await;
         return Err(error);
     }
     Ok(name)
 }
 
 /// Removes a photo that has to go; where that fails, part of it may be left. An avatar of ours stays.
-pub async fn remove(core: &Core, name: &str) -> Result<()> {
+pub async fn remove(context: &AppContext, name: &str) -> Result<()> {
     if name.is_empty() || is_default(name) {
         return Ok(());
     }
-    delete(core, name).await.into_iter().try_for_each(|(_, deleted)| deleted)
+    delete(context, name).await.into_iter().try_for_each(|(_, deleted)| deleted)
 }
 
 /// Whether a photo is one of the default avatars.
@@ -107,11 +107,11 @@ pub fn is_default(name: &str) -> bool {
 }
 
 /// Removes a photo that nothing refers to any more. Failing to costs room, nothing else.
-pub async fn discard(core: &Core, name: &str) {
+pub async fn discard(context: &AppContext, name: &str) {
     if name.is_empty() || is_default(name) {
         return;
     }
-    for (file, deleted) in delete(core, name).await {
+    for (file, deleted) in delete(context, name).await {
         if let Err(error) = deleted {
             tracing::warn!(photo = name, file, %error, "a photo could not be removed");
         }
@@ -119,12 +119,12 @@ pub async fn discard(core: &Core, name: &str) {
 }
 
 /// Deletes all files of a photo at the same time; answers what became of each.
-async fn delete(core: &Core, name: &str) -> Vec<(&'static str, Result<()>)> {
-    join_all(FILES.map(async |(file, _)| (file, core.storage.delete(&key(name, file)).await))).await
+async fn delete(context: &AppContext, name: &str) -> Vec<(&'static str, Result<()>)> {
+    join_all(FILES.map(async |(file, _)| (file, context.storage.delete(&key(name, file)).await))).await
 }
 
 /// A photo's file by the names of `/static/{photo}/{file}`.
-pub async fn read(core: &Core, photo: &str, file: &str) -> Result<Option<PhotoFile>> {
+pub async fn read(context: &AppContext, photo: &str, file: &str) -> Result<Option<PhotoFile>> {
     let file = if file == "original.jpg" { "original.jpeg" } else { file };
     let Some((file, content_type)) = FILES.into_iter().find(|(name, _)| *name == file) else {
         return Ok(None);
@@ -141,7 +141,7 @@ pub async fn read(core: &Core, photo: &str, file: &str) -> Result<Option<PhotoFi
         };
         return Ok(Some(PhotoFile { bytes, content_type }));
     }
-    Ok(core.storage.get(&key(photo, file)).await?.map(|bytes| PhotoFile { bytes, content_type }))
+    Ok(context.storage.get(&key(photo, file)).await?.map(|bytes| PhotoFile { bytes, content_type }))
 }
 
 fn key(name: &str, file: &str) -> String {

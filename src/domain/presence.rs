@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use super::dispatch::Behaviour;
-use super::{Caller, Core, contacts, users};
+use super::dispatch::CommandHandler;
+use super::{AppContext, Caller, contacts, users};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ids::{ConnId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery};
-use crate::platform::db::{Outcome, again};
+use crate::platform::db::{Outcome, retry};
 use crate::protocol::commands::presence::{PresenceReply, WatchPresence};
 use crate::protocol::events::PresenceChanged;
 
@@ -105,24 +105,24 @@ impl Presence {
     }
 
     /// Ends graces, once a second, and notes when people were last seen.
-    pub fn watch(core: &Arc<Core>) {
-        core.keep("presence", |core| async move {
+    pub fn watch(context: &Arc<AppContext>) {
+        context.keep("presence", |context| async move {
             let mut second = tokio::time::interval(Duration::from_secs(1));
             loop {
                 second.tick().await;
-                let over = core.presence.over(core.clock.uptime());
+                let over = context.presence.over(context.clock.uptime());
                 if over.is_empty() {
                     continue;
                 }
                 let users: Vec<i64> = over.iter().map(|(user, _, _)| user.0).collect();
                 let latest = over.iter().map(|(_, since, _)| *since).max().unwrap_or_default();
-                if let Err(error) = again(|| note_last_seen(&core, users.clone(), latest)).await {
+                if let Err(error) = retry(|| note_last_seen(&context, users.clone(), latest)).await {
                     tracing::warn!(%error, "the time of last visits was not stored");
                 }
                 for (user_id, since, watchers) in over {
                     let told =
                         PresenceChanged { user_id, online: false, last_seen_at: Some(Timestamp(since)) };
-                    tell(&core, watchers, told).await;
+                    tell(&context, watchers, told).await;
                 }
             }
         });
@@ -171,12 +171,12 @@ impl State {
 }
 
 /// Tells watchers of somebody who came.
-pub async fn tell_arrival(core: &Core, user_id: UserId, watchers: Vec<ConnId>) {
-    tell(core, watchers, PresenceChanged { user_id, online: true, last_seen_at: None }).await;
+pub async fn tell_arrival(context: &AppContext, user_id: UserId, watchers: Vec<ConnId>) {
+    tell(context, watchers, PresenceChanged { user_id, online: true, last_seen_at: None }).await;
 }
 
-async fn tell(core: &Core, watchers: Vec<ConnId>, told: PresenceChanged) {
-    let watchers = match still_sharing(core, told.user_id, watchers).await {
+async fn tell(context: &AppContext, watchers: Vec<ConnId>, told: PresenceChanged) {
+    let watchers = match still_sharing(context, told.user_id, watchers).await {
         Ok(watchers) => watchers,
         Err(error) => return tracing::warn!(%error, "nobody was told of a change of presence"),
     };
@@ -187,24 +187,24 @@ async fn tell(core: &Core, watchers: Vec<ConnId>, told: PresenceChanged) {
         Ok(mut event) => {
             event.volatile = true;
             event.subject = Some(told.user_id);
-            core.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
+            context.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
         }
         Err(error) => tracing::error!(%error, "an event could not be encoded"),
     }
 }
 
 /// Those of the connections whose users still share a chat with whom they watch; the others watch no longer.
-async fn still_sharing(core: &Core, user: UserId, watchers: Vec<ConnId>) -> Result<Vec<ConnId>> {
+async fn still_sharing(context: &AppContext, user: UserId, watchers: Vec<ConnId>) -> Result<Vec<ConnId>> {
     let owners: HashMap<ConnId, UserId> = {
-        let state = core.presence.state.lock();
+        let state = context.presence.state.lock();
         watchers.iter().filter_map(|conn| Some((*conn, state.watched.get(conn)?.0))).collect()
     };
     let people: HashSet<UserId> = owners.values().copied().collect();
     let mut sharing = HashSet::new();
     for some in people.iter().copied().collect::<Vec<_>>().chunks(1_000) {
-        sharing.extend(share_a_chat(core, user, some).await?);
+        sharing.extend(share_a_chat(context, user, some).await?);
     }
-    let mut state = core.presence.state.lock();
+    let mut state = context.presence.state.lock();
     for gone in people.difference(&sharing) {
         state.unwatch(*gone, user);
     }
@@ -212,7 +212,7 @@ async fn still_sharing(core: &Core, user: UserId, watchers: Vec<ConnId>) -> Resu
 }
 
 /// Those of the others who are in a chat with this user.
-async fn share_a_chat(core: &Core, user: UserId, others: &[UserId]) -> Result<Vec<UserId>> {
+async fn share_a_chat(context: &AppContext, user: UserId, others: &[UserId]) -> Result<Vec<UserId>> {
     let mut own_chats = Query::select();
     own_chats
         .column(member::Column::ChatId)
@@ -226,15 +226,15 @@ async fn share_a_chat(core: &Core, user: UserId, others: &[UserId]) -> Result<Ve
         .filter(member::Column::UserId.is_in(others.iter().map(|id| id.0)))
         .filter(member::Column::ChatId.in_subquery(own_chats))
         .into_tuple()
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
     Ok(sharing.into_iter().map(UserId).collect())
 }
 
 /// One statement for all who went in the same second.
-async fn note_last_seen(core: &Core, mut users: Vec<i64>, at: i64) -> Result<()> {
+async fn note_last_seen(context: &AppContext, mut users: Vec<i64>, at: i64) -> Result<()> {
     users.sort_unstable();
-    let tx = core.db.begin().await?;
+    let tx = context.db.begin().await?;
     for ids in users.chunks(1_000) {
         users::lock_in_order(tx.conn(), ids).await?;
         user::Entity::update_many()
@@ -249,28 +249,28 @@ async fn note_last_seen(core: &Core, mut users: Vec<i64>, at: i64) -> Result<()>
     Ok(())
 }
 
-impl Behaviour for WatchPresence {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<PresenceReply>> {
+impl CommandHandler for WatchPresence {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<PresenceReply>> {
         let Some(conn) = caller.conn else {
             return Err(Error::invalid("event", "watch_presence is for sockets"));
         };
         // Watched first, read then: a change in between is told twice rather than never, and a block that
         // comes in between parts the two.
         let me = caller.actor.user_id;
-        let sharing = share_a_chat(core, me, &self.users).await?;
-        core.presence.state.lock().watch(conn, me, sharing.clone());
-        let hidden = contacts::blocked_between(core.db.read(), me, sharing.iter().copied()).await?;
+        let sharing = share_a_chat(context, me, &self.users).await?;
+        context.presence.state.lock().watch(conn, me, sharing.clone());
+        let hidden = contacts::blocked_between(context.db.read(), me, sharing.iter().copied()).await?;
         for other in &hidden {
-            core.presence.state.lock().unwatch(me, *other);
+            context.presence.state.lock().unwatch(me, *other);
         }
         let sharing = sharing.iter().filter(|id| !hidden.contains(id)).map(|id| id.0);
         let rows =
-            user::Entity::present().filter(user::Column::Id.is_in(sharing)).all(core.db.read()).await?;
+            user::Entity::present().filter(user::Column::Id.is_in(sharing)).all(context.db.read()).await?;
         let presence = rows
             .iter()
             .map(|row| PresenceChanged {
                 user_id: UserId(row.id),
-                online: core.presence.is_online(UserId(row.id)),
+                online: context.presence.is_online(UserId(row.id)),
                 last_seen_at: row.last_seen_at.map(Timestamp),
             })
             .collect();

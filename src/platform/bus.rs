@@ -35,7 +35,7 @@ pub enum Audience {
 
 /// Where a change stands in a chat's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ChatPosition {
     /// The chat.
     pub chat_id: ChatId,
     /// The counter's value that the change took.
@@ -66,7 +66,7 @@ pub struct Delivery {
     /// Its payload, encoded once.
     pub payload: Box<RawValue>,
     /// Where it stands in its chat's order; none for what takes no value of the counter.
-    pub place: Option<Place>,
+    pub position: Option<ChatPosition>,
     /// The one connection that is left out: its ack stands for the event.
     pub except: Option<ConnId>,
     /// Users who are left out: their devices are told otherwise.
@@ -91,7 +91,7 @@ impl Delivery {
             audience,
             event,
             payload,
-            place: None,
+            position: None,
             except: None,
             except_users: HashSet::new(),
             only_user: None,
@@ -105,9 +105,13 @@ impl Delivery {
 
 impl Delivery {
     /// The event of a change at its place in its chat's order.
-    pub fn of_change(place: Place, event: &'static str, payload: &impl serde::Serialize) -> Result<Self> {
-        let mut delivery = Self::new(Audience::Chat(place.chat_id), event, payload)?;
-        delivery.place = Some(place);
+    pub fn of_change(
+        position: ChatPosition,
+        event: &'static str,
+        payload: &impl serde::Serialize,
+    ) -> Result<Self> {
+        let mut delivery = Self::new(Audience::Chat(position.chat_id), event, payload)?;
+        delivery.position = Some(position);
         Ok(delivery)
     }
 }
@@ -135,12 +139,13 @@ impl Batch {
     pub fn chat(&self) -> Option<ChatId> {
         let named =
             self.chat.or(self.catch_up.map(|(chat, _)| chat)).or(self.membership.map(|(_, chat)| chat));
-        let placed = || self.deliveries.iter().find_map(|it| it.place).map(|place| place.chat_id);
+        let positioned =
+            || self.deliveries.iter().find_map(|it| it.position).map(|position| position.chat_id);
         let told = || match self.deliveries.first()?.audience {
             Audience::Chat(chat) => Some(chat),
             _ => None,
         };
-        named.or_else(placed).or_else(told)
+        named.or_else(positioned).or_else(told)
     }
 
     /// What decides the lane: the chat whose order counts, else whoever is told first.

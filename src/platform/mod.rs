@@ -3,7 +3,6 @@
 
 pub mod background;
 pub mod bus;
-pub mod crew;
 pub mod db;
 pub mod images;
 pub mod latest;
@@ -13,4 +12,5 @@ pub mod mail;
 pub mod passwords;
 pub mod progress;
 pub mod storage;
+pub mod thread_pool;
 pub mod tokens;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc::PasswordHash;
 
-use super::crew::Crew;
+use super::thread_pool::ThreadPool;
 use crate::config::HashCost;
 use crate::error::{Error, Result};
 use crate::text::nfc;
@@ -26,7 +26,7 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Passwords {
     cost: HashCost,
-    crew: Crew,
+    thread_pool: ThreadPool,
     /// Verified against where no user is, so that it takes as long.
     decoy: Arc<str>,
     /// What a hash takes here, microseconds: one as they are made now, and any other (0 before the first).
@@ -35,7 +35,7 @@ pub struct Passwords {
 
 /// What became of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordCheck {
     /// Not the password.
     Wrong,
     /// The password.
@@ -55,7 +55,7 @@ impl Passwords {
         let usual = started.elapsed().as_micros() as u64;
         Ok(Self {
             cost,
-            crew: Crew::start("passwords", parallel, MAX_WAITING)?,
+            thread_pool: ThreadPool::start("passwords", parallel, MAX_WAITING)?,
             decoy: decoy.into(),
             usual: Arc::new([AtomicU64::new(usual), AtomicU64::new(0)]),
         })
@@ -68,7 +68,7 @@ impl Passwords {
     }
 
     /// Judges a password against `hash`, or against a decoy where there is no such user.
-    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<Verdict> {
+    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<PasswordCheck> {
         // An account whose hash nothing can fit takes as long as well.
         let hash = hash.filter(|it| foreign::is_usable(it));
         let known = hash.is_some();
@@ -81,12 +81,12 @@ impl Passwords {
             let started = Instant::now();
             (verify_either(cost, &password, &hash), started.elapsed())
         };
-        let (verdict, spent) = self.run(work).await?;
+        let (check, spent) = self.run(work).await?;
         self.learn(is_own, spent);
-        if verdict == Verdict::Wrong || !known {
+        if check == PasswordCheck::Wrong || !known {
             tokio::time::sleep(self.least_of_a_refusal().saturating_sub(spent)).await;
         }
-        Ok(if known { verdict } else { Verdict::Wrong })
+        Ok(if known { check } else { PasswordCheck::Wrong })
     }
 
     /// Running means: a change of load is followed soon.
@@ -109,36 +109,36 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let busy = || Error::unavailable("too many logins at once, try again in a moment");
-        self.crew.run(work).await?.ok_or_else(busy)
+        self.thread_pool.run(work).await?.ok_or_else(busy)
     }
 }
 
 /// Judges a password composed, as it is hashed now; else as it was typed, as older hashes and those of other software
 /// may have it.
-fn verify_either(cost: HashCost, password: &str, hash: &str) -> Verdict {
+fn verify_either(cost: HashCost, password: &str, hash: &str) -> PasswordCheck {
     let composed = nfc(password);
     match verify_now(cost, &composed, hash) {
-        Verdict::Wrong if composed != password => match verify_now(cost, password, hash) {
-            Verdict::Wrong => Verdict::Wrong,
-            Verdict::Right | Verdict::RightButOld => Verdict::RightButOld,
+        PasswordCheck::Wrong if composed != password => match verify_now(cost, password, hash) {
+            PasswordCheck::Wrong => PasswordCheck::Wrong,
+            PasswordCheck::Right | PasswordCheck::RightButOld => PasswordCheck::RightButOld,
         },
-        verdict => verdict,
+        check => check,
     }
 }
 
-fn verify_now(cost: HashCost, password: &str, hash: &str) -> Verdict {
+fn verify_now(cost: HashCost, password: &str, hash: &str) -> PasswordCheck {
     if let Some(fits) = foreign::verify(password, hash) {
-        return if fits { Verdict::RightButOld } else { Verdict::Wrong };
+        return if fits { PasswordCheck::RightButOld } else { PasswordCheck::Wrong };
     }
-    let Ok(parsed) = PasswordHash::new(hash) else { return Verdict::Wrong };
+    let Ok(parsed) = PasswordHash::new(hash) else { return PasswordCheck::Wrong };
     if !argon::verify(password, &parsed) {
-        return Verdict::Wrong;
+        return PasswordCheck::Wrong;
     }
     let same = |name: &str, value: u32| parsed.params.get_decimal(name) == Some(value);
     if same("m", cost.memory_kib) && same("t", cost.passes) && same("p", cost.lanes) {
-        Verdict::Right
+        PasswordCheck::Right
     } else {
-        Verdict::RightButOld
+        PasswordCheck::RightButOld
     }
 }
 
@@ -154,9 +154,15 @@ mod tests {
         let hash = passwords.hash("mango salad").await.expect("hash");
         assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
         assert_ne!(hash, passwords.hash("mango salad").await.expect("hash"), "each has its own salt");
-        assert_eq!(passwords.verify("mango salad", Some(&hash)).await.expect("verify"), Verdict::Right);
-        assert_eq!(passwords.verify("mango sorbet", Some(&hash)).await.expect("verify"), Verdict::Wrong);
-        assert_eq!(passwords.verify("nobody has this password", None).await.expect("verify"), Verdict::Wrong);
+        assert_eq!(passwords.verify("mango salad", Some(&hash)).await.expect("verify"), PasswordCheck::Right);
+        assert_eq!(
+            passwords.verify("mango sorbet", Some(&hash)).await.expect("verify"),
+            PasswordCheck::Wrong
+        );
+        assert_eq!(
+            passwords.verify("nobody has this password", None).await.expect("verify"),
+            PasswordCheck::Wrong
+        );
     }
 
     #[tokio::test]
@@ -165,18 +171,18 @@ mod tests {
         let (composed, apart) = ("crème brûlée", "cre\u{300}me bru\u{302}le\u{301}e");
         for (hashed, tried) in [(composed, apart), (apart, composed), (apart, apart)] {
             let hash = passwords.hash(hashed).await.expect("hash");
-            assert_eq!(passwords.verify(tried, Some(&hash)).await.expect("verify"), Verdict::Right);
+            assert_eq!(passwords.verify(tried, Some(&hash)).await.expect("verify"), PasswordCheck::Right);
         }
         // A hash from before, or of other software, which took the bytes as they came.
         let older = argon::hash(LIGHT, apart).expect("hash");
-        assert_eq!(passwords.verify(apart, Some(&older)).await.expect("verify"), Verdict::RightButOld);
-        assert_eq!(passwords.verify(composed, Some(&older)).await.expect("verify"), Verdict::Wrong);
+        assert_eq!(passwords.verify(apart, Some(&older)).await.expect("verify"), PasswordCheck::RightButOld);
+        assert_eq!(passwords.verify(composed, Some(&older)).await.expect("verify"), PasswordCheck::Wrong);
     }
 
     #[tokio::test]
     async fn a_hash_of_other_costs_still_verifies_and_is_known_as_old() {
         let old = Passwords::new(LIGHT, 1).expect("passwords").hash("mango").await.expect("hash");
         let now = Passwords::new(HashCost { passes: 2, ..LIGHT }, 1).expect("passwords");
-        assert_eq!(now.verify("mango", Some(&old)).await.expect("verify"), Verdict::RightButOld);
+        assert_eq!(now.verify("mango", Some(&old)).await.expect("verify"), PasswordCheck::RightButOld);
     }
 }

@@ -1,17 +1,10 @@
-//! The doors: Socket.IO, REST, pages and operations, all thin, and the publisher that owns the rooms and
-//! outboxes of every door. What is allowed is the domain's to say.
+//! The transports: Socket.IO, plain WebSocket, REST, pages and operations. They translate between the outside world's
+//! protocols and the layers below, and decide nothing that the domain decides.
 
-pub mod client_address;
-pub mod connection;
-pub mod counter;
-mod frames;
-pub mod gateway;
-pub mod inbox;
-pub mod listener;
-pub mod problem;
-pub mod publisher;
+pub mod http;
+pub mod ops;
+pub mod pages;
 pub mod rest;
-pub mod serve;
-pub mod socket;
-pub mod timed_body;
-pub mod wire;
+pub mod router;
+pub mod socketio;
+pub mod websocket;

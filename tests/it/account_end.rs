@@ -12,7 +12,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::moderation::make_admin;
-use crate::support::{Door, PASSWORD, Person, Plain, Socket, TestApp, eventually};
+use crate::support::{PASSWORD, Person, Plain, Socket, TestApp, Transport, eventually};
 
 async fn delete(app: &TestApp, person: &Person, password: &str) -> (u16, Value) {
     let wish = json!({"password": password});
@@ -29,7 +29,7 @@ async fn delete_whole(app: &TestApp, person: &Person) {
 
 /// Waits until no deletion is half done.
 async fn settled(app: &TestApp) {
-    let conn = app.server.core.db.read();
+    let conn = app.server.context.db.read();
     eventually("deleted accounts have left everything", async || {
         entity::account_ending::Entity::find().count(conn).await.expect("a count") == 0
     })
@@ -45,7 +45,7 @@ fn picture() -> String {
 
 /// Rows about a user that would be the user's alone.
 async fn fill(app: &TestApp, person: &Person, other: &Person) {
-    let conn = app.server.core.db.read();
+    let conn = app.server.context.db.read();
     for (one, two) in [(person.id, other.id), (other.id, person.id)] {
         let row = contact::ActiveModel {
             user_id: Set(one),
@@ -101,7 +101,7 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     let photo = format!("/static/{}/50x50.webp", me["photo"].as_str().expect("a photo"));
     assert_eq!(app.raw(Method::GET, &photo, None, None).await.status(), 200);
     fill(&app, &alice, &bob).await;
-    let mut socket = app.connect(&bob, Door::MAIN).await;
+    let mut socket = app.connect(&bob, Transport::MAIN).await;
     let chat = json!({"chat": {"is_group": false, "members_array": [alice.id]}});
     let direct = socket.call("create_chat", chat).await["chat"]["id"].as_i64().expect("an id");
     let wish = json!({"message": {"chat_id": direct, "content": "kept", "message_type": "text"}});
@@ -135,7 +135,7 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     assert_eq!(messages[0]["user"]["name"], json!("Deleted user"));
     assert_eq!(app.get(&format!("/chat/{direct}"), &bob).await["member_count"], json!(2));
     // What was the user's alone is gone.
-    let conn = app.server.core.db.read();
+    let conn = app.server.context.db.read();
     let row = user::Entity::find_by_id(alice.id).one(conn).await.expect("read").expect("a row");
     let kept = format!("{row:?}");
     for trace in ["alice", "Alice", "79123456789", "argon2"] {
@@ -162,9 +162,9 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
 async fn a_block_goes_with_who_set_it_and_others_let_go_of_who_is_gone() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
-    let mut c = app.connect(&carol, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
+    let mut c = app.connect(&carol, Transport::MAIN).await;
     let user = |person: &Person| json!({"user": {"id": person.id}});
     let mut chats = Vec::new();
     for socket in [&mut b, &mut c] {
@@ -197,8 +197,8 @@ async fn no_token_of_a_deleted_user_opens_anything_any_more() {
     let alice = app.person("alice").await;
     let other = app.login("alice").await;
     let mut sockets = Vec::new();
-    for door in Door::ALL {
-        sockets.push(app.connect(&alice, door).await);
+    for transport in Transport::ALL {
+        sockets.push(app.connect(&alice, transport).await);
     }
     let (mut plain, _) = Plain::open(&app.host, "/ws", &other.access).await.expect("connects");
     let wish = json!({"password": PASSWORD});
@@ -221,7 +221,7 @@ async fn no_token_of_a_deleted_user_opens_anything_any_more() {
                 let (status, body) = app.send(Method::GET, path, Some(token), None).await;
                 assert_eq!((status.as_u16(), &body["code"]), (401, &json!("session_ended")), "{path}");
             }
-            let refused = Socket::open(&app.host, Some(token), Door::MAIN).await.err();
+            let refused = Socket::open(&app.host, Some(token), Transport::MAIN).await.err();
             assert_eq!(refused.as_deref(), Some("unauthorized: session_ended"));
             assert_eq!(Plain::open(&app.host, "/ws", token).await.err().expect("refused").1, 4403);
         }
@@ -239,7 +239,7 @@ async fn no_token_of_a_deleted_user_opens_anything_any_more() {
 
 /// The URL that a test server's database was opened with.
 fn database_of(app: &TestApp) -> String {
-    app.server.core.settings.database_url.clone()
+    app.server.context.settings.database_url.clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

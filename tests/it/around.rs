@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::{Door, TestApp};
+use crate::support::{TestApp, Transport};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_around_a_message_is_full_wherever_the_message_is() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
     // The group's making took the first value of the counter.
     for number in 2..=11 {
@@ -48,7 +48,7 @@ async fn a_page_around_a_message_is_full_wherever_the_message_is() {
 async fn a_mute_that_is_over_is_told_nowhere() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
     let muted =
         socket.call("toggle_chat_mute", json!({"chat": {"id": chat, "muted": true, "seconds": 1}})).await;
@@ -72,8 +72,9 @@ async fn a_mute_that_is_over_is_told_nowhere() {
 async fn a_message_ends_the_typing_of_its_sender_and_of_nobody_else() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let (mut b, mut c) = (app.connect(&bob, Door::MAIN).await, app.connect(&carol, Door::MAIN).await);
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let (mut b, mut c) =
+        (app.connect(&bob, Transport::MAIN).await, app.connect(&carol, Transport::MAIN).await);
     let chat = app.group(&mut a, &[&bob, &carol]).await;
     let typing = json!({"chat": {"id": chat}, "is_typing": true});
     for socket in [&mut b, &mut c] {

@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::checker::node::Node;
-use crate::support::{Door, PASSWORD, Socket, database_kind, fresh_database};
+use crate::support::{PASSWORD, Socket, Transport, database_kind, fresh_database};
 
 /// The program.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_mango-chat");
@@ -88,7 +88,7 @@ async fn what_was_acknowledged_survives_kill_9_and_a_retry_is_known() {
     let mut server = serve(&folder, &settings);
     post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
     let token = login(&server.host, "alice", PASSWORD).await;
-    let mut socket = Socket::open(&server.host, Some(&token), Door::MAIN).await.expect("connects");
+    let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
     let created = socket
         .call("create_chat", json!({"chat": {"name": "g", "is_group": true, "members_array": []}}))
         .await;
@@ -111,7 +111,7 @@ async fn what_was_acknowledged_survives_kill_9_and_a_retry_is_known() {
     server.child.wait().expect("gone");
     let server = serve(&folder, &settings);
     // The same token: the session is in the database.
-    let mut socket = Socket::open(&server.host, Some(&token), Door::MAIN).await.expect("connects");
+    let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
     for number in 0..sent {
         let again = socket.call("send_message", wish(number)).await;
         assert_eq!(again["ok"], json!(true), "{again}");
@@ -134,7 +134,7 @@ async fn sigterm_says_goodbye_finishes_what_came_and_exits_clean() {
     let mut server = serve(&folder, &[("DATABASE_URL", &url)]);
     post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
     let token = login(&server.host, "alice", PASSWORD).await;
-    let mut socket = Socket::open(&server.host, Some(&token), Door::MAIN).await.expect("connects");
+    let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
     socket.next("ready").await;
     let created = socket
         .call("create_chat", json!({"chat": {"name": "g", "is_group": true, "members_array": []}}))
@@ -239,7 +239,7 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
         Command::new(BINARY).current_dir(folder.path()).env("BIND", &server.host).arg("healthcheck").status();
     assert_eq!(health.expect("runs").code(), Some(0));
     // A secret in a query, a password that fails, content that is sent: none of it may be logged.
-    let mut socket = Socket::open(&server.host, Some(&token), Door::MAIN).await.expect("connects");
+    let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
     let chat = chats[0]["id"].clone();
     socket
         .call(

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 
 use crate::support::faulty_sqlite::{Fault, Faults, Step};
-use crate::support::{Door, Person, Socket, TestApp, database_kind, eventually};
+use crate::support::{Person, Socket, TestApp, Transport, database_kind, eventually};
 
 /// More steps than any of the commits here takes.
 const MANY_STEPS: u64 = 2_000;
@@ -42,7 +42,7 @@ impl Trial {
         let file = format!("sqlite://{}/mango.db", folder.path().display());
         let app = TestApp::on(folder, &format!("{file}?vfs={name}"), &[]).await;
         let alice = app.person("alice").await;
-        let mut socket = app.connect(&alice, Door::MAIN).await;
+        let mut socket = app.connect(&alice, Transport::MAIN).await;
         let chat = app.group(&mut socket, &[]).await;
         let outside = Database::connect(&file).await.expect("opens");
         Self { app, faults, alice, chat, socket, acked: Vec::new(), outside }
@@ -51,7 +51,7 @@ impl Trial {
     /// A connection is ended where the database is away; clients come back.
     async fn come_back(&mut self) {
         while self.socket.ended {
-            match Socket::open(&self.app.host, Some(&self.alice.access), Door::MAIN).await {
+            match Socket::open(&self.app.host, Some(&self.alice.access), Transport::MAIN).await {
                 Ok(socket) => self.socket = socket,
                 Err(error) => assert!(!error.starts_with("unauthorized"), "{error}"),
             }

@@ -8,7 +8,7 @@ mod mutual;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Door, Person, Plain, Socket, TestApp};
+use crate::support::{Person, Plain, Socket, TestApp, Transport};
 
 fn user(person: &Person) -> Value {
     json!({"user": {"id": person.id}})
@@ -70,7 +70,7 @@ async fn contacts_are_listed_in_pages_and_the_followed_is_told() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let dave = app.person("dave").await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
     let (mut b, _) = Plain::open(&app.host, "/ws", &bob.access).await.expect("connects");
     for person in [&bob, &carol, &dave] {
         let ack = done(&mut a, "follow", user(person)).await;
@@ -97,8 +97,8 @@ async fn contacts_are_listed_in_pages_and_the_followed_is_told() {
 async fn nonsense_about_contacts_names_the_field() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     for command in ["follow", "unfollow", "block", "unblock"] {
         for (payload, expected) in [
             (user(&alice), "validation_failed"),
@@ -122,8 +122,8 @@ async fn nonsense_about_contacts_names_the_field() {
 async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::ALL[3]).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::ALL[3]).await;
     let group = app.group(&mut a, &[&bob]).await;
     let chat = direct(&mut a, &bob).await;
     let first = done(&mut b, "send_message", message(chat, "hello")).await;
@@ -153,7 +153,7 @@ async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
     done(&mut b, "send_message", message(group, "in the group")).await;
     assert_eq!(a.next("new_message").await["content"], json!("in the group"));
     // Nobody adds somebody who has blocked them.
-    let mut c = app.connect(&carol, Door::MAIN).await;
+    let mut c = app.connect(&carol, Transport::MAIN).await;
     done(&mut c, "block", user(&alice)).await;
     let refused = a.call("add_member", json!({"chat": {"id": group}, "user": {"id": carol.id}})).await;
     assert_eq!(code(&refused), "blocked", "{refused}");
@@ -178,8 +178,8 @@ async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
 async fn a_block_hides_presence_both_ways() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     app.group(&mut a, &[&bob, &carol]).await;
     let watch = |person: &Person| json!({"users": [person.id]});
     let seen = done(&mut a, "watch_presence", watch(&bob)).await;
@@ -215,14 +215,14 @@ async fn a_block_hides_presence_both_ways() {
 async fn a_block_parts_those_who_watch_already() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
     app.group(&mut a, &[&bob, &carol]).await;
     done(&mut a, "watch_presence", json!({"users": [bob.id, carol.id]})).await;
     done(&mut a, "block", user(&bob)).await;
     a.rest().await;
-    let _b = app.connect(&bob, Door::MAIN).await;
+    let _b = app.connect(&bob, Transport::MAIN).await;
     a.expect_silence().await;
-    let _c = app.connect(&carol, Door::MAIN).await;
+    let _c = app.connect(&carol, Transport::MAIN).await;
     assert_eq!(a.next("presence").await["user_id"], json!(carol.id));
 }
 
@@ -230,10 +230,10 @@ async fn a_block_parts_those_who_watch_already() {
 async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
     for round in 0..12 {
         let other = app.person(&format!("other{round}")).await;
-        let mut o = app.connect(&other, Door::MAIN).await;
+        let mut o = app.connect(&other, Transport::MAIN).await;
         let wish = json!({
             "chat": {"is_group": false, "members_array": [alice.id]},
             "message": {"content": "hi", "message_type": "text"},
@@ -256,15 +256,15 @@ async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states
 async fn who_shares_no_chat_any_more_is_not_told_who_is_online() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     let group = app.group(&mut a, &[&bob, &carol]).await;
     done(&mut b, "watch_presence", json!({"users": [carol.id]})).await;
     done(&mut a, "watch_presence", json!({"users": [carol.id]})).await;
     done(&mut a, "remove_member", json!({"chat": {"id": group}, "user": {"id": bob.id}})).await;
     b.next("member_removed").await;
     b.rest().await;
-    let _c = app.connect(&carol, Door::MAIN).await;
+    let _c = app.connect(&carol, Transport::MAIN).await;
     assert_eq!(a.next("presence").await["user_id"], json!(carol.id));
     b.expect_silence().await;
 }

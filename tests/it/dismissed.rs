@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::support::{Door, Person, Plain, Polling, TestApp, eventually};
+use crate::support::{Person, Plain, Polling, TestApp, Transport, eventually};
 
 /// Long before the heartbeat would find out, and long enough for a busy machine: a dismissed client is given a second.
 const SOON: Duration = Duration::from_secs(15);
@@ -20,7 +20,7 @@ async fn end_session(app: &TestApp, person: &Person) {
 }
 
 fn devices(app: &TestApp) -> i64 {
-    app.server.core.presence.count().1
+    app.server.context.presence.count().1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +44,7 @@ async fn who_stays_after_a_disconnect_is_cut_off_within_a_second() {
 async fn who_does_not_read_is_cut_off_within_a_second_over_both_protocols() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
-    let mut owner = app.connect(&bob, Door::MAIN).await;
+    let mut owner = app.connect(&bob, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[]).await;
     let content = "x".repeat(60_000);
     for _ in 0..50 {

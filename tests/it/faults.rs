@@ -13,9 +13,9 @@ use tokio::time::sleep;
 
 use crate::checker::client::{Client, Part, Stage};
 use crate::checker::database::Store;
-use crate::checker::judge::judge;
 use crate::checker::node::Node;
 use crate::checker::random::Random;
+use crate::checker::verdict::verdict;
 use crate::checker::{Cast, Plan, run};
 use crate::support::{database_kind, fresh_database};
 
@@ -106,7 +106,7 @@ async fn the_verdict_finds_what_is_lost_strange_out_of_order_and_unequal() {
     }
     let cast = Cast { chats: vec![(chat, person.token)], clients: vec![(part, seen)] };
     let address = format!("http://{}", node.host());
-    let good = judge(&address, &cast, Duration::from_secs(5)).await.expect("judged");
+    let good = verdict(&address, &cast, Duration::from_secs(5)).await.expect("judged");
     assert!(good.is_good() && good.acked >= 20, "{good:?}");
 
     // One message goes, one becomes somebody else's, and two change places.
@@ -119,13 +119,13 @@ async fn the_verdict_finds_what_is_lost_strange_out_of_order_and_unequal() {
         let statement = format!("{change} WHERE client_id = 's-{number}'");
         database.execute_unprepared(&statement).await.expect("changed");
     }
-    let bad = judge(&address, &cast, Duration::ZERO).await;
+    let bad = verdict(&address, &cast, Duration::ZERO).await;
     // A chat whose newest message is not where the chat says is no picture at all.
     assert!(bad.is_err_and(|it| it.contains("newest message")), "a fetch sees it too");
     let statement = "UPDATE messages SET seq = 1 WHERE client_id = 's-7'";
     database.execute_unprepared(statement).await.expect("changed");
     cast.clients[0].1.lock().expect("a lock").acked[6].seq = 1;
-    let bad = judge(&address, &cast, Duration::ZERO).await.expect("judged");
+    let bad = verdict(&address, &cast, Duration::ZERO).await.expect("judged");
     assert_eq!((bad.lost, bad.doubled, bad.models_unequal), (2, 1, 1), "{bad:?}");
     assert_eq!(bad.order_broken, 1, "number 7 stands before number 6: {bad:?}");
 }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Door, Socket, TestApp};
+use crate::support::{Socket, TestApp, Transport};
 
 fn message(chat: i64, content: &str) -> Value {
     json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
@@ -13,9 +13,9 @@ fn message(chat: i64, content: &str) -> Value {
 async fn a_repeated_send_is_stored_and_announced_once_through_every_door() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    for door in Door::ALL {
-        let mut listener = app.connect(&alice, door).await;
-        let mut caller = app.connect(&bob, Door::MAIN).await;
+    for transport in Transport::ALL {
+        let mut listener = app.connect(&alice, transport).await;
+        let mut caller = app.connect(&bob, Transport::MAIN).await;
         let chat = app.group(&mut caller, &[&alice]).await;
         let mut wish = message(chat, "lunch?");
         wish["message"]["client_id"] = json!(format!("a-{chat}"));
@@ -42,8 +42,8 @@ async fn a_repeated_send_is_stored_and_announced_once_through_every_door() {
 async fn events_of_one_socket_take_effect_in_the_order_sent() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut sender = app.connect(&alice, Door::MAIN).await;
-    let mut listener = app.connect(&bob, Door::ALL[3]).await;
+    let mut sender = app.connect(&alice, Transport::MAIN).await;
+    let mut listener = app.connect(&bob, Transport::ALL[3]).await;
     let chat = app.group(&mut sender, &[&bob]).await;
     let expected: Vec<String> = (0..2_000).map(|number| format!("m{number}")).collect();
     let mut acks = Vec::new();
@@ -73,12 +73,12 @@ async fn events_of_one_socket_take_effect_in_the_order_sent() {
 async fn what_a_socket_sends_before_ready_is_not_lost() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut first = app.connect(&alice, Door::MAIN).await;
+    let mut first = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut first, &[&bob]).await;
-    for door in Door::ALL {
-        let wish = message(chat, door.path);
+    for transport in Transport::ALL {
+        let wish = message(chat, transport.path);
         // The client is connected as soon as CONNECT is answered; rooms are joined after that.
-        let mut eager = Socket::open(&app.host, Some(&bob.access), door).await.expect("connects");
+        let mut eager = Socket::open(&app.host, Some(&bob.access), transport).await.expect("connects");
         eager.emit("send_message", wish.clone()).await;
         eager.emit("send_message", wish).await;
         eager.next("ready").await;
@@ -89,7 +89,7 @@ async fn what_a_socket_sends_before_ready_is_not_lost() {
             .iter()
             .map(|it| it["content"].as_str().expect("text"))
             .collect();
-        assert_eq!(contents, [door.path, door.path]);
+        assert_eq!(contents, [transport.path, transport.path]);
     }
 }
 
@@ -97,14 +97,17 @@ async fn what_a_socket_sends_before_ready_is_not_lost() {
 async fn everybody_hears_once_on_every_device_and_the_acting_socket_by_its_ack() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut acting = app.connect(&alice, Door::MAIN).await;
+    let mut acting = app.connect(&alice, Transport::MAIN).await;
     let mut others = Vec::new();
-    for (person, door) in
-        [(&alice, Door::ALL[1]), (&bob, Door::ALL[0]), (&bob, Door::ALL[2]), (&bob, Door::ALL[3])]
-    {
-        others.push(app.connect(person, door).await);
+    for (person, transport) in [
+        (&alice, Transport::ALL[1]),
+        (&bob, Transport::ALL[0]),
+        (&bob, Transport::ALL[2]),
+        (&bob, Transport::ALL[3]),
+    ] {
+        others.push(app.connect(person, transport).await);
     }
-    let mut stranger = app.connect(&carol, Door::MAIN).await;
+    let mut stranger = app.connect(&carol, Transport::MAIN).await;
     let chat = app.group(&mut acting, &[&bob]).await;
     acting.next("chat_created").await;
     let sent = acting.call("send_message", message(chat, "hello")).await;
@@ -130,9 +133,9 @@ async fn everybody_hears_once_on_every_device_and_the_acting_socket_by_its_ack()
 async fn who_is_removed_hears_it_last_and_who_is_added_sees_everything() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
-    let mut removed = app.connect(&bob, Door::ALL[1]).await;
-    let mut added = app.connect(&carol, Door::ALL[2]).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
+    let mut removed = app.connect(&bob, Transport::ALL[1]).await;
+    let mut added = app.connect(&carol, Transport::ALL[2]).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     owner.call("send_message", message(chat, "before")).await;
     let member = |id: i64| json!({"chat": {"id": chat}, "user": {"id": id}});
@@ -161,7 +164,7 @@ async fn the_direct_chat_of_two_exists_once_even_if_both_ask_at_the_same_instant
     let mut sockets = Vec::new();
     for index in 0..8 {
         let (person, other) = if index % 2 == 0 { (&alice, &bob) } else { (&bob, &alice) };
-        sockets.push((app.connect(person, Door::MAIN).await, other.id));
+        sockets.push((app.connect(person, Transport::MAIN).await, other.id));
     }
     let acks = join_all(sockets.iter_mut().map(async |(socket, other)| {
         socket
@@ -185,7 +188,7 @@ async fn the_direct_chat_of_two_exists_once_even_if_both_ask_at_the_same_instant
 async fn a_group_made_with_a_client_id_is_made_once() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let wish = json!({
         "chat": {"name": "once", "is_group": true, "members_array": [bob.id], "client_id": "g-1"},
         "message": {"content": "hi", "message_type": "text"},
@@ -203,14 +206,14 @@ async fn a_group_made_with_a_client_id_is_made_once() {
 async fn rooms_are_right_while_people_come_and_go() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[]).await;
     let member = json!({"chat": {"id": chat}, "user": {"id": bob.id}});
     // Connecting reads memberships while they change; whoever is in at the end must hear, who is out must not.
     for round in 0..10 {
         let (event, is_in) = if round % 2 == 0 { ("add_member", true) } else { ("remove_member", false) };
         let change = owner.begin(event, member.clone()).await;
-        let mut came = app.connect(&bob, Door::ALL[round % 4]).await;
+        let mut came = app.connect(&bob, Transport::ALL[round % 4]).await;
         assert_eq!(owner.ack(change).await["ok"], json!(true));
         owner.call("send_message", message(chat, "now")).await;
         let heard = came.rest().await.iter().any(|(name, _)| name == "new_message");

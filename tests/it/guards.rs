@@ -4,7 +4,7 @@
 use mango_chat::protocol::catalogue::{COMMANDS, EVENTS};
 use serde_json::{Value, json};
 
-use crate::support::{Door, Socket, TestApp};
+use crate::support::{Socket, TestApp, Transport};
 
 /// A payload that would be right for a member; `None` where a stranger is nothing special.
 fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Value> {
@@ -36,8 +36,8 @@ fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Va
 async fn every_command_tells_a_stranger_that_nothing_is_there() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
-    let mut stranger = app.connect(&carol, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
+    let mut stranger = app.connect(&carol, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let sent = owner
         .call(
@@ -67,13 +67,13 @@ async fn every_command_tells_a_stranger_that_nothing_is_there() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_comes_in_without_a_token() {
     let app = TestApp::start().await;
-    for door in Door::ALL {
+    for transport in Transport::ALL {
         assert_eq!(
-            Socket::open(&app.host, None, door).await.err().as_deref(),
+            Socket::open(&app.host, None, transport).await.err().as_deref(),
             Some("unauthorized: token_missing")
         );
         assert_eq!(
-            Socket::open(&app.host, Some("nonsense"), door).await.err().as_deref(),
+            Socket::open(&app.host, Some("nonsense"), transport).await.err().as_deref(),
             Some("unauthorized: token_invalid"),
         );
     }
@@ -118,8 +118,8 @@ async fn nobody_comes_in_without_a_token() {
 async fn every_command_answers_nonsense_with_an_error_and_lives_on() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    for door in Door::ALL {
-        let mut socket = app.connect(&alice, door).await;
+    for transport in Transport::ALL {
+        let mut socket = app.connect(&alice, transport).await;
         for (command, _, _) in COMMANDS {
             // An empty `sync` asks for everything.
             let empty = if *command == "sync" { json!({"since": []}) } else { json!({}) };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Door, Socket, TestApp, eventually};
+use crate::support::{Socket, TestApp, Transport, eventually};
 
 /// One request as it stands; what came back until the server closed.
 async fn bare(app: &TestApp, request: &str) -> String {
@@ -125,7 +125,7 @@ async fn bodies_that_are_no_input_are_problems() {
 async fn content_over_its_limit_is_refused_and_a_frame_over_its_limit_ends_the_connection() {
     let app = TestApp::with(&[("MAX_MESSAGE_BYTES", "1000"), ("MAX_FRAME_BYTES", "5000")]).await;
     let (alice, bob, _) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[&bob]).await;
     let sized = |bytes: usize| json!({"message": {"chat_id": chat, "content": "x".repeat(bytes), "message_type": "text"}});
     assert_eq!(socket.call("send_message", sized(1_000)).await["ok"], json!(true));
@@ -155,10 +155,10 @@ async fn content_over_its_limit_is_refused_and_a_frame_over_its_limit_ends_the_c
 async fn a_reader_that_stops_loses_its_connection_and_nobody_else_a_message() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut sender = app.connect(&alice, Door::MAIN).await;
-    let mut listener = app.connect(&bob, Door::MAIN).await;
+    let mut sender = app.connect(&alice, Transport::MAIN).await;
+    let mut listener = app.connect(&bob, Transport::MAIN).await;
     // It never reads again, and neither closes.
-    let stalled = app.connect(&carol, Door::ALL[1]).await;
+    let stalled = app.connect(&carol, Transport::ALL[1]).await;
     let chat = app.group(&mut sender, &[&bob, &carol]).await;
     let path = format!("/user/{}", carol.id);
     assert_eq!(app.get(&path, &alice).await["online"], json!(true));
@@ -181,7 +181,7 @@ async fn a_reader_that_stops_loses_its_connection_and_nobody_else_a_message() {
 async fn packets_that_no_client_sends_do_no_harm() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut bystander = app.connect(&bob, Door::MAIN).await;
+    let mut bystander = app.connect(&bob, Transport::MAIN).await;
     let chat = app.group(&mut bystander, &[&alice]).await;
     bystander.next("chat_created").await;
     for packet in [
@@ -212,7 +212,7 @@ async fn packets_that_no_client_sends_do_no_harm() {
         "42\u{0}",
         "42[\"\\ud800\",{}]",
     ] {
-        let Ok(mut socket) = Socket::open(&app.host, Some(&alice.access), Door::MAIN).await else {
+        let Ok(mut socket) = Socket::open(&app.host, Some(&alice.access), Transport::MAIN).await else {
             panic!("the server is gone after an earlier packet")
         };
         socket.send_raw(packet).await;
@@ -227,7 +227,7 @@ async fn packets_that_no_client_sends_do_no_harm() {
 async fn a_binary_is_answered_with_a_clear_error_until_attachments_come() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[&bob]).await;
     for content in [
         json!("data:image/png;base64,AAAA"),
@@ -292,7 +292,7 @@ fn every_payload_gets_exactly_one_answer_and_no_panic() {
     let (app, socket) = runtime.block_on(async {
         let app = TestApp::start().await;
         let (alice, bob, _) = app.three().await;
-        let mut socket = app.connect(&alice, Door::MAIN).await;
+        let mut socket = app.connect(&alice, Transport::MAIN).await;
         app.group(&mut socket, &[&bob]).await;
         (app, std::cell::RefCell::new(socket))
     });

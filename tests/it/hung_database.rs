@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::checker::proxy::Proxy;
 use crate::support::private_postgres::PrivatePostgres;
-use crate::support::{Door, Person, Socket, TestApp, database_kind, eventually};
+use crate::support::{Person, Socket, TestApp, Transport, database_kind, eventually};
 
 /// Short, so that the tests are.
 const LIMITS: [(&str, &str); 3] =
@@ -40,7 +40,7 @@ impl Trial {
         let folder = tempfile::tempdir().expect("a folder");
         let app = TestApp::on(folder, url, &LIMITS).await;
         let alice = app.person("alice").await;
-        let mut socket = app.connect(&alice, Door::MAIN).await;
+        let mut socket = app.connect(&alice, Transport::MAIN).await;
         let chat = app.group(&mut socket, &[]).await;
         let mut trial = Self { app, alice, chat, acked: Vec::new() };
         trial.sends_again("before").await;
@@ -118,7 +118,7 @@ async fn while_postgres_stands_still_everything_is_refused_in_time_and_then_goes
     }
     let postgres = PrivatePostgres::start(&[]).await;
     let mut trial = Trial::start(&postgres.url()).await;
-    let mut socket = trial.app.connect(&trial.alice, Door::MAIN).await;
+    let mut socket = trial.app.connect(&trial.alice, Transport::MAIN).await;
     postgres.server.stop_all().expect("stopped");
     trial.everything_is_refused_in_time(&mut socket).await;
     assert_eq!(timeout(IN_TIME, trial.ready()).await, Ok(StatusCode::SERVICE_UNAVAILABLE));
@@ -136,7 +136,7 @@ async fn while_the_network_to_postgres_is_gone_everything_is_refused_in_time_and
     let postgres = PrivatePostgres::start(&[]).await;
     let proxy = Proxy::start(postgres.server.host()).await.expect("a proxy");
     let mut trial = Trial::start(&format!("postgres://postgres@{}/mango", proxy.host)).await;
-    let mut socket = trial.app.connect(&trial.alice, Door::MAIN).await;
+    let mut socket = trial.app.connect(&trial.alice, Transport::MAIN).await;
     proxy.stall();
     trial.everything_is_refused_in_time(&mut socket).await;
     proxy.flow();
@@ -151,7 +151,7 @@ async fn a_lock_on_a_table_is_waited_for_no_longer_than_the_limit() {
     }
     let postgres = PrivatePostgres::start(&[]).await;
     let mut trial = Trial::start(&postgres.url()).await;
-    let mut socket = trial.app.connect(&trial.alice, Door::MAIN).await;
+    let mut socket = trial.app.connect(&trial.alice, Transport::MAIN).await;
     let operator = postgres.connect("mango").await;
     #[expect(clippy::disallowed_methods, reason = "the operator's own transaction")]
     let locked = operator.begin().await.expect("begins");
@@ -170,7 +170,7 @@ async fn a_lock_on_one_chat_keeps_nobody_else_waiting() {
     }
     let postgres = PrivatePostgres::start(&[]).await;
     let mut trial = Trial::start(&postgres.url()).await;
-    let mut socket = trial.app.connect(&trial.alice, Door::MAIN).await;
+    let mut socket = trial.app.connect(&trial.alice, Transport::MAIN).await;
     let other = trial.app.group(&mut socket, &[]).await;
     let operator = postgres.connect("mango").await;
     #[expect(clippy::disallowed_methods, reason = "the operator's own transaction")]
@@ -240,7 +240,7 @@ async fn a_column_that_changes_its_type_under_a_running_server_fails_no_request(
     }
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
     let path = format!("/chat/{chat}/messages");
     let read = || app.send(Method::GET, &path, Some(&alice.access), None);
@@ -250,7 +250,7 @@ async fn a_column_that_changes_its_type_under_a_running_server_fails_no_request(
         // Every connection knows the statements now.
         join_all((0..24).map(|_| read())).await;
         let change = format!("ALTER TABLE messages ALTER COLUMN {column} TYPE varchar(70000)");
-        app.server.core.db.read().execute_unprepared(&change).await.expect("changed");
+        app.server.context.db.read().execute_unprepared(&change).await.expect("changed");
         for (status, body) in join_all((0..24).map(|_| read())).await {
             assert_eq!(status, StatusCode::OK, "{column}: {body}");
         }

@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
-use crate::support::{Door, PASSWORD, Person, TestApp, eventually, fetch::fetch};
+use crate::support::{PASSWORD, Person, TestApp, Transport, eventually, fetch::fetch};
 use mango::{BCRYPT_SALAD, DJANGO_SALAD, Mango, SALAD, by_old_ids, dump, expect_sound, import_with, rows};
 
 /// Everybody's password in Mango.
@@ -72,12 +72,12 @@ async fn everything_arrives_and_the_old_password_opens_it() {
     let Some(mango) = Mango::with(&small()).await else { return };
     let app = TestApp::start().await;
     let stranger = app.person("stranger").await;
-    let report = mango.import(&app.server.core).await;
+    let report = mango.import(&app.server.context).await;
     assert!(report.is_complete(), "{}", report.to_text());
     let taken = |kind| report.count(kind).taken;
     assert_eq!((taken(Kind::User), taken(Kind::Chat), taken(Kind::Member)), (4, 3, 7));
     assert_eq!((taken(Kind::Message), taken(Kind::Like), taken(Kind::Pin)), (5, 3, 2));
-    expect_sound(app.server.core.db.read()).await;
+    expect_sound(app.server.context.db.read()).await;
 
     let anna = moved(&app, "+7 900 000-00-01").await;
     let me = app.get("/user/me", &anna).await;
@@ -127,8 +127,8 @@ async fn everything_arrives_and_the_old_password_opens_it() {
     assert_eq!(seqs, [4, 3, 2], "1 is the making of the chat");
 
     // It goes on as any chat does.
-    let mut listener = app.connect(&clara, Door::ALL[1]).await;
-    let mut caller = app.connect(&boris, Door::ALL[0]).await;
+    let mut listener = app.connect(&clara, Transport::ALL[1]).await;
+    let mut caller = app.connect(&boris, Transport::ALL[0]).await;
     let wish = json!({"message": {"chat_id": group_id, "content": "new here", "message_type": "text"}});
     let ack = caller.call("send_message", wish).await;
     assert_eq!((&ack["ok"], &ack["rev"], &ack["prev"]), (&json!(true), &json!(5), &json!(4)), "{ack}");
@@ -147,11 +147,11 @@ async fn everything_arrives_and_the_old_password_opens_it() {
 async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     let Some(mango) = Mango::with(&small()).await else { return };
     let app = TestApp::start().await;
-    let db = app.server.core.db.read();
-    mango.import(&app.server.core).await;
+    let db = app.server.context.db.read();
+    mango.import(&app.server.context).await;
     let boris = moved(&app, "+79000000002").await;
     let before = dump(db).await;
-    let again = mango.import(&app.server.core).await;
+    let again = mango.import(&app.server.context).await;
     assert!(again.is_complete());
     for kind in [Kind::User, Kind::Chat, Kind::Message] {
         assert_eq!((again.count(kind).taken, again.count(kind).skipped), (0, 0), "{kind:?}");
@@ -160,7 +160,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     assert_eq!(dump(db).await, before);
 
     // Mango goes on, and so do we; who is connected here hears what is new there.
-    let mut caller = app.connect(&boris, Door::ALL[0]).await;
+    let mut caller = app.connect(&boris, Transport::ALL[0]).await;
     let chats = app.get("/chat", &boris).await;
     let group = chats[0]["id"].as_i64().expect("an id");
     let wish = json!({"message": {"chat_id": group, "content": "here", "message_type": "text"}});
@@ -174,7 +174,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
              (1, 2, 1, 'there', '2023-02-04 10:00:00+00'), (5, 4, 1, 'late, too', '2023-02-04 10:00:00+00');"
         ))
         .await;
-    let later = mango.import(&app.server.core).await;
+    let later = mango.import(&app.server.context).await;
     let taken = |kind| later.count(kind).taken;
     assert_eq!((taken(Kind::User), taken(Kind::Chat), taken(Kind::Message)), (1, 1, 2));
     // Between two chats there is no order.
@@ -214,7 +214,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
 async fn the_first_login_renews_the_hash_also_when_two_come_at_once() {
     let Some(mango) = Mango::with(&small()).await else { return };
     let app = TestApp::start().await;
-    mango.import(&app.server.core).await;
+    mango.import(&app.server.context).await;
     for phone in ["+79000000001", "+79000000002", "+79000000003"] {
         let wrong = json!({"username": phone, "password": "mango sorbet"});
         assert_eq!(
@@ -226,7 +226,7 @@ async fn the_first_login_renews_the_hash_also_when_two_come_at_once() {
             assert_eq!(status, StatusCode::OK, "{answer}");
         }
         let sql = format!("SELECT password_hash FROM users WHERE phone = '{phone}'");
-        let hash = rows(app.server.core.db.read(), &sql).await;
+        let hash = rows(app.server.context.db.read(), &sql).await;
         let hash = hash[0]["password_hash"].as_str().expect("a hash");
         assert!(hash.starts_with("$argon2id$"), "{hash}");
         assert_eq!(old_login(&app, phone).await.0, StatusCode::OK);
@@ -239,7 +239,7 @@ async fn an_imported_account_takes_as_long_to_refuse_as_an_unknown_one() {
     mango.run("UPDATE user_table SET hashed_password = 'nothing fits this' WHERE id = 4").await;
     // Costly enough that a hash that costs less would show.
     let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=32768,t=3,p=1")]).await;
-    mango.import(&app.server.core).await;
+    mango.import(&app.server.context).await;
     let phones = ["+79000000099", "+79000000002", "+79000000003", "+79000000004"];
     let mut spent = [std::time::Duration::ZERO; 4];
     for round in 0..24 {
@@ -264,11 +264,11 @@ async fn sqlite_and_postgresql_come_to_the_same() {
     let app = TestApp::start().await;
     let mut found = Vec::new();
     for app in [&on_file, &app] {
-        let report = mango.import(&app.server.core).await;
+        let report = mango.import(&app.server.context).await;
         assert!(report.is_complete(), "{}", report.to_text());
         assert_eq!(report.count(Kind::Message).taken, 2_000);
-        expect_sound(app.server.core.db.read()).await;
-        let told = by_old_ids(app.server.core.db.read()).await;
+        expect_sound(app.server.context.db.read()).await;
+        let told = by_old_ids(app.server.context.db.read()).await;
         found.push(serde_json::to_string(&told).expect("JSON").replace("true", "1").replace("false", "0"));
     }
     assert!(found[0] == found[1], "both databases hold the same");
@@ -281,8 +281,8 @@ async fn batches_of_any_size_come_to_the_same() {
     for batch in [1_000, 333, 7] {
         let app = TestApp::start().await;
         let options = import::Options { batch, ..mango.options() };
-        import_with(&app.server.core, options).await.expect("imported");
-        found.push(by_old_ids(app.server.core.db.read()).await);
+        import_with(&app.server.context, options).await.expect("imported");
+        found.push(by_old_ids(app.server.context.db.read()).await);
     }
     assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
 }
@@ -292,12 +292,12 @@ async fn a_dry_run_tells_the_same_and_keeps_nothing() {
     let dirt = "INSERT INTO message (user_id, chat_id, content) VALUES (NULL, 1, 'nobody said this');";
     let Some(mango) = Mango::with(&format!("{}{dirt}", small())).await else { return };
     let app = TestApp::start().await;
-    let db = app.server.core.db.read();
+    let db = app.server.context.db.read();
     let empty = dump(db).await;
     let options = import::Options { dry_run: true, ..mango.options() };
-    let dry = import_with(&app.server.core, options).await.expect("goes through");
+    let dry = import_with(&app.server.context, options).await.expect("goes through");
     assert_eq!(dump(db).await, empty);
-    let real = mango.import(&app.server.core).await;
+    let real = mango.import(&app.server.context).await;
     assert_eq!(dry.to_text(), real.to_text());
     assert_eq!((real.count(Kind::Message).taken, real.count(Kind::Message).skipped), (5, 1));
     assert!(!real.is_complete());

@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Door, PASSWORD, Person, Plain, Polling, Socket, TestApp};
+use crate::support::{PASSWORD, Person, Plain, Polling, Socket, TestApp, Transport};
 
 /// An event, its payload (`$C` a chat, `$M` a message in it, `$B` a user), and the field at fault, if any.
 type Case = (&'static str, &'static str, Option<&'static str>);
@@ -100,7 +100,7 @@ impl World {
     async fn start() -> Self {
         let app = TestApp::start().await;
         let (alice, bob, _) = app.three().await;
-        let mut owner = app.connect(&alice, Door::MAIN).await;
+        let mut owner = app.connect(&alice, Transport::MAIN).await;
         let chat = app.group(&mut owner, &[&bob]).await;
         let message = json!({"chat_id": chat, "content": "hello", "message_type": "text"});
         let sent = owner.call("send_message", json!({ "message": message })).await;
@@ -114,9 +114,9 @@ impl World {
 
     async fn ways(&self) -> Vec<(String, Way)> {
         let mut ways = vec![("REST".to_owned(), Way::Rest)];
-        for door in Door::ALL {
-            let socket = self.app.connect(&self.alice, door).await;
-            ways.push((format!("{door:?}"), Way::SocketIo(socket)));
+        for transport in Transport::ALL {
+            let socket = self.app.connect(&self.alice, transport).await;
+            ways.push((format!("{transport:?}"), Way::SocketIo(socket)));
         }
         let own = format!("/chat/{}/ws", self.values[0].1);
         for path in ["/ws", own.as_str()] {

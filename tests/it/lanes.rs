@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, TransactionTrait};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Door, Plain, Polling, Socket, TestApp, database_kind, eventually, fresh_database};
+use crate::support::{Plain, Polling, Socket, TestApp, Transport, database_kind, eventually, fresh_database};
 
 /// What somebody who waits for nobody waits at most.
 const SOON: Duration = Duration::from_millis(1_500);
@@ -33,7 +33,7 @@ async fn close_table(url: &str, table: &str) -> DatabaseTransaction {
 
 /// Edits the first message of a chat, which nobody is told of: the answer to that commit was lost.
 async fn edit_unheard(app: &TestApp, chat: i64, content: &str) {
-    let tx = app.server.core.db.begin().await.expect("begins");
+    let tx = app.server.context.db.begin().await.expect("begins");
     for sql in [
         format!("UPDATE chats SET rev = rev + 1 WHERE id = {chat}"),
         format!(
@@ -64,7 +64,7 @@ async fn a_hole_that_takes_long_to_fill_keeps_no_other_chat_waiting() {
     let (app, url) = start().await;
     let (alice, bob, _) = app.three().await;
     let (mut sender, mut listener) =
-        (app.connect(&alice, Door::MAIN).await, app.connect(&bob, Door::MAIN).await);
+        (app.connect(&alice, Transport::MAIN).await, app.connect(&bob, Transport::MAIN).await);
     let mut groups = Vec::new();
     for _ in 0..=LANES {
         groups.push(app.group(&mut sender, &[&bob]).await);
@@ -105,9 +105,9 @@ async fn a_hole_that_takes_long_to_fill_keeps_no_other_chat_waiting() {
 async fn somebody_who_changes_all_the_time_is_told_now_and_then_and_as_they_are() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
-    let mut listener = app.connect(&bob, Door::MAIN).await;
+    let mut listener = app.connect(&bob, Transport::MAIN).await;
     let began = Instant::now();
     for number in 1..=60 {
         let wish = json!({"name": format!("Alice {number}")});
@@ -141,10 +141,10 @@ async fn who_leaves_while_they_are_let_in_is_gone() {
     app.get("/user/me", &alice).await;
     let closed = close_table(&url, "members").await;
     let mut gone = Vec::new();
-    for door in Door::ALL {
+    for transport in Transport::ALL {
         let (host, token) = (app.host.clone(), alice.access.clone());
         gone.push(tokio::spawn(async move {
-            drop(timeout(Duration::from_millis(400), Socket::open(&host, Some(&token), door)).await);
+            drop(timeout(Duration::from_millis(400), Socket::open(&host, Some(&token), transport)).await);
         }));
     }
     let mut plain = Plain::upgrade(&app.host, "/ws", &[("auth", &alice.access)]).await.expect("upgrades");
@@ -157,7 +157,7 @@ async fn who_leaves_while_they_are_let_in_is_gone() {
     assert_eq!(polling.post("1").await, 200, "it closes its session");
     plain.send_raw(r#"{"type":"typing"}"#).await;
     drop(plain);
-    let count = || app.server.core.presence.count();
+    let count = || app.server.context.presence.count();
     closed.rollback().await.expect("released");
     eventually("nobody is there", async || count() == (0, 0)).await;
     sleep(Duration::from_millis(300)).await;
@@ -171,15 +171,15 @@ async fn nobody_is_let_in_before_it_is_known_where_their_rooms_stand() {
     }
     let (app, url) = start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     app.group(&mut owner, &[&bob]).await;
     drop(owner);
-    eventually("the room is empty", async || app.server.core.presence.count() == (0, 0)).await;
+    eventually("the room is empty", async || app.server.context.presence.count() == (0, 0)).await;
     app.get("/user/me", &bob).await;
     let closed = close_table(&url, "chats").await;
     let open = |token: &str| {
         let (host, token) = (app.host.clone(), token.to_owned());
-        tokio::spawn(async move { Socket::open(&host, Some(&token), Door::MAIN).await })
+        tokio::spawn(async move { Socket::open(&host, Some(&token), Transport::MAIN).await })
     };
     let first = open(&alice.access);
     sleep(Duration::from_millis(300)).await;

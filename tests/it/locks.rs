@@ -15,7 +15,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Door, Person, Socket, TestApp, fresh_database};
+use crate::support::{Person, Socket, TestApp, Transport, fresh_database};
 
 /// What somebody who waits for nobody waits at most.
 const SOON: Duration = Duration::from_millis(1_500);
@@ -101,10 +101,10 @@ async fn a_chat_whose_row_is_locked_keeps_no_other_chat_waiting() {
     }
     let app = &outside.app;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let (locked, open) = (app.group(&mut owner, &[&bob]).await, app.group(&mut owner, &[&bob]).await);
     let (mut sender, mut other) =
-        (app.connect(&bob, Door::MAIN).await, app.connect(&alice, Door::ALL[3]).await);
+        (app.connect(&bob, Transport::MAIN).await, app.connect(&alice, Transport::ALL[3]).await);
     let lock = outside.hold("chats", locked).await;
     let early = feed(&mut sender, locked, &["1", "2"]).await;
     let beside = feed(&mut sender, open, &["a", "b"]).await;
@@ -136,7 +136,7 @@ async fn more_locked_chats_than_are_waited_for_at_a_time_are_all_stored_when_the
     }
     let app = &outside.app;
     let alice = app.person("alice").await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let mut chats = Vec::new();
     for _ in 0..12 {
         chats.push(app.group(&mut owner, &[]).await);
@@ -160,9 +160,9 @@ async fn a_sender_whose_row_is_locked_keeps_nobody_else_waiting() {
     }
     let app = &outside.app;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let (shared, open) = (app.group(&mut owner, &[&bob]).await, app.group(&mut owner, &[]).await);
-    let mut sender = app.connect(&bob, Door::MAIN).await;
+    let mut sender = app.connect(&bob, Transport::MAIN).await;
     let lock = outside.hold("users", bob.id).await;
     let stuck = feed(&mut sender, shared, &["1", "2", "3"]).await;
     let free = feed(&mut owner, open, &["a"]).await;
@@ -179,7 +179,7 @@ async fn a_message_that_a_lock_kept_too_long_is_unavailable_and_not_stored_later
     let outside = Outside::start().await;
     let app = &outside.app;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let lock = outside.hold("chats", chat).await;
     let began = Instant::now();
@@ -206,13 +206,13 @@ async fn many_who_wait_for_one_chat_leave_connections_to_the_others() {
     }
     let app = &outside.app;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let (locked, open) = (app.group(&mut owner, &[&bob]).await, app.group(&mut owner, &[&bob]).await);
     let told = owner.call("send_message", message(locked, "like me")).await;
     let like = json!({"message": {"id": told["message"]["id"], "liked": true}});
     let mut crowd: Vec<Socket> = Vec::new();
     for index in 0..24 {
-        crowd.push(app.connect([&alice, &bob][index % 2], Door::ALL[index % 4]).await);
+        crowd.push(app.connect([&alice, &bob][index % 2], Transport::ALL[index % 4]).await);
     }
     let lock = outside.hold("chats", locked).await;
     let mut acks = Vec::new();
@@ -241,7 +241,7 @@ async fn one_message_that_a_statement_fails_on_costs_the_others_few_transactions
     let outside = Outside::start().await;
     let app = &outside.app;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     if outside.is_postgres() {
         // A sequence keeps what a rollback takes back.
@@ -267,7 +267,7 @@ async fn one_message_that_a_statement_fails_on_costs_the_others_few_transactions
     }
     let mut senders: Vec<Socket> = Vec::new();
     for _ in 0..4 {
-        senders.push(app.connect(&bob, Door::MAIN).await);
+        senders.push(app.connect(&bob, Transport::MAIN).await);
     }
     // While the row is locked they gather.
     let lock = outside.hold("chats", chat).await;
@@ -319,15 +319,15 @@ async fn what_is_sent_while_a_chat_is_locked_and_unlocked_at_random_is_stored_on
     let app = &outside.app;
     let (alice, bob, carol) = app.three().await;
     let people: [&Person; 3] = [&alice, &bob, &carol];
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let mut chats = Vec::new();
     for _ in 0..3 {
         chats.push(app.group(&mut owner, &[&bob, &carol]).await);
     }
-    let mut listener = app.connect(&carol, Door::ALL[3]).await;
+    let mut listener = app.connect(&carol, Transport::ALL[3]).await;
     let mut senders: Vec<Socket> = Vec::new();
     for index in 0..6 {
-        senders.push(app.connect(people[index % 3], Door::ALL[index % 4]).await);
+        senders.push(app.connect(people[index % 3], Transport::ALL[index % 4]).await);
     }
     let sending = join_all(senders.iter_mut().enumerate().map(async |(index, socket)| {
         let mut last: HashMap<i64, i64> = HashMap::new();
@@ -381,7 +381,7 @@ async fn deleting_a_group_takes_one_statement_for_all_of_its_members() {
     let app = &outside.app;
     let (alice, bob, carol) = app.three().await;
     let dave = app.person("dave").await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob, &carol, &dave]).await;
     let gone = json!({"chat": {"id": chat}, "user": {"id": dave.id}});
     assert_eq!(owner.call("remove_member", gone).await["ok"], json!(true));
@@ -421,13 +421,13 @@ async fn a_chat_whose_row_is_never_free_for_long_still_takes_messages() {
     let outside = Outside::start().await;
     let app = &outside.app;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let told = owner.call("send_message", message(chat, "like me")).await;
     let like = json!({"message": {"id": told["message"]["id"]}});
     let mut crowd: Vec<Socket> = Vec::new();
     for index in 0..16 {
-        crowd.push(app.connect(&bob, Door::ALL[index % 4]).await);
+        crowd.push(app.connect(&bob, Transport::ALL[index % 4]).await);
     }
     let over = AtomicBool::new(false);
     let liking = join_all(crowd.iter_mut().map(async |socket| {

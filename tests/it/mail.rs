@@ -46,7 +46,11 @@ async fn login(app: &TestApp, username: &str, password: &str) -> (u16, Value) {
 
 /// All rows of the log, oldest first.
 async fn log(app: &TestApp) -> Vec<mail::Model> {
-    mail::Entity::find().order_by_asc(mail::Column::Id).all(app.server.core.db.read()).await.expect("the log")
+    mail::Entity::find()
+        .order_by_asc(mail::Column::Id)
+        .all(app.server.context.db.read())
+        .await
+        .expect("the log")
 }
 
 /// Waits until every mail has one of these fates, in order.
@@ -57,11 +61,12 @@ async fn expect_log(app: &TestApp, wanted: &[(&str, &str)]) {
     })
     .await;
     let waiting = log(app).await.iter().filter(|row| row.state == "queued").count();
-    let kept = entity::mail_outbox::Entity::find().all(app.server.core.db.read()).await.expect("the outbox");
+    let kept =
+        entity::mail_outbox::Entity::find().all(app.server.context.db.read()).await.expect("the outbox");
     assert_eq!(kept.len(), waiting, "what a mail says is kept only until its fate is known");
 }
 
 /// Somebody's row.
 async fn row(app: &TestApp, id: i64) -> user::Model {
-    user::Entity::find_by_id(id).one(app.server.core.db.read()).await.expect("answers").expect("a row")
+    user::Entity::find_by_id(id).one(app.server.context.db.read()).await.expect("answers").expect("a row")
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use mango_chat::domain::epoch;
 
-use crate::support::{Door, TestApp, fresh_database};
+use crate::support::{TestApp, Transport, fresh_database};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_schema_goes_forward_back_and_forward_again() {
@@ -40,11 +40,11 @@ async fn the_schema_goes_forward_back_and_forward_again() {
 async fn what_is_stored_outlives_a_step_back_and_forward() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let wish = json!({"message": {"chat_id": chat, "content": "kept", "message_type": "text"}});
     assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
-    let url = app.server.core.settings.database_url.clone();
+    let url = app.server.context.settings.database_url.clone();
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
     let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
@@ -101,18 +101,19 @@ async fn the_epoch_is_made_once() {
     let url = fresh_database(&folder).await;
     let first = TestApp::on(folder, &url, &[]).await;
     // What every start asks.
-    let current = async || epoch::current(&first.server.core.db).await.expect("an epoch");
-    assert_eq!(first.server.core.epoch, current().await);
-    assert_eq!(first.server.core.epoch.len(), 16);
-    let renewed = epoch::renew(&first.server.core).await.expect("renewed");
-    assert_ne!(renewed, first.server.core.epoch);
-    let acts = entity::audit::Entity::find().all(first.server.core.db.read()).await.expect("the audit log");
+    let current = async || epoch::current(&first.server.context.db).await.expect("an epoch");
+    assert_eq!(first.server.context.epoch, current().await);
+    assert_eq!(first.server.context.epoch.len(), 16);
+    let renewed = epoch::renew(&first.server.context).await.expect("renewed");
+    assert_ne!(renewed, first.server.context.epoch);
+    let acts =
+        entity::audit::Entity::find().all(first.server.context.db.read()).await.expect("the audit log");
     assert_eq!(acts.iter().map(|act| act.action.as_str()).collect::<Vec<_>>(), ["server.new_epoch"]);
     assert_eq!(current().await, renewed);
     if crate::support::database_kind() == "postgres" {
         // As after a restore: the database is not the one that the epoch was made in.
         let sql = "UPDATE meta SET value = 'another/1' WHERE key = 'postgres_identity'";
-        let changed = first.server.core.db.read().execute_unprepared(sql).await.expect("changed");
+        let changed = first.server.context.db.read().execute_unprepared(sql).await.expect("changed");
         assert_eq!(changed.rows_affected(), 1);
         assert_ne!(current().await, renewed);
     }

@@ -13,23 +13,23 @@ use serde_json::{Value, json};
 use crate::support::{Person, TestApp};
 
 /// A server with an admin, a moderator and somebody without a role.
-pub struct Ground {
+pub struct Fixture {
     pub app: TestApp,
     pub admin: Person,
     pub moderator: Person,
     pub user: Person,
 }
 
-impl Ground {
+impl Fixture {
     pub async fn start() -> Self {
         let app = TestApp::start().await;
         let admin = app.person("root").await;
         make_admin(&app, "root").await;
         let moderator = app.person("mod").await;
         let user = app.person("user").await;
-        let ground = Self { app, admin, moderator, user };
-        ground.give(&ground.moderator, "moderator").await;
-        ground
+        let fixture = Self { app, admin, moderator, user };
+        fixture.give(&fixture.moderator, "moderator").await;
+        fixture
     }
 
     /// The admin gives somebody a role.
@@ -62,5 +62,5 @@ impl Ground {
 /// As `admin create --promote` does.
 pub async fn make_admin(app: &TestApp, username: &str) {
     let wish = Appointment { username: username.into(), email: None, password: None };
-    appoint(&app.server.core, wish).await.expect("promoted");
+    appoint(&app.server.context, wish).await.expect("promoted");
 }

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::checker::proxy::Proxy;
 use crate::real_clients::{Clients, NEWEST, TRANSPORTS, way};
 use crate::support::{
-    Door, PASSWORD, PATIENCE, Plain, Polling, Socket, TestApp, database_kind, fresh_database,
+    PASSWORD, PATIENCE, Plain, Polling, Socket, TestApp, Transport, database_kind, fresh_database,
 };
 
 /// What a handshake reads: who it is, and which rooms it is in.
@@ -20,7 +20,7 @@ const TABLES: [&str; 2] = ["sessions", "members"];
 /// Makes everything fail that reads this table, or makes it good again.
 async fn lose(app: &TestApp, table: &str, lost: bool) {
     let (from, to) = if lost { ("", "_lost") } else { ("_lost", "") };
-    let tx = app.server.core.db.begin().await.expect("begun");
+    let tx = app.server.context.db.begin().await.expect("begun");
     let sql = format!("ALTER TABLE {table}{from} RENAME TO {table}{to}");
     tx.conn().execute_unprepared(&sql).await.expect("renamed");
     tx.commit(()).await.expect("committed");
@@ -46,9 +46,9 @@ async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word()
         }
         let upgrades = Polling::open(&app, &token).await;
         lose(&app, table, true).await;
-        for door in Door::ALL {
-            let refused = Socket::open(&app.host, Some(&token), door).await.err();
-            assert_eq!(refused.as_deref(), Some("closed"), "{table} {door:?}");
+        for transport in Transport::ALL {
+            let refused = Socket::open(&app.host, Some(&token), transport).await.err();
+            assert_eq!(refused.as_deref(), Some("closed"), "{table} {transport:?}");
         }
         let waiting = tokio::spawn({
             let waits = waits.clone();
@@ -74,13 +74,13 @@ async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word()
         assert_eq!(Plain::upgrade(&app.host, &path, &[]).await.err(), Some(400), "{table}: it stays ended");
 
         lose(&app, table, false).await;
-        for door in Door::ALL {
-            assert!(Socket::open(&app.host, Some(&token), door).await.is_ok(), "{table} {door:?}");
+        for transport in Transport::ALL {
+            assert!(Socket::open(&app.host, Some(&token), transport).await.is_ok(), "{table} {transport:?}");
         }
         Polling::connect(&app, &token).await;
     }
     // What another try cannot change is still said.
-    let refused = Socket::open(&app.host, Some("nonsense"), Door::MAIN).await.err();
+    let refused = Socket::open(&app.host, Some("nonsense"), Transport::MAIN).await.err();
     assert_eq!(refused.as_deref(), Some("unauthorized: token_invalid"));
 }
 

@@ -5,10 +5,10 @@ mod endings;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use crate::support::{Door, Person, Plain, Socket, TestApp};
+use crate::support::{Person, Plain, Socket, TestApp, Transport};
 
 /// A group of Alice (who gets a Socket.IO socket) and Bob, and Carol outside of it.
-struct Ground {
+struct Fixture {
     app: TestApp,
     alice: Person,
     bob: Person,
@@ -17,11 +17,11 @@ struct Ground {
     chat: i64,
 }
 
-impl Ground {
+impl Fixture {
     async fn new() -> Self {
         let app = TestApp::start().await;
         let (alice, bob, carol) = app.three().await;
-        let mut owner = app.connect(&alice, Door::MAIN).await;
+        let mut owner = app.connect(&alice, Transport::MAIN).await;
         let chat = app.group(&mut owner, &[&bob]).await;
         owner.next("chat_created").await;
         Self { app, alice, bob, carol, owner, chat }
@@ -44,12 +44,12 @@ impl Ground {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
-    let mut ground = Ground::new().await;
+    let mut fixture = Fixture::new().await;
     for number in 0..60 {
-        ground.say(&format!("m{number}")).await;
+        fixture.say(&format!("m{number}")).await;
     }
-    let (host, token) = (ground.app.host.clone(), ground.bob.access.clone());
-    let [one, other] = ground.own_paths();
+    let (host, token) = (fixture.app.host.clone(), fixture.bob.access.clone());
+    let [one, other] = fixture.own_paths();
     for path in ["/ws", "/ws/", &one, &other] {
         let (_plain, by_frame) = Plain::open(&host, path, &token).await.expect("connects");
         for (name, value) in [
@@ -63,7 +63,7 @@ async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
             assert_eq!(welcome["ok"], json!(true), "{path} by {name}: {welcome}");
             assert_eq!(welcome["user_id"], by_frame["user_id"]);
         }
-        assert_eq!(by_frame["user_id"], json!(ground.bob.id));
+        assert_eq!(by_frame["user_id"], json!(fixture.bob.id));
         for field in ["session_id", "epoch", "server_time"] {
             assert!(!by_frame[field].is_null(), "{path}: no {field} in {by_frame}");
         }
@@ -71,7 +71,7 @@ async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
             assert!(by_frame.get("chat").is_none() && by_frame.get("messages").is_none());
             continue;
         }
-        assert_eq!(by_frame["chat"]["id"], json!(ground.chat));
+        assert_eq!(by_frame["chat"]["id"], json!(fixture.chat));
         assert!(by_frame["chat"]["my"].is_object(), "{by_frame}");
         let messages = by_frame["messages"].as_array().expect("messages");
         assert_eq!(
@@ -87,32 +87,32 @@ async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
     let cookie = format!("access_token={token}");
     let strange = [("cookie", cookie.as_str()), ("origin", "https://evil.example")];
     let mut plain = Plain::upgrade(&host, "/ws", &strange).await.expect("upgrades");
-    plain.emit("history", json!({"chat": {"id": ground.chat}})).await;
+    plain.emit("history", json!({"chat": {"id": fixture.chat}})).await;
     assert_eq!(plain.ack_of(&Value::Null).await["error"]["code"], json!("token_missing"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_those_of_socket_io() {
-    let mut ground = Ground::new().await;
+    let mut fixture = Fixture::new().await;
     let mut listeners = Vec::new();
-    for path in ["/ws", &ground.own_paths()[1]] {
-        listeners.push(Plain::open(&ground.app.host, path, &ground.bob.access).await.expect("connects").0);
+    for path in ["/ws", &fixture.own_paths()[1]] {
+        listeners.push(Plain::open(&fixture.app.host, path, &fixture.bob.access).await.expect("connects").0);
     }
-    let mut reference = ground.app.connect(&ground.bob, Door::MAIN).await;
-    let sent = ground.say("hello").await;
+    let mut reference = fixture.app.connect(&fixture.bob, Transport::MAIN).await;
+    let sent = fixture.say("hello").await;
     let id = sent["message"]["id"].clone();
-    let member = json!({"chat": {"id": ground.chat}, "user": {"id": ground.carol.id}});
+    let member = json!({"chat": {"id": fixture.chat}, "user": {"id": fixture.carol.id}});
     for (event, payload) in [
         ("toggle_like_message", json!({"message": {"id": id, "liked": true}})),
         ("edit_message", json!({"message": {"id": id, "content": "hello!"}})),
-        ("update_chat", json!({"chat": {"id": ground.chat, "name": "new name"}})),
+        ("update_chat", json!({"chat": {"id": fixture.chat, "name": "new name"}})),
         ("add_member", member.clone()),
         ("remove_member", member),
-        ("mark_read", json!({"chat": {"id": ground.chat}})),
-        ("typing", json!({"chat": {"id": ground.chat}, "is_typing": true})),
+        ("mark_read", json!({"chat": {"id": fixture.chat}})),
+        ("typing", json!({"chat": {"id": fixture.chat}, "is_typing": true})),
         ("delete_message", json!({"message": {"id": id}})),
     ] {
-        let ack = ground.owner.call(event, payload).await;
+        let ack = fixture.owner.call(event, payload).await;
         assert_eq!(ack["ok"], json!(true), "{event}: {ack}");
     }
     let expected = reference.rest().await;
@@ -124,17 +124,18 @@ async fn events_are_those_of_socket_io() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acks_are_those_of_socket_io_and_only_frames_with_an_id_get_one() {
-    let mut ground = Ground::new().await;
-    ground.owner.call("mark_read", json!({"chat": {"id": ground.chat}})).await;
-    let (mut plain, _) = Plain::open(&ground.app.host, "/ws", &ground.alice.access).await.expect("connects");
+    let mut fixture = Fixture::new().await;
+    fixture.owner.call("mark_read", json!({"chat": {"id": fixture.chat}})).await;
+    let (mut plain, _) =
+        Plain::open(&fixture.app.host, "/ws", &fixture.alice.access).await.expect("connects");
     for (event, payload) in [
-        ("history", json!({"chat": {"id": ground.chat}})),
+        ("history", json!({"chat": {"id": fixture.chat}})),
         ("sync", json!({"since": {}})),
         ("history", json!({"chat": {"id": 999}})),
-        ("send_message", json!({"message": {"chat_id": ground.chat}})),
+        ("send_message", json!({"message": {"chat_id": fixture.chat}})),
         ("make_coffee", json!({})),
     ] {
-        let by_socket = ground.owner.call(event, payload.clone()).await;
+        let by_socket = fixture.owner.call(event, payload.clone()).await;
         assert_eq!(plain.call(event, payload.clone()).await, by_socket, "{event}");
         // Without an id a success is silent and a failure an exception.
         plain.emit(event, payload).await;
@@ -152,36 +153,36 @@ async fn acks_are_those_of_socket_io_and_only_frames_with_an_id_get_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_chats_own_socket_the_chat_is_implied_and_short_forms_work() {
-    let mut ground = Ground::new().await;
-    let other = ground.app.group(&mut ground.owner, &[&ground.bob]).await;
-    let (mut plain, _) = ground.own_socket(&ground.bob).await;
+    let mut fixture = Fixture::new().await;
+    let other = fixture.app.group(&mut fixture.owner, &[&fixture.bob]).await;
+    let (mut plain, _) = fixture.own_socket(&fixture.bob).await;
     let sent = plain.call("send_message", json!({"text": "hi", "client_id": "short"})).await;
-    assert_eq!(sent["message"]["chat_id"], json!(ground.chat), "{sent}");
+    assert_eq!(sent["message"]["chat_id"], json!(fixture.chat), "{sent}");
     assert_eq!((&sent["message"]["message_type"], &sent["duplicate"]), (&json!("text"), &json!(false)));
     let again = plain.call("send_message", json!({"text": "hi", "client_id": "short"})).await;
     assert_eq!(again["duplicate"], json!(true), "{again}");
     plain.emit("send_message", json!({"text": "without an id"})).await;
-    let first = ground.owner.next("new_message").await;
+    let first = fixture.owner.next("new_message").await;
     assert_eq!(first["id"], sent["message"]["id"]);
-    let second = ground.owner.next("new_message").await;
+    let second = fixture.owner.next("new_message").await;
     assert_eq!(second["content"], json!("without an id"));
     plain.emit("mark_read", json!({"last_read_message_id": second["id"]})).await;
-    assert_eq!(ground.owner.next("chat_read").await["seq"], second["seq"]);
+    assert_eq!(fixture.owner.next("chat_read").await["seq"], second["seq"]);
     plain.emit("typing", json!({"is_typing": true})).await;
-    assert_eq!(ground.owner.next("typing").await["user_id"], json!(ground.bob.id));
+    assert_eq!(fixture.owner.next("typing").await["user_id"], json!(fixture.bob.id));
     let page = plain.call("history", json!({"limit": 1})).await;
     assert_eq!(page["messages"][0]["id"], second["id"], "{page}");
     let synced = plain.call("sync", json!({})).await;
     assert_eq!(
         (synced["chats"].as_array().map(Vec::len), &synced["chats"][0]["id"]),
-        (Some(1), &json!(ground.chat))
+        (Some(1), &json!(fixture.chat))
     );
     let pinned = plain.call("toggle_chat_pin", json!({"chat": {"pinned": true}})).await;
     assert_eq!(pinned["pinned"], json!(true), "{pinned}");
     // Naming this chat is fine, another is an error, and nothing of another is heard.
-    let named = plain.call("history", json!({"chat": {"id": ground.chat}})).await;
+    let named = plain.call("history", json!({"chat": {"id": fixture.chat}})).await;
     assert_eq!(named["ok"], json!(true));
-    let in_other = ground
+    let in_other = fixture
         .owner
         .call("send_message", json!({"message": {"chat_id": other, "content": "x", "message_type": "text"}}))
         .await;
@@ -203,7 +204,7 @@ async fn on_a_chats_own_socket_the_chat_is_implied_and_short_forms_work() {
     }
     let heard = plain.rest().await;
     assert!(heard.iter().all(|(name, _)| name != "new_message"), "it is about one chat: {heard:?}");
-    assert_eq!(ground.app.contents(other, &ground.alice).await, ["x"]);
+    assert_eq!(fixture.app.contents(other, &fixture.alice).await, ["x"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::binary::command;
 use crate::support::private_postgres::PrivatePostgres;
-use crate::support::{Door, Person, TestApp, database_kind, eventually};
+use crate::support::{Person, TestApp, Transport, database_kind, eventually};
 
 /// A server with a chat.
 struct Trial {
@@ -23,7 +23,7 @@ impl Trial {
         let folder = tempfile::tempdir().expect("a folder");
         let app = TestApp::on(folder, url, settings).await;
         let alice = app.person("alice").await;
-        let mut socket = app.connect(&alice, Door::MAIN).await;
+        let mut socket = app.connect(&alice, Transport::MAIN).await;
         let chat = app.group(&mut socket, &[]).await;
         Self { app, alice, chat }
     }

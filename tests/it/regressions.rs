@@ -6,14 +6,14 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Door, PASSWORD, Socket, TestApp};
+use crate::support::{PASSWORD, Socket, TestApp, Transport};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_goes_to_somebody_who_has_used_the_same_client_id() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     let wish = |members: &[i64]| json!({"chat": {"name": "g", "is_group": true, "members_array": members, "client_id": "1"}});
     let made = a.call("create_chat", wish(&[bob.id])).await;
     let other = b.call("create_chat", wish(&[])).await;
@@ -32,16 +32,16 @@ async fn a_group_goes_to_somebody_who_has_used_the_same_client_id() {
 async fn what_is_sent_once_a_client_is_connected_reaches_it() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let mut chat = 0;
     // Many rooms take a while to join.
     for _ in 0..60 {
         chat = app.group(&mut owner, &[&bob]).await;
     }
     for round in 0..20 {
-        let door = Door::ALL[round % 4];
+        let transport = Transport::ALL[round % 4];
         // CONNECT was answered, `ready` has not been read.
-        let mut fresh = Socket::open(&app.host, Some(&bob.access), door).await.expect("connects");
+        let mut fresh = Socket::open(&app.host, Some(&bob.access), transport).await.expect("connects");
         let page = app.get(&format!("/chat/{chat}/messages?limit=1"), &bob).await;
         let known = page[0]["seq"].as_i64().unwrap_or(1);
         let wish = json!({"message": {"chat_id": chat, "content": "now", "message_type": "text"}});
@@ -59,7 +59,7 @@ async fn people_who_make_chats_with_each_other_at_once_do_not_stand_in_each_othe
     let people = [&alice, &bob, &carol];
     let mut sockets = Vec::new();
     for index in 0..9 {
-        sockets.push((app.connect(people[index % 3], Door::MAIN).await, index));
+        sockets.push((app.connect(people[index % 3], Transport::MAIN).await, index));
     }
     let started = std::time::Instant::now();
     let acks = join_all(sockets.iter_mut().map(async |(socket, index)| {
@@ -83,7 +83,7 @@ async fn people_who_make_chats_with_each_other_at_once_do_not_stand_in_each_othe
 async fn a_namespace_that_is_left_can_be_joined_again_at_once() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::ALL[1]).await;
+    let mut socket = app.connect(&alice, Transport::ALL[1]).await;
     for _ in 0..50 {
         socket.send_raw("41/ws,").await;
         socket.send_raw("40/ws,").await;
@@ -96,7 +96,7 @@ async fn a_namespace_that_is_left_can_be_joined_again_at_once() {
 async fn a_polling_client_that_asks_for_more_than_it_fetches_loses_its_session() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let content = "x".repeat(60_000);
     for _ in 0..100 {
@@ -196,7 +196,7 @@ async fn people_are_found_by_names_of_any_script() {
 async fn only_a_shown_change_of_a_profile_is_told_and_only_a_new_phone_needs_the_password() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut listener = app.connect(&bob, Door::MAIN).await;
+    let mut listener = app.connect(&bob, Transport::MAIN).await;
     app.group(&mut listener, &[&alice]).await;
     listener.next("chat_created").await;
     let patch =
@@ -218,8 +218,8 @@ async fn only_a_shown_change_of_a_profile_is_told_and_only_a_new_phone_needs_the
 async fn a_retry_by_somebody_who_was_removed_since_finds_their_message() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
-    let mut member = app.connect(&bob, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
+    let mut member = app.connect(&bob, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let wish =
         json!({"message": {"chat_id": chat, "content": "x", "message_type": "text", "client_id": "k"}});
@@ -236,7 +236,7 @@ async fn a_retry_by_somebody_who_was_removed_since_finds_their_message() {
 async fn the_first_message_of_a_chat_goes_by_the_rules_of_all_messages() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     for content in [json!("data:image/png;base64,AAAA"), json!({"_placeholder": true, "num": 0}), json!("")] {
         let wish = json!({
             "chat": {"name": "g", "is_group": true, "members_array": [bob.id]},

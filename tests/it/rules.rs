@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::{Door, PASSWORD, Person, Socket, TestApp};
+use crate::support::{PASSWORD, Person, Socket, TestApp, Transport};
 
 async fn done(socket: &mut Socket, event: &str, payload: Value) -> Value {
     let ack = socket.call(event, payload).await;
@@ -29,7 +29,7 @@ async fn unread(app: &TestApp, chat: i64, person: &Person) -> Value {
 async fn what_was_said_before_somebody_came_counts_as_read() {
     let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let group = app.group(&mut owner, &[&bob]).await;
     let add = json!({"chat": {"id": group}, "user": {"id": carol.id}});
     for round in 1..=2 {
@@ -59,9 +59,9 @@ async fn what_was_said_before_somebody_came_counts_as_read() {
 async fn a_change_that_changes_nothing_is_told_to_nobody() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let group = app.group(&mut owner, &[&bob]).await;
-    let mut listener = app.connect(&bob, Door::MAIN).await;
+    let mut listener = app.connect(&bob, Transport::MAIN).await;
     say(&mut owner, group, "hello").await;
     let message = listener.next("new_message").await["id"].clone();
     let wish = json!({"name": "Alice", "description": "here", "username": "alice"});
@@ -129,9 +129,9 @@ async fn a_password_that_confirms_nothing_is_refused_and_names_where_it_is_chang
 async fn a_text_of_white_space_is_refused_and_typing_does_not_come_back() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
-    let mut other_device = app.connect(&alice, Door::ALL[3]).await;
-    let mut listener = app.connect(&bob, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
+    let mut other_device = app.connect(&alice, Transport::ALL[3]).await;
+    let mut listener = app.connect(&bob, Transport::MAIN).await;
     let group = app.group(&mut owner, &[&bob]).await;
     say(&mut owner, group, " a word between spaces ").await;
     let id = listener.next("new_message").await["id"].clone();
@@ -164,7 +164,7 @@ async fn the_path_of_the_public_url_is_in_every_link_and_cookie() {
     for (url, path) in [("https://example.org/chat/", "/chat"), ("https://example.org", "")] {
         let app = TestApp::with(&[("PUBLIC_URL", url), ("EMAIL_VERIFICATION", "optional")]).await;
         let (alice, bob, carol) = app.three().await;
-        let mut owner = app.connect(&alice, Door::MAIN).await;
+        let mut owner = app.connect(&alice, Transport::MAIN).await;
         for other in [&bob, &carol] {
             app.group(&mut owner, &[other]).await;
         }

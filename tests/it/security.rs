@@ -159,7 +159,7 @@ async fn a_session_ends_unless_it_is_refreshed_and_in_any_case() {
 async fn a_fault_of_ours_tells_nothing_of_the_inside() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let tx = app.server.core.db.begin().await.expect("a transaction");
+    let tx = app.server.context.db.begin().await.expect("a transaction");
     tx.conn().execute_unprepared("ALTER TABLE users RENAME TO hidden_users").await.expect("renamed");
     drop(tx.commit(()).await.expect("committed"));
     let (status, mut problem) = app.send(Method::GET, "/user/me", Some(&alice.access), None).await;
@@ -175,12 +175,12 @@ async fn a_fault_of_ours_tells_nothing_of_the_inside() {
 #[test]
 fn there_are_no_demo_users_in_production() {
     let folder = tempfile::tempdir().expect("a folder");
-    let seed = |landscape: &str| {
+    let seed = |environment: &str| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_mango-chat"))
             .arg("seed")
             .current_dir(folder.path())
             .env_clear()
-            .env("MANGO_ENV", landscape)
+            .env("MANGO_ENV", environment)
             .env("JWT_SECRET", "0123456789abcdef0123456789abcdef")
             .env("PASSWORD_HASH", "argon2id,m=64,t=1,p=1")
             .output()

@@ -9,7 +9,7 @@ use reqwest::Method;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
-use crate::support::{Door, PASSWORD, SECRET, Socket, TestApp};
+use crate::support::{PASSWORD, SECRET, Socket, TestApp, Transport};
 
 async fn refresh(app: &TestApp, token: &str) -> (u16, Value) {
     let (status, body) =
@@ -25,7 +25,7 @@ fn text(body: &Value, name: &str) -> String {
 async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
     let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=64,t=1,p=1")]).await;
     app.person("alice").await;
-    let url = app.server.core.settings.database_url.clone();
+    let url = app.server.context.settings.database_url.clone();
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
     let app = TestApp::on(folder, &url, &[("PASSWORD_HASH", "argon2id,m=128,t=2,p=1")]).await;
@@ -40,7 +40,7 @@ async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
 async fn a_refresh_token_that_comes_back_after_its_successor_was_used_ends_the_family() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let (status, second) = refresh(&app, &alice.refresh).await;
     assert_eq!(status, 200, "{second}");
     // Two tabs at once, of which one goes on before the other comes.
@@ -64,7 +64,7 @@ async fn a_refresh_token_that_comes_back_after_its_successor_was_used_ends_the_f
 
 /// All exchanges of refresh tokens were so long ago.
 async fn wait_for_eleven_seconds(app: &TestApp) {
-    let tx = app.server.core.db.begin().await.expect("begun");
+    let tx = app.server.context.db.begin().await.expect("begun");
     let sql = "UPDATE refresh_tokens SET exchanged_at = exchanged_at - 11000";
     tx.conn().execute_unprepared(sql).await.expect("moved");
     drop(tx.commit(()).await.expect("committed"));
@@ -82,8 +82,8 @@ async fn a_client_that_lost_the_answer_comes_back_however_late_and_often() {
         wait_for_eleven_seconds(&app).await;
     }
     let rows = "SELECT COUNT(*) FROM refresh_tokens";
-    let statement = Statement::from_string(app.server.core.db.backend(), rows);
-    let row = app.server.core.db.read().query_one_raw(statement).await.expect("read").expect("a row");
+    let statement = Statement::from_string(app.server.context.db.backend(), rows);
+    let row = app.server.context.db.read().query_one_raw(statement).await.expect("read").expect("a row");
     let count: i64 = row.try_get_by_index(0).expect("a number");
     assert!(count <= 33, "lost answers fill no database: {count}");
     let arrived = lost.pop().expect("the last one");
@@ -132,10 +132,10 @@ async fn ending_a_session_ends_its_sockets_within_a_second_and_no_others() {
     let alice = app.person("alice").await;
     let phone = app.login("alice").await;
     let mut sockets = Vec::new();
-    for door in Door::ALL {
-        sockets.push(app.connect(&phone, door).await);
+    for transport in Transport::ALL {
+        sockets.push(app.connect(&phone, transport).await);
     }
-    let mut other = app.connect(&alice, Door::MAIN).await;
+    let mut other = app.connect(&alice, Transport::MAIN).await;
     let sessions = app.get("/auth/session", &phone).await;
     let current =
         sessions.as_array().expect("a list").iter().find(|it| it["current"] == json!(true)).expect("mine");
@@ -149,7 +149,7 @@ async fn ending_a_session_ends_its_sockets_within_a_second_and_no_others() {
     }
     other.expect_silence().await;
     assert_eq!(other.call("history", json!({"chat": {"id": 1}})).await["error"]["code"], json!("not_found"));
-    let refused = Socket::open(&app.host, Some(&phone.access), Door::MAIN).await.err();
+    let refused = Socket::open(&app.host, Some(&phone.access), Transport::MAIN).await.err();
     assert_eq!(refused.as_deref(), Some("unauthorized: session_ended"));
     let (status, _) = app.send(Method::DELETE, &path, Some(&alice.access), None).await;
     assert_eq!(status, 404, "it is ended already");
@@ -159,8 +159,8 @@ async fn ending_a_session_ends_its_sockets_within_a_second_and_no_others() {
 async fn a_token_that_ends_is_warned_of_and_renewed_in_place() {
     let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "6")]).await;
     let alice = app.person("alice").await;
-    let mut kept = app.connect(&alice, Door::MAIN).await;
-    let mut lost = app.connect(&alice, Door::ALL[1]).await;
+    let mut kept = app.connect(&alice, Transport::MAIN).await;
+    let mut lost = app.connect(&alice, Transport::ALL[1]).await;
     kept.next("token_expiring").await;
     lost.next("token_expiring").await;
     tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -205,7 +205,7 @@ async fn forged_and_misused_tokens_open_nothing() {
     ] {
         let (status, body) = app.send(Method::GET, "/user/me", Some(&token), None).await;
         assert_eq!((status.as_u16(), &body["code"]), (401, &json!(code)), "{token}");
-        let refused = Socket::open(&app.host, Some(&token), Door::MAIN).await.err().unwrap_or_default();
+        let refused = Socket::open(&app.host, Some(&token), Transport::MAIN).await.err().unwrap_or_default();
         assert_eq!(refused, format!("unauthorized: {code}"));
     }
     let (status, body) = refresh(&app, &alice.access).await;
@@ -328,7 +328,7 @@ async fn a_hash_of_other_costs_verifies_and_is_renewed_at_login() {
     .await;
     costlier.login("alice").await;
     let row =
-        mango_chat::domain::users::find(costlier.server.core.db.read(), UserId(1)).await.expect("alice");
+        mango_chat::domain::users::find(costlier.server.context.db.read(), UserId(1)).await.expect("alice");
     assert!(row.password_hash.contains("m=128,t=2,p=1"), "renewed");
     app.login("alice").await;
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::binary::{post, serve, signal};
-use crate::support::{Door, PASSWORD, PATIENCE, Plain, Polling, TestApp};
+use crate::support::{PASSWORD, PATIENCE, Plain, Polling, TestApp, Transport};
 
 const ENGINE: &str = "/ws/socket.io/?EIO=4&transport=websocket";
 
@@ -39,7 +39,7 @@ async fn a_stop_closes_websockets_with_1012_and_without_the_packet_that_keeps_cl
 async fn a_stop_is_not_held_up_by_who_reads_nothing() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
-    let mut owner = app.connect(&bob, Door::MAIN).await;
+    let mut owner = app.connect(&bob, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[]).await;
     let content = "x".repeat(60_000);
     for _ in 0..50 {

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::model::{Depth, Model};
-use crate::support::{Door, Person, Socket, TestApp, fresh};
+use crate::support::{Person, Socket, TestApp, Transport, fresh};
 
 fn message(chat: i64, content: &str) -> Value {
     json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
@@ -50,7 +50,7 @@ fn of(chat: i64, value: i64) -> Value {
 async fn one_group() -> (TestApp, Person, Person, Socket, i64) {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[&bob]).await;
     (app, alice, bob, socket, chat)
 }
@@ -180,8 +180,8 @@ async fn another_epoch_is_answered_by_a_reset_with_everything_whole() {
 async fn chats_that_are_not_ones_own_are_left_with_the_reason() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
-    let mut socket = app.connect(&bob, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
+    let mut socket = app.connect(&bob, Transport::MAIN).await;
     let mut chats = Vec::new();
     for _ in 0..4 {
         chats.push(app.group(&mut owner, &[&bob]).await);
@@ -225,7 +225,7 @@ async fn chats_that_are_not_ones_own_are_left_with_the_reason() {
 async fn own_state_comes_by_ones_own_counter() {
     let (app, _, bob, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 3).await;
-    let mut other = app.connect(&bob, Door::MAIN).await;
+    let mut other = app.connect(&bob, Transport::MAIN).await;
     let head = json!({chat.to_string(): 4});
     let before = sync(&mut other, json!({"since": head})).await["user_rev"].clone();
     other.call("toggle_chat_pin", json!({"chat": {"id": chat, "pinned": true}})).await;

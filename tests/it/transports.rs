@@ -8,12 +8,12 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::real_clients::{Clients, NEWEST, TRANSPORTS, way};
-use crate::support::{Door, PATIENCE, Person, Plain, Polling, TestApp, eventually};
+use crate::support::{PATIENCE, Person, Plain, Polling, TestApp, Transport, eventually};
 
 /// A chat of bob's, a page of which is three megabytes.
 async fn heavy_chat(app: &TestApp) -> (i64, Person) {
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let content = "x".repeat(60_000);
     for _ in 0..50 {
@@ -24,7 +24,7 @@ async fn heavy_chat(app: &TestApp) -> (i64, Person) {
 }
 
 fn devices(app: &TestApp) -> i64 {
-    app.server.core.presence.count().1
+    app.server.context.presence.count().1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +94,7 @@ async fn a_second_upgrade_of_one_session_is_refused() {
 async fn a_polling_client_gets_sixteen_packets_at_a_time_and_all_in_order() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let polling = Polling::connect(&app, &bob.access).await;
     for number in 0..50 {
@@ -142,7 +142,7 @@ async fn a_polling_client_whose_session_is_closed_is_told_to_open_a_new_one() {
 async fn a_real_client_that_polls_takes_a_burst_and_stays() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let polling = way("/ws", TRANSPORTS[1], &bob.access);
     let mut all = Clients::of(&NEWEST, &app.url, &[polling]).await;

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Door, Plain, Socket, TestApp, eventually, fresh_database};
+use crate::support::{Plain, Socket, TestApp, Transport, eventually, fresh_database};
 
 /// Longer than the comparison takes to come.
 const COMPARED: Duration = Duration::from_secs(6);
@@ -38,12 +38,12 @@ async fn next_soon(socket: &mut Socket, event: &str) -> Value {
 async fn a_chat_that_another_process_gives_or_takes_is_joined_or_left_soon() {
     let (app, db) = start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&carol]).await;
     // Nobody who is connected is in it: its head is compared with nothing.
     drop(owner);
-    eventually("nobody is there", async || app.server.core.presence.count() == (0, 0)).await;
-    let mut outsider = app.connect(&bob, Door::MAIN).await;
+    eventually("nobody is there", async || app.server.context.presence.count() == (0, 0)).await;
+    let mut outsider = app.connect(&bob, Transport::MAIN).await;
     // Longer than a comparison ago, and with times of another software, as an import has them.
     sleep(Duration::from_millis(4_500)).await;
     let id = bob.id;
@@ -63,7 +63,7 @@ async fn a_chat_that_another_process_gives_or_takes_is_joined_or_left_soon() {
     .await;
     let told = next_soon(&mut outsider, "member_added").await;
     assert_eq!((&told["chat"], &told["member"]["user"]["id"]), (&json!(chat), &json!(id)));
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     assert_eq!(owner.call("send_message", message(chat, "welcome")).await["ok"], json!(true));
     assert_eq!(outsider.next("new_message").await["content"], json!("welcome"));
 
@@ -93,14 +93,14 @@ async fn a_chat_that_another_process_gives_or_takes_is_joined_or_left_soon() {
 async fn connections_of_a_session_that_ended_unheard_are_dismissed_soon() {
     let (app, db) = start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut stays = app.connect(&carol, Door::MAIN).await;
+    let mut stays = app.connect(&carol, Transport::MAIN).await;
     for (person, event, also) in [
         (&alice, "session_ended", String::new()),
         (&bob, "user_banned", "UPDATE users SET banned_at = 1, ban_reason = 'spam' WHERE id = ".to_owned()),
     ] {
         let mut sockets = Vec::new();
-        for door in Door::ALL {
-            sockets.push(app.connect(person, door).await);
+        for transport in Transport::ALL {
+            sockets.push(app.connect(person, transport).await);
         }
         let (mut plain, _) = Plain::open(&app.host, "/ws", &person.access).await.expect("opens");
         if !also.is_empty() {
@@ -114,7 +114,7 @@ async fn connections_of_a_session_that_ended_unheard_are_dismissed_soon() {
             assert!(socket.dismissed, "it stays away");
         }
         assert_eq!(plain.expect_close(COMPARED).await, 4403);
-        let refused = Socket::open(&app.host, Some(&person.access), Door::MAIN).await.err();
+        let refused = Socket::open(&app.host, Some(&person.access), Transport::MAIN).await.err();
         assert_eq!(refused.as_deref(), Some(format!("unauthorized: {event}").as_str()));
     }
     assert_eq!(stays.call("sync", json!({"since": {}})).await["ok"], json!(true), "others stay");

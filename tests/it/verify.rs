@@ -15,7 +15,7 @@ use mango_chat::protocol::catalogue::{COMMANDS, EVENTS};
 use serde_json::{Value, json};
 
 use crate::support::model::Depth;
-use crate::support::{Device, Door, Person, TestApp, Way, catch_up, fresh};
+use crate::support::{Device, Person, TestApp, Transport, Way, catch_up, fresh};
 
 /// Each scenario with the commands that it gives both with and without an actual change, and the events
 /// that it hears. `World::finish` holds it to that.
@@ -104,22 +104,22 @@ struct World {
 }
 
 impl World {
-    /// Whoever acts comes in through `door` 0 (Socket.IO) or 1 (plain); the others through both.
-    async fn new(door: usize) -> Self {
-        Self::with(door, &[]).await
+    /// Whoever acts comes in through `transport` 0 (Socket.IO) or 1 (plain); the others through both.
+    async fn new(transport: usize) -> Self {
+        Self::with(transport, &[]).await
     }
 
     /// The same with these settings.
-    async fn with(door: usize, settings: &[(&str, &str)]) -> Self {
+    async fn with(transport: usize, settings: &[(&str, &str)]) -> Self {
         let app = TestApp::with(settings).await;
         let (alice, bob, carol) = app.three().await;
         let dave = app.person("dave").await;
-        let ways = [Way::SocketIo(Door::MAIN), Way::Plain, Way::SocketIo(Door::ALL[3])];
+        let ways = [Way::SocketIo(Transport::MAIN), Way::Plain, Way::SocketIo(Transport::ALL[3])];
         let mut devices = Vec::new();
         let people =
             [("alice", &alice), ("alice's other", &alice), ("bob", &bob), ("carol", &carol), ("dave", &dave)];
         for (number, (name, person)) in people.into_iter().enumerate() {
-            devices.push(Device::connect(&app, name, person, ways[(door + number) % ways.len()]).await);
+            devices.push(Device::connect(&app, name, person, ways[(transport + number) % ways.len()]).await);
         }
         let (heard, changed, unchanged) = Default::default();
         Self { app, devices, dave, heard, changed, unchanged }

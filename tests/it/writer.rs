@@ -6,22 +6,22 @@ use futures_util::future::join_all;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use crate::support::{Door, Person, Socket, TestApp, database_kind};
+use crate::support::{Person, Socket, TestApp, Transport, database_kind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_senders_in_many_chats_are_stored_once_and_heard_in_one_order() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let people = [&alice, &bob, &carol];
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let mut chats = Vec::new();
     for _ in 0..4 {
         chats.push(app.group(&mut owner, &[&bob, &carol]).await);
     }
-    let mut listener = app.connect(&carol, Door::ALL[3]).await;
+    let mut listener = app.connect(&carol, Transport::ALL[3]).await;
     let mut senders: Vec<(Socket, usize)> = Vec::new();
     for index in 0..12 {
-        senders.push((app.connect(people[index % 3], Door::ALL[index % 4]).await, index));
+        senders.push((app.connect(people[index % 3], Transport::ALL[index % 4]).await, index));
     }
     let sent = join_all(senders.iter_mut().map(async |(socket, index)| {
         let mut acks = Vec::new();
@@ -74,11 +74,11 @@ async fn many_senders_in_many_chats_are_stored_once_and_heard_in_one_order() {
 async fn one_client_id_sent_by_many_devices_at_once_is_one_message() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     let mut devices: Vec<Socket> = Vec::new();
     for index in 0..8 {
-        devices.push(app.connect(&bob, Door::ALL[index % 4]).await);
+        devices.push(app.connect(&bob, Transport::ALL[index % 4]).await);
     }
     let wish =
         json!({"message": {"chat_id": chat, "content": "once", "message_type": "text", "client_id": "x"}});
@@ -95,8 +95,8 @@ async fn one_client_id_sent_by_many_devices_at_once_is_one_message() {
 async fn the_good_are_stored_beside_the_bad_of_the_same_group() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
-    let mut foreign_owner = app.connect(&carol, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
+    let mut foreign_owner = app.connect(&carol, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[&bob]).await;
     let foreign = app.group(&mut foreign_owner, &[]).await;
     let told = socket
@@ -144,8 +144,8 @@ async fn the_good_are_stored_beside_the_bad_of_the_same_group() {
 async fn all_25_kinds_of_content_go_as_they_come() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
-    let mut listener = app.connect(&bob, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
+    let mut listener = app.connect(&bob, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[&bob]).await;
     let kinds = app.get("/message_type", &alice).await;
     let kinds = kinds.as_array().expect("a list");
@@ -174,9 +174,9 @@ async fn all_25_kinds_of_content_go_as_they_come() {
 async fn who_is_removed_can_send_nothing_more_whatever_is_in_flight() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut owner = app.connect(&alice, Door::MAIN).await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
-    let mut sender: Socket = app.connect(&bob, Door::MAIN).await;
+    let mut sender: Socket = app.connect(&bob, Transport::MAIN).await;
     let mut acks = Vec::new();
     for number in 0..300 {
         let wish =
@@ -204,9 +204,9 @@ async fn who_is_removed_can_send_nothing_more_whatever_is_in_flight() {
 async fn a_message_that_the_database_refuses_spoils_no_other_of_its_group() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
-    let db = app.server.core.db.read();
+    let db = app.server.context.db.read();
     let triggers: &[&str] = if database_kind() == "postgres" {
         &[
             "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$ LANGUAGE plpgsql",

@@ -17,10 +17,10 @@ use utoipa::ToSchema;
 use super::leaving::finish;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::sessions::{self, Ending};
-use crate::domain::{Actor, Core, mail, moderation, photos, users};
+use crate::domain::{Actor, AppContext, mail, moderation, photos, users};
 use crate::error::Result;
 use crate::ids::UserId;
-use crate::platform::db::again;
+use crate::platform::db::retry;
 use crate::protocol::moderation::Role;
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -42,28 +42,28 @@ impl Check for Deletion {
 }
 
 /// Deletes the account of who asks. The last admin stays.
-pub async fn delete(core: &Arc<Core>, actor: Actor, wish: &Deletion) -> Result<()> {
+pub async fn delete(context: &Arc<AppContext>, actor: Actor, request: &Deletion) -> Result<()> {
     let id = actor.user_id;
-    let known = users::find(core.db.read(), id).await?;
-    users::confirm(core, &known, &wish.password).await?;
-    again(|| bury(core, id, &known.password_hash)).await?;
-    let core = core.clone();
+    let known = users::find(context.db.read(), id).await?;
+    users::confirm(context, &known, &request.password).await?;
+    retry(|| bury(context, id, &known.password_hash)).await?;
+    let context = context.clone();
     // Thousands of groups take a while; who asked need not wait for it.
-    tokio::spawn(async move { finish(&core, id).await });
+    tokio::spawn(async move { finish(&context, id).await });
     Ok(())
 }
 
 /// Makes the row a tombstone, if the password that was judged is still the one.
-async fn bury(core: &Core, id: UserId, judged: &str) -> Result<()> {
-    let mut tx = core.db.begin().await?;
+async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
+    let mut tx = context.db.begin().await?;
     let row = moderation::require_another_admin(tx.conn(), id).await?;
     users::require_unchanged(&row, judged)?;
-    let now = core.clock.now();
+    let now = context.clock.now();
     let message = "the account was deleted".into();
     let ending = Ending { reason: "deleted", event: "session_ended", message };
-    let ended = sessions::end_all(core, &mut tx, id, None, &ending).await?;
+    let ended = sessions::end_all(context, &mut tx, id, None, &ending).await?;
     forget(tx.conn(), id).await?;
-    mail::forget(core, &tx, id).await?;
+    mail::forget(context, &tx, id).await?;
     let left = account_ending::ActiveModel {
         user_id: Set(id.0),
         photo: Set(row.photo.clone()),
@@ -71,15 +71,15 @@ async fn bury(core: &Core, id: UserId, judged: &str) -> Result<()> {
     };
     account_ending::Entity::insert(left).exec_without_returning(tx.conn()).await?;
     let tombstone = tombstone(&row, now).update(tx.conn()).await?;
-    users::announce(core, &mut tx, &tombstone).await?;
+    users::announce(context, &mut tx, &tombstone).await?;
     // Where from is not noted: nothing of a deleted user is kept that nobody needs.
     let details = json!({"role": row.role});
     let act =
         Act { actor: Some(id), action: "user.delete", target: Target::User(id), details, address: None };
-    audit::record(core, &tx, act).await?;
+    audit::record(context, &tx, act).await?;
     let outcome = tx.commit(()).await?;
-    ended.note(core);
-    core.publish(outcome).await;
+    ended.note(context);
+    context.publish(outcome).await;
     Ok(())
 }
 

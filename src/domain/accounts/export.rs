@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::records::{self, Kind};
-use crate::domain::{Actor, Core, sessions};
+use crate::domain::{Actor, AppContext, sessions};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 
@@ -32,19 +32,19 @@ const MOST: usize = 16;
 pub struct Running(Mutex<HashSet<UserId>>);
 
 /// The place of one export among those that are running.
-struct Place {
+struct RunningExport {
     running: Arc<Running>,
     id: UserId,
 }
 
-impl Drop for Place {
+impl Drop for RunningExport {
     fn drop(&mut self) {
         self.running.0.lock().remove(&self.id);
     }
 }
 
 impl Running {
-    fn enter(self: &Arc<Self>, id: UserId) -> Result<Place> {
+    fn enter(self: &Arc<Self>, id: UserId) -> Result<RunningExport> {
         let mut users = self.0.lock();
         if users.contains(&id) {
             return Err(Error::rate_limited("an export is running already", 5_000));
@@ -53,7 +53,7 @@ impl Running {
             return Err(Error::unavailable("too many exports at once, try again in a moment"));
         }
         users.insert(id);
-        Ok(Place { running: self.clone(), id })
+        Ok(RunningExport { running: self.clone(), id })
     }
 }
 
@@ -76,14 +76,14 @@ impl Export {
 }
 
 /// Begins the export of who asks. It ends with their session.
-pub fn export(core: &Arc<Core>, running: &Arc<Running>, actor: Actor) -> Result<Export> {
-    let place = running.enter(actor.user_id)?;
+pub fn export(context: &Arc<AppContext>, running: &Arc<Running>, actor: Actor) -> Result<Export> {
+    let permit = running.enter(actor.user_id)?;
     // One chunk waits while the next is made.
     let (lines, reader) = mpsc::channel(1);
-    let core = core.clone();
+    let context = context.clone();
     tokio::spawn(async move {
-        let _place = place;
-        if let Err(error) = write(&core, actor, &lines).await {
+        let _permit = permit;
+        if let Err(error) = write(&context, actor, &lines).await {
             tracing::warn!(user = actor.user_id.0, %error, "an export broke off");
             // Where nobody reads any more nobody is told.
             drop(timeout(READ_WITHIN, lines.send(Err(error))).await);
@@ -92,20 +92,20 @@ pub fn export(core: &Arc<Core>, running: &Arc<Running>, actor: Actor) -> Result<
     Ok(Export(reader))
 }
 
-async fn write(core: &Core, actor: Actor, lines: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
+async fn write(context: &AppContext, actor: Actor, lines: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
     let mut chunk = Vec::new();
     let mut count: u64 = 0;
     for kind in Kind::ALL {
         let mut after = 0;
         loop {
-            let (records, next) = records::page(core.db.read(), kind, actor.user_id, after).await?;
+            let (records, next) = records::page(context.db.read(), kind, actor.user_id, after).await?;
             for record in records {
                 count += 1;
                 let line = Line { kind: kind.as_str(), record };
                 serde_json::to_writer(&mut chunk, &line).map_err(Error::internal)?;
                 chunk.push(b'\n');
                 if chunk.len() >= CHUNK {
-                    hand_on(core, actor, lines, &mut chunk).await?;
+                    hand_on(context, actor, lines, &mut chunk).await?;
                 }
             }
             match next {
@@ -117,17 +117,17 @@ async fn write(core: &Core, actor: Actor, lines: &mpsc::Sender<Result<Bytes>>) -
     let end = json!({"kind": "end", "lines": count});
     serde_json::to_writer(&mut chunk, &end).map_err(Error::internal)?;
     chunk.push(b'\n');
-    hand_on(core, actor, lines, &mut chunk).await
+    hand_on(context, actor, lines, &mut chunk).await
 }
 
 async fn hand_on(
-    core: &Core,
+    context: &AppContext,
     actor: Actor,
     lines: &mpsc::Sender<Result<Bytes>>,
     chunk: &mut Vec<u8>,
 ) -> Result<()> {
     // A reader may take a minute for each.
-    sessions::require_live(core, actor).await?;
+    sessions::require_live(context, actor).await?;
     let sent = timeout(READ_WITHIN, lines.send(Ok(std::mem::take(chunk).into()))).await;
     match sent {
         Ok(Ok(())) => Ok(()),

@@ -4,7 +4,7 @@
 use entity::{chat, member};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::domain::{Core, contacts};
+use crate::domain::{AppContext, contacts};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Tx;
@@ -42,8 +42,8 @@ pub fn require_open(chat: &chat::Model, field: &str) -> Result<()> {
 }
 
 /// Notes anew, from their contacts, whether one of the two of a direct chat blocks the other.
-pub async fn judge_block(core: &Core, chat_id: ChatId) -> Result<()> {
-    let tx = core.db.begin().await?;
+pub async fn judge_block(context: &AppContext, chat_id: ChatId) -> Result<()> {
+    let tx = context.db.begin().await?;
     tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
     let both = member_ids(tx.conn(), chat_id).await?;
     let blocked = match both[..] {
@@ -55,7 +55,7 @@ pub async fn judge_block(core: &Core, chat_id: ChatId) -> Result<()> {
         .filter(chat::Column::Id.eq(chat_id.0))
         .exec(tx.conn())
         .await?;
-    core.publish(tx.commit(()).await?).await;
+    context.publish(tx.commit(()).await?).await;
     Ok(())
 }
 

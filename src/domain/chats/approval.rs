@@ -8,8 +8,8 @@ use super::access::{Membership, lock};
 use super::delete::{Gone, delete_locked};
 use super::view::load;
 use super::{advance_meta, change_at};
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::Delivery;
@@ -18,29 +18,29 @@ use crate::protocol::commands::contacts::{ApproveChat, DeclineChat};
 use crate::protocol::commands::roles::Done;
 use crate::protocol::events::ChatChanged;
 
-impl Behaviour for ApproveChat {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+impl CommandHandler for ApproveChat {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         let Membership { mut chat, .. } = lock(&tx, self.chat.0.id, user_id).await?;
         require_other_side(&chat, user_id, "approve")?;
         if chat.approved {
             return tx.unchanged(Done {}).await;
         }
-        approve_locked(core, &mut tx, &mut chat, user_id).await?;
+        approve_locked(context, &mut tx, &mut chat, user_id).await?;
         tx.commit(Done {}).await
     }
 }
 
 /// Lets a chat whose row is locked in, and announces it.
 pub(super) async fn approve_locked(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     chat: &mut chat::Model,
     by: UserId,
 ) -> Result<()> {
-    let now = core.clock.now();
-    let place = advance_meta(tx, chat).await?;
+    let now = context.clock.now();
+    let position = advance_meta(tx, chat).await?;
     // It begins now, and moves up in both lists.
     chat::ActiveModel {
         id: Set(chat.id),
@@ -54,21 +54,21 @@ pub(super) async fn approve_locked(
     chat.approved = true;
     let details = load(tx.conn(), &[ChatId(chat.id)], None).await?.pop();
     let details = details.ok_or_else(|| Error::internal("a chat that was just changed is not there"))?;
-    let event = ChatChanged { change: change_at(place, by, now), details };
-    tx.announce(Delivery::of_change(place, "chat_approved", &event)?);
+    let event = ChatChanged { change: change_at(position, by, now), details };
+    tx.announce(Delivery::of_change(position, "chat_approved", &event)?);
     Ok(())
 }
 
-impl Behaviour for DeclineChat {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+impl CommandHandler for DeclineChat {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         let Membership { chat, .. } = lock(&tx, self.chat.0.id, user_id).await?;
         require_other_side(&chat, user_id, "decline")?;
         if chat.approved {
             return Err(Error::forbidden("the chat was approved; archive it, or block the other"));
         }
-        delete_locked(core, &mut tx, chat, user_id, Gone::Declined).await?;
+        delete_locked(context, &mut tx, chat, user_id, Gone::Declined).await?;
         tx.commit(Done {}).await
     }
 }

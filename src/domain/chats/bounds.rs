@@ -5,13 +5,13 @@ use entity::{chat, contact, member};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 
 /// Groups of one maker that somebody who does not follow them can be in: a tenth of all their chats.
-fn groups_of_a_stranger(core: &Core) -> u64 {
-    Ord::max(core.settings.contacts.max_chats as u64 / 10, 1)
+fn groups_of_a_stranger(context: &AppContext) -> u64 {
+    Ord::max(context.settings.contacts.max_chats as u64 / 10, 1)
 }
 
 /// People of a new group of whom each is looked at.
@@ -19,23 +19,23 @@ const FEW: usize = 200;
 
 /// Everybody of a chat to be has room for one more.
 pub(super) async fn require_room(
-    core: &Core,
+    context: &AppContext,
     conn: &impl ConnectionTrait,
     is_group: bool,
     creator: UserId,
     everybody: &[UserId],
 ) -> Result<()> {
     if is_group {
-        let made = require_room_to_make(core, conn, creator).await?;
+        let made = require_room_to_make(context, conn, creator).await?;
         // Of many people it would take long to find out, and they cost their tokens.
-        let few = everybody.len() <= FEW && made >= groups_of_a_stranger(core);
-        if few && let Some(id) = crowded(core, conn, creator, everybody).await? {
-            return Err(Error::invalid("chat.members_array", too_crowded(core, id)));
+        let few = everybody.len() <= FEW && made >= groups_of_a_stranger(context);
+        if few && let Some(id) = crowded(context, conn, creator, everybody).await? {
+            return Err(Error::invalid("chat.members_array", too_crowded(context, id)));
         }
     }
-    let full = full(core, conn, everybody).await?;
+    let full = full(context, conn, everybody).await?;
     if full.contains(&creator) {
-        let most = core.settings.contacts.max_chats;
+        let most = context.settings.contacts.max_chats;
         return Err(Error::invalid("chat", format!("you are in {most} chats, which is the most")));
     }
     match full.first() {
@@ -49,29 +49,33 @@ pub(super) async fn require_room(
 
 /// One more member has room for the chat.
 pub(super) async fn require_room_of(
-    core: &Core,
+    context: &AppContext,
     conn: &impl ConnectionTrait,
     creator: UserId,
     user: UserId,
 ) -> Result<()> {
-    if let Some(id) = crowded(core, conn, creator, &[user]).await? {
-        return Err(Error::invalid("user.id", too_crowded(core, id)));
+    if let Some(id) = crowded(context, conn, creator, &[user]).await? {
+        return Err(Error::invalid("user.id", too_crowded(context, id)));
     }
-    if full(core, conn, &[user]).await?.is_empty() {
+    if full(context, conn, &[user]).await?.is_empty() {
         return Ok(());
     }
     Err(Error::invalid("user.id", "is in as many chats as one can be"))
 }
 
-fn too_crowded(core: &Core, user: UserId) -> String {
-    let most = groups_of_a_stranger(core);
+fn too_crowded(context: &AppContext, user: UserId) -> String {
+    let most = groups_of_a_stranger(context);
     format!("user {user} is in {most} groups of somebody whom they do not follow")
 }
 
 /// One may make one more group; how many there are. What was handed over to somebody is not counted as theirs: nobody can fill
 /// another's count.
-async fn require_room_to_make(core: &Core, conn: &impl ConnectionTrait, user: UserId) -> Result<u64> {
-    let most = core.settings.contacts.max_groups;
+async fn require_room_to_make(
+    context: &AppContext,
+    conn: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<u64> {
+    let most = context.settings.contacts.max_groups;
     let made = chat::Entity::present()
         .filter(chat::Column::CreatorId.eq(user.0))
         .filter(chat::Column::IsGroup.eq(true))
@@ -85,7 +89,7 @@ async fn require_room_to_make(core: &Core, conn: &impl ConnectionTrait, user: Us
 
 /// Those whom somebody they do not follow has in as many of their groups as a stranger may.
 async fn crowded(
-    core: &Core,
+    context: &AppContext,
     conn: &impl ConnectionTrait,
     creator: UserId,
     users: &[UserId],
@@ -98,7 +102,7 @@ async fn crowded(
             .filter(member::Column::UserId.not_in_subquery(followers_of(creator)))
             .filter(member::Column::ChatId.in_subquery(groups_of(creator)))
             .group_by(member::Column::UserId)
-            .having(member::Column::ChatId.count().gte(groups_of_a_stranger(core) as i64))
+            .having(member::Column::ChatId.count().gte(groups_of_a_stranger(context) as i64))
             .into_tuple()
             .one(conn)
             .await?;
@@ -152,8 +156,8 @@ fn of_strangers() -> Condition {
 
 /// Those who are in as many chats as one can be, in the order of their ids. Groups of strangers do not count: nobody
 /// can fill up somebody else.
-async fn full(core: &Core, conn: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec<UserId>> {
-    let most = core.settings.contacts.max_chats as i64;
+async fn full(context: &AppContext, conn: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec<UserId>> {
+    let most = context.settings.contacts.max_chats as i64;
     let many = in_many(conn, users, most, Condition::all()).await?;
     // Few are: only theirs are looked at one by one.
     in_many(conn, &many, most, of_strangers().not()).await

@@ -12,12 +12,12 @@ use super::access::member_ids;
 use super::approval::approve_locked;
 use super::bounds::require_room;
 use super::{Viewer, advance, change_at, load};
-use crate::domain::dispatch::Behaviour;
+use crate::domain::dispatch::CommandHandler;
 use crate::domain::messages::{Draft, insert_one};
-use crate::domain::{Caller, Core, contacts, users};
+use crate::domain::{AppContext, Caller, contacts, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Delivery, Place, RoomChange};
+use crate::platform::bus::{ChatPosition, Delivery, RoomChange};
 use crate::platform::db::{Outcome, Tx};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
@@ -31,45 +31,48 @@ const DECLINED_FOR_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Members from which on somebody makes one group after the other.
 const LARGE_GROUP: usize = 200;
 
-impl Behaviour for CreateChat {
+impl CommandHandler for CreateChat {
     fn costs(&self) -> Vec<(Bucket, u32)> {
         let people = self.chat.0.members_array.len() as u32;
         let send = self.message.is_some().then_some((Bucket::Send, 1));
         send.into_iter().chain([(Bucket::Member, people)]).collect()
     }
 
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ChatReply>> {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ChatReply>> {
         let creator = caller.actor.user_id;
-        let Envelope(wish) = &self.chat;
+        let Envelope(request) = &self.chat;
         let others: BTreeSet<i64> =
-            wish.members_array.iter().map(|id| id.0).filter(|id| *id != creator.0).collect();
-        if !wish.is_group && others.len() != 1 {
+            request.members_array.iter().map(|id| id.0).filter(|id| *id != creator.0).collect();
+        if !request.is_group && others.len() != 1 {
             return Err(Error::field(
                 Code::DirectChatMembers,
                 "chat.members_array",
                 "a direct chat has exactly two members, oneself and one other",
             ));
         }
-        if others.len() + 1 > core.limits.max_group_members {
-            let problem = format!("takes at most {} members", core.limits.max_group_members);
+        if others.len() + 1 > context.limits.max_group_members {
+            let problem = format!("takes at most {} members", context.limits.max_group_members);
             return Err(Error::invalid("chat.members_array", problem));
         }
         // Many people are much work for the one writer: others come in between.
         let _turn = match others.len() {
             0..LARGE_GROUP => None,
-            _ => Some(core.rates.large_groups.take(Key::user(creator)).await?),
+            _ => Some(context.rates.large_groups.take(Key::user(creator)).await?),
         };
-        let mut tx = core.db.begin().await?;
-        let found = find_made_before(&tx, wish, creator, &others).await?;
+        let mut tx = context.db.begin().await?;
+        let found = find_made_before(&tx, request, creator, &others).await?;
         let made_now = found.is_none();
-        let chat =
-            if let Some(chat) = found { chat } else { insert(core, &mut tx, wish, creator, &others).await? };
-        finish(core, caller, tx, chat, made_now, self.message.as_ref()).await
+        let chat = if let Some(chat) = found {
+            chat
+        } else {
+            insert(context, &mut tx, request, creator, &others).await?
+        };
+        finish(context, caller, tx, chat, made_now, self.message.as_ref()).await
     }
 }
 
 async fn finish(
-    core: &Core,
+    context: &AppContext,
     caller: &Caller,
     mut tx: Tx,
     mut chat: chat::Model,
@@ -85,15 +88,15 @@ async fn finish(
     if made_now {
         let details = one(load(tx.conn(), &[chat_id], None).await?)?;
         let members = member_ids(tx.conn(), chat_id).await?;
-        let place = Place { chat_id, rev: 1, prev: 0 };
-        let event = ChatCreated { change: change_at(place, creator, core.clock.now()), details };
-        let mut event = Delivery::of_change(place, "chat_created", &event)?;
+        let position = ChatPosition { chat_id, rev: 1, prev: 0 };
+        let event = ChatCreated { change: change_at(position, creator, context.clock.now()), details };
+        let mut event = Delivery::of_change(position, "chat_created", &event)?;
         event.rooms = RoomChange::Join(members);
         tx.announce(event);
     }
     if !chat.approved && chat.owner_id != creator.0 && !chat.blocked {
         // Who asks for the chat that a stranger has opened with them lets it in.
-        approve_locked(core, &mut tx, &mut chat, creator).await?;
+        approve_locked(context, &mut tx, &mut chat, creator).await?;
     }
     let mut announcement = None;
     if let Some(Envelope(message)) = first.filter(|_| made_now || !chat.is_group) {
@@ -103,17 +106,17 @@ async fn finish(
             client_id: message.client_id.clone(),
             reply_to: None,
         };
-        announcement = insert_one(core, &mut tx, &mut chat, creator, caller.conn, draft).await?;
+        announcement = insert_one(context, &mut tx, &mut chat, creator, caller.conn, draft).await?;
     }
     if let Some(event) = announcement {
         tx.announce(event);
-        if let Some(event) = core.typing.end(chat_id, creator) {
+        if let Some(event) = context.typing.end(chat_id, creator) {
             tx.announce(event);
         }
     }
     let reply =
-        ChatReply { chat: one(load(tx.conn(), &[chat_id], Some(Viewer::now(core, creator))).await?)? };
-    if tx.place().is_some() { tx.commit(reply).await } else { tx.unchanged(reply).await }
+        ChatReply { chat: one(load(tx.conn(), &[chat_id], Some(Viewer::now(context, creator))).await?)? };
+    if tx.position().is_some() { tx.commit(reply).await } else { tx.unchanged(reply).await }
 }
 
 /// The group of this `client_id` was made with this first message.
@@ -149,21 +152,21 @@ fn one<T>(list: Vec<T>) -> Result<T> {
 /// The chat that a wish names, where it exists already.
 async fn find_made_before(
     tx: &Tx,
-    wish: &NewChat,
+    request: &NewChat,
     creator: UserId,
     others: &BTreeSet<i64>,
 ) -> Result<Option<chat::Model>> {
     let direct_key =
-        others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
+        others.first().filter(|_| !request.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
     if let Some(key) = direct_key {
         return tx.lock_row(chat::Entity::present().filter(chat::Column::DirectKey.eq(key))).await;
     }
-    let Some(client_id) = &wish.client_id else { return Ok(None) };
+    let Some(client_id) = &request.client_id else { return Ok(None) };
     let made = chat::Entity::find()
         .filter(chat::Column::CreatorId.eq(creator.0))
         .filter(chat::Column::ClientId.eq(client_id));
     match tx.lock_row(made).await? {
-        Some(chat) if chat.deleted_at.is_some() || !chat.is_group || chat.name != group_name(wish) => {
+        Some(chat) if chat.deleted_at.is_some() || !chat.is_group || chat.name != group_name(request) => {
             Err(Error::field(
                 Code::ClientIdConflict,
                 "chat.client_id",
@@ -174,8 +177,8 @@ async fn find_made_before(
     }
 }
 
-fn group_name(wish: &NewChat) -> Option<String> {
-    wish.name.as_deref().map(|name| nfc(name.trim())).filter(|_| wish.is_group)
+fn group_name(request: &NewChat) -> Option<String> {
+    request.name.as_deref().map(|name| nfc(name.trim())).filter(|_| request.is_group)
 }
 
 /// Somebody whose chat was declined does not ask again at once.
@@ -228,13 +231,13 @@ async fn require_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<()
 }
 
 async fn insert(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
-    wish: &NewChat,
+    request: &NewChat,
     creator: UserId,
     others: &BTreeSet<i64>,
 ) -> Result<chat::Model> {
-    let now = core.clock.now();
+    let now = context.clock.now();
     // People are locked before anything refers to them: two who make chats with each other would otherwise
     // wait for each other.
     let everybody: Vec<UserId> = others.iter().map(|id| UserId(*id)).chain([creator]).collect();
@@ -246,12 +249,12 @@ async fn insert(
         let problem = format!("one of you and user {id} has blocked the other");
         return Err(Error::field(Code::Blocked, "chat.members_array", problem));
     }
-    if wish.is_group {
-        contacts::require_mutual(core, tx.conn(), creator, &everybody, "chat.members_array").await?;
+    if request.is_group {
+        contacts::require_mutual(context, tx.conn(), creator, &everybody, "chat.members_array").await?;
     }
-    require_room(core, tx.conn(), wish.is_group, creator, &everybody).await?;
-    let approved = wish.is_group
-        || !core.settings.contacts.approval
+    require_room(context, tx.conn(), request.is_group, creator, &everybody).await?;
+    let approved = request.is_group
+        || !context.settings.contacts.approval
         || match others.first() {
             Some(other) => contacts::follows(tx.conn(), UserId(*other), creator).await?,
             None => true,
@@ -260,17 +263,17 @@ async fn insert(
         require_not_declined(tx.conn(), creator, *other, now).await?;
     }
     let direct_key =
-        others.first().filter(|_| !wish.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
+        others.first().filter(|_| !request.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
     let row = chat::ActiveModel {
-        is_group: Set(wish.is_group),
-        name: Set(group_name(wish)),
-        description: Set(wish.description.clone().filter(|_| wish.is_group)),
+        is_group: Set(request.is_group),
+        name: Set(group_name(request)),
+        description: Set(request.description.clone().filter(|_| request.is_group)),
         creator_id: Set(creator.0),
         owner_id: Set(creator.0),
         direct_key: Set(direct_key),
-        client_id: Set(wish.client_id.clone().filter(|_| wish.is_group)),
+        client_id: Set(request.client_id.clone().filter(|_| request.is_group)),
         approved: Set(approved),
-        visible: Set(wish.is_group),
+        visible: Set(request.is_group),
         rev: Set(0),
         meta_rev: Set(1),
         last_seq: Set(0),
@@ -281,8 +284,8 @@ async fn insert(
     };
     // Another may make the same chat in this very moment: then the next attempt finds it.
     let mut chat = row.insert(tx.conn()).await?;
-    let Place { rev, .. } = advance(tx, &mut chat).await?;
-    let role = |id: UserId| match (wish.is_group, id == creator) {
+    let ChatPosition { rev, .. } = advance(tx, &mut chat).await?;
+    let role = |id: UserId| match (request.is_group, id == creator) {
         (true, true) => "owner",
         _ => "member",
     };

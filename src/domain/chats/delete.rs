@@ -7,8 +7,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::access::{Membership, lock, member_ids};
 use super::{advance_meta, change_at};
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, users};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, RoomChange};
@@ -16,10 +16,10 @@ use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::roles::{DeleteChat, Done};
 use crate::protocol::events::ChatDeleted;
 
-impl Behaviour for DeleteChat {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+impl CommandHandler for DeleteChat {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         let Membership { chat, member } = lock(&tx, self.chat.0.id, user_id).await?;
         if !chat.is_group {
             return Err(Error::forbidden("a direct chat cannot be deleted; archive it instead"));
@@ -27,7 +27,7 @@ impl Behaviour for DeleteChat {
         if member.role != "owner" {
             return Err(Error::forbidden("only the chat's owner may delete it"));
         }
-        delete_locked(core, &mut tx, chat, user_id, Gone::Deleted).await?;
+        delete_locked(context, &mut tx, chat, user_id, Gone::Deleted).await?;
         tx.commit(Done {}).await
     }
 }
@@ -43,7 +43,7 @@ pub(super) enum Gone {
 
 /// Deletes a chat whose row is locked, and announces it as the last event of the chat.
 pub(super) async fn delete_locked(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     mut chat: chat::Model,
     by: UserId,
@@ -53,8 +53,8 @@ pub(super) async fn delete_locked(
         Gone::Deleted => ("deleted", "chat_deleted"),
         Gone::Declined => ("declined", "chat_declined"),
     };
-    let now = core.clock.now();
-    let place = advance_meta(tx, &mut chat).await?;
+    let now = context.clock.now();
+    let position = advance_meta(tx, &mut chat).await?;
     let members = member_ids(tx.conn(), ChatId(chat.id)).await?;
     users::advance(tx.conn(), &members).await?;
     let mut raised = Query::select();
@@ -66,7 +66,7 @@ pub(super) async fn delete_locked(
         .col_expr(member::Column::LeftAt, Expr::value(Some(now)))
         .col_expr(member::Column::LeftReason, Expr::value(Some(reason)))
         .col_expr(member::Column::PinnedAt, Expr::value(None::<i64>))
-        .col_expr(member::Column::Rev, Expr::value(place.rev))
+        .col_expr(member::Column::Rev, Expr::value(position.rev))
         .col_expr(member::Column::UserRev, SimpleExpr::SubQuery(None, Box::new(raised.into())))
         .filter(member::Column::ChatId.eq(chat.id))
         .filter(member::Column::LeftAt.is_null())
@@ -79,8 +79,8 @@ pub(super) async fn delete_locked(
         .filter(chat::Column::Id.eq(chat.id))
         .exec(tx.conn())
         .await?;
-    let event = ChatDeleted { change: change_at(place, by, now) };
-    let mut delivery = Delivery::of_change(place, event_name, &event)?;
+    let event = ChatDeleted { change: change_at(position, by, now) };
+    let mut delivery = Delivery::of_change(position, event_name, &event)?;
     delivery.rooms = RoomChange::Leave(members);
     tx.announce(delivery);
     Ok(())

@@ -10,8 +10,8 @@ use super::access::{Membership, lock};
 use super::delete::{Gone, delete_locked};
 use super::roles::{set_role, shown};
 use super::{advance_meta, change_at};
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, lobby, users};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller, lobby, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, RoomChange};
@@ -19,18 +19,18 @@ use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::roles::{Done, LeaveChat};
 use crate::protocol::events::MemberChange;
 
-impl Behaviour for LeaveChat {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
-        let mut tx = core.db.begin().await?;
-        lobby::refuse_leaving(core, tx.conn(), self.chat.0.id).await?;
-        leave(core, &mut tx, self.chat.0.id, caller.actor.user_id).await?;
+impl CommandHandler for LeaveChat {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
+        let mut tx = context.db.begin().await?;
+        lobby::refuse_leaving(context, tx.conn(), self.chat.0.id).await?;
+        leave(context, &mut tx, self.chat.0.id, caller.actor.user_id).await?;
         tx.commit(Done {}).await
     }
 }
 
 /// Takes a user out of a group, as if they left: their place as its owner goes on, and the last one out
 /// deletes it.
-pub async fn leave(core: &Core, tx: &mut Tx, chat_id: ChatId, user_id: UserId) -> Result<()> {
+pub async fn leave(context: &AppContext, tx: &mut Tx, chat_id: ChatId, user_id: UserId) -> Result<()> {
     let Membership { mut chat, member } = lock(tx, chat_id, user_id).await?;
     if !chat.is_group {
         let problem = "a direct chat has exactly two members; archive it instead";
@@ -38,11 +38,11 @@ pub async fn leave(core: &Core, tx: &mut Tx, chat_id: ChatId, user_id: UserId) -
     }
     if member.role == "owner" {
         let Some(heir) = heir(tx, chat.id, user_id).await? else {
-            return delete_locked(core, tx, chat, user_id, Gone::Deleted).await;
+            return delete_locked(context, tx, chat, user_id, Gone::Deleted).await;
         };
-        set_role(core, tx, &mut chat, heir, "owner", user_id).await?;
+        set_role(context, tx, &mut chat, heir, "owner", user_id).await?;
     }
-    leave_locked(core, tx, &mut chat, member, "left", user_id).await?;
+    leave_locked(context, tx, &mut chat, member, "left", user_id).await?;
     Ok(())
 }
 
@@ -62,22 +62,22 @@ async fn heir(tx: &Tx, chat: i64, owner: UserId) -> Result<Option<member::Model>
 /// Ends a membership of a chat whose row is locked, and announces it; for the one who goes it is the last
 /// event of the chat.
 pub(super) async fn leave_locked(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     chat: &mut chat::Model,
     row: member::Model,
     reason: &str,
     by: UserId,
 ) -> Result<crate::protocol::objects::Member> {
-    let now = core.clock.now();
+    let now = context.clock.now();
     let user_id = UserId(row.user_id);
-    let place = advance_meta(tx, chat).await?;
+    let position = advance_meta(tx, chat).await?;
     let revs = users::advance(tx.conn(), &[user_id]).await?;
     let mut row = row.into_active_model();
     row.left_at = Set(Some(now));
     row.left_reason = Set(Some(reason.to_owned()));
     row.role = Set("member".to_owned());
-    row.rev = Set(place.rev);
+    row.rev = Set(position.rev);
     row.user_rev = Set(revs.first().map_or(0, |(_, rev)| *rev));
     row.pinned_at = Set(None);
     let row = row.update(tx.conn()).await?;
@@ -87,11 +87,11 @@ pub(super) async fn leave_locked(
         .await?;
     let member = shown(tx, &row).await?;
     let event = MemberChange {
-        change: change_at(place, by, now),
+        change: change_at(position, by, now),
         member: member.clone(),
         member_count: chat.member_count,
     };
-    let mut delivery = Delivery::of_change(place, "member_removed", &event)?;
+    let mut delivery = Delivery::of_change(position, "member_removed", &event)?;
     delivery.rooms = RoomChange::Leave(vec![user_id]);
     tx.announce(delivery);
     Ok(member)

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
 use super::access::find_visible;
 use super::view::{Viewer, load, show_members, unread_while_pending};
-use crate::domain::{Actor, Core, PAGE_BYTES};
+use crate::domain::{Actor, AppContext, PAGE_BYTES};
 use crate::error::{Error, Result};
 use crate::ids::ChatId;
 use crate::protocol::objects::{Chat, Member};
@@ -52,7 +52,7 @@ pub struct Page<T> {
 
 /// One's chats, latest activity first.
 pub async fn list(
-    core: &Core,
+    context: &AppContext,
     actor: Actor,
     state: State,
     cursor: Option<&str>,
@@ -99,7 +99,7 @@ pub async fn list(
         .order_by_desc(chat::Column::Id)
         .limit(limit + 1)
         .into_tuple()
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
@@ -107,7 +107,7 @@ pub async fn list(
     // Each shows its last message: what is too much for one page waits for the next.
     for some in rows.chunks(CHATS_AT_ONCE) {
         let ids: Vec<ChatId> = some.iter().map(|(_, id)| ChatId(*id)).collect();
-        for chat in load(core.db.read(), &ids, Some(Viewer::now(core, actor.user_id))).await? {
+        for chat in load(context.db.read(), &ids, Some(Viewer::now(context, actor.user_id))).await? {
             bytes += serde_json::to_vec(&chat).map_err(Error::internal)?.len();
             if bytes > PAGE_BYTES && !items.is_empty() {
                 let last = items.last().map(|it: &Chat| it.id.0);
@@ -123,9 +123,9 @@ pub async fn list(
 }
 
 /// One of one's chats.
-pub async fn one(core: &Core, actor: Actor, chat_id: ChatId) -> Result<Chat> {
-    find_visible(core.db.read(), chat_id, actor.user_id).await?;
-    load(core.db.read(), &[chat_id], Some(Viewer::now(core, actor.user_id)))
+pub async fn one(context: &AppContext, actor: Actor, chat_id: ChatId) -> Result<Chat> {
+    find_visible(context.db.read(), chat_id, actor.user_id).await?;
+    load(context.db.read(), &[chat_id], Some(Viewer::now(context, actor.user_id)))
         .await?
         .into_iter()
         .next()
@@ -134,13 +134,13 @@ pub async fn one(core: &Core, actor: Actor, chat_id: ChatId) -> Result<Chat> {
 
 /// A chat's members in the order of joining.
 pub async fn members(
-    core: &Core,
+    context: &AppContext,
     actor: Actor,
     chat_id: ChatId,
     cursor: Option<&str>,
     limit: u64,
 ) -> Result<Page<Member>> {
-    let chat = find_visible(core.db.read(), chat_id, actor.user_id).await?.chat;
+    let chat = find_visible(context.db.read(), chat_id, actor.user_id).await?.chat;
     let mut select = member::Entity::of_chat(chat_id.0);
     if let Some(cursor) = cursor {
         let (at, id) = read_cursor(cursor)?;
@@ -154,13 +154,13 @@ pub async fn members(
         .order_by_asc(member::Column::JoinedAt)
         .order_by_asc(member::Column::UserId)
         .limit(limit + 1)
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| write_cursor(row.joined_at, row.user_id));
-    let items = show_members(core.db.read(), rows).await?;
-    let viewer = Viewer::now(core, actor.user_id);
+    let items = show_members(context.db.read(), rows).await?;
+    let viewer = Viewer::now(context, actor.user_id);
     Ok(Page { items: unread_while_pending(chat.approved, items, Some(viewer)), next })
 }
 

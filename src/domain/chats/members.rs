@@ -11,8 +11,8 @@ use super::leave::leave_locked;
 use super::roles::shown;
 use super::view::show_member;
 use super::{advance_meta, change_at};
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, contacts, users};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller, contacts, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Delivery, RoomChange};
@@ -21,14 +21,14 @@ use crate::platform::limits::Bucket;
 use crate::protocol::commands::chats::{AddMember, MemberReply, RemoveMember};
 use crate::protocol::events::MemberChange;
 
-impl Behaviour for AddMember {
+impl CommandHandler for AddMember {
     fn costs(&self) -> Vec<(Bucket, u32)> {
         vec![(Bucket::Member, 1)]
     }
 
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MemberReply>> {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MemberReply>> {
         let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         let Membership { mut chat, member: own } = lock_group(&tx, chat_id, caller).await?;
         let role = self.role.as_deref().unwrap_or("member");
         if role == "admin" && own.role != "owner" {
@@ -45,24 +45,24 @@ impl Behaviour for AddMember {
             let member = show_member(row, author);
             return tx.unchanged(MemberReply { member }).await;
         }
-        if chat.member_count as usize >= core.limits.max_group_members {
+        if chat.member_count as usize >= context.limits.max_group_members {
             let problem = format!("the chat has {} members, which is the most", chat.member_count);
             return Err(Error::invalid("chat.id", problem));
         }
         let caller_id = caller.actor.user_id;
-        let place = advance_meta(&mut tx, &mut chat).await?;
+        let position = advance_meta(&mut tx, &mut chat).await?;
         if !contacts::blocked_between(tx.conn(), caller_id, [user_id]).await?.is_empty() {
             return Err(contacts::blocked("user.id"));
         }
-        contacts::require_mutual(core, tx.conn(), caller_id, &[user_id], "user.id").await?;
-        require_room_of(core, tx.conn(), UserId(chat.creator_id), user_id).await?;
-        let now = core.clock.now();
+        contacts::require_mutual(context, tx.conn(), caller_id, &[user_id], "user.id").await?;
+        require_room_of(context, tx.conn(), UserId(chat.creator_id), user_id).await?;
+        let now = context.clock.now();
         let row = member::ActiveModel {
             chat_id: Set(chat.id),
             user_id: Set(user_id.0),
             role: Set(role.to_owned()),
             joined_at: Set(now),
-            rev: Set(place.rev),
+            rev: Set(position.rev),
             // What was said before counts as read.
             last_read_seq: Set(chat.last_seq),
             pinned_at: Set(None),
@@ -78,19 +78,19 @@ impl Behaviour for AddMember {
         chat::ActiveModel { id: Set(chat.id), member_count: Set(member_count), ..Default::default() }
             .update(tx.conn())
             .await?;
-        let change = change_at(place, caller.actor.user_id, now);
+        let change = change_at(position, caller.actor.user_id, now);
         let event = MemberChange { change, member: member.clone(), member_count };
-        let mut delivery = Delivery::of_change(place, "member_added", &event)?;
+        let mut delivery = Delivery::of_change(position, "member_added", &event)?;
         delivery.rooms = RoomChange::Join(vec![user_id]);
         tx.announce(delivery);
         tx.commit(MemberReply { member }).await
     }
 }
 
-impl Behaviour for RemoveMember {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MemberReply>> {
+impl CommandHandler for RemoveMember {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MemberReply>> {
         let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         let Membership { mut chat, .. } = lock_group(&tx, chat_id, caller).await?;
         let row = membership_ever(tx.conn(), chat_id, user_id)
             .await?
@@ -104,7 +104,7 @@ impl Behaviour for RemoveMember {
         }
         let by = caller.actor.user_id;
         let reason = if by == user_id { "left" } else { "removed" };
-        let member = leave_locked(core, &mut tx, &mut chat, row, reason, by).await?;
+        let member = leave_locked(context, &mut tx, &mut chat, row, reason, by).await?;
         tx.commit(MemberReply { member }).await
     }
 }

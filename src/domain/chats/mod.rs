@@ -27,32 +27,32 @@ use sea_orm::ActiveValue::Set;
 
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::Place;
+use crate::platform::bus::ChatPosition;
 use crate::platform::db::Tx;
 use crate::protocol::events::Change;
 
 /// The chat's counter takes its next value for a change of a message. The row must be locked (see [`lock`]).
-pub async fn advance(tx: &mut Tx, chat: &mut chat::Model) -> Result<Place> {
-    let place = Place { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
-    chat::ActiveModel { id: Set(chat.id), rev: Set(place.rev), ..Default::default() }
+pub async fn advance(tx: &mut Tx, chat: &mut chat::Model) -> Result<ChatPosition> {
+    let position = ChatPosition { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
+    chat::ActiveModel { id: Set(chat.id), rev: Set(position.rev), ..Default::default() }
         .update(tx.conn())
         .await?;
-    chat.rev = place.rev;
-    tx.took_place(place);
-    Ok(place)
+    chat.rev = position.rev;
+    tx.take_position(position);
+    Ok(position)
 }
 
 /// The same for a change of the chat itself or of its members.
-pub async fn advance_meta(tx: &mut Tx, chat: &mut chat::Model) -> Result<Place> {
-    let place = advance(tx, chat).await?;
-    chat::ActiveModel { id: Set(chat.id), meta_rev: Set(place.rev), ..Default::default() }
+pub async fn advance_meta(tx: &mut Tx, chat: &mut chat::Model) -> Result<ChatPosition> {
+    let position = advance(tx, chat).await?;
+    chat::ActiveModel { id: Set(chat.id), meta_rev: Set(position.rev), ..Default::default() }
         .update(tx.conn())
         .await?;
-    chat.meta_rev = place.rev;
-    Ok(place)
+    chat.meta_rev = position.rev;
+    Ok(position)
 }
 
 /// What the event of a change says of it.
-pub fn change_at(place: Place, by: UserId, at: i64) -> Change {
-    Change::new(place.chat_id, place.rev, place.prev, by, at)
+pub fn change_at(position: ChatPosition, by: UserId, at: i64) -> Change {
+    Change::new(position.chat_id, position.rev, position.prev, by, at)
 }

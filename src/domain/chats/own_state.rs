@@ -8,8 +8,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::access::find_visible;
 use crate::clock::Timestamp;
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, users};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
@@ -21,24 +21,24 @@ use crate::protocol::events::{OwnChatChange, OwnChatMuted};
 /// A mute without an end: the last moment that the wire can tell.
 const FOR_EVER: i64 = 253_402_300_799_999;
 
-impl Behaviour for ToggleChatPin {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<PinReply>> {
-        let own = Own::open(core, caller.actor.user_id, self.chat.0.id).await?;
+impl CommandHandler for ToggleChatPin {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<PinReply>> {
+        let own = Own::open(context, caller.actor.user_id, self.chat.0.id).await?;
         let was = own.row.pinned_at.is_some();
         let pinned = self.chat.0.pinned.unwrap_or(!was);
         if pinned == was {
             return own.tx.unchanged(PinReply { pinned }).await;
         }
         let name = if pinned { "chat_pinned" } else { "chat_unpinned" };
-        let now = core.clock.now();
+        let now = context.clock.now();
         own.change(name, now, |row| row.pinned_at = Set(pinned.then_some(now)), PinReply { pinned }).await
     }
 }
 
-impl Behaviour for ToggleChatMute {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MuteReply>> {
-        let own = Own::open(core, caller.actor.user_id, self.chat.0.id).await?;
-        let now = core.clock.now();
+impl CommandHandler for ToggleChatMute {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MuteReply>> {
+        let own = Own::open(context, caller.actor.user_id, self.chat.0.id).await?;
+        let now = context.clock.now();
         let was = own.row.muted_until.filter(|until| *until > now);
         let muted = self.chat.0.muted.unwrap_or(was.is_none());
         let until = muted.then(|| self.chat.0.seconds.map_or(FOR_EVER, |seconds| now + seconds * 1_000));
@@ -53,16 +53,16 @@ impl Behaviour for ToggleChatMute {
     }
 }
 
-impl Behaviour for ToggleChatArchive {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ArchiveReply>> {
-        let own = Own::open(core, caller.actor.user_id, self.chat.0.id).await?;
+impl CommandHandler for ToggleChatArchive {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ArchiveReply>> {
+        let own = Own::open(context, caller.actor.user_id, self.chat.0.id).await?;
         let was = own.row.archived;
         let archived = self.chat.0.archived.unwrap_or(!was);
         if archived == was {
             return own.tx.unchanged(ArchiveReply { archived }).await;
         }
         let name = if archived { "chat_archived" } else { "chat_unarchived" };
-        let now = core.clock.now();
+        let now = context.clock.now();
         own.change(name, now, |row| row.archived = Set(archived), ArchiveReply { archived }).await
     }
 }
@@ -77,8 +77,8 @@ struct Own {
 
 impl Own {
     /// The user's counter is raised first: it also keeps two toggles of one user apart.
-    async fn open(core: &Core, user_id: UserId, chat_id: ChatId) -> Result<Self> {
-        let tx = core.db.begin().await?;
+    async fn open(context: &AppContext, user_id: UserId, chat_id: ChatId) -> Result<Self> {
+        let tx = context.db.begin().await?;
         let revs = users::advance(tx.conn(), &[user_id]).await?;
         let user_rev = revs.first().map_or(0, |(_, rev)| *rev);
         let row = find_visible(tx.conn(), chat_id, user_id).await?.member;

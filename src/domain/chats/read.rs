@@ -7,8 +7,8 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, QueryFilter};
 
 use super::access::{Membership, find_visible, require_open};
 use super::view::unread;
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, users};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller, users};
 use crate::error::{Code, Error, Result};
 use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::{Outcome, Tx};
@@ -18,11 +18,11 @@ use crate::protocol::events::ChatRead;
 /// Members beyond which reading and typing are not told to the others.
 pub const TOLD_UP_TO: i32 = 200;
 
-impl Behaviour for MarkRead {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ReadReply>> {
+impl CommandHandler for MarkRead {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ReadReply>> {
         let user_id = caller.actor.user_id;
         let chat_id = self.chat.0.id;
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         let revs = users::advance(tx.conn(), &[user_id]).await?;
         let user_rev = revs.first().map_or(0, |(_, rev)| *rev);
         let Membership { chat, member } = find_visible(tx.conn(), chat_id, user_id).await?;

@@ -7,8 +7,8 @@ use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use super::access::{Membership, lock, membership};
 use super::view::show_member;
 use super::{advance_meta, change_at};
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, users};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::platform::bus::Delivery;
@@ -18,11 +18,11 @@ use crate::protocol::commands::roles::SetMemberRole;
 use crate::protocol::events::MemberChange;
 use crate::protocol::objects::Member;
 
-impl Behaviour for SetMemberRole {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MemberReply>> {
+impl CommandHandler for SetMemberRole {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MemberReply>> {
         let owner = caller.actor.user_id;
         let user_id = self.user.0.id;
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         let Membership { mut chat, member: own } = lock(&tx, self.chat.0.id, owner).await?;
         if !chat.is_group {
             return Err(Error::new(Code::DirectChatMembers, "a direct chat has no roles"));
@@ -41,26 +41,26 @@ impl Behaviour for SetMemberRole {
             return Err(Error::forbidden("hand the chat over by making somebody else its owner"));
         }
         if self.role == "owner" {
-            set_role(core, &mut tx, &mut chat, own, "admin", owner).await?;
+            set_role(context, &mut tx, &mut chat, own, "admin", owner).await?;
         }
-        let member = set_role(core, &mut tx, &mut chat, row, &self.role, owner).await?;
+        let member = set_role(context, &mut tx, &mut chat, row, &self.role, owner).await?;
         tx.commit(MemberReply { member }).await
     }
 }
 
 /// Gives a member a role and announces it; a new owner is noted in the chat.
 pub(super) async fn set_role(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     chat: &mut chat::Model,
     row: member::Model,
     role: &str,
     by: UserId,
 ) -> Result<Member> {
-    let place = advance_meta(tx, chat).await?;
+    let position = advance_meta(tx, chat).await?;
     let mut row = row.into_active_model();
     row.role = Set(role.to_owned());
-    row.rev = Set(place.rev);
+    row.rev = Set(position.rev);
     let row = row.update(tx.conn()).await?;
     if role == "owner" {
         chat::ActiveModel { id: Set(chat.id), owner_id: Set(row.user_id), ..Default::default() }
@@ -70,11 +70,11 @@ pub(super) async fn set_role(
     }
     let member = shown(tx, &row).await?;
     let event = MemberChange {
-        change: change_at(place, by, core.clock.now()),
+        change: change_at(position, by, context.clock.now()),
         member: member.clone(),
         member_count: chat.member_count,
     };
-    tx.announce(Delivery::of_change(place, "member_role_changed", &event)?);
+    tx.announce(Delivery::of_change(position, "member_role_changed", &event)?);
     Ok(member)
 }
 

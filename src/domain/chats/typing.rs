@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use super::access::{Membership, find_visible, require_open};
 use super::read::TOLD_UP_TO;
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Batch, Delivery};
@@ -62,14 +62,14 @@ impl TypingNow {
     }
 
     /// Ends typing that was left open, every half second.
-    pub fn watch(core: &Arc<Core>) {
-        core.keep("typing", |core| async move {
+    pub fn watch(context: &Arc<AppContext>) {
+        context.keep("typing", |context| async move {
             let mut tick = tokio::time::interval(Duration::from_millis(500));
             loop {
                 tick.tick().await;
-                for (chat, user_id) in core.typing.over(core.clock.uptime()) {
+                for (chat, user_id) in context.typing.over(context.clock.uptime()) {
                     if let Some(event) = ended(chat, user_id) {
-                        core.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
+                        context.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
                     }
                 }
             }
@@ -77,14 +77,14 @@ impl TypingNow {
     }
 }
 
-impl Behaviour for Typing {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<Done>> {
+impl CommandHandler for Typing {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
-        let Membership { chat, .. } = find_visible(core.db.read(), self.chat.0.id, user_id).await?;
+        let Membership { chat, .. } = find_visible(context.db.read(), self.chat.0.id, user_id).await?;
         let mut outcome = Outcome::unchanged(Done {});
         let told = require_open(&chat, "chat.id").is_ok()
             && chat.member_count <= TOLD_UP_TO
-            && core.typing.note(self.chat.0.id, user_id, self.is_typing, core.clock.uptime());
+            && context.typing.note(self.chat.0.id, user_id, self.is_typing, context.clock.uptime());
         if told {
             let mut event = event(self.chat.0.id, user_id, self.is_typing)?;
             event.except = caller.conn;

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::{Core, messages, users};
+use crate::domain::{AppContext, messages, users};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::protocol::objects::{Author, Chat, Member, Message, MyChat};
@@ -31,8 +31,8 @@ pub struct Viewer {
 
 impl Viewer {
     /// A user, now.
-    pub fn now(core: &Core, user_id: UserId) -> Self {
-        Self { user_id, now: core.clock.now() }
+    pub fn now(context: &AppContext, user_id: UserId) -> Self {
+        Self { user_id, now: context.clock.now() }
     }
 }
 

@@ -10,8 +10,8 @@ use sea_orm::{ActiveModelTrait, EntityTrait};
 
 use super::{blocked, show};
 use crate::clock::Timestamp;
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core, users};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::bus::{Audience, Delivery};
@@ -43,36 +43,41 @@ impl What {
     }
 }
 
-impl Behaviour for Follow {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ContactReply>> {
-        change(core, caller, self.user.0.id, What::Follow).await
+impl CommandHandler for Follow {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ContactReply>> {
+        change(context, caller, self.user.0.id, What::Follow).await
     }
 }
 
-impl Behaviour for Unfollow {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ContactReply>> {
-        change(core, caller, self.user.0.id, What::Unfollow).await
+impl CommandHandler for Unfollow {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ContactReply>> {
+        change(context, caller, self.user.0.id, What::Unfollow).await
     }
 }
 
-impl Behaviour for Block {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ContactReply>> {
-        change(core, caller, self.user.0.id, What::Block).await
+impl CommandHandler for Block {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ContactReply>> {
+        change(context, caller, self.user.0.id, What::Block).await
     }
 }
 
-impl Behaviour for Unblock {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<ContactReply>> {
-        change(core, caller, self.user.0.id, What::Unblock).await
+impl CommandHandler for Unblock {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ContactReply>> {
+        change(context, caller, self.user.0.id, What::Unblock).await
     }
 }
 
-async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Result<Outcome<ContactReply>> {
+async fn change(
+    context: &AppContext,
+    caller: &Caller,
+    other: UserId,
+    what: What,
+) -> Result<Outcome<ContactReply>> {
     let me = caller.actor.user_id;
     if me == other {
         return Err(Error::invalid("user.id", "is oneself"));
     }
-    let mut tx = core.db.begin().await?;
+    let mut tx = context.db.begin().await?;
     let direct = if what.is_about_blocking() { lock_direct(&tx, me, other).await? } else { None };
     let revs = users::advance(tx.conn(), &[me]).await?;
     let user_rev = revs.first().map_or(0, |(_, rev)| *rev);
@@ -88,7 +93,7 @@ async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Resu
         .one(tx.conn())
         .await?
         .is_some_and(|row| row.blocked_at.is_some());
-    let now = core.clock.now();
+    let now = context.clock.now();
     let mut row = before.clone().unwrap_or(contact::Model {
         user_id: me.0,
         other_id: other.0,
@@ -111,7 +116,7 @@ async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Resu
     if before.as_ref().unwrap_or(&nothing) == &row {
         if what == What::Block {
             // The answer to the commit that did it may have been lost.
-            core.presence.part(me, other);
+            context.presence.part(me, other);
         }
         return tx.unchanged(reply).await;
     }
@@ -127,7 +132,7 @@ async fn change(core: &Core, caller: &Caller, other: UserId, what: What) -> Resu
     let outcome = tx.commit(reply).await?;
     if what == What::Block {
         // From the commit on nobody begins to watch; who did before is parted here.
-        core.presence.part(me, other);
+        context.presence.part(me, other);
     }
     Ok(outcome)
 }

@@ -4,7 +4,7 @@ use entity::{contact, user};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{blocked_between, hide_presence};
-use crate::domain::{Actor, Core, users};
+use crate::domain::{Actor, AppContext, users};
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::protocol::objects::User;
@@ -22,7 +22,7 @@ pub enum List {
 
 /// People in the order of their ids, from behind `cursor`; and where to go on.
 pub async fn list(
-    core: &Core,
+    context: &AppContext,
     actor: Actor,
     which: List,
     cursor: Option<i64>,
@@ -42,7 +42,7 @@ pub async fn list(
         .order_by_asc(who)
         .limit(limit + 1)
         .into_tuple()
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
     let more = ids.len() as u64 > limit;
     ids.truncate(limit as usize);
@@ -50,10 +50,10 @@ pub async fn list(
     let rows = user::Entity::find()
         .filter(user::Column::Id.is_in(ids))
         .order_by_asc(user::Column::Id)
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
-    let mut people: Vec<User> = rows.iter().map(|row| users::show(core, row)).collect();
-    let hidden = blocked_between(core.db.read(), UserId(me), people.iter().map(|it| it.id)).await?;
+    let mut people: Vec<User> = rows.iter().map(|row| users::show(context, row)).collect();
+    let hidden = blocked_between(context.db.read(), UserId(me), people.iter().map(|it| it.id)).await?;
     people.iter_mut().filter(|it| hidden.contains(&it.id)).for_each(hide_presence);
     Ok((people, next))
 }

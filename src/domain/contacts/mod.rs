@@ -12,7 +12,7 @@ use entity::contact;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::clock::Timestamp;
-use crate::domain::{Core, users};
+use crate::domain::{AppContext, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::protocol::objects::{Contact, User};
@@ -47,13 +47,13 @@ pub async fn blocked_between(
 /// Refuses, where `CONTACT_POLICY=mutual`, those of `others` who do not follow `one` or whom `one` does not follow; the
 /// error names `field` and each of them.
 pub async fn require_mutual(
-    core: &Core,
+    context: &AppContext,
     conn: &impl ConnectionTrait,
     one: UserId,
     others: &[UserId],
     field: &str,
 ) -> Result<()> {
-    if !core.settings.contacts.mutual {
+    if !context.settings.contacts.mutual {
         return Ok(());
     }
     let mut missing: Vec<UserId> = Vec::new();

@@ -44,7 +44,7 @@ pub async fn bring(
 }
 
 /// A chat while messages are put into it.
-struct Place {
+struct ChatEnd {
     row: chat::Model,
     /// The end of the chat before this batch.
     end: i64,
@@ -65,10 +65,10 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
     let chats = to.known(Noted::Chat, fresh.iter().filter_map(|it| it.chat)).await?;
     let people = fresh.iter().flat_map(|it| it.likes.iter().chain(&it.author)).copied();
     let people = to.known(Noted::User, people).await?;
-    let mut places = lock(to, &chats).await?;
+    let mut ends = lock(to, &chats).await?;
     let mut fitting = Vec::with_capacity(fresh.len());
     for from in fresh {
-        let chat = from.chat.and_then(|id| chats.get(&id)).filter(|id| places.contains_key(id));
+        let chat = from.chat.and_then(|id| chats.get(&id)).filter(|id| ends.contains_key(id));
         let author = from.author.and_then(|id| people.get(&id));
         if from.content.as_ref().is_some_and(|it| it.len() > to.longest) {
             tally.skip(Kind::Message, from.id, "it is longer than 900,000 bytes");
@@ -80,13 +80,13 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
             (_, None) => tally.skip(Kind::Message, from.id, "it has no author who came over"),
         }
     }
-    add_former_members(to, &fitting, &places).await?;
+    add_former_members(to, &fitting, &ends).await?;
     let ids = to.new_ids("messages", fitting.len()).await?;
     let mut rows = Vec::with_capacity(fitting.len());
     let mut likes = Vec::new();
     for (message, id) in fitting.iter().zip(&ids) {
-        let Some(place) = places.get_mut(&message.chat) else { continue };
-        let row = row(message, *id, place, &mut tally);
+        let Some(end) = ends.get_mut(&message.chat) else { continue };
+        let row = row(message, *id, end, &mut tally);
         let fans = likers(message.from, &people, &mut tally);
         likes.extend(fans.iter().map(|user| like::ActiveModel {
             message_id: Set(*id),
@@ -100,17 +100,17 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
     tally.taken(Kind::Like, likes.len());
     to.insert::<message::Entity, _>(rows).await?;
     to.insert::<like::Entity, _>(likes).await?;
-    move_ends(to, &places).await?;
+    move_ends(to, &ends).await?;
     let pairs: Vec<(i64, i64)> = fitting.iter().map(|it| it.from.id).zip(ids).collect();
     to.note(Noted::Message, &pairs).await?;
     Ok(tally)
 }
 
 /// The chats of a batch, locked in the order of their ids: a server that runs beside it waits.
-async fn lock(to: &Writing<'_>, chats: &HashMap<i64, i64>) -> Result<HashMap<i64, Place>> {
+async fn lock(to: &Writing<'_>, chats: &HashMap<i64, i64>) -> Result<HashMap<i64, ChatEnd>> {
     let ids: BTreeSet<i64> = chats.values().copied().collect();
     let ids: Vec<i64> = ids.into_iter().collect();
-    let mut places = HashMap::with_capacity(ids.len());
+    let mut ends = HashMap::with_capacity(ids.len());
     for some in ids.chunks(LIST) {
         let rows = chat::Entity::present()
             .filter(chat::Column::Id.is_in(some.iter().copied()))
@@ -118,18 +118,18 @@ async fn lock(to: &Writing<'_>, chats: &HashMap<i64, i64>) -> Result<HashMap<i64
             .lock_exclusive()
             .all(to.conn)
             .await?;
-        places.extend(rows.into_iter().map(|row| (row.id, Place { end: row.last_seq, row })));
+        ends.extend(rows.into_iter().map(|row| (row.id, ChatEnd { end: row.last_seq, row })));
     }
-    Ok(places)
+    Ok(ends)
 }
 
-fn row(message: &Fitting<'_>, id: i64, place: &mut Place, tally: &mut Tally) -> message::ActiveModel {
+fn row(message: &Fitting<'_>, id: i64, end: &mut ChatEnd, tally: &mut Tally) -> message::ActiveModel {
     let from = message.from;
     let created_at = from.created_at.as_deref().and_then(times::read);
     if created_at.is_none() {
         tally.change(Kind::Message, from.id, "its time could not be read, it is that of its chat");
     }
-    let created_at = created_at.unwrap_or(place.row.created_at);
+    let created_at = created_at.unwrap_or(end.row.created_at);
     let kind = from.kind.as_deref().and_then(message_type);
     if kind.is_none() {
         tally.change(Kind::Message, from.id, "a message of an unknown type became text");
@@ -137,14 +137,14 @@ fn row(message: &Fitting<'_>, id: i64, place: &mut Place, tally: &mut Tally) -> 
     if from.content.is_none() {
         tally.change(Kind::Message, from.id, "a message without content is empty");
     }
-    place.row.rev += 1;
-    place.row.last_seq = place.row.rev;
-    place.row.last_activity_at = place.row.last_activity_at.max(created_at);
+    end.row.rev += 1;
+    end.row.last_seq = end.row.rev;
+    end.row.last_activity_at = end.row.last_activity_at.max(created_at);
     message::ActiveModel {
         id: Set(id),
         chat_id: Set(message.chat),
-        seq: Set(place.row.rev),
-        rev: Set(place.row.rev),
+        seq: Set(end.row.rev),
+        rev: Set(end.row.rev),
         user_id: Set(message.author),
         message_type: Set(kind.or_else(|| MessageType::from_name("text")).map_or(1, MessageType::id)),
         content: Set(from.content.clone().unwrap_or_default()),
@@ -170,21 +170,21 @@ fn likers(from: &SourceMessage, people: &HashMap<i64, i64>, tally: &mut Tally) -
 async fn add_former_members(
     to: &Writing<'_>,
     messages: &[Fitting<'_>],
-    places: &HashMap<i64, Place>,
+    ends: &HashMap<i64, ChatEnd>,
 ) -> Result<()> {
     let mut there = ever_members(to, messages).await?;
     let mut former = Vec::new();
     for message in messages {
-        let Some(place) = places.get(&message.chat) else { continue };
+        let Some(end) = ends.get(&message.chat) else { continue };
         if !there.insert((message.chat, message.author)) {
             continue;
         }
-        let last = message.from.created_at.as_deref().and_then(times::read).unwrap_or(place.row.created_at);
+        let last = message.from.created_at.as_deref().and_then(times::read).unwrap_or(end.row.created_at);
         former.push(member::ActiveModel {
             chat_id: Set(message.chat),
             user_id: Set(message.author),
             role: Set("member".into()),
-            joined_at: Set(place.row.created_at),
+            joined_at: Set(end.row.created_at),
             // Nobody who is in the chat sees a change by it.
             rev: Set(1),
             last_read_seq: Set(0),
@@ -223,9 +223,9 @@ async fn ever_members(to: &Writing<'_>, messages: &[Fitting<'_>]) -> Result<Hash
 }
 
 /// Moves the counters of all chats with one statement, and notes where those ended that begin to grow.
-async fn move_ends(to: &Writing<'_>, places: &HashMap<i64, Place>) -> Result<()> {
-    let moved: BTreeMap<i64, &Place> =
-        places.iter().filter(|(_, it)| it.row.last_seq > it.end).map(|(id, it)| (*id, it)).collect();
+async fn move_ends(to: &Writing<'_>, ends: &HashMap<i64, ChatEnd>) -> Result<()> {
+    let moved: BTreeMap<i64, &ChatEnd> =
+        ends.iter().filter(|(_, it)| it.row.last_seq > it.end).map(|(id, it)| (*id, it)).collect();
     if moved.is_empty() {
         return Ok(());
     }

@@ -22,7 +22,7 @@ mod times;
 use std::path::PathBuf;
 
 use crate::domain::audit::{self, Act};
-use crate::domain::{Core, lobby};
+use crate::domain::{AppContext, lobby};
 use crate::error::{Error, Result};
 use crate::platform::progress::Progress;
 use report::{Kind, Report};
@@ -49,7 +49,7 @@ pub struct Options {
 }
 
 /// Brings everything over; answers what became of it.
-pub async fn run(core: &Core, options: &Options, progress: &Progress) -> Result<Report> {
+pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -> Result<Report> {
     if options.name.is_empty() || options.name.len() > 64 {
         return Err(Error::invalid("--source", "takes 1 to 64 characters"));
     }
@@ -57,8 +57,8 @@ pub async fn run(core: &Core, options: &Options, progress: &Progress) -> Result<
         return Err(Error::invalid("--photos", format!("{} is no folder", folder.display())));
     }
     let source = Source::open(&options.from, options.batch.clamp(1, 10_000)).await?;
-    let mut report = Report::open(options.report.as_deref(), &options.name, core.clock.now())?;
-    let mut target = Target::open(core, &options.name, options.dry_run).await?;
+    let mut report = Report::open(options.report.as_deref(), &options.name, context.clock.now())?;
+    let mut target = Target::open(context, &options.name, options.dry_run).await?;
     if let Some(mark) = source.mark().await? {
         target.require_mark(&mark).await?;
     }
@@ -70,7 +70,7 @@ pub async fn run(core: &Core, options: &Options, progress: &Progress) -> Result<
     target.count_rows().await?;
     messages::bring(&source, &mut target, &mut report, progress).await?;
     match &options.photos {
-        Some(folder) => photos::bring(core, folder, &source, &mut target, &mut report, progress).await?,
+        Some(folder) => photos::bring(context, folder, &source, &mut target, &mut report, progress).await?,
         None => {
             report.note("photos were not asked for (--photos): everybody new has a default avatar".into());
         }
@@ -79,15 +79,15 @@ pub async fn run(core: &Core, options: &Options, progress: &Progress) -> Result<
     source.close().await?;
     if !options.dry_run {
         // Who came over is a member of what everybody is a member of.
-        lobby::prepare(core).await?;
-        note(core, options, &report).await?;
+        lobby::prepare(context).await?;
+        note(context, options, &report).await?;
     }
     report.finish()?;
     Ok(report)
 }
 
 /// Whoever can run this acts with all rights.
-async fn note(core: &Core, options: &Options, report: &Report) -> Result<()> {
+async fn note(context: &AppContext, options: &Options, report: &Report) -> Result<()> {
     let taken = |kind| report.count(kind).taken;
     let all = [Kind::User, Kind::Chat, Kind::Message, Kind::Photo];
     if all.into_iter().all(|kind| taken(kind) == 0) {
@@ -102,9 +102,9 @@ async fn note(core: &Core, options: &Options, report: &Report) -> Result<()> {
     });
     let act =
         Act { actor: None, action: "server.import", target: audit::Target::Server, details, address: None };
-    let tx = core.db.begin().await?;
-    audit::record(core, &tx, act).await?;
-    core.publish(tx.commit(()).await?).await;
+    let tx = context.db.begin().await?;
+    audit::record(context, &tx, act).await?;
+    context.publish(tx.commit(()).await?).await;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::report::{Kind, Report, Tally};
 use super::source::{Source, SourceUser, read_user};
 use super::target::{LIST, Noted, Target, Writing};
-use crate::domain::{Core, photos};
+use crate::domain::{AppContext, photos};
 use crate::error::{Code, Error, Result};
 use crate::platform::progress::Progress;
 
@@ -49,7 +49,7 @@ struct Wanted {
 
 /// Brings all photos over.
 pub async fn bring(
-    core: &Core,
+    context: &AppContext,
     folder: &Path,
     source: &Source,
     target: &mut Target<'_>,
@@ -68,19 +68,19 @@ pub async fn bring(
         progress.advance(page.len() - wanted.len());
         for some in wanted.chunks(BATCH) {
             let mut tally = Tally::default();
-            let made = make(core, folder, some, target.is_dry(), &mut tally).await?;
+            let made = make(context, folder, some, target.is_dry(), &mut tally).await?;
             let kept = target.batch(async |to| give(to, &made).await).await;
             match &kept {
                 Ok(kept) => {
                     tally.taken(Kind::Photo, kept.len());
                     for (who, name) in made.iter().filter(|(who, _)| !kept.contains(&who.old)) {
                         tally.skip(Kind::Photo, who.old, "another photo was chosen here meanwhile");
-                        photos::discard(core, name).await;
+                        photos::discard(context, name).await;
                     }
                 }
                 Err(_) => {
                     for (_, name) in &made {
-                        photos::discard(core, name).await;
+                        photos::discard(context, name).await;
                     }
                 }
             }
@@ -123,13 +123,13 @@ async fn wanted(to: &Writing<'_>, page: &[SourceUser]) -> Result<(Vec<Wanted>, T
 
 /// Renders and stores pictures, several at a time; a dry run only looks whether they are some.
 async fn make<'a>(
-    core: &Core,
+    context: &AppContext,
     folder: &Path,
     wanted: &'a [Wanted],
     dry: bool,
     tally: &mut Tally,
 ) -> Result<Vec<(&'a Wanted, String)>> {
-    let most = core.images.limits().max_bytes as u64;
+    let most = context.images.limits().max_bytes as u64;
     let mut work = futures_util::stream::iter(wanted)
         .map(async |who| {
             let folder = folder.to_owned();
@@ -142,9 +142,9 @@ async fn make<'a>(
                 Err(reason) => return Ok((who, Err(reason))),
             };
             let stored = if dry {
-                photos::check(core, "photo", bytes).await.map(|()| String::new())
+                photos::check(context, "photo", bytes).await.map(|()| String::new())
             } else {
-                photos::store(core, "photo", bytes).await
+                photos::store(context, "photo", bytes).await
             };
             match stored {
                 Ok(name) => Ok((who, Ok(name))),
@@ -166,7 +166,7 @@ async fn make<'a>(
     drop(work);
     let Some(error) = failed else { return Ok(made) };
     for (_, name) in &made {
-        photos::discard(core, name).await;
+        photos::discard(context, name).await;
     }
     Err(error)
 }

@@ -9,9 +9,9 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::error::{Error, Result};
-use crate::platform::db::{Tx, TxConnection, again};
+use crate::platform::db::{Tx, TxConnection, retry};
 
 /// Rows of one insert; SQLite binds 32,766 values at most, PostgreSQL 65,535.
 pub const ROWS: usize = 1_000;
@@ -51,7 +51,7 @@ const LONGEST_MESSAGE: usize = 900_000;
 
 /// Where everything goes.
 pub struct Target<'a> {
-    core: &'a Core,
+    context: &'a AppContext,
     source: String,
     /// In a dry run all batches are one transaction, which is never committed.
     dry: Option<Tx>,
@@ -59,9 +59,9 @@ pub struct Target<'a> {
 
 impl<'a> Target<'a> {
     /// Our database, for a source of this name.
-    pub async fn open(core: &'a Core, source: &str, dry_run: bool) -> Result<Self> {
-        let dry = if dry_run { Some(core.db.begin().await?) } else { None };
-        Ok(Self { core, source: source.to_owned(), dry })
+    pub async fn open(context: &'a AppContext, source: &str, dry_run: bool) -> Result<Self> {
+        let dry = if dry_run { Some(context.db.begin().await?) } else { None };
+        Ok(Self { context, source: source.to_owned(), dry })
     }
 
     /// Whether nothing is kept.
@@ -71,7 +71,7 @@ impl<'a> Target<'a> {
 
     /// The time that is now.
     pub fn now(&self) -> i64 {
-        self.core.clock.now()
+        self.context.clock.now()
     }
 
     /// Ends the whole.
@@ -84,7 +84,7 @@ impl<'a> Target<'a> {
 
     /// Lets PostgreSQL know how full the tables are: what follows is planned by it.
     pub async fn count_rows(&self) -> Result<()> {
-        if self.core.db.backend() == DbBackend::Postgres {
+        if self.context.db.backend() == DbBackend::Postgres {
             self.batch(async |to| Ok(to.conn.execute_unprepared("ANALYZE users, chats, members").await?))
                 .await?;
         }
@@ -97,16 +97,16 @@ impl<'a> Target<'a> {
             return work(&self.writing(tx)).await;
         }
         let attempt = async || {
-            let tx = self.core.db.begin().await?;
+            let tx = self.context.db.begin().await?;
             let done = work(&self.writing(&tx)).await?;
             // Nothing is announced, see the module.
             tx.commit(done).await
         };
-        again(attempt).await.map(|outcome| outcome.reply)
+        retry(attempt).await.map(|outcome| outcome.reply)
     }
 
     fn writing<'b>(&'b self, tx: &'b Tx) -> Writing<'b> {
-        let longest = self.core.limits.max_message_bytes.max(LONGEST_MESSAGE);
+        let longest = self.context.limits.max_message_bytes.max(LONGEST_MESSAGE);
         Writing { conn: tx.conn(), longest, source: &self.source }
     }
 

@@ -4,14 +4,14 @@
 //! is. What became of each is in `mail_log`; what it says is kept only until that is known.
 
 mod language;
-mod letters;
 mod outbox;
+mod templates;
 pub mod tokens;
 pub mod worker;
 
 pub use language::Language;
-pub use letters::{Letter, Template, masked, moment};
 pub use outbox::{cancel, enqueue, forget};
+pub use templates::{Email, Template, masked, moment};
 
 use std::future::Future;
 
@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::platform::mail::Mailer;
-use letters::Letters;
+use templates::Templates;
 
 /// What may be done after its answer at the same time; beyond it the answer is `unavailable`.
 const MAX_LATER: usize = 256;
@@ -30,7 +30,7 @@ const MAX_LATER: usize = 256;
 /// What sending takes.
 pub struct Mail {
     mailer: Mailer,
-    letters: Letters,
+    templates: Templates,
     wake: Notify,
     later: TaskTracker,
 }
@@ -40,7 +40,7 @@ impl Mail {
     pub fn open(settings: &Settings) -> Result<Self> {
         Ok(Self {
             mailer: Mailer::open(settings)?,
-            letters: Letters::open()?,
+            templates: Templates::open()?,
             wake: Notify::new(),
             later: TaskTracker::new(),
         })
@@ -52,7 +52,7 @@ impl Mail {
     }
 
     /// Does what the answer must not tell, by its content or its time, after the answer.
-    pub fn do_later(&self, work: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    pub fn run_after_response(&self, work: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
         if self.later.len() >= MAX_LATER {
             return Err(Error::unavailable("too many requests for mail at once, try again in a moment"));
         }

@@ -24,12 +24,12 @@ use sea_orm::{
     QueryTrait,
 };
 
-use super::{Letter, Template};
-use crate::domain::Core;
+use super::{Email, Template};
+use crate::domain::AppContext;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::db::Tx;
-use crate::platform::mail::{CONVERSATION, Fate, Outgoing, is_address};
+use crate::platform::mail::{CONVERSATION, Outgoing, SendStatus, is_address};
 
 /// How long a node may be at a mail, milliseconds: three times what a conversation may take, so that nobody else
 /// takes it up meanwhile.
@@ -48,22 +48,22 @@ pub struct Claimed {
     pub mail: Outgoing,
 }
 
-/// Writes a letter into the outbox; it goes if the transaction commits. Call [`super::Mail::wake`] after that.
+/// Writes a mail into the outbox; it is sent if the transaction commits. Call [`super::Mail::wake`] after that.
 ///
-/// An address that no mail can be sent to (from before the door judged them, or from an import) is noted as
-/// failed: it must not stop the change that the letter is about.
-pub async fn enqueue(core: &Core, tx: &Tx, letter: Letter<'_>) -> Result<()> {
-    let now = core.clock.now();
+/// An address that no mail can be sent to (stored before addresses were checked, or imported) is noted as
+/// failed: it must not stop the change that the mail is about.
+pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<()> {
+    let now = context.clock.now();
     let mut row = mail::ActiveModel {
-        user_id: Set(Some(letter.user.id)),
-        template: Set(letter.template.as_str().to_owned()),
-        recipient: Set(letter.to.to_owned()),
+        user_id: Set(Some(email.user.id)),
+        template: Set(email.template.as_str().to_owned()),
+        recipient: Set(email.to.to_owned()),
         attempts: Set(0),
         created_at: Set(now),
-        expires_at: Set(letter.token.map(|it| it.expires_at)),
+        expires_at: Set(email.token.map(|it| it.expires_at)),
         ..Default::default()
     };
-    if !is_address(letter.to) {
+    if !is_address(email.to) {
         row.subject = Set(String::new());
         row.message_id = Set(String::new());
         row.state = Set(mail::FAILED.into());
@@ -72,26 +72,27 @@ pub async fn enqueue(core: &Core, tx: &Tx, letter: Letter<'_>) -> Result<()> {
         mail::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         return Ok(());
     }
-    let settings = &core.settings;
-    let written = core.mail.letters.write(&letter, settings.public_url.as_str(), &settings.mail.from, now)?;
+    let settings = &context.settings;
+    let written =
+        context.mail.templates.write(&email, settings.public_url.as_str(), &settings.mail.from, now)?;
     row.subject = Set(written.subject);
     row.message_id = Set(written.id);
     row.state = Set(mail::QUEUED.into());
     row.next_attempt_at = Set(Some(now));
     let id = mail::Entity::insert(row).exec(tx.conn()).await?.last_insert_id;
-    let content = mail_outbox::ActiveModel {
+    let body = mail_outbox::ActiveModel {
         mail_id: Set(id),
         content: Set(written.content),
-        link: Set(letter.link(settings.public_url.as_str())),
+        link: Set(email.link(settings.public_url.as_str())),
     };
-    mail_outbox::Entity::insert(content).exec_without_returning(tx.conn()).await?;
+    mail_outbox::Entity::insert(body).exec_without_returning(tx.conn()).await?;
     Ok(())
 }
 
 /// Mails of these kinds to a user that have not gone yet do not go any more: what they say does not hold.
 /// One that is on its way this moment cannot be called back; where it has to be tried again, it is not.
-pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) -> Result<()> {
-    let now = core.clock.now();
+pub async fn cancel(context: &AppContext, tx: &Tx, user: UserId, templates: &[Template]) -> Result<()> {
+    let now = context.clock.now();
     let waiting: Vec<i64> = mail::Entity::find()
         .select_only()
         .column(mail::Column::Id)
@@ -117,11 +118,11 @@ pub async fn cancel(core: &Core, tx: &Tx, user: UserId, templates: &[Template]) 
 
 /// What is part of deleting an account: its mails do not go any more, and the log forgets the addresses. One
 /// that is on its way this moment cannot be called back; whatever becomes of it, the log says that it was given up.
-pub async fn forget(core: &Core, tx: &Tx, user: UserId) -> Result<()> {
-    super::tokens::revoke(core, tx, user, &super::tokens::Purpose::ALL).await?;
+pub async fn forget(context: &AppContext, tx: &Tx, user: UserId) -> Result<()> {
+    super::tokens::revoke(context, tx, user, &super::tokens::Purpose::ALL).await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::State, Expr::value(mail::FAILED))
-        .col_expr(mail::Column::FinishedAt, Expr::value(Some(core.clock.now())))
+        .col_expr(mail::Column::FinishedAt, Expr::value(Some(context.clock.now())))
         .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<i64>))
         .filter(mail::Column::UserId.eq(user.0))
         .filter(mail::Column::State.eq(mail::QUEUED))
@@ -149,9 +150,9 @@ fn unclaimed(now: i64) -> Condition {
 }
 
 /// Claims a mail that is due and that is not one of `in_hand`. What is past its time is given up on the way.
-pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
+pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claimed>> {
     loop {
-        let now = core.clock.now();
+        let now = context.clock.now();
         let due: Option<i64> = mail::Entity::find()
             .select_only()
             .column(mail::Column::Id)
@@ -162,10 +163,10 @@ pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
             .order_by_asc(mail::Column::NextAttemptAt)
             .order_by_asc(mail::Column::Id)
             .into_tuple()
-            .one(core.db.read())
+            .one(context.db.read())
             .await?;
         let Some(id) = due else { return Ok(None) };
-        let tx = core.db.begin().await?;
+        let tx = context.db.begin().await?;
         let claimed = mail::Entity::update_many()
             .col_expr(mail::Column::ClaimedUntil, Expr::value(Some(now + LEASE_MS)))
             .col_expr(mail::Column::Attempts, Expr::col(mail::Column::Attempts).add(1))
@@ -180,11 +181,11 @@ pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
             continue;
         }
         let row = mail::Entity::find_by_id(id).one(tx.conn()).await?;
-        let content = mail_outbox::Entity::find_by_id(id).one(tx.conn()).await?;
+        let body = mail_outbox::Entity::find_by_id(id).one(tx.conn()).await?;
         let expired = row.as_ref().is_some_and(|it| it.expires_at.is_some_and(|end| end <= now));
         // Attempts that came to no record, by a crash or a panic, count too.
         let worn_out = row.as_ref().is_some_and(|it| it.attempts as usize > PAUSES.len() + 2);
-        let (Some(row), Some(content), false) = (row, content, expired || worn_out) else {
+        let (Some(row), Some(body), false) = (row, body, expired || worn_out) else {
             let why = match (expired, worn_out) {
                 (true, _) => "expired",
                 (_, true) => "tried too often",
@@ -199,26 +200,28 @@ pub async fn claim(core: &Core, in_hand: &[i64]) -> Result<Option<Claimed>> {
         let mail = Outgoing {
             recipient: row.recipient,
             template: row.template,
-            link: content.link,
-            content: content.content,
+            link: body.link,
+            content: body.content,
         };
         return Ok(Some(Claimed { id, attempt: row.attempts, mail }));
     }
 }
 
 /// Records what became of an attempt.
-pub async fn record(core: &Core, claimed: &Claimed, fate: &Fate) -> Result<()> {
-    let now = core.clock.now();
+pub async fn record(context: &AppContext, claimed: &Claimed, status: &SendStatus) -> Result<()> {
+    let now = context.clock.now();
     // That it was sent is so, whoever thinks to be at it now.
     let ours = Condition::all().add(mail::Column::Attempts.eq(claimed.attempt));
     let pause = usize::try_from(claimed.attempt - 1).ok().and_then(|index| PAUSES.get(index));
-    let tx = core.db.begin().await?;
-    match (fate, pause) {
-        (Fate::Sent, _) => finish(tx.conn(), claimed.id, Condition::all(), (mail::SENT, None), now).await?,
-        (Fate::Logged, _) => {
+    let tx = context.db.begin().await?;
+    match (status, pause) {
+        (SendStatus::Sent, _) => {
+            finish(tx.conn(), claimed.id, Condition::all(), (mail::SENT, None), now).await?;
+        }
+        (SendStatus::Logged, _) => {
             finish(tx.conn(), claimed.id, Condition::all(), (mail::LOGGED, None), now).await?;
         }
-        (Fate::Later(why), Some(pause)) => {
+        (SendStatus::Later(why), Some(pause)) => {
             // What would be past its time by then need not wait for it.
             let too_late = ours.clone().add(mail::Column::ExpiresAt.lte(now + pause * 1_000));
             let told_late = format!("its token does not hold until the next attempt: {}", told(why));
@@ -233,7 +236,7 @@ pub async fn record(core: &Core, claimed: &Claimed, fate: &Fate) -> Result<()> {
                 .exec(tx.conn())
                 .await?;
         }
-        (Fate::Later(why) | Fate::Never(why), _) => {
+        (SendStatus::Later(why) | SendStatus::Never(why), _) => {
             finish(tx.conn(), claimed.id, ours, (mail::FAILED, Some(&told(why))), now).await?;
         }
     }
@@ -272,11 +275,11 @@ fn told(why: &str) -> String {
 }
 
 /// `SQLite` has one node: what is claimed when it starts was claimed by one that is dead.
-pub async fn release(core: &Core) -> Result<()> {
-    if core.db.backend() != DbBackend::Sqlite {
+pub async fn release(context: &AppContext) -> Result<()> {
+    if context.db.backend() != DbBackend::Sqlite {
         return Ok(());
     }
-    let tx = core.db.begin().await?;
+    let tx = context.db.begin().await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
         .filter(mail::Column::State.eq(mail::QUEUED))

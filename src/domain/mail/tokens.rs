@@ -9,7 +9,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::{Template, outbox};
-use crate::domain::{Core, users};
+use crate::domain::{AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::Tx;
@@ -67,9 +67,15 @@ pub struct Issued {
 }
 
 /// Issues a token that is mailed to `email`. The caller holds the lock of the user's row.
-pub async fn issue(core: &Core, tx: &Tx, user: UserId, purpose: Purpose, email: &str) -> Result<Issued> {
-    revoke(core, tx, user, &[purpose]).await?;
-    let now = core.clock.now();
+pub async fn issue(
+    context: &AppContext,
+    tx: &Tx,
+    user: UserId,
+    purpose: Purpose,
+    email: &str,
+) -> Result<Issued> {
+    revoke(context, tx, user, &[purpose]).await?;
+    let now = context.clock.now();
     let text = random::hex(32)?;
     let expires_at = now + purpose.lifetime().as_millis() as i64;
     let row = one_time_token::ActiveModel {
@@ -86,26 +92,26 @@ pub async fn issue(core: &Core, tx: &Tx, user: UserId, purpose: Purpose, email: 
 }
 
 /// Takes a user's tokens of these purposes out of use; mails that carry them are not sent any more.
-pub async fn revoke(core: &Core, tx: &Tx, user: UserId, purposes: &[Purpose]) -> Result<()> {
+pub async fn revoke(context: &AppContext, tx: &Tx, user: UserId, purposes: &[Purpose]) -> Result<()> {
     one_time_token::Entity::update_many()
-        .col_expr(one_time_token::Column::UsedAt, Expr::value(Some(core.clock.now())))
+        .col_expr(one_time_token::Column::UsedAt, Expr::value(Some(context.clock.now())))
         .filter(one_time_token::Column::UserId.eq(user.0))
         .filter(one_time_token::Column::Purpose.is_in(purposes.iter().map(|it| it.as_str())))
         .filter(one_time_token::Column::UsedAt.is_null())
         .exec(tx.conn())
         .await?;
     let templates: Vec<Template> = purposes.iter().map(|it| it.template()).collect();
-    outbox::cancel(core, tx, user, &templates).await
+    outbox::cancel(context, tx, user, &templates).await
 }
 
 /// Whether a token of this purpose was mailed to somebody and can still be used.
-pub async fn is_waiting(core: &Core, user: UserId, purpose: Purpose) -> Result<bool> {
+pub async fn is_waiting(context: &AppContext, user: UserId, purpose: Purpose) -> Result<bool> {
     let waiting = one_time_token::Entity::find()
         .filter(one_time_token::Column::UserId.eq(user.0))
         .filter(one_time_token::Column::Purpose.eq(purpose.as_str()))
         .filter(one_time_token::Column::UsedAt.is_null())
-        .filter(one_time_token::Column::ExpiresAt.gt(core.clock.now()));
-    Ok(waiting.one(core.db.read()).await?.is_some())
+        .filter(one_time_token::Column::ExpiresAt.gt(context.clock.now()));
+    Ok(waiting.one(context.db.read()).await?.is_some())
 }
 
 /// One answer for a token that never was, was used, replaced, has ended, is for something else, or whose
@@ -116,7 +122,7 @@ fn not_good() -> Error {
 
 /// The token's row, if it is good now.
 pub async fn peek(
-    core: &Core,
+    context: &AppContext,
     conn: &impl ConnectionTrait,
     text: &str,
     purposes: &[Purpose],
@@ -125,7 +131,7 @@ pub async fn peek(
         .filter(one_time_token::Column::TokenHash.eq(hash(text)))
         .filter(one_time_token::Column::Purpose.is_in(purposes.iter().map(|it| it.as_str())))
         .filter(one_time_token::Column::UsedAt.is_null())
-        .filter(one_time_token::Column::ExpiresAt.gt(core.clock.now()))
+        .filter(one_time_token::Column::ExpiresAt.gt(context.clock.now()))
         .one(conn)
         .await?
         .ok_or_else(not_good)
@@ -145,13 +151,13 @@ pub struct Spent {
 /// whoever changes the row is right, the other is told what everybody with a used token is told.
 ///
 /// The account's row is locked before the token's, in the order in which tokens are issued.
-pub async fn spend(core: &Core, tx: &Tx, text: &str, purposes: &[Purpose]) -> Result<Spent> {
-    let row = peek(core, tx.conn(), text, purposes).await?;
+pub async fn spend(context: &AppContext, tx: &Tx, text: &str, purposes: &[Purpose]) -> Result<Spent> {
+    let row = peek(context, tx.conn(), text, purposes).await?;
     let user = users::lock(tx.conn(), UserId(row.user_id))
         .await
         .map_err(|error| if error.source.is_some() { error } else { not_good() })?;
     let marked = one_time_token::Entity::update_many()
-        .col_expr(one_time_token::Column::UsedAt, Expr::value(Some(core.clock.now())))
+        .col_expr(one_time_token::Column::UsedAt, Expr::value(Some(context.clock.now())))
         .filter(one_time_token::Column::Id.eq(row.id))
         .filter(one_time_token::Column::UsedAt.is_null())
         .exec(tx.conn())

@@ -12,9 +12,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{self, Claimed};
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::error::Result;
-use crate::platform::mail::Fate;
+use crate::platform::mail::SendStatus;
 
 /// Mails under way at the same time.
 const AT_ONCE: usize = 4;
@@ -39,10 +39,10 @@ pub struct Worker {
 
 impl Worker {
     /// Starts it.
-    pub fn start(core: &Arc<Core>) -> Self {
+    pub fn start(context: &Arc<AppContext>) -> Self {
         let stop = CancellationToken::new();
         let until = stop.clone();
-        let task = core.keep("mail", move |core| run(core, until.clone()));
+        let task = context.keep("mail", move |context| run(context, until.clone()));
         Self { stop, task }
     }
 
@@ -58,8 +58,8 @@ impl Worker {
     }
 }
 
-async fn run(core: Arc<Core>, stop: CancellationToken) {
-    if let Err(error) = outbox::release(&core).await {
+async fn run(context: Arc<AppContext>, stop: CancellationToken) {
+    if let Err(error) = outbox::release(&context).await {
         tracing::warn!(%error, "mails of an earlier life could not be taken up at once");
     }
     let mut looks = interval(LOOKS_EVERY);
@@ -71,10 +71,10 @@ async fn run(core: Arc<Core>, stop: CancellationToken) {
     loop {
         while under_way.len() < AT_ONCE && !stop.is_cancelled() {
             let ids: Vec<i64> = in_hand.values().copied().collect();
-            match outbox::claim(&core, &ids).await {
+            match outbox::claim(&context, &ids).await {
                 Ok(Some(claimed)) => {
                     let id = claimed.id;
-                    let task = under_way.spawn(deliver(core.clone(), claimed));
+                    let task = under_way.spawn(deliver(context.clone(), claimed));
                     in_hand.insert(task.id(), id);
                     well = true;
                 }
@@ -103,10 +103,10 @@ async fn run(core: Arc<Core>, stop: CancellationToken) {
                 };
                 in_hand.remove(&task);
             }
-            () = core.mail.wake.notified() => {}
+            () = context.mail.wake.notified() => {}
             _ = looks.tick() => {}
             _ = hour.tick() => {
-                if let Err(error) = prune(&core).await {
+                if let Err(error) = prune(&context).await {
                     tracing::warn!(%error, "the log of mails could not be pruned");
                 }
             }
@@ -116,26 +116,26 @@ async fn run(core: Arc<Core>, stop: CancellationToken) {
 }
 
 /// One attempt, and its record, which is tried until it succeeds: the mail would otherwise go twice.
-async fn deliver(core: Arc<Core>, claimed: Claimed) {
-    let fate = core.mail.mailer.send(&claimed.mail).await;
+async fn deliver(context: Arc<AppContext>, claimed: Claimed) {
+    let status = context.mail.mailer.send(&claimed.mail).await;
     let (id, template, attempt) = (claimed.id, &claimed.mail.template, claimed.attempt);
-    match &fate {
-        Fate::Sent => tracing::info!(mail = id, template, attempt, "a mail was sent"),
-        Fate::Logged => {}
+    match &status {
+        SendStatus::Sent => tracing::info!(mail = id, template, attempt, "a mail was sent"),
+        SendStatus::Logged => {}
         // The peer's words often name the recipient: they stand in `mail_log`, not here.
-        Fate::Later(_) => tracing::warn!(mail = id, template, attempt, "a mail could not be sent yet"),
-        Fate::Never(_) => tracing::warn!(mail = id, template, attempt, "a mail cannot be sent"),
+        SendStatus::Later(_) => tracing::warn!(mail = id, template, attempt, "a mail could not be sent yet"),
+        SendStatus::Never(_) => tracing::warn!(mail = id, template, attempt, "a mail cannot be sent"),
     }
-    while let Err(error) = outbox::record(&core, &claimed, &fate).await {
+    while let Err(error) = outbox::record(&context, &claimed, &status).await {
         tracing::warn!(mail = id, %error, "what became of a mail could not be recorded yet");
         sleep(AGAIN).await;
     }
 }
 
 /// Forgets old mails and tokens.
-async fn prune(core: &Core) -> Result<()> {
-    let now = core.clock.now();
-    let tx = core.db.begin().await?;
+async fn prune(context: &AppContext) -> Result<()> {
+    let now = context.clock.now();
+    let tx = context.db.begin().await?;
     mail::Entity::delete_many()
         .filter(mail::Column::FinishedAt.lt(now - LOG_KEPT_MS))
         .exec(tx.conn())

@@ -10,7 +10,7 @@ use super::prepare::Draft;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, MessageId};
-use crate::platform::bus::{Delivery, Place};
+use crate::platform::bus::{ChatPosition, Delivery};
 use crate::protocol::events::NewMessage;
 use crate::protocol::objects::{Author, Message, MyMessage};
 
@@ -18,36 +18,40 @@ use crate::protocol::objects::{Author, Message, MyMessage};
 const ROWS_PER_INSERT: usize = 1_000;
 
 /// A message that was given its place and waits to be stored.
-pub struct Placed<'a> {
+pub struct Positioned<'a> {
     /// What.
     pub draft: &'a Draft,
     /// By whom.
     pub author: Author,
     /// Where in which chat.
-    pub place: Place,
+    pub position: ChatPosition,
 }
 
 /// Gives a message the next place in its chat, whose row is locked.
-pub fn place<'a>(chat: &mut chat::Model, draft: &'a Draft, author: Author) -> Placed<'a> {
-    let place = Place { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
-    chat.rev = place.rev;
-    chat.last_seq = place.rev;
+pub fn place<'a>(chat: &mut chat::Model, draft: &'a Draft, author: Author) -> Positioned<'a> {
+    let position = ChatPosition { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
+    chat.rev = position.rev;
+    chat.last_seq = position.rev;
     chat.visible = true;
-    Placed { draft, author, place }
+    Positioned { draft, author, position }
 }
 
 /// Stores placed messages and moves their chats' counters; answers the messages in the same order.
-pub async fn store(conn: &impl ConnectionTrait, placed: &[Placed<'_>], now: i64) -> Result<Vec<Message>> {
-    let mut ids: HashMap<(i64, i64), i64> = HashMap::with_capacity(placed.len());
-    for rows in placed.chunks(ROWS_PER_INSERT) {
+pub async fn store(
+    conn: &impl ConnectionTrait,
+    positioned: &[Positioned<'_>],
+    now: i64,
+) -> Result<Vec<Message>> {
+    let mut ids: HashMap<(i64, i64), i64> = HashMap::with_capacity(positioned.len());
+    for rows in positioned.chunks(ROWS_PER_INSERT) {
         insert(conn, rows, now, &mut ids).await?;
     }
-    move_counters(conn, placed, now).await?;
-    placed
+    move_counters(conn, positioned, now).await?;
+    positioned
         .iter()
         .map(|it| {
             let id = ids
-                .get(&(it.place.chat_id.0, it.place.rev))
+                .get(&(it.position.chat_id.0, it.position.rev))
                 .ok_or_else(|| Error::internal("a stored message came back without its id"))?;
             Ok(message_of(MessageId(*id), it, now))
         })
@@ -56,7 +60,7 @@ pub async fn store(conn: &impl ConnectionTrait, placed: &[Placed<'_>], now: i64)
 
 async fn insert(
     conn: &impl ConnectionTrait,
-    rows: &[Placed<'_>],
+    rows: &[Positioned<'_>],
     now: i64,
     ids: &mut HashMap<(i64, i64), i64>,
 ) -> Result<()> {
@@ -80,14 +84,14 @@ async fn insert(
     for row in rows {
         insert
             .values([
-                row.place.chat_id.0.into(),
-                row.place.rev.into(),
-                row.place.rev.into(),
+                row.position.chat_id.0.into(),
+                row.position.rev.into(),
+                row.position.rev.into(),
                 row.author.id.0.into(),
                 row.draft.message_type.id().into(),
                 row.draft.content.as_str().into(),
                 row.draft.client_id.clone().into(),
-                row.draft.fingerprint(row.place.chat_id.0).into(),
+                row.draft.fingerprint(row.position.chat_id.0).into(),
                 row.draft.reply_to.map(|id| id.0).into(),
                 now.into(),
             ])
@@ -102,9 +106,10 @@ async fn insert(
 }
 
 /// One statement for all chats: each counter is set to the last value that was given out.
-async fn move_counters(conn: &impl ConnectionTrait, placed: &[Placed<'_>], now: i64) -> Result<()> {
+async fn move_counters(conn: &impl ConnectionTrait, positioned: &[Positioned<'_>], now: i64) -> Result<()> {
     use chat::Column;
-    let last: BTreeMap<i64, i64> = placed.iter().map(|it| (it.place.chat_id.0, it.place.rev)).collect();
+    let last: BTreeMap<i64, i64> =
+        positioned.iter().map(|it| (it.position.chat_id.0, it.position.rev)).collect();
     let mut rev = CaseStatement::new();
     for (chat, value) in &last {
         rev = rev.case(Expr::col(Column::Id).eq(*chat), Expr::value(*value));
@@ -122,14 +127,14 @@ async fn move_counters(conn: &impl ConnectionTrait, placed: &[Placed<'_>], now: 
     Ok(())
 }
 
-fn message_of(id: MessageId, placed: &Placed<'_>, now: i64) -> Message {
-    let Placed { draft, author, place } = placed;
+fn message_of(id: MessageId, positioned: &Positioned<'_>, now: i64) -> Message {
+    let Positioned { draft, author, position } = positioned;
     Message {
         id,
-        chat_id: place.chat_id,
-        chat: place.chat_id,
-        seq: place.rev,
-        rev: place.rev,
+        chat_id: position.chat_id,
+        chat: position.chat_id,
+        seq: position.rev,
+        rev: position.rev,
         content: draft.content.clone(),
         message_type: draft.message_type,
         user: author.clone(),
@@ -147,9 +152,9 @@ fn message_of(id: MessageId, placed: &Placed<'_>, now: i64) -> Message {
 }
 
 /// The event of a new message; the socket that sent it is left out.
-pub fn announcement(message: &Message, place: Place, conn: Option<ConnId>) -> Result<Delivery> {
-    let event = NewMessage { message, prev: place.prev, by: message.user.id, at: message.created_at };
-    let mut delivery = Delivery::of_change(place, "new_message", &event)?;
+pub fn announcement(message: &Message, position: ChatPosition, conn: Option<ConnId>) -> Result<Delivery> {
+    let event = NewMessage { message, prev: position.prev, by: message.user.id, at: message.created_at };
+    let mut delivery = Delivery::of_change(position, "new_message", &event)?;
     delivery.except = conn;
     Ok(delivery)
 }

@@ -9,24 +9,24 @@ use serde_json::json;
 use super::view::{show, show_one};
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::chats::{advance, change_at, membership, require_open};
-use crate::domain::dispatch::Behaviour;
+use crate::domain::dispatch::CommandHandler;
 use crate::domain::moderation::role_of;
-use crate::domain::{Caller, Core, users};
+use crate::domain::{AppContext, Caller, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::platform::bus::{Delivery, Place};
+use crate::platform::bus::{ChatPosition, Delivery};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::messages::{BLANK, DeleteMessage, EditMessage, MessageReply};
 use crate::protocol::events::MessageChanged;
 use crate::protocol::message_type::MessageType;
 use crate::protocol::moderation::Role;
 
-impl Behaviour for EditMessage {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MessageReply>> {
+impl CommandHandler for EditMessage {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MessageReply>> {
         let user_id = caller.actor.user_id;
-        let wish = &self.message.0;
-        let mut tx = core.db.begin().await?;
-        let Locked { mut chat, message, role } = lock_message(&tx, wish.id, caller).await?;
+        let request = &self.message.0;
+        let mut tx = context.db.begin().await?;
+        let Locked { mut chat, message, role } = lock_message(&tx, request.id, caller).await?;
         let member = role.is_some();
         if !member || message.deleted_at.is_some() {
             return Err(no_such_message());
@@ -35,33 +35,34 @@ impl Behaviour for EditMessage {
             return Err(Error::forbidden("only its author may edit a message"));
         }
         require_open(&chat, "message.id")?;
-        if MessageType::from_id(message.message_type.into()).is_some_and(|kind| kind.is_blank(&wish.content))
+        if MessageType::from_id(message.message_type.into())
+            .is_some_and(|kind| kind.is_blank(&request.content))
         {
             return Err(Error::invalid("message.content", BLANK));
         }
-        if message.content == wish.content {
+        if message.content == request.content {
             let message = show_one(tx.conn(), message, user_id).await?;
             return tx.unchanged(MessageReply { message }).await;
         }
-        let place = advance(&mut tx, &mut chat).await?;
+        let position = advance(&mut tx, &mut chat).await?;
         let mut row = message.into_active_model();
-        row.content = Set(wish.content.clone());
-        row.edited_at = Set(Some(core.clock.now()));
-        row.rev = Set(place.rev);
+        row.content = Set(request.content.clone());
+        row.edited_at = Set(Some(context.clock.now()));
+        row.rev = Set(position.rev);
         let row = row.update(tx.conn()).await?;
-        finish(core, tx, row, place, "message_edited", user_id).await
+        finish(context, tx, row, position, "message_edited", user_id).await
     }
 }
 
-impl Behaviour for DeleteMessage {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<MessageReply>> {
+impl CommandHandler for DeleteMessage {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MessageReply>> {
         let user_id = caller.actor.user_id;
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         let Locked { mut chat, message, role } = lock_message(&tx, self.message.0.id, caller).await?;
         let own = role.is_some() && message.user_id == user_id.0;
         let manages = matches!(role.as_deref(), Some("owner" | "admin")) && chat.is_group;
         let by_role = !own && !manages;
-        if by_role && !moderates(core, &tx, user_id).await? {
+        if by_role && !moderates(context, &tx, user_id).await? {
             return Err(match role {
                 Some(_) => {
                     Error::forbidden("only its author, the chat's owner and admins may delete a message")
@@ -74,18 +75,18 @@ impl Behaviour for DeleteMessage {
             return tx.unchanged(MessageReply { message }).await;
         }
         if by_role {
-            note_moderation(core, &tx, caller, &message).await?;
+            note_moderation(context, &tx, caller, &message).await?;
         }
-        let place = advance(&mut tx, &mut chat).await?;
+        let position = advance(&mut tx, &mut chat).await?;
         like::Entity::delete_many().filter(like::Column::MessageId.eq(message.id)).exec(tx.conn()).await?;
         let mut row = message.into_active_model();
         row.content = Set(String::new());
         row.likes = Set(0);
         row.pinned_at = Set(None);
-        row.deleted_at = Set(Some(core.clock.now()));
-        row.rev = Set(place.rev);
+        row.deleted_at = Set(Some(context.clock.now()));
+        row.rev = Set(position.rev);
         let row = row.update(tx.conn()).await?;
-        finish(core, tx, row, place, "message_deleted", user_id).await
+        finish(context, tx, row, position, "message_deleted", user_id).await
     }
 }
 
@@ -115,13 +116,18 @@ fn no_such_message() -> Error {
 
 /// Whether the user's service-wide role lets them delete what others wrote: as it stands under the row's lock, so
 /// that who loses the role in this moment has lost it. Chats are locked before users everywhere.
-async fn moderates(core: &Core, tx: &Tx, user_id: UserId) -> Result<bool> {
+async fn moderates(context: &AppContext, tx: &Tx, user_id: UserId) -> Result<bool> {
     let user = users::lock(tx.conn(), user_id).await?;
-    Ok(role_of(&user) >= Role::Moderator && !user.is_banned(core.clock.now()))
+    Ok(role_of(&user) >= Role::Moderator && !user.is_banned(context.clock.now()))
 }
 
 /// Whoever deletes by their service-wide role is noted, with where their session was opened.
-async fn note_moderation(core: &Core, tx: &Tx, caller: &Caller, message: &message::Model) -> Result<()> {
+async fn note_moderation(
+    context: &AppContext,
+    tx: &Tx,
+    caller: &Caller,
+    message: &message::Model,
+) -> Result<()> {
     let session = session::Entity::find_by_id(caller.actor.session_id.0).one(tx.conn()).await?;
     let act = Act {
         actor: Some(caller.actor.user_id),
@@ -130,20 +136,20 @@ async fn note_moderation(core: &Core, tx: &Tx, caller: &Caller, message: &messag
         details: json!({"chat_id": message.chat_id, "user_id": message.user_id}),
         address: session.as_ref().and_then(|row| row.address.as_deref()),
     };
-    audit::record(core, tx, act).await
+    audit::record(context, tx, act).await
 }
 
 async fn finish(
-    core: &Core,
+    context: &AppContext,
     mut tx: Tx,
     row: message::Model,
-    place: Place,
+    position: ChatPosition,
     name: &'static str,
     by: UserId,
 ) -> Result<Outcome<MessageReply>> {
     let mine = show_one(tx.conn(), row.clone(), by).await?;
     let shown = show(tx.conn(), vec![row], None).await?.pop().ok_or_else(no_such_message)?;
-    let event = MessageChanged { change: change_at(place, by, core.clock.now()), message: &shown };
-    tx.announce(Delivery::of_change(place, name, &event)?);
+    let event = MessageChanged { change: change_at(position, by, context.clock.now()), message: &shown };
+    tx.announce(Delivery::of_change(position, name, &event)?);
     tx.commit(MessageReply { message: mine }).await
 }

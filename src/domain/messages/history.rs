@@ -8,8 +8,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, Select};
 use super::budget::{self, By};
 use super::view::{MangoMessage, show, to_mango};
 use crate::domain::chats::find_visible;
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Actor, Caller, Core, PAGE_BYTES};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{Actor, AppContext, Caller, PAGE_BYTES};
 use crate::error::Result;
 use crate::ids::ChatId;
 use crate::platform::db::Outcome;
@@ -46,23 +46,23 @@ impl Anchor {
     }
 }
 
-impl Behaviour for History {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<HistoryReply>> {
+impl CommandHandler for History {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<HistoryReply>> {
         let anchor = Anchor::of(self.before, self.after, self.around);
-        let reply = page(core, caller.actor, self.chat.0.id, anchor, self.limit).await?;
+        let reply = page(context, caller.actor, self.chat.0.id, anchor, self.limit).await?;
         Ok(Outcome::unchanged(reply))
     }
 }
 
 /// A page, newest first, of at most `PAGE_BYTES`. `has_more` looks in the direction asked for (with `around`, to the older side).
 pub async fn page(
-    core: &Core,
+    context: &AppContext,
     actor: Actor,
     chat_id: ChatId,
     anchor: Anchor,
     limit: Option<i64>,
 ) -> Result<HistoryReply> {
-    let conn = core.db.read();
+    let conn = context.db.read();
     find_visible(conn, chat_id, actor.user_id).await?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT) as usize;
     let all = || message::Entity::of_chat(chat_id.0);
@@ -118,7 +118,7 @@ async fn newer(
 /// The newest thousand messages in Mango's spelling, part by part: all of them at once would be hundreds of megabytes
 /// where they are long.
 pub struct MangoMessages {
-    core: Arc<Core>,
+    context: Arc<AppContext>,
     actor: Actor,
     chat_id: ChatId,
     /// Only those with a lower `seq` are still to be read.
@@ -128,9 +128,9 @@ pub struct MangoMessages {
 
 impl MangoMessages {
     /// Of a chat of one's own.
-    pub async fn of(core: Arc<Core>, actor: Actor, chat_id: ChatId) -> Result<Self> {
-        find_visible(core.db.read(), chat_id, actor.user_id).await?;
-        Ok(Self { core, actor, chat_id, before: None, left: MANGO_MOST })
+    pub async fn of(context: Arc<AppContext>, actor: Actor, chat_id: ChatId) -> Result<Self> {
+        find_visible(context.db.read(), chat_id, actor.user_id).await?;
+        Ok(Self { context, actor, chat_id, before: None, left: MANGO_MOST })
     }
 
     /// The next of them, newest first; none at the end.
@@ -138,7 +138,7 @@ impl MangoMessages {
         if self.left == 0 {
             return Ok(None);
         }
-        let conn = self.core.db.read();
+        let conn = self.context.db.read();
         let mut select = message::Entity::of_chat(self.chat_id.0);
         if let Some(before) = self.before {
             select = select.filter(message::Column::Seq.lt(before));

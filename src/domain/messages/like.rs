@@ -5,8 +5,8 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::domain::chats::{advance, change_at, lock, require_open};
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId};
 use crate::platform::bus::Delivery;
@@ -14,13 +14,13 @@ use crate::platform::db::Outcome;
 use crate::protocol::commands::messages::{LikeReply, ToggleLikeMessage};
 use crate::protocol::events::MessageLiked;
 
-impl Behaviour for ToggleLikeMessage {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<LikeReply>> {
+impl CommandHandler for ToggleLikeMessage {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<LikeReply>> {
         let user_id = caller.actor.user_id;
         let id: MessageId = self.message.0.id;
         let nothing = || Error::field(Code::NotFound, "message.id", "there is no such message");
         let or_nothing = |error: Error| if error.code == Code::NotFound { nothing() } else { error };
-        let mut tx = core.db.begin().await?;
+        let mut tx = context.db.begin().await?;
         // A message never moves to another chat, so its chat may be read before the chat is locked.
         let chat_id = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(nothing)?.chat_id;
         if !caller.may_reach(ChatId(chat_id)) {
@@ -38,8 +38,8 @@ impl Behaviour for ToggleLikeMessage {
             return tx.unchanged(LikeReply { liked, likes: message.likes }).await;
         }
         require_open(&chat, "message.id")?;
-        let now = core.clock.now();
-        let place = advance(&mut tx, &mut chat).await?;
+        let now = context.clock.now();
+        let position = advance(&mut tx, &mut chat).await?;
         if liked {
             like::Entity::insert(like::ActiveModel {
                 message_id: Set(id.0),
@@ -52,12 +52,17 @@ impl Behaviour for ToggleLikeMessage {
             like::Entity::delete_by_id((id.0, user_id.0)).exec(tx.conn()).await?;
         }
         let count = message.likes + if liked { 1 } else { -1 };
-        message::ActiveModel { id: Set(id.0), likes: Set(count), rev: Set(place.rev), ..Default::default() }
-            .update(tx.conn())
-            .await?;
-        let change = change_at(place, user_id, now);
+        message::ActiveModel {
+            id: Set(id.0),
+            likes: Set(count),
+            rev: Set(position.rev),
+            ..Default::default()
+        }
+        .update(tx.conn())
+        .await?;
+        let change = change_at(position, user_id, now);
         let event = MessageLiked { change, message_id: id, liked, likes: count };
-        let mut delivery = Delivery::of_change(place, "message_liked", &event)?;
+        let mut delivery = Delivery::of_change(position, "message_liked", &event)?;
         delivery.except = caller.conn;
         tx.announce(delivery);
         tx.commit(LikeReply { liked, likes: count }).await

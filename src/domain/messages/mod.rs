@@ -8,11 +8,13 @@ mod history;
 mod like;
 mod prepare;
 mod send;
+mod types;
 mod view;
 mod writer;
 
 pub use history::{Anchor, MangoMessages, page};
 pub use prepare::Draft;
 pub use send::{insert_one, send_pipelined};
+pub use types::types;
 pub use view::{MangoMessage, show};
 pub use writer::Writer;

@@ -38,7 +38,7 @@ impl Draft {
 }
 
 /// One wish: who wants what where.
-pub struct Wish<'a> {
+pub struct SendRequest<'a> {
     /// Sender.
     pub user_id: UserId,
     /// Where.
@@ -75,7 +75,7 @@ type Text = (i64, i64, i16, String);
 
 /// Everything that wishes are judged by, read inside the transaction that stores them.
 #[derive(Default)]
-pub struct Ground {
+pub struct SendContext {
     /// Present chats, locked.
     pub chats: HashMap<i64, chat::Model>,
     /// Present members among the senders.
@@ -96,40 +96,40 @@ pub struct Ground {
 }
 
 /// What becomes of a wish.
-pub enum Verdict {
+pub enum Decision {
     /// It is stored as a new message by this author.
     Store(Author),
     /// It was stored before.
     Earlier(message::Model),
 }
 
-impl Ground {
+impl SendContext {
     /// Reads it for many wishes at once, locking their chats in the order of their ids.
     pub async fn read(
         conn: &impl ConnectionTrait,
-        wishes: &[Wish<'_>],
+        requests: &[SendRequest<'_>],
         window: Window,
         locking: Locking,
     ) -> Result<Self> {
-        let mut ground = Self::default();
-        ground.lock_chats(conn, wishes, locking).await?;
-        ground.read_senders(conn, wishes, window.now, locking).await?;
-        ground.read_earlier(conn, wishes).await?;
-        ground.read_answered(conn, wishes).await?;
+        let mut send_context = Self::default();
+        send_context.lock_chats(conn, requests, locking).await?;
+        send_context.read_senders(conn, requests, window.now, locking).await?;
+        send_context.read_earlier(conn, requests).await?;
+        send_context.read_answered(conn, requests).await?;
         if window.length > 0 {
-            ground.window = true;
-            ground.read_lately(conn, wishes, window.now - window.length).await?;
+            send_context.window = true;
+            send_context.read_lately(conn, requests, window.now - window.length).await?;
         }
-        Ok(ground)
+        Ok(send_context)
     }
 
     async fn lock_chats(
         &mut self,
         conn: &impl ConnectionTrait,
-        wishes: &[Wish<'_>],
+        requests: &[SendRequest<'_>],
         locking: Locking,
     ) -> Result<()> {
-        let ids = distinct(wishes.iter().map(|wish| wish.chat_id.0));
+        let ids = distinct(requests.iter().map(|request| request.chat_id.0));
         let chats = chat::Entity::present()
             .filter(chat::Column::Id.is_in(ids.iter().copied()))
             .order_by_asc(chat::Column::Id);
@@ -150,15 +150,15 @@ impl Ground {
     async fn read_senders(
         &mut self,
         conn: &impl ConnectionTrait,
-        wishes: &[Wish<'_>],
+        requests: &[SendRequest<'_>],
         now: i64,
         locking: Locking,
     ) -> Result<()> {
         let mut by_chat: HashMap<i64, Vec<i64>> = HashMap::new();
-        for wish in wishes {
-            let senders = by_chat.entry(wish.chat_id.0).or_default();
-            if !senders.contains(&wish.user_id.0) {
-                senders.push(wish.user_id.0);
+        for request in requests {
+            let senders = by_chat.entry(request.chat_id.0).or_default();
+            if !senders.contains(&request.user_id.0) {
+                senders.push(request.user_id.0);
             }
         }
         let pairs = by_chat.into_iter().fold(Condition::any(), |any, (chat, users)| {
@@ -195,11 +195,15 @@ impl Ground {
         Ok(())
     }
 
-    async fn read_earlier(&mut self, conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<()> {
+    async fn read_earlier(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        requests: &[SendRequest<'_>],
+    ) -> Result<()> {
         let mut by_user: HashMap<i64, Vec<&str>> = HashMap::new();
-        for wish in wishes {
-            if let Some(client_id) = &wish.draft.client_id {
-                by_user.entry(wish.user_id.0).or_default().push(client_id);
+        for request in requests {
+            if let Some(client_id) = &request.draft.client_id {
+                by_user.entry(request.user_id.0).or_default().push(client_id);
             }
         }
         if by_user.is_empty() {
@@ -216,8 +220,12 @@ impl Ground {
         Ok(())
     }
 
-    async fn read_answered(&mut self, conn: &impl ConnectionTrait, wishes: &[Wish<'_>]) -> Result<()> {
-        let ids = distinct(wishes.iter().filter_map(|wish| wish.draft.reply_to.map(|id| id.0)));
+    async fn read_answered(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        requests: &[SendRequest<'_>],
+    ) -> Result<()> {
+        let ids = distinct(requests.iter().filter_map(|request| request.draft.reply_to.map(|id| id.0)));
         if ids.is_empty() {
             return Ok(());
         }
@@ -237,14 +245,14 @@ impl Ground {
     async fn read_lately(
         &mut self,
         conn: &impl ConnectionTrait,
-        wishes: &[Wish<'_>],
+        requests: &[SendRequest<'_>],
         since: i64,
     ) -> Result<()> {
         let mut by_chat: HashMap<i64, (Vec<i64>, Vec<&str>)> = HashMap::new();
-        for wish in wishes.iter().filter(|wish| wish.draft.client_id.is_none()) {
-            let (users, texts) = by_chat.entry(wish.chat_id.0).or_default();
-            users.push(wish.user_id.0);
-            texts.push(&wish.draft.content);
+        for request in requests.iter().filter(|request| request.draft.client_id.is_none()) {
+            let (users, texts) = by_chat.entry(request.chat_id.0).or_default();
+            users.push(request.user_id.0);
+            texts.push(&request.draft.content);
         }
         let mut lately = Condition::any();
         for (chat_id, (users, texts)) in by_chat {
@@ -273,32 +281,32 @@ impl Ground {
     }
 
     /// Notes a wish that is about to be stored: the next of the same group is judged by it too.
-    pub fn note(&mut self, wish: &Wish<'_>) {
-        if self.window && wish.draft.client_id.is_none() {
-            self.lately.insert(text_of(wish));
+    pub fn note(&mut self, request: &SendRequest<'_>) {
+        if self.window && request.draft.client_id.is_none() {
+            self.lately.insert(text_of(request));
         }
     }
 
     /// Whether a wish cannot be judged now, because another transaction holds its chat or its sender.
-    pub fn is_busy(&self, wish: &Wish<'_>) -> bool {
-        self.busy_chats.contains(&wish.chat_id.0) || self.busy_people.contains(&wish.user_id.0)
+    pub fn is_busy(&self, request: &SendRequest<'_>) -> bool {
+        self.busy_chats.contains(&request.chat_id.0) || self.busy_people.contains(&request.user_id.0)
     }
 
     /// Judges one wish.
-    pub fn judge(&self, wish: &Wish<'_>) -> Result<Verdict> {
-        let chat = self.chats.get(&wish.chat_id.0);
-        let author = self.senders.get(&(wish.chat_id.0, wish.user_id.0));
-        let earlier = wish
+    pub fn decide(&self, request: &SendRequest<'_>) -> Result<Decision> {
+        let chat = self.chats.get(&request.chat_id.0);
+        let author = self.senders.get(&(request.chat_id.0, request.user_id.0));
+        let earlier = request
             .draft
             .client_id
             .as_ref()
-            .and_then(|client_id| self.earlier.get(&(wish.user_id.0, client_id.clone())));
-        let is_same = |row: &&message::Model| row.fingerprint == wish.draft.fingerprint(wish.chat_id.0);
+            .and_then(|client_id| self.earlier.get(&(request.user_id.0, client_id.clone())));
+        let is_same = |row: &&message::Model| row.fingerprint == request.draft.fingerprint(request.chat_id.0);
         if let Some(row) = earlier.filter(is_same) {
             // For ever, also for who has left since: it is their own.
-            return Ok(Verdict::Earlier(row.clone()));
+            return Ok(Decision::Earlier(row.clone()));
         }
-        if let Some(told) = self.banned.get(&wish.user_id.0) {
+        if let Some(told) = self.banned.get(&request.user_id.0) {
             return Err(Error::new(Code::UserBanned, told.clone()));
         }
         let (Some(chat), Some(author)) = (chat, author) else {
@@ -311,8 +319,8 @@ impl Ground {
                 "was used for another chat, type or content",
             ));
         }
-        if let Some(answered) = wish.draft.reply_to
-            && self.answered.get(&answered.0) != Some(&wish.chat_id.0)
+        if let Some(answered) = request.draft.reply_to
+            && self.answered.get(&answered.0) != Some(&request.chat_id.0)
         {
             return Err(Error::field(
                 Code::NotFound,
@@ -320,12 +328,12 @@ impl Ground {
                 "there is no such message in the chat",
             ));
         }
-        judge_direct(chat, wish.user_id)?;
-        if self.window && wish.draft.client_id.is_none() && self.lately.contains(&text_of(wish)) {
+        judge_direct(chat, request.user_id)?;
+        if self.window && request.draft.client_id.is_none() && self.lately.contains(&text_of(request)) {
             let problem = "is what you have just sent; give a client_id to say it again";
             return Err(Error::field(Code::DuplicateMessage, "message.content", problem));
         }
-        Ok(Verdict::Store(author.clone()))
+        Ok(Decision::Store(author.clone()))
     }
 }
 
@@ -349,9 +357,9 @@ fn judge_direct(chat: &chat::Model, user_id: UserId) -> Result<()> {
     Err(Error::field(Code::ApprovalPending, "message.chat_id", problem))
 }
 
-fn text_of(wish: &Wish<'_>) -> Text {
-    let Draft { content, message_type, .. } = wish.draft;
-    (wish.user_id.0, wish.chat_id.0, message_type.id(), content.clone())
+fn text_of(request: &SendRequest<'_>) -> Text {
+    let Draft { content, message_type, .. } = request.draft;
+    (request.user_id.0, request.chat_id.0, message_type.id(), content.clone())
 }
 
 fn distinct<T: Ord>(ids: impl Iterator<Item = T>) -> Vec<T> {

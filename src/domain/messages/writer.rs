@@ -19,14 +19,14 @@ use tokio::time::{Instant, sleep};
 
 use super::aside::Aside;
 use super::batch::{announcement, place, store, to_author};
-use super::prepare::{Draft, Ground, Locking, Verdict, Window, Wish};
+use super::prepare::{Decision, Draft, Locking, SendContext, SendRequest, Window};
 use super::view;
 use crate::clock::Clock;
 use crate::domain::chats::TypingNow;
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::background::Background;
-use crate::platform::bus::{Batch, Bus, Delivery, Place};
+use crate::platform::bus::{Batch, Bus, ChatPosition, Delivery};
 use crate::platform::db::{Db, Tx};
 use crate::protocol::commands::messages::SendReply;
 
@@ -50,10 +50,10 @@ const ATTEMPTS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What became of one message: the reply and its place, none where it had been stored before.
-pub type Sent = Result<(SendReply, Option<Place>)>;
+pub type SendResult = Result<(SendReply, Option<ChatPosition>)>;
 
 /// Takes what became of a message; runs once, at its place in the order.
-pub type Answer = Box<dyn FnOnce(Sent) + Send>;
+pub type Answer = Box<dyn FnOnce(SendResult) + Send>;
 
 /// One message on its way.
 pub struct Job {
@@ -96,7 +96,7 @@ pub struct Writer {
 struct Busy;
 
 /// What becomes of one message of a transaction: its answer, and its event where it is new.
-type Fate = std::result::Result<(Sent, Option<Delivery>), Busy>;
+type Attempt = std::result::Result<(SendResult, Option<Delivery>), Busy>;
 
 /// What of a group has to wait for another transaction; or the whole group, and why nothing of it was stored.
 type Attempted = std::result::Result<Group, (Group, Error)>;
@@ -228,21 +228,21 @@ impl Task {
     /// One transaction. Nothing is answered before it has committed.
     async fn once(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Attempted {
         let jobs: Vec<&Job> = group.iter().map(|entry| &entry.job).collect();
-        let judging = async {
+        let deciding = async {
             let tx = self.db.begin().await?;
             if let Some(turn) = turn {
                 tx.limit_lock_waits(turn).await?;
             }
-            let fates = self.fates(tx.conn(), &jobs, locking).await?;
-            Ok((tx, fates))
+            let results = self.results(tx.conn(), &jobs, locking).await?;
+            Ok((tx, results))
         };
-        let judged: Result<(Tx, Vec<Fate>)> = judging.await;
-        let (tx, fates) = match judged {
-            Ok(judged) => judged,
+        let decided: Result<(Tx, Vec<Attempt>)> = deciding.await;
+        let (tx, results) = match decided {
+            Ok(decided) => decided,
             Err(error) if turn.is_some() && error.is_lock_timeout() => return Ok(group),
             Err(error) => return Err((group, error)),
         };
-        if fates.iter().all(Fate::is_err) {
+        if results.iter().all(Attempt::is_err) {
             return match tx.unchanged(()).await {
                 Ok(_) => Ok(group),
                 Err(error) => Err((group, error)),
@@ -251,8 +251,8 @@ impl Task {
         let committed = tx.commit(()).await;
         let mut busy = Group::new();
         let mut unknown = Group::new();
-        for (entry, fate) in group.into_iter().zip(fates) {
-            match fate {
+        for (entry, result) in group.into_iter().zip(results) {
+            match result {
                 Err(Busy) => busy.push(entry),
                 Ok((sent, event)) if committed.is_ok() => self.publish(entry, sent, event).await,
                 Ok(_) => unknown.push(entry),
@@ -269,7 +269,7 @@ impl Task {
     }
 
     /// Answers one message and announces it where it is new.
-    async fn publish(&self, entry: Entry, sent: Sent, event: Option<Delivery>) {
+    async fn publish(&self, entry: Entry, sent: SendResult, event: Option<Delivery>) {
         let Entry { job, answer, .. } = entry;
         let mut deliveries: Vec<Delivery> = event.into_iter().collect();
         if !deliveries.is_empty() {
@@ -286,67 +286,72 @@ impl Task {
     }
 
     /// What becomes of each job, in order: its answer, and its event where it is new.
-    async fn fates(&self, conn: &impl ConnectionTrait, jobs: &[&Job], locking: Locking) -> Result<Vec<Fate>> {
-        let wishes: Vec<Wish<'_>> = jobs
+    async fn results(
+        &self,
+        conn: &impl ConnectionTrait,
+        jobs: &[&Job],
+        locking: Locking,
+    ) -> Result<Vec<Attempt>> {
+        let requests: Vec<SendRequest<'_>> = jobs
             .iter()
-            .map(|job| Wish { user_id: job.user_id, chat_id: job.chat_id, draft: &job.draft })
+            .map(|job| SendRequest { user_id: job.user_id, chat_id: job.chat_id, draft: &job.draft })
             .collect();
         let window = Window { length: self.window, now: self.clock.now() };
-        let mut ground = Ground::read(conn, &wishes, window, locking).await?;
-        let mut fates: Vec<Option<Fate>> = Vec::with_capacity(jobs.len());
-        let mut placed = Vec::with_capacity(jobs.len());
+        let mut send_context = SendContext::read(conn, &requests, window, locking).await?;
+        let mut results: Vec<Option<Attempt>> = Vec::with_capacity(jobs.len());
+        let mut positioned = Vec::with_capacity(jobs.len());
         // Which job each placed message belongs to, and repeats of one in the same group.
         let mut owners: Vec<usize> = Vec::with_capacity(jobs.len());
         let mut twins: Vec<(usize, usize)> = Vec::new();
-        for (index, wish) in wishes.iter().enumerate() {
-            if ground.is_busy(wish) {
-                fates.push(Some(Err(Busy)));
+        for (index, request) in requests.iter().enumerate() {
+            if send_context.is_busy(request) {
+                results.push(Some(Err(Busy)));
                 continue;
             }
-            let twin = wish.draft.client_id.as_ref().and_then(|client_id| {
+            let twin = request.draft.client_id.as_ref().and_then(|client_id| {
                 owners.iter().position(|owner| {
-                    let other = &wishes[*owner];
-                    other.user_id == wish.user_id && other.draft.client_id.as_ref() == Some(client_id)
+                    let other = &requests[*owner];
+                    other.user_id == request.user_id && other.draft.client_id.as_ref() == Some(client_id)
                 })
             });
             // A repetition is not judged again: what it repeats may have changed what is allowed.
             if let Some(twin) = twin {
                 twins.push((index, twin));
-                fates.push(None);
+                results.push(None);
                 continue;
             }
-            let fate = match ground.judge(wish) {
+            let result = match send_context.decide(request) {
                 Err(error) => Some(Ok((Err(error), None))),
-                Ok(Verdict::Earlier(row)) => {
-                    let message = view::show_one(conn, row, wish.user_id).await?;
+                Ok(Decision::Earlier(row)) => {
+                    let message = view::show_one(conn, row, request.user_id).await?;
                     Some(Ok((Ok((SendReply { message, duplicate: true }, None)), None)))
                 }
-                Ok(Verdict::Store(author)) => {
-                    ground.note(wish);
-                    if let Some(chat) = ground.chats.get_mut(&wish.chat_id.0) {
+                Ok(Decision::Store(author)) => {
+                    send_context.note(request);
+                    if let Some(chat) = send_context.chats.get_mut(&request.chat_id.0) {
                         owners.push(index);
-                        placed.push(place(chat, wish.draft, author));
+                        positioned.push(place(chat, request.draft, author));
                     }
                     None
                 }
             };
-            fates.push(fate);
+            results.push(result);
         }
-        if !placed.is_empty() {
-            let stored = store(conn, &placed, self.clock.now()).await?;
+        if !positioned.is_empty() {
+            let stored = store(conn, &positioned, self.clock.now()).await?;
             for (index, twin) in twins {
-                fates[index] =
-                    Some(Ok((repeated(&wishes[index], &wishes[owners[twin]], &stored[twin]), None)));
+                results[index] =
+                    Some(Ok((repeated(&requests[index], &requests[owners[twin]], &stored[twin]), None)));
             }
-            for ((message, owner), placed) in stored.into_iter().zip(owners).zip(&placed) {
-                let event = announcement(&message, placed.place, jobs[owner].conn)?;
+            for ((message, owner), positioned) in stored.into_iter().zip(owners).zip(&positioned) {
+                let event = announcement(&message, positioned.position, jobs[owner].conn)?;
                 let reply = SendReply { message: to_author(message), duplicate: false };
-                fates[owner] = Some(Ok((Ok((reply, Some(placed.place))), Some(event))));
+                results[owner] = Some(Ok((Ok((reply, Some(positioned.position))), Some(event))));
             }
         }
-        fates
+        results
             .into_iter()
-            .map(|fate| fate.ok_or_else(|| Error::internal("a message was neither stored nor refused")))
+            .map(|result| result.ok_or_else(|| Error::internal("a message was neither stored nor refused")))
             .collect()
     }
 }
@@ -361,8 +366,12 @@ fn refuse(group: Group, error: &Error) {
 }
 
 /// The answer to a message that came twice in one group.
-fn repeated(wish: &Wish<'_>, first: &Wish<'_>, stored: &crate::protocol::objects::Message) -> Sent {
-    if wish.draft.fingerprint(wish.chat_id.0) == first.draft.fingerprint(first.chat_id.0) {
+fn repeated(
+    request: &SendRequest<'_>,
+    first: &SendRequest<'_>,
+    stored: &crate::protocol::objects::Message,
+) -> SendResult {
+    if request.draft.fingerprint(request.chat_id.0) == first.draft.fingerprint(first.chat_id.0) {
         Ok((SendReply { message: to_author(stored.clone()), duplicate: true }, None))
     } else {
         Err(Error::field(

@@ -6,48 +6,48 @@ use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
 use serde_json::json;
 
-use super::people;
-use super::staff::{Admin, Locked, Moderator, role_of};
+use super::moderators::{Admin, Locked, Moderator, role_of};
+use super::user_view;
 use crate::clock::Timestamp;
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::sessions::{self, Ending};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::platform::db::again;
+use crate::platform::db::retry;
 use crate::protocol::moderation::{AdminUser, BanUser, Role};
 
 /// Bans a user, or gives a banned one another reason and end; the same again changes nothing.
-pub async fn ban(core: &Core, by: &Moderator, id: UserId, wish: BanUser) -> Result<AdminUser> {
-    let until = wish.until.as_deref().and_then(Timestamp::from_rfc3339);
-    if until.is_some_and(|until| until.0 <= core.clock.now()) {
+pub async fn ban(context: &AppContext, by: &Moderator, id: UserId, request: BanUser) -> Result<AdminUser> {
+    let until = request.until.as_deref().and_then(Timestamp::from_rfc3339);
+    if until.is_some_and(|until| until.0 <= context.clock.now()) {
         return Err(Error::invalid("until", "is over already"));
     }
-    let reason = wish.reason.trim();
-    again(|| ban_once(core, by, id, reason, until)).await
+    let reason = request.reason.trim();
+    retry(|| ban_once(context, by, id, reason, until)).await
 }
 
 async fn ban_once(
-    core: &Core,
+    context: &AppContext,
     by: &Moderator,
     id: UserId,
     reason: &str,
     until: Option<Timestamp>,
 ) -> Result<AdminUser> {
-    let mut tx = core.db.begin().await?;
-    let locked = Locked::read(core, &tx, by, Role::Moderator, id).await?;
+    let mut tx = context.db.begin().await?;
+    let locked = Locked::read(context, &tx, by, Role::Moderator, id).await?;
     let target = locked.find(id)?;
     require_below(&locked, by, target)?;
-    let is_the_same = target.is_banned(core.clock.now())
+    let is_the_same = target.is_banned(context.clock.now())
         && target.banned_until == until.map(|until| until.0)
         && target.ban_reason.as_deref() == Some(reason);
     if is_the_same {
-        let shown = people::show(core, target, by);
+        let shown = user_view::show(context, target, by);
         return Ok(tx.unchanged(shown).await?.reply);
     }
     let row = user::ActiveModel {
         id: Set(id.0),
-        banned_at: Set(Some(core.clock.now())),
+        banned_at: Set(Some(context.clock.now())),
         banned_until: Set(until.map(|until| until.0)),
         ban_reason: Set(Some(reason.to_owned())),
         ..Default::default()
@@ -56,26 +56,26 @@ async fn ban_once(
     .await?;
     let told = sessions::told_of_ban(&row);
     let ending = Ending { reason: "banned", event: "user_banned", message: told.message.clone() };
-    let ended = sessions::end_all_telling(core, &mut tx, id, None, &ending, &told).await?;
+    let ended = sessions::end_all_telling(context, &mut tx, id, None, &ending, &told).await?;
     let details = json!({"reason": reason, "until": until.map(Timestamp::to_rfc3339)});
-    record(core, &tx, by, "user.ban", id, details).await?;
-    let outcome = tx.commit(people::show(core, &row, by)).await?;
-    ended.note(core);
-    Ok(core.publish(outcome).await)
+    record(context, &tx, by, "user.ban", id, details).await?;
+    let outcome = tx.commit(user_view::show(context, &row, by)).await?;
+    ended.note(context);
+    Ok(context.publish(outcome).await)
 }
 
 /// Lifts a ban; where there is none nothing happens.
-pub async fn unban(core: &Core, by: &Moderator, id: UserId) -> Result<AdminUser> {
-    again(|| unban_once(core, by, id)).await
+pub async fn unban(context: &AppContext, by: &Moderator, id: UserId) -> Result<AdminUser> {
+    retry(|| unban_once(context, by, id)).await
 }
 
-async fn unban_once(core: &Core, by: &Moderator, id: UserId) -> Result<AdminUser> {
-    let tx = core.db.begin().await?;
-    let locked = Locked::read(core, &tx, by, Role::Moderator, id).await?;
+async fn unban_once(context: &AppContext, by: &Moderator, id: UserId) -> Result<AdminUser> {
+    let tx = context.db.begin().await?;
+    let locked = Locked::read(context, &tx, by, Role::Moderator, id).await?;
     let target = locked.find(id)?;
     require_below(&locked, by, target)?;
     if target.banned_at.is_none() {
-        let shown = people::show(core, target, by);
+        let shown = user_view::show(context, target, by);
         return Ok(tx.unchanged(shown).await?.reply);
     }
     let row = user::ActiveModel {
@@ -87,26 +87,26 @@ async fn unban_once(core: &Core, by: &Moderator, id: UserId) -> Result<AdminUser
     }
     .update(tx.conn())
     .await?;
-    record(core, &tx, by, "user.unban", id, json!({})).await?;
-    Ok(core.publish(tx.commit(people::show(core, &row, by)).await?).await)
+    record(context, &tx, by, "user.unban", id, json!({})).await?;
+    Ok(context.publish(tx.commit(user_view::show(context, &row, by)).await?).await)
 }
 
 /// Ends all sessions of a user, as one would for an account that was taken over.
-pub async fn end_sessions(core: &Core, by: &Admin, id: UserId) -> Result<()> {
-    again(|| end_sessions_once(core, by.as_moderator(), id)).await
+pub async fn end_sessions(context: &AppContext, by: &Admin, id: UserId) -> Result<()> {
+    retry(|| end_sessions_once(context, by.as_moderator(), id)).await
 }
 
-async fn end_sessions_once(core: &Core, by: &Moderator, id: UserId) -> Result<()> {
-    let mut tx = core.db.begin().await?;
-    let locked = Locked::read(core, &tx, by, Role::Admin, id).await?;
+async fn end_sessions_once(context: &AppContext, by: &Moderator, id: UserId) -> Result<()> {
+    let mut tx = context.db.begin().await?;
+    let locked = Locked::read(context, &tx, by, Role::Admin, id).await?;
     locked.find(id)?;
     let message = "the session was ended by an admin, log in again".into();
     let ending = Ending { reason: "ended_by_admin", event: "session_ended", message };
-    let ended = sessions::end_all(core, &mut tx, id, None, &ending).await?;
-    record(core, &tx, by, "user.end_sessions", id, json!({})).await?;
+    let ended = sessions::end_all(context, &mut tx, id, None, &ending).await?;
+    record(context, &tx, by, "user.end_sessions", id, json!({})).await?;
     let outcome = tx.commit(()).await?;
-    ended.note(core);
-    core.publish(outcome).await;
+    ended.note(context);
+    context.publish(outcome).await;
     Ok(())
 }
 
@@ -126,7 +126,7 @@ fn require_below(locked: &Locked, by: &Moderator, target: &user::Model) -> Resul
 
 /// Notes an act about a user.
 pub(super) async fn record(
-    core: &Core,
+    context: &AppContext,
     tx: &crate::platform::db::Tx,
     by: &Moderator,
     action: &'static str,
@@ -134,5 +134,5 @@ pub(super) async fn record(
     details: serde_json::Value,
 ) -> Result<()> {
     let (target, address) = (Target::User(id), by.address());
-    audit::record(core, tx, Act { actor: Some(by.id()), action, target, details, address }).await
+    audit::record(context, tx, Act { actor: Some(by.id()), action, target, details, address }).await
 }

@@ -5,9 +5,9 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 
 use super::Numbered;
-use super::staff::Admin;
+use super::moderators::Admin;
 use crate::clock::Timestamp;
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::moderation::{AuditEntry, MailEntry};
@@ -25,7 +25,7 @@ pub struct AuditFilter {
 
 /// Privileged acts.
 pub async fn audit(
-    core: &Core,
+    context: &AppContext,
     _: &Admin,
     filter: &AuditFilter,
     before: Option<i64>,
@@ -44,7 +44,7 @@ pub async fn audit(
         }
         select = select.filter(audit::Column::Action.eq(action.as_str()));
     }
-    let rows = select.order_by_desc(audit::Column::Id).limit(limit + 1).all(core.db.read()).await?;
+    let rows = select.order_by_desc(audit::Column::Id).limit(limit + 1).all(context.db.read()).await?;
     Ok(Numbered::cut(rows, limit, |row| row.id).map(|row| AuditEntry {
         id: row.id,
         actor_id: row.actor_id.map(UserId),
@@ -59,7 +59,7 @@ pub async fn audit(
 
 /// Mails and their fate; what they said is not kept.
 pub async fn mails(
-    core: &Core,
+    context: &AppContext,
     _: &Admin,
     state: Option<&str>,
     before: Option<i64>,
@@ -72,7 +72,7 @@ pub async fn mails(
         }
         select = select.filter(mail::Column::State.eq(state));
     }
-    let rows = select.order_by_desc(mail::Column::Id).limit(limit + 1).all(core.db.read()).await?;
+    let rows = select.order_by_desc(mail::Column::Id).limit(limit + 1).all(context.db.read()).await?;
     Ok(Numbered::cut(rows, limit, |row| row.id).map(|row| MailEntry {
         id: row.id,
         user_id: row.user_id.map(UserId),

@@ -6,19 +6,19 @@
 
 mod bans;
 mod logs;
-mod people;
+mod moderators;
 mod reports;
 mod roles;
-mod staff;
 mod statistics;
+mod user_view;
 
 pub use bans::{ban, end_sessions, unban};
 pub use logs::{AuditFilter, audit, mails};
-pub use people::{PeopleFilter, details, people, sessions_of};
+pub use moderators::{Admin, Moderator, require_another_admin, role_of};
 pub use reports::{report, reports, resolve};
-pub use roles::{Appointment, appoint, set_role, staff};
-pub use staff::{Admin, Moderator, require_another_admin, role_of};
+pub use roles::{Appointment, appoint, list_moderators, set_role};
 pub use statistics::count;
+pub use user_view::{UserFilter, details, list_users, sessions_of};
 
 /// Part of a list, and the number that the next part goes on after.
 pub struct Numbered<T> {

@@ -12,13 +12,13 @@ use sea_orm::{
 use serde_json::json;
 
 use super::Numbered;
-use super::staff::{Locked, Moderator};
+use super::moderators::{Locked, Moderator};
 use crate::clock::Timestamp;
 use crate::domain::audit::{self, Act, Target};
-use crate::domain::{Actor, Core, chats, users};
+use crate::domain::{Actor, AppContext, chats, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::platform::db::again;
+use crate::platform::db::retry;
 use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport, Role};
 use crate::protocol::objects::Author;
 
@@ -30,16 +30,16 @@ struct Subject {
 
 /// Reports a message or a user; true where the report is new. As long as it is open, reporting the same
 /// again answers the one that is there.
-pub async fn report(core: &Core, actor: Actor, wish: NewReport) -> Result<(Report, bool)> {
-    again(|| report_once(core, actor, &wish)).await
+pub async fn report(context: &AppContext, actor: Actor, request: NewReport) -> Result<(Report, bool)> {
+    retry(|| report_once(context, actor, &request)).await
 }
 
-async fn report_once(core: &Core, actor: Actor, wish: &NewReport) -> Result<(Report, bool)> {
+async fn report_once(context: &AppContext, actor: Actor, request: &NewReport) -> Result<(Report, bool)> {
     let me = actor.user_id;
-    let tx = core.db.begin().await?;
+    let tx = context.db.begin().await?;
     // Two of the same at once take their turns.
     users::lock(tx.conn(), me).await?;
-    let subject = find_subject(tx.conn(), me, wish).await?;
+    let subject = find_subject(tx.conn(), me, request).await?;
     let message_id = subject.message.as_ref().map(|row| row.id);
     let mut same = report::Entity::find()
         .filter(report::Column::ReporterId.eq(me.0))
@@ -58,18 +58,18 @@ async fn report_once(core: &Core, actor: Actor, wish: &NewReport) -> Result<(Rep
         chat_id: Set(subject.message.as_ref().map(|row| row.chat_id)),
         message_id: Set(message_id),
         content: Set(subject.message.map(|row| row.content)),
-        reason: Set(wish.reason.trim().to_owned()),
+        reason: Set(request.reason.trim().to_owned()),
         state: Set(report::OPEN.to_owned()),
-        created_at: Set(core.clock.now()),
+        created_at: Set(context.clock.now()),
         ..Default::default()
     }
     .insert(tx.conn())
     .await?;
-    Ok((core.publish(tx.commit(show_own(row)).await?).await, true))
+    Ok((context.publish(tx.commit(show_own(row)).await?).await, true))
 }
 
-async fn find_subject(conn: &impl ConnectionTrait, me: UserId, wish: &NewReport) -> Result<Subject> {
-    let (subject, field) = if let Some(id) = wish.message_id {
+async fn find_subject(conn: &impl ConnectionTrait, me: UserId, request: &NewReport) -> Result<Subject> {
+    let (subject, field) = if let Some(id) = request.message_id {
         let absent = || Error::field(Code::NotFound, "message_id", "there is no such message");
         let row = message::Entity::present()
             .filter(message::Column::Id.eq(id.0))
@@ -82,7 +82,7 @@ async fn find_subject(conn: &impl ConnectionTrait, me: UserId, wish: &NewReport)
         })?;
         (Subject { user_id: row.user_id, message: Some(row) }, "message_id")
     } else {
-        let id = wish.user_id.ok_or_else(|| Error::invalid("message_id", "is missing"))?;
+        let id = request.user_id.ok_or_else(|| Error::invalid("message_id", "is missing"))?;
         let row = users::find_named(conn, id, "user_id").await?;
         (Subject { user_id: row.id, message: None }, "user_id")
     };
@@ -106,7 +106,7 @@ fn show_own(row: report::Model) -> Report {
 
 /// Reports, the newest first.
 pub async fn reports(
-    core: &Core,
+    context: &AppContext,
     _: &Moderator,
     state: &str,
     before: Option<i64>,
@@ -120,21 +120,31 @@ pub async fn reports(
         .filter(report::Column::Id.lt(before.unwrap_or(i64::MAX)))
         .order_by_desc(report::Column::Id)
         .limit(limit + 1)
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
     let page = Numbered::cut(rows, limit, |row| row.id);
     let next = page.next;
-    Ok(Numbered { items: show(core.db.read(), page.items).await?, next })
+    Ok(Numbered { items: show(context.db.read(), page.items).await?, next })
 }
 
 /// Notes what was done about a report. One that is resolved already stays as it is.
-pub async fn resolve(core: &Core, by: &Moderator, id: i64, wish: ResolveReport) -> Result<AdminReport> {
-    again(|| resolve_once(core, by, id, &wish)).await
+pub async fn resolve(
+    context: &AppContext,
+    by: &Moderator,
+    id: i64,
+    request: ResolveReport,
+) -> Result<AdminReport> {
+    retry(|| resolve_once(context, by, id, &request)).await
 }
 
-async fn resolve_once(core: &Core, by: &Moderator, id: i64, wish: &ResolveReport) -> Result<AdminReport> {
-    let tx = core.db.begin().await?;
-    Locked::read(core, &tx, by, Role::Moderator, by.id()).await?;
+async fn resolve_once(
+    context: &AppContext,
+    by: &Moderator,
+    id: i64,
+    request: &ResolveReport,
+) -> Result<AdminReport> {
+    let tx = context.db.begin().await?;
+    Locked::read(context, &tx, by, Role::Moderator, by.id()).await?;
     let row = report::Entity::find_by_id(id)
         .lock_exclusive()
         .one(tx.conn())
@@ -145,10 +155,10 @@ async fn resolve_once(core: &Core, by: &Moderator, id: i64, wish: &ResolveReport
         let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
         return Ok(tx.unchanged(shown).await?.reply);
     }
-    let resolution = wish.resolution.trim().to_owned();
+    let resolution = request.resolution.trim().to_owned();
     let mut row = row.into_active_model();
     row.state = Set(report::RESOLVED.to_owned());
-    row.resolved_at = Set(Some(core.clock.now()));
+    row.resolved_at = Set(Some(context.clock.now()));
     row.resolved_by = Set(Some(by.id().0));
     row.resolution = Set(Some(resolution.clone()));
     let row = row.update(tx.conn()).await?;
@@ -159,9 +169,9 @@ async fn resolve_once(core: &Core, by: &Moderator, id: i64, wish: &ResolveReport
         details: json!({"resolution": resolution}),
         address: by.address(),
     };
-    audit::record(core, &tx, act).await?;
+    audit::record(context, &tx, act).await?;
     let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
-    Ok(core.publish(tx.commit(shown).await?).await)
+    Ok(context.publish(tx.commit(shown).await?).await)
 }
 
 async fn show(conn: &impl ConnectionTrait, rows: Vec<report::Model>) -> Result<Vec<AdminReport>> {

@@ -7,49 +7,49 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
 use super::bans::record;
-use super::people;
-use super::staff::{Admin, Locked, Moderator, role_of};
-use crate::domain::Core;
+use super::moderators::{Admin, Locked, Moderator, role_of};
+use super::user_view;
+use crate::domain::AppContext;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::users::{self, Identity, Registration};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
-use crate::platform::db::{Tx, again};
+use crate::platform::db::{Tx, retry};
 use crate::protocol::moderation::{AdminUser, Role};
 use crate::protocol::parse::{Check, Problems};
 
 /// Gives a user another role.
-pub async fn set_role(core: &Core, by: &Admin, id: UserId, role: Role) -> Result<AdminUser> {
-    again(|| set_role_once(core, by.as_moderator(), id, role)).await
+pub async fn set_role(context: &AppContext, by: &Admin, id: UserId, role: Role) -> Result<AdminUser> {
+    retry(|| set_role_once(context, by.as_moderator(), id, role)).await
 }
 
-async fn set_role_once(core: &Core, by: &Moderator, id: UserId, role: Role) -> Result<AdminUser> {
-    let mut tx = core.db.begin().await?;
-    let locked = Locked::read(core, &tx, by, Role::Admin, id).await?;
+async fn set_role_once(context: &AppContext, by: &Moderator, id: UserId, role: Role) -> Result<AdminUser> {
+    let mut tx = context.db.begin().await?;
+    let locked = Locked::read(context, &tx, by, Role::Admin, id).await?;
     let target = locked.find(id)?;
     let before = role_of(target);
     if before == role {
-        let shown = people::show(core, target, by);
+        let shown = user_view::show(context, target, by);
         return Ok(tx.unchanged(shown).await?.reply);
     }
     if before == Role::Admin {
         locked.require_another_admin(id)?;
     }
-    if role > before && target.is_banned(core.clock.now()) {
+    if role > before && target.is_banned(context.clock.now()) {
         return Err(Error::invalid("role", "the user is banned; lift the ban first"));
     }
-    let row = give(core, &mut tx, id, role).await?;
+    let row = give(context, &mut tx, id, role).await?;
     let details = json!({"from": before.as_str(), "to": role.as_str()});
-    record(core, &tx, by, "user.role", id, details).await?;
-    Ok(core.publish(tx.commit(people::show(core, &row, by)).await?).await)
+    record(context, &tx, by, "user.role", id, details).await?;
+    Ok(context.publish(tx.commit(user_view::show(context, &row, by)).await?).await)
 }
 
 /// Sets the role and tells those who share a chat.
-async fn give(core: &Core, tx: &mut Tx, id: UserId, role: Role) -> Result<user::Model> {
+async fn give(context: &AppContext, tx: &mut Tx, id: UserId, role: Role) -> Result<user::Model> {
     let row = user::ActiveModel { id: Set(id.0), role: Set(role.as_str().to_owned()), ..Default::default() }
         .update(tx.conn())
         .await?;
-    users::announce(core, tx, &row).await?;
+    users::announce(context, tx, &row).await?;
     Ok(row)
 }
 
@@ -67,21 +67,21 @@ pub struct Appointment {
 ///
 /// The account is registered first and promoted then: broken off between the two, there is an account
 /// without a role, which another call promotes.
-pub async fn appoint(core: &Core, wish: Appointment) -> Result<UserId> {
-    let promoted = wish.password.is_none();
-    let id = match wish.password {
-        None => find_by_username(core, &wish.username).await?,
-        Some(password) => register(core, wish.username, wish.email, password).await?,
+pub async fn appoint(context: &AppContext, request: Appointment) -> Result<UserId> {
+    let promoted = request.password.is_none();
+    let id = match request.password {
+        None => find_by_username(context, &request.username).await?,
+        Some(password) => register(context, request.username, request.email, password).await?,
     };
-    again(|| promote(core, id, promoted)).await?;
+    retry(|| promote(context, id, promoted)).await?;
     Ok(id)
 }
 
 /// Makes an account an admin; `promoted` where it was there before.
-async fn promote(core: &Core, id: UserId, promoted: bool) -> Result<()> {
-    let mut tx = core.db.begin().await?;
+async fn promote(context: &AppContext, id: UserId, promoted: bool) -> Result<()> {
+    let mut tx = context.db.begin().await?;
     let row = users::lock(tx.conn(), id).await?;
-    if row.is_banned(core.clock.now()) {
+    if row.is_banned(context.clock.now()) {
         return Err(Error::forbidden("the account is banned; lift the ban first"));
     }
     if role_of(&row) == Role::Admin {
@@ -93,17 +93,22 @@ async fn promote(core: &Core, id: UserId, promoted: bool) -> Result<()> {
             .await?;
     }
     let before = row.role;
-    give(core, &mut tx, id, Role::Admin).await?;
+    give(context, &mut tx, id, Role::Admin).await?;
     let details = json!({"from": before, "to": "admin", "created": !promoted});
     let act = Act { actor: None, action: "admin.create", target: Target::User(id), details, address: None };
-    audit::record(core, &tx, act).await?;
-    core.publish(tx.commit(()).await?).await;
+    audit::record(context, &tx, act).await?;
+    context.publish(tx.commit(()).await?).await;
     Ok(())
 }
 
-async fn register(core: &Core, username: String, email: Option<String>, password: String) -> Result<UserId> {
+async fn register(
+    context: &AppContext,
+    username: String,
+    email: Option<String>,
+    password: String,
+) -> Result<UserId> {
     let name = Some(username.clone());
-    let wish = Registration {
+    let request = Registration {
         password,
         phone: None,
         email,
@@ -113,9 +118,9 @@ async fn register(core: &Core, username: String, email: Option<String>, password
         photo: None,
     };
     let mut problems = Problems::default();
-    wish.check(&core.limits, &mut problems);
+    request.check(&context.limits, &mut problems);
     problems.into_result()?;
-    let made = users::register(core, wish).await.map_err(|mut error| {
+    let made = users::register(context, request).await.map_err(|mut error| {
         if error.code == Code::UsernameTaken {
             error.message += "; --promote makes an account that exists an admin";
         }
@@ -124,22 +129,23 @@ async fn register(core: &Core, username: String, email: Option<String>, password
     Ok(made.user.id)
 }
 
-async fn find_by_username(core: &Core, username: &str) -> Result<UserId> {
+async fn find_by_username(context: &AppContext, username: &str) -> Result<UserId> {
     let mut problems = Problems::default();
     let identity = Identity::read(None, None, Some(username), &mut problems);
     problems.into_result()?;
     let key = identity.username.unwrap_or_default().to_lowercase();
-    let row = user::Entity::present().filter(user::Column::UsernameKey.eq(key)).one(core.db.read()).await?;
+    let row =
+        user::Entity::present().filter(user::Column::UsernameKey.eq(key)).one(context.db.read()).await?;
     row.map(|row| UserId(row.id))
         .ok_or_else(|| Error::field(Code::NotFound, "username", "there is no such account to promote"))
 }
 
 /// Moderators and admins, for the command line: id, username, role.
-pub async fn staff(core: &Core) -> Result<Vec<(UserId, Option<String>, String)>> {
+pub async fn list_moderators(context: &AppContext) -> Result<Vec<(UserId, Option<String>, String)>> {
     let rows = user::Entity::present()
         .filter(user::Column::Role.ne(Role::User.as_str()))
         .order_by_asc(user::Column::Id)
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
     Ok(rows.into_iter().map(|row| (UserId(row.id), row.username, row.role)).collect())
 }

@@ -7,10 +7,10 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 
-use super::people::banned_at;
-use super::staff::Admin;
+use super::moderators::Admin;
+use super::user_view::banned_at;
 use crate::clock::Timestamp;
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::error::Result;
 use crate::protocol::moderation::Statistics;
 
@@ -20,9 +20,9 @@ const MOST: u64 = 1_000_000;
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// Counts everything.
-pub async fn count(core: &Core, _: &Admin) -> Result<Statistics> {
-    let conn = core.db.read();
-    let now = core.clock.now();
+pub async fn count(context: &AppContext, _: &Admin) -> Result<Statistics> {
+    let conn = context.db.read();
+    let now = context.clock.now();
     let since = now - DAY_MS;
     let mut logged_in = Query::select();
     logged_in
@@ -31,7 +31,7 @@ pub async fn count(core: &Core, _: &Admin) -> Result<Statistics> {
         .and_where(session::Column::LastUsedAt.gt(since));
     let active =
         Condition::any().add(user::Column::LastSeenAt.gt(since)).add(user::Column::Id.in_subquery(logged_in));
-    let (online, sockets) = core.presence.count();
+    let (online, sockets) = context.presence.count();
     let mails = |state| mail::Entity::find().filter(mail::Column::State.eq(state));
     let (messages, messages_24h) = messages(conn, since).await?;
     Ok(Statistics {

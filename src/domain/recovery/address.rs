@@ -8,8 +8,8 @@ use sea_orm::ActiveValue::Set;
 
 use crate::config::Verification;
 use crate::domain::mail::tokens::{self, Purpose, Spent};
-use crate::domain::mail::{self, Letter, Template, masked, moment};
-use crate::domain::{Core, users};
+use crate::domain::mail::{self, Email, Template, masked, moment};
+use crate::domain::{AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::Tx;
@@ -26,12 +26,12 @@ pub enum AddressChange {
 
 /// Decides, and writes the letters. `before` is locked; `new` was judged, and differs from what it has.
 pub async fn change_address(
-    core: &Core,
+    context: &AppContext,
     tx: &Tx,
     before: &user::Model,
     new: Option<&str>,
 ) -> Result<AddressChange> {
-    let verification = core.settings.mail.verification;
+    let verification = context.settings.mail.verification;
     let own = Key::user(UserId(before.id));
     let same_mailbox = new.is_some() && new.map(str::to_lowercase) == before.email_key;
     let id = UserId(before.id);
@@ -39,58 +39,58 @@ pub async fn change_address(
         if verification == Verification::Required {
             return Err(Error::invalid("email", "is needed on this server"));
         }
-        core.rates.take(Bucket::Mail, own).await?;
+        context.rates.take(Bucket::Mail, own).await?;
         // Tokens that went to the old address are good for nothing now, and there is none to change to.
-        tokens::revoke(core, tx, id, &Purpose::ALL).await?;
-        notice_old_address(core, tx, before, None, false).await?;
+        tokens::revoke(context, tx, id, &Purpose::ALL).await?;
+        notice_old_address(context, tx, before, None, false).await?;
         return Ok(AddressChange::AtOnce);
     };
     if same_mailbox {
         return Ok(AddressChange::AtOnce);
     }
-    core.rates.take(Bucket::Mail, own).await?;
+    context.rates.take(Bucket::Mail, own).await?;
     if verification == Verification::Off {
-        tokens::revoke(core, tx, id, &Purpose::ALL).await?;
-        notice_old_address(core, tx, before, Some(new), false).await?;
+        tokens::revoke(context, tx, id, &Purpose::ALL).await?;
+        notice_old_address(context, tx, before, Some(new), false).await?;
         return Ok(AddressChange::AtOnce);
     }
     // However many accounts ask: one mailbox gets few of these.
-    core.rates.take(Bucket::Mail, Key::account(new)).await?;
-    let token = tokens::issue(core, tx, id, Purpose::ChangeEmail, new).await?;
-    let letter = Letter {
+    context.rates.take(Bucket::Mail, Key::account(new)).await?;
+    let token = tokens::issue(context, tx, id, Purpose::ChangeEmail, new).await?;
+    let email = Email {
         template: Template::EmailChange,
         user: before,
         to: new,
         token: Some(&token),
         facts: context! {},
     };
-    mail::enqueue(core, tx, letter).await?;
-    notice_old_address(core, tx, before, Some(new), true).await?;
+    mail::enqueue(context, tx, email).await?;
+    notice_old_address(context, tx, before, Some(new), true).await?;
     Ok(AddressChange::Pending)
 }
 
 /// Tells the address that the account has, or had, where the account goes: masked, it may be a stranger's; and
 /// not to one that nobody has confirmed, which may be a stranger's itself.
 pub async fn notice_old_address(
-    core: &Core,
+    context: &AppContext,
     tx: &Tx,
     before: &user::Model,
     new: Option<&str>,
     pending: bool,
 ) -> Result<()> {
     let Some(old) = before.email.as_deref() else { return Ok(()) };
-    let letter = Letter {
+    let email = Email {
         template: Template::EmailChanged,
         user: before,
         to: old,
         token: None,
-        facts: context! { at => moment(core.clock.now()), new => new.filter(|_| before.email_verified).map(masked), pending },
+        facts: context! { at => moment(context.clock.now()), new => new.filter(|_| before.email_verified).map(masked), pending },
     };
-    mail::enqueue(core, tx, letter).await
+    mail::enqueue(context, tx, email).await
 }
 
 /// Gives the account the address that has just been confirmed, if nobody else has it by now.
-pub(super) async fn confirm(core: &Core, tx: &Tx, spent: &Spent) -> Result<()> {
+pub(super) async fn confirm(context: &AppContext, tx: &Tx, spent: &Spent) -> Result<()> {
     let after = user::ActiveModel {
         id: Set(spent.user.id),
         email_key: Set(Some(spent.email.to_lowercase())),
@@ -99,6 +99,6 @@ pub(super) async fn confirm(core: &Core, tx: &Tx, spent: &Spent) -> Result<()> {
         ..Default::default()
     };
     after.update(tx.conn()).await.map_err(users::taken_at_insert)?;
-    tokens::revoke(core, tx, UserId(spent.user.id), &Purpose::ALL).await?;
-    notice_old_address(core, tx, &spent.user, Some(&spent.email), false).await
+    tokens::revoke(context, tx, UserId(spent.user.id), &Purpose::ALL).await?;
+    notice_old_address(context, tx, &spent.user, Some(&spent.email), false).await
 }

@@ -19,17 +19,17 @@ pub use verify::{
 use entity::user;
 use sea_orm::{ColumnTrait, QueryFilter};
 
-use super::Core;
+use super::AppContext;
 use super::sessions::Ending;
 use crate::error::Result;
 use crate::platform::mail::is_address;
 use crate::protocol::parse::Problems;
 
 /// The account that has an address now.
-async fn by_address(core: &Core, email: &str) -> Result<Option<user::Model>> {
+async fn by_address(context: &AppContext, email: &str) -> Result<Option<user::Model>> {
     Ok(user::Entity::present()
         .filter(user::Column::EmailKey.eq(email.trim().to_lowercase()))
-        .one(core.db.read())
+        .one(context.db.read())
         .await?)
 }
 

@@ -9,12 +9,12 @@ use utoipa::ToSchema;
 
 use super::{by_address, password_changed};
 use crate::domain::mail::tokens::{self, Purpose};
-use crate::domain::mail::{self, Letter, Template, moment};
+use crate::domain::mail::{self, Email, Template, moment};
 use crate::domain::sessions::{self, Ended};
-use crate::domain::{Actor, Core, users};
+use crate::domain::{Actor, AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
-use crate::platform::db::{Tx, again};
+use crate::platform::db::{Tx, retry};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -49,87 +49,87 @@ impl Check for ChangePassword {
 }
 
 /// Mails a token to the account that has this address, if one has. Runs after the answer.
-pub async fn forgot(core: &Core, email: &str) -> Result<()> {
-    let Some(found) = by_address(core, email).await? else { return Ok(()) };
-    again(|| send_token(core, UserId(found.id))).await
+pub async fn forgot(context: &AppContext, email: &str) -> Result<()> {
+    let Some(found) = by_address(context, email).await? else { return Ok(()) };
+    retry(|| send_token(context, UserId(found.id))).await
 }
 
-async fn send_token(core: &Core, id: UserId) -> Result<()> {
-    let tx = core.db.begin().await?;
+async fn send_token(context: &AppContext, id: UserId) -> Result<()> {
+    let tx = context.db.begin().await?;
     let user = users::lock(tx.conn(), id).await?;
     let Some(to) = user.email.clone() else { return Ok(()) };
-    let token = tokens::issue(core, &tx, UserId(user.id), Purpose::ResetPassword, &to).await?;
-    let letter = Letter {
+    let token = tokens::issue(context, &tx, UserId(user.id), Purpose::ResetPassword, &to).await?;
+    let email = Email {
         template: Template::ResetPassword,
         user: &user,
         to: &to,
         token: Some(&token),
         facts: context! {},
     };
-    mail::enqueue(core, &tx, letter).await?;
-    core.publish(tx.commit(()).await?).await;
-    core.mail.wake();
+    mail::enqueue(context, &tx, email).await?;
+    context.publish(tx.commit(()).await?).await;
+    context.mail.wake();
     Ok(())
 }
 
 /// Sets a new password for a mailed token. It ends all sessions, and logs nobody in. The token has also proved
 /// the address that it was mailed to.
-pub async fn reset(core: &Core, wish: &ResetPassword) -> Result<()> {
-    users::check_password(core, "password", &wish.password)?;
+pub async fn reset(context: &AppContext, request: &ResetPassword) -> Result<()> {
+    users::check_password(context, "password", &request.password)?;
     // Hashing is for those who have a token.
-    tokens::peek(core, core.db.read(), &wish.token, &[Purpose::ResetPassword]).await?;
-    let hash = core.passwords.hash(&wish.password).await?;
-    again(|| reset_to(core, &wish.token, hash.clone())).await
+    tokens::peek(context, context.db.read(), &request.token, &[Purpose::ResetPassword]).await?;
+    let hash = context.passwords.hash(&request.password).await?;
+    retry(|| reset_to(context, &request.token, hash.clone())).await
 }
 
-async fn reset_to(core: &Core, token: &str, hash: String) -> Result<()> {
-    let mut tx = core.db.begin().await?;
-    let spent = tokens::spend(core, &tx, token, &[Purpose::ResetPassword]).await?;
-    let ended = store(core, &mut tx, &spent.user, hash, true, None).await?;
+async fn reset_to(context: &AppContext, token: &str, hash: String) -> Result<()> {
+    let mut tx = context.db.begin().await?;
+    let spent = tokens::spend(context, &tx, token, &[Purpose::ResetPassword]).await?;
+    let ended = store(context, &mut tx, &spent.user, hash, true, None).await?;
     let outcome = tx.commit(()).await?;
     tracing::info!(user = spent.user.id, "a password was changed");
-    ended.note(core);
-    core.publish(outcome).await;
-    core.mail.wake();
+    ended.note(context);
+    context.publish(outcome).await;
+    context.mail.wake();
     Ok(())
 }
 
 /// Sets a new password for the present one. The session that asks goes on, all others end.
-pub async fn change(core: &Core, actor: Actor, wish: &ChangePassword) -> Result<()> {
-    let before = users::find(core.db.read(), actor.user_id).await?;
-    users::confirm(core, &before, &wish.password).await?;
-    users::check_password(core, "new_password", &wish.new_password)?;
-    if wish.new_password == wish.password {
+pub async fn change(context: &AppContext, actor: Actor, request: &ChangePassword) -> Result<()> {
+    let before = users::find(context.db.read(), actor.user_id).await?;
+    users::confirm(context, &before, &request.password).await?;
+    users::check_password(context, "new_password", &request.new_password)?;
+    if request.new_password == request.password {
         return Err(Error::invalid("new_password", "is the present one"));
     }
-    let hash = core.passwords.hash(&wish.new_password).await?;
-    again(|| change_to(core, actor, &before, hash.clone())).await
+    let hash = context.passwords.hash(&request.new_password).await?;
+    retry(|| change_to(context, actor, &before, hash.clone())).await
 }
 
 /// Stores the new password, if the present one is still the one that was judged.
-async fn change_to(core: &Core, actor: Actor, before: &user::Model, hash: String) -> Result<()> {
-    let mut tx = core.db.begin().await?;
+async fn change_to(context: &AppContext, actor: Actor, before: &user::Model, hash: String) -> Result<()> {
+    let mut tx = context.db.begin().await?;
     let user = users::lock(tx.conn(), actor.user_id).await?;
     users::require_unchanged(&user, &before.password_hash)?;
-    let ended = store(core, &mut tx, &user, hash, user.email_verified, Some(actor.session_id)).await?;
+    let ended = store(context, &mut tx, &user, hash, user.email_verified, Some(actor.session_id)).await?;
     let outcome = tx.commit(()).await?;
     tracing::info!(user = user.id, "a password was changed");
-    ended.note(core);
-    core.publish(outcome).await;
-    core.mail.wake();
+    ended.note(context);
+    context.publish(outcome).await;
+    context.mail.wake();
     Ok(())
 }
 
 /// Stores a password, ends sessions but one, takes mailed tokens out of use and tells the owner.
 async fn store(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     user: &user::Model,
     hash: String,
     email_verified: bool,
     except: Option<SessionId>,
 ) -> Result<Ended> {
-    let now = core.clock.now();
+    let now = context.clock.now();
     user::ActiveModel {
         id: Set(user.id),
         password_hash: Set(hash),
@@ -140,20 +140,20 @@ async fn store(
     .update(tx.conn())
     .await?;
     let id = UserId(user.id);
-    let ended = sessions::end_all(core, tx, id, except, &password_changed()).await?;
+    let ended = sessions::end_all(context, tx, id, except, &password_changed()).await?;
     // A thief who had asked for another address, or a link that was left unused, is of no use any more.
-    tokens::revoke(core, tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
+    tokens::revoke(context, tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
     // Whoever changes it again and again is told of some of it.
-    let may_mail = core.rates.take(Bucket::Notice, Key::user(id)).await.is_ok();
+    let may_mail = context.rates.take(Bucket::Notice, Key::user(id)).await.is_ok();
     if let Some(to) = user.email.as_deref().filter(|_| may_mail) {
-        let letter = Letter {
+        let email = Email {
             template: Template::PasswordChanged,
             user,
             to,
             token: None,
             facts: context! { at => moment(now) },
         };
-        mail::enqueue(core, tx, letter).await?;
+        mail::enqueue(context, tx, email).await?;
     }
     Ok(ended)
 }

@@ -11,11 +11,11 @@ use super::address;
 use super::by_address;
 use crate::config::Verification;
 use crate::domain::mail::tokens::{self, Purpose};
-use crate::domain::mail::{self, Letter, Template, masked};
-use crate::domain::{Actor, Core, users};
+use crate::domain::mail::{self, Email, Template, masked};
+use crate::domain::{Actor, AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::platform::db::{Tx, again};
+use crate::platform::db::{Tx, retry};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{Check, Limits, Problems};
 
@@ -33,41 +33,41 @@ impl Check for VerifyEmail {
 }
 
 /// Mails a token for the account's present address, within a transaction that holds the row.
-pub async fn request_verification(core: &Core, tx: &Tx, user: &user::Model) -> Result<()> {
+pub async fn request_verification(context: &AppContext, tx: &Tx, user: &user::Model) -> Result<()> {
     let Some(email) = user.email.as_deref().filter(|_| !user.email_verified) else { return Ok(()) };
-    if core.settings.mail.verification == Verification::Off {
+    if context.settings.mail.verification == Verification::Off {
         return Ok(());
     }
-    let token = tokens::issue(core, tx, UserId(user.id), Purpose::VerifyEmail, email).await?;
-    let letter =
-        Letter { template: Template::VerifyEmail, user, to: email, token: Some(&token), facts: context! {} };
-    mail::enqueue(core, tx, letter).await
+    let token = tokens::issue(context, tx, UserId(user.id), Purpose::VerifyEmail, email).await?;
+    let email =
+        Email { template: Template::VerifyEmail, user, to: email, token: Some(&token), facts: context! {} };
+    mail::enqueue(context, tx, email).await
 }
 
 /// Mails that registrations cause have a count of their own per address of mail: whoever registers, deletes and
 /// registers again fills no mailbox. The registrations of a network address have a limit, too.
-pub async fn take_verification(core: &Core, email: Option<&str>) -> Result<()> {
+pub async fn take_verification(context: &AppContext, email: Option<&str>) -> Result<()> {
     match email {
-        Some(email) if core.settings.mail.verification != Verification::Off => {
-            core.rates.take(Bucket::Welcome, Key::account(email)).await
+        Some(email) if context.settings.mail.verification != Verification::Off => {
+            context.rates.take(Bucket::Welcome, Key::account(email)).await
         }
         _ => Ok(()),
     }
 }
 
 /// Accepts a mailed token: the account's address, or the one that it is to have, is confirmed.
-pub async fn verify(core: &Core, wish: &VerifyEmail) -> Result<()> {
+pub async fn verify(context: &AppContext, request: &VerifyEmail) -> Result<()> {
     let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
     // Writing is for those who have a token.
-    tokens::peek(core, core.db.read(), &wish.token, &purposes).await?;
-    again(|| accept(core, &wish.token, &purposes)).await
+    tokens::peek(context, context.db.read(), &request.token, &purposes).await?;
+    retry(|| accept(context, &request.token, &purposes)).await
 }
 
-async fn accept(core: &Core, token: &str, purposes: &[Purpose]) -> Result<()> {
-    let tx = core.db.begin().await?;
-    let spent = tokens::spend(core, &tx, token, purposes).await?;
+async fn accept(context: &AppContext, token: &str, purposes: &[Purpose]) -> Result<()> {
+    let tx = context.db.begin().await?;
+    let spent = tokens::spend(context, &tx, token, purposes).await?;
     if spent.purpose == Purpose::ChangeEmail {
-        address::confirm(core, &tx, &spent).await?;
+        address::confirm(context, &tx, &spent).await?;
     } else {
         user::ActiveModel { id: Set(spent.user.id), email_verified: Set(true), ..Default::default() }
             .update(tx.conn())
@@ -77,70 +77,70 @@ async fn accept(core: &Core, token: &str, purposes: &[Purpose]) -> Result<()> {
     if spent.purpose == Purpose::ChangeEmail {
         tracing::info!(user = spent.user.id, "an e-mail address was changed");
     }
-    core.publish(outcome).await;
-    core.mail.wake();
+    context.publish(outcome).await;
+    context.mail.wake();
     Ok(())
 }
 
 /// Refuses where this server does not verify addresses; that is the same for everybody.
-pub fn in_use(core: &Core) -> Result<()> {
-    if core.settings.mail.verification == Verification::Off {
+pub fn in_use(context: &AppContext) -> Result<()> {
+    if context.settings.mail.verification == Verification::Off {
         return Err(Error::forbidden("this server does not verify e-mail addresses"));
     }
     Ok(())
 }
 
 /// Mails the token for one's own address again, if it is not confirmed yet.
-pub async fn resend_own(core: &Core, actor: Actor) -> Result<()> {
-    in_use(core)?;
-    let row = users::find(core.db.read(), actor.user_id).await?;
+pub async fn resend_own(context: &AppContext, actor: Actor) -> Result<()> {
+    in_use(context)?;
+    let row = users::find(context.db.read(), actor.user_id).await?;
     if row.email.is_none() {
         return Err(Error::invalid("email", "is not set"));
     }
     if row.email_verified {
         return Ok(());
     }
-    core.rates.take(Bucket::Mail, Key::user(actor.user_id)).await?;
-    again(|| send_again(core, actor.user_id)).await
+    context.rates.take(Bucket::Mail, Key::user(actor.user_id)).await?;
+    retry(|| send_again(context, actor.user_id)).await
 }
 
 /// The same for somebody who cannot log in yet. Runs after the answer.
-pub async fn resend_to(core: &Core, email: &str) -> Result<()> {
-    in_use(core)?;
-    match by_address(core, email).await? {
-        Some(row) if !row.email_verified => again(|| send_again(core, UserId(row.id))).await,
+pub async fn resend_to(context: &AppContext, email: &str) -> Result<()> {
+    in_use(context)?;
+    match by_address(context, email).await? {
+        Some(row) if !row.email_verified => retry(|| send_again(context, UserId(row.id))).await,
         _ => Ok(()),
     }
 }
 
 /// Makes sure that somebody who has just given the right password has a link to confirm the address with: accounts from
 /// before confirming was required were never mailed one. Answers what to tell them.
-pub async fn link_at_login(core: &Core, user: &user::Model) -> Result<String> {
+pub async fn link_at_login(context: &AppContext, user: &user::Model) -> Result<String> {
     let id = UserId(user.id);
     let to = user.email.as_deref().map(masked).unwrap_or_default();
     let again_by = "POST /auth/email/resend mails it again";
-    if !tokens::is_waiting(core, id, Purpose::VerifyEmail).await? {
-        if core.rates.take(Bucket::Mail, Key::user(id)).await.is_err() {
+    if !tokens::is_waiting(context, id, Purpose::VerifyEmail).await? {
+        if context.rates.take(Bucket::Mail, Key::user(id)).await.is_err() {
             return Ok(format!("confirm your e-mail address {to} first: {again_by}"));
         }
-        again(|| send_again(core, id)).await?;
+        retry(|| send_again(context, id)).await?;
     }
     Ok(format!("confirm your e-mail address first: a link was mailed to {to}, {again_by}"))
 }
 
 /// Accounts that have an address and may not log in before it is confirmed.
-pub async fn count_unconfirmed(core: &Core) -> Result<u64> {
+pub async fn count_unconfirmed(context: &AppContext) -> Result<u64> {
     let waiting = user::Entity::present()
         .filter(user::Column::Email.is_not_null())
         .filter(user::Column::EmailVerified.eq(false));
-    Ok(waiting.count(core.db.read()).await?)
+    Ok(waiting.count(context.db.read()).await?)
 }
 
-async fn send_again(core: &Core, id: UserId) -> Result<()> {
-    let tx = core.db.begin().await?;
+async fn send_again(context: &AppContext, id: UserId) -> Result<()> {
+    let tx = context.db.begin().await?;
     let row = users::lock(tx.conn(), id).await?;
-    request_verification(core, &tx, &row).await?;
-    core.publish(tx.commit(()).await?).await;
-    core.mail.wake();
+    request_verification(context, &tx, &row).await?;
+    context.publish(tx.commit(()).await?).await;
+    context.mail.wake();
     Ok(())
 }

@@ -4,18 +4,18 @@ use std::sync::atomic::Ordering;
 
 use super::live;
 use crate::clock::Timestamp;
-use crate::domain::dispatch::Behaviour;
-use crate::domain::{Caller, Core};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{AppContext, Caller};
 use crate::error::{Code, Error, Result};
 use crate::platform::db::Outcome;
 use crate::protocol::commands::session::{Authenticate, AuthenticateReply};
 
-impl Behaviour for Authenticate {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<AuthenticateReply>> {
+impl CommandHandler for Authenticate {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<AuthenticateReply>> {
         let Some(end) = &caller.expires_at else {
             return Err(Error::invalid("event", "authenticate is for sockets"));
         };
-        let (actor, expires_at) = live::authenticate(core, &self.token).await?;
+        let (actor, expires_at) = live::authenticate(context, &self.token).await?;
         if actor != caller.actor {
             let problem = "is of another user or session; connect anew with it";
             return Err(Error::field(Code::TokenInvalid, "token", problem));

@@ -7,19 +7,19 @@ use serde::Serialize;
 
 use super::refusal::over;
 use crate::clock::Timestamp;
-use crate::domain::{Actor, Core};
+use crate::domain::{Actor, AppContext};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::bus::{Audience, Delivery};
-use crate::platform::db::{Tx, again};
+use crate::platform::db::{Tx, retry};
 use crate::protocol::events::Farewell;
 use crate::protocol::objects::Session;
 
 /// One's sessions that hold, the latest used first.
-pub async fn list(core: &Core, actor: Actor) -> Result<Vec<Session>> {
-    let rows = session::Entity::live_of(actor.user_id.0, core.clock.now())
+pub async fn list(context: &AppContext, actor: Actor) -> Result<Vec<Session>> {
+    let rows = session::Entity::live_of(actor.user_id.0, context.clock.now())
         .order_by_desc(session::Column::LastUsedAt)
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
     Ok(rows
         .into_iter()
@@ -36,26 +36,26 @@ pub async fn list(core: &Core, actor: Actor) -> Result<Vec<Session>> {
 }
 
 /// Ends one of one's own sessions.
-pub async fn end_own(core: &Core, actor: Actor, id: SessionId) -> Result<()> {
-    end(core, actor.user_id, id, "ended").await
+pub async fn end_own(context: &AppContext, actor: Actor, id: SessionId) -> Result<()> {
+    end(context, actor.user_id, id, "ended").await
 }
 
 /// Ends a session of a user.
-pub async fn end(core: &Core, user_id: UserId, id: SessionId, reason: &'static str) -> Result<()> {
-    again(|| end_once(core, user_id, id, reason)).await
+pub async fn end(context: &AppContext, user_id: UserId, id: SessionId, reason: &'static str) -> Result<()> {
+    retry(|| end_once(context, user_id, id, reason)).await
 }
 
-async fn end_once(core: &Core, user_id: UserId, id: SessionId, reason: &'static str) -> Result<()> {
-    let mut tx = core.db.begin().await?;
-    let row = session::Entity::live_of(user_id.0, core.clock.now())
+async fn end_once(context: &AppContext, user_id: UserId, id: SessionId, reason: &'static str) -> Result<()> {
+    let mut tx = context.db.begin().await?;
+    let row = session::Entity::live_of(user_id.0, context.clock.now())
         .filter(session::Column::Id.eq(id.0))
         .one(tx.conn())
         .await?
         .ok_or_else(|| Error::not_found("session"))?;
-    end_in(core, &mut tx, &row, reason).await?;
+    end_in(context, &mut tx, &row, reason).await?;
     let outcome = tx.commit(()).await?;
-    core.sessions.end(id);
-    core.publish(outcome).await;
+    context.sessions.end(id);
+    context.publish(outcome).await;
     Ok(())
 }
 
@@ -80,16 +80,16 @@ impl Ended {
     }
 
     /// Their tokens stop working here at once.
-    pub fn note(&self, core: &Core) {
+    pub fn note(&self, context: &AppContext) {
         for id in &self.0 {
-            core.sessions.end(*id);
+            context.sessions.end(*id);
         }
     }
 }
 
 /// Ends a session within a transaction; the caller notes it in memory after the commit.
 pub(super) async fn end_in(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     row: &session::Model,
     reason: &'static str,
@@ -97,45 +97,45 @@ pub(super) async fn end_in(
     let message = over().message;
     let farewell = Farewell { message: message.clone() };
     let ending = Ending { reason, event: "session_ended", message };
-    end_rows(core, tx, std::slice::from_ref(row), &ending, &farewell).await
+    end_rows(context, tx, std::slice::from_ref(row), &ending, &farewell).await
 }
 
 /// Ends all sessions of a user but one within a transaction that holds the lock of the user's row: a login
 /// that is under way then either has its session ended too, or sees what has changed.
 pub async fn end_all(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     user_id: UserId,
     except: Option<SessionId>,
     ending: &Ending,
 ) -> Result<Ended> {
     let farewell = Farewell { message: ending.message.clone() };
-    end_all_telling(core, tx, user_id, except, ending, &farewell).await
+    end_all_telling(context, tx, user_id, except, ending, &farewell).await
 }
 
 /// The same, where the event before the DISCONNECT says more than a sentence.
 pub async fn end_all_telling(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     user_id: UserId,
     except: Option<SessionId>,
     ending: &Ending,
     farewell: &impl Serialize,
 ) -> Result<Ended> {
-    let rows = session::Entity::live_of(user_id.0, core.clock.now())
+    let rows = session::Entity::live_of(user_id.0, context.clock.now())
         .order_by_asc(session::Column::Id)
         .all(tx.conn())
         .await?;
     let rows: Vec<session::Model> =
         rows.into_iter().filter(|row| except != Some(SessionId(row.id))).collect();
-    end_rows(core, tx, &rows, ending, farewell).await?;
+    end_rows(context, tx, &rows, ending, farewell).await?;
     Ok(Ended::of(&rows))
 }
 
 /// Ends the sessions of a user that were not used for the longest time, but for `kept` of them, within a
 /// transaction that holds the lock of the user's row.
-pub async fn end_oldest(core: &Core, tx: &mut Tx, user_id: UserId, kept: u64) -> Result<Ended> {
-    let rows = session::Entity::live_of(user_id.0, core.clock.now())
+pub async fn end_oldest(context: &AppContext, tx: &mut Tx, user_id: UserId, kept: u64) -> Result<Ended> {
+    let rows = session::Entity::live_of(user_id.0, context.clock.now())
         .order_by_desc(session::Column::LastUsedAt)
         .order_by_desc(session::Column::Id)
         .offset(kept)
@@ -145,7 +145,7 @@ pub async fn end_oldest(core: &Core, tx: &mut Tx, user_id: UserId, kept: u64) ->
     let message = "a newer login has taken the place of this session".to_owned();
     let farewell = Farewell { message: message.clone() };
     let ending = Ending { reason: "too_many", event: "session_ended", message };
-    end_rows(core, tx, &rows, &ending, &farewell).await?;
+    end_rows(context, tx, &rows, &ending, &farewell).await?;
     Ok(Ended::of(&rows))
 }
 
@@ -153,7 +153,7 @@ pub async fn end_oldest(core: &Core, tx: &mut Tx, user_id: UserId, kept: u64) ->
 const MOST_AT_ONCE: u64 = 100;
 
 async fn end_rows(
-    core: &Core,
+    context: &AppContext,
     tx: &mut Tx,
     rows: &[session::Model],
     ending: &Ending,
@@ -161,7 +161,7 @@ async fn end_rows(
 ) -> Result<()> {
     // A row may be gone with its account by now, which is an end as well.
     session::Entity::update_many()
-        .col_expr(session::Column::EndedAt, Expr::value(Some(core.clock.now())))
+        .col_expr(session::Column::EndedAt, Expr::value(Some(context.clock.now())))
         .col_expr(session::Column::EndReason, Expr::value(Some(ending.reason)))
         .filter(session::Column::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(tx.conn())

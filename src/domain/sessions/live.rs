@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::refusal::{banned, over, refusal, told_of_ban};
-use crate::domain::{Actor, Core};
+use crate::domain::{Actor, AppContext};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::{Kind, Verified};
@@ -39,41 +39,41 @@ impl Live {
 }
 
 /// Who an access token stands for, if it is genuine, in time, and its session holds.
-pub async fn authenticate(core: &Core, token: &str) -> Result<(Actor, i64)> {
-    let Verified { user_id, session_id, expires_at, .. } = core.tokens.verify(Kind::Access, token)?;
+pub async fn authenticate(context: &AppContext, token: &str) -> Result<(Actor, i64)> {
+    let Verified { user_id, session_id, expires_at, .. } = context.tokens.verify(Kind::Access, token)?;
     let actor = Actor { user_id, session_id };
-    require_live(core, actor).await?;
+    require_live(context, actor).await?;
     Ok((actor, expires_at))
 }
 
 /// Fails where the session of somebody who was let in does not hold any more. From memory nearly always; what is
 /// long under way asks it again before each step, however long ago the end was.
-pub async fn require_live(core: &Core, Actor { user_id, session_id }: Actor) -> Result<()> {
-    let now = core.clock.now();
-    match core.sessions.known.get(&session_id) {
+pub async fn require_live(context: &AppContext, Actor { user_id, session_id }: Actor) -> Result<()> {
+    let now = context.clock.now();
+    match context.sessions.known.get(&session_id) {
         Some(Some(owner)) if owner == user_id => return Ok(()),
-        Some(_) => return Err(refusal(core.db.read(), user_id, now).await?),
+        Some(_) => return Err(refusal(context.db.read(), user_id, now).await?),
         None => {}
     }
-    let row = session::Entity::find_by_id(session_id.0).one(core.db.read()).await?;
+    let row = session::Entity::find_by_id(session_id.0).one(context.db.read()).await?;
     let holds =
         |row: session::Model| row.user_id == user_id.0 && row.ended_at.is_none() && row.expires_at > now;
     if !row.is_some_and(holds) {
-        return Err(refusal(core.db.read(), user_id, now).await?);
+        return Err(refusal(context.db.read(), user_id, now).await?);
     }
-    let user = user::Entity::find_by_id(user_id.0).one(core.db.read()).await?.ok_or_else(over)?;
+    let user = user::Entity::find_by_id(user_id.0).one(context.db.read()).await?.ok_or_else(over)?;
     if user.deleted_at.is_some() {
         return Err(over());
     }
     if user.is_banned(now) {
         return Err(banned(&user));
     }
-    let owner = *core.sessions.known.entry(session_id).or_insert(Some(user_id)).value();
+    let owner = *context.sessions.known.entry(session_id).or_insert(Some(user_id)).value();
     if owner == Some(user_id) { Ok(()) } else { Err(over()) }
 }
 
 /// Which of these sessions have not been ended.
-pub async fn live_among(core: &Core, ids: &[SessionId]) -> Result<HashSet<SessionId>> {
+pub async fn live_among(context: &AppContext, ids: &[SessionId]) -> Result<HashSet<SessionId>> {
     let mut live = HashSet::with_capacity(ids.len());
     for some in ids.chunks(MANY_IDS) {
         let rows: Vec<i64> = session::Entity::find()
@@ -82,7 +82,7 @@ pub async fn live_among(core: &Core, ids: &[SessionId]) -> Result<HashSet<Sessio
             .filter(session::Column::Id.is_in(some.iter().map(|id| id.0)))
             .filter(session::Column::EndedAt.is_null())
             .into_tuple()
-            .all(core.db.background())
+            .all(context.db.background())
             .await?;
         live.extend(rows.into_iter().map(SessionId));
     }
@@ -90,9 +90,9 @@ pub async fn live_among(core: &Core, ids: &[SessionId]) -> Result<HashSet<Sessio
 }
 
 /// What connections of an ended session are told by whoever finds it ended: the event, and its payload.
-pub async fn end_unheard(core: &Core, user_id: UserId) -> Result<(&'static str, Box<RawValue>)> {
-    let row = user::Entity::find_by_id(user_id.0).one(core.db.background()).await?;
-    let (event, payload) = match row.filter(|row| row.is_banned(core.clock.now())) {
+pub async fn end_unheard(context: &AppContext, user_id: UserId) -> Result<(&'static str, Box<RawValue>)> {
+    let row = user::Entity::find_by_id(user_id.0).one(context.db.background()).await?;
+    let (event, payload) = match row.filter(|row| row.is_banned(context.clock.now())) {
         Some(row) => ("user_banned", to_raw_value(&told_of_ban(&row))),
         None => ("session_ended", to_raw_value(&Farewell { message: over().message })),
     };

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use super::refusal::banned;
 use super::{Origin, TokenPair, end_oldest, issue_pair, new_device};
 use crate::config::Verification;
-use crate::domain::{Core, recovery, users};
+use crate::domain::{AppContext, recovery, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
-use crate::platform::db::again;
-use crate::platform::passwords::Verdict;
+use crate::platform::db::retry;
+use crate::platform::passwords::PasswordCheck;
 use crate::protocol::parse::{Check, Limits, Problems};
 
 /// What a login takes, as a form or as JSON; other fields of an `OAuth2` form are ignored.
@@ -33,41 +33,41 @@ impl Check for Login {
 }
 
 /// Opens a session, where it may be tried now: failures slow down, by account and by address.
-pub async fn login(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
+pub async fn login(context: &AppContext, request: &Login, origin: Origin) -> Result<TokenPair> {
     let address = origin.address.clone();
-    let attempt = core.rates.begin_login(origin.ip(), &wish.username, core.clock.uptime()).await?;
-    let result = judge(core, wish, origin).await;
+    let attempt = context.rates.begin_login(origin.ip(), &request.username, context.clock.uptime()).await?;
+    let result = judge(context, request, origin).await;
     match &result {
-        Ok(_) => core.rates.failures.settle(attempt, true, core.clock.uptime()),
+        Ok(_) => context.rates.failures.settle(attempt, true, context.clock.uptime()),
         Err(error) if error.code == Code::InvalidCredentials => {
             // Never what was typed: people type passwords there.
             tracing::warn!(address, "a login failed");
-            core.rates.failures.settle(attempt, false, core.clock.uptime());
+            context.rates.failures.settle(attempt, false, context.clock.uptime());
         }
         // A faulty or busy server is nobody's failure, and who is banned has given the right password.
-        Err(_) => core.rates.failures.give_back(attempt),
+        Err(_) => context.rates.failures.give_back(attempt),
     }
     result
 }
 
 /// An unknown user and a wrong password answer alike and take as long.
-async fn judge(core: &Core, wish: &Login, origin: Origin) -> Result<TokenPair> {
+async fn judge(context: &AppContext, request: &Login, origin: Origin) -> Result<TokenPair> {
     // All of this only to whoever knows the password. An account without any address has nothing to confirm: such are
     // made by operators only, where this is required.
-    let confirms = core.settings.mail.verification == Verification::Required;
+    let confirms = context.settings.mail.verification == Verification::Required;
     for _ in 0..ATTEMPTS {
-        let (user, verdict) = find_by_password(core, wish).await?.ok_or_else(wrong)?;
-        if user.is_banned(core.clock.now()) {
+        let (user, check) = find_by_password(context, request).await?.ok_or_else(wrong)?;
+        if user.is_banned(context.clock.now()) {
             return Err(banned(&user));
         }
         if confirms && user.email.is_some() && !user.email_verified {
-            return Err(Error::new(Code::EmailUnverified, recovery::link_at_login(core, &user).await?));
+            return Err(Error::new(Code::EmailUnverified, recovery::link_at_login(context, &user).await?));
         }
-        let renewed = match verdict {
-            Verdict::RightButOld => Some(core.passwords.hash(&wish.password).await?),
+        let renewed = match check {
+            PasswordCheck::RightButOld => Some(context.passwords.hash(&request.password).await?),
             _ => None,
         };
-        if let Some(pair) = again(|| open_session(core, &user, renewed.clone(), origin.clone())).await? {
+        if let Some(pair) = retry(|| open_session(context, &user, renewed.clone(), origin.clone())).await? {
             return Ok(pair);
         }
     }
@@ -87,14 +87,14 @@ fn wrong() -> Error {
 
 /// A session for somebody whose password was right; none where its hash is no longer the one that was judged.
 async fn open_session(
-    core: &Core,
+    context: &AppContext,
     user: &user::Model,
     renewed_hash: Option<String>,
     origin: Origin,
 ) -> Result<Option<TokenPair>> {
-    let now = core.clock.now();
-    let end = now + core.settings.session_max.as_millis() as i64;
-    let mut tx = core.db.begin().await?;
+    let now = context.clock.now();
+    let end = now + context.settings.session_max.as_millis() as i64;
+    let mut tx = context.db.begin().await?;
     // The account may have changed since the password was judged.
     let still = users::lock(tx.conn(), UserId(user.id)).await.map_err(|error| match error.code {
         Code::NotFound => wrong(),
@@ -118,8 +118,8 @@ async fn open_session(
         }
         row.update(tx.conn()).await?;
     }
-    new_device::notice(core, &tx, &still, &origin).await?;
-    let too_many = end_oldest(core, &mut tx, UserId(user.id), MOST_SESSIONS - 1).await?;
+    new_device::notice(context, &tx, &still, &origin).await?;
+    let too_many = end_oldest(context, &mut tx, UserId(user.id), MOST_SESSIONS - 1).await?;
     let address = origin.address.clone();
     let session = session::ActiveModel {
         user_id: Set(user.id),
@@ -133,33 +133,37 @@ async fn open_session(
     .insert(tx.conn())
     .await?;
     let pair =
-        issue_pair(core, tx.conn(), UserId(user.id), SessionId(session.id), session.expires_at, None).await?;
+        issue_pair(context, tx.conn(), UserId(user.id), SessionId(session.id), session.expires_at, None)
+            .await?;
     let outcome = tx.commit(pair).await?;
-    too_many.note(core);
+    too_many.note(context);
     tracing::info!(user = user.id, session = session.id, address, "logged in");
-    let pair = core.publish(outcome).await;
-    core.mail.wake();
+    let pair = context.publish(outcome).await;
+    context.mail.wake();
     Ok(Some(pair))
 }
 
 /// The one of those that the text may mean whose password it is. A text may be one's phone, another's
 /// e-mail and a third one's username: none of them can stand in another's way.
-async fn find_by_password(core: &Core, wish: &Login) -> Result<Option<(user::Model, Verdict)>> {
-    let candidates = find_by_any(core, &wish.username).await?;
+async fn find_by_password(
+    context: &AppContext,
+    request: &Login,
+) -> Result<Option<(user::Model, PasswordCheck)>> {
+    let candidates = find_by_any(context, &request.username).await?;
     if candidates.is_empty() {
         // As long as it would have taken with one.
-        core.passwords.verify(&wish.password, None).await?;
+        context.passwords.verify(&request.password, None).await?;
     }
     for row in candidates {
-        let verdict = core.passwords.verify(&wish.password, Some(&row.password_hash)).await?;
-        if verdict != Verdict::Wrong {
-            return Ok(Some((row, verdict)));
+        let check = context.passwords.verify(&request.password, Some(&row.password_hash)).await?;
+        if check != PasswordCheck::Wrong {
+            return Ok(Some((row, check)));
         }
     }
     Ok(None)
 }
 
-async fn find_by_any(core: &Core, text: &str) -> Result<Vec<user::Model>> {
+async fn find_by_any(context: &AppContext, text: &str) -> Result<Vec<user::Model>> {
     let key = text.trim().to_lowercase();
     // No name holds one, and PostgreSQL takes none.
     if key.contains('\0') {
@@ -170,5 +174,5 @@ async fn find_by_any(core: &Core, text: &str) -> Result<Vec<user::Model>> {
     if let Some(phone) = users::normalize_phone(text.trim()) {
         any = any.add(user::Column::Phone.eq(phone));
     }
-    Ok(user::Entity::present().filter(any).order_by_asc(user::Column::Id).all(core.db.read()).await?)
+    Ok(user::Entity::present().filter(any).order_by_asc(user::Column::Id).all(context.db.read()).await?)
 }

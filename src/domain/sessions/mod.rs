@@ -23,7 +23,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Core;
+use super::AppContext;
 use super::mail::Language;
 use crate::error::Result;
 use crate::ids::{SessionId, UserId};
@@ -76,17 +76,19 @@ fn seconds_left(end: i64, now: i64) -> i64 {
 
 /// Issues a pair of tokens of a session that ends at `session_end` (milliseconds).
 async fn issue_pair(
-    core: &Core,
+    context: &AppContext,
     conn: &impl ConnectionTrait,
     user: UserId,
     session: SessionId,
     session_end: i64,
     parent: Option<i64>,
 ) -> Result<TokenPair> {
-    let now = core.clock.now();
+    let now = context.clock.now();
     let until = |ttl: std::time::Duration| session_end.min(now + ttl.as_millis() as i64);
-    let access = core.tokens.issue(Kind::Access, user, session, until(core.settings.access_token_ttl))?;
-    let refresh = core.tokens.issue(Kind::Refresh, user, session, until(core.settings.refresh_token_ttl))?;
+    let access =
+        context.tokens.issue(Kind::Access, user, session, until(context.settings.access_token_ttl))?;
+    let refresh =
+        context.tokens.issue(Kind::Refresh, user, session, until(context.settings.refresh_token_ttl))?;
     refresh_token::ActiveModel {
         token_hash: Set(refresh.hash),
         session_id: Set(session.0),

@@ -6,8 +6,8 @@ use minijinja::context;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::Origin;
-use crate::domain::Core;
-use crate::domain::mail::{self, Letter, Template, moment};
+use crate::domain::AppContext;
+use crate::domain::mail::{self, Email, Template, moment};
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::db::Tx;
@@ -21,7 +21,7 @@ const TOLD: usize = 120;
 const FRESH_MS: i64 = 24 * 3_600 * 1_000;
 
 /// Writes the notice, before the new session is stored.
-pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -> Result<()> {
+pub async fn notice(context: &AppContext, tx: &Tx, user: &user::Model, origin: &Origin) -> Result<()> {
     let Some(to) = user.email.as_deref() else { return Ok(()) };
     let former = || {
         session::Entity::find()
@@ -29,7 +29,7 @@ pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -
             .column(session::Column::Id)
             .filter(session::Column::UserId.eq(user.id))
     };
-    let fresh = core.clock.now() - user.created_at < FRESH_MS;
+    let fresh = context.clock.now() - user.created_at < FRESH_MS;
     if fresh && former().into_tuple::<i64>().one(tx.conn()).await?.is_none() {
         return Ok(());
     }
@@ -44,7 +44,7 @@ pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -
         return Ok(());
     }
     // Whoever logs in from ever new devices is told of some of them; the login itself never fails for it.
-    if core.rates.take(Bucket::Notice, Key::user(UserId(user.id))).await.is_err() {
+    if context.rates.take(Bucket::Notice, Key::user(UserId(user.id))).await.is_err() {
         return Ok(());
     }
     // The words of whoever logged in, bounded and in one line; and not to an address that nobody has confirmed,
@@ -52,12 +52,12 @@ pub async fn notice(core: &Core, tx: &Tx, user: &user::Model, origin: &Origin) -
     let device = origin.user_agent.as_ref().filter(|_| user.email_verified).map(|text| {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TOLD).collect::<String>()
     });
-    let letter = Letter {
+    let email = Email {
         template: Template::NewDevice,
         user,
         to,
         token: None,
-        facts: context! { at => moment(core.clock.now()), address => origin.address.clone(), device },
+        facts: context! { at => moment(context.clock.now()), address => origin.address.clone(), device },
     };
-    mail::enqueue(core, tx, letter).await
+    mail::enqueue(context, tx, email).await
 }

@@ -6,19 +6,19 @@ use std::time::Duration;
 use entity::{refresh_token, session};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
 
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::error::Result;
 
 /// Ended sessions are kept this long, for whoever asks what happened; milliseconds.
 const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
 
 /// Prunes now and then.
-pub fn watch(core: &Arc<Core>) {
-    core.keep("old sessions", |core| async move {
+pub fn watch(context: &Arc<AppContext>) {
+    context.keep("old sessions", |context| async move {
         let mut hour = tokio::time::interval(Duration::from_hours(1));
         loop {
             hour.tick().await;
-            if let Err(error) = prune(&core).await {
+            if let Err(error) = prune(&context).await {
                 tracing::warn!(%error, "old sessions could not be pruned");
             }
         }
@@ -26,9 +26,9 @@ pub fn watch(core: &Arc<Core>) {
 }
 
 /// Removes refresh tokens that have ended, and sessions that ended long ago.
-pub async fn prune(core: &Core) -> Result<()> {
-    let now = core.clock.now();
-    let tx = core.db.begin().await?;
+pub async fn prune(context: &AppContext) -> Result<()> {
+    let now = context.clock.now();
+    let tx = context.db.begin().await?;
     refresh_token::Entity::delete_many()
         .filter(refresh_token::Column::ExpiresAt.lt(now))
         .exec(tx.conn())

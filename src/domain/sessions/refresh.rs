@@ -11,10 +11,10 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, Query
 use super::end::end_in;
 use super::refusal::{over, refusal};
 use super::{TokenPair, issue_pair, require_live, seconds_left};
-use crate::domain::{Actor, Core};
+use crate::domain::{Actor, AppContext};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
-use crate::platform::db::{Tx, again};
+use crate::platform::db::{Tx, retry};
 use crate::platform::limits::{Bucket, Key};
 use crate::platform::tokens::{Kind, Verified};
 
@@ -25,15 +25,15 @@ const AT_ONCE_MS: i64 = 10_000;
 const MOST_SUCCESSORS: usize = 32;
 
 /// Exchanges a refresh token for a new pair.
-pub async fn refresh(core: &Core, token: &str) -> Result<TokenPair> {
-    let verified = core.tokens.verify(Kind::Refresh, token)?;
-    core.rates.take(Bucket::Refresh, Key::user(verified.user_id)).await?;
-    again(|| exchange(core, &verified)).await
+pub async fn refresh(context: &AppContext, token: &str) -> Result<TokenPair> {
+    let verified = context.tokens.verify(Kind::Refresh, token)?;
+    context.rates.take(Bucket::Refresh, Key::user(verified.user_id)).await?;
+    retry(|| exchange(context, &verified)).await
 }
 
-async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
-    let now = core.clock.now();
-    let tx = core.db.begin().await?;
+async fn exchange(context: &AppContext, verified: &Verified) -> Result<TokenPair> {
+    let now = context.clock.now();
+    let tx = context.db.begin().await?;
     // The session's row is locked first: two exchanges of one family take their turns.
     let family =
         session::Entity::find_by_id(verified.session_id.0).lock_exclusive().one(tx.conn()).await?.filter(
@@ -57,7 +57,7 @@ async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
             let at_once = now <= exchanged + AT_ONCE_MS;
             // A token without a successor was replaced by another: somebody else went on with its parent.
             if successors.is_empty() || (used && !at_once) {
-                return Err(end_family(core, tx, &family).await?);
+                return Err(end_family(context, tx, &family).await?);
             }
             if at_once && successors.len() >= MOST_SUCCESSORS {
                 let after = AT_ONCE_MS as u64;
@@ -71,23 +71,29 @@ async fn exchange(core: &Core, verified: &Verified) -> Result<TokenPair> {
     session::ActiveModel { id: Set(family.id), last_used_at: Set(now), ..Default::default() }
         .update(tx.conn())
         .await?;
-    let pair =
-        issue_pair(core, tx.conn(), verified.user_id, verified.session_id, family.expires_at, Some(row.id))
-            .await?;
-    Ok(core.publish(tx.commit(pair).await?).await)
+    let pair = issue_pair(
+        context,
+        tx.conn(),
+        verified.user_id,
+        verified.session_id,
+        family.expires_at,
+        Some(row.id),
+    )
+    .await?;
+    Ok(context.publish(tx.commit(pair).await?).await)
 }
 
 /// Ends a session one of whose tokens came back after its time; the refusal.
-async fn end_family(core: &Core, mut tx: Tx, family: &session::Model) -> Result<Error> {
-    end_in(core, &mut tx, family, "refresh_reused").await?;
+async fn end_family(context: &AppContext, mut tx: Tx, family: &session::Model) -> Result<Error> {
+    end_in(context, &mut tx, family, "refresh_reused").await?;
     tracing::warn!(
         user = family.user_id,
         session = family.id,
         "a refresh token came back after its time: its session is ended"
     );
     let outcome = tx.commit(()).await?;
-    core.sessions.end(SessionId(family.id));
-    core.publish(outcome).await;
+    context.sessions.end(SessionId(family.id));
+    context.publish(outcome).await;
     Ok(Error::new(Code::RefreshReused, "this token was used before; the session has ended"))
 }
 
@@ -137,16 +143,16 @@ async fn mark_exchanged(conn: &impl ConnectionTrait, ids: &[i64], now: i64) -> R
 }
 
 /// Whose refresh token it is, exchanged or not, without exchanging it: enough to log out by.
-pub async fn holder(core: &Core, token: &str) -> Result<Actor> {
-    let verified = core.tokens.verify(Kind::Refresh, token)?;
+pub async fn holder(context: &AppContext, token: &str) -> Result<Actor> {
+    let verified = context.tokens.verify(Kind::Refresh, token)?;
     refresh_token::Entity::find()
         .filter(refresh_token::Column::TokenHash.eq(&verified.hash))
         .filter(refresh_token::Column::SessionId.eq(verified.session_id.0))
-        .one(core.db.read())
+        .one(context.db.read())
         .await?
         .ok_or_else(unknown)?;
     let actor = Actor { user_id: verified.user_id, session_id: verified.session_id };
-    require_live(core, actor).await?;
+    require_live(context, actor).await?;
     Ok(actor)
 }
 
@@ -155,27 +161,27 @@ fn unknown() -> Error {
 }
 
 /// A new access token for a holder of one, as Mango's clients ask for; not beyond the session's end.
-pub async fn access_only(core: &Core, actor: Actor) -> Result<TokenPair> {
-    core.rates.take(Bucket::Refresh, Key::user(actor.user_id)).await?;
-    again(|| access_only_once(core, actor)).await
+pub async fn access_only(context: &AppContext, actor: Actor) -> Result<TokenPair> {
+    context.rates.take(Bucket::Refresh, Key::user(actor.user_id)).await?;
+    retry(|| access_only_once(context, actor)).await
 }
 
-async fn access_only_once(core: &Core, actor: Actor) -> Result<TokenPair> {
-    let now = core.clock.now();
+async fn access_only_once(context: &AppContext, actor: Actor) -> Result<TokenPair> {
+    let now = context.clock.now();
     let family = session::Entity::find_by_id(actor.session_id.0)
-        .one(core.db.read())
+        .one(context.db.read())
         .await?
         .filter(|row| row.ended_at.is_none() && row.expires_at > now)
         .ok_or_else(over)?;
-    let tx = core.db.begin().await?;
+    let tx = context.db.begin().await?;
     session::Entity::update_many()
         .col_expr(session::Column::LastUsedAt, now.into())
         .filter(session::Column::Id.eq(family.id))
         .exec(tx.conn())
         .await?;
-    core.publish(tx.commit(()).await?).await;
-    let until = family.expires_at.min(now + core.settings.access_token_ttl.as_millis() as i64);
-    let access = core.tokens.issue(Kind::Access, actor.user_id, actor.session_id, until)?;
+    context.publish(tx.commit(()).await?).await;
+    let until = family.expires_at.min(now + context.settings.access_token_ttl.as_millis() as i64);
+    let access = context.tokens.issue(Kind::Access, actor.user_id, actor.session_id, until)?;
     Ok(TokenPair {
         access_token: access.token,
         refresh_token: None,

@@ -11,10 +11,10 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelec
 use serde::Serialize;
 
 use crate::domain::chats::{Viewer, load, own};
-use crate::domain::dispatch::Behaviour;
+use crate::domain::dispatch::CommandHandler;
 use crate::domain::messages::budget::{self, By};
 use crate::domain::messages::show;
-use crate::domain::{Caller, Core, PAGE_BYTES, contacts};
+use crate::domain::{AppContext, Caller, PAGE_BYTES, contacts};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Outcome;
@@ -47,14 +47,14 @@ impl Need {
     }
 }
 
-impl Behaviour for Sync {
-    async fn run(&self, core: &Core, caller: &Caller) -> Result<Outcome<SyncReply>> {
-        let conn = core.db.read();
+impl CommandHandler for Sync {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<SyncReply>> {
+        let conn = context.db.read();
         let user_id = caller.actor.user_id;
-        let viewer = Viewer::now(core, user_id);
+        let viewer = Viewer::now(context, user_id);
         let user = user::Entity::find_by_id(user_id.0).one(conn).await?;
         let user = user.ok_or_else(|| Error::not_found("user"))?;
-        let reset = self.epoch.as_ref().is_some_and(|epoch| *epoch != core.epoch);
+        let reset = self.epoch.as_ref().is_some_and(|epoch| *epoch != context.epoch);
         let heads = own_heads(conn, user_id, self.only.as_deref()).await?;
         let contacts = if self.only.is_some() {
             Some(Vec::new())
@@ -64,7 +64,7 @@ impl Behaviour for Sync {
         };
         let contacts_truncated = contacts.is_none();
         let mut reply = SyncReply {
-            epoch: core.epoch.clone(),
+            epoch: context.epoch.clone(),
             user_rev: user.user_rev,
             revs: BTreeMap::new(),
             chats: Vec::new(),
@@ -93,8 +93,8 @@ impl Behaviour for Sync {
             let mut chats: BTreeMap<ChatId, Chat> =
                 load(conn, &shown, Some(viewer)).await?.into_iter().map(|chat| (chat.id, chat)).collect();
             for (chat_id, head, need) in some {
-                let wish = Wish { user_id, chat_id, rev: head.rev, need, chat: chats.remove(&chat_id) };
-                if !page.add(conn, &mut reply, wish).await? {
+                let request = Wish { user_id, chat_id, rev: head.rev, need, chat: chats.remove(&chat_id) };
+                if !page.add(conn, &mut reply, request).await? {
                     reply.has_more = true;
                     break 'page;
                 }
@@ -254,11 +254,16 @@ impl Page {
 
     /// Puts into the reply what one chat needs, or as much of it as fits; false where there is no room for
     /// all of it. A page holds at least something.
-    async fn add(&mut self, conn: &impl ConnectionTrait, reply: &mut SyncReply, wish: Wish) -> Result<bool> {
+    async fn add(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        reply: &mut SyncReply,
+        request: Wish,
+    ) -> Result<bool> {
         if !self.is_empty && (self.messages == 0 || self.bytes == 0) {
             return Ok(false);
         }
-        let Wish { user_id, chat_id, rev, need, chat } = wish;
+        let Wish { user_id, chat_id, rev, need, chat } = request;
         let chat_bytes = chat.as_ref().map(size).transpose()?.unwrap_or(0);
         let (rows, all) = match need {
             Need::Whole(_) => (newest(conn, chat_id).await?, true),

@@ -7,12 +7,12 @@ use entity::{chat, like, member, message, user};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::domain::chats::{change_at, load, show_members};
 use crate::domain::messages::show;
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Delivery, Place, RoomChange};
+use crate::platform::bus::{ChatPosition, Delivery, RoomChange};
 use crate::protocol::events::{ChatChanged, ChatCreated, MemberChange, MessageChanged, NewMessage};
 use crate::protocol::objects::{Chat, Member, Message, MyMessage};
 
@@ -32,23 +32,23 @@ const MOST: i64 = 1_000;
 /// What changed again beyond `upto` is left to the event of that change, but for new messages: they are
 /// given at their place, in their present form, for nobody can apply a change to what they do not have.
 pub async fn fill(
-    core: &Core,
+    context: &AppContext,
     chat_id: ChatId,
     given: i64,
     upto: i64,
     users: &[UserId],
 ) -> Result<Option<Vec<Delivery>>> {
-    let conn = core.db.background();
+    let conn = context.db.background();
     let Some(chat) = chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).one(conn).await? else {
         return Ok(None);
     };
     if upto - given > MOST {
         return Ok(None);
     }
-    let mut found = messages_between(core, chat_id, given, upto).await?;
+    let mut found = messages_between(context, chat_id, given, upto).await?;
     // A chat that is new as a whole tells its first members itself.
     let is_new = given == 0;
-    found.extend(members_between(core, chat_id, if is_new { 1 } else { given }, upto).await?);
+    found.extend(members_between(context, chat_id, if is_new { 1 } else { given }, upto).await?);
     // Several may share a value, as those who come into the lobby at once.
     if found.len() as i64 > MOST {
         return Ok(None);
@@ -70,20 +70,25 @@ pub async fn fill(
         }
     }
     found.sort_by_key(|(rev, told)| (*rev, matches!(told, Told::Member(..))));
-    let likes = likes_of(core, &found, users).await?;
+    let likes = likes_of(context, &found, users).await?;
     let mut events = Vec::with_capacity(found.len());
     let mut prev = given;
     for (rev, told) in found {
-        let place = Place { chat_id, rev, prev };
-        events.extend(told.into_deliveries(place, &chat, core.clock.now(), users, &likes)?);
+        let position = ChatPosition { chat_id, rev, prev };
+        events.extend(told.into_deliveries(position, &chat, context.clock.now(), users, &likes)?);
         prev = rev;
     }
     Ok(Some(events))
 }
 
 /// New messages at their place, and changes of any at the place of the change.
-async fn messages_between(core: &Core, chat_id: ChatId, given: i64, upto: i64) -> Result<Vec<(i64, Told)>> {
-    let conn = core.db.background();
+async fn messages_between(
+    context: &AppContext,
+    chat_id: ChatId,
+    given: i64,
+    upto: i64,
+) -> Result<Vec<(i64, Told)>> {
+    let conn = context.db.background();
     let between = |column: message::Column| column.gt(given).and(column.lte(upto));
     let rows = message::Entity::of_chat(chat_id.0)
         .filter(Condition::any().add(between(message::Column::Rev)).add(between(message::Column::Seq)))
@@ -102,15 +107,20 @@ async fn messages_between(core: &Core, chat_id: ChatId, given: i64, upto: i64) -
     Ok(found)
 }
 
-async fn members_between(core: &Core, chat_id: ChatId, given: i64, upto: i64) -> Result<Vec<(i64, Told)>> {
+async fn members_between(
+    context: &AppContext,
+    chat_id: ChatId,
+    given: i64,
+    upto: i64,
+) -> Result<Vec<(i64, Told)>> {
     let rows = member::Entity::find()
         .filter(member::Column::ChatId.eq(chat_id.0))
         .filter(member::Column::Rev.gt(given).and(member::Column::Rev.lte(upto)))
-        .all(core.db.background())
+        .all(context.db.background())
         .await?;
     let state: HashMap<i64, (i64, bool)> =
         rows.iter().map(|row| (row.user_id, (row.rev, row.left_at.is_some()))).collect();
-    let shown = show_members(core.db.background(), rows).await?;
+    let shown = show_members(context.db.background(), rows).await?;
     Ok(shown
         .into_iter()
         .filter_map(|shown| {
@@ -137,7 +147,11 @@ fn free_value(found: &[(i64, Told)], given: i64, upto: i64) -> Option<i64> {
 }
 
 /// Which of the changed messages these users like.
-async fn likes_of(core: &Core, found: &[(i64, Told)], users: &[UserId]) -> Result<HashSet<(i64, i64)>> {
+async fn likes_of(
+    context: &AppContext,
+    found: &[(i64, Told)],
+    users: &[UserId],
+) -> Result<HashSet<(i64, i64)>> {
     let changed: Vec<i64> = found
         .iter()
         .filter_map(|(_, told)| if let Told::Changed(message) = told { Some(message.id.0) } else { None })
@@ -148,7 +162,7 @@ async fn likes_of(core: &Core, found: &[(i64, Told)], users: &[UserId]) -> Resul
     let rows = like::Entity::find()
         .filter(like::Column::MessageId.is_in(changed))
         .filter(like::Column::UserId.is_in(users.iter().map(|id| id.0)))
-        .all(core.db.background())
+        .all(context.db.background())
         .await?;
     Ok(rows.into_iter().map(|row| (row.message_id, row.user_id)).collect())
 }
@@ -181,30 +195,30 @@ enum Told {
 impl Told {
     fn into_deliveries(
         self,
-        place: Place,
+        position: ChatPosition,
         chat: &chat::Model,
         now: i64,
         users: &[UserId],
         likers: &HashSet<(i64, i64)>,
     ) -> Result<Vec<Delivery>> {
-        let by_owner = change_at(place, UserId(chat.owner_id), now);
+        let by_owner = change_at(position, UserId(chat.owner_id), now);
         let one = match self {
             Self::New(message) => {
                 let event = NewMessage {
                     message: &message,
-                    prev: place.prev,
+                    prev: position.prev,
                     by: message.user.id,
                     at: message.created_at,
                 };
-                Delivery::of_change(place, "new_message", &event)?
+                Delivery::of_change(position, "new_message", &event)?
             }
-            Self::Changed(message) if users.len() > TOLD_APART => changed(place, &message, now)?,
+            Self::Changed(message) if users.len() > TOLD_APART => changed(position, &message, now)?,
             Self::Changed(mut message) => {
                 let mut told = Vec::with_capacity(users.len());
                 for user in users {
                     let liked = likers.contains(&(message.id.0, user.0));
                     message.my = Some(MyMessage { liked, reactions: Vec::new() });
-                    let mut event = changed(place, &message, now)?;
+                    let mut event = changed(position, &message, now)?;
                     event.only_user = Some(*user);
                     told.push(event);
                 }
@@ -215,43 +229,43 @@ impl Told {
                 let event =
                     MemberChange { change: by_owner, member: *member, member_count: chat.member_count };
                 let name = if gone { "member_removed" } else { "member_added" };
-                let mut delivery = Delivery::of_change(place, name, &event)?;
+                let mut delivery = Delivery::of_change(position, name, &event)?;
                 delivery.rooms =
                     if gone { RoomChange::Leave(vec![user]) } else { RoomChange::Join(vec![user]) };
                 delivery
             }
             Self::Chat(details) => {
                 let event = ChatChanged { change: by_owner, details: *details };
-                Delivery::of_change(place, "chat_updated", &event)?
+                Delivery::of_change(position, "chat_updated", &event)?
             }
             Self::NewChat(details) => {
                 let event = ChatCreated { change: by_owner, details: *details };
-                Delivery::of_change(place, "chat_created", &event)?
+                Delivery::of_change(position, "chat_created", &event)?
             }
         };
         Ok(vec![one])
     }
 }
 
-fn changed(place: Place, message: &Message, now: i64) -> Result<Delivery> {
+fn changed(position: ChatPosition, message: &Message, now: i64) -> Result<Delivery> {
     let name = if message.deleted_at.is_some() { "message_deleted" } else { "message_edited" };
-    let change = change_at(place, message.user.id, now);
-    Delivery::of_change(place, name, &MessageChanged { change, message })
+    let change = change_at(position, message.user.id, now);
+    Delivery::of_change(position, name, &MessageChanged { change, message })
 }
 
 /// The present value of a user's own counter; 0 where there is no such user any more.
-pub async fn user_rev(core: &Core, user: UserId) -> Result<i64> {
+pub async fn user_rev(context: &AppContext, user: UserId) -> Result<i64> {
     let rev = user::Entity::find_by_id(user.0)
         .select_only()
         .column(user::Column::UserRev)
         .into_tuple()
-        .one(core.db.read())
+        .one(context.db.read())
         .await?;
     Ok(rev.unwrap_or_default())
 }
 
 /// The same of many users.
-pub async fn user_revs(core: &Core, users: &[UserId]) -> Result<Vec<(UserId, i64)>> {
+pub async fn user_revs(context: &AppContext, users: &[UserId]) -> Result<Vec<(UserId, i64)>> {
     let mut revs = Vec::with_capacity(users.len());
     for some in users.chunks(MANY_IDS) {
         let rows: Vec<(i64, i64)> = user::Entity::find()
@@ -259,7 +273,7 @@ pub async fn user_revs(core: &Core, users: &[UserId]) -> Result<Vec<(UserId, i64
             .columns([user::Column::Id, user::Column::UserRev])
             .filter(user::Column::Id.is_in(some.iter().map(|id| id.0)))
             .into_tuple()
-            .all(core.db.background())
+            .all(context.db.background())
             .await?;
         revs.extend(rows.into_iter().map(|(id, rev)| (UserId(id), rev)));
     }
@@ -280,14 +294,14 @@ pub struct Standing {
 }
 
 /// The places that changed in some way since these values of their users' own counters.
-pub async fn standings_since(core: &Core, users: &[(UserId, i64)]) -> Result<Vec<Standing>> {
+pub async fn standings_since(context: &AppContext, users: &[(UserId, i64)]) -> Result<Vec<Standing>> {
     let mut found = Vec::new();
     for some in users.chunks(MANY_IDS) {
         let since: HashMap<i64, i64> = some.iter().map(|(user, rev)| (user.0, *rev)).collect();
         let rows = member::Entity::find()
             .filter(member::Column::UserId.is_in(since.keys().copied()))
             .filter(member::Column::UserRev.gt(since.values().copied().min().unwrap_or_default()))
-            .all(core.db.background())
+            .all(context.db.background())
             .await?;
         let changed = |row: &member::Model| since.get(&row.user_id).is_some_and(|rev| row.user_rev > *rev);
         found.extend(rows.iter().filter(|row| changed(row)).map(standing));
@@ -296,11 +310,11 @@ pub async fn standings_since(core: &Core, users: &[(UserId, i64)]) -> Result<Vec
 }
 
 /// A user's place in a chat; none where they never were in it, or it is gone.
-pub async fn standing_in(core: &Core, user: UserId, chat: ChatId) -> Result<Option<Standing>> {
+pub async fn standing_in(context: &AppContext, user: UserId, chat: ChatId) -> Result<Option<Standing>> {
     let row = member::Entity::find()
         .filter(member::Column::ChatId.eq(chat.0))
         .filter(member::Column::UserId.eq(user.0))
-        .one(core.db.background())
+        .one(context.db.background())
         .await?;
     Ok(row.as_ref().map(standing))
 }
@@ -315,7 +329,7 @@ fn standing(row: &member::Model) -> Standing {
 }
 
 /// Which of these users are in the chat now.
-pub async fn present_in(core: &Core, chat_id: ChatId, users: &[UserId]) -> Result<HashSet<UserId>> {
+pub async fn present_in(context: &AppContext, chat_id: ChatId, users: &[UserId]) -> Result<HashSet<UserId>> {
     let mut present = HashSet::new();
     for users in users.chunks(1_000) {
         let ids: Vec<i64> = member::Entity::of_chat(chat_id.0)
@@ -323,9 +337,16 @@ pub async fn present_in(core: &Core, chat_id: ChatId, users: &[UserId]) -> Resul
             .column(member::Column::UserId)
             .filter(member::Column::UserId.is_in(users.iter().map(|id| id.0)))
             .into_tuple()
-            .all(core.db.background())
+            .all(context.db.background())
             .await?;
         present.extend(ids.into_iter().map(UserId));
     }
     Ok(present)
+}
+
+/// The chats that a user is a member of.
+pub async fn chats_of(context: &AppContext, user: UserId) -> Result<Vec<ChatId>> {
+    let ids = member::Entity::of_user(user.0).select_only().column(member::Column::ChatId);
+    let ids: Vec<i64> = ids.into_tuple().all(context.db.read()).await?;
+    Ok(ids.into_iter().map(ChatId).collect())
 }

@@ -4,4 +4,6 @@
 mod answer;
 mod fill;
 
-pub use fill::{Standing, fill, heads, present_in, standing_in, standings_since, user_rev, user_revs};
+pub use fill::{
+    Standing, chats_of, fill, heads, present_in, standing_in, standings_since, user_rev, user_revs,
+};

@@ -4,7 +4,7 @@ use entity::{contact, member, user};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait};
 
 use super::view;
-use crate::domain::{Core, contacts};
+use crate::domain::{AppContext, contacts};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Audience, Delivery};
@@ -12,7 +12,7 @@ use crate::platform::db::Tx;
 use crate::protocol::events::UserUpdated;
 
 /// Tells everybody who shares a chat.
-pub async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()> {
+pub async fn announce(context: &AppContext, tx: &mut Tx, row: &user::Model) -> Result<()> {
     let chats: Vec<i64> = member::Entity::of_user(row.id)
         .select_only()
         .column(member::Column::ChatId)
@@ -25,7 +25,7 @@ pub async fn announce(core: &Core, tx: &mut Tx, row: &user::Model) -> Result<()>
     } else {
         Audience::Chats(chats.into_iter().map(ChatId).collect())
     };
-    let mut event = UserUpdated { user: view::show(core, row) };
+    let mut event = UserUpdated { user: view::show(context, row) };
     let hidden = blocked_sharing(tx, row.id).await?;
     let mut delivery = Delivery::new(audience, "user_updated", &event)?;
     delivery.subject = Some(UserId(row.id));

@@ -4,11 +4,11 @@
 
 use entity::user;
 
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::limits::{Bucket, Key};
-use crate::platform::passwords::Verdict;
+use crate::platform::passwords::PasswordCheck;
 use crate::protocol::parse::Problems;
 
 /// Bytes of a password that is tried; none that was ever set is longer.
@@ -20,13 +20,13 @@ pub fn check_tried(problems: &mut Problems, password: &str) {
 }
 
 /// Fails unless the password is the user's own; a stolen token finds it out no faster than a login would.
-pub async fn confirm(core: &Core, user: &user::Model, password: &str) -> Result<()> {
-    core.rates.take(Bucket::Login, Key::user(UserId(user.id))).await?;
-    let failures = &core.rates.failures;
-    let attempt = failures.begin_confirmation(Key::user(UserId(user.id)), core.clock.uptime())?;
-    let verdict = core.passwords.verify(password, Some(&user.password_hash)).await;
-    let right = verdict.inspect_err(|_| failures.give_back(attempt))? != Verdict::Wrong;
-    failures.settle(attempt, right, core.clock.uptime());
+pub async fn confirm(context: &AppContext, user: &user::Model, password: &str) -> Result<()> {
+    context.rates.take(Bucket::Login, Key::user(UserId(user.id))).await?;
+    let failures = &context.rates.failures;
+    let attempt = failures.begin_confirmation(Key::user(UserId(user.id)), context.clock.uptime())?;
+    let check = context.passwords.verify(password, Some(&user.password_hash)).await;
+    let right = check.inspect_err(|_| failures.give_back(attempt))? != PasswordCheck::Wrong;
+    failures.settle(attempt, right, context.clock.uptime());
     if right { Ok(()) } else { Err(wrong()) }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The list is text in the binary, in byte order, and is looked up where it lies: nothing is built or held.
 
-use crate::domain::Core;
+use crate::domain::AppContext;
 use crate::error::{Error, Result};
 
 /// Characters that a password has at least.
@@ -16,7 +16,7 @@ pub const LONGEST: usize = 128;
 const COMMON: &str = include_str!("../../../assets/passwords/common.txt");
 
 /// Judges a password that somebody chooses; `field` is what a refusal names.
-pub fn check_password(core: &Core, field: &str, password: &str) -> Result<()> {
+pub fn check_password(context: &AppContext, field: &str, password: &str) -> Result<()> {
     let length = password.chars().count();
     if !(SHORTEST..=LONGEST).contains(&length) {
         return Err(Error::invalid(field, format!("takes {SHORTEST} to {LONGEST} characters")));
@@ -24,7 +24,7 @@ pub fn check_password(core: &Core, field: &str, password: &str) -> Result<()> {
     if password.contains('\0') {
         return Err(Error::invalid(field, "takes no NUL characters"));
     }
-    if core.settings.password_blocklist && is_common(password) {
+    if context.settings.password_blocklist && is_common(password) {
         let problem = "is one of the 10,000 most common passwords, which are tried first; choose another";
         return Err(Error::invalid(field, problem));
     }

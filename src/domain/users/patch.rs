@@ -10,10 +10,10 @@ use super::identity::{Identity, taken_at_insert};
 use super::{announce, check_tried, confirm, find, lock, require_unchanged, view};
 use crate::domain::mail::tokens::Purpose;
 use crate::domain::recovery::{AddressChange, change_address};
-use crate::domain::{Core, mail, photos};
+use crate::domain::{AppContext, mail, photos};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::platform::db::{Tx, again};
+use crate::platform::db::{Tx, retry};
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems, given};
 use crate::text::{fold, nfc};
@@ -74,28 +74,30 @@ impl Check for Patch {
 }
 
 /// Changes what the patch names, all of it or nothing.
-pub async fn patch(core: &Core, user_id: UserId, wish: Patch) -> Result<Me> {
-    let before = find(core.db.read(), user_id).await?;
-    let identity = wish.identity(&mut Problems::default());
-    let new_phone = wish.phone.is_some() && identity.phone != before.phone;
-    let new_email = wish.email.is_some() && identity.email != before.email;
-    let mut judged = None;
+pub async fn patch(context: &AppContext, user_id: UserId, request: Patch) -> Result<Me> {
+    let before = find(context.db.read(), user_id).await?;
+    let identity = request.identity(&mut Problems::default());
+    let new_phone = request.phone.is_some() && identity.phone != before.phone;
+    let new_email = request.email.is_some() && identity.email != before.email;
+    let mut checked_hash = None;
     if new_phone || new_email {
-        let Some(password) = wish.password.as_deref() else {
+        let Some(password) = request.password.as_deref() else {
             return Err(Error::invalid("password", "is needed to change phone or email"));
         };
-        confirm(core, &before, password).await?;
-        judged = Some(before.password_hash.clone());
+        confirm(context, &before, password).await?;
+        checked_hash = Some(before.password_hash.clone());
     }
-    if let Some(taken) = identity.taken(core.db.read(), Some(user_id.0)).await? {
+    if let Some(taken) = identity.taken(context.db.read(), Some(user_id.0)).await? {
         return Err(taken);
     }
-    let photo = match &wish.photo {
+    let photo = match &request.photo {
         None => None,
-        Some(Some(text)) if !text.trim().is_empty() => Some(photos::store_base64(core, "photo", text).await?),
+        Some(Some(text)) if !text.trim().is_empty() => {
+            Some(photos::store_base64(context, "photo", text).await?)
+        }
         Some(_) => without_photo(&before),
     };
-    save(core, user_id, &wish, identity, photo, judged).await
+    save(context, user_id, &request, identity, photo, checked_hash).await
 }
 
 /// A default avatar in place of a photo; whoever has one keeps it.
@@ -104,27 +106,28 @@ fn without_photo(before: &user::Model) -> Option<String> {
 }
 
 /// Sets a photo that was stored already, or `None` for a default avatar.
-pub async fn set_photo(core: &Core, user_id: UserId, photo: Option<String>) -> Result<Me> {
+pub async fn set_photo(context: &AppContext, user_id: UserId, photo: Option<String>) -> Result<Me> {
     let photo = match photo {
         Some(photo) => Some(photo),
-        None => without_photo(&find(core.db.read(), user_id).await?),
+        None => without_photo(&find(context.db.read(), user_id).await?),
     };
-    save(core, user_id, &Patch::default(), Identity::default(), photo, None).await
+    save(context, user_id, &Patch::default(), Identity::default(), photo, None).await
 }
 
-/// Stores the change, if the password that was `judged` is still the one; whichever photo is no longer referred to goes.
+/// Stores the change, if the password that was `checked_hash` is still the one; whichever photo is no longer referred to goes.
 async fn save(
-    core: &Core,
+    context: &AppContext,
     user_id: UserId,
-    wish: &Patch,
+    request: &Patch,
     identity: Identity,
     photo: Option<String>,
-    judged: Option<String>,
+    checked_hash: Option<String>,
 ) -> Result<Me> {
-    let stored = again(|| store(core, user_id, wish, identity.clone(), photo.clone(), judged.as_deref()));
+    let stored =
+        retry(|| store(context, user_id, request, identity.clone(), photo.clone(), checked_hash.as_deref()));
     match stored.await {
         Ok((me, Some(old))) => {
-            photos::discard(core, &old).await;
+            photos::discard(context, &old).await;
             Ok(me)
         }
         Ok((me, None)) => Ok(me),
@@ -133,7 +136,7 @@ async fn save(
             if error.source.is_none()
                 && let Some(photo) = photo
             {
-                photos::discard(core, &photo).await;
+                photos::discard(context, &photo).await;
             }
             Err(error)
         }
@@ -142,43 +145,43 @@ async fn save(
 
 /// The profile as it is now, and the photo that it had, if that changed.
 async fn store(
-    core: &Core,
+    context: &AppContext,
     user_id: UserId,
-    wish: &Patch,
+    request: &Patch,
     identity: Identity,
     photo: Option<String>,
-    judged: Option<&str>,
+    checked_hash: Option<&str>,
 ) -> Result<(Me, Option<String>)> {
-    let mut tx = core.db.begin().await?;
+    let mut tx = context.db.begin().await?;
     let before = lock(tx.conn(), user_id).await?;
-    let other_phone = wish.phone.is_some() && identity.phone != before.phone;
-    let other_email = wish.email.is_some() && identity.email != before.email;
-    if judged.is_none() && (other_phone || other_email) {
+    let other_phone = request.phone.is_some() && identity.phone != before.phone;
+    let other_email = request.email.is_some() && identity.email != before.email;
+    if checked_hash.is_none() && (other_phone || other_email) {
         // It was what the wish says when it was looked at, and has been changed since.
         return Err(Error::invalid("password", "is needed to change phone or email"));
     }
-    if let Some(judged) = judged {
-        require_unchanged(&before, judged)?;
+    if let Some(checked_hash) = checked_hash {
+        require_unchanged(&before, checked_hash)?;
     }
     let mut row = before.clone().into_active_model();
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
-    if let Some(name) = &wish.name {
+    if let Some(name) = &request.name {
         let name = text(name).map(|name| nfc(name.trim()));
         row.name_key = Set(name.as_deref().map(fold));
         row.name = Set(name);
     }
-    if let Some(description) = &wish.description {
+    if let Some(description) = &request.description {
         row.description = Set(text(description));
     }
-    if wish.username.is_some() {
+    if request.username.is_some() {
         row.username_key = Set(identity.username.as_ref().map(|it| it.to_lowercase()));
         row.username = Set(identity.username);
     }
-    if wish.phone.is_some() {
+    if request.phone.is_some() {
         row.phone = Set(identity.phone);
     }
-    if wish.email.is_some() {
-        set_email(core, &tx, &before, &mut row, identity.email).await?;
+    if request.email.is_some() {
+        set_email(context, &tx, &before, &mut row, identity.email).await?;
     }
     if let Some(photo) = photo {
         row.photo = Set(photo);
@@ -192,23 +195,23 @@ async fn store(
         (row.username.clone(), row.name.clone(), row.description.clone(), row.photo.clone())
     };
     if shown(&before) != shown(&after) {
-        announce(core, &mut tx, &after).await?;
+        announce(context, &mut tx, &after).await?;
     }
     let old_photo = (before.photo != after.photo).then_some(before.photo);
     let other_address = before.email_key != after.email_key;
-    let me = view::me(core, after);
+    let me = view::me(context, after);
     let outcome = tx.commit((me, old_photo)).await?;
     if other_address {
         tracing::info!(user = user_id.0, "an e-mail address was changed");
     }
-    let reply = core.publish(outcome).await;
-    core.mail.wake();
+    let reply = context.publish(outcome).await;
+    context.mail.wake();
     Ok(reply)
 }
 
 /// Gives the row another address, or none, where that takes no confirmation; else a mail is on its way.
 async fn set_email(
-    core: &Core,
+    context: &AppContext,
     tx: &Tx,
     before: &user::Model,
     row: &mut user::ActiveModel,
@@ -216,9 +219,9 @@ async fn set_email(
 ) -> Result<()> {
     if email == before.email {
         // Whoever names the present address has thought better of another one.
-        return mail::tokens::revoke(core, tx, UserId(before.id), &[Purpose::ChangeEmail]).await;
+        return mail::tokens::revoke(context, tx, UserId(before.id), &[Purpose::ChangeEmail]).await;
     }
-    if change_address(core, tx, before, email.as_deref()).await? == AddressChange::AtOnce {
+    if change_address(context, tx, before, email.as_deref()).await? == AddressChange::AtOnce {
         let key = email.as_ref().map(|it| it.to_lowercase());
         row.email_verified = Set(before.email_verified && key == before.email_key);
         row.email_key = Set(key);

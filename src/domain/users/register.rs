@@ -10,9 +10,9 @@ use super::identity::{Identity, taken_at_insert};
 use super::{check_password, view};
 use crate::config::Verification;
 use crate::domain::mail::Language;
-use crate::domain::{Core, lobby, photos, recovery};
+use crate::domain::{AppContext, lobby, photos, recovery};
 use crate::error::{Error, Result};
-use crate::platform::db::again;
+use crate::platform::db::retry;
 use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems};
 use crate::text::{fold, nfc};
@@ -62,44 +62,44 @@ impl Check for Registration {
 }
 
 /// Makes an account for somebody who asks for one at the door: its address is verified as the settings say.
-pub async fn sign_up(core: &Core, wish: Registration, language: Language) -> Result<Me> {
-    let given = wish.email.as_deref().is_some_and(|it| !it.trim().is_empty());
-    if core.settings.mail.verification == Verification::Required && !given {
+pub async fn sign_up(context: &AppContext, request: Registration, language: Language) -> Result<Me> {
+    let given = request.email.as_deref().is_some_and(|it| !it.trim().is_empty());
+    if context.settings.mail.verification == Verification::Required && !given {
         return Err(Error::invalid("email", "is needed on this server"));
     }
-    make(core, wish, Some(language)).await
+    make(context, request, Some(language)).await
 }
 
 /// Makes an account for somebody who did not ask: of the demo landscape, or an operator's doing. No mail.
-pub async fn register(core: &Core, wish: Registration) -> Result<Me> {
-    make(core, wish, None).await
+pub async fn register(context: &AppContext, request: Registration) -> Result<Me> {
+    make(context, request, None).await
 }
 
-async fn make(core: &Core, wish: Registration, asked_in: Option<Language>) -> Result<Me> {
-    check_password(core, "password", &wish.password)?;
-    let identity = wish.identity(&mut Problems::default());
-    if let Some(taken) = identity.taken(core.db.read(), None).await? {
+async fn make(context: &AppContext, request: Registration, asked_in: Option<Language>) -> Result<Me> {
+    check_password(context, "password", &request.password)?;
+    let identity = request.identity(&mut Problems::default());
+    if let Some(taken) = identity.taken(context.db.read(), None).await? {
         return Err(taken);
     }
-    let password_hash = core.passwords.hash(&wish.password).await?;
-    let own_photo = wish.photo.as_deref().filter(|text| !text.trim().is_empty());
+    let password_hash = context.passwords.hash(&request.password).await?;
+    let own_photo = request.photo.as_deref().filter(|text| !text.trim().is_empty());
     let photo = match own_photo {
-        Some(text) => photos::store_base64(core, "photo", text).await?,
+        Some(text) => photos::store_base64(context, "photo", text).await?,
         None => photos::default_avatar(),
     };
     let made = async {
         if asked_in.is_some() {
-            recovery::take_verification(core, identity.email.as_deref()).await?;
+            recovery::take_verification(context, identity.email.as_deref()).await?;
         }
         // The lobby's row may be busy.
-        again(|| insert(core, identity.clone(), &wish, &password_hash, &photo, asked_in)).await
+        retry(|| insert(context, identity.clone(), &request, &password_hash, &photo, asked_in)).await
     };
     match made.await {
-        Ok(model) => Ok(view::me(core, model)),
+        Ok(model) => Ok(view::me(context, model)),
         Err(error) => {
             // Where the fault is ours the account may be there: better a file too many.
             if error.source.is_none() {
-                photos::discard(core, &photo).await;
+                photos::discard(context, &photo).await;
             }
             Err(error)
         }
@@ -107,15 +107,15 @@ async fn make(core: &Core, wish: Registration, asked_in: Option<Language>) -> Re
 }
 
 async fn insert(
-    core: &Core,
+    context: &AppContext,
     identity: Identity,
-    wish: &Registration,
+    request: &Registration,
     password_hash: &str,
     photo: &str,
     asked_in: Option<Language>,
 ) -> Result<user::Model> {
     let text = |text: &Option<String>| text.clone().filter(|it| !it.trim().is_empty());
-    let name = text(&wish.name).map(|name| nfc(name.trim()));
+    let name = text(&request.name).map(|name| nfc(name.trim()));
     let row = user::ActiveModel {
         username_key: Set(identity.username.as_ref().map(|it| it.to_lowercase())),
         username: Set(identity.username),
@@ -125,22 +125,22 @@ async fn insert(
         email_verified: Set(false),
         name_key: Set(name.as_deref().map(fold)),
         name: Set(name),
-        description: Set(text(&wish.description)),
+        description: Set(text(&request.description)),
         photo: Set(photo.to_owned()),
         role: Set("user".into()),
         password_hash: Set(password_hash.to_owned()),
         user_rev: Set(0),
-        created_at: Set(core.clock.now()),
+        created_at: Set(context.clock.now()),
         language: Set(asked_in.map(|it| it.as_str().to_owned())),
         ..Default::default()
     };
-    let mut tx = core.db.begin().await?;
+    let mut tx = context.db.begin().await?;
     let model = row.save(tx.conn()).await.map_err(taken_at_insert)?.try_into_model().map_err(Error::from)?;
-    lobby::join(core, &mut tx, &model).await?;
+    lobby::join(context, &mut tx, &model).await?;
     if asked_in.is_some() {
-        recovery::request_verification(core, &tx, &model).await?;
+        recovery::request_verification(context, &tx, &model).await?;
     }
-    let model = core.publish(tx.commit(model).await?).await;
-    core.mail.wake();
+    let model = context.publish(tx.commit(model).await?).await;
+    context.mail.wake();
     Ok(model)
 }

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
 use super::view::show;
-use crate::domain::{Core, contacts};
+use crate::domain::{AppContext, contacts};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::objects::User;
@@ -15,7 +15,7 @@ use crate::text::fold;
 ///
 /// Phones and e-mails are not searched: who knows one may log in with it, but nobody learns whose it is.
 pub async fn search(
-    core: &Core,
+    context: &AppContext,
     viewer: UserId,
     query: &str,
     cursor: Option<i64>,
@@ -35,13 +35,13 @@ pub async fn search(
         .filter(user::Column::Id.gt(cursor.unwrap_or(0)))
         .order_by_asc(user::Column::Id)
         .limit(limit + 1)
-        .all(core.db.read())
+        .all(context.db.read())
         .await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id);
-    let mut found: Vec<User> = rows.iter().map(|row| show(core, row)).collect();
-    let hidden = contacts::blocked_between(core.db.read(), viewer, found.iter().map(|it| it.id)).await?;
+    let mut found: Vec<User> = rows.iter().map(|row| show(context, row)).collect();
+    let hidden = contacts::blocked_between(context.db.read(), viewer, found.iter().map(|it| it.id)).await?;
     found.iter_mut().filter(|it| hidden.contains(&it.id)).for_each(contacts::hide_presence);
     Ok((found, next))
 }

@@ -6,13 +6,13 @@ use entity::user;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::clock::Timestamp;
-use crate::domain::{Core, contacts};
+use crate::domain::{AppContext, contacts};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::objects::{Author, Me, User};
 
 /// A row as others see it.
-pub fn show(core: &Core, row: &user::Model) -> User {
+pub fn show(context: &AppContext, row: &user::Model) -> User {
     let id = UserId(row.id);
     User {
         id,
@@ -21,7 +21,7 @@ pub fn show(core: &Core, row: &user::Model) -> User {
         photo: row.photo.clone(),
         description: row.description.clone(),
         role: row.role.clone(),
-        online: row.deleted_at.is_none() && core.presence.is_online(id),
+        online: row.deleted_at.is_none() && context.presence.is_online(id),
         last_seen_at: row.last_seen_at.map(Timestamp),
         created_at: Timestamp(row.created_at),
         deleted: row.deleted_at.is_some(),
@@ -29,8 +29,8 @@ pub fn show(core: &Core, row: &user::Model) -> User {
 }
 
 /// A row as its own user sees it.
-pub fn me(core: &Core, row: user::Model) -> Me {
-    Me { user: show(core, &row), phone: row.phone, email: row.email, email_verified: row.email_verified }
+pub fn me(context: &AppContext, row: user::Model) -> Me {
+    Me { user: show(context, &row), phone: row.phone, email: row.email, email_verified: row.email_verified }
 }
 
 /// A row as the author of something.
@@ -62,10 +62,10 @@ pub async fn authors(
 /// Somebody's public profile; a deleted account still answers, as deleted.
 ///
 /// Whoever blocks or is blocked sees no presence.
-pub async fn profile(core: &Core, viewer: UserId, id: UserId) -> Result<User> {
-    let row = user::Entity::find_by_id(id.0).one(core.db.read()).await?;
-    let mut user = row.map(|row| show(core, &row)).ok_or_else(|| Error::not_found("user"))?;
-    if !contacts::blocked_between(core.db.read(), viewer, [id]).await?.is_empty() {
+pub async fn profile(context: &AppContext, viewer: UserId, id: UserId) -> Result<User> {
+    let row = user::Entity::find_by_id(id.0).one(context.db.read()).await?;
+    let mut user = row.map(|row| show(context, &row)).ok_or_else(|| Error::not_found("user"))?;
+    if !contacts::blocked_between(context.db.read(), viewer, [id]).await?.is_empty() {
         contacts::hide_presence(&mut user);
     }
     Ok(user)

@@ -20,7 +20,7 @@ mod transaction;
 pub use explain::{check_before, explain_migrate, explain_open};
 pub use limited::{Reader, TxConnection};
 pub use migrations::known_migrations;
-pub use retry::again;
+pub use retry::retry;
 pub use serving::ServingLock;
 pub use sqlite::file_of;
 pub use transaction::{Outcome, Tx};
@@ -159,7 +159,7 @@ impl Db {
             gate: self.gate.clone(),
             waiting: self.waiting.clone(),
             events: Vec::new(),
-            place: None,
+            position: None,
         })
     }
 

@@ -150,10 +150,10 @@ async fn examine(url: &str, limits: &DatabaseLimits) -> Result<u32> {
     let options = url.parse::<PgConnectOptions>().map_err(|_| {
         refused("is not a valid PostgreSQL URL; percent-encode special characters in the password")
     })?;
-    let place = format!("PostgreSQL at {}:{}", options.get_host(), options.get_port());
+    let position = format!("PostgreSQL at {}:{}", options.get_host(), options.get_port());
     let mut connection = knock(&options, limits.acquire_timeout.max(STARTING))
         .await
-        .map_err(|cause| refused(&format!("{place} cannot be used: {cause}")))?;
+        .map_err(|cause| refused(&format!("{position} cannot be used: {cause}")))?;
     let sql = "SELECT current_setting('server_encoding') AS encoding, \
                       least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1), \
                             current_setting('max_connections')::int \
@@ -164,8 +164,10 @@ async fn examine(url: &str, limits: &DatabaseLimits) -> Result<u32> {
         let row = query(sql).fetch_one(&mut connection).await?;
         Ok::<(String, i32), SqlxError>((row.try_get("encoding")?, row.try_get("allowed")?))
     };
-    let asked = timeout(STARTING, asked).await.map_err(|_| refused(&format!("{place} does not answer")))?;
-    let (encoding, allowed) = asked.map_err(|error| refused(&format!("{place} cannot be used: {error}")))?;
+    let asked =
+        timeout(STARTING, asked).await.map_err(|_| refused(&format!("{position} does not answer")))?;
+    let (encoding, allowed) =
+        asked.map_err(|error| refused(&format!("{position} cannot be used: {error}")))?;
     // Whatever it says to the goodbye, the connection is dropped.
     drop(timeout(PING, connection.close()).await);
     if encoding != "UTF8" {

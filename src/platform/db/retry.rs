@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Does a piece of work that has a transaction of its own, and does it again where it failed by no fault of its own:
 /// two wrote to the same rows, or something changed that had been looked at, or too many wait for locks. After a short
 /// pause of random length, so that two that collided do not collide again.
-pub async fn again<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
+pub async fn retry<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
     let until = Instant::now() + LONGEST_WAIT;
     let mut attempt = 1;
     loop {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::limited::TxConnection;
 use crate::error::{Error, Result};
-use crate::platform::bus::{Delivery, Place};
+use crate::platform::bus::{ChatPosition, Delivery};
 
 /// What a commit may take where the database sets no limit to statements (SQLite): it holds the gate.
 const COMMIT: Duration = Duration::from_secs(15);
@@ -20,7 +20,7 @@ pub struct Outcome<T> {
     /// For the caller.
     pub reply: T,
     /// Where the change stands, if it changed a chat.
-    pub place: Option<Place>,
+    pub position: Option<ChatPosition>,
     /// In order.
     pub events: Vec<Delivery>,
     /// Held until the events are published.
@@ -30,7 +30,7 @@ pub struct Outcome<T> {
 impl<T> Outcome<T> {
     /// Nothing changed, there is only an answer.
     pub fn unchanged(reply: T) -> Self {
-        Self { reply, place: None, events: Vec::new(), gate: None }
+        Self { reply, position: None, events: Vec::new(), gate: None }
     }
 }
 
@@ -40,7 +40,7 @@ pub struct Tx {
     pub(super) gate: Arc<Mutex<()>>,
     pub(super) waiting: Arc<Semaphore>,
     pub(super) events: Vec<Delivery>,
-    pub(super) place: Option<Place>,
+    pub(super) position: Option<ChatPosition>,
 }
 
 impl Tx {
@@ -51,7 +51,7 @@ impl Tx {
 
     /// The row that `select` finds, locked until the transaction ends. If another transaction holds it, this one
     /// waits; if too many wait already, the error is [`Error::busy`]: give the connection back and begin
-    /// [`again`](super::again).
+    /// [`retry`](super::again).
     pub async fn lock_row<E: EntityTrait>(&self, select: Select<E>) -> Result<Option<E::Model>> {
         let conn = &self.inner;
         let free = select.clone().lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
@@ -71,14 +71,14 @@ impl Tx {
     }
 
     /// Where this transaction's changes stand so far.
-    pub fn place(&self) -> Option<Place> {
-        self.place
+    pub fn position(&self) -> Option<ChatPosition> {
+        self.position
     }
 
     /// Notes that a change took its place; several changes of one transaction are told as one.
-    pub fn took_place(&mut self, place: Place) {
-        let first = self.place.get_or_insert(place);
-        first.rev = place.rev;
+    pub fn take_position(&mut self, position: ChatPosition) {
+        let first = self.position.get_or_insert(position);
+        first.rev = position.rev;
     }
 
     /// Waits for each lock no longer than this, until the transaction ends. SQLite has no such locks.
@@ -93,7 +93,7 @@ impl Tx {
     /// Commits, then hands out the events. An error after which nothing may be stored, and one after which nobody
     /// knows, look alike: neither is ever acknowledged.
     pub async fn commit<T>(self, reply: T) -> Result<Outcome<T>> {
-        let Self { inner, gate, events, place, .. } = self;
+        let Self { inner, gate, events, position, .. } = self;
         let (transaction, patience, succeeded) = inner.into_parts();
         if !succeeded {
             return Err(Error::internal(
@@ -110,7 +110,7 @@ impl Tx {
             patience.freshness.renew();
             Error::unavailable("the database did not answer a commit in time")
         })??;
-        Ok(Outcome { reply, place, events, gate: Some(gate) })
+        Ok(Outcome { reply, position, events, gate: Some(gate) })
     }
 
     /// Gives everything up and answers `reply`: nothing was changed.

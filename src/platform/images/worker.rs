@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::decode::cost;
 use super::{ImageError, Limits, Rendered, render};
 use crate::error::Error;
-use crate::platform::crew::Crew;
+use crate::platform::thread_pool::ThreadPool;
 
 /// Why [`ImageWorker::render`] gave no pictures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +32,7 @@ pub struct ImageWorker {
     threads: Arc<Semaphore>,
     /// One permit for each megabyte that pictures at work may take together.
     memory: Arc<Semaphore>,
-    crew: Crew,
+    thread_pool: ThreadPool,
     limits: Limits,
 }
 
@@ -48,7 +48,7 @@ impl ImageWorker {
             places: Arc::new(Semaphore::new(places)),
             threads: Arc::new(Semaphore::new(threads)),
             // A job comes with one of as many permits: there is always room for it.
-            crew: Crew::start("images", threads, threads)?,
+            thread_pool: ThreadPool::start("images", threads, threads)?,
             memory: Arc::new(Semaphore::new(MEMORY as usize)),
             limits,
         })
@@ -90,7 +90,7 @@ impl ImageWorker {
         F: FnOnce() -> Result<T, ImageError> + Send + 'static,
     {
         let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| RenderError::Busy)?;
-        let task = self.crew.run(move || {
+        let task = self.thread_pool.run(move || {
             let _held = (place, thread);
             job()
         });

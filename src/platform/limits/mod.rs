@@ -6,15 +6,15 @@
 //! [`Key::name`], with an expiry of the time a full bucket needs. Therefore taking is async here already, and
 //! keys are the same on every node. With `RATE_LIMIT` off nothing is kept and nothing is refused.
 
+mod concurrency;
 mod key;
 mod local;
-mod places;
-mod slow_down;
+mod login_throttle;
 mod turns;
 
+pub use concurrency::{ConcurrencyLimit, ConcurrencyPermit};
 pub use key::Key;
-pub use places::{Place, Places};
-pub use slow_down::{Attempt, SlowDown};
+pub use login_throttle::{Attempt, LoginThrottle};
 pub use turns::{Turn, Turns};
 
 use std::net::IpAddr;
@@ -117,15 +117,15 @@ pub struct RateLimits {
     /// Nothing where the limits are off.
     store: Option<Arc<LocalStore>>,
     /// Failed logins.
-    pub failures: SlowDown,
+    pub failures: LoginThrottle,
     /// Sockets that have not authenticated.
-    pub pending: Places,
+    pub pending: ConcurrencyLimit,
     /// Large bodies on their way.
-    pub large_bodies: Places,
+    pub large_bodies: ConcurrencyLimit,
     /// Connections, by user.
-    pub user_sockets: Places,
+    pub user_sockets: ConcurrencyLimit,
     /// Connections, by address.
-    pub address_sockets: Places,
+    pub address_sockets: ConcurrencyLimit,
     /// Reads, by user.
     pub reads: Turns,
     /// Groups of many people that are being made, by user.
@@ -137,20 +137,20 @@ impl RateLimits {
     pub fn new(rates: &Rates) -> Self {
         Self {
             store: rates.on.then(|| Arc::new(LocalStore::new(rates))),
-            failures: SlowDown::new(rates.on),
-            pending: Places::new(
+            failures: LoginThrottle::new(rates.on),
+            pending: ConcurrencyLimit::new(
                 rates.on.then_some(rates.pending_sockets),
                 "too many sockets of this address wait to authenticate, try again in a moment",
             ),
-            large_bodies: Places::new(
+            large_bodies: ConcurrencyLimit::new(
                 rates.on.then_some(LARGE_BODIES_PER_ADDRESS),
                 "too many large bodies come from this address at once, try again in a moment",
             ),
-            user_sockets: Places::new(
+            user_sockets: ConcurrencyLimit::new(
                 rates.on.then_some(rates.user_sockets),
                 "you have too many connections, close some of them",
             ),
-            address_sockets: Places::new(
+            address_sockets: ConcurrencyLimit::new(
                 rates.on.then_some(rates.address_sockets),
                 "there are too many connections of this address",
             ),
@@ -163,7 +163,7 @@ impl RateLimits {
     }
 
     /// A place for one more connection of a user: of theirs, and of their address.
-    pub async fn seat(&self, user: UserId, address: Option<IpAddr>) -> Result<[Place; 2]> {
+    pub async fn admit(&self, user: UserId, address: Option<IpAddr>) -> Result<[ConcurrencyPermit; 2]> {
         self.take(Bucket::Connect, Key::user(user)).await?;
         Ok([self.user_sockets.enter_as(Key::user(user))?, self.address_sockets.enter(address)?])
     }
@@ -210,7 +210,7 @@ impl RateLimits {
     }
 
     /// Whether somebody may try a password for the account that `account` names, as it was typed; to be asked
-    /// before hashing. What became of it goes to [`SlowDown::settle`]. `now` in milliseconds.
+    /// before hashing. What became of it goes to [`LoginThrottle::settle`]. `now` in milliseconds.
     pub async fn begin_login(&self, address: Option<IpAddr>, account: &str, now: i64) -> Result<Attempt> {
         let (network, account) = (Key::address(address), Key::account(account));
         self.take(Bucket::Login, network).await?;

@@ -1,7 +1,7 @@
 //! Where there is no SMTP peer a mail is only logged, and so is the link in it: it is the one way to use the
 //! product on one's own machine. Not in production: whoever reads the log could take accounts over.
 
-use super::{Fate, Outgoing};
+use super::{Outgoing, SendStatus};
 
 /// See the file.
 pub struct Log {
@@ -11,7 +11,7 @@ pub struct Log {
 
 impl Log {
     /// Logs the mail.
-    pub fn send(&self, mail: &Outgoing) -> Fate {
+    pub fn send(&self, mail: &Outgoing) -> SendStatus {
         let link = mail.link.as_deref().filter(|_| self.with_link);
         tracing::info!(
             recipient = mail.recipient,
@@ -19,6 +19,6 @@ impl Log {
             link,
             "a mail is only logged: SMTP_URL is not set"
         );
-        Fate::Logged
+        SendStatus::Logged
     }
 }

@@ -11,7 +11,7 @@ pub use smtp::CONVERSATION;
 use log::Log;
 use smtp::Peer;
 
-use crate::config::{Landscape, Settings};
+use crate::config::{Environment, Settings};
 use crate::error::Result;
 
 /// A mail that is ready to go.
@@ -29,7 +29,7 @@ pub struct Outgoing {
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum SendStatus {
     /// The peer took it.
     Sent,
     /// It was logged: there is no peer.
@@ -57,12 +57,12 @@ impl Mailer {
                 smtp.hello = smtp.hello.or_else(|| own_name(settings.public_url.as_str()));
                 Self::Smtp(Box::new(Peer::new(smtp, &settings.mail.from)?))
             }
-            None => Self::Log(Log { with_link: settings.landscape != Landscape::Prod }),
+            None => Self::Log(Log { with_link: settings.environment != Environment::Prod }),
         })
     }
 
     /// Tries once. It is over within [`smtp::CONVERSATION`].
-    pub async fn send(&self, mail: &Outgoing) -> Fate {
+    pub async fn send(&self, mail: &Outgoing) -> SendStatus {
         match self {
             Self::Smtp(peer) => peer.send(mail).await,
             Self::Log(log) => log.send(mail),

@@ -22,7 +22,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use tokio::time::timeout;
 
 use super::message::address;
-use super::{Fate, Outgoing};
+use super::{Outgoing, SendStatus};
 use crate::config::{Security, Smtp};
 use crate::error::{Error, Result};
 
@@ -70,16 +70,16 @@ impl Peer {
     }
 
     /// Tries once.
-    pub async fn send(&self, mail: &Outgoing) -> Fate {
+    pub async fn send(&self, mail: &Outgoing) -> SendStatus {
         let Some(recipient) = address(&mail.recipient) else {
-            return Fate::Never("an address that no mail can be sent to".into());
+            return SendStatus::Never("an address that no mail can be sent to".into());
         };
         match timeout(CONVERSATION, self.converse(recipient, mail.content.as_bytes())).await {
-            Ok(Ok(())) => Fate::Sent,
-            Ok(Err(Failure::Late(error))) if is_final(&error) => Fate::Never(error.to_string()),
-            Ok(Err(Failure::Early(error) | Failure::Late(error))) => Fate::Later(error.to_string()),
-            Ok(Err(Failure::Unfit(why))) => Fate::Never(why.into()),
-            Err(_) => Fate::Later(format!("not done within {} s", CONVERSATION.as_secs())),
+            Ok(Ok(())) => SendStatus::Sent,
+            Ok(Err(Failure::Late(error))) if is_final(&error) => SendStatus::Never(error.to_string()),
+            Ok(Err(Failure::Early(error) | Failure::Late(error))) => SendStatus::Later(error.to_string()),
+            Ok(Err(Failure::Unfit(why))) => SendStatus::Never(why.into()),
+            Err(_) => SendStatus::Later(format!("not done within {} s", CONVERSATION.as_secs())),
         }
     }
 
@@ -163,10 +163,13 @@ mod tests {
             content: "Subject: x\r\n\r\nx".into(),
         };
         let started = tokio::time::Instant::now();
-        let fate = peer.send(&mail).await;
-        assert!(matches!(&fate, Fate::Later(_)), "{fate:?}");
+        let status = peer.send(&mail).await;
+        assert!(matches!(&status, SendStatus::Later(_)), "{status:?}");
         assert!(started.elapsed() <= CONVERSATION + Duration::from_secs(1));
         let nobody = Outgoing { recipient: "a@example.org\r\nRCPT TO:<b@example.org>".into(), ..mail };
-        assert!(matches!(peer.send(&nobody).await, Fate::Never(_)), "nothing gets between the commands");
+        assert!(
+            matches!(peer.send(&nobody).await, SendStatus::Never(_)),
+            "nothing gets between the commands"
+        );
     }
 }

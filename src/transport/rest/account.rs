@@ -6,11 +6,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
-use super::extract::{Auth, Json};
-use super::{App, origin};
-use crate::domain::accounts::{self, Deletion};
-use crate::domain::to_the_end;
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::domain::accounts::Deletion;
+use crate::domain::{accounts, run_detached};
+use crate::transport::http::origin;
+use crate::transport::http::problem::{Problem, ProblemBody};
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Auth, Json};
 
 /// Delete one's account: what is one's own goes, messages stay as a deleted user's. Needs the password.
 #[utoipa::path(delete, path = "/user/me", tag = "user", security(("bearer" = [])), request_body = Deletion,
@@ -19,14 +20,14 @@ use crate::transport::problem::{Problem, ProblemBody};
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
     ))]
 pub async fn delete(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
-    Json(wish): Json<Deletion>,
+    Json(request): Json<Deletion>,
 ) -> Result<Response, Problem> {
-    let core = app.core.clone();
-    to_the_end(async move { accounts::delete(&core, actor, &wish).await }).await?;
+    let context = app.context.clone();
+    run_detached(async move { accounts::delete(&context, actor, &request).await }).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
-    origin::clear_cookies(&app.core.settings, response.headers_mut())?;
+    origin::clear_cookies(&app.context.settings, response.headers_mut())?;
     Ok(response)
 }
 
@@ -36,8 +37,12 @@ pub async fn delete(
         (status = 204, description = "Deleted; all sessions end, their sockets close"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
     ))]
-pub async fn delete_by_post(app: State<App>, auth: Auth, wish: Json<Deletion>) -> Result<Response, Problem> {
-    delete(app, auth, wish).await
+pub async fn delete_by_post(
+    app: State<RestState>,
+    auth: Auth,
+    request: Json<Deletion>,
+) -> Result<Response, Problem> {
+    delete(app, auth, request).await
 }
 
 /// Everything that is held on oneself, as JSON lines: each an object with its `kind`, the last one
@@ -48,8 +53,8 @@ pub async fn delete_by_post(app: State<App>, auth: Auth, wish: Json<Deletion>) -
         (status = 429, body = ProblemBody, content_type = "application/problem+json", description = "One at a time"),
         (status = 503, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn export(State(app): State<App>, Auth(actor): Auth) -> Result<Response, Problem> {
-    let mut export = accounts::export(&app.core, &app.exports, actor)?;
+pub async fn export(State(app): State<RestState>, Auth(actor): Auth) -> Result<Response, Problem> {
+    let mut export = accounts::export(&app.context, &app.exports, actor)?;
     // What fails at once is still told as a problem; later the connection breaks off.
     let first = export.next().await.transpose()?.unwrap_or_default();
     let rest = stream::unfold((Some(first), export), async |(first, mut export)| {

@@ -6,22 +6,23 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::extract::{Auth, From, Id, JsonOrForm, Text, access_token, bearer};
-use super::{App, origin};
-use crate::domain::sessions::{self, Login, TokenPair};
-use crate::domain::{Actor, to_the_end};
+use crate::domain::sessions::{Login, TokenPair};
+use crate::domain::{Actor, run_detached, sessions};
 use crate::error::{Code, Error, Result};
 use crate::ids::SessionId;
 use crate::protocol::objects::Session;
 use crate::protocol::parse;
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::http::origin;
+use crate::transport::http::problem::{Problem, ProblemBody};
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Auth, From, Id, JsonOrForm, Text, access_token, bearer};
 
 /// The pair, also as cookies, where a page of our own asks: a foreign one could otherwise log its visitor in
 /// as somebody else.
-fn with_cookies(app: &App, request: &HeaderMap, pair: TokenPair) -> Result<Response, Problem> {
+fn with_cookies(app: &RestState, request: &HeaderMap, pair: TokenPair) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
-    if origin::may_use_cookies(&app.core.settings, request) {
-        origin::set_cookies(&app.core.settings, &pair, &mut headers)?;
+    if origin::may_use_cookies(&app.context.settings, request) {
+        origin::set_cookies(&app.context.settings, &pair, &mut headers)?;
     }
     Ok((headers, axum::Json(pair)).into_response())
 }
@@ -38,13 +39,13 @@ fn with_cookies(app: &App, request: &HeaderMap, pair: TokenPair) -> Result<Respo
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "`user_banned` or `email_unverified`"),
     ))]
 pub async fn login(
-    State(app): State<App>,
+    State(app): State<RestState>,
     From(from): From,
     headers: HeaderMap,
-    JsonOrForm(wish): JsonOrForm<Login>,
+    JsonOrForm(request): JsonOrForm<Login>,
 ) -> Result<Response, Problem> {
-    let core = app.core.clone();
-    let pair = to_the_end(async move { sessions::login(&core, &wish, from).await }).await?;
+    let context = app.context.clone();
+    let pair = run_detached(async move { sessions::login(&context, &request, from).await }).await?;
     with_cookies(&app, &headers, pair)
 }
 
@@ -56,12 +57,12 @@ pub async fn login(
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_login(
-    state: State<App>,
+    state: State<RestState>,
     from: From,
     headers: HeaderMap,
-    wish: JsonOrForm<Login>,
+    request: JsonOrForm<Login>,
 ) -> Result<Response, Problem> {
-    login(state, from, headers, wish).await
+    login(state, from, headers, request).await
 }
 
 /// A refresh token in a body.
@@ -73,7 +74,7 @@ pub struct RefreshBody {
 }
 
 /// The refresh token of a request: body, bearer or cookie, first present.
-fn refresh_token(app: &App, headers: &HeaderMap, body: &str) -> Result<Option<String>> {
+fn refresh_token(app: &RestState, headers: &HeaderMap, body: &str) -> Result<Option<String>> {
     if !body.trim().is_empty() {
         let body: RefreshBody = parse::read(body)?;
         if let Some(token) = body.refresh_token.filter(|it| !it.is_empty()) {
@@ -81,7 +82,7 @@ fn refresh_token(app: &App, headers: &HeaderMap, body: &str) -> Result<Option<St
         }
     }
     Ok(bearer(headers).or_else(|| {
-        origin::may_use_cookies(&app.core.settings, headers)
+        origin::may_use_cookies(&app.context.settings, headers)
             .then(|| origin::cookie(headers, "refresh_token"))
             .flatten()
     }))
@@ -95,15 +96,15 @@ fn refresh_token(app: &App, headers: &HeaderMap, body: &str) -> Result<Option<St
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn refresh(
-    State(app): State<App>,
+    State(app): State<RestState>,
     headers: HeaderMap,
     Text(body): Text,
 ) -> Result<Response, Problem> {
     let token = refresh_token(&app, &headers, &body)?.ok_or_else(|| {
         Error::new(Code::TokenMissing, "send the refresh token in the body, as bearer or as cookie")
     })?;
-    let core = app.core.clone();
-    let pair = to_the_end(async move { sessions::refresh(&core, &token).await }).await?;
+    let context = app.context.clone();
+    let pair = run_detached(async move { sessions::refresh(&context, &token).await }).await?;
     with_cookies(&app, &headers, pair)
 }
 
@@ -115,22 +116,22 @@ pub async fn refresh(
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_refresh(
-    State(app): State<App>,
+    State(app): State<RestState>,
     headers: HeaderMap,
     Text(body): Text,
 ) -> Result<Response, Problem> {
     let token = refresh_token(&app, &headers, &body)?
         .ok_or_else(|| Error::new(Code::TokenMissing, "send a token as Authorization: Bearer"))?;
-    let by_access = match sessions::authenticate(&app.core, &token).await {
+    let by_access = match sessions::authenticate(&app.context, &token).await {
         Ok((actor, _)) => Some(actor),
         Err(error) if error.code == Code::TokenInvalid => None,
         Err(error) => return Err(error.into()),
     };
     let pair = if let Some(actor) = by_access {
-        sessions::access_only(&app.core, actor).await?
+        sessions::access_only(&app.context, actor).await?
     } else {
-        let core = app.core.clone();
-        to_the_end(async move { sessions::refresh(&core, &token).await }).await?
+        let context = app.context.clone();
+        run_detached(async move { sessions::refresh(&context, &token).await }).await?
     };
     with_cookies(&app, &headers, pair)
 }
@@ -138,42 +139,43 @@ pub async fn mango_refresh(
 /// End the session of this request: of the access token, or of the refresh token's cookie where that is all there is.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", security(("bearer" = [])),
     responses((status = 204, description = "Ended; its sockets close")))]
-pub async fn logout(State(app): State<App>, request: HeaderMap) -> Result<Response, Problem> {
+pub async fn logout(State(app): State<RestState>, request: HeaderMap) -> Result<Response, Problem> {
     let ended = async {
         let actor = who_logs_out(&app, &request).await?;
-        let core = app.core.clone();
-        to_the_end(async move { sessions::end(&core, actor.user_id, actor.session_id, "logout").await }).await
+        let context = app.context.clone();
+        run_detached(async move { sessions::end(&context, actor.user_id, actor.session_id, "logout").await })
+            .await
     };
     let ended = ended.await;
     // A browser that has nothing but cookies is done with them, whatever became of the session; no foreign page logs
     // it out. Who has sent a token meant that one: where it is no good, the cookies are left alone.
     let cookies_go = (ended.is_ok() || !request.contains_key(header::AUTHORIZATION))
-        && origin::may_use_cookies(&app.core.settings, &request);
+        && origin::may_use_cookies(&app.context.settings, &request);
     let mut response = match ended {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => Problem(error).into_response(),
     };
     if cookies_go {
-        origin::clear_cookies(&app.core.settings, response.headers_mut())?;
+        origin::clear_cookies(&app.context.settings, response.headers_mut())?;
     }
     Ok(response)
 }
 
 /// Whose session an access token names. A browser whose access cookie has run out still has the other one, and
 /// its session is to end, too.
-async fn who_logs_out(app: &App, request: &HeaderMap) -> Result<Actor> {
+async fn who_logs_out(app: &RestState, request: &HeaderMap) -> Result<Actor> {
     let by_access = match access_token(app, request) {
-        Some(token) => sessions::authenticate(&app.core, &token).await.map(|(actor, _)| actor),
+        Some(token) => sessions::authenticate(&app.context, &token).await.map(|(actor, _)| actor),
         None => Err(Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer")),
     };
     match by_access {
         Err(error)
             if matches!(error.code, Code::TokenMissing | Code::TokenExpired)
                 && !request.contains_key(header::AUTHORIZATION)
-                && origin::may_use_cookies(&app.core.settings, request) =>
+                && origin::may_use_cookies(&app.context.settings, request) =>
         {
             match origin::cookie(request, "refresh_token") {
-                Some(token) => sessions::holder(&app.core, &token).await,
+                Some(token) => sessions::holder(&app.context, &token).await,
                 None => Err(error),
             }
         }
@@ -185,10 +187,10 @@ async fn who_logs_out(app: &App, request: &HeaderMap) -> Result<Actor> {
 #[utoipa::path(get, path = "/auth/session", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = Vec<Session>)))]
 pub async fn list_sessions(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
 ) -> Result<axum::Json<Vec<Session>>, Problem> {
-    Ok(axum::Json(sessions::list(&app.core, actor).await?))
+    Ok(axum::Json(sessions::list(&app.context, actor).await?))
 }
 
 /// End one of one's sessions.
@@ -199,11 +201,11 @@ pub async fn list_sessions(
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn end_session(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
-    let core = app.core.clone();
-    to_the_end(async move { sessions::end_own(&core, actor, SessionId(id)).await }).await?;
+    let context = app.context.clone();
+    run_detached(async move { sessions::end_own(&context, actor, SessionId(id)).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,33 +4,32 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use entity::message_type;
 use futures_util::{StreamExt, stream};
-use sea_orm::{EntityTrait, QueryOrder};
 
-use super::App;
-use super::extract::{Auth, ChatPaging, Id, Params, page};
-use crate::domain::chats::{self, Page, State as ChatState};
-use crate::domain::messages::{self, Anchor, MangoMessage, MangoMessages};
+use crate::domain::chats::{Page, State as ChatState};
+use crate::domain::messages::{Anchor, MangoMessage, MangoMessages};
+use crate::domain::{chats, messages};
 use crate::error::{Error, Result};
 use crate::ids::ChatId;
 use crate::protocol::commands::messages::check_page;
 use crate::protocol::objects::{Chat, Member, Message, MessageTypeInfo};
 use crate::protocol::parse::Problems;
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::http::problem::{Problem, ProblemBody};
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Auth, ChatPaging, Id, Params, page};
 
 /// Items of a page where nothing is said.
 const DEFAULT_LIMIT: u64 = 50;
 
 async fn list_state(
-    app: &App,
+    app: &RestState,
     auth: Auth,
     params: &Params,
     state: ChatState,
     path: &str,
 ) -> Result<Response> {
     let limit = params.limit(DEFAULT_LIMIT)?;
-    let Page { items, next } = chats::list(&app.core, auth.0, state, params.text("cursor"), limit).await?;
+    let Page { items, next } = chats::list(&app.context, auth.0, state, params.text("cursor"), limit).await?;
     let next = next.map(|cursor| {
         let sign = if path.contains('?') { '&' } else { '?' };
         format!("{path}{sign}limit={limit}&cursor={cursor}")
@@ -45,7 +44,7 @@ async fn list_state(
         ChatPaging,
     ),
     responses((status = 200, body = Vec<Chat>, description = "With `Link: rel=next` where there is more")))]
-pub async fn list(State(app): State<App>, auth: Auth, params: Params) -> Result<Response, Problem> {
+pub async fn list(State(app): State<RestState>, auth: Auth, params: Params) -> Result<Response, Problem> {
     let name = params.text("state").unwrap_or("active");
     let state = ChatState::from_name(name)
         .ok_or_else(|| Error::invalid("state", "takes active, pending, archived or pinned"))?;
@@ -56,7 +55,11 @@ pub async fn list(State(app): State<App>, auth: Auth, params: Params) -> Result<
 #[utoipa::path(get, path = "/chat/pinned", tag = "chat", security(("bearer" = [])),
     params(ChatPaging),
     responses((status = 200, body = Vec<Chat>)))]
-pub async fn list_pinned(State(app): State<App>, auth: Auth, params: Params) -> Result<Response, Problem> {
+pub async fn list_pinned(
+    State(app): State<RestState>,
+    auth: Auth,
+    params: Params,
+) -> Result<Response, Problem> {
     Ok(list_state(&app, auth, &params, ChatState::Pinned, "/chat/pinned").await?)
 }
 
@@ -67,8 +70,12 @@ pub async fn list_pinned(State(app): State<App>, auth: Auth, params: Params) -> 
         (status = 200, body = Chat),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn one(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Result<axum::Json<Chat>, Problem> {
-    Ok(axum::Json(chats::one(&app.core, actor, ChatId(id)).await?))
+pub async fn one(
+    State(app): State<RestState>,
+    Auth(actor): Auth,
+    Id(id): Id,
+) -> Result<axum::Json<Chat>, Problem> {
+    Ok(axum::Json(chats::one(&app.context, actor, ChatId(id)).await?))
 }
 
 /// A chat's members in the order of joining.
@@ -82,14 +89,14 @@ pub async fn one(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Resul
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn members(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     Id(id): Id,
     params: Params,
 ) -> Result<Response, Problem> {
     let limit = params.limit(DEFAULT_LIMIT)?;
     let Page { items, next } =
-        chats::members(&app.core, actor, ChatId(id), params.text("cursor"), limit).await?;
+        chats::members(&app.context, actor, ChatId(id), params.text("cursor"), limit).await?;
     Ok(page(items, next.map(|cursor| format!("/chat/{id}/members?limit={limit}&cursor={cursor}"))))
 }
 
@@ -107,7 +114,7 @@ pub async fn members(
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn messages(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     Id(id): Id,
     params: Params,
@@ -119,7 +126,7 @@ pub async fn messages(
     check_page(before, after, around, limit, &mut problems);
     problems.into_result()?;
     let anchor = Anchor::of(before, after, around);
-    let found = messages::page(&app.core, actor, ChatId(id), anchor, limit).await?;
+    let found = messages::page(&app.context, actor, ChatId(id), anchor, limit).await?;
     let edge = match anchor {
         Anchor::After(_) => found.messages.first().map(|it| ("after", it.seq)),
         _ => found.messages.last().map(|it| ("before", it.seq)),
@@ -138,11 +145,11 @@ pub async fn messages(
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_messages(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let mut messages = MangoMessages::of(app.core.clone(), actor, ChatId(id)).await?;
+    let mut messages = MangoMessages::of(app.context.clone(), actor, ChatId(id)).await?;
     // What goes wrong at first is a problem; later the answer breaks off.
     let Some(first) = messages.next().await? else { return Ok(axum::Json([(); 0]).into_response()) };
     let parts = stream::try_unfold((messages, Some(first), true), async |(mut messages, part, is_first)| {
@@ -164,14 +171,8 @@ pub async fn mango_messages(
 #[utoipa::path(get, path = "/message_type", tag = "chat", security(("bearer" = [])),
     responses((status = 200, body = Vec<MessageTypeInfo>)))]
 pub async fn message_types(
-    State(app): State<App>,
+    State(app): State<RestState>,
     _auth: Auth,
 ) -> Result<axum::Json<Vec<MessageTypeInfo>>, Problem> {
-    let rows =
-        message_type::Entity::find().order_by_asc(message_type::Column::Id).all(app.core.db.read()).await?;
-    Ok(axum::Json(
-        rows.into_iter()
-            .map(|row| MessageTypeInfo { id: row.id, name: row.name, mime: row.mime, text: row.text })
-            .collect(),
-    ))
+    Ok(axum::Json(messages::types(&app.context).await?))
 }

@@ -3,16 +3,16 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::App;
-use super::extract::{Auth, Paging, Params, page};
-use crate::domain::Actor;
-use crate::domain::contacts::{self, List};
+use crate::domain::contacts::List;
+use crate::domain::{Actor, contacts};
 use crate::protocol::objects::User;
-use crate::transport::problem::Problem;
+use crate::transport::http::problem::Problem;
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Auth, Paging, Params, page};
 
-async fn answer(app: &App, actor: Actor, which: List, params: &Params) -> Result<Response, Problem> {
+async fn answer(app: &RestState, actor: Actor, which: List, params: &Params) -> Result<Response, Problem> {
     let limit = params.limit(50)?;
-    let (found, next) = contacts::list(&app.core, actor, which, params.number("cursor")?, limit).await?;
+    let (found, next) = contacts::list(&app.context, actor, which, params.number("cursor")?, limit).await?;
     let path = match which {
         List::Following => "following",
         List::Followers => "followers",
@@ -27,7 +27,7 @@ async fn answer(app: &App, actor: Actor, which: List, params: &Params) -> Result
     params(Paging),
     responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
 pub async fn following(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     params: Params,
 ) -> Result<Response, Problem> {
@@ -39,7 +39,7 @@ pub async fn following(
     params(Paging),
     responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
 pub async fn followers(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     params: Params,
 ) -> Result<Response, Problem> {
@@ -50,6 +50,10 @@ pub async fn followers(
 #[utoipa::path(get, path = "/user/me/blocked", tag = "user", security(("bearer" = [])),
     params(Paging),
     responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
-pub async fn blocked(State(app): State<App>, Auth(actor): Auth, params: Params) -> Result<Response, Problem> {
+pub async fn blocked(
+    State(app): State<RestState>,
+    Auth(actor): Auth,
+    params: Params,
+) -> Result<Response, Problem> {
     answer(&app, actor, List::Blocked, &params).await
 }

@@ -10,11 +10,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{
-    App, account, account_pages, admin, auth, chats, contacts, documented_refusals, errors, events, ops,
-    pages, photos, recovery, users,
-};
 use crate::protocol::asyncapi;
+use crate::transport::ops::health;
+use crate::transport::pages;
+use crate::transport::rest::{
+    RestState, account, admin, auth, chats, contacts, documented_refusals, errors, events, photos, recovery,
+    users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -52,7 +54,7 @@ impl Modify for Bearer {
 }
 
 /// Every route with its description.
-pub fn routes() -> OpenApiRouter<App> {
+pub fn routes() -> OpenApiRouter<RestState> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(users::register, users::search))
         .routes(routes!(users::mango_register))
@@ -98,8 +100,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin::audit))
         .routes(routes!(admin::mails))
         .routes(routes!(admin::statistics))
-        .routes(routes!(ops::live))
-        .routes(routes!(ops::ready))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
 }
 
 /// The whole OpenAPI document.
@@ -115,7 +117,7 @@ fn describe(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi 
 
 /// Swagger UI and the documents, which name the `path` that a proxy strips; the front page leads there until there is a
 /// web client.
-pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<App> {
+pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<RestState> {
     let mut document = describe(document);
     if !path.is_empty() {
         document.servers = Some(vec![Server::new(path)]);
@@ -126,8 +128,8 @@ pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<App> {
         .merge(SwaggerUi::new("/docs").config(config))
         .route("/openapi.json", get(async move || axum::Json(document)))
         .route("/docs/errors", get(errors::page))
-        .route("/client/{name}", get(pages::client))
-        .merge(account_pages::pages())
+        .route("/client/{name}", get(pages::client::client))
+        .merge(pages::account::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
         .route("/", get(async || Redirect::temporary("/docs/")))
 }

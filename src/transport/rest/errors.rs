@@ -5,7 +5,7 @@ use std::fmt::Write;
 use axum::response::Html;
 
 use crate::error::Code;
-use crate::transport::problem::{Kind, kind};
+use crate::transport::http::problem::{Kind, kind};
 
 /// Every code with its status and explanation.
 pub async fn page() -> Html<String> {

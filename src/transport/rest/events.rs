@@ -8,17 +8,18 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use utoipa::openapi::OpenApi;
 
-use super::App;
-use super::extract::{Auth, LargeText};
 use crate::domain::Caller;
 use crate::domain::dispatch::{Respond, dispatch};
 use crate::error::Error;
-use crate::protocol::asyncapi::{self, Schemas};
-use crate::transport::problem::Problem;
+use crate::protocol::asyncapi;
+use crate::protocol::asyncapi::Schemas;
+use crate::transport::http::problem::Problem;
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Auth, LargeText};
 
 /// Runs a client event: the body is its payload, the answer its ack.
 pub async fn run(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     Path(event): Path<String>,
     LargeText(payload): LargeText,
@@ -26,9 +27,9 @@ pub async fn run(
     let (answer, ack) = oneshot::channel();
     // Whoever asked may be gone by then; the event still takes effect.
     let respond = Respond::new(move |result| drop(answer.send(result)));
-    let core = app.core.clone();
+    let context = app.context.clone();
     tokio::spawn(async move {
-        dispatch(&core, Caller::without_socket(actor), &event, &payload, respond).await;
+        dispatch(&context, Caller::without_socket(actor), &event, &payload, respond).await;
     });
     let ack = ack.await.map_err(Error::internal)??;
     Ok(([(header::CONTENT_TYPE, "application/json")], ack.get().to_owned()).into_response())

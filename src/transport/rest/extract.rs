@@ -14,17 +14,18 @@ use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 use utoipa::IntoParams;
 
-use super::reads::Slot;
-use super::{App, origin};
 use crate::domain::mail::Language;
 use crate::domain::sessions::Origin;
 use crate::domain::{Actor, sessions};
 use crate::error::{Code, Error, Result};
-use crate::platform::limits::{Bucket, Key, Place};
-use crate::protocol::parse::{self, Check};
-use crate::transport::client_address;
-use crate::transport::problem::Problem;
-use crate::transport::timed_body::unreadable;
+use crate::platform::limits::{Bucket, ConcurrencyPermit, Key};
+use crate::protocol::parse;
+use crate::protocol::parse::Check;
+use crate::transport::http::problem::Problem;
+use crate::transport::http::timed_body::unreadable;
+use crate::transport::http::{client_address, origin};
+use crate::transport::rest::RestState;
+use crate::transport::rest::reads::Slot;
 
 /// Bodies of everything but what may hold a photo.
 const SMALL_BODY: usize = 256 * 1_024;
@@ -33,24 +34,24 @@ const SMALL_BODY: usize = 256 * 1_024;
 /// an event of theirs; one that only reads takes its turn.
 pub struct Auth(pub Actor);
 
-impl FromRequestParts<App> for Auth {
+impl FromRequestParts<RestState> for Auth {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &RestState) -> Result<Self, Problem> {
         let token = access_token(app, &parts.headers)
             .ok_or_else(|| Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer"))?;
-        let (actor, _) = sessions::authenticate(&app.core, &token).await?;
+        let (actor, _) = sessions::authenticate(&app.context, &token).await?;
         // Events over REST are counted where those of sockets are.
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let key = Key::user(actor.user_id);
         if reads {
-            app.core.rates.take(Bucket::Read, key).await?;
-            let turn = app.core.rates.reads.take(key).await?;
+            app.context.rates.take(Bucket::Read, key).await?;
+            let turn = app.context.rates.reads.take(key).await?;
             if let Some(slot) = parts.extensions.get::<Slot>() {
                 slot.keep(turn);
             }
         } else if !parts.uri.path().starts_with("/events/") {
-            app.core.rates.take(Bucket::Event, key).await?;
+            app.context.rates.take(Bucket::Event, key).await?;
         }
         // Its body may come much later, and the session may have ended by then.
         parts.extensions.insert(actor);
@@ -59,11 +60,11 @@ impl FromRequestParts<App> for Auth {
 }
 
 /// The access token of a request.
-pub fn access_token(app: &App, headers: &HeaderMap) -> Option<String> {
+pub fn access_token(app: &RestState, headers: &HeaderMap) -> Option<String> {
     if headers.contains_key(header::AUTHORIZATION) {
         return bearer(headers);
     }
-    origin::may_use_cookies(&app.core.settings, headers)
+    origin::may_use_cookies(&app.context.settings, headers)
         .then(|| origin::cookie(headers, "access_token"))
         .flatten()
 }
@@ -79,10 +80,10 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
 /// Where a request comes from.
 pub struct From(pub Origin);
 
-impl FromRequestParts<App> for From {
+impl FromRequestParts<RestState> for From {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &RestState) -> Result<Self, Problem> {
         let user_agent =
             parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let address = client_address::noted(&parts.extensions).map(|it| it.to_string());
@@ -95,12 +96,12 @@ impl FromRequestParts<App> for From {
 /// An upload by somebody who need not be known: one of their address.
 pub struct StrangersUpload;
 
-impl FromRequestParts<App> for StrangersUpload {
+impl FromRequestParts<RestState> for StrangersUpload {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &RestState) -> Result<Self, Problem> {
         let address = client_address::noted(&parts.extensions);
-        app.core.rates.take(Bucket::Upload, Key::address(address)).await?;
+        app.context.rates.take(Bucket::Upload, Key::address(address)).await?;
         Ok(Self)
     }
 }
@@ -108,34 +109,34 @@ impl FromRequestParts<App> for StrangersUpload {
 /// A JSON body, checked.
 pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned + Check> FromRequest<App> for Json<T> {
+impl<T: DeserializeOwned + Check> FromRequest<RestState> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &RestState) -> Result<Self, Problem> {
         let most = if T::LARGE { app.large_body } else { SMALL_BODY };
         let text = text_body(request, app, most).await?;
-        Ok(Self(parse::parse(&text, &app.core.limits)?))
+        Ok(Self(parse::parse(&text, &app.context.limits)?))
     }
 }
 
 /// A JSON object or a form, by its content type; checked.
 pub struct JsonOrForm<T>(pub T);
 
-impl<T: DeserializeOwned + Check> FromRequest<App> for JsonOrForm<T> {
+impl<T: DeserializeOwned + Check> FromRequest<RestState> for JsonOrForm<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &RestState) -> Result<Self, Problem> {
         let kind = content_type(request.headers()).to_owned();
         let form = kind.starts_with("application/x-www-form-urlencoded");
         if kind.starts_with("multipart/form-data") {
             let text = multipart_as_json(request, app).await?;
-            return Ok(Self(parse::parse(&text, &app.core.limits)?));
+            return Ok(Self(parse::parse(&text, &app.context.limits)?));
         }
         let mut text = text_body(request, app, SMALL_BODY).await?;
         if form {
             text = form_as_json(&text)?;
         }
-        Ok(Self(parse::parse(&text, &app.core.limits)?))
+        Ok(Self(parse::parse(&text, &app.context.limits)?))
     }
 }
 
@@ -150,7 +151,7 @@ fn form_as_json(text: &str) -> Result<String> {
     serde_json::to_string(&fields).map_err(Error::internal)
 }
 
-async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
+async fn multipart_as_json(request: Request, app: &RestState) -> Result<String> {
     let actor = request.extensions().get().copied();
     let request = request.map(|body| Body::new(Limited::new(body, SMALL_BODY)));
     let mut multipart = Multipart::from_request(request, app)
@@ -167,7 +168,7 @@ async fn multipart_as_json(request: Request, app: &App) -> Result<String> {
 }
 
 /// The whole body as text, within its limit; see `timed_body` for its time.
-async fn text_body(request: Request, app: &App, most: usize) -> Result<String> {
+async fn text_body(request: Request, app: &RestState, most: usize) -> Result<String> {
     let address = client_address::noted(request.extensions());
     let actor = request.extensions().get().copied();
     let bytes = read_body(request.into_body(), app, address, most).await?;
@@ -176,23 +177,26 @@ async fn text_body(request: Request, app: &App, most: usize) -> Result<String> {
 }
 
 /// Whoever asks may still do so now that the body is there.
-async fn still(app: &App, actor: Option<Actor>) -> Result<()> {
+async fn still(app: &RestState, actor: Option<Actor>) -> Result<()> {
     match actor {
-        Some(actor) => sessions::require_live(&app.core, actor).await,
+        Some(actor) => sessions::require_live(&app.context, actor).await,
         None => Ok(()),
     }
 }
 
 /// A turn for a large body: so many at a time, and so many of one address.
-async fn turn_of(app: &App, address: Option<IpAddr>) -> Result<(Place, SemaphorePermit<'_>)> {
-    let place = app.core.rates.large_bodies.enter(address)?;
+async fn turn_of(
+    app: &RestState,
+    address: Option<IpAddr>,
+) -> Result<(ConcurrencyPermit, SemaphorePermit<'_>)> {
+    let place = app.context.rates.large_bodies.enter(address)?;
     let turn = app.large_bodies.acquire().await.map_err(Error::internal)?;
     Ok((place, turn))
 }
 
 /// What is beyond the limit is read and thrown away, up to four times as much: a client that is still
 /// writing would otherwise see a broken connection instead of the answer. Large bodies take their turns.
-async fn read_body(mut body: Body, app: &App, address: Option<IpAddr>, most: usize) -> Result<Vec<u8>> {
+async fn read_body(mut body: Body, app: &RestState, address: Option<IpAddr>, most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut length = 0;
     let mut turn = None;
@@ -218,10 +222,10 @@ async fn read_body(mut body: Body, app: &App, address: Option<IpAddr>, most: usi
 /// The body as text, for those that may do without one.
 pub struct Text(pub String);
 
-impl FromRequest<App> for Text {
+impl FromRequest<RestState> for Text {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &RestState) -> Result<Self, Problem> {
         Ok(Self(text_body(request, app, SMALL_BODY).await?))
     }
 }
@@ -229,10 +233,10 @@ impl FromRequest<App> for Text {
 /// The body as text, where it may hold a photo.
 pub struct LargeText(pub String);
 
-impl FromRequest<App> for LargeText {
+impl FromRequest<RestState> for LargeText {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &RestState) -> Result<Self, Problem> {
         Ok(Self(text_body(request, app, app.large_body).await?))
     }
 }
@@ -240,11 +244,11 @@ impl FromRequest<App> for LargeText {
 /// The file of a multipart form's field `image`.
 pub struct Image(pub Vec<u8>);
 
-impl FromRequest<App> for Image {
+impl FromRequest<RestState> for Image {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let most = app.core.settings.max_photo_bytes;
+    async fn from_request(request: Request, app: &RestState) -> Result<Self, Problem> {
+        let most = app.context.settings.max_photo_bytes;
         let address = client_address::noted(request.extensions());
         let actor = request.extensions().get().copied();
         let too_large = || Error::field(Code::TooLarge, "image", format!("at most {most} bytes are taken"));
@@ -286,10 +290,10 @@ impl FromRequest<App> for Image {
 /// A number in the path; anything else is nothing that exists.
 pub struct Id(pub i64);
 
-impl FromRequestParts<App> for Id {
+impl FromRequestParts<RestState> for Id {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &RestState) -> Result<Self, Problem> {
         let Path(text) = Path::<String>::from_request_parts(parts, app)
             .await
             .map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
@@ -323,10 +327,10 @@ pub struct ChatPaging {
 /// The query's values by name.
 pub struct Params(Vec<(String, String)>);
 
-impl FromRequestParts<App> for Params {
+impl FromRequestParts<RestState> for Params {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &RestState) -> Result<Self, Problem> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|error| Error::invalid("query", error.body_text()))?;
         Ok(Self(pairs.0))

@@ -9,11 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use utoipa::ToSchema;
 
-use super::App;
-use super::extract::{Image, StrangersUpload};
-use crate::domain::photos::{self, PhotoFile};
+use crate::domain::photos;
+use crate::domain::photos::PhotoFile;
 use crate::error::{Code, Error};
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::http::problem::{Problem, ProblemBody};
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Image, StrangersUpload};
 
 /// A form with a file.
 #[derive(ToSchema)]
@@ -52,14 +53,14 @@ pub async fn photo_to_base64(_: StrangersUpload, Image(bytes): Image) -> Result<
         (status = 416, description = "No such part"),
     ))]
 pub async fn read(
-    State(app): State<App>,
+    State(app): State<RestState>,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Ok(Path((photo, file))) = path else {
         return Err(Error::new(Code::NotFound, "there is no such photo").into());
     };
-    let PhotoFile { bytes, content_type } = photos::read(&app.core, &photo, &file)
+    let PhotoFile { bytes, content_type } = photos::read(&app.context, &photo, &file)
         .await?
         .ok_or_else(|| Error::new(Code::NotFound, "there is no such photo"))?;
     // A name never gets another content, so the name is its version.

@@ -6,14 +6,15 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::App;
-use super::extract::{Auth, From, Json, Text, access_token};
-use crate::domain::recovery::{self, ChangePassword, ResetPassword, VerifyEmail};
-use crate::domain::{sessions, to_the_end};
+use crate::domain::recovery::{ChangePassword, ResetPassword, VerifyEmail};
+use crate::domain::{recovery, run_detached, sessions};
 use crate::error::{Code, Error};
 use crate::platform::limits::{Bucket, Key};
-use crate::protocol::parse::{self, Check, Limits, Problems};
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::protocol::parse;
+use crate::protocol::parse::{Check, Limits, Problems};
+use crate::transport::http::problem::{Problem, ProblemBody};
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Auth, From, Json, Text, access_token};
 
 /// An address that mail is asked for.
 #[derive(Deserialize, ToSchema)]
@@ -35,12 +36,12 @@ impl Check for ForEmail {
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn verify(
-    State(app): State<App>,
+    State(app): State<RestState>,
     From(from): From,
-    Json(wish): Json<VerifyEmail>,
+    Json(request): Json<VerifyEmail>,
 ) -> Result<StatusCode, Problem> {
-    app.core.rates.take(Bucket::Event, Key::address(from.ip())).await?;
-    to_the_end(async move { recovery::verify(&app.core, &wish).await }).await?;
+    app.context.rates.take(Bucket::Event, Key::address(from.ip())).await?;
+    run_detached(async move { recovery::verify(&app.context, &request).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -52,26 +53,28 @@ pub async fn verify(
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "This server does not verify addresses"),
     ))]
 pub async fn resend(
-    State(app): State<App>,
+    State(app): State<RestState>,
     From(from): From,
     headers: HeaderMap,
     Text(body): Text,
 ) -> Result<StatusCode, Problem> {
-    let core = app.core.clone();
+    let context = app.context.clone();
     if !body.trim().is_empty()
         && let Ok(Some(_)) = parse::read::<MaybeEmail>(&body).map(|it| it.email)
     {
-        let wish: ForEmail = parse::parse(&body, &core.limits)?;
-        recovery::in_use(&core)?;
-        core.rates.take_mail(from.ip(), &wish.email).await?;
-        app.core.mail.do_later(async move { recovery::resend_to(&core, &wish.email).await })?;
+        let request: ForEmail = parse::parse(&body, &context.limits)?;
+        recovery::in_use(&context)?;
+        context.rates.take_mail(from.ip(), &request.email).await?;
+        app.context
+            .mail
+            .run_after_response(async move { recovery::resend_to(&context, &request.email).await })?;
         return Ok(StatusCode::ACCEPTED);
     }
     let token = access_token(&app, &headers).ok_or_else(|| {
         Error::new(Code::TokenMissing, "send an access token, or the address as {\"email\": …}")
     })?;
-    let (actor, _) = sessions::authenticate(&app.core, &token).await?;
-    to_the_end(async move { recovery::resend_own(&core, actor).await }).await?;
+    let (actor, _) = sessions::authenticate(&app.context, &token).await?;
+    run_detached(async move { recovery::resend_own(&context, actor).await }).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -85,14 +88,14 @@ struct MaybeEmail {
 #[utoipa::path(post, path = "/auth/password/forgot", tag = "auth", request_body = ForEmail,
     responses((status = 202, description = "If an account has this address, a mail is on its way")))]
 pub async fn forgot(
-    State(app): State<App>,
+    State(app): State<RestState>,
     From(from): From,
-    Json(wish): Json<ForEmail>,
+    Json(request): Json<ForEmail>,
 ) -> Result<StatusCode, Problem> {
-    let core = app.core.clone();
+    let context = app.context.clone();
     // Before anything is looked up: the same for addresses that nobody has.
-    core.rates.take_mail(from.ip(), &wish.email).await?;
-    app.core.mail.do_later(async move { recovery::forgot(&core, &wish.email).await })?;
+    context.rates.take_mail(from.ip(), &request.email).await?;
+    app.context.mail.run_after_response(async move { recovery::forgot(&context, &request.email).await })?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -100,12 +103,12 @@ pub async fn forgot(
 #[utoipa::path(post, path = "/auth/password/reset", tag = "auth", request_body = ResetPassword,
     responses((status = 204, description = "The password is set, all sessions have ended")))]
 pub async fn reset(
-    State(app): State<App>,
+    State(app): State<RestState>,
     From(from): From,
-    Json(wish): Json<ResetPassword>,
+    Json(request): Json<ResetPassword>,
 ) -> Result<StatusCode, Problem> {
-    app.core.rates.take(Bucket::Event, Key::address(from.ip())).await?;
-    to_the_end(async move { recovery::reset(&app.core, &wish).await }).await?;
+    app.context.rates.take(Bucket::Event, Key::address(from.ip())).await?;
+    run_detached(async move { recovery::reset(&app.context, &request).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -114,10 +117,10 @@ pub async fn reset(
     request_body = ChangePassword,
     responses((status = 204, description = "The password is set, all other sessions have ended")))]
 pub async fn change(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
-    Json(wish): Json<ChangePassword>,
+    Json(request): Json<ChangePassword>,
 ) -> Result<StatusCode, Problem> {
-    to_the_end(async move { recovery::change(&app.core, actor, &wish).await }).await?;
+    run_detached(async move { recovery::change(&app.context, actor, &request).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

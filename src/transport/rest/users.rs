@@ -6,16 +6,16 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::App;
-use super::extract::{Auth, From, Id, Image, Json, Paging, Params, page};
-use crate::domain::users::{self, Patch, Registration};
-use crate::domain::{photos, to_the_end};
+use crate::domain::users::{Patch, Registration};
+use crate::domain::{photos, run_detached, users};
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::objects::{Me, User};
 use crate::protocol::parse::{Check, Limits, Problems};
-use crate::transport::problem::{Problem, ProblemBody};
+use crate::transport::http::problem::{Problem, ProblemBody};
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Auth, From, Id, Image, Json, Paging, Params, page};
 
 /// Register.
 #[utoipa::path(post, path = "/user", tag = "user", request_body = Registration,
@@ -25,17 +25,17 @@ use crate::transport::problem::{Problem, ProblemBody};
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn register(
-    State(app): State<App>,
+    State(app): State<RestState>,
     From(from): From,
-    Json(wish): Json<Registration>,
+    Json(request): Json<Registration>,
 ) -> Result<(StatusCode, axum::Json<Me>), Problem> {
     let address = Key::address(from.ip());
-    app.core.rates.take(Bucket::Register, address).await?;
-    if wish.photo.is_some() {
-        app.core.rates.take(Bucket::Upload, address).await?;
+    app.context.rates.take(Bucket::Register, address).await?;
+    if request.photo.is_some() {
+        app.context.rates.take(Bucket::Upload, address).await?;
     }
     let language = from.language.unwrap_or_default();
-    let me = to_the_end(async move { users::sign_up(&app.core, wish, language).await }).await?;
+    let me = run_detached(async move { users::sign_up(&app.context, request, language).await }).await?;
     Ok((StatusCode::CREATED, axum::Json(me)))
 }
 
@@ -46,19 +46,19 @@ pub async fn register(
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_register(
-    state: State<App>,
+    state: State<RestState>,
     from: From,
-    wish: Json<Registration>,
+    request: Json<Registration>,
 ) -> Result<(StatusCode, axum::Json<Me>), Problem> {
-    register(state, from, wish).await
+    register(state, from, request).await
 }
 
 /// Oneself.
 #[utoipa::path(get, path = "/user/me", tag = "user", security(("bearer" = [])),
     responses((status = 200, body = Me)))]
-pub async fn me(State(app): State<App>, Auth(actor): Auth) -> Result<axum::Json<Me>, Problem> {
-    let row = users::find(app.core.db.read(), actor.user_id).await?;
-    Ok(axum::Json(users::me(&app.core, row)))
+pub async fn me(State(app): State<RestState>, Auth(actor): Auth) -> Result<axum::Json<Me>, Problem> {
+    let row = users::find(app.context.db.read(), actor.user_id).await?;
+    Ok(axum::Json(users::me(&app.context, row)))
 }
 
 /// Change one's profile; `null` clears a field. Phone and e-mail need the password.
@@ -68,19 +68,19 @@ pub async fn me(State(app): State<App>, Auth(actor): Auth) -> Result<axum::Json<
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn patch_me(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
-    Json(wish): Json<Patch>,
+    Json(request): Json<Patch>,
 ) -> Result<axum::Json<Me>, Problem> {
-    count_photo(&app, actor.user_id, &wish).await?;
-    let me = to_the_end(async move { users::patch(&app.core, actor.user_id, wish).await }).await?;
+    count_photo(&app, actor.user_id, &request).await?;
+    let me = run_detached(async move { users::patch(&app.context, actor.user_id, request).await }).await?;
     Ok(axum::Json(me))
 }
 
 /// A patch that brings a photo is an upload.
-async fn count_photo(app: &App, user: UserId, wish: &Patch) -> crate::error::Result<()> {
-    if matches!(wish.photo, Some(Some(_))) {
-        app.core.rates.take(Bucket::Upload, Key::user(user)).await?;
+async fn count_photo(app: &RestState, user: UserId, request: &Patch) -> crate::error::Result<()> {
+    if matches!(request.photo, Some(Some(_))) {
+        app.context.rates.take(Bucket::Upload, Key::user(user)).await?;
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ async fn count_photo(app: &App, user: UserId, wish: &Patch) -> crate::error::Res
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_patch(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     Id(id): Id,
     request: axum::extract::Request,
@@ -103,9 +103,9 @@ pub async fn mango_patch(
     if actor.user_id != UserId(id) {
         return Err(Error::forbidden("only one's own profile can be changed").into());
     }
-    let Json(wish) = Json::<Patch>::from_request(request, &app).await?;
-    count_photo(&app, actor.user_id, &wish).await?;
-    let me = to_the_end(async move { users::patch(&app.core, actor.user_id, wish).await }).await?;
+    let Json(request) = Json::<Patch>::from_request(request, &app).await?;
+    count_photo(&app, actor.user_id, &request).await?;
+    let me = run_detached(async move { users::patch(&app.context, actor.user_id, request).await }).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(me)))
 }
 
@@ -116,11 +116,15 @@ pub async fn mango_patch(
         (status = 200, body = User),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn profile(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> Result<Response, Problem> {
+pub async fn profile(
+    State(app): State<RestState>,
+    Auth(actor): Auth,
+    Id(id): Id,
+) -> Result<Response, Problem> {
     if actor.user_id == UserId(id) {
         return Ok(me(State(app), Auth(actor)).await?.into_response());
     }
-    Ok(axum::Json(users::profile(&app.core, actor.user_id, UserId(id)).await?).into_response())
+    Ok(axum::Json(users::profile(&app.context, actor.user_id, UserId(id)).await?).into_response())
 }
 
 /// Find people by a part of their name or username.
@@ -130,11 +134,15 @@ pub async fn profile(State(app): State<App>, Auth(actor): Auth, Id(id): Id) -> R
         Paging,
     ),
     responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
-pub async fn search(State(app): State<App>, Auth(actor): Auth, params: Params) -> Result<Response, Problem> {
+pub async fn search(
+    State(app): State<RestState>,
+    Auth(actor): Auth,
+    params: Params,
+) -> Result<Response, Problem> {
     let query = params.text("query").unwrap_or_default();
     let limit = params.limit(50)?;
     let (found, next) =
-        users::search(&app.core, actor.user_id, query, params.number("cursor")?, limit).await?;
+        users::search(&app.context, actor.user_id, query, params.number("cursor")?, limit).await?;
     let next = next
         .map(|cursor| format!("/user?query={}&limit={limit}&cursor={cursor}", utf8_percent_encode(query)));
     Ok(page(found, next))
@@ -175,28 +183,28 @@ impl Check for PhotoBody {
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn put_photo(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
     request: axum::extract::Request,
 ) -> Result<axum::Json<Me>, Problem> {
     use axum::extract::FromRequest;
-    app.core.rates.take(Bucket::Upload, Key::user(actor.user_id)).await?;
+    app.context.rates.take(Bucket::Upload, Key::user(actor.user_id)).await?;
     let multipart = request
         .headers()
         .get(axum::http::header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
     let me = if multipart {
         let Image(bytes) = Image::from_request(request, &app).await?;
-        to_the_end(async move {
-            let photo = photos::store(&app.core, "image", bytes).await?;
-            users::set_photo(&app.core, actor.user_id, Some(photo)).await
+        run_detached(async move {
+            let photo = photos::store(&app.context, "image", bytes).await?;
+            users::set_photo(&app.context, actor.user_id, Some(photo)).await
         })
         .await?
     } else {
         let Json(body) = Json::<PhotoBody>::from_request(request, &app).await?;
-        to_the_end(async move {
-            let photo = photos::store_base64(&app.core, "photo", &body.photo).await?;
-            users::set_photo(&app.core, actor.user_id, Some(photo)).await
+        run_detached(async move {
+            let photo = photos::store_base64(&app.context, "photo", &body.photo).await?;
+            users::set_photo(&app.context, actor.user_id, Some(photo)).await
         })
         .await?
     };
@@ -206,7 +214,10 @@ pub async fn put_photo(
 /// Take one's photo back; a default avatar takes its place.
 #[utoipa::path(delete, path = "/user/me/photo", tag = "user", security(("bearer" = [])),
     responses((status = 200, body = Me)))]
-pub async fn delete_photo(State(app): State<App>, Auth(actor): Auth) -> Result<axum::Json<Me>, Problem> {
-    let me = to_the_end(async move { users::set_photo(&app.core, actor.user_id, None).await }).await?;
+pub async fn delete_photo(
+    State(app): State<RestState>,
+    Auth(actor): Auth,
+) -> Result<axum::Json<Me>, Problem> {
+    let me = run_detached(async move { users::set_photo(&app.context, actor.user_id, None).await }).await?;
     Ok(axum::Json(me))
 }

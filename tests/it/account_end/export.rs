@@ -14,7 +14,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, Statement};
 use serde_json::{Value, json};
 
 use super::fill;
-use crate::support::{Door, Person, TestApp, fresh_database};
+use crate::support::{Person, TestApp, Transport, fresh_database};
 
 async fn lines(app: &TestApp, person: &Person) -> Vec<Value> {
     let answer = app.raw(Method::GET, "/user/me/export", Some(&person.access), None).await;
@@ -43,7 +43,7 @@ async fn write(app: &TestApp, chat: i64, author: i64, count: i64, content: &str)
             ..Default::default()
         });
         message::Entity::insert_many(rows)
-            .exec_without_returning(app.server.core.db.read())
+            .exec_without_returning(app.server.context.db.read())
             .await
             .expect("inserted");
     }
@@ -54,7 +54,7 @@ async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     fill(&app, &alice, &bob).await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[&bob]).await;
     write(&app, chat, alice.id, 250, "mine").await;
     write(&app, chat, bob.id, 30, "of another").await;
@@ -118,15 +118,15 @@ async fn an_export_ends_with_its_session_however_long_ago_that_ended() {
     let alice = app.person("alice").await;
     // A server whose memory has nothing of the session, as after half a minute.
     let other = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
-    let core = &other.server.core;
-    let sessions = session::Entity::find().all(core.db.read()).await.expect("read");
+    let context = &other.server.context;
+    let sessions = session::Entity::find().all(context.db.read()).await.expect("read");
     let actor = Actor { user_id: UserId(alice.id), session_id: SessionId(sessions[0].id) };
     session::Entity::update_many()
         .col_expr(session::Column::EndedAt, 1_i64.into())
-        .exec(core.db.read())
+        .exec(context.db.read())
         .await
         .expect("ended");
-    let mut lines = export(core, &Arc::default(), actor).expect("begins");
+    let mut lines = export(context, &Arc::default(), actor).expect("begins");
     let first = lines.next().await.expect("an answer").expect_err("refused");
     assert_eq!(first.code, Code::SessionEnded);
     assert!(lines.next().await.is_none());
@@ -136,15 +136,15 @@ async fn an_export_ends_with_its_session_however_long_ago_that_ended() {
 async fn an_export_of_any_size_takes_the_memory_of_a_page() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
     write(&app, chat, alice.id, 400, &"x".repeat(60_000)).await;
     let running = Arc::<Running>::default();
     let actor = Actor { user_id: UserId(alice.id), session_id: SessionId(1) };
-    let mut whole = export(&app.server.core, &running, actor).expect("begins");
+    let mut whole = export(&app.server.context, &running, actor).expect("begins");
     // Nobody reads: another one of the same user is told to come again, and this one waits. Had it read on, it
     // would be past what is written now.
-    let second = export(&app.server.core, &running, actor).err().expect("one at a time");
+    let second = export(&app.server.context, &running, actor).err().expect("one at a time");
     assert_eq!(second.code, Code::RateLimited);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let later = app.group(&mut socket, &[]).await;
@@ -160,7 +160,7 @@ async fn an_export_of_any_size_takes_the_memory_of_a_page() {
     assert!(bytes > 24_000_000 && chunks > 50, "{bytes} bytes in {chunks}");
     assert!(waited, "it was read to its end before anybody read it");
     drop(whole);
-    let mut again = export(&app.server.core, &running, actor).expect("the first is over");
+    let mut again = export(&app.server.context, &running, actor).expect("the first is over");
     again.next().await.expect("lines").expect("lines");
     // A session that ends ends its export, and the reader sees that it broke off.
     let (status, _) = app.send(Method::POST, "/auth/logout", Some(&alice.access), None).await;
@@ -199,7 +199,7 @@ const REFERENCES: [&str; 19] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_table_about_users_is_forgotten() {
     let app = TestApp::start().await;
-    let conn = app.server.core.db.read();
+    let conn = app.server.context.db.read();
     let sql = if crate::support::database_kind() == "postgres" {
         "SELECT table_name AS t, column_name AS c FROM information_schema.columns WHERE table_schema = 'public'"
     } else {

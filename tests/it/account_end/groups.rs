@@ -8,7 +8,7 @@ use sea_orm::{ActiveModelTrait, EntityTrait};
 use serde_json::{Value, json};
 
 use super::{database_of, delete, delete_whole, settled};
-use crate::support::{Door, PASSWORD, Person, TestApp};
+use crate::support::{PASSWORD, Person, TestApp, Transport};
 
 async fn members(app: &TestApp, chat: i64, person: &Person) -> Vec<(i64, String)> {
     let list = app.get(&format!("/chat/{chat}/members"), person).await;
@@ -26,8 +26,8 @@ async fn members(app: &TestApp, chat: i64, person: &Person) -> Vec<(i64, String)
 async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
-    let mut listener = app.connect(&bob, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
+    let mut listener = app.connect(&bob, Transport::MAIN).await;
     let owned = app.group(&mut socket, &[&bob, &carol]).await;
     let role = json!({"chat": {"id": owned}, "user": {"id": carol.id}, "role": "admin"});
     assert_eq!(socket.call("set_member_role", role).await["ok"], json!(true));
@@ -45,7 +45,7 @@ async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
     for chat in many {
         assert_eq!(members(&app, chat, &bob).await, [(bob.id, "owner".into())]);
     }
-    let row = entity::chat::Entity::find_by_id(alone).one(app.server.core.db.read()).await;
+    let row = entity::chat::Entity::find_by_id(alone).one(app.server.context.db.read()).await;
     assert!(row.expect("read").expect("a row").deleted_at.is_some(), "the last one out deletes the group");
     // Told in the order of the chat: first the profile, then heir and farewell.
     let events = listener.rest().await;
@@ -66,7 +66,7 @@ async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
 async fn nobody_draws_a_deleted_user_into_a_chat() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut socket = app.connect(&bob, Door::MAIN).await;
+    let mut socket = app.connect(&bob, Transport::MAIN).await;
     let group = app.group(&mut socket, &[]).await;
     let direct_wish = |id: i64| json!({"chat": {"is_group": false, "members_array": [id]}});
     let direct = socket.call("create_chat", direct_wish(alice.id)).await["chat"]["id"].clone();
@@ -78,7 +78,7 @@ async fn nobody_draws_a_deleted_user_into_a_chat() {
     let wish = json!({"chat": {"name": "g", "is_group": true, "members_array": [alice.id, carol.id]}});
     let refused = socket.call("create_chat", wish).await;
     assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
-    let mut other = app.connect(&carol, Door::MAIN).await;
+    let mut other = app.connect(&carol, Transport::MAIN).await;
     let refused = other.call("create_chat", direct_wish(alice.id)).await;
     assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
     assert_eq!(app.get("/chat", &carol).await, json!([]), "nothing was made");
@@ -92,7 +92,7 @@ async fn nobody_draws_a_deleted_user_into_a_chat() {
 async fn whoever_is_drawn_into_groups_while_they_go_is_in_none_afterwards() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
-    let mut socket = app.connect(&bob, Door::MAIN).await;
+    let mut socket = app.connect(&bob, Transport::MAIN).await;
     let mut groups = Vec::new();
     for _ in 0..12 {
         groups.push(app.group(&mut socket, &[]).await);
@@ -122,7 +122,7 @@ async fn whoever_is_drawn_into_groups_while_they_go_is_in_none_afterwards() {
             assert!(matches!(status.as_u16(), 200 | 404 | 422), "{body}");
         }
         settled(&app).await;
-        let left = entity::member::Entity::of_user(alice.id).all(app.server.core.db.read()).await;
+        let left = entity::member::Entity::of_user(alice.id).all(app.server.context.db.read()).await;
         assert_eq!(left.expect("read"), [], "round {round}");
     }
 }
@@ -133,10 +133,10 @@ async fn a_deletion_that_was_cut_off_is_finished_at_the_next_start() {
     let url = crate::support::fresh_database(&folder).await;
     let app = TestApp::on(folder, &url, &[]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let group = app.group(&mut socket, &[&bob, &carol]).await;
     // As it stands in the database when the process dies right after the first commit.
-    let conn = app.server.core.db.read();
+    let conn = app.server.context.db.read();
     let gone = user::ActiveModel { id: Set(alice.id), deleted_at: Set(Some(1)), ..Default::default() };
     gone.update(conn).await.expect("updated");
     let left = account_ending::ActiveModel {
@@ -155,7 +155,7 @@ async fn a_deletion_that_was_cut_off_is_finished_at_the_next_start() {
 async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
-    let mut socket = app.connect(&bob, Door::MAIN).await;
+    let mut socket = app.connect(&bob, Transport::MAIN).await;
     let group = app.group(&mut socket, &[]).await;
     for (person, event, wish, code) in [
         (&alice, "add_member", json!({"chat": {"id": group}, "user": {"id": alice.id}}), "not_found"),
@@ -166,7 +166,7 @@ async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
             "validation_failed",
         ),
     ] {
-        let tx = app.server.core.db.begin().await.expect("begins");
+        let tx = app.server.context.db.begin().await.expect("begins");
         let gone = user::ActiveModel { id: Set(person.id), deleted_at: Set(Some(1)), ..Default::default() };
         gone.update(tx.conn()).await.expect("deleted");
         let commit = async {
@@ -175,7 +175,7 @@ async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
         };
         let (ack, ()) = tokio::join!(socket.call(event, wish), commit);
         assert_eq!(ack["error"]["code"], json!(code), "{event}: {ack}");
-        let left = entity::member::Entity::of_user(person.id).all(app.server.core.db.read()).await;
+        let left = entity::member::Entity::of_user(person.id).all(app.server.context.db.read()).await;
         assert_eq!(left.expect("read"), [], "{event}");
     }
 }
@@ -188,18 +188,18 @@ async fn a_photo_that_cannot_be_removed_yet_is_removed_later() {
     let (status, me) = app.send(Method::PUT, "/user/me/photo", Some(&alice.access), Some(photo)).await;
     assert_eq!(status, 200, "{me}");
     let name = me["photo"].as_str().expect("a name");
-    let core = &app.server.core;
-    let stuck = core.settings.data_dir.join("storage/photos").join(name).join("50x50.webp");
+    let context = &app.server.context;
+    let stuck = context.settings.data_dir.join("storage/photos").join(name).join("50x50.webp");
     assert!(stuck.is_file(), "{}", stuck.display());
     // What is in the way of removing a file: a folder in its place.
     std::fs::remove_file(&stuck).expect("removed");
     std::fs::create_dir(&stuck).expect("a folder");
     assert_eq!(delete(&app, &alice, PASSWORD).await.0, 204);
-    finish_all(core).await.expect("runs");
-    let left = account_ending::Entity::find().all(core.db.read()).await.expect("read");
+    finish_all(context).await.expect("runs");
+    let left = account_ending::Entity::find().all(context.db.read()).await.expect("read");
     assert_eq!(left.len(), 1, "it is not forgotten");
     std::fs::remove_dir(&stuck).expect("out of the way");
-    finish_all(core).await.expect("runs");
+    finish_all(context).await.expect("runs");
     settled(&app).await;
     let files = std::fs::read_dir(stuck.parent().expect("a folder"));
     assert_eq!(files.map_or(0, Iterator::count), 0, "all of it is gone");

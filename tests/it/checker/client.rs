@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Result;
+use super::framing::{Framing, Incoming, TRANSPORTS};
 use super::node::Person;
 use super::random::Random;
-use super::wire::{DOORS, Incoming, Wire};
 use crate::support::model::Model;
 
 /// An ack may take this long before the connection counts as dead.
@@ -108,7 +108,7 @@ pub struct Client {
 
 /// One connection of it.
 struct Session {
-    wire: Wire,
+    framing: Framing,
     awaited: BTreeMap<u64, (Awaited, Instant)>,
     syncing: bool,
     next_send: Instant,
@@ -124,10 +124,10 @@ impl Client {
         let mut client = Self { part, stage, seen: seen.clone(), random, pending, sent: 0, connection: 0 };
         tokio::spawn(async move {
             loop {
-                let door = client.random.pick(&DOORS).copied().flatten();
-                if let Ok(wire) = Wire::open(&host, &client.part.person.token, door).await {
+                let transport = client.random.pick(&TRANSPORTS).copied().flatten();
+                if let Ok(framing) = Framing::open(&host, &client.part.person.token, transport).await {
                     // The end of a connection is what this is about.
-                    drop(client.session(wire).await);
+                    drop(client.session(framing).await);
                 }
                 client.see().idle = false;
                 sleep(Duration::from_millis(20 + client.random.below(200))).await;
@@ -140,7 +140,7 @@ impl Client {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn session(&mut self, wire: Wire) -> Result<()> {
+    async fn session(&mut self, framing: Framing) -> Result<()> {
         self.connection += 1;
         let request = {
             let mut seen = self.see();
@@ -150,7 +150,7 @@ impl Client {
             seen.model.sync_request(None)
         };
         let mut session =
-            Session { wire, awaited: BTreeMap::new(), syncing: true, next_send: Instant::now() };
+            Session { framing, awaited: BTreeMap::new(), syncing: true, next_send: Instant::now() };
         session.send("sync", &request, Awaited::Sync(None)).await?;
         for number in 0..self.pending.len() {
             self.send_pending(&mut session, number).await?;
@@ -167,7 +167,7 @@ impl Client {
                 seen.idle =
                     self.pending.is_empty() && session.awaited.is_empty() && seen.model.holes.is_empty();
             }
-            if let Ok(incoming) = timeout(Duration::from_millis(20), session.wire.next()).await {
+            if let Ok(incoming) = timeout(Duration::from_millis(20), session.framing.next()).await {
                 self.take(&mut session, incoming?).await?;
             }
             if session.waits_in_vain() {
@@ -327,7 +327,7 @@ impl Client {
 
 impl Session {
     async fn send(&mut self, event: &str, payload: &Value, awaited: Awaited) -> Result<()> {
-        let id = self.wire.send(event, payload).await?;
+        let id = self.framing.send(event, payload).await?;
         self.awaited.insert(id, (awaited, Instant::now()));
         Ok(())
     }

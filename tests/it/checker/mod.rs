@@ -5,12 +5,12 @@
 pub mod client;
 pub mod database;
 pub mod disk;
-pub mod judge;
+pub mod framing;
 pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod random;
-pub mod wire;
+pub mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use tokio::time::{Instant, sleep};
 
 use client::{Client, Part, Seen, Stage};
 use database::{Database, DatabaseFault, Store};
-use judge::{Verdict, judge};
 use node::Node;
 use proxy::Proxy;
 use random::Random;
+use verdict::{Verdict, verdict};
 
 /// What the checker itself fails with, in words.
 pub type Result<T> = std::result::Result<T, String>;
@@ -175,7 +175,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         }
         sleep(Duration::from_millis(50)).await;
     }
-    let verdict = judge(&format!("http://{}", node.host()), &cast, SETTLING).await?;
+    let verdict = verdict(&format!("http://{}", node.host()), &cast, SETTLING).await?;
     let connections = cast.clients.iter().map(|(_, seen)| see(seen).connections).sum();
     let longest = cast.clients.last().and_then(|(_, seen)| done.longest_wait(&see(seen)));
     Ok(Report {

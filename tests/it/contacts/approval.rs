@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use super::{code, direct, done, message, taken_at_once, user};
-use crate::support::{Door, Person, TestApp};
+use crate::support::{Person, TestApp, Transport};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::ALL[1]).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::ALL[1]).await;
     let chat = direct(&mut a, &bob).await;
     // Without a message it is in no list of the other's.
     assert_eq!(app.get("/chat?state=pending", &bob).await, json!([]));
@@ -50,7 +50,7 @@ async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
     let this = json!({"chat": {"id": chat}});
     for command in ["approve_chat", "decline_chat"] {
         assert_eq!(code(&a.call(command, this.clone()).await), "forbidden", "{command}");
-        let mut c = app.connect(&carol, Door::MAIN).await;
+        let mut c = app.connect(&carol, Transport::MAIN).await;
         assert_eq!(code(&c.call(command, this.clone()).await), "not_found", "{command}");
     }
     let before = app.get(&format!("/chat/{chat}"), &bob).await;
@@ -72,7 +72,7 @@ async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
 async fn many_first_messages_at_once_are_one() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
     let chat = direct(&mut a, &bob).await;
     let wishes = (0..50).map(|number| message(chat, &format!("first {number}")));
     assert_eq!(taken_at_once(&mut a, wishes).await, 1);
@@ -83,7 +83,7 @@ async fn many_first_messages_at_once_are_one() {
 async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
     let group = app.group(&mut a, &[&carol]).await;
     for round in 0..5 {
         let other = app.person(&format!("other{round}")).await;
@@ -112,8 +112,8 @@ async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
 async fn nothing_gets_past_an_approval_that_is_waited_for() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     let chat = direct(&mut a, &bob).await;
     let sent = done(&mut a, "send_message", message(chat, "hi")).await;
     let id = &sent["message"]["id"];
@@ -141,8 +141,8 @@ async fn nothing_gets_past_an_approval_that_is_waited_for() {
 async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     // Without a message, bob finds it in no list.
     let chat = direct(&mut a, &bob).await;
     let wish = json!({
@@ -161,8 +161,8 @@ async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
 async fn followers_need_no_approval_and_groups_never_do() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     // That one follows the other oneself does not help.
     done(&mut a, "follow", user(&bob)).await;
     let wish = |with: &Person| json!({"chat": {"is_group": false, "members_array": [with.id]}});
@@ -180,8 +180,8 @@ async fn followers_need_no_approval_and_groups_never_do() {
 async fn a_stranger_does_not_see_whether_the_other_has_read() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     let chat = direct(&mut a, &bob).await;
     done(&mut a, "send_message", message(chat, "hi")).await;
     done(&mut b, "mark_read", json!({"chat": {"id": chat}})).await;
@@ -206,8 +206,8 @@ async fn a_stranger_does_not_see_whether_the_other_has_read() {
 async fn a_declined_stranger_does_not_ask_again_at_once() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     let chat = direct(&mut a, &bob).await;
     done(&mut a, "send_message", message(chat, "hi")).await;
     done(&mut b, "decline_chat", json!({"chat": {"id": chat}})).await;
@@ -218,7 +218,7 @@ async fn a_declined_stranger_does_not_ask_again_at_once() {
     direct(&mut a, &carol).await;
     // The one who declined may, and who is followed needs no approval.
     direct(&mut b, &alice).await;
-    let mut c = app.connect(&carol, Door::MAIN).await;
+    let mut c = app.connect(&carol, Transport::MAIN).await;
     let declined = app.get("/chat", &alice).await[0]["id"].clone();
     assert!(declined.is_i64());
     let chat = direct(&mut c, &bob).await;

@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{code, direct, done, message, taken_at_once, user};
-use crate::support::{Door, TestApp};
+use crate::support::{TestApp, Transport};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_in_more_chats_than_are_set() {
     let app = TestApp::with(&[("MAX_CHATS_PER_USER", "2")]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
-    let mut c = app.connect(&carol, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
+    let mut c = app.connect(&carol, Transport::MAIN).await;
     for person in [&alice, &carol] {
         done(&mut b, "follow", user(person)).await;
     }
@@ -43,8 +43,8 @@ async fn nobody_is_in_more_chats_than_are_set() {
 async fn strangers_fill_up_nobody() {
     let app = TestApp::with(&[("MAX_CHATS_PER_USER", "60"), ("MAX_GROUPS_PER_USER", "60")]).await;
     let (alice, bob, _) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     for _ in 0..6 {
         app.group(&mut a, &[&bob]).await;
     }
@@ -71,8 +71,8 @@ async fn strangers_fill_up_nobody() {
 async fn nobody_makes_more_groups_than_are_set() {
     let app = TestApp::with(&[("MAX_GROUPS_PER_USER", "1")]).await;
     let (alice, bob, _) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     let group = app.group(&mut a, &[&bob]).await;
     let wish = json!({"chat": {"name": "more", "is_group": true, "members_array": []}});
     let refused = a.call("create_chat", wish.clone()).await;
@@ -93,8 +93,8 @@ async fn nobody_makes_more_groups_than_are_set() {
 async fn the_same_text_is_refused_for_a_while_and_only_that() {
     let app = TestApp::with(&[("DUPLICATE_WINDOW_MS", "1500")]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     let chat = app.group(&mut a, &[&bob, &carol]).await;
     let other = direct(&mut a, &bob).await;
     done(&mut a, "send_message", message(chat, "hi")).await;

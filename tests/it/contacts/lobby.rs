@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{code, done, message};
-use crate::support::{Door, TestApp};
+use crate::support::{TestApp, Transport};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_is_in_the_lobby_and_hears_who_comes() {
@@ -15,12 +15,12 @@ async fn everybody_is_in_the_lobby_and_hears_who_comes() {
         (&chats[0]["name"], &chats[0]["member_count"], &chats[0]["my"]["role"]),
         (&json!("Hall"), &json!(1), &json!("member"))
     );
-    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
     let bob = app.person("bob").await;
     let told = a.next("member_added").await;
     assert_eq!((&told["chat"], &told["member"]["user"]["id"]), (&json!(hall), &json!(bob.id)), "{told}");
     assert_eq!(told["member_count"], json!(2));
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     done(&mut b, "send_message", message(hall, "good morning")).await;
     assert_eq!(a.next("new_message").await["content"], json!("good morning"));
     // Nobody leaves it, manages it or deletes it.
@@ -58,7 +58,7 @@ async fn of_many_who_register_first_one_makes_the_lobby() {
 async fn a_lobby_that_is_set_later_takes_in_who_was_there_and_is_renamed() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let url = app.server.core.settings.database_url.clone();
+    let url = app.server.context.settings.database_url.clone();
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
     let app = TestApp::on(folder, &url, &[("LOBBY_CHAT", "Hall")]).await;
@@ -79,7 +79,7 @@ async fn a_lobby_that_is_set_later_takes_in_who_was_there_and_is_renamed() {
     server.shutdown().await;
     // Without the setting it is a group that one can leave.
     let app = TestApp::on(folder, &url, &[]).await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
     done(&mut a, "leave_chat", json!({"chat": {"id": hall}})).await;
     assert_eq!(app.get("/chat", &bob).await[0]["member_count"], json!(3));
 }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{done, ids, user};
-use crate::support::{Door, Person, TestApp};
+use crate::support::{Person, TestApp, Transport};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_landscape_comes_up_whatever_the_policy() {
@@ -30,9 +30,9 @@ async fn the_demo_landscape_comes_up_whatever_the_policy() {
 async fn who_adds_and_who_creates_at_the_same_time_do_not_stand_in_each_others_way() {
     let app = TestApp::with(&[("CONTACT_POLICY", "mutual")]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
-    let mut c = app.connect(&carol, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
+    let mut c = app.connect(&carol, Transport::MAIN).await;
     for (socket, others) in [(&mut a, [&bob, &carol]), (&mut b, [&alice, &carol]), (&mut c, [&alice, &bob])] {
         for other in others {
             done(socket, "follow", user(other)).await;
@@ -65,9 +65,9 @@ async fn a_group_is_for_people_who_follow_each_other_and_nobody_follows_anybody_
     let app = TestApp::with(&[("CONTACT_POLICY", "mutual"), ("LOBBY_CHAT", "Hall")]).await;
     let (alice, bob, carol) = app.three().await;
     let dave = app.person("dave").await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
-    let mut b = app.connect(&bob, Door::ALL[1]).await;
-    let mut c = app.connect(&carol, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
+    let mut b = app.connect(&bob, Transport::ALL[1]).await;
+    let mut c = app.connect(&carol, Transport::MAIN).await;
     done(&mut a, "follow", user(&bob)).await;
     done(&mut b, "follow", user(&alice)).await;
     // One direction is not enough, whichever it is.

@@ -37,15 +37,15 @@ async fn noted(db: &impl ConnectionTrait) -> i64 {
 async fn killed_again_and_again_it_comes_to_what_one_run_does() {
     let Some(mango) = Mango::generated(60, 90, 3_000).await else { return };
     let clean = TestApp::start().await;
-    let whole = mango.import(&clean.server.core).await;
+    let whole = mango.import(&clean.server.context).await;
     assert!(whole.is_complete());
-    let expected = by_old_ids(clean.server.core.db.read()).await;
+    let expected = by_old_ids(clean.server.context.db.read()).await;
 
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     // Makes the schema, and looks in from outside.
     let app = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
-    let db = app.server.core.db.read();
+    let db = app.server.context.db.read();
     let (mut middles, mut kills) = (std::collections::BTreeSet::new(), 0);
     loop {
         let mut child = command(folder.path(), &url, &mango, &["--batch", "20"]).spawn().expect("starts");
@@ -81,12 +81,12 @@ async fn killed_again_and_again_it_comes_to_what_one_run_does() {
 async fn a_source_that_dies_in_the_middle_costs_nothing() {
     let Some(mango) = Mango::generated(40, 60, 2_000).await else { return };
     let clean = TestApp::start().await;
-    mango.import(&clean.server.core).await;
-    let expected = by_old_ids(clean.server.core.db.read()).await;
+    mango.import(&clean.server.context).await;
+    let expected = by_old_ids(clean.server.context.db.read()).await;
 
     let app = TestApp::start().await;
-    let db = app.server.core.db.read();
-    let running = import_with(&app.server.core, Options { batch: 10, ..mango.options() });
+    let db = app.server.context.db.read();
+    let running = import_with(&app.server.context, Options { batch: 10, ..mango.options() });
     let killing = async {
         eventually("messages come over", async || {
             rows(db, "SELECT COUNT(*) AS n FROM messages").await[0]["n"].as_i64() > Some(50)
@@ -105,7 +105,7 @@ async fn a_source_that_dies_in_the_middle_costs_nothing() {
     assert!((50..2_000).contains(&middle), "{middle}");
     expect_sound(db).await;
 
-    let again = mango.import(&app.server.core).await;
+    let again = mango.import(&app.server.context).await;
     assert!(again.is_complete());
     assert!(by_old_ids(db).await == expected);
 }
@@ -114,27 +114,28 @@ async fn a_source_that_dies_in_the_middle_costs_nothing() {
 async fn two_imports_at_once_double_nothing() {
     let Some(mango) = Mango::generated(40, 60, 1_500).await else { return };
     let clean = TestApp::start().await;
-    mango.import(&clean.server.core).await;
-    let expected = by_old_ids(clean.server.core.db.read()).await;
+    mango.import(&clean.server.context).await;
+    let expected = by_old_ids(clean.server.context.db.read()).await;
     let app = TestApp::start().await;
-    let run = async |batch| import_with(&app.server.core, Options { batch, ..mango.options() }).await;
+    let run = async |batch| import_with(&app.server.context, Options { batch, ..mango.options() }).await;
     let (one, other) = tokio::join!(run(50), run(70));
     // One may be told to come again; none may do harm.
     for error in [one.err(), other.err()].into_iter().flatten() {
         println!("told to come again: {error}");
     }
-    mango.import(&app.server.core).await;
-    expect_sound(app.server.core.db.read()).await;
-    assert!(by_old_ids(app.server.core.db.read()).await == expected);
+    mango.import(&app.server.context).await;
+    expect_sound(app.server.context.db.read()).await;
+    assert!(by_old_ids(app.server.context.db.read()).await == expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_that_is_no_mango_or_away_is_told() {
     let Some(mango) = Mango::empty().await else { return };
     let app = TestApp::start().await;
-    let before = super::mango::dump(app.server.core.db.read()).await;
+    let before = super::mango::dump(app.server.context.db.read()).await;
     let refused = async |from: &str| {
-        let done = import_with(&app.server.core, Options { from: from.to_owned(), ..mango.options() }).await;
+        let done =
+            import_with(&app.server.context, Options { from: from.to_owned(), ..mango.options() }).await;
         done.err().unwrap_or_else(|| panic!("{from} was taken")).message
     };
     assert!(refused(&mango.url).await.contains("no table `user_table`"));
@@ -158,10 +159,10 @@ async fn a_source_that_is_no_mango_or_away_is_told() {
         let message = refused(&bad).await;
         assert!(message.starts_with("--from: ") && message.contains(told), "{bad}: {message}");
     }
-    assert_eq!(super::mango::dump(app.server.core.db.read()).await, before);
+    assert_eq!(super::mango::dump(app.server.context.db.read()).await, before);
     // A small Mango of an older kind does.
     mango.run("ALTER TABLE message ADD content text").await;
-    let report = mango.import(&app.server.core).await;
+    let report = mango.import(&app.server.context).await;
     assert!(report.to_text().contains("no table for likes"), "{}", report.to_text());
 }
 
@@ -172,15 +173,15 @@ async fn another_mango_needs_another_name() {
     other.run("UPDATE user_table SET created_at = '2024-01-01 00:00:00', phone = '8' || phone").await;
     other.run("UPDATE user_table SET phone = replace(phone, '+', '')").await;
     let app = TestApp::start().await;
-    one.import(&app.server.core).await;
-    let error = import_with(&app.server.core, other.options()).await.err().expect("refused");
+    one.import(&app.server.context).await;
+    let error = import_with(&app.server.context, other.options()).await.err().expect("refused");
     assert!(error.message.contains("--source"), "{error}");
     let options = Options { name: "second".into(), ..other.options() };
-    let report = import_with(&app.server.core, options).await.expect("taken under its own name");
+    let report = import_with(&app.server.context, options).await.expect("taken under its own name");
     assert!(report.is_complete(), "{}", report.to_text());
-    let people = rows(app.server.core.db.read(), "SELECT COUNT(*) AS n FROM users").await;
+    let people = rows(app.server.context.db.read(), "SELECT COUNT(*) AS n FROM users").await;
     assert_eq!(people[0]["n"].as_i64(), Some(20));
-    expect_sound(app.server.core.db.read()).await;
+    expect_sound(app.server.context.db.read()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

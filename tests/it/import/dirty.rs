@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::mango::{Mango, SALAD, dump, expect_sound, import_with, rows};
 use super::{moved, old_login};
-use crate::support::{Door, TestApp, fetch::fetch};
+use crate::support::{TestApp, Transport, fetch::fetch};
 
 /// Old numbers by reason, as the report's file has them.
 fn told(file: &std::path::Path) -> BTreeSet<(String, String, Option<i64>)> {
@@ -75,7 +75,7 @@ async fn dirt_is_told_and_loses_nothing_else() {
     let app = TestApp::start().await;
     let file = app.folder.path().join("report.jsonl");
     let options = Options { report: Some(file.clone()), batch: 3, ..mango.options() };
-    let report = import_with(&app.server.core, options).await.expect("goes through");
+    let report = import_with(&app.server.context, options).await.expect("goes through");
     let expected: BTreeSet<(String, String, Option<i64>)> = [
         ("left_out user", "the phone is another account's", Some(2)),
         ("left_out user", "there is nothing to log in with", Some(2)),
@@ -114,7 +114,7 @@ async fn dirt_is_told_and_loses_nothing_else() {
     let count = |kind| (report.count(kind).taken, report.count(kind).skipped);
     assert_eq!((count(Kind::User), count(Kind::Chat), count(Kind::Message)), ((7, 0), (6, 1), (10, 3)));
     assert_eq!(count(Kind::Like), (3, 2));
-    let db = app.server.core.db.read();
+    let db = app.server.context.db.read();
     expect_sound(db).await;
 
     let good = moved(&app, "+79001").await;
@@ -144,12 +144,12 @@ async fn dirt_is_told_and_loses_nothing_else() {
 
     // What came over is not told again; what did not, is tried again.
     let before = dump(db).await;
-    let again = mango.import(&app.server.core).await;
+    let again = mango.import(&app.server.context).await;
     assert_eq!(dump(db).await, before);
     assert_eq!(again.count(Kind::Message).known, 10);
     assert_eq!(again.count(Kind::Message).skipped, 3);
     mango.run("INSERT INTO chat_user VALUES (5, 7)").await;
-    let repaired = mango.import(&app.server.core).await;
+    let repaired = mango.import(&app.server.context).await;
     assert_eq!((repaired.count(Kind::Chat).taken, repaired.count(Kind::Message).taken), (1, 1));
     expect_sound(db).await;
 }
@@ -162,26 +162,26 @@ async fn who_is_here_keeps_what_is_theirs() {
     let wish = json!({"phone": "+79000000001", "password": "another one entirely", "name": "squatter"});
     let (status, squatter) = app.send(Method::POST, "/user", None, Some(wish)).await;
     assert_eq!(status, StatusCode::CREATED);
-    let report = mango.import(&app.server.core).await;
+    let report = mango.import(&app.server.context).await;
     assert!(!report.is_complete());
     assert!(report.to_text().contains("the phone is another account's (1)"), "{}", report.to_text());
     assert_eq!(old_login(&app, "+79000000001").await.0, StatusCode::UNAUTHORIZED);
-    let found = rows(app.server.core.db.read(), "SELECT id, phone FROM users WHERE name = 'Анна'").await;
+    let found = rows(app.server.context.db.read(), "SELECT id, phone FROM users WHERE name = 'Анна'").await;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0]["phone"], Value::Null);
     assert_ne!(found[0]["id"], squatter["id"], "nobody is given another's chats");
     // Everything else of hers is there.
     let boris = moved(&app, "+79000000002").await;
     assert_eq!(app.get("/chat", &boris).await.as_array().map(Vec::len), Some(2));
-    expect_sound(app.server.core.db.read()).await;
+    expect_sound(app.server.context.db.read()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_goes_while_a_batch_is_written_is_in_none_of_its_chats() {
     let Some(mango) = Mango::with(&super::small()).await else { return };
     let app = TestApp::start().await;
-    let core = &app.server.core;
-    mango.import(core).await;
+    let context = &app.server.context;
+    mango.import(context).await;
     let (anna, boris) = (moved(&app, "+79000000001").await, moved(&app, "+79000000002").await);
     mango
         .run(
@@ -189,37 +189,37 @@ async fn whoever_goes_while_a_batch_is_written_is_in_none_of_its_chats() {
              INSERT INTO chat_user VALUES (4, 1), (4, 2);",
         )
         .await;
-    let tx = core.db.begin().await.expect("begins");
+    let tx = context.db.begin().await.expect("begins");
     let gone = user::ActiveModel { id: Set(boris.id), deleted_at: Set(Some(1)), ..Default::default() };
     gone.update(tx.conn()).await.expect("deleted");
     let commit = async {
         app.somebody_waits().await;
         tx.commit(()).await.expect("commits");
     };
-    let (report, ()) = tokio::join!(mango.import(core), commit);
+    let (report, ()) = tokio::join!(mango.import(context), commit);
     assert_eq!(report.count(Kind::Chat).taken, 1, "{}", report.to_text());
     let chats = app.get("/chat", &anna).await;
     let late = chats.as_array().expect("a list").iter().find(|it| it["name"] == json!("late"));
     assert_eq!(late.expect("it came over")["member_count"], json!(1), "{chats}");
-    expect_sound(core.db.read()).await;
+    expect_sound(context.db.read()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_changed_here_stays_changed() {
     let Some(mango) = Mango::with(&super::small()).await else { return };
     let app = TestApp::start().await;
-    mango.import(&app.server.core).await;
+    mango.import(&app.server.context).await;
     let (anna, clara) = (moved(&app, "+79000000001").await, moved(&app, "+79000000003").await);
     let (status, _) =
         app.send(Method::PATCH, "/user/me", Some(&anna.access), Some(json!({"name": "Anna"}))).await;
     assert!(status.is_success());
     let chats = app.get("/chat", &clara).await;
     let group = chats[0]["id"].as_i64().expect("an id");
-    let mut caller = app.connect(&clara, Door::ALL[0]).await;
+    let mut caller = app.connect(&clara, Transport::ALL[0]).await;
     let gone = caller.call("delete_chat", json!({"chat": {"id": group}})).await;
     assert_eq!(gone["ok"], json!(true), "{gone}");
     // A direct chat of two who had none in Mango yet is made here, and then there.
-    let mut anna_calls = app.connect(&anna, Door::ALL[0]).await;
+    let mut anna_calls = app.connect(&anna, Transport::ALL[0]).await;
     let made = anna_calls
         .call("create_chat", json!({"chat": {"is_group": false, "members_array": [clara.id]}}))
         .await;
@@ -233,7 +233,7 @@ async fn what_was_changed_here_stays_changed() {
              (1, 2, 1, 'into the deleted group'), (3, 4, 1, 'dear Anna')",
         )
         .await;
-    let later = mango.import(&app.server.core).await;
+    let later = mango.import(&app.server.context).await;
     let text = later.to_text();
     assert!(text.contains("its chat did not come over, or is deleted here (6)"), "{text}");
     assert!(text.contains("a direct chat became one with that of the same two that was here (4)"), "{text}");
@@ -243,5 +243,5 @@ async fn what_was_changed_here_stays_changed() {
     assert_eq!(app.get(&format!("/chat/{made}"), &clara).await["my"]["pinned"], json!(false));
     let heard = anna_calls.next("new_message").await;
     assert_eq!(heard["content"], json!("dear Anna"));
-    expect_sound(app.server.core.db.read()).await;
+    expect_sound(app.server.context.db.read()).await;
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mango_chat::domain::Core;
+use mango_chat::domain::AppContext;
 use mango_chat::domain::import::report::Report;
 use mango_chat::domain::import::{self, Options};
 use mango_chat::error::Result;
@@ -87,14 +87,14 @@ impl Mango {
     }
 
     /// Imports it.
-    pub async fn import(&self, core: &Core) -> Report {
-        import::run(core, &self.options(), &Progress::Silent).await.expect("the import goes through")
+    pub async fn import(&self, context: &AppContext) -> Report {
+        import::run(context, &self.options(), &Progress::Silent).await.expect("the import goes through")
     }
 }
 
 /// Imports with other options.
-pub async fn import_with(core: &Core, options: Options) -> Result<Report> {
-    import::run(core, &options, &Progress::Silent).await
+pub async fn import_with(context: &AppContext, options: Options) -> Result<Report> {
+    import::run(context, &options, &Progress::Silent).await
 }
 
 /// Rows of a statement, each an object.

@@ -65,7 +65,7 @@ async fn photos_come_over_and_broken_ones_are_told() {
     put(folder.path(), "outside", "original.jpg", &picture(ImageFormat::Jpeg));
 
     // Without the folder everybody has a default avatar; it may come later.
-    let without = mango.import(&app.server.core).await;
+    let without = mango.import(&app.server.context).await;
     assert!(without.to_text().contains("--photos"), "{}", without.to_text());
     let chosen = moved(&app, "790010").await;
     let own = json!({"photo": base64(&picture(ImageFormat::Png))});
@@ -74,9 +74,9 @@ async fn photos_come_over_and_broken_ones_are_told() {
     assert!(status.is_success());
     let with = |dry_run| Options { photos: Some(statics.clone()), dry_run, ..mango.options() };
     let count = |report: &Report| (report.count(Kind::Photo).taken, report.count(Kind::Photo).skipped);
-    let dry = import_with(&app.server.core, with(true)).await.expect("goes through");
+    let dry = import_with(&app.server.context, with(true)).await.expect("goes through");
     assert_eq!(count(&dry), (3, 7), "{}", dry.to_text());
-    let report = import_with(&app.server.core, with(false)).await.expect("goes through");
+    let report = import_with(&app.server.context, with(false)).await.expect("goes through");
     assert_eq!(report.to_text(), dry.to_text());
     for line in [
         "skipped: 2 photos: the picture is broken (4, 9)",
@@ -105,7 +105,7 @@ async fn photos_come_over_and_broken_ones_are_told() {
             image::load_from_memory(&answer.bytes().await.expect("bytes")).expect("a picture");
         }
     }
-    let again = import_with(&app.server.core, with(false)).await.expect("goes through");
+    let again = import_with(&app.server.context, with(false)).await.expect("goes through");
     assert_eq!((again.count(Kind::Photo).taken, again.count(Kind::Photo).known), (0, 3));
     assert_eq!(files(), 4);
 }

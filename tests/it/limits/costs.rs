@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::limited;
-use crate::support::{Door, Person, Plain, Polling, Socket, TestApp};
+use crate::support::{Person, Plain, Polling, Socket, TestApp, Transport};
 
 const ENGINE: &str = "/socket.io/?EIO=4&transport=websocket";
 
@@ -110,29 +110,29 @@ async fn requests_for_sessions_that_are_nobodys_are_refused_at_once() {
 async fn a_user_and_an_address_have_so_many_connections() {
     let app = limited(&[("MAX_SOCKETS_PER_USER", "3"), ("MAX_SOCKETS_PER_ADDRESS", "4")]).await;
     let (alice, bob, _) = app.three().await;
-    let mut first = app.connect(&alice, Door::MAIN).await;
-    let second = app.connect(&alice, Door::ALL[1]).await;
+    let mut first = app.connect(&alice, Transport::MAIN).await;
+    let second = app.connect(&alice, Transport::ALL[1]).await;
     let (third, _) = Plain::open(&app.host, "/ws", &alice.access).await.expect("opens");
-    for door in Door::ALL {
+    for transport in Transport::ALL {
         // Without a word, so that unchanged clients try again.
-        let refused = Socket::open(&app.host, Some(&alice.access), door).await.err();
+        let refused = Socket::open(&app.host, Some(&alice.access), transport).await.err();
         assert!(refused.as_ref().is_some_and(|it| !it.contains("unauthorized")), "{refused:?}");
     }
     let (refused, close) = Plain::open(&app.host, "/ws", &alice.access).await.err().expect("refused");
     assert_eq!((code(&refused), close), ("rate_limited", 1013), "{refused}");
-    let b = app.connect(&bob, Door::MAIN).await;
-    let refused = Socket::open(&app.host, Some(&bob.access), Door::MAIN).await.err();
+    let b = app.connect(&bob, Transport::MAIN).await;
+    let refused = Socket::open(&app.host, Some(&bob.access), Transport::MAIN).await.err();
     assert!(refused.is_some_and(|it| !it.contains("unauthorized")), "the address has four");
     // Whoever is in goes on, and whoever leaves makes room.
     done(&mut first, "sync", json!({})).await;
     drop((second, third, b));
-    let again = async || Socket::open(&app.host, Some(&alice.access), Door::MAIN).await.is_ok();
+    let again = async || Socket::open(&app.host, Some(&alice.access), Transport::MAIN).await.is_ok();
     crate::support::eventually("there is room again", again).await;
 }
 
 /// A group of alice's with so many messages that are long as JSON.
 async fn long_messages(app: &TestApp, alice: &Person, count: usize) -> i64 {
-    let mut socket = app.connect(alice, Door::MAIN).await;
+    let mut socket = app.connect(alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
     for number in 0..count {
         let content = format!("{number} {}", "\u{1}".repeat(60_000));
@@ -174,7 +174,7 @@ async fn a_page_is_at_most_a_megabyte_and_the_pages_together_are_everything() {
         assert_eq!(found, wanted);
     }
     // History and `sync` over a socket.
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let (mut found, mut before) = (Vec::new(), Value::Null);
     loop {
         let page =
@@ -281,7 +281,7 @@ async fn reads_have_a_bucket_and_an_answer_says_its_length() {
 async fn many_members_cost_many_tokens() {
     let app = limited(&[]).await;
     let (alice, bob, carol) = app.three().await;
-    let mut a = app.connect(&alice, Door::MAIN).await;
+    let mut a = app.connect(&alice, Transport::MAIN).await;
     let many: Vec<i64> = (1_000_000..1_006_000).collect();
     let wish = json!({"chat": {"name": "all", "is_group": true, "members_array": many}});
     assert_eq!(
@@ -294,7 +294,7 @@ async fn many_members_cost_many_tokens() {
     assert!(refused["error"]["retry_after_ms"].as_i64().is_some_and(|it| it > 1_000), "{refused}");
     // A small one fits in, and others have their own.
     app.group(&mut a, &[&carol]).await;
-    let mut b = app.connect(&bob, Door::MAIN).await;
+    let mut b = app.connect(&bob, Transport::MAIN).await;
     assert_eq!(code(&b.call("create_chat", wish).await), "validation_failed");
 }
 
@@ -302,7 +302,7 @@ async fn many_members_cost_many_tokens() {
 async fn a_chat_is_changed_so_often_and_no_more() {
     let app = limited(&[]).await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
     let mut refused = 0;
     for number in 0..40 {
@@ -340,7 +340,7 @@ async fn a_long_address_is_refused_and_a_long_value_is_not_repeated() {
 async fn a_body_that_comes_after_the_session_has_ended_does_nothing() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
     let message =
         json!({"message": {"chat_id": chat, "content": "late", "message_type": "text"}}).to_string();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::limited;
 use crate::binary::serve;
-use crate::support::{Door, PASSWORD, Socket, TestApp, fresh_database};
+use crate::support::{PASSWORD, Socket, TestApp, Transport, fresh_database};
 
 /// One login from an address; the status, the headers and the body without what differs each time.
 async fn login(app: &TestApp, address: &str, username: &str, password: &str) -> (u16, HeaderMap, Value) {
@@ -59,7 +59,7 @@ async fn logins_have_a_bucket_per_address_and_per_account() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_the_bucket_refused_is_no_wrong_password() {
     let app = limited(&[("RATE_LOGIN", "1/h:2")]).await;
-    let rates = &app.server.core.rates;
+    let rates = &app.server.context.rates;
     let from = |number: u8| Some(std::net::Ipv4Addr::new(198, 51, 100, number).into());
     for number in 0..2 {
         let attempt = rates.begin_login(from(number), "alice", 0).await.expect("may try");
@@ -123,7 +123,7 @@ async fn an_attacker_elsewhere_does_not_keep_a_user_out() {
     let body = json!({"refresh_token": alice.refresh});
     let (status, _) = app.send(reqwest::Method::POST, "/auth/refresh", None, Some(body)).await;
     assert_eq!(status.as_u16(), 200);
-    assert!(Socket::open(&app.host, Some(&alice.access), Door::MAIN).await.is_ok());
+    assert!(Socket::open(&app.host, Some(&alice.access), Transport::MAIN).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::limited;
-use crate::support::{Door, PASSWORD, Person, Plain, SECRET, Socket, TestApp, eventually};
+use crate::support::{PASSWORD, Person, Plain, SECRET, Socket, TestApp, Transport, eventually};
 
 fn wish(chat: i64, number: usize) -> Value {
     json!({"message": {"chat_id": chat, "content": format!("{number}"), "message_type": "text"}})
@@ -27,7 +27,7 @@ fn retry_after(ack: &Value) -> Option<u64> {
 /// Somebody in a group of their own, without spending the events of a test.
 async fn alone(app: &TestApp) -> (Person, Socket, i64) {
     let alice = app.person("alice").await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
     (alice, socket, chat)
 }
@@ -65,7 +65,7 @@ async fn messages_over_the_limit_are_refused_told_when_to_come_and_nothing_else_
 async fn a_limit_is_of_the_user_whatever_the_door_and_nobody_elses() {
     let app = limited(&[("RATE_SEND", "1/min:4")]).await;
     let (alice, mut socket, chat) = alone(&app).await;
-    let mut other = app.connect(&alice, Door::ALL[3]).await;
+    let mut other = app.connect(&alice, Transport::ALL[3]).await;
     let (mut plain, _) = Plain::open(&app.host, "/ws", &alice.access).await.expect("opens");
     assert_eq!(retry_after(&socket.call("send_message", wish(chat, 0)).await), None);
     assert_eq!(retry_after(&other.call("send_message", wish(chat, 1)).await), None);
@@ -96,7 +96,7 @@ async fn a_limit_is_of_the_user_whatever_the_door_and_nobody_elses() {
     assert!(retry_after(&plain.next("exception").await).is_some());
     // Somebody else is not slowed.
     let bob = app.person("bob").await;
-    let mut bobs = app.connect(&bob, Door::MAIN).await;
+    let mut bobs = app.connect(&bob, Transport::MAIN).await;
     let own = app.group(&mut bobs, &[]).await;
     assert_eq!(bobs.call("send_message", wish(own, 0)).await["ok"], json!(true));
     assert_eq!(app.contents(chat, &alice).await, ["0", "1", "2", "3"]);
@@ -300,7 +300,7 @@ async fn registering_again_and_again_fills_nobodys_mailbox() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_are_counted_by_address_and_by_account() {
     let app = limited(&[("RATE_MAIL", "1/h:2")]).await;
-    let rates = &app.server.core.rates;
+    let rates = &app.server.context.rates;
     let address = |text: &str| Some(text.parse().expect("an address"));
     for (from, account, fine) in [
         ("192.0.2.1", "alice@example.org", true),

@@ -274,7 +274,7 @@ async fn one_address_cannot_take_all_turns_for_large_bodies() {
         stream.write_all(head("198.51.100.1", "/user").as_bytes()).await.expect("sent");
         holding.push(stream);
     }
-    let places = &app.server.core.rates.large_bodies;
+    let places = &app.server.context.rates.large_bodies;
     crate::support::eventually("four have their turn", async || places.total() == 4).await;
     let large = |address: &str| {
         let photo = "A".repeat(400_000);

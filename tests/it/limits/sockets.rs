@@ -8,13 +8,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::limited;
-use crate::support::{Door, Plain, Socket, TestApp, eventually};
+use crate::support::{Plain, Socket, TestApp, Transport, eventually};
 
 const ENGINE: &str = "/socket.io/?EIO=4&transport=websocket";
 const POLLING: &str = "/ws/socket.io/?EIO=4&transport=polling";
 
 async fn nobody_waits(app: &TestApp) {
-    eventually("no socket is counted", async || app.server.core.rates.pending.total() == 0).await;
+    eventually("no socket is counted", async || app.server.context.rates.pending.total() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,8 +23,8 @@ async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doo
     let alice = app.person("alice").await;
     // Whoever has authenticated does not count.
     let mut members = Vec::new();
-    for door in Door::ALL {
-        members.push(app.connect(&alice, door).await);
+    for transport in Transport::ALL {
+        members.push(app.connect(&alice, transport).await);
     }
     let (mut plain, _) = Plain::open(&app.host, "/ws", &alice.access).await.expect("opens");
     nobody_waits(&app).await;
@@ -34,7 +34,7 @@ async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doo
         Plain::upgrade(&app.host, "/ws", &[]).await.expect("three"),
     ];
     assert_eq!(app.raw(Method::GET, POLLING, None, None).await.status(), 200, "four");
-    assert_eq!(app.server.core.rates.pending.total(), 4);
+    assert_eq!(app.server.context.rates.pending.total(), 4);
     for path in [ENGINE, "/ws", "/chat/1/ws", "/chats/1/ws"] {
         assert_eq!(Plain::upgrade(&app.host, path, &[]).await.err(), Some(429), "{path}");
     }
@@ -52,8 +52,8 @@ async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doo
     assert_eq!(plain.call("sync", json!({})).await["ok"], json!(true));
     // Whoever leaves makes room at once.
     drop(silent);
-    eventually("there is room again", async || app.server.core.rates.pending.total() <= 1).await;
-    app.connect(&alice, Door::MAIN).await;
+    eventually("there is room again", async || app.server.context.rates.pending.total() <= 1).await;
+    app.connect(&alice, Transport::MAIN).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,7 +61,7 @@ async fn a_socket_that_does_not_authenticate_ends_and_is_counted_until_then() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "1500")]).await;
     let mut engine = Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens");
     assert_eq!(app.raw(Method::GET, POLLING, None, None).await.status(), 200);
-    assert_eq!(app.server.core.rates.pending.total(), 2);
+    assert_eq!(app.server.context.rates.pending.total(), 2);
     let started = std::time::Instant::now();
     engine.drain_until_end(Duration::from_secs(5)).await;
     assert!(started.elapsed() > Duration::from_secs(1), "not before its time");
@@ -73,12 +73,12 @@ async fn nothing_is_counted_any_more_however_a_socket_ended() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "1000")]).await;
     let alice = app.person("alice").await;
     // It got in, and left.
-    drop(app.connect(&alice, Door::MAIN).await);
+    drop(app.connect(&alice, Transport::MAIN).await);
     drop(Plain::open(&app.host, "/ws", &alice.access).await.expect("opens"));
     // It was refused.
-    for door in Door::ALL {
-        assert!(Socket::open(&app.host, Some("nonsense"), door).await.is_err());
-        assert!(Socket::open(&app.host, None, door).await.is_err());
+    for transport in Transport::ALL {
+        assert!(Socket::open(&app.host, Some("nonsense"), transport).await.is_err());
+        assert!(Socket::open(&app.host, None, transport).await.is_err());
     }
     assert!(Plain::open(&app.host, "/ws", "nonsense").await.is_err());
     assert!(Plain::open(&app.host, "/chat/999/ws", &alice.access).await.is_err());
@@ -109,7 +109,7 @@ async fn a_polling_client_counts_until_it_gets_in() {
     let open = app.raw(Method::GET, POLLING, None, None).await.text().await.expect("text");
     let open: Value = serde_json::from_str(open.trim_start_matches('0')).expect("JSON");
     let path = format!("{POLLING}&sid={}", open["sid"].as_str().expect("a sid"));
-    assert_eq!(app.server.core.rates.pending.total(), 1);
+    assert_eq!(app.server.context.rates.pending.total(), 1);
     let post = async |packet: String| {
         app.http.post(format!("{}{path}", app.url)).body(packet).send().await.expect("an answer").status()
     };
@@ -122,7 +122,7 @@ async fn a_polling_client_counts_until_it_gets_in() {
         told += &app.raw(Method::GET, &path, None, None).await.text().await.expect("text");
         assert_eq!(post("3".into()).await, 200);
     }
-    assert_eq!(app.server.core.rates.pending.total(), 1);
+    assert_eq!(app.server.context.rates.pending.total(), 1);
     assert_eq!(post(format!("40{}", json!({"token": alice.access}))).await, 200);
     nobody_waits(&app).await;
 }
@@ -139,8 +139,8 @@ async fn a_crowd_behind_one_address_gets_in_by_and_by() {
         let mut tries = 0_u32;
         loop {
             tries += 1;
-            let door = Door::ALL[number as usize % 4];
-            match Socket::open(&app.host, Some(&people[number as usize % 3].access), door).await {
+            let transport = Transport::ALL[number as usize % 4];
+            match Socket::open(&app.host, Some(&people[number as usize % 3].access), transport).await {
                 Ok(mut socket) => {
                     socket.next("ready").await;
                     return (socket, tries);
@@ -155,7 +155,7 @@ async fn a_crowd_behind_one_address_gets_in_by_and_by() {
     for (socket, _) in &mut sockets {
         assert_eq!(socket.call("sync", json!({})).await["ok"], json!(true));
     }
-    assert_eq!(app.server.core.rates.pending.total(), 0, "all of them are in");
+    assert_eq!(app.server.context.rates.pending.total(), 0, "all of them are in");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,7 +166,7 @@ async fn sockets_are_not_counted_where_limits_are_off() {
         silent.push(Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens"));
         silent.push(Plain::upgrade(&app.host, "/ws", &[]).await.expect("opens"));
     }
-    assert_eq!(app.server.core.rates.pending.total(), 0);
+    assert_eq!(app.server.context.rates.pending.total(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,8 +193,8 @@ async fn a_socket_of_a_foreign_page_cannot_use_its_visitors_cookies() {
             assert_eq!(plain.ack_of(&json!(1)).await["error"]["code"], json!("token_missing"), "{origin}");
             assert_eq!(plain.expect_close(Duration::from_secs(5)).await, 4401, "{origin}");
         }
-        for door in Door::ALL {
-            let opened = Socket::open_with(&app.host, &headers, door).await;
+        for transport in Transport::ALL {
+            let opened = Socket::open_with(&app.host, &headers, transport).await;
             match opened {
                 Ok(_) => assert!(gets_in, "{origin}"),
                 Err(error) => {

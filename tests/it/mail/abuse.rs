@@ -66,7 +66,7 @@ async fn offer(app: &TestApp, token: &str) -> [(u16, Value); 2] {
 async fn tokens_that_are_not_good_are_all_answered_alike() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
-    let db = app.server.core.db.read();
+    let db = app.server.context.db.read();
     let unknown = offer(&app, &"0".repeat(64)).await;
     assert!(unknown.iter().all(|(status, problem)| *status == 422 && problem["errors"]["token"].is_array()));
     let forgot = async |peer: &mut Peer| {
@@ -82,7 +82,7 @@ async fn tokens_that_are_not_good_are_all_answered_alike() {
     assert_eq!(answers.0, 422);
     // Ended.
     one_time_token::Entity::update_many()
-        .col_expr(one_time_token::Column::ExpiresAt, Expr::value(app.server.core.clock.now()))
+        .col_expr(one_time_token::Column::ExpiresAt, Expr::value(app.server.context.clock.now()))
         .filter(one_time_token::Column::UserId.eq(alice))
         .exec(db)
         .await
@@ -202,7 +202,7 @@ async fn an_address_from_before_that_cannot_be_mailed_to_fails_in_the_log_and_st
         email_key: Set(Some(sly.into())),
         ..Default::default()
     }
-    .update(app.server.core.db.read())
+    .update(app.server.context.db.read())
     .await
     .expect("an old row");
     let wish = json!({"password": PASSWORD, "new_password": "a new password"});
@@ -262,9 +262,9 @@ async fn a_deleted_account_gets_no_mail_and_its_address_leaves_the_log() {
     post(&app, "/auth/password/forgot", None, json!({"email": "alice@example.org"})).await;
     eventually("it was tried", async || log(&app).await.last().is_some_and(|row| row.last_error.is_some()))
         .await;
-    let core = &app.server.core;
-    let tx = core.db.begin().await.expect("begins");
-    mango_chat::domain::mail::forget(core, &tx, mango_chat::ids::UserId(id)).await.expect("forgotten");
+    let context = &app.server.context;
+    let tx = context.db.begin().await.expect("begins");
+    mango_chat::domain::mail::forget(context, &tx, mango_chat::ids::UserId(id)).await.expect("forgotten");
     drop(tx.commit(()).await.expect("committed"));
     expect_log(&app, &[("verify_email", "sent"), ("reset_password", "failed")]).await;
     assert!(log(&app).await.iter().all(|row| row.recipient.is_empty()));

@@ -70,7 +70,7 @@ async fn where_it_is_required_nobody_logs_in_before_the_token_came_back() {
 async fn accounts_that_operators_made_without_an_address_come_in_where_it_is_required() {
     let peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
-    mango_chat::domain::landscape::seed(&app.server.core).await.expect("demo users");
+    mango_chat::domain::demo::seed(&app.server.context).await.expect("demo users");
     assert_eq!(login(&app, "alice", "mango-demo").await.0, 200);
 }
 

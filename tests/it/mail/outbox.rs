@@ -132,12 +132,12 @@ async fn where_nobody_can_know_it_goes_again_under_the_same_message_id() {
 async fn a_mail_is_given_up_after_its_last_attempt_or_when_its_token_has_ended() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
-    let db = app.server.core.db.read();
+    let db = app.server.context.db.read();
     let refusals: Vec<Value> = (0..3).map(|_| json!({"at": "connect", "code": 421})).collect();
     peer.next(json!(refusals)).await;
     crowd(&app, 2).await;
     eventually("both were tried", async || log(&app).await.iter().all(|row| row.last_error.is_some())).await;
-    let now = app.server.core.clock.now();
+    let now = app.server.context.clock.now();
     let first = log(&app).await[0].id;
     // The first has been tried often, the second's token has ended.
     mail::Entity::update_many()
@@ -174,8 +174,8 @@ async fn of_two_nodes_on_one_database_one_sends_each_mail() {
         let node = if number % 2 == 0 { &one } else { &other };
         register(node, &format!("user{number}"), &format!("u{number}@example.org")).await;
         // Both look at once.
-        one.server.core.mail.wake();
-        other.server.core.mail.wake();
+        one.server.context.mail.wake();
+        other.server.context.mail.wake();
     }
     let came = receive(&mut peer, 24).await;
     assert_eq!(came.len(), 24, "each once: {came:?}");
@@ -192,10 +192,10 @@ async fn a_shutdown_lets_the_mail_under_way_finish() {
     // Asked for a moment before the end, and not looked at yet.
     peer.event("dot").await;
     assert_eq!(post(&app, "/auth/password/forgot", None, json!({"email": "alice@example.org"})).await.0, 202);
-    let core = app.server.core.clone();
+    let context = app.server.context.clone();
     app.server.shutdown().await;
     let rows =
-        mail::Entity::find().order_by_asc(mail::Column::Id).all(core.db.read()).await.expect("the log");
+        mail::Entity::find().order_by_asc(mail::Column::Id).all(context.db.read()).await.expect("the log");
     let states: Vec<(&str, &str)> =
         rows.iter().map(|row| (row.template.as_str(), row.state.as_str())).collect();
     assert_eq!(states[0], ("verify_email", "sent"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Peer, app, expect_log, login, post, register, row, token};
-use crate::support::{Door, PASSWORD, Plain, Socket, TestApp};
+use crate::support::{PASSWORD, Plain, Socket, TestApp, Transport};
 
 const NEW: &str = "quite another secret";
 
@@ -20,8 +20,8 @@ async fn a_reset_ends_all_sessions_at_once_tells_the_owner_and_logs_nobody_in() 
     let app = app(&peer, &[]).await;
     register(&app, "alice", "alice@example.org").await;
     let (alice, phone) = (app.login("alice").await, app.login("alice").await);
-    let mut socket = app.connect(&alice, Door::MAIN).await;
-    let mut other = app.connect(&phone, Door::ALL[3]).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
+    let mut other = app.connect(&phone, Transport::ALL[3]).await;
     let (mut plain, _) = Plain::open(&app.host, "/ws", &phone.access).await.expect("connects");
     let token = ask_for_reset(&app, &mut peer, "alice@example.org").await;
     for (bad, field) in [
@@ -48,7 +48,7 @@ async fn a_reset_ends_all_sessions_at_once_tells_the_owner_and_logs_nobody_in() 
     for old in [&alice.access, &phone.access] {
         let (status, problem) = app.send(reqwest::Method::GET, "/user/me", Some(old), None).await;
         assert_eq!((status.as_u16(), &problem["code"]), (401, &json!("session_ended")));
-        let refused = Socket::open(&app.host, Some(old), Door::MAIN).await.err();
+        let refused = Socket::open(&app.host, Some(old), Transport::MAIN).await.err();
         assert_eq!(refused.as_deref(), Some("unauthorized: session_ended"));
     }
     let (status, problem) = post(&app, "/auth/refresh", None, json!({"refresh_token": alice.refresh})).await;
@@ -94,8 +94,8 @@ async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
     register(&app, "alice", "alice@example.org").await;
     peer.mail().await;
     let (alice, phone) = (app.login("alice").await, app.login("alice").await);
-    let mut kept = app.connect(&alice, Door::MAIN).await;
-    let mut ended = app.connect(&phone, Door::MAIN).await;
+    let mut kept = app.connect(&alice, Transport::MAIN).await;
+    let mut ended = app.connect(&phone, Transport::MAIN).await;
     let (mut plain, _) = Plain::open(&app.host, "/ws", &phone.access).await.expect("connects");
     // A thief with a session had asked for another address, and a link lies about unused.
     let wish = json!({"email": "thief@example.org", "password": PASSWORD});

@@ -124,11 +124,11 @@ fn logged(folder: &TempDir) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_peer_mails_are_logged_with_their_link_but_not_in_prod() {
-    for landscape in ["test", "prod"] {
+    for environment in ["test", "prod"] {
         let folder = tempfile::tempdir().expect("a folder");
         let database = fresh_database(&folder).await;
         let settings = [
-            ("MANGO_ENV", landscape),
+            ("MANGO_ENV", environment),
             ("DATABASE_URL", database.as_str()),
             ("JWT_SECRET", "a-secret-of-at-least-thirty-two-bytes"),
             ("EMAIL_VERIFICATION", "required"),
@@ -148,8 +148,8 @@ async fn without_a_peer_mails_are_logged_with_their_link_but_not_in_prod() {
         let log = logged(&folder);
         assert!(log.contains("alice@example.org") && log.contains("verify_email"), "{log}");
         assert!(log.contains("EMAIL_VERIFICATION is on without SMTP_URL"), "{log}");
-        assert_eq!(log.contains("/account/verify#token="), landscape == "test", "{log}");
-        if landscape == "test" {
+        assert_eq!(log.contains("/account/verify#token="), environment == "test", "{log}");
+        if environment == "test" {
             // It is the way in on one's own machine.
             let token: String = log.split("#token=").nth(1).expect("a token").chars().take(64).collect();
             let server = serve(&folder, &settings);

@@ -6,8 +6,8 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
-use super::Ground;
-use crate::support::{Door, PASSWORD, Person, TestApp};
+use super::Fixture;
+use crate::support::{PASSWORD, Person, TestApp, Transport};
 
 /// Everything of a list, page by page, as its `Link`s lead.
 async fn all_pages(app: &TestApp, person: &Person, path: &str) -> (Vec<Value>, usize) {
@@ -31,8 +31,8 @@ async fn all_pages(app: &TestApp, person: &Person, path: &str) -> (Vec<Value>, u
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
-    let ground = Ground::start().await;
-    let app = &ground.app;
+    let fixture = Fixture::start().await;
+    let app = &fixture.app;
     for number in 0..7 {
         let wish = json!({
             "username": format!("picker{number}"), "name": "100% & Co", "password": PASSWORD,
@@ -41,26 +41,26 @@ async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
         let (status, _) = app.send(Method::POST, "/user", None, Some(wish)).await;
         assert_eq!(status, 201);
     }
-    let (found, pages) = all_pages(app, &ground.admin, "/admin/user?query=100%25%20%26&limit=3").await;
+    let (found, pages) = all_pages(app, &fixture.admin, "/admin/user?query=100%25%20%26&limit=3").await;
     assert_eq!((found.len(), pages), (7, 3));
     let ids: Vec<i64> = found.iter().map(|it| it["id"].as_i64().expect("an id")).collect();
     assert!(ids.is_sorted() && ids.windows(2).all(|two| two[0] != two[1]), "{ids:?}");
     assert_eq!(found[0]["reach"]["email"], json!("picker0@example.org"));
-    let (by_email, _) = all_pages(app, &ground.admin, "/admin/user?query=picker3%40").await;
+    let (by_email, _) = all_pages(app, &fixture.admin, "/admin/user?query=picker3%40").await;
     assert_eq!(by_email.len(), 1);
     // Moderators neither see nor search them.
-    let (seen, _) = all_pages(app, &ground.moderator, "/admin/user?query=picker").await;
+    let (seen, _) = all_pages(app, &fixture.moderator, "/admin/user?query=picker").await;
     assert_eq!(seen.len(), 7);
     assert!(seen.iter().all(|it| it["reach"] == Value::Null), "{seen:?}");
-    assert_eq!(all_pages(app, &ground.moderator, "/admin/user?query=example.org").await.0.len(), 0);
-    let (all, _) = all_pages(app, &ground.moderator, "/admin/user").await;
+    assert_eq!(all_pages(app, &fixture.moderator, "/admin/user?query=example.org").await.0.len(), 0);
+    let (all, _) = all_pages(app, &fixture.moderator, "/admin/user").await;
     assert_eq!(all.len(), 10, "without a query: everybody");
-    let (staff, _) = all_pages(app, &ground.admin, "/admin/user?role=moderator").await;
+    let (staff, _) = all_pages(app, &fixture.admin, "/admin/user?role=moderator").await;
     assert_eq!(staff.iter().map(|it| &it["username"]).collect::<Vec<_>>(), [&json!("mod")]);
-    ground.ban(&ground.admin, &ground.user, json!({"reason": "x"})).await;
-    let (banned, _) = all_pages(app, &ground.admin, "/admin/user?banned=true").await;
+    fixture.ban(&fixture.admin, &fixture.user, json!({"reason": "x"})).await;
+    let (banned, _) = all_pages(app, &fixture.admin, "/admin/user?banned=true").await;
     assert_eq!(banned.iter().map(|it| &it["username"]).collect::<Vec<_>>(), [&json!("user")]);
-    assert_eq!(all_pages(app, &ground.admin, "/admin/user?banned=false&limit=4").await.0.len(), 9);
+    assert_eq!(all_pages(app, &fixture.admin, "/admin/user?banned=false&limit=4").await.0.len(), 9);
     for (query, field) in [
         ("banned=maybe", "banned"),
         ("role=king", "role"),
@@ -70,7 +70,7 @@ async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
         ("query=%00", "query"),
     ] {
         let (status, body) =
-            app.send(Method::GET, &format!("/admin/user?{query}"), Some(&ground.admin.access), None).await;
+            app.send(Method::GET, &format!("/admin/user?{query}"), Some(&fixture.admin.access), None).await;
         assert_eq!(status, 422, "{query}");
         assert!(body["errors"].get(field).is_some(), "{query}: {body}");
     }
@@ -78,38 +78,38 @@ async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_audit_log_is_read_in_pages_the_newest_first() {
-    let ground = Ground::start().await;
+    let fixture = Fixture::start().await;
     for round in 0..6 {
-        ground.ban(&ground.moderator, &ground.user, json!({"reason": format!("round {round}")})).await;
+        fixture.ban(&fixture.moderator, &fixture.user, json!({"reason": format!("round {round}")})).await;
     }
-    let (acts, pages) = all_pages(&ground.app, &ground.admin, "/admin/audit?limit=3").await;
+    let (acts, pages) = all_pages(&fixture.app, &fixture.admin, "/admin/audit?limit=3").await;
     // The admin and the moderator were made first.
     assert_eq!((acts.len(), pages), (8, 3));
     assert_eq!(acts[0]["details"]["reason"], json!("round 5"));
     assert_eq!(acts[7]["action"], json!("admin.create"));
     assert_eq!((&acts[7]["actor_id"], &acts[7]["address"]), (&Value::Null, &Value::Null));
     let count = async |query: &str| {
-        all_pages(&ground.app, &ground.admin, &format!("/admin/audit?limit=2&{query}")).await.0.len()
+        all_pages(&fixture.app, &fixture.admin, &format!("/admin/audit?limit=2&{query}")).await.0.len()
     };
     assert_eq!(count("action=user.ban").await, 6);
-    assert_eq!(count(&format!("actor={}", ground.admin.id)).await, 1);
-    assert_eq!(count(&format!("user={}", ground.user.id)).await, 6);
-    assert_eq!(count(&format!("user={}&action=user.role", ground.moderator.id)).await, 1);
+    assert_eq!(count(&format!("actor={}", fixture.admin.id)).await, 1);
+    assert_eq!(count(&format!("user={}", fixture.user.id)).await, 6);
+    assert_eq!(count(&format!("user={}&action=user.role", fixture.moderator.id)).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_and_figures_are_for_admins() {
-    let ground = Ground::start().await;
-    let app = &ground.app;
-    let mut socket = app.connect(&ground.user, Door::MAIN).await;
-    let chat = app.group(&mut socket, &[&ground.moderator]).await;
+    let fixture = Fixture::start().await;
+    let app = &fixture.app;
+    let mut socket = app.connect(&fixture.user, Transport::MAIN).await;
+    let chat = app.group(&mut socket, &[&fixture.moderator]).await;
     for text in ["one", "two", "three"] {
         let wish = json!({"message": {"chat_id": chat, "content": text, "message_type": "text"}});
         assert_eq!(socket.call("send_message", wish).await["ok"], json!(true));
     }
     for (number, state) in ["queued", "failed", "failed", "sent"].into_iter().enumerate() {
         let row = mail::ActiveModel {
-            user_id: Set(Some(ground.user.id)),
+            user_id: Set(Some(fixture.user.id)),
             template: Set("verify_email".into()),
             recipient: Set(format!("a{number}@example.org")),
             subject: Set("Hello".into()),
@@ -119,20 +119,21 @@ async fn mails_and_figures_are_for_admins() {
             created_at: Set(1),
             ..Default::default()
         };
-        mail::Entity::insert(row).exec(app.server.core.db.read()).await.expect("inserted");
+        mail::Entity::insert(row).exec(app.server.context.db.read()).await.expect("inserted");
     }
-    let (mails, pages) = all_pages(app, &ground.admin, "/admin/mail?limit=3").await;
+    let (mails, pages) = all_pages(app, &fixture.admin, "/admin/mail?limit=3").await;
     assert_eq!((mails.len(), pages), (4, 2));
     assert_eq!(mails[0]["recipient"], json!("a3@example.org"));
-    assert_eq!(all_pages(app, &ground.admin, "/admin/mail?state=failed&limit=1").await, {
+    assert_eq!(all_pages(app, &fixture.admin, "/admin/mail?state=failed&limit=1").await, {
         let failed: Vec<Value> = mails.iter().filter(|it| it["state"] == json!("failed")).cloned().collect();
         (failed, 2)
     });
-    let (status, _) = app.send(Method::GET, "/admin/mail?state=lost", Some(&ground.admin.access), None).await;
+    let (status, _) =
+        app.send(Method::GET, "/admin/mail?state=lost", Some(&fixture.admin.access), None).await;
     assert_eq!(status, 422);
-    ground.ban(&ground.admin, &app.person("banned").await, json!({"reason": "x"})).await;
-    ground.post(&ground.user, "/report", json!({"user_id": ground.admin.id, "reason": "power"})).await;
-    let figures = app.get("/admin/statistics", &ground.admin).await;
+    fixture.ban(&fixture.admin, &app.person("banned").await, json!({"reason": "x"})).await;
+    fixture.post(&fixture.user, "/report", json!({"user_id": fixture.admin.id, "reason": "power"})).await;
+    let figures = app.get("/admin/statistics", &fixture.admin).await;
     for (name, value) in [
         ("users", 4),
         ("users_active_24h", 4),
@@ -151,5 +152,5 @@ async fn mails_and_figures_are_for_admins() {
         assert_eq!(figures[name], json!(value), "{name}: {figures}");
     }
     app.person("late").await;
-    assert_eq!(app.get("/admin/statistics", &ground.admin).await, figures, "counted once in ten seconds");
+    assert_eq!(app.get("/admin/statistics", &fixture.admin).await, figures, "counted once in ten seconds");
 }

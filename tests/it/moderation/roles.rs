@@ -6,8 +6,8 @@ use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
 use serde_json::json;
 
-use super::{Ground, make_admin};
-use crate::support::{Door, PASSWORD, TestApp};
+use super::{Fixture, make_admin};
+use crate::support::{PASSWORD, TestApp, Transport};
 
 /// What moderators may do; everything else below `/admin` is for admins.
 const FOR_MODERATORS: [(&str, &str); 6] = [
@@ -47,7 +47,7 @@ async fn a_role_is_never_read_from_what_people_send() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_admin_path_asks_for_a_token_first_and_for_the_role_then() {
-    let ground = Ground::start().await;
+    let fixture = Fixture::start().await;
     let document = serde_json::to_value(mango_chat::transport::rest::openapi()).expect("JSON");
     let mut seen = 0;
     for (path, methods) in document["paths"].as_object().expect("paths") {
@@ -57,99 +57,99 @@ async fn every_admin_path_asks_for_a_token_first_and_for_the_role_then() {
         for method in methods.as_object().expect("methods").keys() {
             seen += 1;
             let verb = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-            let url = path.replace("{id}", &ground.user.id.to_string());
+            let url = path.replace("{id}", &fixture.user.id.to_string());
             // Nothing of the body is judged, or told, before the role is.
             let ask = async |token: Option<&str>| {
                 let body = (verb != Method::GET).then(|| json!({"nonsense": 1}));
-                let (status, body) = ground.app.send(verb.clone(), &url, token, body).await;
+                let (status, body) = fixture.app.send(verb.clone(), &url, token, body).await;
                 (status.as_u16(), body["code"].as_str().unwrap_or_default().to_owned())
             };
             assert_eq!(ask(None).await, (401, "token_missing".into()), "{method} {path}");
-            assert_eq!(ask(Some(&ground.user.access)).await, (403, "forbidden".into()), "{method} {path}");
-            let (status, _) = ask(Some(&ground.moderator.access)).await;
+            assert_eq!(ask(Some(&fixture.user.access)).await, (403, "forbidden".into()), "{method} {path}");
+            let (status, _) = ask(Some(&fixture.moderator.access)).await;
             let may = FOR_MODERATORS.contains(&(method, path));
             assert_eq!(status == 403, !may, "a moderator, {method} {path}: {status}");
         }
     }
     assert!(seen >= 12, "{seen} paths");
-    let (status, _) = ground.app.send(Method::GET, "/user/me", Some(&ground.user.access), None).await;
+    let (status, _) = fixture.app.send(Method::GET, "/user/me", Some(&fixture.user.access), None).await;
     assert_eq!(status, 200, "nothing was done to them");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_is_taken_away_is_lost_at_once() {
-    let ground = Ground::start().await;
-    let app = &ground.app;
+    let fixture = Fixture::start().await;
+    let app = &fixture.app;
     let second = app.person("second").await;
-    ground.give(&second, "admin").await;
-    let mut owner = app.connect(&ground.user, Door::MAIN).await;
+    fixture.give(&second, "admin").await;
+    let mut owner = app.connect(&fixture.user, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[]).await;
-    let mut socket = app.connect(&second, Door::MAIN).await;
+    let mut socket = app.connect(&second, Transport::MAIN).await;
     let say = json!({"message": {"chat_id": chat, "content": "x", "message_type": "text"}});
     let message = owner.call("send_message", say).await["message"]["id"].clone();
     assert_eq!(app.get("/admin/audit", &second).await[0]["action"], json!("user.role"));
-    ground.give(&second, "user").await;
+    fixture.give(&second, "user").await;
     // The same token, the same socket.
     for path in ["/admin/audit", "/admin/user", "/admin/statistics"] {
         let (status, body) = app.send(Method::GET, path, Some(&second.access), None).await;
         assert_eq!((status.as_u16(), &body["code"]), (403, &json!("forbidden")), "{path}");
     }
-    assert_eq!(ground.ban(&second, &ground.user, json!({"reason": "revenge"})).await.0, 403);
+    assert_eq!(fixture.ban(&second, &fixture.user, json!({"reason": "revenge"})).await.0, 403);
     let (status, _) =
-        ground.put(&second, &format!("/admin/user/{}/role", second.id), json!({"role": "admin"})).await;
+        fixture.put(&second, &format!("/admin/user/{}/role", second.id), json!({"role": "admin"})).await;
     assert_eq!(status, 403);
     let refused = socket.call("delete_message", json!({"message": {"id": message}})).await;
     assert_eq!(refused["error"]["code"], json!("not_found"), "a stranger again: {refused}");
-    assert_eq!(app.contents(chat, &ground.user).await, ["x"]);
+    assert_eq!(app.contents(chat, &fixture.user).await, ["x"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_are_told_to_those_who_share_a_chat_and_noted() {
-    let ground = Ground::start().await;
-    let app = &ground.app;
-    let mut owner = app.connect(&ground.user, Door::MAIN).await;
+    let fixture = Fixture::start().await;
+    let app = &fixture.app;
+    let mut owner = app.connect(&fixture.user, Transport::MAIN).await;
     let alice = app.person("alice").await;
     app.group(&mut owner, &[&alice]).await;
-    ground.give(&alice, "moderator").await;
+    fixture.give(&alice, "moderator").await;
     assert_eq!(owner.next("user_updated").await["user"]["role"], json!("moderator"));
-    let act = ground.audit().await.remove(0);
+    let act = fixture.audit().await.remove(0);
     assert_eq!(act["action"], json!("user.role"));
-    assert_eq!(act["actor_id"], json!(ground.admin.id));
+    assert_eq!(act["actor_id"], json!(fixture.admin.id));
     assert_eq!((&act["target_kind"], &act["target_id"]), (&json!("user"), &json!(alice.id)));
     assert_eq!(act["details"], json!({"from": "user", "to": "moderator"}));
     assert_eq!(act["address"], json!("127.0.0.1"));
     let path = format!("/admin/user/{}/role", alice.id);
-    assert_eq!(ground.put(&ground.admin, &path, json!({"role": "owner"})).await.0, 422);
+    assert_eq!(fixture.put(&fixture.admin, &path, json!({"role": "owner"})).await.0, 422);
     assert_eq!(
-        ground.put(&ground.admin, &path, json!({"role": "moderator"})).await.0,
+        fixture.put(&fixture.admin, &path, json!({"role": "moderator"})).await.0,
         200,
         "it is so already"
     );
-    assert_eq!(ground.audit().await.remove(0)["id"], act["id"], "nothing was done");
-    let nobody = ground.put(&ground.admin, "/admin/user/999999/role", json!({"role": "user"})).await;
+    assert_eq!(fixture.audit().await.remove(0)["id"], act["id"], "nothing was done");
+    let nobody = fixture.put(&fixture.admin, "/admin/user/999999/role", json!({"role": "user"})).await;
     assert_eq!(nobody.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_is_always_an_admin() {
-    let ground = Ground::start().await;
+    let fixture = Fixture::start().await;
     let role_of = |person: &crate::support::Person| format!("/admin/user/{}/role", person.id);
-    let (status, body) = ground.put(&ground.admin, &role_of(&ground.admin), json!({"role": "user"})).await;
+    let (status, body) = fixture.put(&fixture.admin, &role_of(&fixture.admin), json!({"role": "user"})).await;
     assert_eq!((status, &body["code"]), (403, &json!("forbidden")), "{body}");
     // Two who take each other's role at the same instant: one of them stays.
-    let second = ground.app.person("second").await;
+    let second = fixture.app.person("second").await;
     for round in 0..5 {
         // Whoever was left makes the other an admin again.
-        for whom in [&second, &ground.admin] {
+        for whom in [&second, &fixture.admin] {
             let wish = json!({"role": "admin"});
-            let by_first = ground.put(&ground.admin, &role_of(whom), wish.clone()).await.0;
-            let by_second = ground.put(&second, &role_of(whom), wish).await.0;
+            let by_first = fixture.put(&fixture.admin, &role_of(whom), wish.clone()).await.0;
+            let by_second = fixture.put(&second, &role_of(whom), wish).await.0;
             assert!(by_first == 200 || by_second == 200, "round {round}: nobody is left");
         }
-        let (one, other) = (role_of(&second), role_of(&ground.admin));
+        let (one, other) = (role_of(&second), role_of(&fixture.admin));
         let ((first, _), (then, _)) = tokio::join!(
-            ground.put(&ground.admin, &one, json!({"role": "user"})),
-            ground.put(&second, &other, json!({"role": "user"})),
+            fixture.put(&fixture.admin, &one, json!({"role": "user"})),
+            fixture.put(&second, &other, json!({"role": "user"})),
         );
         let mut statuses = [first, then];
         statuses.sort_unstable();
@@ -159,16 +159,16 @@ async fn there_is_always_an_admin() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
-    let ground = Ground::start().await;
-    let app = &ground.app;
-    let mut owner = app.connect(&ground.user, Door::MAIN).await;
+    let fixture = Fixture::start().await;
+    let app = &fixture.app;
+    let mut owner = app.connect(&fixture.user, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[]).await;
     let wish = json!({"message": {"chat_id": chat, "content": "stays", "message_type": "text"}});
     let id = owner.call("send_message", wish).await["message"]["id"].clone();
-    let mut socket = app.connect(&ground.moderator, Door::MAIN).await;
-    let tx = app.server.core.db.begin().await.expect("begins");
+    let mut socket = app.connect(&fixture.moderator, Transport::MAIN).await;
+    let tx = app.server.context.db.begin().await.expect("begins");
     let row =
-        user::ActiveModel { id: Set(ground.moderator.id), role: Set("user".into()), ..Default::default() };
+        user::ActiveModel { id: Set(fixture.moderator.id), role: Set("user".into()), ..Default::default() };
     row.update(tx.conn()).await.expect("taken away");
     let commit = async {
         app.somebody_waits().await;
@@ -176,43 +176,43 @@ async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
     };
     let (ack, ()) = tokio::join!(socket.call("delete_message", json!({"message": {"id": id}})), commit);
     assert_eq!(ack["error"]["code"], json!("not_found"), "{ack}");
-    assert_eq!(app.contents(chat, &ground.user).await, ["stays"]);
+    assert_eq!(app.contents(chat, &fixture.user).await, ["stays"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_moderator_takes_a_message_away_anywhere_and_it_is_noted() {
-    let ground = Ground::start().await;
-    let app = &ground.app;
-    let mut owner = app.connect(&ground.user, Door::MAIN).await;
+    let fixture = Fixture::start().await;
+    let app = &fixture.app;
+    let mut owner = app.connect(&fixture.user, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[]).await;
     let mut ids = Vec::new();
     for text in ["one", "two", "three"] {
         let wish = json!({"message": {"chat_id": chat, "content": text, "message_type": "text"}});
         ids.push(owner.call("send_message", wish).await["message"]["id"].clone());
     }
-    let before = ground.audit().await.len();
+    let before = fixture.audit().await.len();
     let own = owner.call("delete_message", json!({"message": {"id": ids[0]}})).await;
     assert_eq!(own["ok"], json!(true));
-    assert_eq!(ground.audit().await.len(), before, "an author's own act is nobody's business");
-    let mut socket = app.connect(&ground.moderator, Door::MAIN).await;
+    assert_eq!(fixture.audit().await.len(), before, "an author's own act is nobody's business");
+    let mut socket = app.connect(&fixture.moderator, Transport::MAIN).await;
     let ack = socket.call("delete_message", json!({"message": {"id": ids[1]}})).await;
     assert_eq!(ack["ok"], json!(true), "{ack}");
     assert_eq!(owner.next("message_deleted").await["message"]["id"], ids[0]);
-    assert_eq!(owner.next("message_deleted").await["by"], json!(ground.moderator.id));
+    assert_eq!(owner.next("message_deleted").await["by"], json!(fixture.moderator.id));
     let (status, _) =
-        ground.post(&ground.moderator, "/events/delete_message", json!({"message": {"id": ids[2]}})).await;
+        fixture.post(&fixture.moderator, "/events/delete_message", json!({"message": {"id": ids[2]}})).await;
     assert_eq!(status, 200);
-    assert_eq!(app.contents(chat, &ground.user).await, ["", "", ""]);
-    let acts = ground.audit().await;
+    assert_eq!(app.contents(chat, &fixture.user).await, ["", "", ""]);
+    let acts = fixture.audit().await;
     for (act, id) in acts.iter().zip([&ids[2], &ids[1]]) {
         assert_eq!((&act["action"], &act["target_id"]), (&json!("message.delete"), id));
-        assert_eq!(act["actor_id"], json!(ground.moderator.id));
-        assert_eq!(act["details"], json!({"chat_id": chat, "user_id": ground.user.id}));
+        assert_eq!(act["actor_id"], json!(fixture.moderator.id));
+        assert_eq!(act["details"], json!({"chat_id": chat, "user_id": fixture.user.id}));
         assert_eq!(act["address"], json!("127.0.0.1"));
     }
     // What is gone already is not noted again.
     socket.call("delete_message", json!({"message": {"id": ids[1]}})).await;
-    assert_eq!(ground.audit().await.len(), acts.len());
+    assert_eq!(fixture.audit().await.len(), acts.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,6 +222,6 @@ async fn an_admin_is_appointed_once() {
     make_admin(&app, "ROOT").await;
     let again =
         mango_chat::domain::moderation::Appointment { username: "root".into(), email: None, password: None };
-    let refused = mango_chat::domain::moderation::appoint(&app.server.core, again).await;
+    let refused = mango_chat::domain::moderation::appoint(&app.server.context, again).await;
     assert!(refused.is_err_and(|error| error.message.contains("already")));
 }

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use super::Ground;
+use super::Fixture;
 use crate::checker::node::Node;
 use crate::support::{PATIENCE, Plain, TestApp, eventually, fresh_database};
 
@@ -78,33 +78,33 @@ async fn a_token_that_ends_closes_with_4401() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chats_own_socket_ends_with_the_membership() {
-    let mut ground = Ground::new().await;
-    let [path, other_path] = ground.own_paths();
+    let mut fixture = Fixture::new().await;
+    let [path, other_path] = fixture.own_paths();
     for path in [path.as_str(), "/chat/999999/ws", other_path.as_str()] {
         let (refusal, close) =
-            Plain::open(&ground.app.host, path, &ground.carol.access).await.err().expect("refused");
+            Plain::open(&fixture.app.host, path, &fixture.carol.access).await.err().expect("refused");
         assert_eq!((&refusal["error"]["code"], close), (&json!("not_found"), 4404), "{path}");
     }
-    let (mut removed, _) = ground.own_socket(&ground.bob).await;
+    let (mut removed, _) = fixture.own_socket(&fixture.bob).await;
     let (mut everywhere, _) =
-        Plain::open(&ground.app.host, "/ws", &ground.bob.access).await.expect("connects");
-    let member = json!({"chat": {"id": ground.chat}, "user": {"id": ground.bob.id}});
-    ground.owner.call("remove_member", member.clone()).await;
+        Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
+    let member = json!({"chat": {"id": fixture.chat}, "user": {"id": fixture.bob.id}});
+    fixture.owner.call("remove_member", member.clone()).await;
     removed.next("member_removed").await;
     assert_eq!(removed.expect_close(PATIENCE).await, 4404);
     everywhere.next("member_removed").await;
     assert_eq!(everywhere.call("sync", json!({})).await["ok"], json!(true), "it is about more than one chat");
-    ground.owner.call("add_member", member).await;
-    let (mut deleted, _) = ground.own_socket(&ground.bob).await;
-    ground.owner.call("delete_chat", json!({"chat": {"id": ground.chat}})).await;
+    fixture.owner.call("add_member", member).await;
+    let (mut deleted, _) = fixture.own_socket(&fixture.bob).await;
+    fixture.owner.call("delete_chat", json!({"chat": {"id": fixture.chat}})).await;
     deleted.next("chat_deleted").await;
     assert_eq!(deleted.expect_close(PATIENCE).await, 4404);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_bad_frames_in_a_row_close_with_1003() {
-    let ground = Ground::new().await;
-    let (mut plain, _) = Plain::open(&ground.app.host, "/ws", &ground.bob.access).await.expect("connects");
+    let fixture = Fixture::new().await;
+    let (mut plain, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
     let bad = ["{", "", "[]", "7", "null", r#"{"id":1}"#, r#"{"type":7}"#, "\"text\"", "{}"];
     // Nine are forgiven as soon as a good one comes.
     for _ in 0..2 {
@@ -128,14 +128,14 @@ async fn ten_bad_frames_in_a_row_close_with_1003() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_in_a_frame_is_too_large_and_a_larger_frame_closes_with_1009() {
-    let ground = Ground::new().await;
-    let (mut plain, _) = ground.own_socket(&ground.bob).await;
+    let fixture = Fixture::new().await;
+    let (mut plain, _) = fixture.own_socket(&fixture.bob).await;
     let ack = plain.call("send_message", json!({"text": "x".repeat(70_000)})).await;
     assert_eq!(ack["error"]["code"], json!("too_large"), "{}", ack["error"]);
     assert_eq!(plain.call("history", json!({})).await["ok"], json!(true));
     plain.emit("send_message", json!({"text": "x".repeat(1_000_001)})).await;
     assert_eq!(plain.expect_close(PATIENCE).await, 1009);
-    let mut before_auth = Plain::upgrade(&ground.app.host, "/ws", &[]).await.expect("upgrades");
+    let mut before_auth = Plain::upgrade(&fixture.app.host, "/ws", &[]).await.expect("upgrades");
     before_auth.emit("auth", json!({"token": "x".repeat(1_000_001)})).await;
     let code = before_auth.expect_close(PATIENCE).await;
     assert!(code == 1009 || code == 4401, "{code}");
@@ -143,13 +143,13 @@ async fn content_in_a_frame_is_too_large_and_a_larger_frame_closes_with_1009() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() {
-    let mut ground = Ground::new().await;
-    let (mut slow, _) = Plain::open(&ground.app.host, "/ws", &ground.bob.access).await.expect("connects");
-    let (mut quick, _) = Plain::open(&ground.app.host, "/ws", &ground.bob.access).await.expect("connects");
+    let mut fixture = Fixture::new().await;
+    let (mut slow, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
+    let (mut quick, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
     let content = "x".repeat(60_000);
     // More than the outbox and the kernel's buffers hold.
     for number in 0..400 {
-        let sent = ground.say(&format!("{number} {content}")).await;
+        let sent = fixture.say(&format!("{number} {content}")).await;
         assert_eq!(quick.next("new_message").await["id"], sent["message"]["id"], "nothing is lost");
     }
     slow.rest().await;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Door, PASSWORD, TestApp};
+use crate::support::{PASSWORD, TestApp, Transport};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_has_a_hundred_sessions_and_a_newer_login_ends_the_oldest() {
     let app = TestApp::start().await;
     let first = app.person("alice").await;
-    let mut oldest = app.connect(&first, Door::MAIN).await;
+    let mut oldest = app.connect(&first, Transport::MAIN).await;
     for _ in 0..99 {
         app.login("alice").await;
     }

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 
 use crate::binary::{command, post, serve, signal};
-use crate::support::{Door, PASSWORD, Socket, fresh_database};
+use crate::support::{PASSWORD, Socket, Transport, fresh_database};
 
 /// Typed into the wrong field, as people do.
 const SECRET: &str = "my-other-password";
@@ -32,7 +32,7 @@ async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() 
     post(&server.host, "/auth/login", json!({"username": SECRET, "password": "wrong password"})).await;
     post(&server.host, "/auth/login", json!({"username": "alice", "password": SECRET})).await;
     // A refused command over a socket, and a refused request.
-    let mut socket = Socket::open(&server.host, Some(access), Door::MAIN).await.expect("connects");
+    let mut socket = Socket::open(&server.host, Some(access), Transport::MAIN).await.expect("connects");
     socket.next("ready").await;
     let bob = post(&server.host, "/user", json!({"username": "bob", "password": PASSWORD})).await;
     let wish = json!({"chat": {"is_group": false, "members_array": [bob["id"]]}});

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseBackend, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Door, Socket, eventually};
+use super::{Socket, Transport, eventually};
 
 /// Signs the tokens of all test servers.
 pub const SECRET: &str = "a-secret-for-tests-of-at-least-32-bytes";
@@ -71,7 +71,7 @@ impl TestApp {
     /// Waits until somebody waits for a lock that the test holds. On SQLite, where there is one writer and nothing
     /// tells who waits for it, a while.
     pub async fn somebody_waits(&self) {
-        let db = self.server.core.db.read();
+        let db = self.server.context.db.read();
         if db.get_database_backend() == DatabaseBackend::Sqlite {
             return tokio::time::sleep(Duration::from_millis(300)).await;
         }
@@ -190,8 +190,8 @@ impl TestApp {
     }
 
     /// A connected socket that was told `ready`.
-    pub async fn connect(&self, person: &Person, door: Door) -> Socket {
-        let mut socket = Socket::open(&self.host, Some(&person.access), door).await.expect("connects");
+    pub async fn connect(&self, person: &Person, transport: Transport) -> Socket {
+        let mut socket = Socket::open(&self.host, Some(&person.access), transport).await.expect("connects");
         let ready = socket.next("ready").await;
         assert_eq!(ready["user_id"], json!(person.id));
         socket

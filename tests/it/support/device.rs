@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::fetch::fetch;
 use super::model::Model;
-use super::{Door, Person, Plain, Socket, TestApp};
+use super::{Person, Plain, Socket, TestApp, Transport};
 
 /// A way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Socket.IO.
-    SocketIo(Door),
+    SocketIo(Transport),
     /// `/ws`.
     Plain,
 }
@@ -45,8 +45,9 @@ impl Device {
     /// Connects and fetches everything afresh.
     pub async fn connect(app: &TestApp, name: &str, person: &Person, way: Way) -> Self {
         let (line, ready) = match way {
-            Way::SocketIo(door) => {
-                let mut socket = Socket::open(&app.host, Some(&person.access), door).await.expect("connects");
+            Way::SocketIo(transport) => {
+                let mut socket =
+                    Socket::open(&app.host, Some(&person.access), transport).await.expect("connects");
                 let ready = socket.next("ready").await;
                 (Line::SocketIo(Box::new(socket)), ready)
             }

@@ -15,7 +15,7 @@ pub use app::{PASSWORD, Person, SECRET, TestApp, database_kind, fresh_database};
 pub use device::{Device, Way, catch_up, fresh};
 pub use plain::Plain;
 pub use polling::Polling;
-pub use socket::{Door, Socket};
+pub use socket::{Socket, Transport};
 
 use std::time::Duration;
 

@@ -16,14 +16,14 @@ use super::{PATIENCE, SILENCE};
 
 /// A way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Door {
+pub struct Transport {
     /// Engine path.
     pub path: &'static str,
     /// Namespace.
     pub namespace: &'static str,
 }
 
-impl Door {
+impl Transport {
     /// The usual one.
     pub const MAIN: Self = Self { path: "/ws/socket.io/", namespace: "/" };
 
@@ -44,7 +44,7 @@ impl Door {
 /// One connection.
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    door: Door,
+    transport: Transport,
     next_ack: u64,
     acks: VecDeque<(u64, Value)>,
     events: VecDeque<(String, Value)>,
@@ -56,16 +56,20 @@ pub struct Socket {
 
 impl Socket {
     /// Connects with a token in the `auth` header; an error carries the `connect_error` message.
-    pub async fn open(host: &str, token: Option<&str>, door: Door) -> Result<Self, String> {
+    pub async fn open(host: &str, token: Option<&str>, transport: Transport) -> Result<Self, String> {
         match token {
-            Some(token) => Self::open_with(host, &[("auth", token)], door).await,
-            None => Self::open_with(host, &[], door).await,
+            Some(token) => Self::open_with(host, &[("auth", token)], transport).await,
+            None => Self::open_with(host, &[], transport).await,
         }
     }
 
     /// Connects with these headers.
-    pub async fn open_with(host: &str, headers: &[(&'static str, &str)], door: Door) -> Result<Self, String> {
-        let url = format!("ws://{host}{}?EIO=4&transport=websocket", door.path);
+    pub async fn open_with(
+        host: &str,
+        headers: &[(&'static str, &str)],
+        transport: Transport,
+    ) -> Result<Self, String> {
+        let url = format!("ws://{host}{}?EIO=4&transport=websocket", transport.path);
         let mut request = url.into_client_request().expect("a request");
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a header"));
@@ -74,7 +78,7 @@ impl Socket {
             timeout(PATIENCE, connect_async(request)).await.expect("in time").map_err(|it| it.to_string())?;
         let mut socket = Self {
             stream,
-            door,
+            transport,
             next_ack: 0,
             acks: VecDeque::new(),
             events: VecDeque::new(),
@@ -83,10 +87,10 @@ impl Socket {
         };
         let open = socket.frame().await.ok_or("closed")?;
         assert!(open.starts_with('0'), "{open}");
-        let mut wait_for = format!("40{}", door.prefix());
+        let mut wait_for = format!("40{}", transport.prefix());
         socket.send_text(wait_for.clone()).await;
         wait_for.push('{');
-        let refused = format!("44{}", door.prefix());
+        let refused = format!("44{}", transport.prefix());
         loop {
             let text = socket.frame().await.ok_or("closed")?;
             if text.starts_with(&wait_for) {
@@ -112,7 +116,7 @@ impl Socket {
 
     /// Waits for CONNECT to be answered again, after it was sent by hand.
     pub async fn expect_connected(&mut self) {
-        let wanted = format!("40{}{{", self.door.prefix());
+        let wanted = format!("40{}{{", self.transport.prefix());
         let deadline = Instant::now() + PATIENCE;
         loop {
             let text = timeout_at(deadline, self.frame()).await.expect("CONNECT is answered").expect("open");
@@ -125,7 +129,7 @@ impl Socket {
 
     /// Sends an event that wants no ack.
     pub async fn emit(&mut self, event: &str, payload: Value) {
-        let text = format!("42{}{}", self.door.prefix(), json!([event, payload]));
+        let text = format!("42{}{}", self.transport.prefix(), json!([event, payload]));
         self.send_text(text).await;
     }
 
@@ -133,7 +137,7 @@ impl Socket {
     pub async fn begin(&mut self, event: &str, payload: Value) -> u64 {
         let id = self.next_ack;
         self.next_ack += 1;
-        let text = format!("42{}{id}{}", self.door.prefix(), json!([event, payload]));
+        let text = format!("42{}{id}{}", self.transport.prefix(), json!([event, payload]));
         self.send_text(text).await;
         id
     }
@@ -142,7 +146,7 @@ impl Socket {
     pub async fn feed(&mut self, event: &str, payload: Value) -> u64 {
         let id = self.next_ack;
         self.next_ack += 1;
-        let text = format!("42{}{id}{}", self.door.prefix(), json!([event, payload]));
+        let text = format!("42{}{id}{}", self.transport.prefix(), json!([event, payload]));
         drop(self.stream.feed(Message::text(text)).await);
         id
     }
@@ -162,7 +166,7 @@ impl Socket {
     pub async fn call_raw(&mut self, event: &str, payload: &str) -> Value {
         let id = self.next_ack;
         self.next_ack += 1;
-        self.send_text(format!("42{}{id}[\"{event}\",{payload}]", self.door.prefix())).await;
+        self.send_text(format!("42{}{id}[\"{event}\",{payload}]", self.transport.prefix())).await;
         self.ack(id).await
     }
 
@@ -255,7 +259,7 @@ impl Socket {
             self.send_text("3".into()).await;
             return;
         }
-        let prefix = self.door.prefix();
+        let prefix = self.transport.prefix();
         if text == "1" || text == format!("41{prefix}") {
             self.ended = true;
             self.dismissed = text.starts_with("41");

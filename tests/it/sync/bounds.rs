@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{list, message, of, one_group, say};
 use crate::support::model::{Depth, Model};
-use crate::support::{Door, Person, TestApp, fresh};
+use crate::support::{Person, TestApp, Transport, fresh};
 
 /// An answer stays below this many bytes.
 const MOST: usize = 1_000_000;
@@ -91,7 +91,7 @@ async fn a_page_of_messages_that_grow_as_json_stays_below_1_mb() {
 async fn a_page_of_many_chats_with_large_last_messages_stays_below_1_mb() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let content = "x".repeat(60_000);
     let mut model = Model::new(alice.id);
     for _ in 0..40 {
@@ -119,7 +119,7 @@ async fn a_page_of_many_chats_with_many_members_stays_below_1_mb() {
         assert_eq!(status, 200);
     }
     let others: Vec<&Person> = people[1..].iter().collect();
-    let mut socket = app.connect(&people[0], Door::MAIN).await;
+    let mut socket = app.connect(&people[0], Transport::MAIN).await;
     for _ in 0..100 {
         app.group(&mut socket, &others).await;
     }
@@ -133,7 +133,7 @@ async fn a_page_of_many_chats_with_many_members_stays_below_1_mb() {
 async fn a_chat_that_comes_whole_comes_with_its_last_30_however_full_the_page_is() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let mut socket = app.connect(&alice, Door::MAIN).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
     let content = "x".repeat(20_000);
     for _ in 0..6 {
         let chat = app.group(&mut socket, &[&bob]).await;

@@ -17,8 +17,8 @@ fn direct(with: i64) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contacts_look_the_same_on_all_devices() {
-    for door in [0, 1] {
-        let mut world = World::new(door).await;
+    for transport in [0, 1] {
+        let mut world = World::new(transport).await;
         let (bob, carol) = (world.id(BOB), world.id(CAROL));
         world.change(ALICE, "follow", user(bob), &["followed"]).await;
         world.same(ALICE, "follow", user(bob)).await;
@@ -38,8 +38,8 @@ async fn contacts_look_the_same_on_all_devices() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_direct_chat_that_waits_looks_the_same_to_both() {
-    for door in [0, 1] {
-        let mut world = World::with(door, &[("CONTACT_POLICY", "approval")]).await;
+    for transport in [0, 1] {
+        let mut world = World::with(transport, &[("CONTACT_POLICY", "approval")]).await;
         let (alice, bob) = (world.id(ALICE), world.id(BOB));
         let ack = world.change(ALICE, "create_chat", direct(bob), &["chat_created", "new_message"]).await;
         assert_eq!(ack["chat"]["approved"], json!(false), "{ack}");

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{ALICE, BOB, CAROL, World, message, with_user};
 
-async fn groups(door: usize) {
-    let mut world = World::new(door).await;
+async fn groups(transport: usize) {
+    let mut world = World::new(transport).await;
     let (bob, carol, dave) = (world.id(BOB), world.id(CAROL), world.dave.id);
     let wish = json!({
         "chat": {"name": "trip", "is_group": true, "members_array": [bob, carol], "client_id": "trip"},
@@ -55,8 +55,8 @@ async fn groups_look_the_same_to_the_plain_door() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endings_look_the_same_live_synced_and_fetched() {
-    for door in [0, 1] {
-        let mut world = World::new(door).await;
+    for transport in [0, 1] {
+        let mut world = World::new(transport).await;
         let chat = world.group().await;
         let this = json!({"chat": {"id": chat}});
         world.say(BOB, chat, "I am off").await;

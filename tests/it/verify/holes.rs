@@ -1,7 +1,7 @@
 //! Holes: changes that were committed and never announced, as by a database whose answer to a commit was
 //! lost. The next event, or the comparison of heads, brings what is missing, and the picture is right again.
 
-use mango_chat::domain::dispatch::Behaviour;
+use mango_chat::domain::dispatch::CommandHandler;
 use mango_chat::domain::{Actor, Caller};
 use mango_chat::ids::{SessionId, UserId};
 use mango_chat::protocol::commands::chats::{AddMember, CreateChat, RemoveMember};
@@ -14,11 +14,11 @@ use crate::support::PATIENCE;
 
 impl World {
     /// Commits, and says nothing to anybody.
-    async fn unheard<C: Behaviour>(&self, device: usize, payload: Value) -> Value {
+    async fn unheard<C: CommandHandler>(&self, device: usize, payload: Value) -> Value {
         let command: C = serde_json::from_value(payload).expect("a payload");
         let actor = Actor { user_id: UserId(self.id(device)), session_id: SessionId(0) };
         let caller = Caller::without_socket(actor);
-        let outcome = command.run(&self.app.server.core, &caller).await.expect("committed");
+        let outcome = command.run(&self.app.server.context, &caller).await.expect("committed");
         serde_json::to_value(outcome.reply).expect("JSON")
     }
 
@@ -80,11 +80,11 @@ async fn a_message_that_changed_while_the_hole_was_filled_hides_nothing() {
     world.unheard_message("three").await;
     let before = world.before();
     // What fills the hole up to the next message sees the first one as the edit left it, beyond the hole.
-    let core = world.app.server.core.clone();
+    let context = world.app.server.context.clone();
     let upto = world.app.get(&format!("/chat/{chat}"), &world.devices[ALICE].person).await["rev"].clone();
     world.unheard::<EditMessage>(ALICE, json!({"message": {"id": first, "content": "one, better"}})).await;
     let catch_up = Some((mango_chat::ids::ChatId(chat), upto.as_i64().expect("a rev")));
-    core.bus.publish(mango_chat::platform::bus::Batch { catch_up, ..Default::default() }).await;
+    context.bus.publish(mango_chat::platform::bus::Batch { catch_up, ..Default::default() }).await;
     let ack = world.devices[BOB].act("send_message", message(chat, "next")).await;
     assert_eq!(ack["ok"], json!(true), "{ack}");
     world.settle("filling", before, &["new_message"]).await;

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{ALICE, BOB, CAROL, World, message};
 
-async fn messages(door: usize) {
-    let mut world = World::new(door).await;
+async fn messages(transport: usize) {
+    let mut world = World::new(transport).await;
     let chat = world.group().await;
     let mut wish = message(chat, "lunch?");
     wish["message"]["client_id"] = json!("lunch");
@@ -51,8 +51,8 @@ async fn messages_look_the_same_to_the_plain_door() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn direct_chats_look_the_same_live_synced_and_fetched() {
-    for door in [0, 1] {
-        let mut world = World::new(door).await;
+    for transport in [0, 1] {
+        let mut world = World::new(transport).await;
         let wish = json!({"chat": {"is_group": false, "members_array": [world.id(BOB)]}});
         let ack = world.change(ALICE, "create_chat", wish.clone(), &["chat_created"]).await;
         let chat = ack["chat"]["id"].as_i64().expect("an id");

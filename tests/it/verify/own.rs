@@ -7,8 +7,8 @@ use super::{ALICE, BOB, CAROL, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn own_state_looks_the_same_on_all_devices() {
-    for door in [0, 1] {
-        let mut world = World::new(door).await;
+    for transport in [0, 1] {
+        let mut world = World::new(transport).await;
         let chat = world.group().await;
         for (command, field, on, off) in [
             ("toggle_chat_pin", "pinned", "chat_pinned", "chat_unpinned"),

@@ -2,9 +2,9 @@
 //!
 //! Every sample is made on the spot: no files, and each byte has a reason.
 
-mod doors;
 mod hostile;
 mod pictures;
+mod worker;
 
 use std::fmt::Debug;
 use std::io::Cursor;

@@ -3,11 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::{Admin, DEFAULT_LIMIT, next_page};
-use crate::domain::moderation::{self, AuditFilter};
+use crate::domain::moderation;
+use crate::domain::moderation::AuditFilter;
 use crate::protocol::moderation::{AuditEntry, MailEntry};
-use crate::transport::problem::Problem;
-use crate::transport::rest::App;
+use crate::transport::http::problem::Problem;
+use crate::transport::rest::RestState;
+use crate::transport::rest::admin::{Admin, DEFAULT_LIMIT, next_page};
 use crate::transport::rest::extract::{Paging, Params, page};
 
 /// Every privileged act, the newest first. For admins.
@@ -19,14 +20,18 @@ use crate::transport::rest::extract::{Paging, Params, page};
         Paging,
     ),
     responses((status = 200, body = Vec<AuditEntry>, description = "With `Link: rel=next` where there is more")))]
-pub async fn audit(State(app): State<App>, Admin(by): Admin, params: Params) -> Result<Response, Problem> {
+pub async fn audit(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+    params: Params,
+) -> Result<Response, Problem> {
     let filter = AuditFilter {
         actor: params.number("actor")?,
         user: params.number("user")?,
         action: params.text("action").map(str::to_owned),
     };
     let limit = params.limit(DEFAULT_LIMIT)?;
-    let found = moderation::audit(&app.core, &by, &filter, params.number("cursor")?, limit).await?;
+    let found = moderation::audit(&app.context, &by, &filter, params.number("cursor")?, limit).await?;
     let number = |number: Option<i64>| number.map(|it| it.to_string());
     let asked = [("actor", number(filter.actor)), ("user", number(filter.user)), ("action", filter.action)];
     Ok(page(found.items, next_page("/admin/audit", &asked, limit, found.next)))
@@ -39,10 +44,14 @@ pub async fn audit(State(app): State<App>, Admin(by): Admin, params: Params) -> 
         Paging,
     ),
     responses((status = 200, body = Vec<MailEntry>, description = "With `Link: rel=next` where there is more")))]
-pub async fn mails(State(app): State<App>, Admin(by): Admin, params: Params) -> Result<Response, Problem> {
+pub async fn mails(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+    params: Params,
+) -> Result<Response, Problem> {
     let state = params.text("state");
     let limit = params.limit(DEFAULT_LIMIT)?;
-    let found = moderation::mails(&app.core, &by, state, params.number("cursor")?, limit).await?;
+    let found = moderation::mails(&app.context, &by, state, params.number("cursor")?, limit).await?;
     let asked = [("state", state.map(str::to_owned))];
     Ok(page(found.items, next_page("/admin/mail", &asked, limit, found.next)))
 }

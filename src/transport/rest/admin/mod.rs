@@ -2,23 +2,23 @@
 //! user's row as it stands.
 
 mod logs;
-mod people;
 mod reports;
 mod statistics;
+mod users;
 
 pub use logs::*;
-pub use people::*;
 pub use reports::*;
 pub use statistics::*;
+pub use users::*;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::App;
-use super::extract::{Auth, From};
 use crate::domain::moderation;
 use crate::error::Result;
-use crate::transport::problem::Problem;
+use crate::transport::http::problem::Problem;
+use crate::transport::rest::RestState;
+use crate::transport::rest::extract::{Auth, From};
 
 /// Items of a page where nothing is said.
 const DEFAULT_LIMIT: u64 = 50;
@@ -26,26 +26,26 @@ const DEFAULT_LIMIT: u64 = 50;
 /// A moderator or an admin is asking.
 pub struct Moderator(pub moderation::Moderator);
 
-impl FromRequestParts<App> for Moderator {
+impl FromRequestParts<RestState> for Moderator {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &RestState) -> Result<Self, Problem> {
         let Auth(actor) = Auth::from_request_parts(parts, app).await?;
         let From(from) = From::from_request_parts(parts, app).await?;
-        Ok(Self(moderation::Moderator::prove(&app.core, actor, from.address).await?))
+        Ok(Self(moderation::Moderator::prove(&app.context, actor, from.address).await?))
     }
 }
 
 /// An admin is asking.
 pub struct Admin(pub moderation::Admin);
 
-impl FromRequestParts<App> for Admin {
+impl FromRequestParts<RestState> for Admin {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &RestState) -> Result<Self, Problem> {
         let Auth(actor) = Auth::from_request_parts(parts, app).await?;
         let From(from) = From::from_request_parts(parts, app).await?;
-        Ok(Self(moderation::Admin::prove(&app.core, actor, from.address).await?))
+        Ok(Self(moderation::Admin::prove(&app.context, actor, from.address).await?))
     }
 }
 

@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{DEFAULT_LIMIT, Moderator, next_page};
-use crate::domain::{moderation, to_the_end};
+use crate::domain::{moderation, run_detached};
 use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport};
-use crate::transport::problem::{Problem, ProblemBody};
-use crate::transport::rest::App;
+use crate::transport::http::problem::{Problem, ProblemBody};
+use crate::transport::rest::RestState;
+use crate::transport::rest::admin::{DEFAULT_LIMIT, Moderator, next_page};
 use crate::transport::rest::extract::{Auth, Id, Json, Paging, Params, page};
 
 /// Report a message of a chat one is in, or a user, to the moderators.
@@ -19,11 +19,12 @@ use crate::transport::rest::extract::{Auth, Id, Json, Paging, Params, page};
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn report(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Auth(actor): Auth,
-    Json(wish): Json<NewReport>,
+    Json(request): Json<NewReport>,
 ) -> Result<(StatusCode, axum::Json<Report>), Problem> {
-    let (report, new) = to_the_end(async move { moderation::report(&app.core, actor, wish).await }).await?;
+    let (report, new) =
+        run_detached(async move { moderation::report(&app.context, actor, request).await }).await?;
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(report)))
 }
 
@@ -35,13 +36,13 @@ pub async fn report(
     ),
     responses((status = 200, body = Vec<AdminReport>, description = "With `Link: rel=next` where there is more")))]
 pub async fn list_reports(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Moderator(by): Moderator,
     params: Params,
 ) -> Result<Response, Problem> {
     let state = params.text("state").unwrap_or("open");
     let limit = params.limit(DEFAULT_LIMIT)?;
-    let found = moderation::reports(&app.core, &by, state, params.number("cursor")?, limit).await?;
+    let found = moderation::reports(&app.context, &by, state, params.number("cursor")?, limit).await?;
     let asked = [("state", Some(state.to_owned()))];
     Ok(page(found.items, next_page("/admin/report", &asked, limit, found.next)))
 }
@@ -54,11 +55,12 @@ pub async fn list_reports(
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn resolve_report(
-    State(app): State<App>,
+    State(app): State<RestState>,
     Moderator(by): Moderator,
     Id(id): Id,
-    Json(wish): Json<ResolveReport>,
+    Json(request): Json<ResolveReport>,
 ) -> Result<axum::Json<AdminReport>, Problem> {
-    let report = to_the_end(async move { moderation::resolve(&app.core, &by, id, wish).await }).await?;
+    let report =
+        run_detached(async move { moderation::resolve(&app.context, &by, id, request).await }).await?;
     Ok(axum::Json(report))
 }

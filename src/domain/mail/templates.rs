@@ -1,0 +1,248 @@
+//! What mails say: templates in `assets/mail/{language}/`, one for text (its first line is the subject) and one
+//! for HTML. The HTML is escaped by its engine; the text needs none.
+//!
+//! Letters to an address that nobody has confirmed yet carry nothing that somebody typed (no name, no
+//! greeting): otherwise a stranger could use us to send their words to anybody.
+
+use entity::user;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use rust_embed::RustEmbed;
+
+use super::Language;
+use super::tokens::Issued;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::platform::mail::{Draft, compose};
+
+#[derive(RustEmbed)]
+#[folder = "assets/mail"]
+#[include = "*.txt"]
+#[include = "*.html"]
+struct Sources;
+
+/// Which letter it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Template {
+    /// Confirm the address that an account was registered with.
+    VerifyEmail,
+    /// Set a new password.
+    ResetPassword,
+    /// Notice: the password was changed.
+    PasswordChanged,
+    /// To a new address: confirm it.
+    EmailChange,
+    /// Notice to the address before: it is being changed, or was.
+    EmailChanged,
+    /// Notice: a login from a device that was not seen before.
+    NewDevice,
+}
+
+impl Template {
+    /// All.
+    pub const ALL: [Self; 6] = [
+        Self::VerifyEmail,
+        Self::ResetPassword,
+        Self::PasswordChanged,
+        Self::EmailChange,
+        Self::EmailChanged,
+        Self::NewDevice,
+    ];
+
+    /// Its name in `mail_log` and of its files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChange => "email_change",
+            Self::EmailChanged => "email_changed",
+            Self::NewDevice => "new_device",
+        }
+    }
+
+    /// The page that its link leads to.
+    fn page(self) -> Option<&'static str> {
+        match self {
+            Self::VerifyEmail | Self::EmailChange => Some("verify"),
+            Self::ResetPassword => Some("reset"),
+            _ => None,
+        }
+    }
+}
+
+/// A letter to be written.
+pub struct Email<'a> {
+    /// Which.
+    pub template: Template,
+    /// Whose account it is about.
+    pub user: &'a user::Model,
+    /// The address.
+    pub to: &'a str,
+    /// What its link carries.
+    pub token: Option<&'a Issued>,
+    /// What else it tells.
+    pub facts: Value,
+}
+
+impl Email<'_> {
+    /// The page with the token behind `#`: what stands there is sent to no server, and is in no log.
+    pub(super) fn link(&self, public_url: &str) -> Option<String> {
+        let (page, token) = (self.template.page()?, self.token?);
+        Some(format!("{public_url}/account/{page}#token={}", token.text))
+    }
+}
+
+/// A letter as it goes out.
+pub struct Written {
+    /// One line.
+    pub subject: String,
+    /// `Message-ID`.
+    pub id: String,
+    /// The whole message.
+    pub content: String,
+}
+
+/// The templates, read.
+pub struct Templates {
+    environment: Environment<'static>,
+}
+
+impl Templates {
+    /// Reads all templates.
+    pub fn open() -> Result<Self> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|name| {
+            if name.to_ascii_lowercase().ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+        });
+        for name in Sources::iter() {
+            let source = Sources::get(&name).ok_or_else(|| Error::internal("a template vanished"))?;
+            let text = String::from_utf8(source.data.into_owned()).map_err(Error::internal)?;
+            environment.add_template_owned(name.into_owned(), text).map_err(Error::internal)?;
+        }
+        Ok(Self { environment })
+    }
+
+    /// Writes a letter. `from` as `MAIL_FROM` has it.
+    pub fn write(&self, email: &Email<'_>, public_url: &str, from: &str, now: i64) -> Result<Written> {
+        let language = Language::of(email.user.language.as_deref());
+        let link = email.link(public_url);
+        let host = public_url.split_once("://").map_or(public_url, |(_, host)| host);
+        let facts = context! {
+            link, host, language => language.as_str(), account => email.user.username.clone(), ..email.facts.clone()
+        };
+        let render = |kind: &str| {
+            let name = format!("{}/{}.{kind}", language.as_str(), email.template.as_str());
+            self.environment
+                .get_template(&name)
+                .and_then(|template| template.render(&facts))
+                .map_err(Error::internal)
+        };
+        let (text, html) = (render("txt")?, render("html")?);
+        let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
+        let draft = Draft {
+            from,
+            to: email.to,
+            subject,
+            text: text.trim_start().to_owned(),
+            html,
+            date: now,
+            language: language.as_str(),
+        };
+        let (content, id) = compose(draft)?;
+        Ok(Written { subject: subject.to_owned(), id, content })
+    }
+}
+
+/// An address as a notice shows it: enough for its owner to know it.
+pub fn masked(address: &str) -> String {
+    let (local, host) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first: String = local.chars().take(1).collect();
+    format!("{first}…@{host}")
+}
+
+/// A moment as a notice shows it.
+pub fn moment(at: i64) -> String {
+    let text = Timestamp(at).to_rfc3339();
+    format!("{} UTC", text.get(..16).unwrap_or(&text).replace('T', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(language: &str) -> user::Model {
+        user::Model {
+            id: 1,
+            username: Some("alice".into()),
+            username_key: None,
+            phone: None,
+            email: None,
+            email_key: None,
+            email_verified: false,
+            name: None,
+            name_key: None,
+            description: None,
+            photo: String::new(),
+            role: "user".into(),
+            password_hash: String::new(),
+            user_rev: 0,
+            last_seen_at: None,
+            created_at: 0,
+            deleted_at: None,
+            banned_at: None,
+            banned_until: None,
+            ban_reason: None,
+            language: Some(language.into()),
+            password_changed_at: None,
+        }
+    }
+
+    #[test]
+    fn every_template_renders_in_every_language() {
+        let templates = Templates::open().expect("templates");
+        let token = Issued { text: "t0ken".into(), expires_at: 1 };
+        for language in Language::ALL {
+            let user = user(language.as_str());
+            for template in Template::ALL {
+                for pending in [false, true] {
+                    let email = Email {
+                        template,
+                        user: &user,
+                        to: "a@example.org",
+                        token: template.page().map(|_| &token),
+                        facts: context! {
+                            at => moment(0), address => "10.0.0.1", device => "<b>\r\nBcc: x@y.z</b>", pending,
+                            new => "b…@example.org",
+                        },
+                    };
+                    let written = templates
+                        .write(&email, "https://chat.example.org", "chat@example.org", 0)
+                        .unwrap_or_else(|error| {
+                            panic!("{} {}: {error}", language.as_str(), template.as_str())
+                        });
+                    assert!(!written.subject.is_empty() && !written.subject.contains('\r'));
+                    assert!(written.content.is_ascii());
+                    let headers = written.content.split("\r\n\r\n").next().expect("headers");
+                    assert!(!headers.contains("Bcc"), "{headers}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn html_is_escaped_and_text_is_not() {
+        let templates = Templates::open().expect("templates");
+        let facts = context! { at => "", address => "", device => "<b>&", account => "", host => "", language => "en" };
+        let render = |name| templates.environment.get_template(name).expect("a template").render(&facts);
+        assert!(render("en/new_device.html").expect("rendered").contains("&lt;b&gt;&amp;"));
+        assert!(render("en/new_device.txt").expect("rendered").contains("<b>&"));
+    }
+
+    #[test]
+    fn an_address_is_masked_but_for_its_first_letter() {
+        assert_eq!(masked("alice@example.org"), "a…@example.org");
+        assert_eq!(masked("ы@пример.рф"), "ы…@пример.рф");
+        assert_eq!(moment(0), "1970-01-01 00:00 UTC");
+    }
+}

@@ -1,0 +1,134 @@
+//! Service-wide roles, and the proof that somebody has one.
+
+use entity::user;
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::domain::{Actor, AppContext, users};
+use crate::error::{Error, Result};
+use crate::ids::UserId;
+use crate::platform::db::Tx;
+use crate::protocol::moderation::Role;
+
+/// A row's role; a name that is unknown here has no power.
+pub fn role_of(row: &user::Model) -> Role {
+    Role::from_name(&row.role).unwrap_or(Role::User)
+}
+
+/// Proof that a user is a moderator or an admin, as the database had it a moment ago.
+#[derive(Clone, Debug)]
+pub struct Moderator {
+    id: UserId,
+    role: Role,
+    address: Option<String>,
+}
+
+/// Proof that a user is an admin, as the database had it a moment ago.
+#[derive(Clone, Debug)]
+pub struct Admin(Moderator);
+
+impl Moderator {
+    /// Reads the user's row. `address` is where the request came from, for the audit log.
+    pub async fn prove(context: &AppContext, actor: Actor, address: Option<String>) -> Result<Self> {
+        let row = users::find(context.db.read(), actor.user_id).await?;
+        if role_of(&row) < Role::Moderator || row.is_banned(context.clock.now()) {
+            return Err(Error::forbidden("this is for moderators and admins"));
+        }
+        Ok(Self { id: actor.user_id, role: role_of(&row), address })
+    }
+
+    /// Who.
+    pub fn id(&self) -> UserId {
+        self.id
+    }
+
+    /// Whether more than moderators see may be shown.
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    /// Where the request came from.
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+}
+
+impl Admin {
+    /// Reads the user's row.
+    pub async fn prove(context: &AppContext, actor: Actor, address: Option<String>) -> Result<Self> {
+        let refused = || Error::forbidden("this is for admins");
+        let proof = Moderator::prove(context, actor, address).await.map_err(|error| match error.source {
+            None => refused(),
+            Some(_) => error,
+        })?;
+        if proof.is_admin() { Ok(Self(proof)) } else { Err(refused()) }
+    }
+
+    /// An admin may do whatever a moderator may.
+    pub fn as_moderator(&self) -> &Moderator {
+        &self.0
+    }
+}
+
+/// The rows of one who acts, of one it is about, and of all admins, locked in the order of their ids: no
+/// role that the act is judged by changes before it commits.
+pub(super) struct Locked {
+    rows: Vec<user::Model>,
+}
+
+impl Locked {
+    /// Locks them; `by` still has to have at least the role `least`.
+    pub(super) async fn read(
+        context: &AppContext,
+        tx: &Tx,
+        by: &Moderator,
+        least: Role,
+        target: UserId,
+    ) -> Result<Self> {
+        let locked = Self { rows: lock_with_admins(tx.conn(), &[by.id, target]).await? };
+        let still = locked.find(by.id)?;
+        if role_of(still) < least || still.is_banned(context.clock.now()) {
+            return Err(Error::forbidden("the role that this takes was taken away"));
+        }
+        Ok(locked)
+    }
+
+    /// One of the rows.
+    pub(super) fn find(&self, id: UserId) -> Result<&user::Model> {
+        self.rows.iter().find(|row| row.id == id.0).ok_or_else(|| Error::not_found("user"))
+    }
+
+    /// Refuses what would leave nobody who can make admins.
+    pub(super) fn require_another_admin(&self, than: UserId) -> Result<()> {
+        let other = self.rows.iter().any(|row| row.id != than.0 && role_of(row) == Role::Admin);
+        if other {
+            return Ok(());
+        }
+        Err(Error::forbidden("the last admin has to stay; make somebody else an admin first"))
+    }
+}
+
+/// Locks these users' rows and all admins', and refuses where `leaving` is the only admin. For whoever
+/// takes an account away.
+pub async fn require_another_admin(conn: &impl ConnectionTrait, leaving: UserId) -> Result<user::Model> {
+    let locked = Locked { rows: lock_with_admins(conn, &[leaving]).await? };
+    let row = locked.find(leaving)?.clone();
+    if role_of(&row) == Role::Admin {
+        locked.require_another_admin(leaving)?;
+    }
+    Ok(row)
+}
+
+async fn lock_with_admins(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<user::Model>> {
+    let which = Condition::any()
+        .add(user::Column::Role.eq(Role::Admin.as_str()))
+        .add(user::Column::Id.is_in(ids.iter().map(|id| id.0)));
+    let rows = user::Entity::present()
+        .filter(which)
+        .order_by_asc(user::Column::Id)
+        // Weak enough not to wait for those who only refer to a row, as a new message does.
+        .lock(LockType::NoKeyUpdate)
+        .all(conn)
+        .await?;
+    Ok(rows)
+}

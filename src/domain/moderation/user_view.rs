@@ -1,0 +1,115 @@
+//! People as moderators and admins see them. Phones and e-mails are for admins.
+
+use entity::{member, report, session, user};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::Numbered;
+use super::moderators::{Admin, Moderator};
+use crate::clock::Timestamp;
+use crate::domain::users::{containing, show as show_public};
+use crate::domain::{Actor, AppContext, sessions};
+use crate::error::{Error, Result};
+use crate::ids::{SessionId, UserId};
+use crate::protocol::moderation::{AdminUser, AdminUserDetails, Ban, Reach, Role};
+use crate::protocol::objects::Session;
+use crate::text::fold;
+
+/// Which people.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// A part of the username or name; for admins also of phone or e-mail.
+    pub query: Option<String>,
+    /// With this role.
+    pub role: Option<Role>,
+    /// Banned now, or not.
+    pub banned: Option<bool>,
+}
+
+/// Accounts in the order of their ids.
+pub async fn list_users(
+    context: &AppContext,
+    by: &Moderator,
+    filter: &UserFilter,
+    after: Option<i64>,
+    limit: u64,
+) -> Result<Numbered<AdminUser>> {
+    let mut select = user::Entity::present().filter(user::Column::Id.gt(after.unwrap_or(0)));
+    let query = fold(filter.query.as_deref().unwrap_or_default().trim());
+    if query.chars().count() > 100 || query.contains('\0') {
+        return Err(Error::invalid("query", "takes up to 100 characters, no NUL among them"));
+    }
+    if !query.is_empty() {
+        let holds = |column: user::Column| Expr::col(column).like(containing(&query));
+        let mut any =
+            Condition::any().add(holds(user::Column::UsernameKey)).add(holds(user::Column::NameKey));
+        if by.is_admin() {
+            any = any.add(holds(user::Column::EmailKey)).add(holds(user::Column::Phone));
+        }
+        select = select.filter(any);
+    }
+    if let Some(role) = filter.role {
+        select = select.filter(user::Column::Role.eq(role.as_str()));
+    }
+    if let Some(banned) = filter.banned {
+        let holds = banned_at(context.clock.now());
+        select = select.filter(if banned { holds } else { holds.not() });
+    }
+    let rows = select.order_by_asc(user::Column::Id).limit(limit + 1).all(context.db.read()).await?;
+    Ok(Numbered::cut(rows, limit, |row| row.id).map(|row| show(context, &row, by)))
+}
+
+/// Rows whose ban holds at `now`; never null, so that it can be turned round.
+pub(super) fn banned_at(now: i64) -> Condition {
+    let open_end = user::Column::BannedUntil.is_null().or(user::Column::BannedUntil.gt(now));
+    Condition::all().add(user::Column::BannedAt.is_not_null()).add(open_end)
+}
+
+/// One account, also a deleted one, with what else is known.
+pub async fn details(context: &AppContext, by: &Moderator, id: UserId) -> Result<AdminUserDetails> {
+    let conn = context.db.read();
+    let row = user::Entity::find_by_id(id.0).one(conn).await?.ok_or_else(|| Error::not_found("user"))?;
+    let against = || report::Entity::find().filter(report::Column::UserId.eq(id.0));
+    Ok(AdminUserDetails {
+        user: show(context, &row, by),
+        sessions: session::Entity::live_of(id.0, context.clock.now()).count(conn).await? as i64,
+        chats: member::Entity::of_user(id.0).count(conn).await? as i64,
+        open_reports: against().filter(report::Column::State.eq(report::OPEN)).count(conn).await? as i64,
+        reports: against().count(conn).await? as i64,
+    })
+}
+
+/// The sessions of an account that hold.
+pub async fn sessions_of(context: &AppContext, _: &Admin, id: UserId) -> Result<Vec<Session>> {
+    user::Entity::find_by_id(id.0).one(context.db.read()).await?.ok_or_else(|| Error::not_found("user"))?;
+    // None of them is the one that asks.
+    sessions::list(context, Actor { user_id: id, session_id: SessionId(0) }).await
+}
+
+/// A row as its viewer may see it.
+pub(super) fn show(context: &AppContext, row: &user::Model, viewer: &Moderator) -> AdminUser {
+    let public = show_public(context, row);
+    let ban = row.banned_at.filter(|_| row.is_banned(context.clock.now())).map(|since| Ban {
+        since: Timestamp(since),
+        until: row.banned_until.map(Timestamp),
+        reason: row.ban_reason.clone().unwrap_or_default(),
+    });
+    let reach = viewer.is_admin().then(|| Reach {
+        phone: row.phone.clone(),
+        email: row.email.clone(),
+        email_verified: row.email_verified,
+    });
+    AdminUser {
+        id: public.id,
+        username: public.username,
+        name: public.name,
+        photo: public.photo,
+        role: public.role,
+        online: public.online,
+        last_seen_at: public.last_seen_at,
+        created_at: public.created_at,
+        deleted: public.deleted,
+        ban,
+        reach,
+    }
+}

@@ -1,0 +1,108 @@
+//! What an address or a user may have of something at the same time: sockets, sockets that have not authenticated,
+//! large bodies on their way. Opening one costs a client nothing, and us a task, buffers and a time-out.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dashmap::DashMap;
+
+use super::Key;
+use crate::error::{Error, Result};
+
+/// When somebody who was turned away may come again, milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// How many each address or user has.
+pub struct ConcurrencyLimit {
+    most: Option<usize>,
+    /// What is told to whoever has too many.
+    told: &'static str,
+    counts: Arc<DashMap<Key, usize>>,
+}
+
+impl ConcurrencyLimit {
+    /// At most so many per key; `None` counts nothing.
+    pub fn new(most: Option<usize>, told: &'static str) -> Self {
+        Self { most, told, counts: Arc::default() }
+    }
+
+    /// One more of this address; see [`Self::enter_as`].
+    pub fn enter(&self, address: Option<IpAddr>) -> Result<ConcurrencyPermit> {
+        self.enter_as(Key::address(address))
+    }
+
+    /// One more of this key, until it is released or dropped; `rate_limited` where it has too many.
+    pub fn enter_as(&self, key: Key) -> Result<ConcurrencyPermit> {
+        let Some(most) = self.most else {
+            return Ok(ConcurrencyPermit { counted: None, released: AtomicBool::new(true) });
+        };
+        let mut count = self.counts.entry(key).or_default();
+        if *count >= most {
+            return Err(Error::rate_limited(self.told, RETRY_AFTER_MS));
+        }
+        *count += 1;
+        Ok(ConcurrencyPermit { counted: Some((self.counts.clone(), key)), released: AtomicBool::new(false) })
+    }
+
+    /// All that are counted now.
+    pub fn total(&self) -> usize {
+        self.counts.iter().map(|entry| *entry.value()).sum()
+    }
+}
+
+/// One of them.
+pub struct ConcurrencyPermit {
+    counted: Option<(Arc<DashMap<Key, usize>>, Key)>,
+    released: AtomicBool,
+}
+
+impl ConcurrencyPermit {
+    /// It counts no more. Doing so twice is doing so once.
+    pub fn release(&self) {
+        if self.released.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Some((counts, key)) = &self.counted else { return };
+        counts.remove_if_mut(key, |_, count| {
+            *count = count.saturating_sub(1);
+            *count == 0
+        });
+    }
+}
+
+impl Drop for ConcurrencyPermit {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_by_address_until_they_are_released_or_dropped() {
+        let concurrency = ConcurrencyLimit::new(Some(2), "too many");
+        let here = Some("192.0.2.1".parse().expect("an address"));
+        let there = Some("192.0.2.2".parse().expect("an address"));
+        let first = concurrency.enter(here).expect("the first");
+        let second = concurrency.enter(here).expect("the second");
+        let refused = concurrency.enter(here).err().expect("one too many");
+        assert_eq!(refused.retry_after_ms, Some(RETRY_AFTER_MS));
+        let other = concurrency.enter(there).expect("another address");
+        first.release();
+        first.release();
+        assert_eq!(concurrency.total(), 2, "released once, however often it is said");
+        let third = concurrency.enter(here).expect("there is room again");
+        drop((first, second, third, other));
+        assert_eq!((concurrency.total(), concurrency.counts.len()), (0, 0), "nothing is left behind");
+    }
+
+    #[test]
+    fn nothing_is_counted_where_limits_are_off() {
+        let concurrency = ConcurrencyLimit::new(None, "too many");
+        let sockets: Vec<_> = (0..1_000).map(|_| concurrency.enter(None).expect("no limit")).collect();
+        assert_eq!((concurrency.total(), sockets.len()), (0, 1_000));
+    }
+}

@@ -1,0 +1,172 @@
+//! Backpressure for one byte stream: reading pauses while too many of its commands are in flight (TCP then slows the
+//! client), and the stream can be ended from outside, however stuck it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+
+use crate::platform::limits::ConcurrencyPermit;
+
+/// Commands of one connection that may be in flight before reading pauses.
+const MAX_IN_FLIGHT: usize = 64;
+
+/// What is known of one stream, and what it is to do.
+#[derive(Default)]
+pub struct Backpressure {
+    in_flight: AtomicUsize,
+    written: AtomicU64,
+    read: AtomicU64,
+    /// Bytes read at which the connection ends; 0 for no limit.
+    max_read: AtomicU64,
+    paused: AtomicBool,
+    ended: AtomicBool,
+    /// Whether the stream carries the answer `101 Switching Protocols` and frames.
+    upgraded: AtomicBool,
+    /// The code to close the websocket with; 0 for none.
+    close_code: AtomicU16,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+    /// Counts the connection as unauthenticated, until it authenticates or is gone.
+    unauthenticated: Mutex<Option<Arc<ConcurrencyPermit>>>,
+}
+
+impl Backpressure {
+    /// Notes that a command came in. Reading goes on when enough of the returned guards are dropped.
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(self.clone())
+    }
+
+    /// Ends the connection: reads and writes fail from now on.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// Notes that the connection becomes a websocket. Call it before the answer is written.
+    pub fn upgrade(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection is a websocket.
+    pub fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Acquire)
+    }
+
+    /// Ends a websocket with a close frame of this code, after the frame that is being written. Clients take that as a
+    /// lost connection and reconnect, while the engine's own closing packet tells some of them to stay away.
+    pub fn close(&self, code: u16) {
+        self.close_code.store(code, Ordering::Release);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// The code to close with, if the connection is to be closed.
+    pub fn close_code(&self) -> Option<u16> {
+        Some(self.close_code.load(Ordering::Acquire)).filter(|code| *code != 0)
+    }
+
+    /// Waits until another command may come in; for requests, which have no stream to stop reading.
+    pub async fn room(&self) {
+        std::future::poll_fn(|cx| {
+            self.reader.register(cx.waker());
+            if self.in_flight.load(Ordering::Acquire) < MAX_IN_FLIGHT {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Has `cx` woken when reading may go on, or the stream is to end.
+    pub fn register_reader(&self, cx: &Context<'_>) {
+        self.reader.register(cx.waker());
+    }
+
+    /// Has `cx` woken when the stream is to end.
+    pub fn register_writer(&self, cx: &Context<'_>) {
+        self.writer.register(cx.waker());
+    }
+
+    /// Whether the stream must not be read now.
+    pub fn is_reading_paused(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) >= MAX_IN_FLIGHT || self.paused.load(Ordering::Acquire)
+    }
+
+    /// Counts bytes that were written.
+    pub fn add_written(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Counts bytes that were read.
+    pub fn add_read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes read so far.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Acquire)
+    }
+
+    /// Ends the connection once this many more bytes have been read.
+    pub fn limit_reading(&self, bytes: u64) {
+        self.max_read.store(self.read() + bytes, Ordering::Release);
+    }
+
+    /// Lifts the limit.
+    pub fn lift_read_limit(&self) {
+        self.max_read.store(0, Ordering::Release);
+    }
+
+    /// Whether more was read than the limit allows.
+    pub fn is_over_read_limit(&self) -> bool {
+        let max = self.max_read.load(Ordering::Acquire);
+        max != 0 && self.read() > max
+    }
+
+    /// Keeps the permit of a websocket that has not authenticated until the connection is gone.
+    pub fn hold(&self, permit: Arc<ConcurrencyPermit>) {
+        *self.unauthenticated.lock() = Some(permit);
+    }
+
+    /// Stops reading for good: the node is shutting down, and what came in so far is finished.
+    pub fn pause(&self) {
+        self.paused.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Notes that the stream is gone. This may be held longer than the stream, so the tasks that waited for it are let
+    /// go of here.
+    pub fn stream_dropped(&self) {
+        drop((self.reader.take(), self.writer.take()));
+        self.end();
+        if let Some(permit) = self.unauthenticated.lock().take() {
+            permit.release();
+        }
+    }
+}
+
+/// One command in flight.
+pub struct InFlight(Arc<Backpressure>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::AcqRel) == MAX_IN_FLIGHT {
+            self.0.reader.wake();
+        }
+    }
+}

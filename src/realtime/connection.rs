@@ -1,0 +1,238 @@
+//! One connection of one device, whatever transport it came through: who is there, its send queue, the rooms it is in,
+//! and how it ends.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::sleep;
+
+use super::transport::Transport;
+use crate::domain::Actor;
+use crate::error::Result;
+use crate::ids::{ChatId, ConnId};
+use crate::platform::limits::ConcurrencyPermit;
+use crate::protocol::events::{ErrorObject, Exception, Failure};
+
+/// Bytes that may wait before volatile events are dropped.
+const VOLATILE_BACKLOG: u64 = 64 * 1_024;
+
+/// Events that may gather before a client is told that it is connected.
+const MAX_GATHERED: usize = 4_096;
+
+/// How long a dismissed client has to read why and to close by itself.
+const DISMISSAL: Duration = Duration::from_secs(1);
+
+/// Where a connection's events leave: a bounded queue of one client, in its transport's framing.
+pub trait SendQueue: Send {
+    /// Queues an event; false if the queue is full.
+    fn send(&self, event: &str, payload: &RawValue) -> bool;
+
+    /// Ends the connection because its client reads too slowly.
+    fn abort(&self, transport: &Transport);
+
+    /// Closes for good after the event of this name, once what waits is written; false if the connection cannot be
+    /// closed in this way.
+    fn dismiss(&self, event: &str) -> bool;
+
+    /// Closes because the node shuts down, once what waits is written.
+    fn shut_down(&self);
+}
+
+/// Sends the acknowledgement of one command; false if the queue is full.
+pub type Ack = Box<dyn FnOnce(&RawValue) -> bool + Send>;
+
+/// The state of a send queue.
+enum Queue {
+    /// Events are kept until the client has been told that it is connected.
+    Gathering(Vec<(String, Box<RawValue>)>),
+    /// Events leave at once.
+    Open(Box<dyn SendQueue>),
+}
+
+/// One connection.
+pub struct Connection {
+    /// Its number on this node.
+    pub id: ConnId,
+    /// Who is there.
+    pub actor: Actor,
+    /// The only chat that it is about, for a chat's own socket.
+    pub scope: Option<ChatId>,
+    /// When its token ends, milliseconds; `authenticate` moves it.
+    pub expires_at: Arc<AtomicI64>,
+    /// What carries it.
+    pub transport: Arc<Transport>,
+    /// End of the token that the client was warned of.
+    pub(super) warned_of: AtomicI64,
+    /// Rooms it is in; `None` once it is closed.
+    pub(super) rooms: Mutex<Option<HashSet<ChatId>>>,
+    /// Counts it among the connections of its user and of its address.
+    permits: [ConcurrencyPermit; 2],
+    /// Whether it is in the rooms of all chats that its user was in when they were read.
+    pub(super) settled: AtomicBool,
+    queue: Mutex<Option<Queue>>,
+}
+
+impl Connection {
+    /// A connection that is not registered yet.
+    pub fn new(
+        id: ConnId,
+        actor: Actor,
+        scope: Option<ChatId>,
+        expires_at: i64,
+        transport: Arc<Transport>,
+        permits: [ConcurrencyPermit; 2],
+    ) -> Self {
+        transport.join();
+        Self {
+            id,
+            actor,
+            scope,
+            expires_at: Arc::new(AtomicI64::new(expires_at)),
+            transport,
+            warned_of: AtomicI64::new(0),
+            rooms: Mutex::new(Some(HashSet::new())),
+            permits,
+            settled: AtomicBool::new(false),
+            queue: Mutex::new(Some(Queue::Gathering(Vec::new()))),
+        }
+    }
+
+    /// Opens the send queue once the client has been told that it is connected, and sends what has gathered; false if
+    /// the client has gone already.
+    pub fn open_queue(&self, opened: Box<dyn SendQueue>) -> bool {
+        let mut queue = self.queue.lock();
+        let Some(Queue::Gathering(gathered)) = queue.take() else { return false };
+        // Their bytes were counted when they came.
+        let fits = gathered.iter().all(|(event, payload)| opened.send(event, payload));
+        *queue = Some(Queue::Open(opened));
+        drop(queue);
+        if !fits {
+            self.abort();
+        }
+        fits
+    }
+
+    /// Closes the send queue for good and returns it; only the first call finds it.
+    fn take_queue(&self) -> Option<Queue> {
+        let taken = self.queue.lock().take();
+        if taken.is_some() {
+            self.transport.part();
+            self.permits.iter().for_each(ConcurrencyPermit::release);
+        }
+        taken
+    }
+
+    /// Closes the send queue: the client is gone.
+    pub fn close_queue(&self) {
+        drop(self.take_queue());
+    }
+
+    /// Whether it is so far behind that volatile events need not reach it.
+    pub fn is_behind(&self) -> bool {
+        self.transport.backlog() > VOLATILE_BACKLOG
+    }
+
+    /// Queues an event. A full queue ends the connection: a client that reads too slowly loses its connection, never a
+    /// message in the middle.
+    pub fn send(&self, event: &str, payload: &RawValue) {
+        let mut queue = self.queue.lock();
+        let Some(open) = queue.as_mut() else { return };
+        let fits = self.transport.queue(event.len() + payload.get().len())
+            && match open {
+                Queue::Gathering(gathered) => {
+                    gathered.push((event.to_owned(), payload.to_owned()));
+                    gathered.len() <= MAX_GATHERED
+                }
+                Queue::Open(open) => open.send(event, payload),
+            };
+        drop(queue);
+        if !fits {
+            self.abort();
+        }
+    }
+
+    /// Encodes and queues an event that is for this connection alone.
+    pub fn send_event(&self, event: &str, payload: &impl Serialize) {
+        match to_raw_value(payload) {
+            Ok(payload) => self.send(event, &payload),
+            Err(error) => tracing::error!(event, %error, "an event could not be encoded"),
+        }
+    }
+
+    /// Answers a command: by its acknowledgement if the client waits for one, else by `exception` on failure.
+    pub fn answer(&self, event: &str, ack: Option<Ack>, result: Result<Box<RawValue>>) {
+        let Some(ack) = ack else {
+            if let Err(error) = result {
+                let error = ErrorObject::from(&error);
+                self.send_event("exception", &Exception { event: event.to_owned(), error });
+            }
+            return;
+        };
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(error) => match to_raw_value(&Failure::from(&error)) {
+                Ok(reply) => reply,
+                Err(error) => return tracing::error!(%error, "an error could not be encoded"),
+            },
+        };
+        let queue = self.queue.lock();
+        if queue.is_none() {
+            return;
+        }
+        let fits = self.transport.queue(reply.get().len()) && ack(&reply);
+        drop(queue);
+        if !fits {
+            self.abort();
+        }
+    }
+
+    /// Ends the connection because its send queue or its inbox is full.
+    pub fn abort(&self) {
+        tracing::info!(user = self.actor.user_id.0, "ended a connection whose client is too slow");
+        match self.take_queue() {
+            Some(Queue::Open(queue)) => queue.abort(&self.transport),
+            Some(Queue::Gathering(_)) | None => self.transport.end(),
+        }
+    }
+
+    /// Ends it for good, after the event of this name: its client does not reconnect by itself.
+    ///
+    /// A client that does not read blocks what it is told from being written, and one that polls may never ask for it:
+    /// the transport ends a moment later whatever the client does. It stays only if another namespace still uses it and
+    /// everything was written.
+    pub fn dismiss(&self, event: &str) {
+        // Taken out before anything is called: the disconnect handler calls back into this connection.
+        let is_closing = match self.take_queue() {
+            Some(Queue::Open(queue)) => queue.dismiss(event),
+            Some(Queue::Gathering(_)) | None => false,
+        };
+        if !is_closing {
+            return self.transport.end();
+        }
+        let (transport, queued) = (self.transport.clone(), self.transport.queued());
+        tokio::spawn(async move {
+            sleep(DISMISSAL).await;
+            if transport.is_left_behind(queued) {
+                transport.end();
+            }
+        });
+    }
+
+    /// Closes because the node shuts down: the client reconnects by itself.
+    pub fn shut_down(&self) {
+        if let Some(Queue::Open(queue)) = self.queue.lock().as_ref() {
+            queue.shut_down();
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.close_queue();
+    }
+}

@@ -1,0 +1,156 @@
+//! The inbox of one connection, whatever door it came through: its events take effect in the order they
+//! were sent, however many there are.
+//!
+//! Events wait in a queue that one task at a time works off; the task exists only while there is work, so
+//! an idle connection costs nothing. Reading stops while too many are in flight (see `listener`).
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+
+use crate::domain::dispatch::{Respond, dispatch, fail, is_pipelined};
+use crate::domain::{AppContext, Caller, sessions};
+use crate::error::{Code, Error, Result};
+use crate::realtime::backpressure::InFlight;
+use crate::realtime::connection::{Ack, Connection};
+use crate::realtime::pending::{PendingCount, PendingGuard};
+use crate::realtime::transport::Waiting;
+
+/// One event as it came.
+struct Incoming {
+    event: String,
+    payload: String,
+    ack: Option<Ack>,
+    /// Kept until its turn has come.
+    waiting: Waiting,
+    /// Kept until the event is answered.
+    unanswered: Unanswered,
+}
+
+/// Holds the backpressure and the shutdown until an event is answered.
+struct Unanswered {
+    _in_flight: InFlight,
+    _underway: PendingGuard,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Incoming>,
+    /// A task works on it, or it has not been started.
+    busy: bool,
+}
+
+/// See the file.
+pub struct Inbox {
+    connection: Arc<Connection>,
+    context: Arc<AppContext>,
+    queue: Mutex<Queue>,
+    /// Pipelined events that are with the writer.
+    pipelined: Arc<PendingCount>,
+    /// Events of all connections that were received and not yet answered.
+    unanswered: Arc<PendingCount>,
+}
+
+impl Inbox {
+    /// An inbox that gathers until it is started.
+    pub fn new(
+        connection: Arc<Connection>,
+        context: Arc<AppContext>,
+        unanswered: Arc<PendingCount>,
+    ) -> Arc<Self> {
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), busy: true });
+        Arc::new(Self { connection, context, queue, pipelined: Arc::default(), unanswered })
+    }
+
+    /// Whose it is.
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Begins to work off what has gathered.
+    pub fn start(self: &Arc<Self>) {
+        let inbox = self.clone();
+        tokio::spawn(async move { inbox.work().await });
+    }
+
+    /// Forgets what has gathered: its connection will never be set up.
+    pub fn abandon(&self) {
+        *self.queue.lock() = Queue { busy: true, ..Queue::default() };
+    }
+
+    /// Takes an event. Called in the order that events came in.
+    pub fn put(self: &Arc<Self>, event: String, payload: String, ack: Option<Ack>) {
+        let unanswered = Unanswered {
+            _in_flight: self.connection.transport.enter(),
+            _underway: PendingGuard::new(&self.unanswered),
+        };
+        let Some(waiting) = self.connection.transport.wait(payload.len()) else {
+            return self.connection.abort();
+        };
+        let mut queue = self.queue.lock();
+        queue.waiting.push_back(Incoming { event, payload, ack, waiting, unanswered });
+        if !queue.busy {
+            queue.busy = true;
+            drop(queue);
+            self.start();
+        }
+    }
+
+    async fn work(self: Arc<Self>) {
+        loop {
+            let next = {
+                let mut queue = self.queue.lock();
+                let next = queue.waiting.pop_front();
+                queue.busy = next.is_some();
+                next
+            };
+            let Some(incoming) = next else { return };
+            // A panic costs one event its answer's content, not the connection its voice.
+            if AssertUnwindSafe(self.handle(incoming)).catch_unwind().await.is_err() {
+                tracing::error!(user = self.connection.actor.user_id.0, "a command panicked");
+            }
+        }
+    }
+
+    /// What waited while its session or its token ended takes no effect any more.
+    async fn still_in(&self) -> Result<()> {
+        sessions::require_live(&self.context, self.connection.actor).await?;
+        if self.connection.expires_at.load(Ordering::Acquire) <= self.context.clock.now() {
+            return Err(Error::new(Code::TokenExpired, "the token has expired"));
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, incoming: Incoming) {
+        let Incoming { event, payload, ack, waiting, unanswered } = incoming;
+        let pipelined = is_pipelined(&event);
+        if !pipelined {
+            // What it may build on has to be done first.
+            self.pipelined.settled().await;
+        }
+        let underway = pipelined.then(|| PendingGuard::new(&self.pipelined));
+        let connection = self.connection.clone();
+        let still_in = self.still_in().await;
+        drop(waiting);
+        let name = event.clone();
+        let respond = Respond::new(move |result: Result<Box<RawValue>>| {
+            connection.answer(&name, ack, result);
+            drop((unanswered, underway));
+        });
+        let caller = Caller {
+            actor: self.connection.actor,
+            conn: Some(self.connection.id),
+            scope: self.connection.scope,
+            expires_at: Some(self.connection.expires_at.clone()),
+        };
+        if let Err(error) = still_in {
+            return fail(&event, &caller, respond, error);
+        }
+        dispatch(&self.context, caller, &event, &payload, respond).await;
+    }
+}

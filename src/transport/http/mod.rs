@@ -1,0 +1,16 @@
+//! What all requests go through, whatever they ask for: the listener, limits of time and size, who the client is, and
+//! the one table of status codes.
+
+pub mod body_headers;
+pub mod client_address;
+mod frames;
+pub mod headers;
+pub mod listener;
+pub mod observe;
+pub mod origin;
+pub mod problem;
+pub mod public_path;
+pub mod serve;
+pub mod timed_body;
+pub mod token;
+pub mod upgrade_request;

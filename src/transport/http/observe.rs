@@ -1,0 +1,99 @@
+//! Around every request: its id, its line in the log, and the last touch on problems. Query strings and
+//! bodies are not logged, they may hold secrets.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::config::Settings;
+use crate::error::{Code, Error};
+use crate::random;
+use crate::transport::http::client_address;
+use crate::transport::http::problem::{Described, Problem};
+
+const REQUEST_ID: &str = "x-request-id";
+
+/// Bytes of a path with its query.
+const LONGEST_URI: usize = 8_192;
+
+/// Characters of a path that are logged.
+const LOGGED_PATH: usize = 200;
+
+/// See the file.
+pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let (method, path) = (request.method().clone(), shown(request.uri().path()));
+    let address = client_address::noted(request.extensions()).map(|it| it.to_string());
+    let is_long = request.uri().path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI);
+    let mut response = if is_long {
+        Problem(Error::new(Code::UriTooLong, format!("an address has at most {LONGEST_URI} bytes here")))
+            .into_response()
+    } else {
+        next.run(request).await
+    };
+    let status = response.status();
+    let mut code = None;
+    if let Some(Described { mut body, chain }) = response.extensions_mut().remove() {
+        body.request_id = Some(id.clone());
+        body.kind.insert_str(0, settings.public_url.path());
+        code = Some(body.code.clone());
+        if let Some(chain) = chain {
+            tracing::error!(request_id = id, code = body.code, chain, "a request failed");
+            if settings.debug {
+                body.detail = format!("{}: {chain}", body.detail);
+            }
+        }
+        let text = serde_json::to_vec(&body).unwrap_or_default();
+        *response.body_mut() = Body::from(text);
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let ms = started.elapsed().as_millis() as u64;
+    // Polling would drown everything else.
+    if path.contains("/socket.io") {
+        tracing::debug!(%method, path, status = status.as_u16(), code, ms, address, request_id = id, "request");
+    } else {
+        tracing::info!(%method, path, status = status.as_u16(), code, ms, address, request_id = id, "request");
+    }
+    response
+}
+
+/// The beginning of a path, as it is logged: whoever asks for long ones shall not fill the disk.
+fn shown(path: &str) -> String {
+    match path.char_indices().nth(LOGGED_PATH) {
+        Some((end, _)) => format!("{}…", &path[..end]),
+        None => path.to_owned(),
+    }
+}
+
+/// The caller's own id where it is harmless, else a new one.
+fn request_id(request: &Request) -> String {
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let harmless = |text: &&str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    given.filter(harmless).map_or_else(|| random::hex(8).unwrap_or_default(), str::to_owned)
+}
+
+/// A panic costs one request, not the server.
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+pub fn after_panic(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words");
+    Problem(Error::internal(text.to_owned())).into_response()
+}

@@ -1,0 +1,73 @@
+//! For operators: is it alive, is it ready.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+use crate::error::Result;
+use crate::transport::rest::RestState;
+
+/// How long an answer is good for: anybody may ask, and asking costs a write.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+type Parts = BTreeMap<&'static str, &'static str>;
+
+/// The latest answer and when it was found; those who ask at the same time wait for one.
+#[derive(Default)]
+pub struct Remembered(Mutex<Option<(Instant, Parts)>>);
+
+/// What a health check answers: no details, anybody may ask.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `unavailable`.
+    pub status: &'static str,
+    /// The same for each part that is needed.
+    pub parts: BTreeMap<&'static str, &'static str>,
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/health/live", tag = "ops", responses((status = 200, body = Health)))]
+pub async fn live() -> axum::Json<Health> {
+    axum::Json(Health { status: "ok", parts: BTreeMap::new() })
+}
+
+/// Everything it needs answers too.
+#[utoipa::path(get, path = "/health/ready", tag = "ops",
+    responses((status = 200, body = Health), (status = 503, body = Health)))]
+pub async fn ready(State(app): State<RestState>) -> Response {
+    let mut remembered = app.health.0.lock().await;
+    let parts = match &*remembered {
+        Some((at, parts)) if at.elapsed() < GOOD_FOR => parts.clone(),
+        _ => {
+            let (database, storage) =
+                tokio::join!(app.context.db.check_writable(), app.context.storage.ready());
+            let background = app.context.background.check();
+            let parts: Parts = [("background", background), ("database", database), ("storage", storage)]
+                .map(|(part, state)| (part, told(part, state)))
+                .into();
+            *remembered = Some((Instant::now(), parts.clone()));
+            parts
+        }
+    };
+    if parts.values().all(|state| *state == "ok") {
+        axum::Json(Health { status: "ok", parts }).into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, axum::Json(Health { status: "unavailable", parts })).into_response()
+    }
+}
+
+fn told(part: &str, state: Result<()>) -> &'static str {
+    match state {
+        Ok(()) => "ok",
+        Err(error) => {
+            tracing::warn!(part, %error, "not ready");
+            "unavailable"
+        }
+    }
+}

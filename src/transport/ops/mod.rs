@@ -1,0 +1,3 @@
+//! Endpoints for operators.
+
+pub mod health;

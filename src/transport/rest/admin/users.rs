@@ -1,0 +1,150 @@
+//! People: looking for them, roles, bans, sessions.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::domain::moderation::UserFilter;
+use crate::domain::{moderation, run_detached};
+use crate::error::Error;
+use crate::ids::UserId;
+use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, Role, SetRole};
+use crate::protocol::objects::Session;
+use crate::transport::http::problem::{Problem, ProblemBody};
+use crate::transport::rest::RestState;
+use crate::transport::rest::admin::{Admin, DEFAULT_LIMIT, Moderator, next_page};
+use crate::transport::rest::extract::{Id, Json, Paging, Params, page};
+
+/// Find people. For moderators and admins; only admins see phones and e-mails.
+#[utoipa::path(get, path = "/admin/user", tag = "admin", security(("bearer" = [])),
+    params(
+        ("query" = Option<String>, Query, description = "A part of the username or name; for admins also of phone or e-mail"),
+        ("role" = Option<String>, Query, description = "user, moderator or admin"),
+        ("banned" = Option<bool>, Query, description = "Banned now, or not"),
+        Paging,
+    ),
+    responses((status = 200, body = Vec<AdminUser>, description = "With `Link: rel=next` where there is more")))]
+pub async fn list_people(
+    State(app): State<RestState>,
+    Moderator(by): Moderator,
+    params: Params,
+) -> Result<Response, Problem> {
+    let text = |name: &str| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let banned = match params.text("banned").unwrap_or_default() {
+        "" => None,
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => return Err(Error::invalid("banned", "takes true or false").into()),
+    };
+    let role = text("role").map(|name| {
+        Role::from_name(&name).ok_or_else(|| Error::invalid("role", "takes user, moderator or admin"))
+    });
+    let filter = UserFilter { query: text("query"), role: role.transpose()?, banned };
+    let limit = params.limit(DEFAULT_LIMIT)?;
+    let found = moderation::list_users(&app.context, &by, &filter, params.number("cursor")?, limit).await?;
+    let asked = [
+        ("query", filter.query),
+        ("role", filter.role.map(|it| it.as_str().to_owned())),
+        ("banned", banned.map(|it| it.to_string())),
+    ];
+    Ok(page(found.items, next_page("/admin/user", &asked, limit, found.next)))
+}
+
+/// One account with what else is known, also a deleted one. For moderators and admins.
+#[utoipa::path(get, path = "/admin/user/{id}", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 200, body = AdminUserDetails),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn one_person(
+    State(app): State<RestState>,
+    Moderator(by): Moderator,
+    Id(id): Id,
+) -> Result<axum::Json<AdminUserDetails>, Problem> {
+    Ok(axum::Json(moderation::details(&app.context, &by, UserId(id)).await?))
+}
+
+/// Ban a user, for a time or until it is lifted; a banned one gets another reason and end. Their sessions
+/// end and their sockets close. Moderators ban users, admins also moderators.
+#[utoipa::path(post, path = "/admin/user/{id}/ban", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")), request_body = BanUser,
+    responses(
+        (status = 200, body = AdminUser),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn ban(
+    State(app): State<RestState>,
+    Moderator(by): Moderator,
+    Id(id): Id,
+    Json(request): Json<BanUser>,
+) -> Result<axum::Json<AdminUser>, Problem> {
+    let user =
+        run_detached(async move { moderation::ban(&app.context, &by, UserId(id), request).await }).await?;
+    Ok(axum::Json(user))
+}
+
+/// Lift a ban.
+#[utoipa::path(post, path = "/admin/user/{id}/unban", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 200, body = AdminUser, description = "Also where there was no ban"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn unban(
+    State(app): State<RestState>,
+    Moderator(by): Moderator,
+    Id(id): Id,
+) -> Result<axum::Json<AdminUser>, Problem> {
+    let user = run_detached(async move { moderation::unban(&app.context, &by, UserId(id)).await }).await?;
+    Ok(axum::Json(user))
+}
+
+/// Give a user another service-wide role. For admins; the last admin has to stay.
+#[utoipa::path(put, path = "/admin/user/{id}/role", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")), request_body = SetRole,
+    responses(
+        (status = 200, body = AdminUser),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn set_role(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+    Id(id): Id,
+    Json(request): Json<SetRole>,
+) -> Result<axum::Json<AdminUser>, Problem> {
+    let work = async move { moderation::set_role(&app.context, &by, UserId(id), request.role).await };
+    let user = run_detached(work).await?;
+    Ok(axum::Json(user))
+}
+
+/// The sessions of a user that hold. For admins.
+#[utoipa::path(get, path = "/admin/user/{id}/session", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 200, body = Vec<Session>),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list_sessions_of(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+    Id(id): Id,
+) -> Result<axum::Json<Vec<Session>>, Problem> {
+    Ok(axum::Json(moderation::sessions_of(&app.context, &by, UserId(id)).await?))
+}
+
+/// End all sessions of a user, as for an account that was taken over. For admins.
+#[utoipa::path(delete, path = "/admin/user/{id}/session", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 204, description = "Ended; their sockets close"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn end_sessions(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    run_detached(async move { moderation::end_sessions(&app.context, &by, UserId(id)).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,357 @@
+//! The engine below Socket.IO: its limits, and a guard in front of its HTTP requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+use socketioxide::{ParserConfig, SocketIo};
+use tokio::time::{sleep, timeout};
+
+use super::SocketIoState;
+use super::polling::{SEPARATOR, Session, UpgradeClaim};
+use crate::config::Settings;
+use crate::error::{Code, Error, Result};
+use crate::platform::limits::ConcurrencyPermit;
+use crate::realtime::backpressure::Backpressure;
+use crate::transport::http::listener::Peer;
+use crate::transport::http::problem::Problem;
+use crate::transport::http::timed_body::{BODY_WITHIN, TooSlow};
+use crate::transport::http::{client_address, origin, upgrade_request};
+
+/// Packets that may wait for one client. Idle it costs nothing; full, the connection ends.
+const OUTBOX_PACKETS: usize = 4_096;
+
+/// Binary attachments of one event.
+const ATTACHMENTS_MOST: usize = 64;
+
+/// How long the parts of one event may take to come; looked at when the next part does.
+const PARTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a handshake is decided by, and the engine needs for its upgrade. The engine keeps a session's first request as
+/// long as the session, and a header keeps the whole buffer that it was read into.
+const KEPT_HEADERS: [HeaderName; 10] = [
+    HeaderName::from_static("auth"),
+    header::AUTHORIZATION,
+    header::HOST,
+    header::ORIGIN,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+];
+
+/// The engine as the settings say, at both of its paths.
+pub fn build(settings: &Settings) -> (Router, SocketIo) {
+    // What is half sent waits in memory: as much as one event may have.
+    let parser = ParserConfig::common()
+        .max_incoming_binaries(ATTACHMENTS_MOST)
+        .max_incoming_binary_buf_size(settings.max_frame_bytes)
+        .packet_completion_timeout(PARTS_WITHIN);
+    let (service, io) = SocketIo::builder()
+        .with_parser(parser)
+        .req_path("/")
+        .ping_interval(settings.ping_interval)
+        .ping_timeout(settings.ping_timeout)
+        .connect_timeout(settings.connect_timeout)
+        .max_buffer_size(OUTBOX_PACKETS)
+        .max_payload(settings.max_frame_bytes as u64)
+        .ws_max_message_size(settings.max_frame_bytes)
+        .ws_max_frame_size(settings.max_frame_bytes)
+        .ws_read_buffer_size(4 * 1_024)
+        .build_svc();
+    let paths =
+        Router::new().nest_service("/ws/socket.io", service.clone()).nest_service("/socket.io", service);
+    (paths, io)
+}
+
+/// The session of the session that began with this request.
+pub fn session(parts: &Parts) -> Result<Arc<Session>> {
+    parts.extensions.get().cloned().ok_or_else(|| Error::internal("a session without its session"))
+}
+
+fn wants_websocket(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method() == Method::GET && query.split('&').any(|pair| pair == "transport=websocket")
+}
+
+/// Bytes of the packet that opens a session, at most.
+const LONGEST_OPEN: usize = 4_096;
+
+/// The content type of packets.
+const PACKETS: &str = "text/plain; charset=UTF-8";
+
+/// How long an upgrade waits for a client to fetch the packets that are kept for it.
+const FETCHED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two looks at whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What a waiting polling client gets before its events are taken though too many are in flight.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Turns requests of ended sessions away, notes the backpressure of a session that upgrades, makes a polling client
+/// wait while too many of its events are in flight, and counts what its answers carry.
+pub async fn guard(State(state): State<Arc<SocketIoState>>, request: Request, next: Next) -> Response {
+    let response = guarded(state, request, next).await;
+    if response.status() == StatusCode::BAD_REQUEST { with_number(response).await } else { response }
+}
+
+/// The engine writes the code of its errors as a text, where the protocol and its clients have a number.
+async fn with_number(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // It is in memory already.
+    let Ok(body) = to_bytes(body, LONGEST_OPEN).await else {
+        return Response::from_parts(parts, Body::empty());
+    };
+    let mut error: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let code = error["code"].as_str().and_then(|code| code.parse::<u8>().ok());
+    let Some(code) = code else { return Response::from_parts(parts, body.into()) };
+    error["code"] = code.into();
+    let body = error.to_string();
+    parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    Response::from_parts(parts, body.into())
+}
+
+async fn guarded(state: Arc<SocketIoState>, request: Request, next: Next) -> Response {
+    let is_websocket = wants_websocket(&request);
+    if is_websocket && let Err(error) = upgrade_request::require(request.headers()) {
+        return Problem(error).into_response();
+    }
+    let Some(sid) = sid(&request) else {
+        return if is_websocket {
+            open_websocket(&state, request, next).await
+        } else {
+            open_polling(&state, request, next).await
+        };
+    };
+    let session = state.session(sid);
+    if session.as_ref().is_some_and(|session| session.transport.has_ended()) {
+        return unknown_session();
+    }
+    if is_websocket {
+        return upgrade(session, request, next).await;
+    }
+    let is_post = request.method() == Method::POST;
+    let Some(session) = session else { return unknown_session() };
+    // It became a websocket: the engine says so.
+    let Some(backpressure) = session.transport.polling() else { return next.run(request).await };
+    if is_post {
+        drop(timeout(PATIENCE, backpressure.room()).await);
+        return post(&session, state.realtime.context.settings.max_frame_bytes, request, next).await;
+    }
+    if request.method() == Method::GET
+        && let Some(kept) = session.kept()
+    {
+        session.transport.answered(kept.len() as u64);
+        return (StatusCode::OK, [(header::CONTENT_TYPE, PACKETS)], kept).into_response();
+    }
+    let response = tokio::select! {
+        biased;
+        () = session.transport.ended() => return unknown_session(),
+        response = next.run(request) => response,
+    };
+    // What the engine still had to say is not for the client. The session may have ended after the first arm above was
+    // looked at and before the second was.
+    if session.transport.has_ended() {
+        return unknown_session();
+    }
+    let (mut parts, body) = response.into_parts();
+    // It is in memory already.
+    let mut body = match to_bytes(body, usize::MAX).await {
+        Ok(body) => body,
+        Err(error) => return Problem(Error::internal(error)).into_response(),
+    };
+    if parts.status == StatusCode::OK {
+        match without_close(body) {
+            Some(packets) => body = session.split(packets),
+            None => return unknown_session(),
+        }
+        parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    }
+    session.transport.answered(body.len() as u64);
+    Response::from_parts(parts, body.into())
+}
+
+/// The packets of an answer without the one that closes the session; `None` where there is no other. python-socketio
+/// takes that packet as final and stays away, while a session that is unknown makes every client open a new one.
+fn without_close(packets: Bytes) -> Option<Bytes> {
+    match packets.strip_suffix(b"1") {
+        Some([]) => None,
+        Some([before @ .., SEPARATOR]) => Some(packets.slice_ref(before)),
+        _ => Some(packets),
+    }
+}
+
+/// What the engine answers for a session that it does not know: the client opens a new one.
+fn unknown_session() -> Response {
+    let body = r#"{"code":1,"message":"Session ID unknown"}"#;
+    (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A polling session becomes a websocket, once: the engine would end the session of a second attempt that fails.
+/// Nothing changes before the engine has agreed.
+async fn upgrade(session: Option<Arc<Session>>, request: Request, next: Next) -> Response {
+    // The session is nobody's, or began as a websocket.
+    let (Some(session), Some(backpressure)) = (session, backpressure(&request)) else {
+        return unknown_session();
+    };
+    if !claimed(&session).await {
+        let body = r#"{"code":3,"message":"Bad request"}"#;
+        return (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    }
+    let response = next.run(request).await;
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            backpressure.upgrade();
+            session.transport.become_websocket(&backpressure);
+        }
+        _ => session.release_upgrade(),
+    }
+    response
+}
+
+/// Claims the upgrade, once the client has fetched what is kept for it.
+async fn claimed(session: &Session) -> bool {
+    let claiming = async {
+        loop {
+            match session.claim_upgrade() {
+                UpgradeClaim::Granted => return true,
+                UpgradeClaim::Taken => return false,
+                UpgradeClaim::Later => sleep(LOOK_AGAIN).await,
+            }
+        }
+    };
+    timeout(FETCHED_WITHIN, claiming).await.unwrap_or(false)
+}
+
+fn backpressure(request: &Request) -> Option<Arc<Backpressure>> {
+    request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.backpressure.clone())
+}
+
+/// Prepares the request that begins a session. It counts as a socket of its address that has not authenticated
+/// until it has joined a namespace, or is gone: the engine keeps the request's extensions as long as the session.
+fn begin(state: &SocketIoState, request: &mut Request) -> Result<(Arc<Session>, Arc<ConcurrencyPermit>)> {
+    let address = client_address::noted(request.extensions());
+    let session = Arc::new(Session::new(state.realtime.publisher.backlog_limit.clone()));
+    let pending = Arc::new(state.realtime.context.rates.pending.enter(address)?);
+    trim(request);
+    request.extensions_mut().insert(session.clone());
+    request.extensions_mut().insert(pending.clone());
+    Ok((session, pending))
+}
+
+/// Copies what is needed of a request that is kept, and drops the rest.
+fn trim(request: &mut Request) {
+    let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+    let headers = request.headers();
+    let mut kept: HeaderMap = KEPT_HEADERS
+        .iter()
+        .flat_map(|name| headers.get_all(name).iter().filter_map(copy).map(|value| (name.clone(), value)))
+        .collect();
+    let cookie = origin::cookie(headers, "access_token");
+    if let Some(cookie) = cookie.and_then(|it| HeaderValue::try_from(format!("access_token={it}")).ok()) {
+        kept.insert(header::COOKIE, cookie);
+    }
+    *request.headers_mut() = kept;
+    if let Ok(uri) = request.uri().to_string().parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+}
+
+async fn open_websocket(state: &SocketIoState, mut request: Request, next: Next) -> Response {
+    let (session, pending) = match begin(state, &mut request) {
+        Ok(begun) => begun,
+        Err(error) => return Problem(error).into_response(),
+    };
+    let backpressure = backpressure(&request);
+    let response = next.run(request).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(backpressure) = backpressure
+    {
+        backpressure.upgrade();
+        session.transport.become_websocket(&backpressure);
+        backpressure.hold(pending);
+    }
+    response
+}
+
+async fn open_polling(state: &SocketIoState, mut request: Request, next: Next) -> Response {
+    let session = match begin(state, &mut request) {
+        Ok((session, _)) => session,
+        Err(error) => return Problem(error).into_response(),
+    };
+    let (parts, body) = next.run(request).await.into_parts();
+    let body = match to_bytes(body, LONGEST_OPEN).await {
+        Ok(body) => body,
+        Err(error) => return Problem(Error::internal(error)).into_response(),
+    };
+    if let Some(sid) = opened(&body) {
+        state.sessions.insert(sid, Arc::downgrade(&session));
+    }
+    Response::from_parts(parts, body.into())
+}
+
+/// The session's id in the packet that opens it: only the engine knows it before.
+fn opened(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Open {
+        sid: String,
+    }
+    let open: Open = serde_json::from_slice(body.strip_prefix(b"0")?).ok()?;
+    Some(open.sid)
+}
+
+/// The session has joined a namespace.
+pub fn admitted(parts: &Parts) {
+    if let Some(pending) = parts.extensions.get::<Arc<ConcurrencyPermit>>() {
+        pending.release();
+    }
+}
+
+/// A polling client's packets: within the limits of a body like any other, and no more of them than a client sends.
+async fn post(session: &Session, most: usize, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let packets = match timeout(BODY_WITHIN, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Problem(Error::new(Code::TooLarge, "more than `maxPayload` bytes at once"))
+                .into_response();
+        }
+        Ok(Err(_)) => return Problem(Error::invalid("payload", "broke off")).into_response(),
+        Err(_) => return Problem(TooSlow.into()).into_response(),
+    };
+    if !session.accepts(&packets) {
+        session.transport.end();
+        return unknown_session();
+    }
+    next.run(Request::from_parts(parts, packets.into())).await
+}
+
+fn sid(request: &Request) -> Option<&str> {
+    request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("sid=")).filter(|sid| sid.len() <= 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packet_that_closes_a_session_is_taken_out_and_no_other() {
+        let left = |packets: &'static [u8]| without_close(Bytes::from_static(packets));
+        assert_eq!(left(b"1"), None);
+        assert_eq!(left(b"42[\"a\"]\x1e1").as_deref(), Some(&b"42[\"a\"]"[..]));
+        for kept in [&b"6"[..], b"42[1", b"42[\"a\"]", b"2\x1e31", b"bAAA1", b""] {
+            assert_eq!(left(kept).as_deref(), Some(kept));
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! From Socket.IO packets to the inbox. The engine hands packets over on the socket's reader task, in order.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::AckSender;
+use socketioxide::handler::{FromMessageParts, MessageHandler};
+use socketioxide::socket::Socket;
+use socketioxide_core::Value;
+
+use super::send_queue;
+use crate::realtime::inbox::Inbox;
+
+/// Takes every event of a socket, whatever its name.
+pub struct Intake(Arc<Inbox>);
+
+impl Intake {
+    /// Into this inbox.
+    pub fn new(inbox: Arc<Inbox>) -> Self {
+        Self(inbox)
+    }
+}
+
+/// Tells this handler's implementation from those for closures.
+pub struct Raw;
+
+impl MessageHandler<LocalAdapter, Raw> for Intake {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
+        let ack = ack_id.and_then(|_| AckSender::from_message_parts(&socket, &mut packet, &ack_id).ok());
+        let ack = ack.map(send_queue::ack);
+        let Value::Str(text, _) = &packet else { return };
+        let parts: Vec<&RawValue> = serde_json::from_str(text.as_str()).unwrap_or_default();
+        let event = parts.first().and_then(|name| serde_json::from_str(name.get()).ok()).unwrap_or_default();
+        let payload = parts.get(1).map_or("null", |payload| payload.get());
+        self.0.put(event, payload.to_owned(), ack);
+    }
+}

@@ -1,0 +1,38 @@
+//! The send queue of a Socket.IO client: the engine's.
+
+use serde_json::value::RawValue;
+use socketioxide::extract::{AckSender, SocketRef};
+use socketioxide::{SendError, SocketError};
+
+use crate::realtime::connection::{Ack, SendQueue};
+use crate::realtime::transport::Transport;
+
+/// The engine's queue of one socket.
+pub struct SocketQueue(pub SocketRef);
+
+impl SendQueue for SocketQueue {
+    #[expect(clippy::disallowed_methods, reason = "the send queue is where the publisher's events leave")]
+    fn send(&self, event: &str, payload: &RawValue) -> bool {
+        !is_full(&self.0.emit(event, payload))
+    }
+
+    fn abort(&self, transport: &Transport) {
+        transport.end();
+    }
+
+    fn dismiss(&self, _event: &str) -> bool {
+        self.0.clone().disconnect().is_ok()
+    }
+
+    /// The engine closes its own.
+    fn shut_down(&self) {}
+}
+
+/// Answers through a client's callback.
+pub fn ack(sender: AckSender) -> Ack {
+    Box::new(move |reply: &RawValue| !is_full(&sender.send(reply)))
+}
+
+fn is_full(sent: &Result<(), SendError>) -> bool {
+    matches!(sent, Err(SendError::Socket(SocketError::InternalChannelFull)))
+}

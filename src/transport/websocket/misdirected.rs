@@ -1,0 +1,76 @@
+//! Socket.IO clients that were given the plain WebSocket's path, as by `path: "/ws"`: they would wait for a handshake
+//! that never comes. They get one, and the `connect_error` that says what is meant.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
+
+use crate::error::Result;
+use crate::transport::http::problem::Problem;
+use crate::transport::websocket::upgrade::{accept, websocket};
+
+/// What the developer reads.
+const EXPLANATION: &str = "wrong path: /ws is the plain WebSocket and a namespace, Socket.IO is at the path \
+    /ws/socket.io; set path: \"/ws/socket.io\", or leave it out";
+
+/// How long a client may take to read it.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whether a request is of Engine.IO.
+pub fn is_engine(request: &Request) -> bool {
+    request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("EIO=")))
+}
+
+/// The packet of a handshake (Engine.IO protocol 4).
+fn open() -> String {
+    let open = json!({"sid": "none", "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 1});
+    format!("0{open}")
+}
+
+/// The packet that refuses a namespace (Socket.IO protocol 5), named as in a client's packet: empty, or `/ws,`.
+fn refusal(namespace: &str) -> String {
+    let error = json!({"message": EXPLANATION, "data": {"code": "not_found"}});
+    format!("44{namespace}{error}")
+}
+
+/// Answers a request of Engine.IO at this path.
+pub fn answer(mut request: Request) -> Result<Response, Problem> {
+    let query = request.uri().query().unwrap_or_default();
+    if query.split('&').any(|pair| pair == "transport=websocket") {
+        let accepted = accept(request.headers())?;
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let Ok(upgraded) = upgraded.await else { return };
+            let mut stream = websocket(upgraded, 65_536).await;
+            let closing = async {
+                stream.send(WsMessage::text(open())).await?;
+                // A client that is told of a namespace it did not ask for may go on waiting for its own.
+                let request = stream.next().await.transpose()?;
+                let namespace = match request.as_ref().and_then(|it| it.to_text().ok()) {
+                    Some(text) if text.starts_with("40/ws,") => "/ws,",
+                    _ => "",
+                };
+                stream.send(WsMessage::text(refusal(namespace))).await?;
+                stream.send(WsMessage::Close(None)).await?;
+                while let Some(Ok(_)) = stream.next().await {}
+                Ok::<(), WsError>(())
+            };
+            drop(timeout(READ_WITHIN, closing).await);
+        });
+        return Ok(accepted);
+    }
+    // What a client sends or asks for after the refusal is of a session that there is none of.
+    if query.split('&').any(|pair| pair.starts_with("sid=")) {
+        let unknown = json!({"code": 1, "message": EXPLANATION});
+        return Ok((StatusCode::BAD_REQUEST, axum::Json(unknown)).into_response());
+    }
+    // Which namespace it wants is in a request that has yet to come, and nothing is kept from this one: both.
+    let packets = [open(), refusal(""), refusal("/ws,")];
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], packets.join("\u{1e}")).into_response())
+}

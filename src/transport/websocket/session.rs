@@ -1,0 +1,312 @@
+//! One plain WebSocket from its first frame to its last.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::SplitStream;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf8Bytes};
+
+use crate::domain::messages::{Anchor, page};
+use crate::domain::{Actor, chats, sessions};
+use crate::error::{Code, Error, Result};
+use crate::ids::ChatId;
+use crate::platform::limits::ConcurrencyPermit;
+use crate::protocol::events::{ErrorObject, Exception, Failure, Ready};
+use crate::protocol::objects::{Chat, Message};
+use crate::protocol::parse;
+use crate::realtime::RealtimeState;
+use crate::realtime::backpressure::Backpressure;
+use crate::realtime::connection::Connection;
+use crate::realtime::inbox::Inbox;
+use crate::realtime::publisher::Publisher;
+use crate::realtime::transport::{Transport, UNAUTHENTICATED_BYTES};
+use crate::transport::http::token::given_token;
+use crate::transport::websocket::frame_writer::FrameWriter;
+use crate::transport::websocket::{
+    BAD_FRAMES, FORBIDDEN, NOT_A_MEMBER, TOO_BIG, TRY_LATER, UNAUTHORIZED, frames,
+};
+
+/// The first frame has to come within.
+const AUTH_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bad frames in a row that end a connection.
+const BAD_FRAMES_MOST: u32 = 10;
+
+/// Messages that come with a chat's own socket.
+const FIRST_MESSAGES: i64 = 50;
+
+type Stream = WebSocketStream<TokioIo<Upgraded>>;
+
+/// A websocket that nobody has spoken on yet.
+pub struct Opening {
+    /// The frames.
+    pub stream: Stream,
+    /// The backpressure of its TCP connection.
+    pub backpressure: Arc<Backpressure>,
+    /// A token that came in a header of the request.
+    pub token: Option<String>,
+    /// One that came as a cookie: a browser sends it along also when it is old.
+    pub cookie: Option<String>,
+    /// The chat that it is about, for a chat's own socket.
+    pub scope: Option<ChatId>,
+    /// Counts as one that has not authenticated.
+    pub pending: ConcurrencyPermit,
+    /// Of the client.
+    pub address: Option<IpAddr>,
+}
+
+/// The first frame.
+#[derive(Deserialize)]
+struct AuthFrame {
+    #[serde(default)]
+    token: Option<String>,
+}
+
+/// What the ack of the first frame brings.
+#[derive(Serialize)]
+struct AuthReply {
+    ok: bool,
+    #[serde(flatten)]
+    ready: Ready,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<Chat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<Message>>,
+}
+
+/// Serves a websocket until it ends.
+pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
+    let Opening { mut stream, backpressure, token, cookie, scope, pending, address } = opening;
+    backpressure.limit_reading(UNAUTHENTICATED_BYTES);
+    let cookie = match cookie {
+        Some(cookie) => match sessions::authenticate(&state.context, &cookie).await {
+            Ok(_) => Some(cookie),
+            Err(error) if error.is_ours() => return refuse(stream, None, &error).await,
+            Err(_) => None,
+        },
+        None => None,
+    };
+    let (token, id) = match token.or(cookie) {
+        Some(token) => (token, None),
+        None => match timeout(AUTH_WITHIN, first_frame(&mut stream)).await {
+            Ok((id, Ok(token))) => (token, id),
+            Ok((id, Err(error))) => return refuse(stream, id, &error).await,
+            Err(_) => {
+                let error = Error::new(Code::TokenMissing, "no auth frame came in time");
+                return refuse(stream, None, &error).await;
+            }
+        },
+    };
+    let (actor, expires_at) = match sessions::authenticate(&state.context, &token).await {
+        Ok(known) => known,
+        Err(error) => return refuse(stream, id, &error).await,
+    };
+    if let Some(chat) = scope
+        && let Err(error) = chats::find_visible(state.context.db.read(), chat, actor.user_id).await
+    {
+        return refuse(stream, id, &error).await;
+    }
+    let permits = match state.context.rates.admit(actor.user_id, address).await {
+        Ok(permits) => permits,
+        Err(error) => return refuse(stream, id, &error).await,
+    };
+    backpressure.lift_read_limit();
+    let transport = Arc::new(Transport::new(state.publisher.backlog_limit.clone()));
+    transport.authenticate();
+    transport.become_websocket(&backpressure);
+    let (sink, frames) = stream.split();
+    let writer = FrameWriter::start(sink, transport.clone(), state.context.settings.ping_interval);
+    let connection = Arc::new(Connection::new(
+        state.publisher.next_id(),
+        actor,
+        scope,
+        expires_at,
+        transport.clone(),
+        permits,
+    ));
+    connection.open_queue(Box::new(writer.clone()));
+    let inbox = Inbox::new(connection.clone(), state.context.clone(), state.unanswered.clone());
+    match register(&state, &connection, actor, scope).await {
+        Ok(reply) => {
+            pending.release();
+            let ack = id.unwrap_or_else(|| RawValue::NULL.to_owned());
+            connection.answer("auth", Some(writer.ack(ack)), to_raw_value(&reply).map_err(Error::internal));
+            inbox.start();
+            read(&state, frames, &inbox, &writer).await;
+        }
+        Err(error) => {
+            if error.source.is_some() {
+                tracing::error!(%error, user = actor.user_id.0, "a connection could not be set up");
+            }
+            inbox.abandon();
+            writer.close_after(code_of(&error));
+        }
+    }
+    state.publisher.unregister(&state.context, &connection);
+    drop(writer);
+}
+
+/// The first frame's `id`, and its token or what is wrong with it.
+async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<String>) {
+    let missing = |problem: &str| Err(Error::new(Code::TokenMissing, problem));
+    loop {
+        let text = match stream.next().await {
+            Some(Ok(WsMessage::Text(text))) => text,
+            Some(Ok(WsMessage::Binary(bytes))) => as_text(bytes),
+            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
+            Some(Err(WsError::Capacity(_))) => {
+                return (
+                    None,
+                    Err(Error::new(Code::TooLarge, "the first frame is larger than is taken here")),
+                );
+            }
+            _ => return (None, missing("the first frame has to be an auth frame")),
+        };
+        let mut frame = match frames::read(&text) {
+            Ok(frame) => frame,
+            Err(error) => return (None, Err(error)),
+        };
+        let id = frame.id.take();
+        if frame.event != "auth" {
+            return (id, missing("the first frame has to be an auth frame"));
+        }
+        let token = frame.payload(None).and_then(|payload| parse::read::<AuthFrame>(&payload));
+        return (
+            id,
+            token.and_then(|AuthFrame { token }| {
+                let token = token.as_deref().and_then(given_token);
+                token.ok_or_else(|| Error::field(Code::TokenMissing, "token", "is missing"))
+            }),
+        );
+    }
+}
+
+/// A binary frame of JSON; what is no text is no JSON either.
+fn as_text(bytes: Bytes) -> Utf8Bytes {
+    Utf8Bytes::try_from(bytes).unwrap_or_default()
+}
+
+/// The code that an error closes with. Faults of ours let clients come back.
+fn code_of(error: &Error) -> u16 {
+    match error.code {
+        Code::NotFound => NOT_A_MEMBER,
+        Code::SessionEnded | Code::UserBanned => FORBIDDEN,
+        Code::TooLarge => TOO_BIG,
+        Code::Unavailable | Code::Internal | Code::RateLimited => TRY_LATER,
+        _ => UNAUTHORIZED,
+    }
+}
+
+/// Says why, closes, and waits a moment for the other side to have read it. A fault of ours is told by the close
+/// code alone: an ack would read as a refusal of the token.
+async fn refuse(mut stream: Stream, id: Option<Box<RawValue>>, error: &Error) {
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        r#type: &'static str,
+        id: Option<&'a RawValue>,
+        #[serde(flatten)]
+        failure: Failure,
+    }
+    if error.source.is_some() {
+        tracing::error!(%error, "a handshake could not be checked");
+    }
+    let code = code_of(error);
+    let refusal = Refusal { r#type: "ack", id: id.as_deref(), failure: Failure::from(error) };
+    let refusal = (!error.is_ours()).then(|| serde_json::to_string(&refusal).unwrap_or_default());
+    let reason = Utf8Bytes::from_static(error.code.as_str());
+    let closing = async {
+        if let Some(refusal) = refusal {
+            stream.send(WsMessage::text(refusal)).await?;
+        }
+        stream.send(WsMessage::Close(Some(CloseFrame { code: code.into(), reason }))).await?;
+        while let Some(Ok(_)) = stream.next().await {}
+        Ok::<(), WsError>(())
+    };
+    drop(timeout(Duration::from_secs(2), closing).await);
+}
+
+async fn register(
+    state: &Arc<RealtimeState>,
+    connection: &Arc<Connection>,
+    actor: Actor,
+    scope: Option<ChatId>,
+) -> Result<AuthReply> {
+    state.publisher.register(&state.context, connection).await?;
+    let ready = Publisher::ready(&state.context, connection);
+    let (chat, messages) = match scope {
+        Some(chat) => {
+            let messages = page(&state.context, actor, chat, Anchor::Newest, Some(FIRST_MESSAGES)).await?;
+            (Some(chats::one(&state.context, actor, chat).await?), Some(messages.messages))
+        }
+        None => (None, None),
+    };
+    Ok(AuthReply { ok: true, ready, chat, messages })
+}
+
+/// Reads until the end; pongs count as a sign of life like anything else.
+async fn read(
+    state: &RealtimeState,
+    mut frames: SplitStream<Stream>,
+    inbox: &Arc<Inbox>,
+    writer: &FrameWriter,
+) {
+    let settings = &state.context.settings;
+    let alive_within = settings.ping_interval + settings.ping_timeout;
+    let mut bad = 0;
+    while let Ok(Some(frame)) = timeout(alive_within, frames.next()).await {
+        let text = match frame {
+            Ok(WsMessage::Text(text)) => text,
+            Ok(WsMessage::Binary(bytes)) => as_text(bytes),
+            Ok(WsMessage::Close(_)) => break,
+            // Pings are answered by the library.
+            Ok(_) => continue,
+            Err(WsError::Capacity(_)) => {
+                writer.close(TOO_BIG);
+                linger(&mut frames).await;
+                break;
+            }
+            Err(_) => break,
+        };
+        match frames::read(&text) {
+            Ok(mut frame) => {
+                bad = 0;
+                let payload = frame.payload(inbox.connection().scope);
+                let ack = frame.id.take().map(|id| writer.ack(id));
+                match payload {
+                    Ok(payload) => {
+                        // Who came in by a cookie may still send the frame that others begin with.
+                        let event = if frame.event == "auth" { "authenticate".into() } else { frame.event };
+                        inbox.put(event, payload, ack);
+                    }
+                    Err(error) => inbox.connection().answer(&frame.event, ack, Err(error)),
+                }
+            }
+            Err(error) => {
+                bad += 1;
+                let error = ErrorObject::from(&error);
+                inbox.connection().send_event("exception", &Exception { event: String::new(), error });
+                if bad >= BAD_FRAMES_MOST {
+                    writer.close_after(BAD_FRAMES);
+                    linger(&mut frames).await;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Gives the other side a moment to read the close before the connection goes.
+async fn linger(frames: &mut SplitStream<Stream>) {
+    let closed = async { while let Some(Ok(_)) = frames.next().await {} };
+    drop(timeout(Duration::from_secs(1), closed).await);
+}

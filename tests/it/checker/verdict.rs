@@ -1,0 +1,173 @@
+//! The verdict: what was acked against what is stored, and what every client knows against what is there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use reqwest::Client as Http;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::client::Acked;
+use super::{Cast, Result};
+use crate::support::fetch::fetch;
+use crate::support::model::Depth;
+
+/// What a run found. Everything but the first line has to be zero.
+#[derive(Debug, Default, Serialize)]
+pub struct Verdict {
+    /// Sends that were acked.
+    pub acked: usize,
+    /// Acked and not stored, or stored as something else.
+    pub lost: usize,
+    /// Stored more than once.
+    pub doubled: usize,
+    /// Acked sends of one sender that stand the wrong way round, and `seq`s that do not rise.
+    pub order_broken: usize,
+    /// Clients whose picture is not what a fetch shows.
+    pub models_unequal: usize,
+    /// Events out of order, acks that should not be.
+    pub broken: usize,
+    /// Some of what is wrong, in words.
+    pub examples: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.lost + self.doubled + self.order_broken + self.models_unequal + self.broken == 0
+    }
+
+    fn say(&mut self, what: impl IntoIterator<Item = String>) {
+        let room = 20_usize.saturating_sub(self.examples.len());
+        self.examples.extend(what.into_iter().take(room));
+    }
+}
+
+/// A message as REST shows it: its id and the `client_id` that it was stored under.
+struct Stored {
+    id: i64,
+    seq: i64,
+    client_id: String,
+}
+
+/// Judges a run in which nothing is sent any more; what is under way to clients may take `settling` to arrive.
+pub async fn verdict(url: &str, cast: &Cast, settling: Duration) -> Result<Verdict> {
+    let http = Http::builder().no_proxy().build().map_err(|error| error.to_string())?;
+    let mut verdict = Verdict::default();
+    let mut stored: HashMap<String, Stored> = HashMap::new();
+    for (chat, token) in &cast.chats {
+        let mut last = 0;
+        for message in read(&http, url, *chat, token).await? {
+            if message.seq <= last {
+                verdict.order_broken += 1;
+                verdict.say([format!("chat {chat}: seq {} after {last}", message.seq)]);
+            }
+            last = message.seq;
+            if let Some(twin) = stored.get(&message.client_id) {
+                verdict.doubled += 1;
+                verdict.say([format!("{} is message {} and {}", message.client_id, twin.id, message.id)]);
+            }
+            stored.insert(message.client_id.clone(), message);
+        }
+    }
+    let mut wanted = BTreeSet::new();
+    for (part, seen) in &cast.clients {
+        let (acked, broken) = {
+            let mut seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut broken = std::mem::take(&mut seen.broken);
+            let name = &part.name;
+            broken.extend(seen.model.violations.drain(..).map(|it| format!("{name}: {it}")));
+            (seen.acked.clone(), broken)
+        };
+        verdict.acked += acked.len();
+        verdict.broken += broken.len();
+        verdict.say(broken);
+        for it in &acked {
+            let client_id = format!("{}-{}", part.name, it.number);
+            let there = stored.get(&client_id);
+            if there.is_none_or(|there| there.id != it.id || there.seq != it.seq) {
+                verdict.lost += 1;
+                let there = there.map(|it| (it.id, it.seq));
+                verdict.say([format!("{client_id} was acked as {it:?}, there is {there:?}")]);
+            }
+            wanted.insert(client_id);
+        }
+        let wrong = out_of_order(&acked, part.window == 1);
+        verdict.order_broken += wrong.len();
+        verdict.say(wrong.into_iter().map(|it| format!("{}: {it}", part.name)));
+    }
+    // Everything that was ever sent was retried until it was acked: nothing else is there.
+    let strange: Vec<&String> = stored.keys().filter(|it| !wanted.contains(*it)).collect();
+    verdict.doubled += strange.len();
+    verdict.say(strange.into_iter().map(|it| format!("{it} is stored and was never acked")));
+    compare(url, &http, cast, Instant::now() + settling, &mut verdict).await?;
+    Ok(verdict)
+}
+
+/// Sends of one sender in one chat that stand the wrong way round. Who waits for each ack has one order; who
+/// does not has one per connection.
+fn out_of_order(acked: &[Acked], waited: bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut by_order: BTreeMap<(i64, u64), Vec<&Acked>> = BTreeMap::new();
+    for it in acked {
+        let Some(connection) = (if waited { Some(0) } else { it.connection }) else { continue };
+        by_order.entry((it.chat, connection)).or_default().push(it);
+    }
+    for list in by_order.values_mut() {
+        list.sort_by_key(|it| it.number);
+        for pair in list.windows(2) {
+            if let [first, second] = pair
+                && first.seq >= second.seq
+            {
+                wrong.push(format!("{first:?} stands behind {second:?}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// Every client's picture against a fresh fetch; what is on its way gets time to arrive.
+async fn compare(
+    url: &str,
+    http: &Http,
+    cast: &Cast,
+    deadline: Instant,
+    verdict: &mut Verdict,
+) -> Result<()> {
+    for (part, seen) in &cast.clients {
+        loop {
+            let known = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).model.clone();
+            let also = known.chats.keys().copied().collect();
+            let real = fetch(http, url, &part.person.token, part.person.id, &also).await?;
+            let different = known.differences(&real, Depth::Promise);
+            if different.is_empty() {
+                break;
+            }
+            if Instant::now() > deadline {
+                verdict.models_unequal += 1;
+                verdict.say(different.into_iter().take(3).map(|it| format!("{}: {it}", part.name)));
+                break;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+    Ok(())
+}
+
+async fn read(http: &Http, url: &str, chat: i64, token: &str) -> Result<Vec<Stored>> {
+    let mut all = Vec::new();
+    let mut after = 0;
+    loop {
+        let path = format!("{url}/chat/{chat}/messages?after={after}&limit=200");
+        let answer = http.get(path).bearer_auth(token).send().await.map_err(|error| error.to_string())?;
+        let page: Vec<Value> = answer.json().await.map_err(|error| error.to_string())?;
+        let Some(newest) = page.first() else { return Ok(all) };
+        after = newest["seq"].as_i64().ok_or("a message without seq")?;
+        for message in page.iter().rev() {
+            let number = |field: &str| message[field].as_i64().unwrap_or_default();
+            let client_id = message["client_id"].as_str().unwrap_or("none").to_owned();
+            all.push(Stored { id: number("id"), seq: number("seq"), client_id });
+        }
+    }
+}
