@@ -11,7 +11,7 @@ use super::messages::send_pipelined;
 use super::{AppContext, Caller};
 use crate::error::{Code, Error, Result};
 use crate::platform::bus::{Batch, ChatPosition};
-use crate::platform::db::{Outcome, retry};
+use crate::platform::db::{OutcomeParts, Outcome, retry};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::catalogue::{COMMANDS, Command, for_each_command};
 // The catalogue names its types by these paths.
@@ -141,12 +141,12 @@ async fn run<C: CommandHandler>(context: &Arc<AppContext>, caller: Caller, paylo
         }
     }
     let outcome = retry(|| command.run(context, &caller)).await;
-    match outcome {
-        Ok(Outcome { reply, position, events, gate }) => {
+    match outcome.map(Outcome::into_parts) {
+        Ok(OutcomeParts { reply, position, events, order }) => {
             let ack = ack(position, &reply);
             let answer = Box::new(move || respond.give(ack));
             context.bus.publish(Batch { deliveries: events, answer: Some(answer), ..Batch::default() }).await;
-            drop(gate);
+            drop(order);
         }
         Err(error) => fail(C::NAME, &caller, respond, error),
     }

@@ -32,7 +32,7 @@ pub async fn current(db: &Db) -> Result<String> {
         insert_new(tx.conn(), EPOCH, &random::hex(8)?).await?;
     }
     let epoch = read(tx.conn(), EPOCH).await?;
-    tx.commit(()).await?;
+    tx.commit_silently().await?;
     epoch.ok_or_else(|| Error::internal("the epoch is not in the database"))
 }
 
@@ -49,7 +49,7 @@ pub async fn renew(context: &AppContext) -> Result<String> {
         address: None,
     };
     audit::record(context, &tx, act).await?;
-    tx.commit(()).await?;
+    tx.commit_silently().await?;
     Ok(epoch)
 }
 
@@ -62,8 +62,7 @@ pub async fn recorded(db: &Db) -> Result<Option<String>> {
 pub async fn write_new(db: &Db) -> Result<()> {
     let tx = db.begin().await?;
     write(tx.conn(), EPOCH, &random::hex(8)?).await?;
-    tx.commit(()).await?;
-    Ok(())
+    tx.commit_silently().await
 }
 
 /// PostgreSQL's system identifier and timeline: a restore to a point in time changes the one, another

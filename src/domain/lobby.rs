@@ -14,32 +14,32 @@ use sea_orm::{
     QuerySelect, QueryTrait,
 };
 
-use super::chats::{advance, advance_meta, change_at, show_member};
-use super::{AppContext, users};
+use super::chats::{begin_change, begin_meta_change, change_at, show_member};
+use super::{AppContext, events, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{ChatPosition, Delivery, RoomChange};
-use crate::platform::db::Tx;
+use crate::platform::db::{OpenChange, Tx};
 use crate::protocol::events::MemberChange;
 
 const KEY: &str = "lobby_chat";
+
+/// Why nobody has to be told.
+const BEFORE_START: &str = "the server is not listening yet";
 
 /// People who enter with one statement.
 const AT_ONCE: u64 = 1_000;
 
 /// Makes the lobby where it is missing, gives it the name that is set, and everybody a place in it. Nobody
-/// is told: it runs before the doors open.
+/// is told: it runs before the server listens.
 pub async fn prepare(context: &AppContext) -> Result<()> {
     let Some(name) = &context.settings.contacts.lobby_chat else { return Ok(()) };
     let mut seen = 0;
     loop {
-        let mut tx = context.db.begin().await?;
-        let Some(mut chat) = find_or_make(context, &mut tx, name, None).await? else {
-            tx.commit(()).await?;
-            return Ok(());
-        };
+        let tx = context.db.begin().await?;
+        let (mut tx, found) = find_or_make(context, tx, name, None).await?;
+        let Some(mut chat) = found else { return tx.commit_silently().await };
         if chat.name.as_ref() != Some(name) {
-            advance_meta(&mut tx, &mut chat).await?;
+            tx = begin_meta_change(tx, &mut chat).await?.without_event(BEFORE_START);
             chat::ActiveModel { id: Set(chat.id), name: Set(Some(name.clone())), ..Default::default() }
                 .update(tx.conn())
                 .await?;
@@ -62,8 +62,11 @@ pub async fn prepare(context: &AppContext) -> Result<()> {
         let done = (outside.len() as u64) < AT_ONCE;
         seen = outside.last().copied().unwrap_or(seen);
         let outside: Vec<UserId> = outside.into_iter().map(UserId).collect();
-        enter(context, &mut tx, &mut chat, &outside).await?;
-        tx.commit(()).await?;
+        if !outside.is_empty() {
+            let (change, _) = enter(context, tx, &mut chat, &outside).await?;
+            tx = change.without_event(BEFORE_START);
+        }
+        tx.commit_silently().await?;
         if done {
             return Ok(());
         }
@@ -71,19 +74,18 @@ pub async fn prepare(context: &AppContext) -> Result<()> {
 }
 
 /// Lets somebody new in, within the transaction that makes their account.
-pub async fn join(context: &AppContext, tx: &mut Tx, person: &user::Model) -> Result<()> {
-    let Some(name) = &context.settings.contacts.lobby_chat else { return Ok(()) };
+pub async fn join(context: &AppContext, tx: Tx, person: &user::Model) -> Result<Tx> {
+    let Some(name) = &context.settings.contacts.lobby_chat else { return Ok(tx) };
     let user_id = UserId(person.id);
-    let Some(mut chat) = find_or_make(context, tx, name, Some(user_id)).await? else { return Ok(()) };
-    let Some((position, rows)) = enter(context, tx, &mut chat, &[user_id]).await? else { return Ok(()) };
-    let Some(row) = rows.first() else { return Ok(()) };
+    let (tx, found) = find_or_make(context, tx, name, Some(user_id)).await?;
+    let Some(mut chat) = found else { return Ok(tx) };
+    let (open, rows) = enter(context, tx, &mut chat, &[user_id]).await?;
+    let row = rows.first().ok_or_else(|| Error::internal("a new account is not there"))?;
     let member = show_member(row, users::author(person));
-    let change = change_at(position, user_id, context.clock.now());
+    let change = change_at(open.position(), user_id, context.clock.now());
     let event = MemberChange { change, member, member_count: chat.member_count };
-    let mut delivery = Delivery::of_change(position, "member_added", &event)?;
-    delivery.rooms = RoomChange::Join(vec![user_id]);
-    tx.announce(delivery);
-    Ok(())
+    let event = events::member_added::at(open.position(), &event)?.joining(vec![user_id]);
+    open.announce(event)
 }
 
 /// Refuses to let somebody out of the lobby.
@@ -103,10 +105,10 @@ pub async fn refuse_leaving(
 /// The lobby's chat, locked. Where there is none yet it takes somebody to make it for.
 async fn find_or_make(
     context: &AppContext,
-    tx: &mut Tx,
+    tx: Tx,
     name: &str,
     first: Option<UserId>,
-) -> Result<Option<chat::Model>> {
+) -> Result<(Tx, Option<chat::Model>)> {
     let keep = OnConflict::column(meta::Column::Key).do_nothing().to_owned();
     meta::Entity::insert(meta::ActiveModel { key: Set(KEY.to_owned()), value: Set("0".to_owned()) })
         .on_conflict(keep)
@@ -119,10 +121,10 @@ async fn find_or_make(
         None => None,
     };
     if found.is_some() {
-        return Ok(found);
+        return Ok((tx, found));
     }
     let oldest = user::Entity::present().order_by_asc(user::Column::Id).one(tx.conn()).await?;
-    let Some(owner) = oldest.map(|row| UserId(row.id)).or(first) else { return Ok(None) };
+    let Some(owner) = oldest.map(|row| UserId(row.id)).or(first) else { return Ok((tx, None)) };
     let now = context.clock.now();
     let row = chat::ActiveModel {
         is_group: Set(true),
@@ -141,9 +143,11 @@ async fn find_or_make(
         ..Default::default()
     };
     let mut chat = row.insert(tx.conn()).await?;
-    advance(tx, &mut chat).await?;
-    meta::ActiveModel { key: Set(KEY.to_owned()), value: Set(chat.id.to_string()) }.update(tx.conn()).await?;
-    Ok(Some(chat))
+    let change = begin_change(tx, &mut chat).await?;
+    meta::ActiveModel { key: Set(KEY.to_owned()), value: Set(chat.id.to_string()) }
+        .update(change.conn())
+        .await?;
+    Ok((change.without_event("a lobby without members"), Some(chat)))
 }
 
 /// The chat that `meta` names; none where it names none yet.
@@ -151,20 +155,17 @@ fn number(row: Option<meta::Model>) -> Option<i64> {
     row.and_then(|row| row.value.parse().ok()).filter(|id| *id != 0)
 }
 
-/// Adds people to the lobby, whose row is locked, with one value of its counter; answers that, and their rows.
+/// Adds people to the lobby, whose row is locked, as one change; answers that, and their rows.
 async fn enter(
     context: &AppContext,
-    tx: &mut Tx,
+    tx: Tx,
     chat: &mut chat::Model,
     people: &[UserId],
-) -> Result<Option<(ChatPosition, Vec<member::Model>)>> {
-    if people.is_empty() {
-        return Ok(None);
-    }
-    let position = advance_meta(tx, chat).await?;
-    let rows = places_for(context, tx, chat, position.rev, people).await?;
+) -> Result<(OpenChange, Vec<member::Model>)> {
+    let change = begin_meta_change(tx, chat).await?;
+    let rows = member_rows(context, change.tx(), chat, change.position().rev, people).await?;
     if rows.is_empty() {
-        return Ok(None);
+        return Ok((change, rows));
     }
     // Who has been a member before has a row, which is used again.
     let again = OnConflict::columns([member::Column::ChatId, member::Column::UserId])
@@ -179,16 +180,16 @@ async fn enter(
         ])
         .to_owned();
     let inserted = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
-    member::Entity::insert_many(inserted).on_conflict(again).exec_without_returning(tx.conn()).await?;
+    member::Entity::insert_many(inserted).on_conflict(again).exec_without_returning(change.conn()).await?;
     chat.member_count += rows.len() as i32;
     chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }
-        .update(tx.conn())
+        .update(change.conn())
         .await?;
-    Ok(Some((position, rows)))
+    Ok((change, rows))
 }
 
 /// Rows for those of the people who are still here, locked.
-async fn places_for(
+async fn member_rows(
     context: &AppContext,
     tx: &Tx,
     chat: &chat::Model,

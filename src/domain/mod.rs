@@ -8,6 +8,7 @@ pub mod contacts;
 pub mod demo;
 pub mod dispatch;
 pub mod epoch;
+pub mod events;
 pub mod import;
 pub mod lobby;
 pub mod mail;
@@ -32,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, SessionId, UserId};
 use crate::platform::background::Background;
 use crate::platform::bus::{Batch, Bus};
-use crate::platform::db::{Db, Outcome};
+use crate::platform::db::{Db, Outcome, OutcomeParts};
 use crate::platform::images::{ImageWorker, Limits as ImageLimits};
 use crate::platform::limits::RateLimits;
 use crate::platform::passwords::Passwords;
@@ -101,11 +102,11 @@ pub struct AppContext {
     /// Files.
     pub storage: Storage,
     /// Who is connected.
-    pub presence: presence::Presence,
+    pub presence: Arc<presence::Presence>,
     /// Who is typing where.
     pub typing: Arc<chats::TypingNow>,
     /// Which sessions hold, from memory.
-    pub sessions: sessions::Live,
+    pub sessions: Arc<sessions::Live>,
     /// How often.
     pub rates: RateLimits,
     /// Bounds of payloads.
@@ -150,9 +151,9 @@ impl AppContext {
             tokens: Tokens::new(secret, clock.clone()),
             images: ImageWorker::new(threads, IMAGE_QUEUE, image_limits)?,
             storage: Storage::open(&settings)?,
-            presence: presence::Presence::default(),
+            presence: Arc::default(),
             typing,
-            sessions: sessions::Live::default(),
+            sessions: Arc::default(),
             rates: RateLimits::new(&settings.rates),
             limits,
             epoch,
@@ -181,9 +182,9 @@ impl AppContext {
 
     /// Publishes what a commit announces, and gives its reply.
     pub async fn publish<T>(&self, outcome: Outcome<T>) -> T {
-        let Outcome { reply, events, gate, .. } = outcome;
+        let OutcomeParts { reply, events, order, .. } = outcome.into_parts();
         self.bus.publish(Batch { deliveries: events, ..Batch::default() }).await;
-        drop(gate);
+        drop(order);
         reply
     }
 }

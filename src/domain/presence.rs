@@ -11,11 +11,11 @@ use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::dispatch::CommandHandler;
-use super::{AppContext, Caller, contacts, users};
+use super::{AppContext, Caller, contacts, events, users};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ids::{ConnId, UserId};
-use crate::platform::bus::{Audience, Batch, Delivery};
+use crate::platform::bus::Batch;
 use crate::platform::db::{Outcome, retry};
 use crate::protocol::commands::presence::{PresenceReply, WatchPresence};
 use crate::protocol::events::PresenceChanged;
@@ -183,10 +183,9 @@ async fn tell(context: &AppContext, watchers: Vec<ConnId>, told: PresenceChanged
     if watchers.is_empty() {
         return;
     }
-    match Delivery::new(Audience::Connections(watchers), "presence", &told) {
-        Ok(mut event) => {
-            event.volatile = true;
-            event.subject = Some(told.user_id);
+    match events::presence::to_watchers(watchers, &told) {
+        Ok(event) => {
+            let event = event.volatile().about(told.user_id);
             context.bus.publish(Batch { deliveries: vec![event], ..Batch::default() }).await;
         }
         Err(error) => tracing::error!(%error, "an event could not be encoded"),
@@ -245,8 +244,7 @@ async fn note_last_seen(context: &AppContext, mut users: Vec<i64>, at: i64) -> R
             .exec(tx.conn())
             .await?;
     }
-    tx.commit(()).await?;
-    Ok(())
+    tx.commit_silently().await
 }
 
 impl CommandHandler for WatchPresence {

@@ -8,12 +8,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, SessionId, UserId};
 use crate::platform::latest::Latest;
+use crate::protocol::catalogue::EventName;
 
 /// How many batches may wait in one lane before committing itself has to wait.
 const LANE_CAPACITY: usize = 8_192;
@@ -62,7 +64,7 @@ pub struct Delivery {
     /// Who is told.
     pub audience: Audience,
     /// The event's name.
-    pub event: &'static str,
+    pub event: EventName,
     /// Its payload, encoded once.
     pub payload: Box<RawValue>,
     /// Where it stands in its chat's order; none for what takes no value of the counter.
@@ -84,13 +86,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// An event with its payload encoded.
-    pub fn new(audience: Audience, event: &'static str, payload: &impl serde::Serialize) -> Result<Self> {
-        let payload = serde_json::value::to_raw_value(payload).map_err(Error::internal)?;
+    /// An event with its payload encoded. For the constructors in `domain::events` alone.
+    pub(crate) fn new(audience: Audience, event: EventName, payload: &impl Serialize) -> Result<Self> {
         Ok(Self {
             audience,
             event,
-            payload,
+            payload: encode(payload)?,
             position: None,
             except: None,
             except_users: HashSet::new(),
@@ -101,19 +102,60 @@ impl Delivery {
             subject: None,
         })
     }
-}
 
-impl Delivery {
-    /// The event of a change at its place in its chat's order.
-    pub fn of_change(
-        position: ChatPosition,
-        event: &'static str,
-        payload: &impl serde::Serialize,
-    ) -> Result<Self> {
+    /// The event of a change at its position in its chat's order. For the constructors in `domain::events` alone.
+    pub(crate) fn of_change(position: ChatPosition, event: EventName, payload: &impl Serialize) -> Result<Self> {
         let mut delivery = Self::new(Audience::Chat(position.chat_id), event, payload)?;
         delivery.position = Some(position);
         Ok(delivery)
     }
+
+    /// Has users join the chat's room before the event.
+    #[must_use]
+    pub fn joining(mut self, users: Vec<UserId>) -> Self {
+        self.rooms = RoomChange::Join(users);
+        self
+    }
+
+    /// Has users leave the chat's room after the event.
+    #[must_use]
+    pub fn leaving(mut self, users: Vec<UserId>) -> Self {
+        self.rooms = RoomChange::Leave(users);
+        self
+    }
+
+    /// Leaves out the connection whose acknowledgement stands for the event.
+    #[must_use]
+    pub fn except(mut self, connection: Option<ConnId>) -> Self {
+        self.except = connection;
+        self
+    }
+
+    /// Leaves out users who hear of it in another way.
+    #[must_use]
+    pub fn except_users(mut self, users: impl IntoIterator<Item = UserId>) -> Self {
+        self.except_users = users.into_iter().collect();
+        self
+    }
+
+    /// May be dropped for a connection that is behind.
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Tells of the profile or presence of this user: the newest replaces what has not been told yet.
+    #[must_use]
+    pub fn about(mut self, user: UserId) -> Self {
+        self.subject = Some(user);
+        self
+    }
+}
+
+/// Encodes a payload.
+pub(crate) fn encode(payload: &impl Serialize) -> Result<Box<RawValue>> {
+    to_raw_value(payload).map_err(Error::internal)
 }
 
 /// Gives the caller their answer; runs at the events' place in the order, before them.

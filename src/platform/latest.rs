@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::ids::UserId;
 use crate::platform::bus::Delivery;
+use crate::protocol::catalogue::EventName;
 
 /// The same about the same person is told again no sooner.
 const REST: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ const REST: Duration = Duration::from_secs(1);
 const MANY: usize = 1_024;
 
 /// Whom it is about, and the event.
-type Key = (UserId, &'static str);
+type Key = (UserId, EventName);
 
 #[derive(Default)]
 struct State {
@@ -38,7 +39,7 @@ pub struct Latest {
 
 impl Latest {
     /// Puts in what is told of somebody, all of one event; it takes the place of what waits about them.
-    pub fn put(&self, user: UserId, event: &'static str, deliveries: Vec<Delivery>) {
+    pub fn put(&self, user: UserId, event: EventName, deliveries: Vec<Delivery>) {
         let key = (user, event);
         let mut state = self.state.lock();
         if state.waiting.insert(key, deliveries).is_some() {
@@ -95,7 +96,7 @@ mod tests {
     use crate::platform::bus::Audience;
 
     fn told(number: u32) -> Vec<Delivery> {
-        vec![Delivery::new(Audience::Chats(Vec::new()), "user_updated", &json!(number)).expect("encodes")]
+        vec![Delivery::new(Audience::Chats(Vec::new()), EventName::user_updated, &json!(number)).expect("encodes")]
     }
 
     fn number(deliveries: &[Delivery]) -> u32 {
@@ -107,12 +108,12 @@ mod tests {
         let latest = Latest::default();
         let (alice, bob) = (UserId(1), UserId(2));
         let began = Instant::now();
-        latest.put(alice, "user_updated", told(0));
+        latest.put(alice, EventName::user_updated, told(0));
         assert_eq!(number(&latest.next().await), 0);
         for change in 1..=100 {
-            latest.put(alice, "user_updated", told(change));
+            latest.put(alice, EventName::user_updated, told(change));
         }
-        latest.put(bob, "user_updated", told(200));
+        latest.put(bob, EventName::user_updated, told(200));
         // Nobody waits for somebody else's rest.
         assert_eq!(number(&latest.next().await), 200);
         assert_eq!(began.elapsed(), Duration::ZERO);

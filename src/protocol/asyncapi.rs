@@ -56,7 +56,7 @@ macro_rules! describe_commands {
 for_each_command!(describe_commands);
 
 macro_rules! describe_events {
-    ($($name:ident: $payload:ty, $about:literal;)*) => {
+    ($($name:ident: $payload:ty, [$($audience:ident),*], $about:literal;)*) => {
         fn server_events(schemas: &mut Schemas) -> Vec<Entry> {
             vec![$(Entry {
                 name: stringify!($name),

@@ -82,44 +82,48 @@ macro_rules! for_each_command {
 }
 pub(crate) use for_each_command;
 
-/// Hands the list of server events to another macro: `name: Payload, about`.
+/// Hands the list of server events to another macro: `name: Payload, [audiences], about`.
+///
+/// The audiences: `change` is everybody in the chat, at a position in its order; `chat` and `chats` are everybody in one
+/// chat or any of several, outside that order; `user` is all devices of a user, `session` those of one session,
+/// `watchers` are the connections that watch a user, and `connection` is the one that the event is about.
 macro_rules! for_each_event {
     ($use:ident) => {
         $use! {
-            ready: events::Ready, "Sent once after every connect, when all rooms are joined.";
-            chat_created: events::ChatCreated, "One is a member of a new chat.";
-            chat_updated: events::ChatChanged, "A chat's name, description or photo changed.";
-            chat_approved: events::ChatChanged, "A direct chat was let in.";
-            chat_declined: events::ChatDeleted, "A direct chat was not let in; its last event.";
-            chat_deleted: events::ChatDeleted, "A chat was deleted; its last event.";
-            member_added: events::MemberChange, "Somebody was added to a chat.";
-            member_removed: events::MemberChange, "Somebody was removed from a chat; for them the last event of that chat.";
-            member_role_changed: events::MemberChange, "Somebody's role in a chat changed.";
-            chat_pinned: events::OwnChatChange, "One pinned a chat, on any device.";
-            chat_unpinned: events::OwnChatChange, "One unpinned a chat, on any device.";
-            chat_muted: events::OwnChatMuted, "One muted a chat, on any device.";
-            chat_unmuted: events::OwnChatMuted, "One unmuted a chat, on any device.";
-            chat_archived: events::OwnChatChange, "One put a chat away, on any device.";
-            chat_unarchived: events::OwnChatChange, "One took a chat out again, on any device.";
-            new_message: events::NewMessage, "A message arrived.";
-            message_edited: events::MessageChanged, "A message changed.";
-            message_deleted: events::MessageChanged, "A message's content is gone; its place stays.";
-            message_liked: events::MessageLiked, "Somebody likes a message, or no longer.";
-            chat_read: events::ChatRead, "Somebody has read up to a `seq`; told in chats of up to 200 members.";
-            typing: events::TypingChanged, "Somebody is typing, or no longer.";
-            presence: events::PresenceChanged, "Somebody who is watched came or went.";
-            sync_hint: events::SyncHint, "More happened in a chat than could be told: `sync` it.";
-            user_updated: events::UserUpdated, "Somebody who shares a chat changed their profile.";
-            followed: events::ContactChanged, "Somebody follows somebody: one of them is oneself.";
-            unfollowed: events::ContactChanged, "One follows somebody no longer, on any device.";
-            blocked: events::ContactChanged, "One blocks somebody, on any device.";
-            unblocked: events::ContactChanged, "One blocks somebody no longer, on any device.";
-            token_expiring: events::TokenExpiring, "The connection's token ends within a minute.";
-            token_expired: events::Farewell, "The connection's token ended; a DISCONNECT follows.";
-            session_ended: events::Farewell, "The connection's session was ended; a DISCONNECT follows.";
-            user_banned: events::UserBanned, "The user was banned; a DISCONNECT follows.";
-            server_shutdown: events::ServerShutdown, "The node goes; come back after the given time.";
-            exception: events::Exception, "A command without a callback failed.";
+            ready: events::Ready, [connection], "Sent once after every connect, when all rooms are joined.";
+            chat_created: events::ChatCreated, [change], "One is a member of a new chat.";
+            chat_updated: events::ChatChanged, [change], "A chat's name, description or photo changed.";
+            chat_approved: events::ChatChanged, [change], "A direct chat was let in.";
+            chat_declined: events::ChatDeleted, [change], "A direct chat was not let in; its last event.";
+            chat_deleted: events::ChatDeleted, [change], "A chat was deleted; its last event.";
+            member_added: events::MemberChange, [change], "Somebody was added to a chat.";
+            member_removed: events::MemberChange, [change], "Somebody was removed from a chat; for them the last event of that chat.";
+            member_role_changed: events::MemberChange, [change], "Somebody's role in a chat changed.";
+            chat_pinned: events::OwnChatChange, [user], "One pinned a chat, on any device.";
+            chat_unpinned: events::OwnChatChange, [user], "One unpinned a chat, on any device.";
+            chat_muted: events::OwnChatMuted, [user], "One muted a chat, on any device.";
+            chat_unmuted: events::OwnChatMuted, [user], "One unmuted a chat, on any device.";
+            chat_archived: events::OwnChatChange, [user], "One put a chat away, on any device.";
+            chat_unarchived: events::OwnChatChange, [user], "One took a chat out again, on any device.";
+            new_message: events::NewMessage, [change], "A message arrived.";
+            message_edited: events::MessageChanged, [change], "A message changed.";
+            message_deleted: events::MessageChanged, [change], "A message's content is gone; its place stays.";
+            message_liked: events::MessageLiked, [change], "Somebody likes a message, or no longer.";
+            chat_read: events::ChatRead, [user, chat], "Somebody has read up to a `seq`; told in chats of up to 200 members.";
+            typing: events::TypingChanged, [chat], "Somebody is typing, or no longer.";
+            presence: events::PresenceChanged, [watchers], "Somebody who is watched came or went.";
+            sync_hint: events::SyncHint, [chat], "More happened in a chat than could be told: `sync` it.";
+            user_updated: events::UserUpdated, [chats, user], "Somebody who shares a chat changed their profile.";
+            followed: events::ContactChanged, [user], "Somebody follows somebody: one of them is oneself.";
+            unfollowed: events::ContactChanged, [user], "One follows somebody no longer, on any device.";
+            blocked: events::ContactChanged, [user], "One blocks somebody, on any device.";
+            unblocked: events::ContactChanged, [user], "One blocks somebody no longer, on any device.";
+            token_expiring: events::TokenExpiring, [connection], "The connection's token ends within a minute.";
+            token_expired: events::Farewell, [connection], "The connection's token ended; a DISCONNECT follows.";
+            session_ended: events::Farewell, [session], "The connection's session was ended; a DISCONNECT follows.";
+            user_banned: events::UserBanned, [session], "The user was banned; a DISCONNECT follows.";
+            server_shutdown: events::ServerShutdown, [connection], "The node goes; come back after the given time.";
+            exception: events::Exception, [connection], "A command without a callback failed.";
         }
     };
 }
@@ -140,7 +144,23 @@ macro_rules! implement_commands {
 for_each_command!(implement_commands);
 
 macro_rules! list_events {
-    ($($name:ident: $payload:ty, $about:literal;)*) => {
+    ($($name:ident: $payload:ty, [$($audience:ident),*], $about:literal;)*) => {
+        /// The name of a server event.
+        #[expect(non_camel_case_types, reason = "spelled as clients see them")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EventName {
+            $(#[doc = $about] $name,)*
+        }
+
+        impl EventName {
+            /// The name as clients see it.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+
         /// Every server event: name and what it is about.
         pub const EVENTS: &[(&str, &str)] = &[$((stringify!($name), $about)),*];
 

@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::sleep;
 
 use super::transport::Transport;
 use crate::domain::Actor;
+use crate::domain::events::{self, ConnectionEvent};
 use crate::error::Result;
 use crate::ids::{ChatId, ConnId};
 use crate::platform::limits::ConcurrencyPermit;
+use crate::protocol::catalogue::EventName;
 use crate::protocol::events::{ErrorObject, Exception, Failure};
 
 /// Bytes that may wait before volatile events are dropped.
@@ -30,14 +31,14 @@ const DISMISSAL: Duration = Duration::from_secs(1);
 /// Where a connection's events leave: a bounded queue of one client, in its transport's framing.
 pub trait SendQueue: Send {
     /// Queues an event; false if the queue is full.
-    fn send(&self, event: &str, payload: &RawValue) -> bool;
+    fn send(&self, event: EventName, payload: &RawValue) -> bool;
 
     /// Ends the connection because its client reads too slowly.
     fn abort(&self, transport: &Transport);
 
     /// Closes for good after the event of this name, once what waits is written; false if the connection cannot be
     /// closed in this way.
-    fn dismiss(&self, event: &str) -> bool;
+    fn dismiss(&self, event: EventName) -> bool;
 
     /// Closes because the node shuts down, once what waits is written.
     fn shut_down(&self);
@@ -49,7 +50,7 @@ pub type Ack = Box<dyn FnOnce(&RawValue) -> bool + Send>;
 /// The state of a send queue.
 enum Queue {
     /// Events are kept until the client has been told that it is connected.
-    Gathering(Vec<(String, Box<RawValue>)>),
+    Gathering(Vec<(EventName, Box<RawValue>)>),
     /// Events leave at once.
     Open(Box<dyn SendQueue>),
 }
@@ -108,7 +109,7 @@ impl Connection {
         let mut queue = self.queue.lock();
         let Some(Queue::Gathering(gathered)) = queue.take() else { return false };
         // Their bytes were counted when they came.
-        let fits = gathered.iter().all(|(event, payload)| opened.send(event, payload));
+        let fits = gathered.iter().all(|(event, payload)| opened.send(*event, payload));
         *queue = Some(Queue::Open(opened));
         drop(queue);
         if !fits {
@@ -139,13 +140,13 @@ impl Connection {
 
     /// Queues an event. A full queue ends the connection: a client that reads too slowly loses its connection, never a
     /// message in the middle.
-    pub fn send(&self, event: &str, payload: &RawValue) {
+    pub fn send(&self, event: EventName, payload: &RawValue) {
         let mut queue = self.queue.lock();
         let Some(open) = queue.as_mut() else { return };
-        let fits = self.transport.queue(event.len() + payload.get().len())
+        let fits = self.transport.queue(event.as_str().len() + payload.get().len())
             && match open {
                 Queue::Gathering(gathered) => {
-                    gathered.push((event.to_owned(), payload.to_owned()));
+                    gathered.push((event, payload.to_owned()));
                     gathered.len() <= MAX_GATHERED
                 }
                 Queue::Open(open) => open.send(event, payload),
@@ -156,11 +157,11 @@ impl Connection {
         }
     }
 
-    /// Encodes and queues an event that is for this connection alone.
-    pub fn send_event(&self, event: &str, payload: &impl Serialize) {
-        match to_raw_value(payload) {
-            Ok(payload) => self.send(event, &payload),
-            Err(error) => tracing::error!(event, %error, "an event could not be encoded"),
+    /// Queues an event that is for this connection alone.
+    pub fn send_event(&self, event: Result<ConnectionEvent>) {
+        match event {
+            Ok(ConnectionEvent { name, payload }) => self.send(name, &payload),
+            Err(error) => tracing::error!(%error, "an event could not be encoded"),
         }
     }
 
@@ -169,7 +170,7 @@ impl Connection {
         let Some(ack) = ack else {
             if let Err(error) = result {
                 let error = ErrorObject::from(&error);
-                self.send_event("exception", &Exception { event: event.to_owned(), error });
+                self.send_event(events::exception::to_connection(&Exception { event: event.to_owned(), error }));
             }
             return;
         };
@@ -205,7 +206,7 @@ impl Connection {
     /// A client that does not read blocks what it is told from being written, and one that polls may never ask for it:
     /// the transport ends a moment later whatever the client does. It stays only if another namespace still uses it and
     /// everything was written.
-    pub fn dismiss(&self, event: &str) {
+    pub fn dismiss(&self, event: EventName) {
         // Taken out before anything is called: the disconnect handler calls back into this connection.
         let is_closing = match self.take_queue() {
             Some(Queue::Open(queue)) => queue.dismiss(event),

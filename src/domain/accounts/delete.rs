@@ -59,9 +59,8 @@ async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
     let row = moderation::require_another_admin(tx.conn(), id).await?;
     users::require_unchanged(&row, judged)?;
     let now = context.clock.now();
-    let message = "the account was deleted".into();
-    let ending = Ending { reason: "deleted", event: "session_ended", message };
-    let ended = sessions::end_all(context, &mut tx, id, None, &ending).await?;
+    let ending = Ending::new("deleted", "the account was deleted");
+    sessions::end_all(context, &mut tx, id, None, &ending).await?;
     forget(tx.conn(), id).await?;
     mail::forget(context, &tx, id).await?;
     let left = account_ending::ActiveModel {
@@ -77,9 +76,7 @@ async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
     let act =
         Act { actor: Some(id), action: "user.delete", target: Target::User(id), details, address: None };
     audit::record(context, &tx, act).await?;
-    let outcome = tx.commit(()).await?;
-    ended.note(context);
-    context.publish(outcome).await;
+    context.publish(tx.commit(()).await?).await;
     Ok(())
 }
 

@@ -118,8 +118,8 @@ async fn leave(context: &AppContext, chat: ChatId, id: UserId) -> Result<()> {
 }
 
 async fn leave_once(context: &AppContext, chat: ChatId, id: UserId) -> Result<()> {
-    let mut tx = context.db.begin().await?;
-    chats::leave(context, &mut tx, chat, id).await?;
+    let tx = context.db.begin().await?;
+    let tx = chats::leave(context, tx, chat, id).await?;
     context.publish(tx.commit(()).await?).await;
     Ok(())
 }

@@ -7,12 +7,11 @@ use sea_orm::ActiveValue::Set;
 use super::access::{Membership, lock};
 use super::delete::{Gone, delete_locked};
 use super::view::load;
-use super::{advance_meta, change_at};
+use super::{begin_meta_change, change_at};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller};
+use crate::domain::{AppContext, Caller, events};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::Delivery;
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::contacts::{ApproveChat, DeclineChat};
 use crate::protocol::commands::roles::Done;
@@ -21,13 +20,13 @@ use crate::protocol::events::ChatChanged;
 impl CommandHandler for ApproveChat {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         let Membership { mut chat, .. } = lock(&tx, self.chat.0.id, user_id).await?;
         require_other_side(&chat, user_id, "approve")?;
         if chat.approved {
             return tx.unchanged(Done {}).await;
         }
-        approve_locked(context, &mut tx, &mut chat, user_id).await?;
+        let tx = approve_locked(context, tx, &mut chat, user_id).await?;
         tx.commit(Done {}).await
     }
 }
@@ -35,12 +34,12 @@ impl CommandHandler for ApproveChat {
 /// Lets a chat whose row is locked in, and announces it.
 pub(super) async fn approve_locked(
     context: &AppContext,
-    tx: &mut Tx,
+    tx: Tx,
     chat: &mut chat::Model,
     by: UserId,
-) -> Result<()> {
+) -> Result<Tx> {
     let now = context.clock.now();
-    let position = advance_meta(tx, chat).await?;
+    let change = begin_meta_change(tx, chat).await?;
     // It begins now, and moves up in both lists.
     chat::ActiveModel {
         id: Set(chat.id),
@@ -49,26 +48,26 @@ pub(super) async fn approve_locked(
         last_activity_at: Set(now),
         ..Default::default()
     }
-    .update(tx.conn())
+    .update(change.conn())
     .await?;
     chat.approved = true;
-    let details = load(tx.conn(), &[ChatId(chat.id)], None).await?.pop();
+    let details = load(change.conn(), &[ChatId(chat.id)], None).await?.pop();
     let details = details.ok_or_else(|| Error::internal("a chat that was just changed is not there"))?;
-    let event = ChatChanged { change: change_at(position, by, now), details };
-    tx.announce(Delivery::of_change(position, "chat_approved", &event)?);
-    Ok(())
+    let event = ChatChanged { change: change_at(change.position(), by, now), details };
+    let event = events::chat_approved::at(change.position(), &event)?;
+    change.announce(event)
 }
 
 impl CommandHandler for DeclineChat {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         let Membership { chat, .. } = lock(&tx, self.chat.0.id, user_id).await?;
         require_other_side(&chat, user_id, "decline")?;
         if chat.approved {
             return Err(Error::forbidden("the chat was approved; archive it, or block the other"));
         }
-        delete_locked(context, &mut tx, chat, user_id, Gone::Declined).await?;
+        let tx = delete_locked(context, tx, chat, user_id, Gone::Declined).await?;
         tx.commit(Done {}).await
     }
 }

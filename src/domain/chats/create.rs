@@ -11,14 +11,13 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, Query
 use super::access::member_ids;
 use super::approval::approve_locked;
 use super::bounds::require_room;
-use super::{Viewer, advance, change_at, load};
+use super::{Viewer, begin_change, change_at, load};
 use crate::domain::dispatch::CommandHandler;
 use crate::domain::messages::{Draft, insert_one};
-use crate::domain::{AppContext, Caller, contacts, users};
+use crate::domain::{AppContext, Caller, contacts, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{ChatPosition, Delivery, RoomChange};
-use crate::platform::db::{Outcome, Tx};
+use crate::platform::db::{OpenChange, Outcome, Tx};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
 use crate::protocol::events::ChatCreated;
@@ -59,64 +58,72 @@ impl CommandHandler for CreateChat {
             0..LARGE_GROUP => None,
             _ => Some(context.rates.large_groups.take(Key::user(creator)).await?),
         };
-        let mut tx = context.db.begin().await?;
-        let found = find_made_before(&tx, request, creator, &others).await?;
-        let made_now = found.is_none();
-        let chat = if let Some(chat) = found {
-            chat
-        } else {
-            insert(context, &mut tx, request, creator, &others).await?
-        };
-        finish(context, caller, tx, chat, made_now, self.message.as_ref()).await
+        let tx = context.db.begin().await?;
+        let first = self.message.as_ref();
+        match find_made_before(&tx, request, creator, &others).await? {
+            Some(chat) => {
+                // The retry of a group with its first message finds both; a direct chat takes every message as new.
+                if let (Some(Envelope(message)), true) = (first, chat.is_group) {
+                    require_same_first(tx.conn(), &chat, creator, message).await?;
+                }
+                let first = first.filter(|_| !chat.is_group);
+                finish(context, caller, tx, chat, first).await
+            }
+            None => {
+                let (tx, chat) = make(context, tx, request, creator, &others).await?;
+                finish(context, caller, tx, chat, first).await
+            }
+        }
     }
 }
 
+/// Stores the chat and announces it.
+async fn make(
+    context: &AppContext,
+    tx: Tx,
+    request: &NewChat,
+    creator: UserId,
+    others: &BTreeSet<i64>,
+) -> Result<(Tx, chat::Model)> {
+    let (change, chat) = insert(context, tx, request, creator, others).await?;
+    let (chat_id, position) = (ChatId(chat.id), change.position());
+    let details = one(load(change.conn(), &[chat_id], None).await?)?;
+    let members = member_ids(change.conn(), chat_id).await?;
+    let event = ChatCreated { change: change_at(position, creator, context.clock.now()), details };
+    let event = events::chat_created::at(position, &event)?.joining(members);
+    Ok((change.announce(event)?, chat))
+}
+
+/// Sends the first message, if there is one, and answers the chat.
 async fn finish(
     context: &AppContext,
     caller: &Caller,
     mut tx: Tx,
     mut chat: chat::Model,
-    made_now: bool,
     first: Option<&Envelope<FirstMessage>>,
 ) -> Result<Outcome<ChatReply>> {
     let creator = caller.actor.user_id;
-    // The retry of a group with its first message finds both; a direct chat takes every message as new.
-    if let (Some(Envelope(message)), false, true) = (first, made_now, chat.is_group) {
-        require_same_first(tx.conn(), &chat, creator, message).await?;
-    }
     let chat_id = ChatId(chat.id);
-    if made_now {
-        let details = one(load(tx.conn(), &[chat_id], None).await?)?;
-        let members = member_ids(tx.conn(), chat_id).await?;
-        let position = ChatPosition { chat_id, rev: 1, prev: 0 };
-        let event = ChatCreated { change: change_at(position, creator, context.clock.now()), details };
-        let mut event = Delivery::of_change(position, "chat_created", &event)?;
-        event.rooms = RoomChange::Join(members);
-        tx.announce(event);
-    }
     if !chat.approved && chat.owner_id != creator.0 && !chat.blocked {
-        // Who asks for the chat that a stranger has opened with them lets it in.
-        approve_locked(context, &mut tx, &mut chat, creator).await?;
+        // Asking for the chat that a stranger has opened approves it.
+        tx = approve_locked(context, tx, &mut chat, creator).await?;
     }
-    let mut announcement = None;
-    if let Some(Envelope(message)) = first.filter(|_| made_now || !chat.is_group) {
+    if let Some(Envelope(message)) = first {
         let draft = Draft {
             content: message.content.clone(),
             message_type: message.message_type,
             client_id: message.client_id.clone(),
             reply_to: None,
         };
-        announcement = insert_one(context, &mut tx, &mut chat, creator, caller.conn, draft).await?;
-    }
-    if let Some(event) = announcement {
-        tx.announce(event);
-        if let Some(event) = context.typing.end(chat_id, creator) {
+        let (sent, is_new) = insert_one(context, tx, &mut chat, creator, caller.conn, draft).await?;
+        tx = sent;
+        if let Some(event) = context.typing.end(chat_id, creator).filter(|_| is_new) {
             tx.announce(event);
         }
     }
     let reply =
         ChatReply { chat: one(load(tx.conn(), &[chat_id], Some(Viewer::now(context, creator))).await?)? };
-    if tx.position().is_some() { tx.commit(reply).await } else { tx.unchanged(reply).await }
+    if tx.has_changed_chat() { tx.commit(reply).await } else { tx.unchanged(reply).await }
 }
 
 /// The group of this `client_id` was made with this first message.
@@ -232,11 +239,11 @@ async fn require_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<()
 
 async fn insert(
     context: &AppContext,
-    tx: &mut Tx,
+    tx: Tx,
     request: &NewChat,
     creator: UserId,
     others: &BTreeSet<i64>,
-) -> Result<chat::Model> {
+) -> Result<(OpenChange, chat::Model)> {
     let now = context.clock.now();
     // People are locked before anything refers to them: two who make chats with each other would otherwise
     // wait for each other.
@@ -284,7 +291,8 @@ async fn insert(
     };
     // Another may make the same chat in this very moment: then the next attempt finds it.
     let mut chat = row.insert(tx.conn()).await?;
-    let ChatPosition { rev, .. } = advance(tx, &mut chat).await?;
+    let change = begin_change(tx, &mut chat).await?;
+    let rev = change.position().rev;
     let role = |id: UserId| match (request.is_group, id == creator) {
         (true, true) => "owner",
         _ => "member",
@@ -305,7 +313,7 @@ async fn insert(
         .collect();
     // A statement takes a bounded number of values.
     for rows in rows.chunks(1_000) {
-        member::Entity::insert_many(rows.to_vec()).exec_without_returning(tx.conn()).await?;
+        member::Entity::insert_many(rows.to_vec()).exec_without_returning(change.conn()).await?;
     }
-    Ok(chat)
+    Ok((change, chat))
 }

@@ -6,12 +6,11 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::access::{Membership, lock, member_ids};
-use super::{advance_meta, change_at};
+use super::{begin_meta_change, change_at};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, users};
+use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Delivery, RoomChange};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::roles::{DeleteChat, Done};
 use crate::protocol::events::ChatDeleted;
@@ -19,7 +18,7 @@ use crate::protocol::events::ChatDeleted;
 impl CommandHandler for DeleteChat {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         let Membership { chat, member } = lock(&tx, self.chat.0.id, user_id).await?;
         if !chat.is_group {
             return Err(Error::forbidden("a direct chat cannot be deleted; archive it instead"));
@@ -27,7 +26,7 @@ impl CommandHandler for DeleteChat {
         if member.role != "owner" {
             return Err(Error::forbidden("only the chat's owner may delete it"));
         }
-        delete_locked(context, &mut tx, chat, user_id, Gone::Deleted).await?;
+        let tx = delete_locked(context, tx, chat, user_id, Gone::Deleted).await?;
         tx.commit(Done {}).await
     }
 }
@@ -44,19 +43,19 @@ pub(super) enum Gone {
 /// Deletes a chat whose row is locked, and announces it as the last event of the chat.
 pub(super) async fn delete_locked(
     context: &AppContext,
-    tx: &mut Tx,
+    tx: Tx,
     mut chat: chat::Model,
     by: UserId,
     gone: Gone,
-) -> Result<()> {
-    let (reason, event_name) = match gone {
-        Gone::Deleted => ("deleted", "chat_deleted"),
-        Gone::Declined => ("declined", "chat_declined"),
+) -> Result<Tx> {
+    let reason = match gone {
+        Gone::Deleted => "deleted",
+        Gone::Declined => "declined",
     };
     let now = context.clock.now();
-    let position = advance_meta(tx, &mut chat).await?;
-    let members = member_ids(tx.conn(), ChatId(chat.id)).await?;
-    users::advance(tx.conn(), &members).await?;
+    let change = begin_meta_change(tx, &mut chat).await?;
+    let members = member_ids(change.conn(), ChatId(chat.id)).await?;
+    users::advance(change.conn(), &members).await?;
     let mut raised = Query::select();
     raised.column(user::Column::UserRev).from(user::Entity).and_where(
         Expr::col((user::Entity, user::Column::Id)).equals((member::Entity, member::Column::UserId)),
@@ -66,22 +65,24 @@ pub(super) async fn delete_locked(
         .col_expr(member::Column::LeftAt, Expr::value(Some(now)))
         .col_expr(member::Column::LeftReason, Expr::value(Some(reason)))
         .col_expr(member::Column::PinnedAt, Expr::value(None::<i64>))
-        .col_expr(member::Column::Rev, Expr::value(position.rev))
+        .col_expr(member::Column::Rev, Expr::value(change.position().rev))
         .col_expr(member::Column::UserRev, SimpleExpr::SubQuery(None, Box::new(raised.into())))
         .filter(member::Column::ChatId.eq(chat.id))
         .filter(member::Column::LeftAt.is_null())
-        .exec(tx.conn())
+        .exec(change.conn())
         .await?;
     chat::Entity::update_many()
         .col_expr(chat::Column::DeletedAt, Expr::value(Some(now)))
         .col_expr(chat::Column::MemberCount, Expr::value(0))
         .col_expr(chat::Column::DirectKey, Expr::value(None::<String>))
         .filter(chat::Column::Id.eq(chat.id))
-        .exec(tx.conn())
+        .exec(change.conn())
         .await?;
+    let position = change.position();
     let event = ChatDeleted { change: change_at(position, by, now) };
-    let mut delivery = Delivery::of_change(position, event_name, &event)?;
-    delivery.rooms = RoomChange::Leave(members);
-    tx.announce(delivery);
-    Ok(())
+    let event = match gone {
+        Gone::Deleted => events::chat_deleted::at(position, &event)?,
+        Gone::Declined => events::chat_declined::at(position, &event)?,
+    };
+    change.announce(event.leaving(members))
 }

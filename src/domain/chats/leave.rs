@@ -9,41 +9,41 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, Order, QueryFilter
 use super::access::{Membership, lock};
 use super::delete::{Gone, delete_locked};
 use super::roles::{set_role, shown};
-use super::{advance_meta, change_at};
+use super::{begin_meta_change, change_at};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, lobby, users};
+use crate::domain::{AppContext, Caller, events, lobby, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Delivery, RoomChange};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::roles::{Done, LeaveChat};
 use crate::protocol::events::MemberChange;
+use crate::protocol::objects::Member;
 
 impl CommandHandler for LeaveChat {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         lobby::refuse_leaving(context, tx.conn(), self.chat.0.id).await?;
-        leave(context, &mut tx, self.chat.0.id, caller.actor.user_id).await?;
+        let tx = leave(context, tx, self.chat.0.id, caller.actor.user_id).await?;
         tx.commit(Done {}).await
     }
 }
 
 /// Takes a user out of a group, as if they left: their place as its owner goes on, and the last one out
 /// deletes it.
-pub async fn leave(context: &AppContext, tx: &mut Tx, chat_id: ChatId, user_id: UserId) -> Result<()> {
-    let Membership { mut chat, member } = lock(tx, chat_id, user_id).await?;
+pub async fn leave(context: &AppContext, mut tx: Tx, chat_id: ChatId, user_id: UserId) -> Result<Tx> {
+    let Membership { mut chat, member } = lock(&tx, chat_id, user_id).await?;
     if !chat.is_group {
         let problem = "a direct chat has exactly two members; archive it instead";
         return Err(Error::new(Code::DirectChatMembers, problem));
     }
     if member.role == "owner" {
-        let Some(heir) = heir(tx, chat.id, user_id).await? else {
+        let Some(heir) = heir(&tx, chat.id, user_id).await? else {
             return delete_locked(context, tx, chat, user_id, Gone::Deleted).await;
         };
-        set_role(context, tx, &mut chat, heir, "owner", user_id).await?;
+        (tx, _) = set_role(context, tx, &mut chat, heir, "owner", user_id).await?;
     }
-    leave_locked(context, tx, &mut chat, member, "left", user_id).await?;
-    Ok(())
+    let (tx, _) = leave_locked(context, tx, &mut chat, member, "left", user_id).await?;
+    Ok(tx)
 }
 
 /// Who takes over from an owner who leaves.
@@ -63,36 +63,34 @@ async fn heir(tx: &Tx, chat: i64, owner: UserId) -> Result<Option<member::Model>
 /// event of the chat.
 pub(super) async fn leave_locked(
     context: &AppContext,
-    tx: &mut Tx,
+    tx: Tx,
     chat: &mut chat::Model,
     row: member::Model,
     reason: &str,
     by: UserId,
-) -> Result<crate::protocol::objects::Member> {
+) -> Result<(Tx, Member)> {
     let now = context.clock.now();
     let user_id = UserId(row.user_id);
-    let position = advance_meta(tx, chat).await?;
-    let revs = users::advance(tx.conn(), &[user_id]).await?;
+    let change = begin_meta_change(tx, chat).await?;
+    let revs = users::advance(change.conn(), &[user_id]).await?;
     let mut row = row.into_active_model();
     row.left_at = Set(Some(now));
     row.left_reason = Set(Some(reason.to_owned()));
     row.role = Set("member".to_owned());
-    row.rev = Set(position.rev);
+    row.rev = Set(change.position().rev);
     row.user_rev = Set(revs.first().map_or(0, |(_, rev)| *rev));
     row.pinned_at = Set(None);
-    let row = row.update(tx.conn()).await?;
+    let row = row.update(change.conn()).await?;
     chat.member_count -= 1;
     chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }
-        .update(tx.conn())
+        .update(change.conn())
         .await?;
-    let member = shown(tx, &row).await?;
+    let member = shown(change.conn(), &row).await?;
     let event = MemberChange {
-        change: change_at(position, by, now),
+        change: change_at(change.position(), by, now),
         member: member.clone(),
         member_count: chat.member_count,
     };
-    let mut delivery = Delivery::of_change(position, "member_removed", &event)?;
-    delivery.rooms = RoomChange::Leave(vec![user_id]);
-    tx.announce(delivery);
-    Ok(member)
+    let event = events::member_removed::at(change.position(), &event)?.leaving(vec![user_id]);
+    Ok((change.announce(event)?, member))
 }

@@ -10,12 +10,11 @@ use super::bounds::require_room_of;
 use super::leave::leave_locked;
 use super::roles::shown;
 use super::view::show_member;
-use super::{advance_meta, change_at};
+use super::{begin_meta_change, change_at};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, contacts, users};
+use crate::domain::{AppContext, Caller, contacts, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Delivery, RoomChange};
 use crate::platform::db::{Outcome, Tx};
 use crate::platform::limits::Bucket;
 use crate::protocol::commands::chats::{AddMember, MemberReply, RemoveMember};
@@ -28,7 +27,7 @@ impl CommandHandler for AddMember {
 
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MemberReply>> {
         let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         let Membership { mut chat, member: own } = lock_group(&tx, chat_id, caller).await?;
         let role = self.role.as_deref().unwrap_or("member");
         if role == "admin" && own.role != "owner" {
@@ -50,19 +49,19 @@ impl CommandHandler for AddMember {
             return Err(Error::invalid("chat.id", problem));
         }
         let caller_id = caller.actor.user_id;
-        let position = advance_meta(&mut tx, &mut chat).await?;
-        if !contacts::blocked_between(tx.conn(), caller_id, [user_id]).await?.is_empty() {
+        let open = begin_meta_change(tx, &mut chat).await?;
+        if !contacts::blocked_between(open.conn(), caller_id, [user_id]).await?.is_empty() {
             return Err(contacts::blocked("user.id"));
         }
-        contacts::require_mutual(context, tx.conn(), caller_id, &[user_id], "user.id").await?;
-        require_room_of(context, tx.conn(), UserId(chat.creator_id), user_id).await?;
+        contacts::require_mutual(context, open.conn(), caller_id, &[user_id], "user.id").await?;
+        require_room_of(context, open.conn(), UserId(chat.creator_id), user_id).await?;
         let now = context.clock.now();
         let row = member::ActiveModel {
             chat_id: Set(chat.id),
             user_id: Set(user_id.0),
             role: Set(role.to_owned()),
             joined_at: Set(now),
-            rev: Set(position.rev),
+            rev: Set(open.position().rev),
             // What was said before counts as read.
             last_read_seq: Set(chat.last_seq),
             pinned_at: Set(None),
@@ -72,17 +71,17 @@ impl CommandHandler for AddMember {
             left_at: Set(None),
             left_reason: Set(None),
         };
-        let row = if before.is_some() { row.update(tx.conn()).await? } else { row.insert(tx.conn()).await? };
+        let row =
+            if before.is_some() { row.update(open.conn()).await? } else { row.insert(open.conn()).await? };
         let member = show_member(&row, author);
         let member_count = chat.member_count + 1;
         chat::ActiveModel { id: Set(chat.id), member_count: Set(member_count), ..Default::default() }
-            .update(tx.conn())
+            .update(open.conn())
             .await?;
-        let change = change_at(position, caller.actor.user_id, now);
+        let change = change_at(open.position(), caller.actor.user_id, now);
         let event = MemberChange { change, member: member.clone(), member_count };
-        let mut delivery = Delivery::of_change(position, "member_added", &event)?;
-        delivery.rooms = RoomChange::Join(vec![user_id]);
-        tx.announce(delivery);
+        let event = events::member_added::at(open.position(), &event)?.joining(vec![user_id]);
+        let tx = open.announce(event)?;
         tx.commit(MemberReply { member }).await
     }
 }
@@ -90,13 +89,13 @@ impl CommandHandler for AddMember {
 impl CommandHandler for RemoveMember {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MemberReply>> {
         let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         let Membership { mut chat, .. } = lock_group(&tx, chat_id, caller).await?;
         let row = membership_ever(tx.conn(), chat_id, user_id)
             .await?
             .ok_or_else(|| Error::field(Code::NotFound, "user.id", "is not a member of the chat"))?;
         if row.left_at.is_some() {
-            let member = shown(&tx, &row).await?;
+            let member = shown(tx.conn(), &row).await?;
             return tx.unchanged(MemberReply { member }).await;
         }
         if row.role == "owner" {
@@ -104,7 +103,7 @@ impl CommandHandler for RemoveMember {
         }
         let by = caller.actor.user_id;
         let reason = if by == user_id { "left" } else { "removed" };
-        let member = leave_locked(context, &mut tx, &mut chat, row, reason, by).await?;
+        let (tx, member) = leave_locked(context, tx, &mut chat, row, reason, by).await?;
         tx.commit(MemberReply { member }).await
     }
 }

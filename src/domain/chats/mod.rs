@@ -28,28 +28,28 @@ use sea_orm::ActiveValue::Set;
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::ChatPosition;
-use crate::platform::db::Tx;
+use crate::platform::db::{OpenChange, Tx};
 use crate::protocol::events::Change;
 
-/// The chat's counter takes its next value for a change of a message. The row must be locked (see [`lock`]).
-pub async fn advance(tx: &mut Tx, chat: &mut chat::Model) -> Result<ChatPosition> {
+/// Begins a change of a message: the chat's counter takes its next value. The row must be locked (see [`lock`]).
+pub async fn begin_change(tx: Tx, chat: &mut chat::Model) -> Result<OpenChange> {
     let position = ChatPosition { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
     chat::ActiveModel { id: Set(chat.id), rev: Set(position.rev), ..Default::default() }
         .update(tx.conn())
         .await?;
     chat.rev = position.rev;
-    tx.take_position(position);
-    Ok(position)
+    Ok(tx.take_position(position))
 }
 
-/// The same for a change of the chat itself or of its members.
-pub async fn advance_meta(tx: &mut Tx, chat: &mut chat::Model) -> Result<ChatPosition> {
-    let position = advance(tx, chat).await?;
-    chat::ActiveModel { id: Set(chat.id), meta_rev: Set(position.rev), ..Default::default() }
-        .update(tx.conn())
+/// Begins a change of the chat itself or of its members.
+pub async fn begin_meta_change(tx: Tx, chat: &mut chat::Model) -> Result<OpenChange> {
+    let change = begin_change(tx, chat).await?;
+    let rev = change.position().rev;
+    chat::ActiveModel { id: Set(chat.id), meta_rev: Set(rev), ..Default::default() }
+        .update(change.conn())
         .await?;
-    chat.meta_rev = position.rev;
-    Ok(position)
+    chat.meta_rev = rev;
+    Ok(change)
 }
 
 /// What the event of a change says of it.

@@ -4,15 +4,14 @@
 use entity::member;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::access::find_visible;
 use crate::clock::Timestamp;
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, users};
-use crate::error::{Error, Result};
+use crate::domain::{AppContext, Caller, events, users};
+use crate::error::Result;
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Audience, Delivery};
+use crate::platform::bus::Delivery;
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::chats::{PinReply, ToggleChatPin};
 use crate::protocol::commands::roles::{ArchiveReply, MuteReply, ToggleChatArchive, ToggleChatMute};
@@ -29,9 +28,10 @@ impl CommandHandler for ToggleChatPin {
         if pinned == was {
             return own.tx.unchanged(PinReply { pinned }).await;
         }
-        let name = if pinned { "chat_pinned" } else { "chat_unpinned" };
         let now = context.clock.now();
-        own.change(name, now, |row| row.pinned_at = Set(pinned.then_some(now)), PinReply { pinned }).await
+        let event = if pinned { events::chat_pinned::to_user } else { events::chat_unpinned::to_user };
+        let set = |row: &mut member::ActiveModel| row.pinned_at = Set(pinned.then_some(now));
+        own.change(now, set, PinReply { pinned }, |user, change| event(user, &change)).await
     }
 }
 
@@ -46,10 +46,10 @@ impl CommandHandler for ToggleChatMute {
         if until == was {
             return own.tx.unchanged(reply).await;
         }
-        let name = if muted { "chat_muted" } else { "chat_unmuted" };
+        let event = if muted { events::chat_muted::to_user } else { events::chat_unmuted::to_user };
+        let set = |row: &mut member::ActiveModel| row.muted_until = Set(until);
         let muted_until = reply.muted_until;
-        let told = |change| to_raw_value(&OwnChatMuted { change, muted_until });
-        own.change_telling(name, now, |row| row.muted_until = Set(until), reply, told).await
+        own.change(now, set, reply, |user, change| event(user, &OwnChatMuted { change, muted_until })).await
     }
 }
 
@@ -61,9 +61,10 @@ impl CommandHandler for ToggleChatArchive {
         if archived == was {
             return own.tx.unchanged(ArchiveReply { archived }).await;
         }
-        let name = if archived { "chat_archived" } else { "chat_unarchived" };
         let now = context.clock.now();
-        own.change(name, now, |row| row.archived = Set(archived), ArchiveReply { archived }).await
+        let event = if archived { events::chat_archived::to_user } else { events::chat_unarchived::to_user };
+        let set = |row: &mut member::ActiveModel| row.archived = Set(archived);
+        own.change(now, set, ArchiveReply { archived }, |user, change| event(user, &change)).await
     }
 }
 
@@ -85,32 +86,21 @@ impl Own {
         Ok(Self { tx, user_id, user_rev, row })
     }
 
+    /// Stores what `set` changes in the row, and announces what `event` makes of it.
     async fn change<T>(
-        self,
-        event: &'static str,
-        now: i64,
-        change: impl FnOnce(&mut member::ActiveModel),
-        reply: T,
-    ) -> Result<Outcome<T>> {
-        self.change_telling(event, now, change, reply, |told| to_raw_value(&told)).await
-    }
-
-    async fn change_telling<T>(
         mut self,
-        event: &'static str,
         now: i64,
-        change: impl FnOnce(&mut member::ActiveModel),
+        set: impl FnOnce(&mut member::ActiveModel),
         reply: T,
-        tell: impl FnOnce(OwnChatChange) -> serde_json::Result<Box<RawValue>>,
+        event: impl FnOnce(UserId, OwnChatChange) -> Result<Delivery>,
     ) -> Result<Outcome<T>> {
         let chat = ChatId(self.row.chat_id);
         let mut row = self.row.into_active_model();
-        change(&mut row);
+        set(&mut row);
         row.user_rev = Set(self.user_rev);
         row.update(self.tx.conn()).await?;
-        let told = OwnChatChange { chat, user_rev: self.user_rev, at: Timestamp(now) };
-        let told = tell(told).map_err(Error::internal)?;
-        self.tx.announce(Delivery::new(Audience::User(self.user_id), event, &told)?);
+        let change = OwnChatChange { chat, user_rev: self.user_rev, at: Timestamp(now) };
+        self.tx.announce(event(self.user_id, change)?);
         self.tx.commit(reply).await
     }
 }

@@ -8,9 +8,8 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, QueryFilter};
 use super::access::{Membership, find_visible, require_open};
 use super::view::unread;
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, users};
+use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Code, Error, Result};
-use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::roles::{MarkRead, ReadReply};
 use crate::protocol::events::ChatRead;
@@ -52,12 +51,10 @@ impl CommandHandler for MarkRead {
         row.user_rev = Set(user_rev);
         row.update(tx.conn()).await?;
         let mut told = ChatRead { chat: chat_id, rev: chat.rev, user_id, seq, user_rev: Some(user_rev) };
-        tx.announce(Delivery::new(Audience::User(user_id), "chat_read", &told)?);
+        tx.announce(events::chat_read::to_user(user_id, &told)?);
         if chat.member_count <= TOLD_UP_TO && require_open(&chat, "chat.id").is_ok() {
             told.user_rev = None;
-            let mut event = Delivery::new(Audience::Chat(chat_id), "chat_read", &told)?;
-            event.except_users = [user_id].into();
-            tx.announce(event);
+            tx.announce(events::chat_read::to_chat(chat_id, &told)?.except_users([user_id]));
         }
         let reply = reply(&tx, chat_id.0, user_id, seq).await?;
         tx.commit(reply).await

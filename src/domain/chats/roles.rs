@@ -2,16 +2,15 @@
 
 use entity::{chat, member};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, IntoActiveModel};
 
 use super::access::{Membership, lock, membership};
 use super::view::show_member;
-use super::{advance_meta, change_at};
+use super::{begin_meta_change, change_at};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, users};
+use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
-use crate::platform::bus::Delivery;
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::chats::MemberReply;
 use crate::protocol::commands::roles::SetMemberRole;
@@ -34,16 +33,16 @@ impl CommandHandler for SetMemberRole {
             .await?
             .ok_or_else(|| Error::field(Code::NotFound, "user.id", "is not a member of the chat"))?;
         if row.role == self.role {
-            let member = shown(&tx, &row).await?;
+            let member = shown(tx.conn(), &row).await?;
             return tx.unchanged(MemberReply { member }).await;
         }
         if user_id == owner {
             return Err(Error::forbidden("hand the chat over by making somebody else its owner"));
         }
         if self.role == "owner" {
-            set_role(context, &mut tx, &mut chat, own, "admin", owner).await?;
+            (tx, _) = set_role(context, tx, &mut chat, own, "admin", owner).await?;
         }
-        let member = set_role(context, &mut tx, &mut chat, row, &self.role, owner).await?;
+        let (tx, member) = set_role(context, tx, &mut chat, row, &self.role, owner).await?;
         tx.commit(MemberReply { member }).await
     }
 }
@@ -51,36 +50,36 @@ impl CommandHandler for SetMemberRole {
 /// Gives a member a role and announces it; a new owner is noted in the chat.
 pub(super) async fn set_role(
     context: &AppContext,
-    tx: &mut Tx,
+    tx: Tx,
     chat: &mut chat::Model,
     row: member::Model,
     role: &str,
     by: UserId,
-) -> Result<Member> {
-    let position = advance_meta(tx, chat).await?;
+) -> Result<(Tx, Member)> {
+    let change = begin_meta_change(tx, chat).await?;
     let mut row = row.into_active_model();
     row.role = Set(role.to_owned());
-    row.rev = Set(position.rev);
-    let row = row.update(tx.conn()).await?;
+    row.rev = Set(change.position().rev);
+    let row = row.update(change.conn()).await?;
     if role == "owner" {
         chat::ActiveModel { id: Set(chat.id), owner_id: Set(row.user_id), ..Default::default() }
-            .update(tx.conn())
+            .update(change.conn())
             .await?;
         chat.owner_id = row.user_id;
     }
-    let member = shown(tx, &row).await?;
+    let member = shown(change.conn(), &row).await?;
     let event = MemberChange {
-        change: change_at(position, by, context.clock.now()),
+        change: change_at(change.position(), by, context.clock.now()),
         member: member.clone(),
         member_count: chat.member_count,
     };
-    tx.announce(Delivery::of_change(position, "member_role_changed", &event)?);
-    Ok(member)
+    let event = events::member_role_changed::at(change.position(), &event)?;
+    Ok((change.announce(event)?, member))
 }
 
 /// A member's row with who it is.
-pub(super) async fn shown(tx: &Tx, row: &member::Model) -> Result<Member> {
-    let mut authors = users::authors(tx.conn(), [row.user_id]).await?;
+pub(super) async fn shown(conn: &impl ConnectionTrait, row: &member::Model) -> Result<Member> {
+    let mut authors = users::authors(conn, [row.user_id]).await?;
     let author = authors.remove(&row.user_id).ok_or_else(|| Error::not_found("user"))?;
     Ok(show_member(row, author))
 }

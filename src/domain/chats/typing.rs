@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use super::access::{Membership, find_visible, require_open};
 use super::read::TOLD_UP_TO;
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller};
+use crate::domain::{AppContext, Caller, events};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Audience, Batch, Delivery};
+use crate::platform::bus::{Batch, Delivery};
 use crate::platform::db::Outcome;
 use crate::protocol::commands::roles::{Done, Typing};
 use crate::protocol::events::TypingChanged;
@@ -81,16 +81,14 @@ impl CommandHandler for Typing {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {
         let user_id = caller.actor.user_id;
         let Membership { chat, .. } = find_visible(context.db.read(), self.chat.0.id, user_id).await?;
-        let mut outcome = Outcome::unchanged(Done {});
-        let told = require_open(&chat, "chat.id").is_ok()
+        let is_news = require_open(&chat, "chat.id").is_ok()
             && chat.member_count <= TOLD_UP_TO
             && context.typing.note(self.chat.0.id, user_id, self.is_typing, context.clock.uptime());
-        if told {
-            let mut event = event(self.chat.0.id, user_id, self.is_typing)?;
-            event.except = caller.conn;
-            outcome.events.push(event);
+        if !is_news {
+            return Ok(Outcome::unchanged(Done {}));
         }
-        Ok(outcome)
+        let event = event(self.chat.0.id, user_id, self.is_typing)?.except(caller.conn);
+        Ok(Outcome::unstored(Done {}, event))
     }
 }
 
@@ -102,8 +100,5 @@ fn ended(chat: ChatId, user_id: UserId) -> Option<Delivery> {
 }
 
 fn event(chat: ChatId, user_id: UserId, is_typing: bool) -> Result<Delivery> {
-    let mut event =
-        Delivery::new(Audience::Chat(chat), "typing", &TypingChanged { chat, user_id, is_typing })?;
-    event.volatile = true;
-    Ok(event)
+    Ok(events::typing::to_chat(chat, &TypingChanged { chat, user_id, is_typing })?.volatile())
 }

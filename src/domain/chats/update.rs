@@ -4,12 +4,11 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
 use super::access::{Membership, find_visible, lock};
-use super::{Viewer, advance_meta, change_at, load};
+use super::{Viewer, begin_meta_change, change_at, load};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, photos};
+use crate::domain::{AppContext, Caller, events, photos};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::Delivery;
 use crate::platform::db::Outcome;
 use crate::platform::limits::Bucket;
 use crate::protocol::commands::chats::ChatReply;
@@ -60,7 +59,7 @@ impl UpdateChat {
         photo: Option<Option<String>>,
     ) -> Result<(Outcome<ChatReply>, Option<String>)> {
         let request = &self.chat.0;
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         let found = lock(&tx, request.id, user_id).await?;
         allowed(&found)?;
         let Membership { mut chat, .. } = found;
@@ -82,10 +81,11 @@ impl UpdateChat {
             return Ok((tx.unchanged(reply).await?, None));
         }
         row.update(tx.conn()).await?;
-        let position = advance_meta(&mut tx, &mut chat).await?;
-        let details = shown(tx.conn(), request.id, None).await?;
-        let event = ChatChanged { change: change_at(position, user_id, context.clock.now()), details };
-        tx.announce(Delivery::of_change(position, "chat_updated", &event)?);
+        let change = begin_meta_change(tx, &mut chat).await?;
+        let details = shown(change.conn(), request.id, None).await?;
+        let event = ChatChanged { change: change_at(change.position(), user_id, context.clock.now()), details };
+        let event = events::chat_updated::at(change.position(), &event)?;
+        let tx = change.announce(event)?;
         let reply =
             ChatReply { chat: shown(tx.conn(), request.id, Some(Viewer::now(context, user_id))).await? };
         Ok((tx.commit(reply).await?, old_photo.filter(|_| photo.is_some())))

@@ -11,10 +11,10 @@ use sea_orm::{ActiveModelTrait, EntityTrait};
 use super::{blocked, show};
 use crate::clock::Timestamp;
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, users};
+use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::platform::bus::{Audience, Delivery};
+use crate::platform::bus::Delivery;
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::contacts::{Block, ContactReply, Follow, Unblock, Unfollow};
 use crate::protocol::events::ContactChanged;
@@ -28,12 +28,12 @@ enum What {
 }
 
 impl What {
-    fn event(self) -> &'static str {
+    fn event(self, to: UserId, change: &ContactChanged) -> Result<Delivery> {
         match self {
-            Self::Follow => "followed",
-            Self::Unfollow => "unfollowed",
-            Self::Block => "blocked",
-            Self::Unblock => "unblocked",
+            Self::Follow => events::followed::to_user(to, change),
+            Self::Unfollow => events::unfollowed::to_user(to, change),
+            Self::Block => events::blocked::to_user(to, change),
+            Self::Unblock => events::unblocked::to_user(to, change),
         }
     }
 
@@ -129,12 +129,12 @@ async fn change(
             .await?;
     }
     announce(&mut tx, what, me, other, now, user_rev)?;
-    let outcome = tx.commit(reply).await?;
     if what == What::Block {
         // From the commit on nobody begins to watch; who did before is parted here.
-        context.presence.part(me, other);
+        let presence = context.presence.clone();
+        tx.after_commit(move || presence.part(me, other));
     }
-    Ok(outcome)
+    tx.commit(reply).await
 }
 
 async fn lock_direct(tx: &Tx, one: UserId, other: UserId) -> Result<Option<chat::Model>> {
@@ -167,10 +167,10 @@ async fn save(tx: &Tx, row: &contact::Model) -> Result<()> {
 /// One's own devices are told everything, the other only of being followed.
 fn announce(tx: &mut Tx, what: What, me: UserId, other: UserId, now: i64, user_rev: i64) -> Result<()> {
     let mut told = ContactChanged { user_id: other, by: me, at: Timestamp(now), user_rev: Some(user_rev) };
-    tx.announce(Delivery::new(Audience::User(me), what.event(), &told)?);
+    tx.announce(what.event(me, &told)?);
     if what == What::Follow {
         told.user_rev = None;
-        tx.announce(Delivery::new(Audience::User(other), what.event(), &told)?);
+        tx.announce(what.event(other, &told)?);
     }
     Ok(())
 }

@@ -77,7 +77,7 @@ impl<'a> Target<'a> {
     /// Ends the whole.
     pub async fn close(self) -> Result<()> {
         match self.dry {
-            Some(tx) => tx.unchanged(()).await.map(drop),
+            Some(tx) => tx.roll_back().await,
             None => Ok(()),
         }
     }
@@ -100,9 +100,10 @@ impl<'a> Target<'a> {
             let tx = self.context.db.begin().await?;
             let done = work(&self.writing(&tx)).await?;
             // Nothing is announced, see the module.
-            tx.commit(done).await
+            tx.commit_silently().await?;
+            Ok(done)
         };
-        retry(attempt).await.map(|outcome| outcome.reply)
+        retry(attempt).await
     }
 
     fn writing<'b>(&'b self, tx: &'b Tx) -> Writing<'b> {

@@ -14,6 +14,7 @@ pub use outbox::{cancel, enqueue, forget};
 pub use templates::{Email, Template, masked, moment};
 
 use std::future::Future;
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -31,7 +32,8 @@ const MAX_LATER: usize = 256;
 pub struct Mail {
     mailer: Mailer,
     templates: Templates,
-    wake: Notify,
+    /// Says that a mail was committed; without it the mail leaves a little later.
+    wake: Arc<Notify>,
     later: TaskTracker,
 }
 
@@ -41,14 +43,9 @@ impl Mail {
         Ok(Self {
             mailer: Mailer::open(settings)?,
             templates: Templates::open()?,
-            wake: Notify::new(),
+            wake: Arc::default(),
             later: TaskTracker::new(),
         })
-    }
-
-    /// Says that a letter was committed; without it, it goes a little later.
-    pub fn wake(&self) {
-        self.wake.notify_one();
     }
 
     /// Does what the answer must not tell, by its content or its time, after the answer.

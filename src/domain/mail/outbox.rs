@@ -48,7 +48,7 @@ pub struct Claimed {
     pub mail: Outgoing,
 }
 
-/// Writes a mail into the outbox; it is sent if the transaction commits. Call [`super::Mail::wake`] after that.
+/// Writes a mail into the outbox; it is sent if the transaction commits.
 ///
 /// An address that no mail can be sent to (stored before addresses were checked, or imported) is noted as
 /// failed: it must not stop the change that the mail is about.
@@ -86,6 +86,8 @@ pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<
         link: Set(email.link(settings.public_url.as_str())),
     };
     mail_outbox::Entity::insert(body).exec_without_returning(tx.conn()).await?;
+    let wake = context.mail.wake.clone();
+    tx.after_commit(move || wake.notify_one());
     Ok(())
 }
 
@@ -177,7 +179,7 @@ pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claim
             .await?;
         if claimed.rows_affected != 1 {
             // Another node was faster.
-            drop(tx.unchanged(()).await?);
+            tx.roll_back().await?;
             continue;
         }
         let row = mail::Entity::find_by_id(id).one(tx.conn()).await?;
@@ -192,11 +194,11 @@ pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claim
                 _ => "its content is gone",
             };
             finish(tx.conn(), id, Condition::all(), (mail::FAILED, Some(why)), now).await?;
-            drop(tx.commit(()).await?);
+            tx.commit_silently().await?;
             tracing::info!(mail = id, why, "a mail is not sent");
             continue;
         };
-        drop(tx.commit(()).await?);
+        tx.commit_silently().await?;
         let mail = Outgoing {
             recipient: row.recipient,
             template: row.template,
@@ -240,7 +242,7 @@ pub async fn record(context: &AppContext, claimed: &Claimed, status: &SendStatus
             finish(tx.conn(), claimed.id, ours, (mail::FAILED, Some(&told(why))), now).await?;
         }
     }
-    drop(tx.commit(()).await?);
+    tx.commit_silently().await?;
     Ok(())
 }
 
@@ -285,6 +287,6 @@ pub async fn release(context: &AppContext) -> Result<()> {
         .filter(mail::Column::State.eq(mail::QUEUED))
         .exec(tx.conn())
         .await?;
-    drop(tx.commit(()).await?);
+    tx.commit_silently().await?;
     Ok(())
 }

@@ -144,6 +144,6 @@ async fn prune(context: &AppContext) -> Result<()> {
         .filter(one_time_token::Column::ExpiresAt.lt(now - TOKENS_KEPT_MS))
         .exec(tx.conn())
         .await?;
-    drop(tx.commit(()).await?);
+    tx.commit_silently().await?;
     Ok(())
 }

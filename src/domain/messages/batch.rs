@@ -8,6 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::prepare::Draft;
 use crate::clock::Timestamp;
+use crate::domain::events;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, MessageId};
 use crate::platform::bus::{ChatPosition, Delivery};
@@ -154,9 +155,7 @@ fn message_of(id: MessageId, positioned: &Positioned<'_>, now: i64) -> Message {
 /// The event of a new message; the socket that sent it is left out.
 pub fn announcement(message: &Message, position: ChatPosition, conn: Option<ConnId>) -> Result<Delivery> {
     let event = NewMessage { message, prev: position.prev, by: message.user.id, at: message.created_at };
-    let mut delivery = Delivery::of_change(position, "new_message", &event)?;
-    delivery.except = conn;
-    Ok(delivery)
+    Ok(events::new_message::at(position, &event)?.except(conn))
 }
 
 /// A message as its author is answered.

@@ -8,24 +8,25 @@ use serde_json::json;
 
 use super::view::{show, show_one};
 use crate::domain::audit::{self, Act, Target};
-use crate::domain::chats::{advance, change_at, membership, require_open};
+use crate::domain::chats::{begin_change, change_at, membership, require_open};
 use crate::domain::dispatch::CommandHandler;
 use crate::domain::moderation::role_of;
-use crate::domain::{AppContext, Caller, users};
+use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::bus::{ChatPosition, Delivery};
-use crate::platform::db::{Outcome, Tx};
+use crate::platform::db::{OpenChange, Outcome, Tx};
 use crate::protocol::commands::messages::{BLANK, DeleteMessage, EditMessage, MessageReply};
 use crate::protocol::events::MessageChanged;
 use crate::protocol::message_type::MessageType;
 use crate::protocol::moderation::Role;
+use crate::protocol::objects::Message;
 
 impl CommandHandler for EditMessage {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MessageReply>> {
         let user_id = caller.actor.user_id;
         let request = &self.message.0;
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         let Locked { mut chat, message, role } = lock_message(&tx, request.id, caller).await?;
         let member = role.is_some();
         if !member || message.deleted_at.is_some() {
@@ -44,20 +45,20 @@ impl CommandHandler for EditMessage {
             let message = show_one(tx.conn(), message, user_id).await?;
             return tx.unchanged(MessageReply { message }).await;
         }
-        let position = advance(&mut tx, &mut chat).await?;
+        let change = begin_change(tx, &mut chat).await?;
         let mut row = message.into_active_model();
         row.content = Set(request.content.clone());
         row.edited_at = Set(Some(context.clock.now()));
-        row.rev = Set(position.rev);
-        let row = row.update(tx.conn()).await?;
-        finish(context, tx, row, position, "message_edited", user_id).await
+        row.rev = Set(change.position().rev);
+        let row = row.update(change.conn()).await?;
+        finish(context, change, row, user_id).await
     }
 }
 
 impl CommandHandler for DeleteMessage {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MessageReply>> {
         let user_id = caller.actor.user_id;
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         let Locked { mut chat, message, role } = lock_message(&tx, self.message.0.id, caller).await?;
         let own = role.is_some() && message.user_id == user_id.0;
         let manages = matches!(role.as_deref(), Some("owner" | "admin")) && chat.is_group;
@@ -77,16 +78,16 @@ impl CommandHandler for DeleteMessage {
         if by_role {
             note_moderation(context, &tx, caller, &message).await?;
         }
-        let position = advance(&mut tx, &mut chat).await?;
-        like::Entity::delete_many().filter(like::Column::MessageId.eq(message.id)).exec(tx.conn()).await?;
+        let change = begin_change(tx, &mut chat).await?;
+        like::Entity::delete_many().filter(like::Column::MessageId.eq(message.id)).exec(change.conn()).await?;
         let mut row = message.into_active_model();
         row.content = Set(String::new());
         row.likes = Set(0);
         row.pinned_at = Set(None);
         row.deleted_at = Set(Some(context.clock.now()));
-        row.rev = Set(position.rev);
-        let row = row.update(tx.conn()).await?;
-        finish(context, tx, row, position, "message_deleted", user_id).await
+        row.rev = Set(change.position().rev);
+        let row = row.update(change.conn()).await?;
+        finish(context, change, row, user_id).await
     }
 }
 
@@ -139,17 +140,24 @@ async fn note_moderation(
     audit::record(context, tx, act).await
 }
 
+/// The event of a message that was edited or deleted.
+pub fn changed(position: ChatPosition, by: UserId, now: i64, message: &Message) -> Result<Delivery> {
+    let event = MessageChanged { change: change_at(position, by, now), message };
+    if message.deleted_at.is_some() {
+        events::message_deleted::at(position, &event)
+    } else {
+        events::message_edited::at(position, &event)
+    }
+}
+
 async fn finish(
     context: &AppContext,
-    mut tx: Tx,
+    change: OpenChange,
     row: message::Model,
-    position: ChatPosition,
-    name: &'static str,
     by: UserId,
 ) -> Result<Outcome<MessageReply>> {
-    let mine = show_one(tx.conn(), row.clone(), by).await?;
-    let shown = show(tx.conn(), vec![row], None).await?.pop().ok_or_else(no_such_message)?;
-    let event = MessageChanged { change: change_at(position, by, context.clock.now()), message: &shown };
-    tx.announce(Delivery::of_change(position, name, &event)?);
-    tx.commit(MessageReply { message: mine }).await
+    let mine = show_one(change.conn(), row.clone(), by).await?;
+    let shown = show(change.conn(), vec![row], None).await?.pop().ok_or_else(no_such_message)?;
+    let event = changed(change.position(), by, context.clock.now(), &shown)?;
+    change.announce(event)?.commit(MessageReply { message: mine }).await
 }

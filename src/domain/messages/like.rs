@@ -4,12 +4,11 @@ use entity::{like, message};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
 
-use crate::domain::chats::{advance, change_at, lock, require_open};
+use crate::domain::chats::{begin_change, change_at, lock, require_open};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller};
+use crate::domain::{AppContext, Caller, events};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId};
-use crate::platform::bus::Delivery;
 use crate::platform::db::Outcome;
 use crate::protocol::commands::messages::{LikeReply, ToggleLikeMessage};
 use crate::protocol::events::MessageLiked;
@@ -20,7 +19,7 @@ impl CommandHandler for ToggleLikeMessage {
         let id: MessageId = self.message.0.id;
         let nothing = || Error::field(Code::NotFound, "message.id", "there is no such message");
         let or_nothing = |error: Error| if error.code == Code::NotFound { nothing() } else { error };
-        let mut tx = context.db.begin().await?;
+        let tx = context.db.begin().await?;
         // A message never moves to another chat, so its chat may be read before the chat is locked.
         let chat_id = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(nothing)?.chat_id;
         if !caller.may_reach(ChatId(chat_id)) {
@@ -39,32 +38,30 @@ impl CommandHandler for ToggleLikeMessage {
         }
         require_open(&chat, "message.id")?;
         let now = context.clock.now();
-        let position = advance(&mut tx, &mut chat).await?;
+        let open = begin_change(tx, &mut chat).await?;
         if liked {
             like::Entity::insert(like::ActiveModel {
                 message_id: Set(id.0),
                 user_id: Set(user_id.0),
                 created_at: Set(now),
             })
-            .exec_without_returning(tx.conn())
+            .exec_without_returning(open.conn())
             .await?;
         } else {
-            like::Entity::delete_by_id((id.0, user_id.0)).exec(tx.conn()).await?;
+            like::Entity::delete_by_id((id.0, user_id.0)).exec(open.conn()).await?;
         }
         let count = message.likes + if liked { 1 } else { -1 };
         message::ActiveModel {
             id: Set(id.0),
             likes: Set(count),
-            rev: Set(position.rev),
+            rev: Set(open.position().rev),
             ..Default::default()
         }
-        .update(tx.conn())
+        .update(open.conn())
         .await?;
-        let change = change_at(position, user_id, now);
+        let change = change_at(open.position(), user_id, now);
         let event = MessageLiked { change, message_id: id, liked, likes: count };
-        let mut delivery = Delivery::of_change(position, "message_liked", &event)?;
-        delivery.except = caller.conn;
-        tx.announce(delivery);
-        tx.commit(LikeReply { liked, likes: count }).await
+        let event = events::message_liked::at(open.position(), &event)?.except(caller.conn);
+        open.announce(event)?.commit(LikeReply { liked, likes: count }).await
     }
 }

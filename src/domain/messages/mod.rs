@@ -12,6 +12,7 @@ mod types;
 mod view;
 mod writer;
 
+pub use edit::changed;
 pub use history::{Anchor, MangoMessages, page};
 pub use prepare::Draft;
 pub use send::{insert_one, send_pipelined};

@@ -11,7 +11,6 @@ use crate::domain::dispatch::{CommandHandler, Respond, ack};
 use crate::domain::{AppContext, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
-use crate::platform::bus::Delivery;
 use crate::platform::db::{Outcome, Tx};
 use crate::protocol::commands::messages::{OutgoingMessage, SendMessage, SendReply};
 use crate::protocol::parse::Envelope;
@@ -28,7 +27,7 @@ impl From<OutgoingMessage> for Draft {
 }
 
 impl CommandHandler for SendMessage {
-    /// Hands the message to the writer and waits for its fate; the writer publishes.
+    /// Hands the message to the writer and waits for the result; the writer publishes.
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<SendReply>> {
         let (answer, result) = oneshot::channel();
         let Envelope(request) = &self.message;
@@ -43,7 +42,7 @@ impl CommandHandler for SendMessage {
         let job = Job { user_id: caller.actor.user_id, conn: caller.conn, chat_id: request.chat_id, draft };
         context.writer.submit(job, answer).await;
         let (reply, position) = result.await.map_err(Error::internal)??;
-        Ok(Outcome { reply, position, events: Vec::new(), gate: None })
+        Ok(Outcome::published(reply, position))
     }
 }
 
@@ -63,30 +62,28 @@ fn duplicate_window(context: &AppContext) -> i64 {
     context.settings.contacts.duplicate_window.as_millis() as i64
 }
 
-/// Stores one message within a transaction that holds the chat's lock. Answers its event; none where the
-/// `client_id` says that it had been stored before.
+/// Stores one message within a transaction that holds the chat's lock, and announces it; answers whether it is new:
+/// one with a known `client_id` was stored before.
 pub async fn insert_one(
     context: &AppContext,
-    tx: &mut Tx,
+    tx: Tx,
     chat: &mut chat::Model,
     user_id: UserId,
     conn: Option<ConnId>,
     draft: Draft,
-) -> Result<Option<Delivery>> {
+) -> Result<(Tx, bool)> {
     let request = SendRequest { user_id, chat_id: ChatId(chat.id), draft: &draft };
     let window = Window { length: duplicate_window(context), now: context.clock.now() };
     let send_context =
         SendContext::read(tx.conn(), std::slice::from_ref(&request), window, Locking::Held).await?;
     let author = match send_context.decide(&request)? {
         Decision::Store(author) => author,
-        Decision::Earlier(_) => return Ok(None),
+        Decision::Earlier(_) => return Ok((tx, false)),
     };
     let positioned = place(chat, &draft, author);
-    let at = positioned.position;
-    let stored = store(tx.conn(), &[positioned], context.clock.now()).await?;
-    tx.take_position(at);
-    match stored.first() {
-        Some(message) => announcement(message, at, conn).map(Some),
-        None => Ok(None),
-    }
+    let change = tx.take_position(positioned.position);
+    let stored = store(change.conn(), &[positioned], context.clock.now()).await?;
+    let message = stored.first().ok_or_else(|| Error::internal("a stored message did not come back"))?;
+    let event = announcement(message, change.position(), conn)?;
+    Ok((change.announce(event)?, true))
 }

@@ -243,8 +243,8 @@ impl Task {
             Err(error) => return Err((group, error)),
         };
         if results.iter().all(Attempt::is_err) {
-            return match tx.unchanged(()).await {
-                Ok(_) => Ok(group),
+            return match tx.roll_back().await {
+                Ok(()) => Ok(group),
                 Err(error) => Err((group, error)),
             };
         }
@@ -263,7 +263,7 @@ impl Task {
         if let Err(error) = &committed {
             refuse(unknown, error);
         }
-        // The gate, which is in there, is held until all of it is published.
+        // It keeps later commits from publishing until all of it is published.
         drop(committed);
         Ok(busy)
     }

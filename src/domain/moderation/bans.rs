@@ -43,7 +43,8 @@ async fn ban_once(
         && target.ban_reason.as_deref() == Some(reason);
     if is_the_same {
         let shown = user_view::show(context, target, by);
-        return Ok(tx.unchanged(shown).await?.reply);
+        tx.roll_back().await?;
+        return Ok(shown);
     }
     let row = user::ActiveModel {
         id: Set(id.0),
@@ -54,14 +55,11 @@ async fn ban_once(
     }
     .update(tx.conn())
     .await?;
-    let told = sessions::told_of_ban(&row);
-    let ending = Ending { reason: "banned", event: "user_banned", message: told.message.clone() };
-    let ended = sessions::end_all_telling(context, &mut tx, id, None, &ending, &told).await?;
+    let ending = Ending::banned(sessions::told_of_ban(&row));
+    sessions::end_all(context, &mut tx, id, None, &ending).await?;
     let details = json!({"reason": reason, "until": until.map(Timestamp::to_rfc3339)});
     record(context, &tx, by, "user.ban", id, details).await?;
-    let outcome = tx.commit(user_view::show(context, &row, by)).await?;
-    ended.note(context);
-    Ok(context.publish(outcome).await)
+    Ok(context.publish(tx.commit(user_view::show(context, &row, by)).await?).await)
 }
 
 /// Lifts a ban; where there is none nothing happens.
@@ -76,7 +74,8 @@ async fn unban_once(context: &AppContext, by: &Moderator, id: UserId) -> Result<
     require_below(&locked, by, target)?;
     if target.banned_at.is_none() {
         let shown = user_view::show(context, target, by);
-        return Ok(tx.unchanged(shown).await?.reply);
+        tx.roll_back().await?;
+        return Ok(shown);
     }
     let row = user::ActiveModel {
         id: Set(id.0),
@@ -100,13 +99,10 @@ async fn end_sessions_once(context: &AppContext, by: &Moderator, id: UserId) -> 
     let mut tx = context.db.begin().await?;
     let locked = Locked::read(context, &tx, by, Role::Admin, id).await?;
     locked.find(id)?;
-    let message = "the session was ended by an admin, log in again".into();
-    let ending = Ending { reason: "ended_by_admin", event: "session_ended", message };
-    let ended = sessions::end_all(context, &mut tx, id, None, &ending).await?;
+    let ending = Ending::new("ended_by_admin", "the session was ended by an admin, log in again");
+    sessions::end_all(context, &mut tx, id, None, &ending).await?;
     record(context, &tx, by, "user.end_sessions", id, json!({})).await?;
-    let outcome = tx.commit(()).await?;
-    ended.note(context);
-    context.publish(outcome).await;
+    context.publish(tx.commit(()).await?).await;
     Ok(())
 }
 

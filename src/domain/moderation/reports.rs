@@ -50,7 +50,8 @@ async fn report_once(context: &AppContext, actor: Actor, request: &NewReport) ->
         None => same.filter(report::Column::MessageId.is_null()),
     };
     if let Some(row) = same.one(tx.conn()).await? {
-        return Ok((tx.unchanged(show_own(row)).await?.reply, false));
+        tx.roll_back().await?;
+        return Ok((show_own(row), false));
     }
     let row = report::ActiveModel {
         reporter_id: Set(me.0),
@@ -153,7 +154,8 @@ async fn resolve_once(
     let absent = || Error::not_found("report");
     if row.state == report::RESOLVED {
         let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
-        return Ok(tx.unchanged(shown).await?.reply);
+        tx.roll_back().await?;
+        return Ok(shown);
     }
     let resolution = request.resolution.trim().to_owned();
     let mut row = row.into_active_model();

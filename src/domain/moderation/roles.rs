@@ -30,7 +30,8 @@ async fn set_role_once(context: &AppContext, by: &Moderator, id: UserId, role: R
     let before = role_of(target);
     if before == role {
         let shown = user_view::show(context, target, by);
-        return Ok(tx.unchanged(shown).await?.reply);
+        tx.roll_back().await?;
+        return Ok(shown);
     }
     if before == Role::Admin {
         locked.require_another_admin(id)?;

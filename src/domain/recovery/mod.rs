@@ -40,9 +40,5 @@ pub fn check_address(problems: &mut Problems, email: &str) {
 
 /// Why sessions end with a new password.
 fn password_changed() -> Ending {
-    Ending {
-        reason: "password_changed",
-        event: "session_ended",
-        message: "the password was changed, log in again".into(),
-    }
+    Ending::new("password_changed", "the password was changed, log in again")
 }

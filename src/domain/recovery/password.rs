@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{by_address, password_changed};
 use crate::domain::mail::tokens::{self, Purpose};
 use crate::domain::mail::{self, Email, Template, moment};
-use crate::domain::sessions::{self, Ended};
+use crate::domain::sessions;
 use crate::domain::{Actor, AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
@@ -68,7 +68,6 @@ async fn send_token(context: &AppContext, id: UserId) -> Result<()> {
     };
     mail::enqueue(context, &tx, email).await?;
     context.publish(tx.commit(()).await?).await;
-    context.mail.wake();
     Ok(())
 }
 
@@ -85,12 +84,9 @@ pub async fn reset(context: &AppContext, request: &ResetPassword) -> Result<()> 
 async fn reset_to(context: &AppContext, token: &str, hash: String) -> Result<()> {
     let mut tx = context.db.begin().await?;
     let spent = tokens::spend(context, &tx, token, &[Purpose::ResetPassword]).await?;
-    let ended = store(context, &mut tx, &spent.user, hash, true, None).await?;
-    let outcome = tx.commit(()).await?;
+    store(context, &mut tx, &spent.user, hash, true, None).await?;
+    context.publish(tx.commit(()).await?).await;
     tracing::info!(user = spent.user.id, "a password was changed");
-    ended.note(context);
-    context.publish(outcome).await;
-    context.mail.wake();
     Ok(())
 }
 
@@ -111,12 +107,9 @@ async fn change_to(context: &AppContext, actor: Actor, before: &user::Model, has
     let mut tx = context.db.begin().await?;
     let user = users::lock(tx.conn(), actor.user_id).await?;
     users::require_unchanged(&user, &before.password_hash)?;
-    let ended = store(context, &mut tx, &user, hash, user.email_verified, Some(actor.session_id)).await?;
-    let outcome = tx.commit(()).await?;
+    store(context, &mut tx, &user, hash, user.email_verified, Some(actor.session_id)).await?;
+    context.publish(tx.commit(()).await?).await;
     tracing::info!(user = user.id, "a password was changed");
-    ended.note(context);
-    context.publish(outcome).await;
-    context.mail.wake();
     Ok(())
 }
 
@@ -128,7 +121,7 @@ async fn store(
     hash: String,
     email_verified: bool,
     except: Option<SessionId>,
-) -> Result<Ended> {
+) -> Result<()> {
     let now = context.clock.now();
     user::ActiveModel {
         id: Set(user.id),
@@ -140,7 +133,7 @@ async fn store(
     .update(tx.conn())
     .await?;
     let id = UserId(user.id);
-    let ended = sessions::end_all(context, tx, id, except, &password_changed()).await?;
+    sessions::end_all(context, tx, id, except, &password_changed()).await?;
     // A thief who had asked for another address, or a link that was left unused, is of no use any more.
     tokens::revoke(context, tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
     // Whoever changes it again and again is told of some of it.
@@ -155,5 +148,5 @@ async fn store(
         };
         mail::enqueue(context, tx, email).await?;
     }
-    Ok(ended)
+    Ok(())
 }

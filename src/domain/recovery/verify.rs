@@ -73,12 +73,10 @@ async fn accept(context: &AppContext, token: &str, purposes: &[Purpose]) -> Resu
             .update(tx.conn())
             .await?;
     }
-    let outcome = tx.commit(()).await?;
+    context.publish(tx.commit(()).await?).await;
     if spent.purpose == Purpose::ChangeEmail {
         tracing::info!(user = spent.user.id, "an e-mail address was changed");
     }
-    context.publish(outcome).await;
-    context.mail.wake();
     Ok(())
 }
 
@@ -141,6 +139,5 @@ async fn send_again(context: &AppContext, id: UserId) -> Result<()> {
     let row = users::lock(tx.conn(), id).await?;
     request_verification(context, &tx, &row).await?;
     context.publish(tx.commit(()).await?).await;
-    context.mail.wake();
     Ok(())
 }

@@ -3,16 +3,14 @@
 use entity::session;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde::Serialize;
 
 use super::refusal::over;
 use crate::clock::Timestamp;
-use crate::domain::{Actor, AppContext};
+use crate::domain::{Actor, AppContext, events};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
-use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::{Tx, retry};
-use crate::protocol::events::Farewell;
+use crate::protocol::events::{Farewell, UserBanned};
 use crate::protocol::objects::Session;
 
 /// One's sessions that hold, the latest used first.
@@ -53,51 +51,46 @@ async fn end_once(context: &AppContext, user_id: UserId, id: SessionId, reason: 
         .await?
         .ok_or_else(|| Error::not_found("session"))?;
     end_in(context, &mut tx, &row, reason).await?;
-    let outcome = tx.commit(()).await?;
-    context.sessions.end(id);
-    context.publish(outcome).await;
+    context.publish(tx.commit(()).await?).await;
     Ok(())
 }
 
-/// Why many sessions end at once, and what their sockets are told.
-#[derive(Clone, Debug)]
+/// Why sessions end, and what their sockets are told.
+#[derive(Debug)]
 pub struct Ending {
     /// For the record: `password_changed`, `banned`, `deleted`, …
-    pub reason: &'static str,
-    /// The event before the DISCONNECT.
-    pub event: &'static str,
-    /// What it says.
-    pub message: String,
+    reason: &'static str,
+    told: Told,
 }
 
-/// Sessions that were ended within a transaction.
-#[must_use = "note it after the commit, before publishing"]
-pub struct Ended(Vec<SessionId>);
+/// The event before the DISCONNECT.
+#[derive(Debug)]
+enum Told {
+    Ended(Farewell),
+    Banned(UserBanned),
+}
 
-impl Ended {
-    fn of(rows: &[session::Model]) -> Self {
-        Self(rows.iter().map(|row| SessionId(row.id)).collect())
+impl Ending {
+    /// Sockets are told this sentence.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, told: Told::Ended(Farewell { message: message.into() }) }
     }
 
-    /// Their tokens stop working here at once.
-    pub fn note(&self, context: &AppContext) {
-        for id in &self.0 {
-            context.sessions.end(*id);
-        }
+    /// Sockets are told of a ban.
+    pub fn banned(ban: UserBanned) -> Self {
+        Self { reason: "banned", told: Told::Banned(ban) }
     }
 }
 
-/// Ends a session within a transaction; the caller notes it in memory after the commit.
+/// Ends a session within a transaction.
 pub(super) async fn end_in(
     context: &AppContext,
     tx: &mut Tx,
     row: &session::Model,
     reason: &'static str,
 ) -> Result<()> {
-    let message = over().message;
-    let farewell = Farewell { message: message.clone() };
-    let ending = Ending { reason, event: "session_ended", message };
-    end_rows(context, tx, std::slice::from_ref(row), &ending, &farewell).await
+    let ending = Ending::new(reason, over().message);
+    end_rows(context, tx, std::slice::from_ref(row), &ending).await
 }
 
 /// Ends all sessions of a user but one within a transaction that holds the lock of the user's row: a login
@@ -108,33 +101,19 @@ pub async fn end_all(
     user_id: UserId,
     except: Option<SessionId>,
     ending: &Ending,
-) -> Result<Ended> {
-    let farewell = Farewell { message: ending.message.clone() };
-    end_all_telling(context, tx, user_id, except, ending, &farewell).await
-}
-
-/// The same, where the event before the DISCONNECT says more than a sentence.
-pub async fn end_all_telling(
-    context: &AppContext,
-    tx: &mut Tx,
-    user_id: UserId,
-    except: Option<SessionId>,
-    ending: &Ending,
-    farewell: &impl Serialize,
-) -> Result<Ended> {
+) -> Result<()> {
     let rows = session::Entity::live_of(user_id.0, context.clock.now())
         .order_by_asc(session::Column::Id)
         .all(tx.conn())
         .await?;
     let rows: Vec<session::Model> =
         rows.into_iter().filter(|row| except != Some(SessionId(row.id))).collect();
-    end_rows(context, tx, &rows, ending, farewell).await?;
-    Ok(Ended::of(&rows))
+    end_rows(context, tx, &rows, ending).await
 }
 
 /// Ends the sessions of a user that were not used for the longest time, but for `kept` of them, within a
 /// transaction that holds the lock of the user's row.
-pub async fn end_oldest(context: &AppContext, tx: &mut Tx, user_id: UserId, kept: u64) -> Result<Ended> {
+pub async fn end_oldest(context: &AppContext, tx: &mut Tx, user_id: UserId, kept: u64) -> Result<()> {
     let rows = session::Entity::live_of(user_id.0, context.clock.now())
         .order_by_desc(session::Column::LastUsedAt)
         .order_by_desc(session::Column::Id)
@@ -142,11 +121,8 @@ pub async fn end_oldest(context: &AppContext, tx: &mut Tx, user_id: UserId, kept
         .limit(MOST_AT_ONCE)
         .all(tx.conn())
         .await?;
-    let message = "a newer login has taken the place of this session".to_owned();
-    let farewell = Farewell { message: message.clone() };
-    let ending = Ending { reason: "too_many", event: "session_ended", message };
-    end_rows(context, tx, &rows, &ending, &farewell).await?;
-    Ok(Ended::of(&rows))
+    let ending = Ending::new("too_many", "a newer login has taken the place of this session");
+    end_rows(context, tx, &rows, &ending).await
 }
 
 /// Sessions that one login ends at most; there is one too many, unless the bound was lower once.
@@ -157,7 +133,6 @@ async fn end_rows(
     tx: &mut Tx,
     rows: &[session::Model],
     ending: &Ending,
-    farewell: &impl Serialize,
 ) -> Result<()> {
     // A row may be gone with its account by now, which is an end as well.
     session::Entity::update_many()
@@ -167,10 +142,14 @@ async fn end_rows(
         .exec(tx.conn())
         .await?;
     for row in rows {
-        let audience = Audience::Session(UserId(row.user_id), SessionId(row.id));
-        let mut event = Delivery::new(audience, ending.event, farewell)?;
-        event.closes = true;
-        tx.announce(event);
+        let (user, session) = (UserId(row.user_id), SessionId(row.id));
+        tx.announce(match &ending.told {
+            Told::Ended(farewell) => events::session_ended::to_session(user, session, farewell)?,
+            Told::Banned(ban) => events::user_banned::to_session(user, session, ban)?,
+        });
     }
+    // Their tokens stop working here before anybody is told.
+    let (live, ids) = (context.sessions.clone(), rows.iter().map(|row| SessionId(row.id)).collect::<Vec<_>>());
+    tx.after_commit(move || ids.into_iter().for_each(|id| live.end(id)));
     Ok(())
 }

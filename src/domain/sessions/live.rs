@@ -7,11 +7,11 @@ use std::time::Duration;
 use entity::{session, user};
 use moka::sync::Cache;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::refusal::{banned, over, refusal, told_of_ban};
+use crate::domain::events::{self, ConnectionEvent};
 use crate::domain::{Actor, AppContext};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::{Kind, Verified};
 use crate::protocol::events::Farewell;
@@ -89,12 +89,11 @@ pub async fn live_among(context: &AppContext, ids: &[SessionId]) -> Result<HashS
     Ok(live)
 }
 
-/// What connections of an ended session are told by whoever finds it ended: the event, and its payload.
-pub async fn end_unheard(context: &AppContext, user_id: UserId) -> Result<(&'static str, Box<RawValue>)> {
+/// The event for the connections of a session that was found to have ended.
+pub async fn end_unheard(context: &AppContext, user_id: UserId) -> Result<ConnectionEvent> {
     let row = user::Entity::find_by_id(user_id.0).one(context.db.background()).await?;
-    let (event, payload) = match row.filter(|row| row.is_banned(context.clock.now())) {
-        Some(row) => ("user_banned", to_raw_value(&told_of_ban(&row))),
-        None => ("session_ended", to_raw_value(&Farewell { message: over().message })),
-    };
-    Ok((event, payload.map_err(Error::internal)?))
+    match row.filter(|row| row.is_banned(context.clock.now())) {
+        Some(row) => events::user_banned::to_connection(&told_of_ban(&row)),
+        None => events::session_ended::to_connection(&Farewell { message: over().message }),
+    }
 }

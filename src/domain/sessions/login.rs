@@ -119,7 +119,7 @@ async fn open_session(
         row.update(tx.conn()).await?;
     }
     new_device::notice(context, &tx, &still, &origin).await?;
-    let too_many = end_oldest(context, &mut tx, UserId(user.id), MOST_SESSIONS - 1).await?;
+    end_oldest(context, &mut tx, UserId(user.id), MOST_SESSIONS - 1).await?;
     let address = origin.address.clone();
     let session = session::ActiveModel {
         user_id: Set(user.id),
@@ -135,11 +135,8 @@ async fn open_session(
     let pair =
         issue_pair(context, tx.conn(), UserId(user.id), SessionId(session.id), session.expires_at, None)
             .await?;
-    let outcome = tx.commit(pair).await?;
-    too_many.note(context);
+    let pair = context.publish(tx.commit(pair).await?).await;
     tracing::info!(user = user.id, session = session.id, address, "logged in");
-    let pair = context.publish(outcome).await;
-    context.mail.wake();
     Ok(Some(pair))
 }
 

@@ -9,7 +9,7 @@ pub mod prune;
 mod refresh;
 mod refusal;
 
-pub use end::{Ended, Ending, end, end_all, end_all_telling, end_oldest, end_own, list};
+pub use end::{Ending, end, end_all, end_oldest, end_own, list};
 pub use live::{Live, authenticate, end_unheard, live_among, require_live};
 pub use login::{Login, login};
 pub use refresh::{access_only, holder, refresh};

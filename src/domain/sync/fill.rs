@@ -7,13 +7,13 @@ use entity::{chat, like, member, message, user};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::domain::AppContext;
+use crate::domain::{AppContext, events};
 use crate::domain::chats::{change_at, load, show_members};
-use crate::domain::messages::show;
+use crate::domain::messages::{changed, show};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{ChatPosition, Delivery, RoomChange};
-use crate::protocol::events::{ChatChanged, ChatCreated, MemberChange, MessageChanged, NewMessage};
+use crate::platform::bus::{ChatPosition, Delivery};
+use crate::protocol::events::{ChatChanged, ChatCreated, MemberChange, NewMessage};
 use crate::protocol::objects::{Chat, Member, Message, MyMessage};
 
 /// Users beyond whom a changed message is told to all alike, without what is their own in it.
@@ -210,15 +210,15 @@ impl Told {
                     by: message.user.id,
                     at: message.created_at,
                 };
-                Delivery::of_change(position, "new_message", &event)?
+                events::new_message::at(position, &event)?
             }
-            Self::Changed(message) if users.len() > TOLD_APART => changed(position, &message, now)?,
+            Self::Changed(message) if users.len() > TOLD_APART => changed(position, message.user.id, now, &message)?,
             Self::Changed(mut message) => {
                 let mut told = Vec::with_capacity(users.len());
                 for user in users {
                     let liked = likers.contains(&(message.id.0, user.0));
                     message.my = Some(MyMessage { liked, reactions: Vec::new() });
-                    let mut event = changed(position, &message, now)?;
+                    let mut event = changed(position, message.user.id, now, &message)?;
                     event.only_user = Some(*user);
                     told.push(event);
                 }
@@ -228,29 +228,23 @@ impl Told {
                 let user = member.user.id;
                 let event =
                     MemberChange { change: by_owner, member: *member, member_count: chat.member_count };
-                let name = if gone { "member_removed" } else { "member_added" };
-                let mut delivery = Delivery::of_change(position, name, &event)?;
-                delivery.rooms =
-                    if gone { RoomChange::Leave(vec![user]) } else { RoomChange::Join(vec![user]) };
-                delivery
+                if gone {
+                    events::member_removed::at(position, &event)?.leaving(vec![user])
+                } else {
+                    events::member_added::at(position, &event)?.joining(vec![user])
+                }
             }
             Self::Chat(details) => {
                 let event = ChatChanged { change: by_owner, details: *details };
-                Delivery::of_change(position, "chat_updated", &event)?
+                events::chat_updated::at(position, &event)?
             }
             Self::NewChat(details) => {
                 let event = ChatCreated { change: by_owner, details: *details };
-                Delivery::of_change(position, "chat_created", &event)?
+                events::chat_created::at(position, &event)?
             }
         };
         Ok(vec![one])
     }
-}
-
-fn changed(position: ChatPosition, message: &Message, now: i64) -> Result<Delivery> {
-    let name = if message.deleted_at.is_some() { "message_deleted" } else { "message_edited" };
-    let change = change_at(position, message.user.id, now);
-    Delivery::of_change(position, name, &MessageChanged { change, message })
 }
 
 /// The present value of a user's own counter; 0 where there is no such user any more.

@@ -4,10 +4,9 @@ use entity::{contact, member, user};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait};
 
 use super::view;
-use crate::domain::{AppContext, contacts};
+use crate::domain::{AppContext, contacts, events};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Audience, Delivery};
 use crate::platform::db::Tx;
 use crate::protocol::events::UserUpdated;
 
@@ -19,25 +18,20 @@ pub async fn announce(context: &AppContext, tx: &mut Tx, row: &user::Model) -> R
         .into_tuple()
         .all(tx.conn())
         .await?;
-    // One's own devices are in one's chats' rooms; without a chat there is nobody else to tell.
-    let audience = if chats.is_empty() {
-        Audience::User(UserId(row.id))
-    } else {
-        Audience::Chats(chats.into_iter().map(ChatId).collect())
-    };
     let mut event = UserUpdated { user: view::show(context, row) };
+    // The user's own devices are in the rooms of their chats; without a chat there is nobody else to tell.
+    let delivery = if chats.is_empty() {
+        events::user_updated::to_user(UserId(row.id), &event)?
+    } else {
+        events::user_updated::to_chats(chats.into_iter().map(ChatId).collect(), &event)?
+    };
     let hidden = blocked_sharing(tx, row.id).await?;
-    let mut delivery = Delivery::new(audience, "user_updated", &event)?;
-    delivery.subject = Some(UserId(row.id));
-    delivery.except_users = hidden.iter().copied().collect();
-    tx.announce(delivery);
+    tx.announce(delivery.about(UserId(row.id)).except_users(hidden.iter().copied()));
     if !hidden.is_empty() {
         // Who shares a chat but is blocked sees the profile without presence.
         contacts::hide_presence(&mut event.user);
         for other in hidden {
-            let mut delivery = Delivery::new(Audience::User(other), "user_updated", &event)?;
-            delivery.subject = Some(UserId(row.id));
-            tx.announce(delivery);
+            tx.announce(events::user_updated::to_user(other, &event)?.about(UserId(row.id)));
         }
     }
     Ok(())

@@ -200,12 +200,10 @@ async fn store(
     let old_photo = (before.photo != after.photo).then_some(before.photo);
     let other_address = before.email_key != after.email_key;
     let me = view::me(context, after);
-    let outcome = tx.commit((me, old_photo)).await?;
+    let reply = context.publish(tx.commit((me, old_photo)).await?).await;
     if other_address {
         tracing::info!(user = user_id.0, "an e-mail address was changed");
     }
-    let reply = context.publish(outcome).await;
-    context.mail.wake();
     Ok(reply)
 }
 

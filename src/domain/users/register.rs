@@ -134,13 +134,11 @@ async fn insert(
         language: Set(asked_in.map(|it| it.as_str().to_owned())),
         ..Default::default()
     };
-    let mut tx = context.db.begin().await?;
+    let tx = context.db.begin().await?;
     let model = row.save(tx.conn()).await.map_err(taken_at_insert)?.try_into_model().map_err(Error::from)?;
-    lobby::join(context, &mut tx, &model).await?;
+    let tx = lobby::join(context, tx, &model).await?;
     if asked_in.is_some() {
         recovery::request_verification(context, &tx, &model).await?;
     }
-    let model = context.publish(tx.commit(model).await?).await;
-    context.mail.wake();
-    Ok(model)
+    Ok(context.publish(tx.commit(model).await?).await)
 }

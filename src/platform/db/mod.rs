@@ -2,7 +2,7 @@
 //! have committed.
 //!
 //! SQLite: WAL, one connection that writes, a pool that reads. PostgreSQL: pools for writing, reading and what happens
-//! in the background. On both, a commit and the publishing of what it announces happen behind one gate, so that events
+//! in the background. On both, a commit and the publishing of what it announces happen behind one lock, so that events
 //! leave in commit order. Everything is answered in time, also while the database hangs.
 
 mod explain;
@@ -23,7 +23,7 @@ pub use migrations::known_migrations;
 pub use retry::retry;
 pub use serving::ServingLock;
 pub use sqlite::file_of;
-pub use transaction::{Outcome, Tx};
+pub use transaction::{OpenChange, Outcome, OutcomeParts, Tx};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub struct Db {
     background: Reader,
     patience: Patience,
     lock_timeout: Duration,
-    gate: Arc<Mutex<()>>,
+    commit_order: Arc<Mutex<()>>,
     /// Transactions that may wait for a row that another transaction holds: half of the connections. The other half
     /// is left to those that touch other rows.
     waiting: Arc<Semaphore>,
@@ -104,7 +104,7 @@ impl Db {
             write: pools.write,
             patience,
             lock_timeout: limits.lock_timeout,
-            gate: Arc::default(),
+            commit_order: Arc::default(),
             waiting: Arc::new(Semaphore::new((pools.writers / 2).max(1))),
             url: url.into(),
             file: sqlite::file_of(url),
@@ -154,13 +154,8 @@ impl Db {
             }
             error
         })?;
-        Ok(Tx {
-            inner: TxConnection::new(begun, self.patience.clone()),
-            gate: self.gate.clone(),
-            waiting: self.waiting.clone(),
-            events: Vec::new(),
-            position: None,
-        })
+        let inner = TxConnection::new(begun, self.patience.clone());
+        Ok(Tx::new(inner, self.commit_order.clone(), self.waiting.clone()))
     }
 
     /// Whether the database takes changes: one on a full disk still answers queries. It writes about as much as a
@@ -175,7 +170,7 @@ impl Db {
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value"
             );
             tx.conn().execute_unprepared(&mark).await?;
-            tx.commit(()).await.map(|_| ())
+            tx.commit_silently().await
         };
         timeout(PROBE, write)
             .await

@@ -1,8 +1,9 @@
-//! Transactions that keep their events to themselves until they have committed.
+//! Transactions that keep their events until they have committed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex as SyncMutex;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QuerySelect, Select};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
@@ -12,46 +13,80 @@ use super::limited::TxConnection;
 use crate::error::{Error, Result};
 use crate::platform::bus::{ChatPosition, Delivery};
 
-/// What a commit may take where the database sets no limit to statements (SQLite): it holds the gate.
+/// How long a commit may take if the database sets no limit to statements (SQLite): it holds the commit order.
 const COMMIT: Duration = Duration::from_secs(15);
 
-/// What a commit hands out: the reply, the events, and the gate that keeps later commits from overtaking.
+/// Work that runs once a transaction has committed.
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// The reply of a command and the events that its commit released. It has to be published: until then no later commit
+/// publishes its own.
+#[must_use = "its events are lost unless it is published"]
 pub struct Outcome<T> {
+    reply: T,
+    position: Option<ChatPosition>,
+    events: Vec<Delivery>,
+    order: Option<OwnedMutexGuard<()>>,
+}
+
+/// What an [`Outcome`] is made of, to publish it.
+pub struct OutcomeParts<T> {
     /// For the caller.
     pub reply: T,
-    /// Where the change stands, if it changed a chat.
+    /// Where the change stands in its chat's order, if it changed a chat.
     pub position: Option<ChatPosition>,
     /// In order.
     pub events: Vec<Delivery>,
-    /// Held until the events are published.
-    pub gate: Option<OwnedMutexGuard<()>>,
+    /// Keeps later commits from publishing first; drop it once the events are published.
+    pub order: Option<OwnedMutexGuard<()>>,
 }
 
 impl<T> Outcome<T> {
-    /// Nothing changed, there is only an answer.
+    /// The reply of a command that changed nothing.
     pub fn unchanged(reply: T) -> Self {
-        Self { reply, position: None, events: Vec::new(), gate: None }
+        Self { reply, position: None, events: Vec::new(), order: None }
+    }
+
+    /// The reply of a command that changed nothing and announces something that is not stored.
+    pub fn unstored(reply: T, event: Delivery) -> Self {
+        Self { events: vec![event], ..Self::unchanged(reply) }
+    }
+
+    /// The reply of a command whose events have been published already.
+    pub fn published(reply: T, position: Option<ChatPosition>) -> Self {
+        Self { position, ..Self::unchanged(reply) }
+    }
+
+    /// Takes it apart, to publish it.
+    pub fn into_parts(self) -> OutcomeParts<T> {
+        let Self { reply, position, events, order } = self;
+        OutcomeParts { reply, position, events, order }
     }
 }
 
-/// A transaction that keeps its events to itself until it commits. Dropped, it announces nothing.
+/// A transaction that keeps its events until it commits. Dropping it rolls back and publishes nothing.
 pub struct Tx {
-    pub(super) inner: TxConnection,
-    pub(super) gate: Arc<Mutex<()>>,
-    pub(super) waiting: Arc<Semaphore>,
-    pub(super) events: Vec<Delivery>,
-    pub(super) position: Option<ChatPosition>,
+    inner: TxConnection,
+    order: Arc<Mutex<()>>,
+    waiting: Arc<Semaphore>,
+    events: Vec<Delivery>,
+    position: Option<ChatPosition>,
+    hooks: SyncMutex<Vec<Hook>>,
 }
 
 impl Tx {
+    pub(super) fn new(inner: TxConnection, order: Arc<Mutex<()>>, waiting: Arc<Semaphore>) -> Self {
+        Self { inner, order, waiting, events: Vec::new(), position: None, hooks: SyncMutex::default() }
+    }
+
     /// The connection to query within the transaction.
     pub fn conn(&self) -> &TxConnection {
         &self.inner
     }
 
     /// The row that `select` finds, locked until the transaction ends. If another transaction holds it, this one
-    /// waits; if too many wait already, the error is [`Error::busy`]: give the connection back and begin
-    /// [`retry`](super::again).
+    /// waits; if too many wait already, the error is [`Error::busy`]: give the connection back and
+    /// [`retry`](super::retry).
     pub async fn lock_row<E: EntityTrait>(&self, select: Select<E>) -> Result<Option<E::Model>> {
         let conn = &self.inner;
         let free = select.clone().lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
@@ -65,20 +100,33 @@ impl Tx {
         Ok(select.lock_exclusive().one(conn).await?)
     }
 
-    /// Adds an event that is published after the commit.
+    /// Adds an event outside any chat's order, to publish after the commit. The event of a change in a chat is given by
+    /// [`OpenChange::announce`].
     pub fn announce(&mut self, event: Delivery) {
         self.events.push(event);
     }
 
-    /// Where this transaction's changes stand so far.
-    pub fn position(&self) -> Option<ChatPosition> {
-        self.position
+    /// Takes a position in a chat's order. The transaction comes back when the event at that position is given:
+    ///
+    /// ```compile_fail
+    /// # use mango_chat::platform::{bus::ChatPosition, db::Tx};
+    /// # async fn change(tx: Tx, position: ChatPosition) {
+    /// let change = tx.take_position(position);
+    /// tx.commit(()).await; // the change has no event yet
+    /// # }
+    /// ```
+    pub fn take_position(self, position: ChatPosition) -> OpenChange {
+        OpenChange { tx: self, position }
     }
 
-    /// Notes that a change took its place; several changes of one transaction are told as one.
-    pub fn take_position(&mut self, position: ChatPosition) {
-        let first = self.position.get_or_insert(position);
-        first.rev = position.rev;
+    /// Whether a change in a chat was made.
+    pub fn has_changed_chat(&self) -> bool {
+        self.position.is_some()
+    }
+
+    /// Runs `hook` right after the commit, before anything is published; never if the transaction does not commit.
+    pub fn after_commit(&self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.lock().push(Box::new(hook));
     }
 
     /// Waits for each lock no longer than this, until the transaction ends. SQLite has no such locks.
@@ -90,10 +138,10 @@ impl Tx {
         Ok(())
     }
 
-    /// Commits, then hands out the events. An error after which nothing may be stored, and one after which nobody
-    /// knows, look alike: neither is ever acknowledged.
+    /// Commits and releases the events. Errors after which nothing is stored, and errors after which nobody knows, look
+    /// alike: a change that was not certainly stored is never acknowledged.
     pub async fn commit<T>(self, reply: T) -> Result<Outcome<T>> {
-        let Self { inner, gate, events, position, .. } = self;
+        let Self { inner, order, events, position, hooks, .. } = self;
         let (transaction, patience, succeeded) = inner.into_parts();
         if !succeeded {
             return Err(Error::internal(
@@ -101,22 +149,88 @@ impl Tx {
             ));
         }
         let limit = patience.statement.unwrap_or(COMMIT);
-        // The wait for the gate counts, too: while one commit hangs, those behind it are answered in time.
+        // The wait for the order counts, too: while one commit hangs, those behind it are answered in time.
         let committed = timeout(limit, async {
-            let gate = gate.lock_owned().await;
-            transaction.commit().await.map(|()| gate)
+            let order = order.lock_owned().await;
+            transaction.commit().await.map(|()| order)
         });
-        let gate = committed.await.map_err(|_| {
+        let order = committed.await.map_err(|_| {
             patience.freshness.renew();
             Error::unavailable("the database did not answer a commit in time")
         })??;
-        Ok(Outcome { reply, position, events, gate: Some(gate) })
+        for hook in hooks.into_inner() {
+            hook();
+        }
+        Ok(Outcome { reply, position, events, order: Some(order) })
     }
 
-    /// Gives everything up and answers `reply`: nothing was changed.
+    /// Commits a transaction that announces nothing.
+    pub async fn commit_silently(self) -> Result<()> {
+        if !self.events.is_empty() {
+            return Err(Error::internal("a transaction with events was to be committed without publishing them"));
+        }
+        self.commit(()).await.map(|_| ())
+    }
+
+    /// Rolls back and answers `reply`: nothing changes.
     pub async fn unchanged<T>(self, reply: T) -> Result<Outcome<T>> {
+        self.roll_back().await?;
+        Ok(Outcome::unchanged(reply))
+    }
+
+    /// Rolls back.
+    pub async fn roll_back(self) -> Result<()> {
         let (transaction, patience, _) = self.inner.into_parts();
         patience.for_statement(transaction.rollback()).await?;
-        Ok(Outcome::unchanged(reply))
+        Ok(())
+    }
+}
+
+/// A change in a chat that has taken its position and not yet given its event. It holds the transaction, so that a
+/// position without an event cannot be committed: every client would find a gap there.
+#[must_use = "the transaction is rolled back unless the change is announced"]
+pub struct OpenChange {
+    tx: Tx,
+    position: ChatPosition,
+}
+
+impl OpenChange {
+    /// The connection to query within the transaction.
+    pub fn conn(&self) -> &TxConnection {
+        self.tx.conn()
+    }
+
+    /// The transaction, for what only reads or locks.
+    pub fn tx(&self) -> &Tx {
+        &self.tx
+    }
+
+    /// Where the change stands in the chat's order.
+    pub fn position(&self) -> ChatPosition {
+        self.position
+    }
+
+    /// Gives the change its event and the transaction back.
+    pub fn announce(mut self, event: Delivery) -> Result<Tx> {
+        if event.position != Some(self.position) {
+            return Err(Error::internal(format!(
+                "{} is announced at another position than the change took",
+                event.event.as_str()
+            )));
+        }
+        self.tx.events.push(event);
+        Ok(self.committable())
+    }
+
+    /// Gives the transaction back without an event: nobody is connected who could miss it. Say why.
+    pub fn without_event(self, _why: &'static str) -> Tx {
+        self.committable()
+    }
+
+    /// Several changes of one transaction are answered as one: from before the first to after the last.
+    fn committable(self) -> Tx {
+        let Self { mut tx, position } = self;
+        tx.position.get_or_insert(position).rev = position.rev;
+        tx
     }
 }

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::domain::events::{self, ConnectionEvent};
 use crate::domain::sync::Standing;
 use crate::domain::{AppContext, sessions, sync};
 use crate::error::Result;
 use crate::ids::{ChatId, SessionId, UserId};
-use crate::platform::bus::{Audience, Batch, Delivery, RoomChange};
+use crate::platform::bus::{Batch, RoomChange};
+use crate::protocol::catalogue::EventName;
 use crate::protocol::events::SyncHint;
 use crate::realtime::connection::Connection;
 use crate::realtime::publisher::{Devices, Publisher};
@@ -62,7 +64,7 @@ impl Publisher {
         for connection in self.note_room_change(&gone) {
             self.leave(&connection, chat);
             if connection.scope == Some(chat) {
-                connection.dismiss("member_removed");
+                connection.dismiss(EventName::member_removed);
             }
         }
         Ok(())
@@ -148,7 +150,7 @@ impl Publisher {
     }
 
     fn hint(&self, chat: ChatId, rev: i64) {
-        match Delivery::new(Audience::Chat(chat), "sync_hint", &SyncHint { chat, rev }) {
+        match events::sync_hint::to_chat(chat, &SyncHint { chat, rev }) {
             Ok(hint) => self.deliver_once(&hint),
             Err(error) => tracing::error!(%error, "an event could not be encoded"),
         }
@@ -235,11 +237,11 @@ impl Publisher {
         for (id, connections) in sessions.into_iter().filter(|(id, _)| !live.contains(id)) {
             context.sessions.end(id);
             let Some(user) = connections.first().map(|it| it.actor.user_id) else { continue };
-            let (event, payload) = sessions::end_unheard(context, user).await?;
+            let ConnectionEvent { name, payload } = sessions::end_unheard(context, user).await?;
             for connection in connections {
                 tracing::info!(user = user.0, "a session had ended unheard");
-                connection.send(event, &payload);
-                connection.dismiss(event);
+                connection.send(name, &payload);
+                connection.dismiss(name);
             }
         }
         Ok(())

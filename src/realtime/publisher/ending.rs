@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::clock::Timestamp;
-use crate::domain::AppContext;
+use crate::domain::{AppContext, events};
+use crate::protocol::catalogue::EventName;
 use crate::protocol::events::{Farewell, ServerShutdown, TokenExpiring};
 use crate::random;
 use crate::realtime::publisher::Publisher;
@@ -75,11 +76,12 @@ impl Publisher {
         for connection in self.all_connections() {
             let end = connection.expires_at.load(Ordering::Acquire);
             if end <= now {
-                let unregister = Farewell { message: "the token ended; connect with a new one".into() };
-                connection.send_event("token_expired", &unregister);
-                connection.dismiss("token_expired");
+                let expired = Farewell { message: "the token ended; connect with a new one".into() };
+                connection.send_event(events::token_expired::to_connection(&expired));
+                connection.dismiss(EventName::token_expired);
             } else if end - now <= WARN_BEFORE_MS && connection.warned_of.swap(end, Ordering::AcqRel) != end {
-                connection.send_event("token_expiring", &TokenExpiring { expires_at: Timestamp(end) });
+                let expiring = TokenExpiring { expires_at: Timestamp(end) };
+                connection.send_event(events::token_expiring::to_connection(&expiring));
             }
         }
     }
@@ -89,7 +91,7 @@ impl Publisher {
         let spread = spread.as_millis() as usize;
         for connection in self.all_connections() {
             let retry_after_ms = 500 + random::below(spread.max(1)) as u64;
-            connection.send_event("server_shutdown", &ServerShutdown { retry_after_ms });
+            connection.send_event(events::server_shutdown::to_connection(&ServerShutdown { retry_after_ms }));
         }
     }
 

@@ -263,16 +263,17 @@ mod tests {
 
     use super::*;
     use crate::platform::bus::{Audience, ChatPosition};
+    use crate::protocol::catalogue::EventName;
 
     const CHAT: ChatId = ChatId(7);
 
     fn change(rev: i64, answer: impl FnOnce() + Send + 'static) -> Batch {
         let position = ChatPosition { chat_id: CHAT, rev, prev: rev - 1 };
-        let event = Delivery::of_change(position, "new_message", &json!({})).expect("encodes");
+        let event = Delivery::of_change(position, EventName::new_message, &json!({})).expect("encodes");
         Batch { deliveries: vec![event], answer: Some(Box::new(answer)), ..Batch::default() }
     }
 
-    fn beside(event: &'static str, volatile: bool) -> Batch {
+    fn beside(event: EventName, volatile: bool) -> Batch {
         let mut delivery = Delivery::new(Audience::Chat(CHAT), event, &json!({})).expect("encodes");
         delivery.volatile = volatile;
         Batch { deliveries: vec![delivery], ..Batch::default() }
@@ -287,8 +288,8 @@ mod tests {
             let answered = answered.clone();
             parked.add(change(rev, move || answered.lock().push(rev)));
         }
-        parked.add(beside("typing", true));
-        parked.add(beside("chat_read", false));
+        parked.add(beside(EventName::typing, true));
+        parked.add(beside(EventName::chat_read, false));
         for rev in 1..=most {
             let batch = parked.next(CHAT).expect("parked");
             assert_eq!(batch.deliveries.first().and_then(|it| it.position).expect("a place").rev, rev);
@@ -296,8 +297,8 @@ mod tests {
         }
         let beyond = parked.next(CHAT).expect("what came beyond");
         assert_eq!(beyond.catch_up, Some((CHAT, most + 3)));
-        let others: Vec<&str> = beyond.deliveries.iter().map(|it| it.event).collect();
-        assert_eq!(others, ["chat_read"], "what is volatile is not kept");
+        let others: Vec<EventName> = beyond.deliveries.iter().map(|it| it.event).collect();
+        assert_eq!(others, [EventName::chat_read], "what is volatile is not kept");
         beyond.answer.expect("all answers")();
         assert_eq!(*answered.lock(), (1..=most + 3).collect::<Vec<_>>());
         assert!(parked.next(CHAT).is_none());

@@ -3,7 +3,7 @@
 //! at once is lost.
 
 mod engine;
-mod events;
+mod incoming;
 mod handshake;
 
 pub use engine::{build, guard};
@@ -20,10 +20,11 @@ use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::{ConnectHandler, DisconnectHandler};
 use socketioxide::socket::{DisconnectReason, Socket};
 
-use self::events::Intake;
+use self::incoming::Intake;
 use self::handshake::Refused;
 use self::polling::Session;
 use self::send_queue::SocketQueue;
+use crate::domain::events;
 use crate::error::{self, Code, Error};
 use crate::realtime::RealtimeState;
 use crate::realtime::connection::Connection;
@@ -149,7 +150,8 @@ fn enter(state: &Arc<SocketIoState>, socket: SocketRef) {
     if !connection.open_queue(Box::new(SocketQueue(socket))) {
         return inbox.abandon();
     }
-    connection.send_event("ready", &Publisher::ready(&state.realtime.context, connection));
+    let ready = Publisher::ready(&state.realtime.context, connection);
+    connection.send_event(events::ready::to_connection(&ready));
     inbox.start();
 }
 

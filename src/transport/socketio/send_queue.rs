@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::{SendError, SocketError};
 
+use crate::protocol::catalogue::EventName;
 use crate::realtime::connection::{Ack, SendQueue};
 use crate::realtime::transport::Transport;
 
@@ -12,15 +13,15 @@ pub struct SocketQueue(pub SocketRef);
 
 impl SendQueue for SocketQueue {
     #[expect(clippy::disallowed_methods, reason = "the send queue is where the publisher's events leave")]
-    fn send(&self, event: &str, payload: &RawValue) -> bool {
-        !is_full(&self.0.emit(event, payload))
+    fn send(&self, event: EventName, payload: &RawValue) -> bool {
+        !is_full(&self.0.emit(event.as_str(), payload))
     }
 
     fn abort(&self, transport: &Transport) {
         transport.end();
     }
 
-    fn dismiss(&self, _event: &str) -> bool {
+    fn dismiss(&self, _event: EventName) -> bool {
         self.0.clone().disconnect().is_ok()
     }
 

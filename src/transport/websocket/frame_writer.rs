@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::{SHUTDOWN, TOO_SLOW, close_code};
+use crate::protocol::catalogue::EventName;
 use crate::realtime::connection::{Ack, SendQueue};
 use crate::realtime::transport::Transport;
 
@@ -39,15 +40,15 @@ struct Closing {
 }
 
 impl SendQueue for FrameWriter {
-    fn send(&self, event: &str, payload: &RawValue) -> bool {
-        self.write(splice(&format!("{{\"type\":\"{event}\""), payload))
+    fn send(&self, event: EventName, payload: &RawValue) -> bool {
+        self.write(splice(&format!("{{\"type\":\"{}\"", event.as_str()), payload))
     }
 
     fn abort(&self, _transport: &Transport) {
         self.close(TOO_SLOW);
     }
 
-    fn dismiss(&self, event: &str) -> bool {
+    fn dismiss(&self, event: EventName) -> bool {
         self.close_after(close_code(event));
         true
     }

@@ -9,6 +9,8 @@ mod upgrade;
 
 pub use upgrade::{all_chats, no_polling, one_chat};
 
+use crate::protocol::catalogue::EventName;
+
 /// No token, a bad one, or none in time.
 pub const UNAUTHORIZED: u16 = 4401;
 /// Banned, or the session was ended.
@@ -27,11 +29,11 @@ pub const TOO_SLOW: u16 = 1013;
 pub const TRY_LATER: u16 = 1013;
 
 /// The code of an end that an event told of.
-pub fn close_code(event: &str) -> u16 {
+pub fn close_code(event: EventName) -> u16 {
     match event {
-        "token_expired" => UNAUTHORIZED,
-        "member_removed" | "chat_deleted" | "chat_declined" => NOT_A_MEMBER,
-        "server_shutdown" => SHUTDOWN,
+        EventName::token_expired => UNAUTHORIZED,
+        EventName::member_removed | EventName::chat_deleted | EventName::chat_declined => NOT_A_MEMBER,
+        EventName::server_shutdown => SHUTDOWN,
         _ => FORBIDDEN,
     }
 }

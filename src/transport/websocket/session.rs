@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf8Bytes};
 
 use crate::domain::messages::{Anchor, page};
-use crate::domain::{Actor, chats, sessions};
+use crate::domain::{Actor, chats, events, sessions};
 use crate::error::{Code, Error, Result};
 use crate::ids::ChatId;
 use crate::platform::limits::ConcurrencyPermit;
@@ -294,7 +294,8 @@ async fn read(
             Err(error) => {
                 bad += 1;
                 let error = ErrorObject::from(&error);
-                inbox.connection().send_event("exception", &Exception { event: String::new(), error });
+                let exception = Exception { event: String::new(), error };
+                inbox.connection().send_event(events::exception::to_connection(&exception));
                 if bad >= BAD_FRAMES_MOST {
                     writer.close_after(BAD_FRAMES);
                     linger(&mut frames).await;
