@@ -10,11 +10,13 @@ use super::{Actor, AppContext, Caller};
 use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, SessionId, UserId};
-use crate::protocol::commands::chats::{CreateChat, NewChat, PinnedChat, ToggleChatPin, UserRef};
-use crate::protocol::commands::contacts::Follow;
-use crate::protocol::commands::messages::{LikedMessage, OutgoingMessage, SendMessage, ToggleLikeMessage};
+use crate::protocol::chats::{CreateChat, NewChat};
+use crate::protocol::contacts::Follow;
 use crate::protocol::message_type::MessageType;
+use crate::protocol::messages::{LikedMessage, OutgoingMessage, SendMessage, ToggleLikeMessage};
+use crate::protocol::own_state::{PinnedChat, ToggleChatPin};
 use crate::protocol::parse::Envelope;
+use crate::protocol::users::UserRef;
 
 /// Everybody's password in the landscape.
 pub const PASSWORD: &str = "mango-demo";

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::messages::send_pipelined;
 use super::{AppContext, Caller};
 use crate::error::{Code, Error, Result};
-use crate::platform::bus::{Batch, ChatPosition};
-use crate::platform::db::{OutcomeParts, Outcome, retry};
+use crate::platform::bus::{Answer, Batch, ChatPosition};
+use crate::platform::db::{Outcome, OutcomeParts, retry};
 use crate::platform::limits::{Bucket, Key};
-use crate::protocol::catalogue::{COMMANDS, Command, for_each_command};
+use crate::protocol::catalogue::{COMMANDS, Command, Limit, command, for_each_command};
 // The catalogue names its types by these paths.
-use crate::protocol::commands::{chats, contacts, messages, presence, roles, session, sync};
 use crate::protocol::parse;
+use crate::protocol::{
+    chats, contacts, history, members, messages, own_state, presence, reading, sessions, sync,
+};
 
 /// Takes the one answer: the ack's object, or why not. Runs at the change's place in the order. Dropped
 /// without an answer, as by a panic, it answers that something went wrong: nobody waits for ever.
@@ -54,18 +55,33 @@ pub trait CommandHandler: Command {
         Vec::new()
     }
 
-    /// Does it.
+    /// Runs it. What it announces is published by the caller.
     fn run(
         &self,
         context: &AppContext,
         caller: &Caller,
     ) -> impl Future<Output = Result<Outcome<Self::Reply>>> + Send;
-}
 
-/// Whether the next event of the same socket may start before this one is done: the writer keeps messages
-/// in the order they were handed to it.
-pub fn is_pipelined(event: &str) -> bool {
-    event == messages::SendMessage::NAME
+    /// Runs it, publishes and answers. A pipelined command returns once it has its place in the order.
+    fn execute(
+        self,
+        context: &AppContext,
+        caller: &Caller,
+        respond: Respond,
+    ) -> impl Future<Output = ()> + Send {
+        async move {
+            match retry(|| self.run(context, caller)).await.map(Outcome::into_parts) {
+                Ok(OutcomeParts { reply, position, events, order }) => {
+                    let ack = ack(position, &reply);
+                    let answer: Answer = Box::new(move || respond.give(ack));
+                    let batch = Batch { deliveries: events, answer: Some(answer), ..Batch::default() };
+                    context.bus.publish(batch).await;
+                    drop(order);
+                }
+                Err(error) => fail(Self::INFO.name, caller, respond, error),
+            }
+        }
+    }
 }
 
 /// Runs one client event. Returns when it is done, or, where it is pipelined, when it is in the writer's hands.
@@ -79,17 +95,10 @@ pub async fn dispatch(
     if let Err(error) = count(context, &caller, event).await {
         return fail(event, &caller, respond, error);
     }
-    if is_pipelined(event) {
-        match parse::parse::<messages::SendMessage>(payload, &context.limits) {
-            Ok(request) => send_pipelined(context, &caller, request, respond).await,
-            Err(error) => fail(event, &caller, respond, error),
-        }
-        return;
-    }
     macro_rules! run_by_name {
-        ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], $about:literal;)*) => {
+        ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], {$($column:ident),*}, $about:literal;)*) => {
             match event {
-                $(stringify!($name) => run::<$payload>(context, caller, payload, respond).await,)*
+                $(stringify!($name) => run::<$payload>(context, &caller, payload, respond).await,)*
                 _ => {
                     fail(event, &caller, respond, unknown(event));
                 }
@@ -108,7 +117,7 @@ fn unknown(event: &str) -> Error {
     let given = shown.to_lowercase().replace(['-', ' ', '.', ':'], "_");
     let nearest = COMMANDS
         .iter()
-        .map(|(name, _, _)| (strsim::jaro_winkler(name, &given), *name))
+        .map(|it| (strsim::jaro_winkler(it.name, &given), it.name))
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .filter(|(likeness, _)| *likeness > 0.8);
     let known = match nearest {
@@ -118,45 +127,34 @@ fn unknown(event: &str) -> Error {
     Error::new(Code::UnknownEvent, format!("there is no event {shown:?}; {known}"))
 }
 
-/// Takes a token of whoever sends the event, before anything is parsed. `authenticate` is never refused: a
-/// client that renews its token too late would lose its connection.
+/// Counts a command for its rate limit, before anything is parsed.
 async fn count(context: &AppContext, caller: &Caller, event: &str) -> Result<()> {
-    let bucket = match event {
-        session::Authenticate::NAME => return Ok(()),
-        messages::SendMessage::NAME => Bucket::Send,
-        _ => Bucket::Event,
+    let bucket = match command(event).map(|it| it.limit) {
+        Some(Limit::unlimited) => return Ok(()),
+        Some(Limit::send) => Bucket::Send,
+        Some(Limit::event) | None => Bucket::Event,
     };
     context.rates.take(bucket, Key::user(caller.actor.user_id)).await
 }
 
-async fn run<C: CommandHandler>(context: &Arc<AppContext>, caller: Caller, payload: &str, respond: Respond) {
+async fn run<C: CommandHandler>(context: &AppContext, caller: &Caller, payload: &str, respond: Respond) {
     let command = match parse::parse::<C>(payload, &context.limits) {
         Ok(command) => command,
-        Err(error) => return fail(C::NAME, &caller, respond, error),
+        Err(error) => return fail(C::INFO.name, caller, respond, error),
     };
     for (bucket, tokens) in command.costs() {
         let key = Key::user(caller.actor.user_id);
         if let Err(error) = context.rates.take_many(bucket, key, tokens).await {
-            return fail(C::NAME, &caller, respond, error);
+            return fail(C::INFO.name, caller, respond, error);
         }
     }
-    let outcome = retry(|| command.run(context, &caller)).await;
-    match outcome.map(Outcome::into_parts) {
-        Ok(OutcomeParts { reply, position, events, order }) => {
-            let ack = ack(position, &reply);
-            let answer = Box::new(move || respond.give(ack));
-            context.bus.publish(Batch { deliveries: events, answer: Some(answer), ..Batch::default() }).await;
-            drop(order);
-        }
-        Err(error) => fail(C::NAME, &caller, respond, error),
-    }
+    command.execute(context, caller, respond).await;
 }
 
 /// Answers a failure; our own are logged here, and nowhere else.
 pub fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
     // Not what a client makes up: it may be long.
-    let event =
-        COMMANDS.iter().map(|(name, ..)| *name).find(|name| *name == event).unwrap_or("an unknown event");
+    let event = command(event).map_or("an unknown event", |it| it.name);
     if error.source.is_some() {
         tracing::error!(event, user = caller.actor.user_id.0, %error, "a command failed");
     }

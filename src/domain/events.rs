@@ -75,7 +75,9 @@ macro_rules! constructors {
                 use crate::ids::{ChatId, ConnId, SessionId, UserId};
                 use crate::platform::bus::{Audience, ChatPosition, Delivery, encode};
                 use crate::protocol::catalogue::EventName;
-                use crate::protocol::events;
+                use crate::protocol::{
+                    chats, contacts, errors, members, messages, moderation, own_state, presence, reading, sessions, sync, users,
+                };
 
                 $(constructor!($audience, $name, $payload);)*
             }

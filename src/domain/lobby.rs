@@ -19,7 +19,7 @@ use super::{AppContext, events, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{OpenChange, Tx};
-use crate::protocol::events::MemberChange;
+use crate::protocol::members::MemberChange;
 
 const KEY: &str = "lobby_chat";
 

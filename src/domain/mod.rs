@@ -116,7 +116,7 @@ pub struct AppContext {
     /// The one that writes messages.
     pub writer: messages::Writer,
     /// Letters and how they leave.
-    pub mail: mail::Mail,
+    pub mail: Arc<mail::Mail>,
 }
 
 impl AppContext {
@@ -158,7 +158,7 @@ impl AppContext {
             limits,
             epoch,
             writer,
-            mail: mail::Mail::open(&settings)?,
+            mail: Arc::new(mail::Mail::open(&settings)?),
             background,
             settings,
             clock,

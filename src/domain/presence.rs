@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 use crate::ids::{ConnId, UserId};
 use crate::platform::bus::Batch;
 use crate::platform::db::{Outcome, retry};
-use crate::protocol::commands::presence::{PresenceReply, WatchPresence};
-use crate::protocol::events::PresenceChanged;
+use crate::protocol::presence::PresenceChanged;
+use crate::protocol::presence::{PresenceReply, WatchPresence};
 
 /// A reconnect within this time is not seen, milliseconds.
 const GRACE_MS: i64 = 10_000;

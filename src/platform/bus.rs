@@ -104,7 +104,11 @@ impl Delivery {
     }
 
     /// The event of a change at its position in its chat's order. For the constructors in `domain::events` alone.
-    pub(crate) fn of_change(position: ChatPosition, event: EventName, payload: &impl Serialize) -> Result<Self> {
+    pub(crate) fn of_change(
+        position: ChatPosition,
+        event: EventName,
+        payload: &impl Serialize,
+    ) -> Result<Self> {
         let mut delivery = Self::new(Audience::Chat(position.chat_id), event, payload)?;
         delivery.position = Some(position);
         Ok(delivery)

@@ -96,7 +96,10 @@ mod tests {
     use crate::platform::bus::Audience;
 
     fn told(number: u32) -> Vec<Delivery> {
-        vec![Delivery::new(Audience::Chats(Vec::new()), EventName::user_updated, &json!(number)).expect("encodes")]
+        vec![
+            Delivery::new(Audience::Chats(Vec::new()), EventName::user_updated, &json!(number))
+                .expect("encodes"),
+        ]
     }
 
     fn number(deliveries: &[Delivery]) -> u32 {

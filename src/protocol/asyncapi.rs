@@ -9,9 +9,11 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::catalogue::{for_each_command, for_each_event};
 // The catalogue names its types by these paths.
-use super::commands::roles::Done;
-use super::commands::{chats, contacts, messages, presence, roles, session, sync};
-use super::events;
+use super::change::{self, Done};
+use super::{
+    chats, contacts, errors, history, members, messages, moderation, own_state, presence, reading, sessions,
+    sync, users,
+};
 
 /// Schemas by their names.
 pub type Schemas = BTreeMap<String, RefOr<Schema>>;
@@ -41,7 +43,7 @@ pub struct Entry {
 }
 
 macro_rules! describe_commands {
-    ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], $about:literal;)*) => {
+    ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], {$($column:ident),*}, $about:literal;)*) => {
         /// Every client event; its schemas are added to `schemas`.
         pub fn client_events(schemas: &mut Schemas) -> Vec<Entry> {
             vec![$(Entry {

@@ -6,76 +6,134 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use super::commands::{chats, contacts, messages, presence, roles, session, sync};
-use super::events;
+use super::change;
 use super::parse::Check;
+use super::{
+    chats, contacts, errors, history, members, messages, moderation, own_state, presence, reading, sessions,
+    sync, users,
+};
 
 /// A client event: its payload type carries its name and the type of its answer.
 pub trait Command: DeserializeOwned + Check + ToSchema + Send + Sync + 'static {
-    /// Name on the wire.
-    const NAME: &'static str;
+    /// What the catalogue says of it.
+    const INFO: CommandInfo;
     /// What the ack adds to `ok` (and to `chat_id`, `rev`, `prev` of a change in a chat).
     type Reply: Serialize + ToSchema + Send;
 }
 
-/// Hands the list of commands to another macro: `name: Payload => Reply, announces [events], about`.
+/// What the catalogue says of a command.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandInfo {
+    /// Its name as clients send it.
+    pub name: &'static str,
+    /// The events that it may announce.
+    pub announces: &'static [EventName],
+    /// How it names its chat.
+    pub chat: ChatScope,
+    /// Whether it waits for what was sent before it.
+    pub order: Order,
+    /// The rate limit that it counts for.
+    pub limit: Limit,
+    /// One sentence for the documents.
+    pub about: &'static str,
+}
+
+/// How a command names its chat: a chat's own socket fills that in, and refuses another.
+#[expect(non_camel_case_types, reason = "columns of the catalogue")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChatScope {
+    /// `chat.id`.
+    chat,
+    /// `message.chat_id`.
+    message,
+    /// `only`, a list of ids.
+    only,
+    /// Not at all: it names a message, users or nothing.
+    any,
+    /// It is about no chat that exists, so a chat's own socket refuses it.
+    refused,
+}
+
+/// When a command starts, among those of the same connection.
+#[expect(non_camel_case_types, reason = "columns of the catalogue")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Once all before it are done.
+    in_turn,
+    /// Once those before it are in the hands of the writer, which keeps their order.
+    pipelined,
+}
+
+/// The rate limit that a command counts for.
+#[expect(non_camel_case_types, reason = "columns of the catalogue")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// `RATE_EVENT`.
+    event,
+    /// `RATE_SEND`.
+    send,
+    /// None: a client that renews its token too late would lose its connection.
+    unlimited,
+}
+
+/// Hands the list of commands to another macro: `name: Payload => Reply, [events it announces], {chat, order, limit},
+/// about`; the columns in braces are those of [`CommandInfo`].
 ///
-/// The one clever macro of the house. `domain::dispatch` calls it to build the match from names to
-/// behaviours, this file to implement [`Command`], `asyncapi` to describe.
+/// `domain::dispatch` calls it to match names to handlers, this file to implement [`Command`], `asyncapi` to describe.
 macro_rules! for_each_command {
     ($use:ident) => {
         $use! {
-            create_chat: chats::CreateChat => chats::ChatReply, [chat_created, new_message],
+            create_chat: chats::CreateChat => chats::ChatReply, [chat_created, new_message], {refused, in_turn, event},
                 "Creates a group or a direct chat; the direct chat of two people exists once.";
-            add_member: chats::AddMember => chats::MemberReply, [member_added],
+            add_member: members::AddMember => members::MemberReply, [member_added], {chat, in_turn, event},
                 "Adds a user to a group. Owner and admins.";
-            remove_member: chats::RemoveMember => chats::MemberReply, [member_removed],
+            remove_member: members::RemoveMember => members::MemberReply, [member_removed], {chat, in_turn, event},
                 "Removes a user from a group. Owner and admins.";
-            update_chat: roles::UpdateChat => chats::ChatReply, [chat_updated],
+            update_chat: chats::UpdateChat => chats::ChatReply, [chat_updated], {chat, in_turn, event},
                 "Changes a group's name, description or photo. Owner and admins.";
-            delete_chat: roles::DeleteChat => roles::Done, [chat_deleted],
+            delete_chat: chats::DeleteChat => change::Done, [chat_deleted], {chat, in_turn, event},
                 "Deletes a group for everybody. Owner.";
-            leave_chat: roles::LeaveChat => roles::Done, [member_removed, member_role_changed, chat_deleted],
+            leave_chat: members::LeaveChat => change::Done, [member_removed, member_role_changed, chat_deleted], {chat, in_turn, event},
                 "Leaves a group; the owner's place goes to the longest-serving admin, else member.";
-            approve_chat: contacts::ApproveChat => roles::Done, [chat_approved],
+            approve_chat: contacts::ApproveChat => change::Done, [chat_approved], {chat, in_turn, event},
                 "Lets a stranger's direct chat in. The other side of it.";
-            decline_chat: contacts::DeclineChat => roles::Done, [chat_declined],
+            decline_chat: contacts::DeclineChat => change::Done, [chat_declined], {chat, in_turn, event},
                 "Removes a stranger's direct chat that waits for approval. The other side of it.";
-            set_member_role: roles::SetMemberRole => chats::MemberReply, [member_role_changed],
+            set_member_role: members::SetMemberRole => members::MemberReply, [member_role_changed], {chat, in_turn, event},
                 "Makes a member an admin, an admin a member, or somebody else the owner. Owner.";
-            toggle_chat_pin: chats::ToggleChatPin => chats::PinReply, [chat_pinned, chat_unpinned],
+            toggle_chat_pin: own_state::ToggleChatPin => own_state::PinReply, [chat_pinned, chat_unpinned], {chat, in_turn, event},
                 "Pins or unpins a chat in one's own list.";
-            toggle_chat_mute: roles::ToggleChatMute => roles::MuteReply, [chat_muted, chat_unmuted],
+            toggle_chat_mute: own_state::ToggleChatMute => own_state::MuteReply, [chat_muted, chat_unmuted], {chat, in_turn, event},
                 "Mutes or unmutes a chat for oneself.";
-            toggle_chat_archive: roles::ToggleChatArchive => roles::ArchiveReply, [chat_archived, chat_unarchived],
+            toggle_chat_archive: own_state::ToggleChatArchive => own_state::ArchiveReply, [chat_archived, chat_unarchived], {chat, in_turn, event},
                 "Puts a chat away in one's own list, or takes it out again.";
-            send_message: messages::SendMessage => messages::SendReply, [new_message],
+            send_message: messages::SendMessage => messages::SendReply, [new_message], {message, pipelined, send},
                 "Sends a message to a chat.";
-            edit_message: messages::EditMessage => messages::MessageReply, [message_edited],
+            edit_message: messages::EditMessage => messages::MessageReply, [message_edited], {any, in_turn, event},
                 "Changes the content of one's own message.";
-            delete_message: messages::DeleteMessage => messages::MessageReply, [message_deleted],
+            delete_message: messages::DeleteMessage => messages::MessageReply, [message_deleted], {any, in_turn, event},
                 "Takes a message's content away; its place stays. Author, the chat's owner and admins, moderators.";
-            toggle_like_message: messages::ToggleLikeMessage => messages::LikeReply, [message_liked],
+            toggle_like_message: messages::ToggleLikeMessage => messages::LikeReply, [message_liked], {any, in_turn, event},
                 "Likes a message or takes the like back.";
-            mark_read: roles::MarkRead => roles::ReadReply, [chat_read],
+            mark_read: reading::MarkRead => reading::ReadReply, [chat_read], {chat, in_turn, event},
                 "Moves one's read mark forward; it never goes back.";
-            typing: roles::Typing => roles::Done, [typing],
+            typing: presence::Typing => change::Done, [typing], {chat, in_turn, event},
                 "Says that one is typing, or no longer; ends by itself after 6 seconds.";
-            follow: contacts::Follow => contacts::ContactReply, [followed],
+            follow: contacts::Follow => contacts::ContactReply, [followed], {any, in_turn, event},
                 "Follows somebody, who may then begin a direct chat without approval.";
-            unfollow: contacts::Unfollow => contacts::ContactReply, [unfollowed],
+            unfollow: contacts::Unfollow => contacts::ContactReply, [unfollowed], {any, in_turn, event},
                 "Follows somebody no longer.";
-            block: contacts::Block => contacts::ContactReply, [blocked],
+            block: contacts::Block => contacts::ContactReply, [blocked], {any, in_turn, event},
                 "Blocks somebody: no direct messages either way, no presence, no adding to groups.";
-            unblock: contacts::Unblock => contacts::ContactReply, [unblocked],
+            unblock: contacts::Unblock => contacts::ContactReply, [unblocked], {any, in_turn, event},
                 "Blocks somebody no longer.";
-            watch_presence: presence::WatchPresence => presence::PresenceReply, [presence],
+            watch_presence: presence::WatchPresence => presence::PresenceReply, [presence], {any, in_turn, event},
                 "Watches who of these is online.";
-            sync: sync::Sync => sync::SyncReply, [],
+            sync: sync::Sync => sync::SyncReply, [], {only, in_turn, event},
                 "What changed since one was last here, page by page.";
-            history: messages::History => messages::HistoryReply, [],
+            history: history::History => history::HistoryReply, [], {chat, in_turn, event},
                 "A page of a chat's messages, newest first.";
-            authenticate: session::Authenticate => session::AuthenticateReply, [],
+            authenticate: sessions::Authenticate => sessions::AuthenticateReply, [], {any, in_turn, unlimited},
                 "Renews the connection's token in place.";
         }
     };
@@ -90,55 +148,70 @@ pub(crate) use for_each_command;
 macro_rules! for_each_event {
     ($use:ident) => {
         $use! {
-            ready: events::Ready, [connection], "Sent once after every connect, when all rooms are joined.";
-            chat_created: events::ChatCreated, [change], "One is a member of a new chat.";
-            chat_updated: events::ChatChanged, [change], "A chat's name, description or photo changed.";
-            chat_approved: events::ChatChanged, [change], "A direct chat was let in.";
-            chat_declined: events::ChatDeleted, [change], "A direct chat was not let in; its last event.";
-            chat_deleted: events::ChatDeleted, [change], "A chat was deleted; its last event.";
-            member_added: events::MemberChange, [change], "Somebody was added to a chat.";
-            member_removed: events::MemberChange, [change], "Somebody was removed from a chat; for them the last event of that chat.";
-            member_role_changed: events::MemberChange, [change], "Somebody's role in a chat changed.";
-            chat_pinned: events::OwnChatChange, [user], "One pinned a chat, on any device.";
-            chat_unpinned: events::OwnChatChange, [user], "One unpinned a chat, on any device.";
-            chat_muted: events::OwnChatMuted, [user], "One muted a chat, on any device.";
-            chat_unmuted: events::OwnChatMuted, [user], "One unmuted a chat, on any device.";
-            chat_archived: events::OwnChatChange, [user], "One put a chat away, on any device.";
-            chat_unarchived: events::OwnChatChange, [user], "One took a chat out again, on any device.";
-            new_message: events::NewMessage, [change], "A message arrived.";
-            message_edited: events::MessageChanged, [change], "A message changed.";
-            message_deleted: events::MessageChanged, [change], "A message's content is gone; its place stays.";
-            message_liked: events::MessageLiked, [change], "Somebody likes a message, or no longer.";
-            chat_read: events::ChatRead, [user, chat], "Somebody has read up to a `seq`; told in chats of up to 200 members.";
-            typing: events::TypingChanged, [chat], "Somebody is typing, or no longer.";
-            presence: events::PresenceChanged, [watchers], "Somebody who is watched came or went.";
-            sync_hint: events::SyncHint, [chat], "More happened in a chat than could be told: `sync` it.";
-            user_updated: events::UserUpdated, [chats, user], "Somebody who shares a chat changed their profile.";
-            followed: events::ContactChanged, [user], "Somebody follows somebody: one of them is oneself.";
-            unfollowed: events::ContactChanged, [user], "One follows somebody no longer, on any device.";
-            blocked: events::ContactChanged, [user], "One blocks somebody, on any device.";
-            unblocked: events::ContactChanged, [user], "One blocks somebody no longer, on any device.";
-            token_expiring: events::TokenExpiring, [connection], "The connection's token ends within a minute.";
-            token_expired: events::Farewell, [connection], "The connection's token ended; a DISCONNECT follows.";
-            session_ended: events::Farewell, [session], "The connection's session was ended; a DISCONNECT follows.";
-            user_banned: events::UserBanned, [session], "The user was banned; a DISCONNECT follows.";
-            server_shutdown: events::ServerShutdown, [connection], "The node goes; come back after the given time.";
-            exception: events::Exception, [connection], "A command without a callback failed.";
+            ready: sessions::Ready, [connection], "Sent once after every connect, when all rooms are joined.";
+            chat_created: chats::ChatCreated, [change], "One is a member of a new chat.";
+            chat_updated: chats::ChatChanged, [change], "A chat's name, description or photo changed.";
+            chat_approved: chats::ChatChanged, [change], "A direct chat was let in.";
+            chat_declined: chats::ChatDeleted, [change], "A direct chat was not let in; its last event.";
+            chat_deleted: chats::ChatDeleted, [change], "A chat was deleted; its last event.";
+            member_added: members::MemberChange, [change], "Somebody was added to a chat.";
+            member_removed: members::MemberChange, [change], "Somebody was removed from a chat; for them the last event of that chat.";
+            member_role_changed: members::MemberChange, [change], "Somebody's role in a chat changed.";
+            chat_pinned: own_state::OwnChatChange, [user], "One pinned a chat, on any device.";
+            chat_unpinned: own_state::OwnChatChange, [user], "One unpinned a chat, on any device.";
+            chat_muted: own_state::OwnChatMuted, [user], "One muted a chat, on any device.";
+            chat_unmuted: own_state::OwnChatMuted, [user], "One unmuted a chat, on any device.";
+            chat_archived: own_state::OwnChatChange, [user], "One put a chat away, on any device.";
+            chat_unarchived: own_state::OwnChatChange, [user], "One took a chat out again, on any device.";
+            new_message: messages::NewMessage, [change], "A message arrived.";
+            message_edited: messages::MessageChanged, [change], "A message changed.";
+            message_deleted: messages::MessageChanged, [change], "A message's content is gone; its place stays.";
+            message_liked: messages::MessageLiked, [change], "Somebody likes a message, or no longer.";
+            chat_read: reading::ChatRead, [user, chat], "Somebody has read up to a `seq`; told in chats of up to 200 members.";
+            typing: presence::TypingChanged, [chat], "Somebody is typing, or no longer.";
+            presence: presence::PresenceChanged, [watchers], "Somebody who is watched came or went.";
+            sync_hint: sync::SyncHint, [chat], "More happened in a chat than could be told: `sync` it.";
+            user_updated: users::UserUpdated, [chats, user], "Somebody who shares a chat changed their profile.";
+            followed: contacts::ContactChanged, [user], "Somebody follows somebody: one of them is oneself.";
+            unfollowed: contacts::ContactChanged, [user], "One follows somebody no longer, on any device.";
+            blocked: contacts::ContactChanged, [user], "One blocks somebody, on any device.";
+            unblocked: contacts::ContactChanged, [user], "One blocks somebody no longer, on any device.";
+            token_expiring: sessions::TokenExpiring, [connection], "The connection's token ends within a minute.";
+            token_expired: sessions::Farewell, [connection], "The connection's token ended; a DISCONNECT follows.";
+            session_ended: sessions::Farewell, [session], "The connection's session was ended; a DISCONNECT follows.";
+            user_banned: moderation::UserBanned, [session], "The user was banned; a DISCONNECT follows.";
+            server_shutdown: sessions::ServerShutdown, [connection], "The node goes; come back after the given time.";
+            exception: errors::Exception, [connection], "A command without a callback failed.";
         }
     };
 }
 pub(crate) use for_each_event;
 
 macro_rules! implement_commands {
-    ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], $about:literal;)*) => {
+    ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], {$chat:ident, $order:ident, $limit:ident},
+        $about:literal;)*) => {
         $(impl Command for $payload {
-            const NAME: &'static str = stringify!($name);
+            const INFO: CommandInfo = CommandInfo {
+                name: stringify!($name),
+                announces: &[$(EventName::$event),*],
+                chat: ChatScope::$chat,
+                order: Order::$order,
+                limit: Limit::$limit,
+                about: $about,
+            };
             type Reply = $reply;
         })*
 
-        /// Every command: name, what it announces, what it is about.
-        pub const COMMANDS: &[(&str, &[&str], &str)] =
-            &[$((stringify!($name), &[$(stringify!($event)),*], $about)),*];
+        /// Every command.
+        pub const COMMANDS: &[CommandInfo] = &[$(<$payload as Command>::INFO),*];
+
+        /// The command of this name.
+        pub fn command(name: &str) -> Option<&'static CommandInfo> {
+            match name {
+                $(stringify!($name) => Some(const { &<$payload as Command>::INFO }),)*
+                _ => None,
+            }
+        }
     };
 }
 for_each_command!(implement_commands);

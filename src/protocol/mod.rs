@@ -1,11 +1,21 @@
-//! The words of the wire, as pure data: objects, commands with their answers, server events, and the one
-//! catalogue that lists them. Documents for clients are derived from it. No I/O and no rules.
+//! The wire types, as pure data: one file per topic with its commands, replies, events and objects, and the catalogue that
+//! lists all commands and events. The documents for clients are derived from it. No I/O and no rules.
 
 pub mod asyncapi;
 pub mod catalogue;
-pub mod commands;
-pub mod events;
+pub mod change;
+pub mod chats;
+pub mod contacts;
+pub mod errors;
+pub mod history;
+pub mod members;
 pub mod message_type;
+pub mod messages;
 pub mod moderation;
-pub mod objects;
+pub mod own_state;
 pub mod parse;
+pub mod presence;
+pub mod reading;
+pub mod sessions;
+pub mod sync;
+pub mod users;

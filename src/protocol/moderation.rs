@@ -5,10 +5,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::objects::Author;
 use super::parse::{Check, Limits, Problems};
+use super::users::Author;
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, MessageId, UserId};
+
+/// `user_banned`: why the connection is closed, and for how long no other is taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserBanned {
+    /// A sentence for a person.
+    pub message: String,
+    /// Why, in the moderator's words.
+    pub reason: String,
+    /// When the ban ends; none: when it is lifted.
+    pub until: Option<Timestamp>,
+}
 
 /// Service-wide roles, by rising power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::ids::{ChatId, ConnId};
 use crate::platform::limits::ConcurrencyPermit;
 use crate::protocol::catalogue::EventName;
-use crate::protocol::events::{ErrorObject, Exception, Failure};
+use crate::protocol::errors::{ErrorObject, Exception, Failure};
 
 /// Bytes that may wait before volatile events are dropped.
 const VOLATILE_BACKLOG: u64 = 64 * 1_024;
@@ -170,7 +170,10 @@ impl Connection {
         let Some(ack) = ack else {
             if let Err(error) = result {
                 let error = ErrorObject::from(&error);
-                self.send_event(events::exception::to_connection(&Exception { event: event.to_owned(), error }));
+                self.send_event(events::exception::to_connection(&Exception {
+                    event: event.to_owned(),
+                    error,
+                }));
             }
             return;
         };

@@ -13,9 +13,10 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
-use crate::domain::dispatch::{Respond, dispatch, fail, is_pipelined};
+use crate::domain::dispatch::{Respond, dispatch, fail};
 use crate::domain::{AppContext, Caller, sessions};
 use crate::error::{Code, Error, Result};
+use crate::protocol::catalogue::{Order, command};
 use crate::realtime::backpressure::InFlight;
 use crate::realtime::connection::{Ack, Connection};
 use crate::realtime::pending::{PendingCount, PendingGuard};
@@ -128,7 +129,7 @@ impl Inbox {
 
     async fn handle(&self, incoming: Incoming) {
         let Incoming { event, payload, ack, waiting, unanswered } = incoming;
-        let pipelined = is_pipelined(&event);
+        let pipelined = command(&event).is_some_and(|it| it.order == Order::pipelined);
         if !pipelined {
             // What it may build on has to be done first.
             self.pipelined.settled().await;

@@ -296,7 +296,7 @@ fn every_payload_gets_exactly_one_answer_and_no_panic() {
         app.group(&mut socket, &[&bob]).await;
         (app, std::cell::RefCell::new(socket))
     });
-    let commands: Vec<&str> = COMMANDS.iter().map(|(name, _, _)| *name).chain(["", "nothing"]).collect();
+    let commands: Vec<&str> = COMMANDS.iter().map(|it| it.name).chain(["", "nothing"]).collect();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 600,
         failure_persistence: None,

@@ -13,9 +13,9 @@ use crate::domain::{AppContext, Caller, events};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::contacts::{ApproveChat, DeclineChat};
-use crate::protocol::commands::roles::Done;
-use crate::protocol::events::ChatChanged;
+use crate::protocol::change::Done;
+use crate::protocol::chats::ChatChanged;
+use crate::protocol::contacts::{ApproveChat, DeclineChat};
 
 impl CommandHandler for ApproveChat {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {

@@ -19,8 +19,8 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{OpenChange, Outcome, Tx};
 use crate::platform::limits::{Bucket, Key};
-use crate::protocol::commands::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
-use crate::protocol::events::ChatCreated;
+use crate::protocol::chats::ChatCreated;
+use crate::protocol::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
 use crate::protocol::parse::Envelope;
 use crate::text::nfc;
 
@@ -60,20 +60,16 @@ impl CommandHandler for CreateChat {
         };
         let tx = context.db.begin().await?;
         let first = self.message.as_ref();
-        match find_made_before(&tx, request, creator, &others).await? {
-            Some(chat) => {
-                // The retry of a group with its first message finds both; a direct chat takes every message as new.
-                if let (Some(Envelope(message)), true) = (first, chat.is_group) {
-                    require_same_first(tx.conn(), &chat, creator, message).await?;
-                }
-                let first = first.filter(|_| !chat.is_group);
-                finish(context, caller, tx, chat, first).await
-            }
-            None => {
-                let (tx, chat) = make(context, tx, request, creator, &others).await?;
-                finish(context, caller, tx, chat, first).await
-            }
+        let Some(chat) = find_made_before(&tx, request, creator, &others).await? else {
+            let (tx, chat) = make(context, tx, request, creator, &others).await?;
+            return finish(context, caller, tx, chat, first).await;
+        };
+        // The retry of a group with its first message finds both; a direct chat takes every message as new.
+        if let (Some(Envelope(message)), true) = (first, chat.is_group) {
+            require_same_first(tx.conn(), &chat, creator, message).await?;
         }
+        let first = first.filter(|_| !chat.is_group);
+        finish(context, caller, tx, chat, first).await
     }
 }
 

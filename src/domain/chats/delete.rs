@@ -12,8 +12,9 @@ use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::roles::{DeleteChat, Done};
-use crate::protocol::events::ChatDeleted;
+use crate::protocol::change::Done;
+use crate::protocol::chats::ChatDeleted;
+use crate::protocol::chats::DeleteChat;
 
 impl CommandHandler for DeleteChat {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {

@@ -15,9 +15,10 @@ use crate::domain::{AppContext, Caller, events, lobby, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::roles::{Done, LeaveChat};
-use crate::protocol::events::MemberChange;
-use crate::protocol::objects::Member;
+use crate::protocol::change::Done;
+use crate::protocol::members::LeaveChat;
+use crate::protocol::members::Member;
+use crate::protocol::members::MemberChange;
 
 impl CommandHandler for LeaveChat {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<Done>> {

@@ -11,7 +11,8 @@ use super::view::{Viewer, load, show_members, unread_while_pending};
 use crate::domain::{Actor, AppContext, PAGE_BYTES};
 use crate::error::{Error, Result};
 use crate::ids::ChatId;
-use crate::protocol::objects::{Chat, Member};
+use crate::protocol::chats::Chat;
+use crate::protocol::members::Member;
 
 /// Chats that are read at the same time.
 const CHATS_AT_ONCE: usize = 20;

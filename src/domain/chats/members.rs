@@ -17,8 +17,8 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{Outcome, Tx};
 use crate::platform::limits::Bucket;
-use crate::protocol::commands::chats::{AddMember, MemberReply, RemoveMember};
-use crate::protocol::events::MemberChange;
+use crate::protocol::members::MemberChange;
+use crate::protocol::members::{AddMember, MemberReply, RemoveMember};
 
 impl CommandHandler for AddMember {
     fn costs(&self) -> Vec<(Bucket, u32)> {

@@ -29,7 +29,7 @@ use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::ChatPosition;
 use crate::platform::db::{OpenChange, Tx};
-use crate::protocol::events::Change;
+use crate::protocol::change::Change;
 
 /// Begins a change of a message: the chat's counter takes its next value. The row must be locked (see [`lock`]).
 pub async fn begin_change(tx: Tx, chat: &mut chat::Model) -> Result<OpenChange> {

@@ -13,9 +13,9 @@ use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::Delivery;
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::chats::{PinReply, ToggleChatPin};
-use crate::protocol::commands::roles::{ArchiveReply, MuteReply, ToggleChatArchive, ToggleChatMute};
-use crate::protocol::events::{OwnChatChange, OwnChatMuted};
+use crate::protocol::own_state::{ArchiveReply, MuteReply, ToggleChatArchive, ToggleChatMute};
+use crate::protocol::own_state::{OwnChatChange, OwnChatMuted};
+use crate::protocol::own_state::{PinReply, ToggleChatPin};
 
 /// A mute without an end: the last moment that the wire can tell.
 const FOR_EVER: i64 = 253_402_300_799_999;

@@ -11,8 +11,8 @@ use crate::domain::dispatch::CommandHandler;
 use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Code, Error, Result};
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::roles::{MarkRead, ReadReply};
-use crate::protocol::events::ChatRead;
+use crate::protocol::reading::ChatRead;
+use crate::protocol::reading::{MarkRead, ReadReply};
 
 /// Members beyond which reading and typing are not told to the others.
 pub const TOLD_UP_TO: i32 = 200;

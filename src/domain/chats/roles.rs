@@ -12,10 +12,10 @@ use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::chats::MemberReply;
-use crate::protocol::commands::roles::SetMemberRole;
-use crate::protocol::events::MemberChange;
-use crate::protocol::objects::Member;
+use crate::protocol::members::Member;
+use crate::protocol::members::MemberChange;
+use crate::protocol::members::MemberReply;
+use crate::protocol::members::SetMemberRole;
 
 impl CommandHandler for SetMemberRole {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MemberReply>> {

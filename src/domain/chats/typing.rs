@@ -14,8 +14,9 @@ use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Batch, Delivery};
 use crate::platform::db::Outcome;
-use crate::protocol::commands::roles::{Done, Typing};
-use crate::protocol::events::TypingChanged;
+use crate::protocol::change::Done;
+use crate::protocol::presence::Typing;
+use crate::protocol::presence::TypingChanged;
 
 /// Typing ends by itself after, milliseconds.
 const LASTS_MS: i64 = 6_000;

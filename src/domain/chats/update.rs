@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Outcome;
 use crate::platform::limits::Bucket;
-use crate::protocol::commands::chats::ChatReply;
-use crate::protocol::commands::roles::UpdateChat;
-use crate::protocol::events::ChatChanged;
-use crate::protocol::objects::Chat;
+use crate::protocol::chats::Chat;
+use crate::protocol::chats::ChatChanged;
+use crate::protocol::chats::ChatReply;
+use crate::protocol::chats::UpdateChat;
 use crate::text::nfc;
 
 impl CommandHandler for UpdateChat {
@@ -83,7 +83,8 @@ impl UpdateChat {
         row.update(tx.conn()).await?;
         let change = begin_meta_change(tx, &mut chat).await?;
         let details = shown(change.conn(), request.id, None).await?;
-        let event = ChatChanged { change: change_at(change.position(), user_id, context.clock.now()), details };
+        let event =
+            ChatChanged { change: change_at(change.position(), user_id, context.clock.now()), details };
         let event = events::chat_updated::at(change.position(), &event)?;
         let tx = change.announce(event)?;
         let reply =

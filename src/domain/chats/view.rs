@@ -12,7 +12,10 @@ use crate::clock::Timestamp;
 use crate::domain::{AppContext, messages, users};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
-use crate::protocol::objects::{Author, Chat, Member, Message, MyChat};
+use crate::protocol::chats::{Chat, MyChat};
+use crate::protocol::members::Member;
+use crate::protocol::messages::Message;
+use crate::protocol::users::Author;
 
 /// Members that a chat carries along; the rest is asked for.
 pub const MEMBERS_SHOWN: u64 = 50;

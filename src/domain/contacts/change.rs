@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::bus::Delivery;
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::contacts::{Block, ContactReply, Follow, Unblock, Unfollow};
-use crate::protocol::events::ContactChanged;
+use crate::protocol::contacts::ContactChanged;
+use crate::protocol::contacts::{Block, ContactReply, Follow, Unblock, Unfollow};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum What {

@@ -7,7 +7,7 @@ use super::{blocked_between, hide_presence};
 use crate::domain::{Actor, AppContext, users};
 use crate::error::Result;
 use crate::ids::UserId;
-use crate::protocol::objects::User;
+use crate::protocol::users::User;
 
 /// Which of one's contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use crate::clock::Timestamp;
 use crate::domain::{AppContext, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
-use crate::protocol::objects::{Contact, User};
+use crate::protocol::contacts::Contact;
+use crate::protocol::users::User;
 
 /// Whether one follows the other.
 pub async fn follows(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool> {

@@ -14,7 +14,6 @@ pub use outbox::{cancel, enqueue, forget};
 pub use templates::{Email, Template, masked, moment};
 
 use std::future::Future;
-use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -32,8 +31,7 @@ const MAX_LATER: usize = 256;
 pub struct Mail {
     mailer: Mailer,
     templates: Templates,
-    /// Says that a mail was committed; without it the mail leaves a little later.
-    wake: Arc<Notify>,
+    wake: Notify,
     later: TaskTracker,
 }
 
@@ -43,9 +41,14 @@ impl Mail {
         Ok(Self {
             mailer: Mailer::open(settings)?,
             templates: Templates::open()?,
-            wake: Arc::default(),
+            wake: Notify::new(),
             later: TaskTracker::new(),
         })
+    }
+
+    /// Has the worker look for mails now: one was committed. Without it the mail leaves a little later.
+    pub fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Does what the answer must not tell, by its content or its time, after the answer.

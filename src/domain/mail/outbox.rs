@@ -86,8 +86,8 @@ pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<
         link: Set(email.link(settings.public_url.as_str())),
     };
     mail_outbox::Entity::insert(body).exec_without_returning(tx.conn()).await?;
-    let wake = context.mail.wake.clone();
-    tx.after_commit(move || wake.notify_one());
+    let mail = context.mail.clone();
+    tx.after_commit(move || mail.wake());
     Ok(())
 }
 

@@ -12,8 +12,9 @@ use crate::domain::events;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, MessageId};
 use crate::platform::bus::{ChatPosition, Delivery};
-use crate::protocol::events::NewMessage;
-use crate::protocol::objects::{Author, Message, MyMessage};
+use crate::protocol::messages::NewMessage;
+use crate::protocol::messages::{Message, MyMessage};
+use crate::protocol::users::Author;
 
 /// Rows of one insert: 9 values each, and SQLite binds 32,766 at most.
 const ROWS_PER_INSERT: usize = 1_000;

@@ -16,11 +16,11 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::bus::{ChatPosition, Delivery};
 use crate::platform::db::{OpenChange, Outcome, Tx};
-use crate::protocol::commands::messages::{BLANK, DeleteMessage, EditMessage, MessageReply};
-use crate::protocol::events::MessageChanged;
 use crate::protocol::message_type::MessageType;
+use crate::protocol::messages::Message;
+use crate::protocol::messages::MessageChanged;
+use crate::protocol::messages::{BLANK, DeleteMessage, EditMessage, MessageReply};
 use crate::protocol::moderation::Role;
-use crate::protocol::objects::Message;
 
 impl CommandHandler for EditMessage {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MessageReply>> {
@@ -79,7 +79,10 @@ impl CommandHandler for DeleteMessage {
             note_moderation(context, &tx, caller, &message).await?;
         }
         let change = begin_change(tx, &mut chat).await?;
-        like::Entity::delete_many().filter(like::Column::MessageId.eq(message.id)).exec(change.conn()).await?;
+        like::Entity::delete_many()
+            .filter(like::Column::MessageId.eq(message.id))
+            .exec(change.conn())
+            .await?;
         let mut row = message.into_active_model();
         row.content = Set(String::new());
         row.likes = Set(0);

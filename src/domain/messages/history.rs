@@ -13,7 +13,7 @@ use crate::domain::{Actor, AppContext, Caller, PAGE_BYTES};
 use crate::error::Result;
 use crate::ids::ChatId;
 use crate::platform::db::Outcome;
-use crate::protocol::commands::messages::{History, HistoryReply};
+use crate::protocol::history::{History, HistoryReply};
 
 /// Messages of a page where nothing is said.
 const DEFAULT_LIMIT: i64 = 50;

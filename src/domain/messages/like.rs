@@ -10,8 +10,8 @@ use crate::domain::{AppContext, Caller, events};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId};
 use crate::platform::db::Outcome;
-use crate::protocol::commands::messages::{LikeReply, ToggleLikeMessage};
-use crate::protocol::events::MessageLiked;
+use crate::protocol::messages::MessageLiked;
+use crate::protocol::messages::{LikeReply, ToggleLikeMessage};
 
 impl CommandHandler for ToggleLikeMessage {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<LikeReply>> {

@@ -15,7 +15,7 @@ mod writer;
 pub use edit::changed;
 pub use history::{Anchor, MangoMessages, page};
 pub use prepare::Draft;
-pub use send::{insert_one, send_pipelined};
+pub use send::insert_one;
 pub use types::types;
 pub use view::{MangoMessage, show};
 pub use writer::Writer;

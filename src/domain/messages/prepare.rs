@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::tokens::hash;
 use crate::protocol::message_type::MessageType;
-use crate::protocol::objects::Author;
+use crate::protocol::users::Author;
 
 /// A message to be, its types checked.
 #[derive(Clone, Debug)]

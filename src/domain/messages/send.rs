@@ -12,7 +12,7 @@ use crate::domain::{AppContext, Caller};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::db::{Outcome, Tx};
-use crate::protocol::commands::messages::{OutgoingMessage, SendMessage, SendReply};
+use crate::protocol::messages::{OutgoingMessage, SendMessage, SendReply};
 use crate::protocol::parse::Envelope;
 
 impl From<OutgoingMessage> for Draft {
@@ -44,17 +44,17 @@ impl CommandHandler for SendMessage {
         let (reply, position) = result.await.map_err(Error::internal)??;
         Ok(Outcome::published(reply, position))
     }
-}
 
-/// Hands a message to the writer and returns; `respond` runs at its place in the order.
-pub async fn send_pipelined(context: &AppContext, caller: &Caller, request: SendMessage, respond: Respond) {
-    let Envelope(request) = request.message;
-    let chat_id = request.chat_id;
-    let answer = Box::new(move |sent: SendResult| {
-        respond.give(sent.and_then(|(reply, position)| ack(position, &reply)));
-    });
-    let job = Job { user_id: caller.actor.user_id, conn: caller.conn, chat_id, draft: request.into() };
-    context.writer.submit(job, answer).await;
+    /// Hands the message to the writer and returns; the writer answers at the message's place in the order.
+    async fn execute(self, context: &AppContext, caller: &Caller, respond: Respond) {
+        let Envelope(request) = self.message;
+        let (user_id, chat_id) = (caller.actor.user_id, request.chat_id);
+        let answer = Box::new(move |sent: SendResult| {
+            respond.give(sent.and_then(|(reply, position)| ack(position, &reply)));
+        });
+        let job = Job { user_id, conn: caller.conn, chat_id, draft: request.into() };
+        context.writer.submit(job, answer).await;
+    }
 }
 
 /// Within which the same text is refused, milliseconds.

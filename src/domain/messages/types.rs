@@ -5,7 +5,7 @@ use sea_orm::{EntityTrait, QueryOrder};
 
 use crate::domain::AppContext;
 use crate::error::Result;
-use crate::protocol::objects::MessageTypeInfo;
+use crate::protocol::messages::MessageTypeInfo;
 
 /// All message types, by number.
 pub async fn types(context: &AppContext) -> Result<Vec<MessageTypeInfo>> {

@@ -12,7 +12,8 @@ use crate::domain::users;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::protocol::message_type::MessageType;
-use crate::protocol::objects::{Author, Message, MyMessage, Reaction};
+use crate::protocol::messages::{Message, MyMessage, Reaction};
+use crate::protocol::users::Author;
 
 /// Shows rows in their order; with `my` where there is a viewer.
 pub async fn show(

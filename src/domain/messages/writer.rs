@@ -28,7 +28,7 @@ use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::background::Background;
 use crate::platform::bus::{Batch, Bus, ChatPosition, Delivery};
 use crate::platform::db::{Db, Tx};
-use crate::protocol::commands::messages::SendReply;
+use crate::protocol::messages::SendReply;
 
 /// Messages that may wait.
 const QUEUE: usize = 4_096;
@@ -369,7 +369,7 @@ fn refuse(group: Group, error: &Error) {
 fn repeated(
     request: &SendRequest<'_>,
     first: &SendRequest<'_>,
-    stored: &crate::protocol::objects::Message,
+    stored: &crate::protocol::messages::Message,
 ) -> SendResult {
     if request.draft.fingerprint(request.chat_id.0) == first.draft.fingerprint(first.chat_id.0) {
         Ok((SendReply { message: to_author(stored.clone()), duplicate: true }, None))

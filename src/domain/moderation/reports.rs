@@ -20,7 +20,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::db::retry;
 use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport, Role};
-use crate::protocol::objects::Author;
+use crate::protocol::users::Author;
 
 /// What is reported.
 struct Subject {

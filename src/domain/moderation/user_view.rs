@@ -12,7 +12,7 @@ use crate::domain::{Actor, AppContext, sessions};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::protocol::moderation::{AdminUser, AdminUserDetails, Ban, Reach, Role};
-use crate::protocol::objects::Session;
+use crate::protocol::sessions::Session;
 use crate::text::fold;
 
 /// Which people.

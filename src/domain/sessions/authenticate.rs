@@ -8,7 +8,7 @@ use crate::domain::dispatch::CommandHandler;
 use crate::domain::{AppContext, Caller};
 use crate::error::{Code, Error, Result};
 use crate::platform::db::Outcome;
-use crate::protocol::commands::session::{Authenticate, AuthenticateReply};
+use crate::protocol::sessions::{Authenticate, AuthenticateReply};
 
 impl CommandHandler for Authenticate {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<AuthenticateReply>> {

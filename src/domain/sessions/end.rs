@@ -10,8 +10,9 @@ use crate::domain::{Actor, AppContext, events};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::db::{Tx, retry};
-use crate::protocol::events::{Farewell, UserBanned};
-use crate::protocol::objects::Session;
+use crate::protocol::moderation::UserBanned;
+use crate::protocol::sessions::Farewell;
+use crate::protocol::sessions::Session;
 
 /// One's sessions that hold, the latest used first.
 pub async fn list(context: &AppContext, actor: Actor) -> Result<Vec<Session>> {
@@ -128,12 +129,7 @@ pub async fn end_oldest(context: &AppContext, tx: &mut Tx, user_id: UserId, kept
 /// Sessions that one login ends at most; there is one too many, unless the bound was lower once.
 const MOST_AT_ONCE: u64 = 100;
 
-async fn end_rows(
-    context: &AppContext,
-    tx: &mut Tx,
-    rows: &[session::Model],
-    ending: &Ending,
-) -> Result<()> {
+async fn end_rows(context: &AppContext, tx: &mut Tx, rows: &[session::Model], ending: &Ending) -> Result<()> {
     // A row may be gone with its account by now, which is an end as well.
     session::Entity::update_many()
         .col_expr(session::Column::EndedAt, Expr::value(Some(context.clock.now())))
@@ -149,7 +145,8 @@ async fn end_rows(
         });
     }
     // Their tokens stop working here before anybody is told.
-    let (live, ids) = (context.sessions.clone(), rows.iter().map(|row| SessionId(row.id)).collect::<Vec<_>>());
+    let (live, ids) =
+        (context.sessions.clone(), rows.iter().map(|row| SessionId(row.id)).collect::<Vec<_>>());
     tx.after_commit(move || ids.into_iter().for_each(|id| live.end(id)));
     Ok(())
 }

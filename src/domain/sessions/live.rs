@@ -14,7 +14,7 @@ use crate::domain::{Actor, AppContext};
 use crate::error::Result;
 use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::{Kind, Verified};
-use crate::protocol::events::Farewell;
+use crate::protocol::sessions::Farewell;
 
 /// Ids that one statement names.
 const MANY_IDS: usize = 2_000;

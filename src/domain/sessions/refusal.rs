@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
-use crate::protocol::events::UserBanned;
+use crate::protocol::moderation::UserBanned;
 
 /// What is wrong with a token whose session does not hold at `now` (milliseconds).
 pub async fn refusal(conn: &impl ConnectionTrait, user_id: UserId, now: i64) -> Result<Error> {

@@ -18,8 +18,9 @@ use crate::domain::{AppContext, Caller, PAGE_BYTES, contacts};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Outcome;
-use crate::protocol::commands::sync::{LeftChat, Mine, Sync, SyncReply, SyncedChat};
-use crate::protocol::objects::{Chat, Message};
+use crate::protocol::chats::Chat;
+use crate::protocol::messages::Message;
+use crate::protocol::sync::{LeftChat, Mine, Sync, SyncReply, SyncedChat};
 
 /// Messages that come with a chat that is given whole.
 const WHOLE_MESSAGES: usize = 30;

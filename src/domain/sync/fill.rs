@@ -7,14 +7,18 @@ use entity::{chat, like, member, message, user};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::domain::{AppContext, events};
 use crate::domain::chats::{change_at, load, show_members};
 use crate::domain::messages::{changed, show};
+use crate::domain::{AppContext, events};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{ChatPosition, Delivery};
-use crate::protocol::events::{ChatChanged, ChatCreated, MemberChange, NewMessage};
-use crate::protocol::objects::{Chat, Member, Message, MyMessage};
+use crate::protocol::chats::Chat;
+use crate::protocol::chats::{ChatChanged, ChatCreated};
+use crate::protocol::members::Member;
+use crate::protocol::members::MemberChange;
+use crate::protocol::messages::NewMessage;
+use crate::protocol::messages::{Message, MyMessage};
 
 /// Users beyond whom a changed message is told to all alike, without what is their own in it.
 const TOLD_APART: usize = 200;
@@ -212,7 +216,9 @@ impl Told {
                 };
                 events::new_message::at(position, &event)?
             }
-            Self::Changed(message) if users.len() > TOLD_APART => changed(position, message.user.id, now, &message)?,
+            Self::Changed(message) if users.len() > TOLD_APART => {
+                changed(position, message.user.id, now, &message)?
+            }
             Self::Changed(mut message) => {
                 let mut told = Vec::with_capacity(users.len());
                 for user in users {

@@ -8,7 +8,7 @@ use crate::domain::{AppContext, contacts, events};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Tx;
-use crate::protocol::events::UserUpdated;
+use crate::protocol::users::UserUpdated;
 
 /// Tells everybody who shares a chat.
 pub async fn announce(context: &AppContext, tx: &mut Tx, row: &user::Model) -> Result<()> {

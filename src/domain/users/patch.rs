@@ -14,8 +14,8 @@ use crate::domain::{AppContext, mail, photos};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::{Tx, retry};
-use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems, given};
+use crate::protocol::users::Me;
 use crate::text::{fold, nfc};
 
 /// A field that is left out stays; `null` clears it.

@@ -13,8 +13,8 @@ use crate::domain::mail::Language;
 use crate::domain::{AppContext, lobby, photos, recovery};
 use crate::error::{Error, Result};
 use crate::platform::db::retry;
-use crate::protocol::objects::Me;
 use crate::protocol::parse::{Check, Limits, Problems};
+use crate::protocol::users::Me;
 use crate::text::{fold, nfc};
 
 /// What registration takes. Unknown fields are ignored; a role is never read.

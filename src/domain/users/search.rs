@@ -8,7 +8,7 @@ use super::view::show;
 use crate::domain::{AppContext, contacts};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::protocol::objects::User;
+use crate::protocol::users::User;
 use crate::text::fold;
 
 /// People whose username or name holds `query`, in the order of their ids; and where to go on.

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::{AppContext, contacts};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::protocol::objects::{Author, Me, User};
+use crate::protocol::users::{Author, Me, User};
 
 /// A row as others see it.
 pub fn show(context: &AppContext, row: &user::Model) -> User {

@@ -167,7 +167,9 @@ impl Tx {
     /// Commits a transaction that announces nothing.
     pub async fn commit_silently(self) -> Result<()> {
         if !self.events.is_empty() {
-            return Err(Error::internal("a transaction with events was to be committed without publishing them"));
+            return Err(Error::internal(
+                "a transaction with events was to be committed without publishing them",
+            ));
         }
         self.commit(()).await.map(|_| ())
     }

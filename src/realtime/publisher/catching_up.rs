@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::ids::{ChatId, SessionId, UserId};
 use crate::platform::bus::{Batch, RoomChange};
 use crate::protocol::catalogue::EventName;
-use crate::protocol::events::SyncHint;
+use crate::protocol::sync::SyncHint;
 use crate::realtime::connection::Connection;
 use crate::realtime::publisher::{Devices, Publisher};
 

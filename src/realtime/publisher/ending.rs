@@ -9,7 +9,7 @@ use tokio::time::{interval, sleep, timeout};
 use crate::clock::Timestamp;
 use crate::domain::{AppContext, events};
 use crate::protocol::catalogue::EventName;
-use crate::protocol::events::{Farewell, ServerShutdown, TokenExpiring};
+use crate::protocol::sessions::{Farewell, ServerShutdown, TokenExpiring};
 use crate::random;
 use crate::realtime::publisher::Publisher;
 

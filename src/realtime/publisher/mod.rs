@@ -20,7 +20,7 @@ use crate::domain::{AppContext, presence, sessions, sync};
 use crate::error::Result;
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Audience, Delivery, RoomChange};
-use crate::protocol::events::Ready;
+use crate::protocol::sessions::Ready;
 use crate::realtime::connection::Connection;
 use crate::realtime::transport::BacklogLimit;
 

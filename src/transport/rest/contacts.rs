@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use crate::domain::contacts::List;
 use crate::domain::{Actor, contacts};
-use crate::protocol::objects::User;
+use crate::protocol::users::User;
 use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
 use crate::transport::rest::extract::{Auth, Paging, Params, page};

@@ -3,8 +3,8 @@
 //! at once is lost.
 
 mod engine;
-mod incoming;
 mod handshake;
+mod incoming;
 
 pub use engine::{build, guard};
 mod polling;
@@ -20,8 +20,8 @@ use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::{ConnectHandler, DisconnectHandler};
 use socketioxide::socket::{DisconnectReason, Socket};
 
-use self::incoming::Intake;
 use self::handshake::Refused;
+use self::incoming::Intake;
 use self::polling::Session;
 use self::send_queue::SocketQueue;
 use crate::domain::events;

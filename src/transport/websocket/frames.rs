@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::ids::ChatId;
+use crate::protocol::catalogue::{ChatScope, command};
 
 /// A frame as the dispatcher takes it.
 pub struct Frame {
@@ -62,8 +63,9 @@ fn names(id: &Value, chat: ChatId) -> bool {
 /// Fills in the chat that a chat's socket is about; naming another is an error.
 fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Map<String, Value>> {
     let other = |field: &str| Error::invalid(field, format!("this socket is for chat {chat} only"));
-    match event {
-        "send_message" => {
+    // An unknown event is refused by the dispatcher; `auth` is the first frame.
+    match command(event).map_or(ChatScope::any, |it| it.chat) {
+        ChatScope::message => {
             if let Some(text) = fields.remove("text") {
                 let message = fields.entry("message").or_insert_with(|| json!({}));
                 if let Value::Object(message) = message {
@@ -85,7 +87,7 @@ fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Ma
                 message.entry("message_type").or_insert_with(|| json!("text"));
             }
         }
-        "sync" => {
+        ChatScope::only => {
             let is_this =
                 |only: &Value| only.as_array().is_some_and(|ids| matches!(&ids[..], [id] if names(id, chat)));
             if fields.get("only").is_some_and(|only| !is_this(only)) {
@@ -93,15 +95,9 @@ fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Ma
             }
             fields.insert("only".into(), json!([chat.0]));
         }
-        "create_chat" => return Err(other("type")),
-        // These name a message or people, not a chat.
-        "edit_message"
-        | "delete_message"
-        | "toggle_like_message"
-        | "watch_presence"
-        | "authenticate"
-        | "auth" => {}
-        _ => {
+        ChatScope::refused => return Err(other("type")),
+        ChatScope::any => {}
+        ChatScope::chat => {
             let named = fields.entry("chat").or_insert_with(|| json!({}));
             if let Value::Object(named) = named {
                 if named.get("id").is_some_and(|id| !names(id, chat)) {

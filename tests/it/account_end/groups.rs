@@ -171,7 +171,7 @@ async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
         gone.update(tx.conn()).await.expect("deleted");
         let commit = async {
             app.somebody_waits().await;
-            tx.commit(()).await.expect("commits");
+            tx.commit_silently().await.expect("commits");
         };
         let (ack, ()) = tokio::join!(socket.call(event, wish), commit);
         assert_eq!(ack["error"]["code"], json!(code), "{event}: {ack}");

@@ -125,7 +125,7 @@ async fn what_was_sent_and_not_yet_stored_when_the_ban_came_is_not_stored() {
         ..Default::default()
     };
     ban.update(tx.conn()).await.expect("banned");
-    tx.commit(()).await.expect("commits");
+    tx.commit_silently().await.expect("commits");
     for ack in acks {
         let ack = socket.ack(ack).await;
         assert_eq!(ack["error"]["code"], json!("user_banned"), "{ack}");
@@ -164,7 +164,7 @@ async fn a_login_whose_password_was_judged_before_the_ban_gets_no_session() {
     // The login sees no ban yet, and waits for the row.
     let commit = async {
         fixture.app.somebody_waits().await;
-        tx.commit(()).await.expect("commits");
+        tx.commit_silently().await.expect("commits");
     };
     let ((status, body), ()) = tokio::join!(login(&fixture, PASSWORD), commit);
     assert_eq!((status, &body["code"]), (403, &json!("user_banned")), "{body}");

@@ -172,7 +172,7 @@ async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
     row.update(tx.conn()).await.expect("taken away");
     let commit = async {
         app.somebody_waits().await;
-        tx.commit(()).await.expect("commits");
+        tx.commit_silently().await.expect("commits");
     };
     let (ack, ()) = tokio::join!(socket.call("delete_message", json!({"message": {"id": id}})), commit);
     assert_eq!(ack["error"]["code"], json!("not_found"), "{ack}");

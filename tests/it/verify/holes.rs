@@ -4,9 +4,11 @@
 use mango_chat::domain::dispatch::CommandHandler;
 use mango_chat::domain::{Actor, Caller};
 use mango_chat::ids::{SessionId, UserId};
-use mango_chat::protocol::commands::chats::{AddMember, CreateChat, RemoveMember};
-use mango_chat::protocol::commands::messages::{DeleteMessage, EditMessage, ToggleLikeMessage};
-use mango_chat::protocol::commands::roles::{DeleteChat, SetMemberRole, UpdateChat};
+use mango_chat::protocol::chats::CreateChat;
+use mango_chat::protocol::chats::{DeleteChat, UpdateChat};
+use mango_chat::protocol::members::SetMemberRole;
+use mango_chat::protocol::members::{AddMember, RemoveMember};
+use mango_chat::protocol::messages::{DeleteMessage, EditMessage, ToggleLikeMessage};
 use serde_json::{Value, json};
 
 use super::{ALICE, BOB, CAROL, World, message, with_user};
@@ -19,7 +21,7 @@ impl World {
         let actor = Actor { user_id: UserId(self.id(device)), session_id: SessionId(0) };
         let caller = Caller::without_socket(actor);
         let outcome = command.run(&self.app.server.context, &caller).await.expect("committed");
-        serde_json::to_value(outcome.reply).expect("JSON")
+        serde_json::to_value(outcome.into_parts().reply).expect("JSON")
     }
 
     /// The direct chat of Alice and Bob.

@@ -9,7 +9,7 @@ use crate::domain::{moderation, run_detached};
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, Role, SetRole};
-use crate::protocol::objects::Session;
+use crate::protocol::sessions::Session;
 use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
 use crate::transport::rest::admin::{Admin, DEFAULT_LIMIT, Moderator, next_page};

@@ -1,13 +1,15 @@
-//! `sync`: what a client missed, chat by chat.
+//! Catching up after having been away.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::chats::{Chat, MyChat};
+use super::contacts::Contact;
+use super::messages::Message;
+use super::parse::{Check, Limits, Problems};
 use crate::ids::{ChatId, whole_by_key, whole_or_none};
-use crate::protocol::objects::{Chat, Contact, Message, MyChat};
-use crate::protocol::parse::{Check, Limits, Problems};
 
 /// Chats that may be named at once.
 const MAX_NAMED: usize = 20_000;
@@ -105,4 +107,13 @@ pub struct SyncReply {
     /// The database has another history than one's state is of: drop everything.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
+}
+
+/// `sync_hint`.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct SyncHint {
+    /// Where.
+    pub chat: ChatId,
+    /// The chat's counter as it stands.
+    pub rev: i64,
 }

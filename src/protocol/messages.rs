@@ -1,13 +1,14 @@
-//! Commands on messages.
+//! Messages: sending, editing, deleting and liking them, and how they are shown.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::chats::ChatRef;
-use crate::ids::{ChatId, MessageId, whole_or_none};
-use crate::protocol::message_type::MessageType;
-use crate::protocol::objects::Message;
-use crate::protocol::parse::{Check, Envelope, Limits, Problems};
+use super::change::Change;
+use super::message_type::MessageType;
+use super::parse::{Check, Envelope, Limits, Problems};
+use super::users::Author;
+use crate::clock::Timestamp;
+use crate::ids::{ChatId, MessageId, UserId};
 
 /// A `client_id` takes 1 to 64 characters.
 pub fn check_client_id(field: &str, client_id: Option<&str>, problems: &mut Problems) {
@@ -204,50 +205,113 @@ pub struct LikeReply {
     pub likes: i32,
 }
 
-/// `history`.
-#[derive(Debug, Deserialize, ToSchema)]
-pub struct History {
-    /// Where.
-    #[schema(value_type = ChatRef)]
-    pub chat: Envelope<ChatRef>,
-    /// Only messages with a lower `seq`.
-    #[serde(default, deserialize_with = "whole_or_none")]
-    pub before: Option<i64>,
-    /// The next messages with a higher `seq`.
-    #[serde(default, deserialize_with = "whole_or_none")]
-    pub after: Option<i64>,
-    /// Messages on both sides of this `seq`, itself included.
-    #[serde(default, deserialize_with = "whole_or_none")]
-    pub around: Option<i64>,
-    /// 1 to 200, default 50.
-    #[serde(default, deserialize_with = "whole_or_none")]
-    pub limit: Option<i64>,
-}
-
-impl Check for History {
-    fn check(&self, _: &Limits, problems: &mut Problems) {
-        check_page(self.before, self.after, self.around, self.limit, problems);
-    }
-}
-
-/// At most one anchor, and a limit of 1 to 200.
-pub fn check_page(
-    before: Option<i64>,
-    after: Option<i64>,
-    around: Option<i64>,
-    limit: Option<i64>,
-    problems: &mut Problems,
-) {
-    let anchors = [before, after, around].iter().flatten().count();
-    problems.check("before", anchors <= 1, "give one of before, after and around");
-    problems.check("limit", limit.is_none_or(|it| (1..=200).contains(&it)), "takes 1 to 200");
-}
-
-/// A page of messages, newest first.
+/// `new_message`: a Message's fields at top level, with `rev` and `prev`.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct HistoryReply {
-    /// Newest first.
-    pub messages: Vec<Message>,
-    /// There are more in the direction asked for.
-    pub has_more: bool,
+pub struct NewMessage<'a> {
+    /// The message, without `my`.
+    #[serde(flatten)]
+    pub message: &'a Message,
+    /// The counter's value before it.
+    pub prev: i64,
+    /// Who sent it.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// `message_edited`, `message_deleted`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageChanged<'a> {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+    /// As it is now, without `my`.
+    pub message: &'a Message,
+}
+
+/// `message_liked`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageLiked {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+    /// Which.
+    pub message_id: MessageId,
+    /// Whether `by` likes it now.
+    pub liked: bool,
+    /// Number of likes now.
+    pub likes: i32,
+}
+
+/// One's own marks on a message.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct MyMessage {
+    /// One likes it.
+    pub liked: bool,
+    /// Emoji one reacted with.
+    pub reactions: Vec<String>,
+}
+
+/// How often an emoji was given.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Reaction {
+    /// The emoji.
+    pub emoji: String,
+    /// By how many.
+    pub count: i64,
+}
+
+/// A message. A deleted one keeps its place with empty content.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Message {
+    /// Never used again.
+    pub id: MessageId,
+    /// Its chat.
+    pub chat_id: ChatId,
+    /// Its chat, by Mango's name.
+    pub chat: ChatId,
+    /// Its place in the chat, for good; rising, not contiguous.
+    pub seq: i64,
+    /// Counter value of its latest change.
+    pub rev: i64,
+    /// As it came.
+    pub content: String,
+    /// Kind of content.
+    pub message_type: MessageType,
+    /// Who wrote it.
+    pub user: Author,
+    /// The author's mark of the request.
+    pub client_id: Option<String>,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Ids of attachments.
+    pub attachments: Vec<i64>,
+    /// Number of likes.
+    pub likes: i32,
+    /// Reactions by emoji.
+    pub reactions: Vec<Reaction>,
+    /// Pinned in the chat.
+    pub pinned: bool,
+    /// Latest edit.
+    pub edited_at: Option<Timestamp>,
+    /// Deletion.
+    pub deleted_at: Option<Timestamp>,
+    /// Arrival.
+    pub created_at: Timestamp,
+    /// One's own marks; only in answers to oneself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub my: Option<MyMessage>,
+}
+
+/// A kind of content.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MessageTypeInfo {
+    /// 1 to 25.
+    pub id: i16,
+    /// On the wire.
+    pub name: String,
+    /// Media type.
+    pub mime: String,
+    /// A person can read it.
+    pub text: bool,
 }

@@ -1,0 +1,110 @@
+//! Members of a group: adding and removing them, their roles, leaving.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::change::Change;
+use super::chats::ChatRef;
+use super::parse::{Check, Envelope, Limits, Problems};
+use super::users::{Author, UserRef};
+use crate::clock::Timestamp;
+
+/// `add_member`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct AddMember {
+    /// Where.
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
+    /// Who.
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
+    /// `member` (default), or `admin` if the caller is the owner.
+    #[serde(default)]
+    pub role: Option<String>,
+}
+
+impl Check for AddMember {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        let fine = self.role.as_deref().is_none_or(|role| matches!(role, "member" | "admin"));
+        problems.check("role", fine, "takes member or admin");
+    }
+}
+
+/// `remove_member`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct RemoveMember {
+    /// Where.
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
+    /// Who.
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
+}
+
+impl Check for RemoveMember {
+    fn check(&self, _: &Limits, _: &mut Problems) {}
+}
+
+/// Answer that carries a member.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemberReply {
+    /// The member, as they are or were.
+    pub member: Member,
+}
+
+/// `leave_chat`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct LeaveChat {
+    /// Which.
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
+}
+
+impl Check for LeaveChat {
+    fn check(&self, _: &Limits, _: &mut Problems) {}
+}
+
+/// `set_member_role`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct SetMemberRole {
+    /// Where.
+    #[schema(value_type = ChatRef)]
+    pub chat: Envelope<ChatRef>,
+    /// Who.
+    #[schema(value_type = UserRef)]
+    pub user: Envelope<UserRef>,
+    /// `member`, `admin`, or `owner`: the caller then becomes an admin.
+    pub role: String,
+}
+
+impl Check for SetMemberRole {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        let fine = matches!(self.role.as_str(), "member" | "admin" | "owner");
+        problems.check("role", fine, "takes member, admin or owner");
+    }
+}
+
+/// `member_added`, `member_removed`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemberChange {
+    /// Where, when, by whom.
+    #[serde(flatten)]
+    pub change: Change,
+    /// Who it is about.
+    pub member: Member,
+    /// Members now.
+    pub member_count: i32,
+}
+
+/// One member of a chat.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Member {
+    /// Who.
+    pub user: Author,
+    /// `owner`, `admin` or `member`.
+    pub role: String,
+    /// Latest joining.
+    pub joined_at: Timestamp,
+    /// Has read up to this `seq`.
+    pub last_read_seq: i64,
+}
