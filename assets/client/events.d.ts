@@ -5,10 +5,18 @@
  */
 export type ChatId = number;
 /**
+ * A member's role in a chat.
+ */
+export type ChatRole = 'member' | 'admin' | 'owner';
+/**
  * A user's number.
  */
 export type UserId = number;
 export type Timestamp = string;
+/**
+ * A user's role in the whole service, in ascending order of power.
+ */
+export type Role = 'user' | 'moderator' | 'admin';
 export type MessageType =
   | 'text'
   | 'html'
@@ -333,10 +341,7 @@ export interface AddMember {
    * Where.
    */
   chat: ChatRef;
-  /**
-   * `member` (default), or `admin` if the caller is the owner.
-   */
-  role?: string | null;
+  role?: ChatRole | null;
   /**
    * Who.
    */
@@ -397,9 +402,9 @@ export interface Member {
    */
   last_read_seq: number;
   /**
-   * `owner`, `admin` or `member`.
+   * Everybody in a direct chat is a `member`.
    */
-  role: string;
+  role: ChatRole;
   /**
    * Who.
    */
@@ -424,7 +429,7 @@ export interface Author {
   /**
    * `user`, `moderator` or `admin`.
    */
-  role: string;
+  role: Role;
   /**
    * Login name, if chosen.
    */
@@ -723,7 +728,7 @@ export interface MyChat {
   /**
    * `owner`, `admin` or `member`.
    */
-  role: string;
+  role: ChatRole;
   /**
    * Messages of others not yet read, counted to 1000.
    */
@@ -951,7 +956,7 @@ export interface SetMemberRole {
   /**
    * `member`, `admin`, or `owner`: the caller then becomes an admin.
    */
-  role: string;
+  role: ChatRole;
   /**
    * Who.
    */
@@ -1695,7 +1700,7 @@ export interface User {
   /**
    * `user`, `moderator` or `admin`.
    */
-  role: string;
+  role: Role;
   /**
    * Login name, if chosen.
    */

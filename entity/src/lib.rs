@@ -8,6 +8,7 @@ pub mod account_ending;
 pub mod audit;
 pub mod chat;
 pub mod contact;
+pub mod enums;
 pub mod import;
 pub mod like;
 pub mod mail;

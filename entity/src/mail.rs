@@ -2,14 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-/// It waits to be sent.
-pub const QUEUED: &str = "queued";
-/// The peer has taken it.
-pub const SENT: &str = "sent";
-/// It was given up.
-pub const FAILED: &str = "failed";
-/// There is no peer: it went into the log.
-pub const LOGGED: &str = "logged";
+use crate::enums::{MailState, MailTemplate};
 
 /// One mail.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -20,16 +13,16 @@ pub struct Model {
     pub id: i64,
     /// Whom it is about.
     pub user_id: Option<i64>,
-    /// Which of the templates.
-    pub template: String,
+    /// Which mail it is.
+    pub template: MailTemplate,
     /// The address; empty once its user is deleted.
     pub recipient: String,
     /// Its subject.
     pub subject: String,
     /// `Message-ID` (RFC 5322, section 3.6.4), the same in every attempt.
     pub message_id: String,
-    /// [`QUEUED`], [`SENT`], [`FAILED`] or [`LOGGED`].
-    pub state: String,
+    /// What became of it.
+    pub state: MailState,
     /// Attempts so far.
     pub attempts: i32,
     /// Queued.

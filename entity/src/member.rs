@@ -3,6 +3,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::enums::{ChatRole, LeftReason};
+
 /// One user in one chat.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "members")]
@@ -13,8 +15,8 @@ pub struct Model {
     /// The user.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: i64,
-    /// `owner`, `admin` or `member`.
-    pub role: String,
+    /// In a direct chat everybody is a member.
+    pub role: ChatRole,
     /// The latest joining.
     pub joined_at: i64,
     /// Counter value of the latest change of this membership.
@@ -31,8 +33,8 @@ pub struct Model {
     pub user_rev: i64,
     /// Set while the user is not in the chat.
     pub left_at: Option<i64>,
-    /// `left`, `removed`, `deleted`, …
-    pub left_reason: Option<String>,
+    /// Why, while they are not.
+    pub left_reason: Option<LeftReason>,
 }
 
 /// No relation is followed by the ORM.

@@ -2,6 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::enums::TokenPurpose;
+
 /// One token.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "one_time_tokens")]
@@ -11,8 +13,8 @@ pub struct Model {
     pub id: i64,
     /// Whose account it is about.
     pub user_id: i64,
-    /// `verify_email`, `reset_password` or `change_email`.
-    pub purpose: String,
+    /// What it is good for.
+    pub purpose: TokenPurpose,
     /// Hex SHA-256 of the token, unique.
     pub token_hash: String,
     /// The address it was mailed to, where that matters.

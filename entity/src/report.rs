@@ -2,10 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-/// Nobody has dealt with it yet.
-pub const OPEN: &str = "open";
-/// Somebody has dealt with it.
-pub const RESOLVED: &str = "resolved";
+use crate::enums::ReportState;
 
 /// One report.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -28,8 +25,8 @@ pub struct Model {
     /// Why.
     #[sea_orm(column_type = "Text")]
     pub reason: String,
-    /// [`OPEN`] or [`RESOLVED`].
-    pub state: String,
+    /// Whether somebody has looked after it.
+    pub state: ReportState,
     /// When.
     pub created_at: i64,
     /// When it was resolved.

@@ -2,6 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::enums::Role;
+
 /// A person with an account.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -29,8 +31,8 @@ pub struct Model {
     pub description: Option<String>,
     /// Bare name for `/static/{photo}/…`.
     pub photo: String,
-    /// Service-wide role: `user`, `moderator` or `admin`.
-    pub role: String,
+    /// Their role in the whole service.
+    pub role: Role,
     /// PHC string.
     pub password_hash: String,
     /// Counter of the user's own state.

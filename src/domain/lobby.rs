@@ -4,6 +4,7 @@
 //! Which chat it is stands in the database (`meta`), so a lobby that is renamed in the settings is renamed,
 //! not made again. With the setting taken away it stays as an ordinary group, which people can leave.
 
+use crate::protocol::members::ChatRole;
 use std::collections::HashSet;
 
 use entity::{chat, member, meta, user};
@@ -213,7 +214,7 @@ async fn member_rows(
         .map(|(id, user_rev)| member::Model {
             chat_id: chat.id,
             user_id: id.0,
-            role: "member".into(),
+            role: ChatRole::Member,
             joined_at: now,
             rev,
             // What was said before counts as read.

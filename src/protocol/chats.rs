@@ -1,5 +1,6 @@
 //! Chats: creating, changing and deleting them, and how they are shown.
 
+use super::members::ChatRole;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -166,7 +167,7 @@ pub struct ChatDeleted {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MyChat {
     /// `owner`, `admin` or `member`.
-    pub role: String,
+    pub role: ChatRole,
     /// Pinned in one's own list.
     pub pinned: bool,
     /// No notice before.

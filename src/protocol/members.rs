@@ -1,5 +1,6 @@
 //! Members of a group: adding and removing them, their roles, leaving.
 
+pub use entity::enums::ChatRole;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,13 +21,12 @@ pub struct AddMember {
     pub user: Envelope<UserRef>,
     /// `member` (default), or `admin` if the caller is the owner.
     #[serde(default)]
-    pub role: Option<String>,
+    pub role: Option<ChatRole>,
 }
 
 impl Check for AddMember {
     fn check(&self, _: &Limits, problems: &mut Problems) {
-        let fine = self.role.as_deref().is_none_or(|role| matches!(role, "member" | "admin"));
-        problems.check("role", fine, "takes member or admin");
+        problems.check("role", self.role != Some(ChatRole::Owner), "must be one of member, admin");
     }
 }
 
@@ -74,14 +74,11 @@ pub struct SetMemberRole {
     #[schema(value_type = UserRef)]
     pub user: Envelope<UserRef>,
     /// `member`, `admin`, or `owner`: the caller then becomes an admin.
-    pub role: String,
+    pub role: ChatRole,
 }
 
 impl Check for SetMemberRole {
-    fn check(&self, _: &Limits, problems: &mut Problems) {
-        let fine = matches!(self.role.as_str(), "member" | "admin" | "owner");
-        problems.check("role", fine, "takes member, admin or owner");
-    }
+    fn check(&self, _: &Limits, _: &mut Problems) {}
 }
 
 /// `member_added`, `member_removed`.
@@ -101,8 +98,8 @@ pub struct MemberChange {
 pub struct Member {
     /// Who.
     pub user: Author,
-    /// `owner`, `admin` or `member`.
-    pub role: String,
+    /// Everybody in a direct chat is a `member`.
+    pub role: ChatRole,
     /// Latest joining.
     pub joined_at: Timestamp,
     /// Has read up to this `seq`.

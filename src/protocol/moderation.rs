@@ -1,6 +1,7 @@
 //! What moderators and admins ask and are shown, and what anybody reports to them. REST only: the contract's
 //! table of socket commands stays as it is.
 
+pub use entity::enums::{MailState, MailTemplate, ReportState, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -19,42 +20,6 @@ pub struct UserBanned {
     pub reason: String,
     /// When the ban ends; none: when it is lifted.
     pub until: Option<Timestamp>,
-}
-
-/// Service-wide roles, by rising power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case", try_from = "String")]
-pub enum Role {
-    /// Everybody.
-    User,
-    /// Bans users, deletes messages, sees reports.
-    Moderator,
-    /// Everything else too.
-    Admin,
-}
-
-impl Role {
-    /// Its name on the wire and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Moderator => "moderator",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// By its name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::User, Self::Moderator, Self::Admin].into_iter().find(|role| role.as_str() == name)
-    }
-}
-
-impl TryFrom<String> for Role {
-    type Error = &'static str;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::from_name(&name).ok_or("takes user, moderator or admin")
-    }
 }
 
 /// A ban that holds.
@@ -91,7 +56,7 @@ pub struct AdminUser {
     /// Bare name for `/static/{photo}/…`.
     pub photo: String,
     /// `user`, `moderator` or `admin`.
-    pub role: String,
+    pub role: Role,
     /// Whether any device is connected.
     pub online: bool,
     /// When the last device went.
@@ -185,8 +150,8 @@ pub struct Report {
     pub message_id: Option<MessageId>,
     /// Why.
     pub reason: String,
-    /// `open` or `resolved`.
-    pub state: String,
+    /// Whether somebody has looked after it.
+    pub state: ReportState,
     /// When.
     pub created_at: Timestamp,
 }
@@ -253,14 +218,14 @@ pub struct MailEntry {
     pub id: i64,
     /// Whom it is about.
     pub user_id: Option<UserId>,
-    /// Which of the templates.
-    pub template: String,
+    /// Which mail it is.
+    pub template: MailTemplate,
     /// The address; empty once its user is deleted.
     pub recipient: String,
     /// Its subject.
     pub subject: String,
-    /// `queued`, `sent`, `failed` or `logged`.
-    pub state: String,
+    /// What became of it.
+    pub state: MailState,
     /// Attempts so far.
     pub attempts: i32,
     /// Queued.

@@ -1,5 +1,6 @@
 //! How users are shown.
 
+use super::moderation::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -34,7 +35,7 @@ pub struct User {
     /// A line about oneself.
     pub description: Option<String>,
     /// `user`, `moderator` or `admin`.
-    pub role: String,
+    pub role: Role,
     /// Whether any device is connected.
     pub online: bool,
     /// When the last device went.
@@ -71,5 +72,5 @@ pub struct Author {
     /// Bare name for `/static/{photo}/…`.
     pub photo: String,
     /// `user`, `moderator` or `admin`.
-    pub role: String,
+    pub role: Role,
 }

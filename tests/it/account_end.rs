@@ -5,6 +5,7 @@ mod groups;
 
 use std::time::Duration;
 
+use entity::enums::{MailState, MailTemplate, TokenPurpose};
 use entity::{contact, mail, mail_outbox, one_time_token, user};
 use reqwest::Method;
 use sea_orm::ActiveValue::Set;
@@ -58,21 +59,21 @@ async fn fill(app: &TestApp, person: &Person, other: &Person) {
     }
     let token = one_time_token::ActiveModel {
         user_id: Set(person.id),
-        purpose: Set("reset_password".into()),
+        purpose: Set(TokenPurpose::ResetPassword),
         token_hash: Set("ab".repeat(32)),
         created_at: Set(1),
         expires_at: Set(i64::MAX),
         ..Default::default()
     };
     one_time_token::Entity::insert(token).exec(conn).await.expect("inserted");
-    for state in ["queued", "sent"] {
+    for state in [MailState::Queued, MailState::Sent] {
         let row = mail::ActiveModel {
             user_id: Set(Some(person.id)),
-            template: Set("reset_password".into()),
+            template: Set(MailTemplate::ResetPassword),
             recipient: Set("alice@example.org".into()),
             subject: Set("Hello".into()),
             message_id: Set(format!("<{state}@example.org>")),
-            state: Set(state.into()),
+            state: Set(state),
             attempts: Set(0),
             created_at: Set(1),
             ..Default::default()
@@ -146,7 +147,7 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     assert_eq!(one_time_token::Entity::find().count(conn).await.expect("a count"), 0);
     assert_eq!(mail_outbox::Entity::find().count(conn).await.expect("a count"), 0);
     let mails = mail::Entity::find().all(conn).await.expect("mails");
-    assert!(mails.iter().all(|it| it.recipient.is_empty() && it.state != "queued"), "{mails:?}");
+    assert!(mails.iter().all(|it| it.recipient.is_empty() && it.state.as_str() != "queued"), "{mails:?}");
     let sessions = entity::session::Entity::find().filter(entity::session::Column::UserId.eq(alice.id));
     assert_eq!(sessions.count(conn).await.expect("a count"), 0);
     assert_eq!(app.get("/user?query=deleted", &bob).await, json!([]), "nobody finds a tombstone");

@@ -60,7 +60,7 @@ async fn expect_log(app: &TestApp, wanted: &[(&str, &str)]) {
         log.iter().map(|row| (row.template.as_str(), row.state.as_str())).eq(wanted.iter().copied())
     })
     .await;
-    let waiting = log(app).await.iter().filter(|row| row.state == "queued").count();
+    let waiting = log(app).await.iter().filter(|row| row.state.as_str() == "queued").count();
     let kept =
         entity::mail_outbox::Entity::find().all(app.server.context.db.read()).await.expect("the outbox");
     assert_eq!(kept.len(), waiting, "what a mail says is kept only until its fate is known");

@@ -94,7 +94,7 @@ fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
         name_key: Set(None),
         description: Set(None),
         photo: Set(photos::tombstone_avatar()),
-        role: Set(Role::User.as_str().to_owned()),
+        role: Set(Role::User),
         // No password has this hash.
         password_hash: Set("!".to_owned()),
         last_seen_at: Set(None),

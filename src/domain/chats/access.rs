@@ -1,6 +1,7 @@
 //! Who may see and do what. A stranger is told that there is no such chat; a member without the role is
 //! told that it takes one.
 
+use crate::protocol::members::ChatRole;
 use entity::{chat, member};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
@@ -21,7 +22,7 @@ pub struct Membership {
 impl Membership {
     /// Owner or admin of a group.
     pub fn require_manager(&self, what: &str) -> Result<()> {
-        if matches!(self.member.role.as_str(), "owner" | "admin") {
+        if self.member.role >= ChatRole::Admin {
             Ok(())
         } else {
             Err(Error::forbidden(format!("only the chat's owner and admins may {what}")))

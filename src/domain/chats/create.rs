@@ -1,6 +1,8 @@
 //! Making a chat. The direct chat of two people exists once: asking for it again answers it. A `client_id`
 //! makes a retried creation of a group answer the group that was made first.
 
+use crate::protocol::members::ChatRole;
+use entity::enums::LeftReason;
 use std::collections::BTreeSet;
 
 use entity::{chat, member, message, user};
@@ -200,7 +202,7 @@ async fn require_not_declined(
     own.column(chat::Column::Id).from(chat::Entity).and_where(chat::Column::CreatorId.eq(creator.0));
     let declined = member::Entity::find()
         .filter(member::Column::UserId.eq(creator.0))
-        .filter(member::Column::LeftReason.eq("declined"))
+        .filter(member::Column::LeftReason.eq(LeftReason::Declined))
         .filter(member::Column::LeftAt.gt(now - DECLINED_FOR_MS))
         .filter(member::Column::ChatId.in_subquery(with_other))
         .filter(member::Column::ChatId.in_subquery(own))
@@ -290,15 +292,15 @@ async fn insert(
     let change = begin_change(tx, &mut chat).await?;
     let rev = change.position().rev;
     let role = |id: UserId| match (request.is_group, id == creator) {
-        (true, true) => "owner",
-        _ => "member",
+        (true, true) => ChatRole::Owner,
+        _ => ChatRole::Member,
     };
     let rows: Vec<member::ActiveModel> = user_revs
         .iter()
         .map(|(id, user_rev)| member::ActiveModel {
             chat_id: Set(chat.id),
             user_id: Set(id.0),
-            role: Set(role(*id).into()),
+            role: Set(role(*id)),
             joined_at: Set(now),
             rev: Set(rev),
             last_read_seq: Set(0),

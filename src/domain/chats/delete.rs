@@ -1,6 +1,8 @@
 //! Deleting a group for everybody. It is gone from every list; its row stays, so that its id is never used
 //! again and `sync` can tell.
 
+use crate::protocol::members::ChatRole;
+use entity::enums::LeftReason;
 use entity::{chat, member, user};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -24,7 +26,7 @@ impl CommandHandler for DeleteChat {
         if !chat.is_group {
             return Err(Error::forbidden("a direct chat cannot be deleted; archive it instead"));
         }
-        if member.role != "owner" {
+        if member.role != ChatRole::Owner {
             return Err(Error::forbidden("only the chat's owner may delete it"));
         }
         let tx = delete_locked(context, tx, chat, user_id, Gone::Deleted).await?;
@@ -50,8 +52,8 @@ pub(super) async fn delete_locked(
     gone: Gone,
 ) -> Result<Tx> {
     let reason = match gone {
-        Gone::Deleted => "deleted",
-        Gone::Declined => "declined",
+        Gone::Deleted => LeftReason::Deleted,
+        Gone::Declined => LeftReason::Declined,
     };
     let now = context.clock.now();
     let change = begin_meta_change(tx, &mut chat).await?;

@@ -1,6 +1,8 @@
 //! Leaving a group. An owner's place goes to the admin, else the member, who has been there longest; the
 //! last one out deletes the group.
 
+use crate::protocol::members::ChatRole;
+use entity::enums::LeftReason;
 use entity::{chat, member};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, SimpleExpr};
@@ -37,20 +39,20 @@ pub async fn leave(context: &AppContext, mut tx: Tx, chat_id: ChatId, user_id: U
         let problem = "a direct chat has exactly two members; archive it instead";
         return Err(Error::new(Code::DirectChatMembers, problem));
     }
-    if member.role == "owner" {
+    if member.role == ChatRole::Owner {
         let Some(heir) = heir(&tx, chat.id, user_id).await? else {
             return delete_locked(context, tx, chat, user_id, Gone::Deleted).await;
         };
-        (tx, _) = set_role(context, tx, &mut chat, heir, "owner", user_id).await?;
+        (tx, _) = set_role(context, tx, &mut chat, heir, ChatRole::Owner, user_id).await?;
     }
-    let (tx, _) = leave_locked(context, tx, &mut chat, member, "left", user_id).await?;
+    let (tx, _) = leave_locked(context, tx, &mut chat, member, LeftReason::Left, user_id).await?;
     Ok(tx)
 }
 
 /// Who takes over from an owner who leaves.
 async fn heir(tx: &Tx, chat: i64, owner: UserId) -> Result<Option<member::Model>> {
     let admins_first: SimpleExpr =
-        CaseStatement::new().case(Expr::col(member::Column::Role).eq("admin"), 0).finally(1).into();
+        CaseStatement::new().case(Expr::col(member::Column::Role).eq(ChatRole::Admin), 0).finally(1).into();
     Ok(member::Entity::of_chat(chat)
         .filter(member::Column::UserId.ne(owner.0))
         .order_by(admins_first, Order::Asc)
@@ -67,7 +69,7 @@ pub(super) async fn leave_locked(
     tx: Tx,
     chat: &mut chat::Model,
     row: member::Model,
-    reason: &str,
+    reason: LeftReason,
     by: UserId,
 ) -> Result<(Tx, Member)> {
     let now = context.clock.now();
@@ -76,8 +78,8 @@ pub(super) async fn leave_locked(
     let revs = users::advance(change.conn(), &[user_id]).await?;
     let mut row = row.into_active_model();
     row.left_at = Set(Some(now));
-    row.left_reason = Set(Some(reason.to_owned()));
-    row.role = Set("member".to_owned());
+    row.left_reason = Set(Some(reason));
+    row.role = Set(ChatRole::Member);
     row.rev = Set(change.position().rev);
     row.user_rev = Set(revs.first().map_or(0, |(_, rev)| *rev));
     row.pinned_at = Set(None);

@@ -1,6 +1,8 @@
 //! Adding and removing members of a group. Rooms are joined and left at the event's place in the chat's
 //! order: who is added hears their own arrival first, who is removed hears their removal last.
 
+use crate::protocol::members::ChatRole;
+use entity::enums::LeftReason;
 use entity::{chat, member};
 use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
@@ -29,8 +31,8 @@ impl CommandHandler for AddMember {
         let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
         let tx = context.db.begin().await?;
         let Membership { mut chat, member: own } = lock_group(&tx, chat_id, caller).await?;
-        let role = self.role.as_deref().unwrap_or("member");
-        if role == "admin" && own.role != "owner" {
+        let role = self.role.unwrap_or(ChatRole::Member);
+        if role == ChatRole::Admin && own.role != ChatRole::Owner {
             return Err(Error::forbidden("only the chat's owner makes admins"));
         }
         // Locked before anything is read of them: an account that ends in this moment is either gone here, or leaves
@@ -59,7 +61,7 @@ impl CommandHandler for AddMember {
         let row = member::ActiveModel {
             chat_id: Set(chat.id),
             user_id: Set(user_id.0),
-            role: Set(role.to_owned()),
+            role: Set(role),
             joined_at: Set(now),
             rev: Set(open.position().rev),
             // What was said before counts as read.
@@ -98,11 +100,11 @@ impl CommandHandler for RemoveMember {
             let member = shown(tx.conn(), &row).await?;
             return tx.unchanged(MemberReply { member }).await;
         }
-        if row.role == "owner" {
+        if row.role == ChatRole::Owner {
             return Err(Error::forbidden("the chat's owner cannot be removed"));
         }
         let by = caller.actor.user_id;
-        let reason = if by == user_id { "left" } else { "removed" };
+        let reason = if by == user_id { LeftReason::Left } else { LeftReason::Removed };
         let (tx, member) = leave_locked(context, tx, &mut chat, row, reason, by).await?;
         tx.commit(MemberReply { member }).await
     }

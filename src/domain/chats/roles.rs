@@ -1,5 +1,6 @@
 //! Roles in a group: the owner makes admins, and may hand the group over.
 
+use crate::protocol::members::ChatRole;
 use entity::{chat, member};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, IntoActiveModel};
@@ -26,7 +27,7 @@ impl CommandHandler for SetMemberRole {
         if !chat.is_group {
             return Err(Error::new(Code::DirectChatMembers, "a direct chat has no roles"));
         }
-        if own.role != "owner" {
+        if own.role != ChatRole::Owner {
             return Err(Error::forbidden("only the chat's owner may set roles"));
         }
         let row = membership(tx.conn(), self.chat.0.id, user_id)
@@ -39,10 +40,10 @@ impl CommandHandler for SetMemberRole {
         if user_id == owner {
             return Err(Error::forbidden("hand the chat over by making somebody else its owner"));
         }
-        if self.role == "owner" {
-            (tx, _) = set_role(context, tx, &mut chat, own, "admin", owner).await?;
+        if self.role == ChatRole::Owner {
+            (tx, _) = set_role(context, tx, &mut chat, own, ChatRole::Admin, owner).await?;
         }
-        let (tx, member) = set_role(context, tx, &mut chat, row, &self.role, owner).await?;
+        let (tx, member) = set_role(context, tx, &mut chat, row, self.role, owner).await?;
         tx.commit(MemberReply { member }).await
     }
 }
@@ -53,15 +54,15 @@ pub(super) async fn set_role(
     tx: Tx,
     chat: &mut chat::Model,
     row: member::Model,
-    role: &str,
+    role: ChatRole,
     by: UserId,
 ) -> Result<(Tx, Member)> {
     let change = begin_meta_change(tx, chat).await?;
     let mut row = row.into_active_model();
-    row.role = Set(role.to_owned());
+    row.role = Set(role);
     row.rev = Set(change.position().rev);
     let row = row.update(change.conn()).await?;
-    if role == "owner" {
+    if role == ChatRole::Owner {
         chat::ActiveModel { id: Set(chat.id), owner_id: Set(row.user_id), ..Default::default() }
             .update(change.conn())
             .await?;

@@ -97,12 +97,7 @@ pub(super) fn unread_while_pending(
 
 /// A member's row with who it is.
 pub fn show_member(row: &member::Model, user: Author) -> Member {
-    Member {
-        user,
-        role: row.role.clone(),
-        joined_at: Timestamp(row.joined_at),
-        last_read_seq: row.last_read_seq,
-    }
+    Member { user, role: row.role, joined_at: Timestamp(row.joined_at), last_read_seq: row.last_read_seq }
 }
 
 /// Rows of members as they are shown, in the same order.

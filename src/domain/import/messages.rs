@@ -3,6 +3,8 @@
 //! A run that comes later puts what Mango gained meanwhile behind what is here, with new values: so whoever
 //! holds the chat already hears of it.
 
+use crate::protocol::members::ChatRole;
+use entity::enums::LeftReason;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use entity::{chat, like, member, message};
@@ -183,7 +185,7 @@ async fn add_former_members(
         former.push(member::ActiveModel {
             chat_id: Set(message.chat),
             user_id: Set(message.author),
-            role: Set("member".into()),
+            role: Set(ChatRole::Member),
             joined_at: Set(end.row.created_at),
             // Nobody who is in the chat sees a change by it.
             rev: Set(1),
@@ -191,7 +193,7 @@ async fn add_former_members(
             archived: Set(false),
             user_rev: Set(0),
             left_at: Set(Some(last)),
-            left_reason: Set(Some("left".into())),
+            left_reason: Set(Some(LeftReason::Left)),
             ..Default::default()
         });
     }

@@ -2,6 +2,7 @@
 //! stays with whom it is: a stranger who registered it first must not be given the other's chats, nor lose
 //! the account to them.
 
+use crate::protocol::moderation::Role;
 use std::collections::HashSet;
 
 use entity::user;
@@ -106,7 +107,7 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
         name: Set(name),
         description: Set(description),
         photo: Set(photos::default_avatar()),
-        role: Set("user".into()),
+        role: Set(Role::User),
         password_hash: Set(password.unwrap_or_else(|| UNUSABLE.into())),
         user_rev: Set(0),
         created_at: Set(created_at.unwrap_or(now)),

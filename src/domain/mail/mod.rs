@@ -9,9 +9,10 @@ mod templates;
 pub mod tokens;
 pub mod worker;
 
+pub use entity::enums::MailTemplate;
 pub use language::Language;
 pub use outbox::{cancel, enqueue, forget};
-pub use templates::{Email, Template, masked, moment};
+pub use templates::{Email, masked, moment};
 
 use std::future::Future;
 

@@ -24,12 +24,13 @@ use sea_orm::{
     QueryTrait,
 };
 
-use super::{Email, Template};
+use super::{Email, MailTemplate};
 use crate::domain::AppContext;
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::db::Tx;
 use crate::platform::mail::{CONVERSATION, Outgoing, SendStatus, is_address};
+use entity::enums::MailState;
 
 /// How long a node may be at a mail, milliseconds: three times what a conversation may take, so that nobody else
 /// takes it up meanwhile.
@@ -56,7 +57,7 @@ pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<
     let now = context.clock.now();
     let mut row = mail::ActiveModel {
         user_id: Set(Some(email.user.id)),
-        template: Set(email.template.as_str().to_owned()),
+        template: Set(email.template),
         recipient: Set(email.to.to_owned()),
         attempts: Set(0),
         created_at: Set(now),
@@ -66,7 +67,7 @@ pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<
     if !is_address(email.to) {
         row.subject = Set(String::new());
         row.message_id = Set(String::new());
-        row.state = Set(mail::FAILED.into());
+        row.state = Set(MailState::Failed);
         row.finished_at = Set(Some(now));
         row.last_error = Set(Some("an address that no mail can be sent to".into()));
         mail::Entity::insert(row).exec_without_returning(tx.conn()).await?;
@@ -77,7 +78,7 @@ pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<
         context.mail.templates.write(&email, settings.public_url.as_str(), &settings.mail.from, now)?;
     row.subject = Set(written.subject);
     row.message_id = Set(written.id);
-    row.state = Set(mail::QUEUED.into());
+    row.state = Set(MailState::Queued);
     row.next_attempt_at = Set(Some(now));
     let id = mail::Entity::insert(row).exec(tx.conn()).await?.last_insert_id;
     let body = mail_outbox::ActiveModel {
@@ -93,26 +94,26 @@ pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<
 
 /// Mails of these kinds to a user that have not gone yet do not go any more: what they say does not hold.
 /// One that is on its way this moment cannot be called back; where it has to be tried again, it is not.
-pub async fn cancel(context: &AppContext, tx: &Tx, user: UserId, templates: &[Template]) -> Result<()> {
+pub async fn cancel(context: &AppContext, tx: &Tx, user: UserId, templates: &[MailTemplate]) -> Result<()> {
     let now = context.clock.now();
     let waiting: Vec<i64> = mail::Entity::find()
         .select_only()
         .column(mail::Column::Id)
         .filter(mail::Column::UserId.eq(user.0))
-        .filter(mail::Column::Template.is_in(templates.iter().map(|it| it.as_str())))
-        .filter(mail::Column::State.eq(mail::QUEUED))
+        .filter(mail::Column::Template.is_in(templates.iter().copied()))
+        .filter(mail::Column::State.eq(MailState::Queued))
         .filter(unclaimed(now))
         .into_tuple()
         .all(tx.conn())
         .await?;
     for id in waiting {
-        finish(tx.conn(), id, unclaimed(now), (mail::FAILED, Some("superseded")), now).await?;
+        finish(tx.conn(), id, unclaimed(now), (MailState::Failed, Some("superseded")), now).await?;
     }
     mail::Entity::update_many()
         .col_expr(mail::Column::ExpiresAt, Expr::value(Some(now)))
         .filter(mail::Column::UserId.eq(user.0))
-        .filter(mail::Column::Template.is_in(templates.iter().map(|it| it.as_str())))
-        .filter(mail::Column::State.eq(mail::QUEUED))
+        .filter(mail::Column::Template.is_in(templates.iter().copied()))
+        .filter(mail::Column::State.eq(MailState::Queued))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -121,13 +122,13 @@ pub async fn cancel(context: &AppContext, tx: &Tx, user: UserId, templates: &[Te
 /// What is part of deleting an account: its mails do not go any more, and the log forgets the addresses. One
 /// that is on its way this moment cannot be called back; whatever becomes of it, the log says that it was given up.
 pub async fn forget(context: &AppContext, tx: &Tx, user: UserId) -> Result<()> {
-    super::tokens::revoke(context, tx, user, &super::tokens::Purpose::ALL).await?;
+    super::tokens::revoke(context, tx, user, super::tokens::Purpose::ALL).await?;
     mail::Entity::update_many()
-        .col_expr(mail::Column::State, Expr::value(mail::FAILED))
+        .col_expr(mail::Column::State, Expr::value(MailState::Failed))
         .col_expr(mail::Column::FinishedAt, Expr::value(Some(context.clock.now())))
         .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<i64>))
         .filter(mail::Column::UserId.eq(user.0))
-        .filter(mail::Column::State.eq(mail::QUEUED))
+        .filter(mail::Column::State.eq(MailState::Queued))
         .exec(tx.conn())
         .await?;
     mail::Entity::update_many()
@@ -158,7 +159,7 @@ pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claim
         let due: Option<i64> = mail::Entity::find()
             .select_only()
             .column(mail::Column::Id)
-            .filter(mail::Column::State.eq(mail::QUEUED))
+            .filter(mail::Column::State.eq(MailState::Queued))
             .filter(mail::Column::NextAttemptAt.lte(now))
             .filter(unclaimed(now))
             .filter(mail::Column::Id.is_not_in(in_hand.iter().copied()))
@@ -173,7 +174,7 @@ pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claim
             .col_expr(mail::Column::ClaimedUntil, Expr::value(Some(now + LEASE_MS)))
             .col_expr(mail::Column::Attempts, Expr::col(mail::Column::Attempts).add(1))
             .filter(mail::Column::Id.eq(id))
-            .filter(mail::Column::State.eq(mail::QUEUED))
+            .filter(mail::Column::State.eq(MailState::Queued))
             .filter(unclaimed(now))
             .exec(tx.conn())
             .await?;
@@ -193,7 +194,7 @@ pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claim
                 (_, true) => "tried too often",
                 _ => "its content is gone",
             };
-            finish(tx.conn(), id, Condition::all(), (mail::FAILED, Some(why)), now).await?;
+            finish(tx.conn(), id, Condition::all(), (MailState::Failed, Some(why)), now).await?;
             tx.commit_silently().await?;
             tracing::info!(mail = id, why, "a mail is not sent");
             continue;
@@ -201,7 +202,7 @@ pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claim
         tx.commit_silently().await?;
         let mail = Outgoing {
             recipient: row.recipient,
-            template: row.template,
+            template: row.template.as_str(),
             link: body.link,
             content: body.content,
         };
@@ -218,40 +219,40 @@ pub async fn record(context: &AppContext, claimed: &Claimed, status: &SendStatus
     let tx = context.db.begin().await?;
     match (status, pause) {
         (SendStatus::Sent, _) => {
-            finish(tx.conn(), claimed.id, Condition::all(), (mail::SENT, None), now).await?;
+            finish(tx.conn(), claimed.id, Condition::all(), (MailState::Sent, None), now).await?;
         }
         (SendStatus::Logged, _) => {
-            finish(tx.conn(), claimed.id, Condition::all(), (mail::LOGGED, None), now).await?;
+            finish(tx.conn(), claimed.id, Condition::all(), (MailState::Logged, None), now).await?;
         }
         (SendStatus::Later(why), Some(pause)) => {
             // What would be past its time by then need not wait for it.
             let too_late = ours.clone().add(mail::Column::ExpiresAt.lte(now + pause * 1_000));
             let told_late = format!("its token does not hold until the next attempt: {}", told(why));
-            finish(tx.conn(), claimed.id, too_late, (mail::FAILED, Some(&told_late)), now).await?;
+            finish(tx.conn(), claimed.id, too_late, (MailState::Failed, Some(&told_late)), now).await?;
             mail::Entity::update_many()
                 .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
                 .col_expr(mail::Column::NextAttemptAt, Expr::value(Some(now + pause * 1_000)))
                 .col_expr(mail::Column::LastError, Expr::value(Some(told(why))))
                 .filter(mail::Column::Id.eq(claimed.id))
-                .filter(mail::Column::State.eq(mail::QUEUED))
+                .filter(mail::Column::State.eq(MailState::Queued))
                 .filter(ours)
                 .exec(tx.conn())
                 .await?;
         }
         (SendStatus::Later(why) | SendStatus::Never(why), _) => {
-            finish(tx.conn(), claimed.id, ours, (mail::FAILED, Some(&told(why))), now).await?;
+            finish(tx.conn(), claimed.id, ours, (MailState::Failed, Some(&told(why))), now).await?;
         }
     }
     tx.commit_silently().await?;
     Ok(())
 }
 
-/// The end of a mail's way: its content goes, its row stays. `(mail::FAILED, why)` and the like.
+/// The end of a mail's way: its content goes, its row stays. `(MailState::Failed, why)` and the like.
 async fn finish(
     conn: &impl ConnectionTrait,
     id: i64,
     provided: Condition,
-    (state, why): (&str, Option<&str>),
+    (state, why): (MailState, Option<&str>),
     now: i64,
 ) -> Result<()> {
     let done = mail::Entity::update_many()
@@ -261,7 +262,7 @@ async fn finish(
         .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<i64>))
         .col_expr(mail::Column::LastError, Expr::value(why.map(str::to_owned)))
         .filter(mail::Column::Id.eq(id))
-        .filter(mail::Column::State.eq(mail::QUEUED))
+        .filter(mail::Column::State.eq(MailState::Queued))
         .filter(provided)
         .exec(conn)
         .await?;
@@ -284,7 +285,7 @@ pub async fn release(context: &AppContext) -> Result<()> {
     let tx = context.db.begin().await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))
-        .filter(mail::Column::State.eq(mail::QUEUED))
+        .filter(mail::Column::State.eq(MailState::Queued))
         .exec(tx.conn())
         .await?;
     tx.commit_silently().await?;

@@ -4,6 +4,7 @@
 //! Letters to an address that nobody has confirmed yet carry nothing that somebody typed (no name, no
 //! greeting): otherwise a stranger could use us to send their words to anybody.
 
+use entity::enums::MailTemplate;
 use entity::user;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use rust_embed::RustEmbed;
@@ -20,60 +21,19 @@ use crate::platform::mail::{Draft, compose};
 #[include = "*.html"]
 struct Sources;
 
-/// Which letter it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Template {
-    /// Confirm the address that an account was registered with.
-    VerifyEmail,
-    /// Set a new password.
-    ResetPassword,
-    /// Notice: the password was changed.
-    PasswordChanged,
-    /// To a new address: confirm it.
-    EmailChange,
-    /// Notice to the address before: it is being changed, or was.
-    EmailChanged,
-    /// Notice: a login from a device that was not seen before.
-    NewDevice,
-}
-
-impl Template {
-    /// All.
-    pub const ALL: [Self; 6] = [
-        Self::VerifyEmail,
-        Self::ResetPassword,
-        Self::PasswordChanged,
-        Self::EmailChange,
-        Self::EmailChanged,
-        Self::NewDevice,
-    ];
-
-    /// Its name in `mail_log` and of its files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::VerifyEmail => "verify_email",
-            Self::ResetPassword => "reset_password",
-            Self::PasswordChanged => "password_changed",
-            Self::EmailChange => "email_change",
-            Self::EmailChanged => "email_changed",
-            Self::NewDevice => "new_device",
-        }
-    }
-
-    /// The page that its link leads to.
-    fn page(self) -> Option<&'static str> {
-        match self {
-            Self::VerifyEmail | Self::EmailChange => Some("verify"),
-            Self::ResetPassword => Some("reset"),
-            _ => None,
-        }
+/// The page that a mail's link leads to.
+fn page_of(template: MailTemplate) -> Option<&'static str> {
+    match template {
+        MailTemplate::VerifyEmail | MailTemplate::EmailChange => Some("verify"),
+        MailTemplate::ResetPassword => Some("reset"),
+        MailTemplate::PasswordChanged | MailTemplate::EmailChanged | MailTemplate::NewDevice => None,
     }
 }
 
 /// A letter to be written.
 pub struct Email<'a> {
     /// Which.
-    pub template: Template,
+    pub template: MailTemplate,
     /// Whose account it is about.
     pub user: &'a user::Model,
     /// The address.
@@ -87,7 +47,7 @@ pub struct Email<'a> {
 impl Email<'_> {
     /// The page with the token behind `#`: what stands there is sent to no server, and is in no log.
     pub(super) fn link(&self, public_url: &str) -> Option<String> {
-        let (page, token) = (self.template.page()?, self.token?);
+        let (page, token) = (page_of(self.template)?, self.token?);
         Some(format!("{public_url}/account/{page}#token={}", token.text))
     }
 }
@@ -184,7 +144,7 @@ mod tests {
             name_key: None,
             description: None,
             photo: String::new(),
-            role: "user".into(),
+            role: entity::enums::Role::User,
             password_hash: String::new(),
             user_rev: 0,
             last_seen_at: None,
@@ -204,13 +164,13 @@ mod tests {
         let token = Issued { text: "t0ken".into(), expires_at: 1 };
         for language in Language::ALL {
             let user = user(language.as_str());
-            for template in Template::ALL {
+            for template in MailTemplate::ALL.iter().copied() {
                 for pending in [false, true] {
                     let email = Email {
                         template,
                         user: &user,
                         to: "a@example.org",
-                        token: template.page().map(|_| &token),
+                        token: page_of(template).map(|_| &token),
                         facts: context! {
                             at => moment(0), address => "10.0.0.1", device => "<b>\r\nBcc: x@y.z</b>", pending,
                             new => "b…@example.org",

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use entity::enums::MailTemplate;
+pub use entity::enums::TokenPurpose as Purpose;
 use entity::{one_time_token, user};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
-use super::{Template, outbox};
+use super::outbox;
 use crate::domain::{AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -16,44 +18,20 @@ use crate::platform::db::Tx;
 use crate::platform::tokens::hash;
 use crate::random;
 
-/// What a token is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Confirming the account's address.
-    VerifyEmail,
-    /// Setting a new password.
-    ResetPassword,
-    /// Confirming a new address.
-    ChangeEmail,
+fn lifetime(purpose: Purpose) -> Duration {
+    match purpose {
+        Purpose::VerifyEmail => Duration::from_hours(24),
+        Purpose::ResetPassword => Duration::from_mins(30),
+        Purpose::ChangeEmail => Duration::from_hours(1),
+    }
 }
 
-impl Purpose {
-    /// All.
-    pub const ALL: [Self; 3] = [Self::VerifyEmail, Self::ResetPassword, Self::ChangeEmail];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::VerifyEmail => "verify_email",
-            Self::ResetPassword => "reset_password",
-            Self::ChangeEmail => "change_email",
-        }
-    }
-
-    fn lifetime(self) -> Duration {
-        match self {
-            Self::VerifyEmail => Duration::from_hours(24),
-            Self::ResetPassword => Duration::from_mins(30),
-            Self::ChangeEmail => Duration::from_hours(1),
-        }
-    }
-
-    /// The letter that carries it.
-    fn template(self) -> Template {
-        match self {
-            Self::VerifyEmail => Template::VerifyEmail,
-            Self::ResetPassword => Template::ResetPassword,
-            Self::ChangeEmail => Template::EmailChange,
-        }
+/// The mail that carries a token.
+fn template_of(purpose: Purpose) -> MailTemplate {
+    match purpose {
+        Purpose::VerifyEmail => MailTemplate::VerifyEmail,
+        Purpose::ResetPassword => MailTemplate::ResetPassword,
+        Purpose::ChangeEmail => MailTemplate::EmailChange,
     }
 }
 
@@ -77,10 +55,10 @@ pub async fn issue(
     revoke(context, tx, user, &[purpose]).await?;
     let now = context.clock.now();
     let text = random::hex(32)?;
-    let expires_at = now + purpose.lifetime().as_millis() as i64;
+    let expires_at = now + lifetime(purpose).as_millis() as i64;
     let row = one_time_token::ActiveModel {
         user_id: Set(user.0),
-        purpose: Set(purpose.as_str().to_owned()),
+        purpose: Set(purpose),
         token_hash: Set(hash(&text)),
         email: Set(Some(email.to_owned())),
         created_at: Set(now),
@@ -96,11 +74,11 @@ pub async fn revoke(context: &AppContext, tx: &Tx, user: UserId, purposes: &[Pur
     one_time_token::Entity::update_many()
         .col_expr(one_time_token::Column::UsedAt, Expr::value(Some(context.clock.now())))
         .filter(one_time_token::Column::UserId.eq(user.0))
-        .filter(one_time_token::Column::Purpose.is_in(purposes.iter().map(|it| it.as_str())))
+        .filter(one_time_token::Column::Purpose.is_in(purposes.iter().copied()))
         .filter(one_time_token::Column::UsedAt.is_null())
         .exec(tx.conn())
         .await?;
-    let templates: Vec<Template> = purposes.iter().map(|it| it.template()).collect();
+    let templates: Vec<MailTemplate> = purposes.iter().map(|it| template_of(*it)).collect();
     outbox::cancel(context, tx, user, &templates).await
 }
 
@@ -108,7 +86,7 @@ pub async fn revoke(context: &AppContext, tx: &Tx, user: UserId, purposes: &[Pur
 pub async fn is_waiting(context: &AppContext, user: UserId, purpose: Purpose) -> Result<bool> {
     let waiting = one_time_token::Entity::find()
         .filter(one_time_token::Column::UserId.eq(user.0))
-        .filter(one_time_token::Column::Purpose.eq(purpose.as_str()))
+        .filter(one_time_token::Column::Purpose.eq(purpose))
         .filter(one_time_token::Column::UsedAt.is_null())
         .filter(one_time_token::Column::ExpiresAt.gt(context.clock.now()));
     Ok(waiting.one(context.db.read()).await?.is_some())
@@ -129,7 +107,7 @@ pub async fn peek(
 ) -> Result<one_time_token::Model> {
     one_time_token::Entity::find()
         .filter(one_time_token::Column::TokenHash.eq(hash(text)))
-        .filter(one_time_token::Column::Purpose.is_in(purposes.iter().map(|it| it.as_str())))
+        .filter(one_time_token::Column::Purpose.is_in(purposes.iter().copied()))
         .filter(one_time_token::Column::UsedAt.is_null())
         .filter(one_time_token::Column::ExpiresAt.gt(context.clock.now()))
         .one(conn)
@@ -165,7 +143,7 @@ pub async fn spend(context: &AppContext, tx: &Tx, text: &str, purposes: &[Purpos
     if marked.rows_affected != 1 {
         return Err(not_good());
     }
-    let purpose = Purpose::ALL.into_iter().find(|it| it.as_str() == row.purpose).ok_or_else(not_good)?;
+    let purpose = row.purpose;
     let email = row.email.unwrap_or_default();
     // A token that was mailed to an address which is the account's no more proves nothing.
     if purpose != Purpose::ChangeEmail && user.email.as_deref() != Some(&email) {

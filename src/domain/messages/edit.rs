@@ -1,6 +1,7 @@
 //! Editing a message, which is its author's, and deleting one. A deleted message keeps its row and its
 //! place; its content and its likes are gone.
 
+use crate::protocol::members::ChatRole;
 use entity::{like, message, session};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
@@ -61,7 +62,7 @@ impl CommandHandler for DeleteMessage {
         let tx = context.db.begin().await?;
         let Locked { mut chat, message, role } = lock_message(&tx, self.message.0.id, caller).await?;
         let own = role.is_some() && message.user_id == user_id.0;
-        let manages = matches!(role.as_deref(), Some("owner" | "admin")) && chat.is_group;
+        let manages = role >= Some(ChatRole::Admin) && chat.is_group;
         let by_role = !own && !manages;
         if by_role && !moderates(context, &tx, user_id).await? {
             return Err(match role {
@@ -98,7 +99,7 @@ impl CommandHandler for DeleteMessage {
 struct Locked {
     chat: entity::chat::Model,
     message: message::Model,
-    role: Option<String>,
+    role: Option<ChatRole>,
 }
 
 async fn lock_message(tx: &Tx, id: MessageId, caller: &Caller) -> Result<Locked> {

@@ -1,5 +1,6 @@
 //! What admins look things up in: the audit log and the log of mails, the newest first.
 
+use crate::protocol::moderation::MailState;
 use entity::{audit, mail};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
@@ -61,15 +62,12 @@ pub async fn audit(
 pub async fn mails(
     context: &AppContext,
     _: &Admin,
-    state: Option<&str>,
+    state: Option<MailState>,
     before: Option<i64>,
     limit: u64,
 ) -> Result<Numbered<MailEntry>> {
     let mut select = mail::Entity::find().filter(mail::Column::Id.lt(before.unwrap_or(i64::MAX)));
     if let Some(state) = state {
-        if !matches!(state, mail::QUEUED | mail::SENT | mail::FAILED | mail::LOGGED) {
-            return Err(Error::invalid("state", "takes queued, sent, failed or logged"));
-        }
         select = select.filter(mail::Column::State.eq(state));
     }
     let rows = select.order_by_desc(mail::Column::Id).limit(limit + 1).all(context.db.read()).await?;

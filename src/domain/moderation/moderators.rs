@@ -12,7 +12,7 @@ use crate::protocol::moderation::Role;
 
 /// A row's role; a name that is unknown here has no power.
 pub fn role_of(row: &user::Model) -> Role {
-    Role::from_name(&row.role).unwrap_or(Role::User)
+    row.role
 }
 
 /// Proof that a user is a moderator or an admin, as the database had it a moment ago.
@@ -121,7 +121,7 @@ pub async fn require_another_admin(conn: &impl ConnectionTrait, leaving: UserId)
 
 async fn lock_with_admins(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<user::Model>> {
     let which = Condition::any()
-        .add(user::Column::Role.eq(Role::Admin.as_str()))
+        .add(user::Column::Role.eq(Role::Admin))
         .add(user::Column::Id.is_in(ids.iter().map(|id| id.0)));
     let rows = user::Entity::present()
         .filter(which)

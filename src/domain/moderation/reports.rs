@@ -1,6 +1,7 @@
 //! Reports: what anybody tells the moderators about a message or a user. The message is kept as it was, so
 //! that editing or deleting it takes no evidence away.
 
+use crate::protocol::moderation::ReportState;
 use std::collections::HashMap;
 
 use entity::{message, report};
@@ -44,7 +45,7 @@ async fn report_once(context: &AppContext, actor: Actor, request: &NewReport) ->
     let mut same = report::Entity::find()
         .filter(report::Column::ReporterId.eq(me.0))
         .filter(report::Column::UserId.eq(subject.user_id))
-        .filter(report::Column::State.eq(report::OPEN));
+        .filter(report::Column::State.eq(ReportState::Open));
     same = match message_id {
         Some(id) => same.filter(report::Column::MessageId.eq(id)),
         None => same.filter(report::Column::MessageId.is_null()),
@@ -60,7 +61,7 @@ async fn report_once(context: &AppContext, actor: Actor, request: &NewReport) ->
         message_id: Set(message_id),
         content: Set(subject.message.map(|row| row.content)),
         reason: Set(request.reason.trim().to_owned()),
-        state: Set(report::OPEN.to_owned()),
+        state: Set(ReportState::Open),
         created_at: Set(context.clock.now()),
         ..Default::default()
     }
@@ -109,13 +110,10 @@ fn show_own(row: report::Model) -> Report {
 pub async fn reports(
     context: &AppContext,
     _: &Moderator,
-    state: &str,
+    state: ReportState,
     before: Option<i64>,
     limit: u64,
 ) -> Result<Numbered<AdminReport>> {
-    if !matches!(state, report::OPEN | report::RESOLVED) {
-        return Err(Error::invalid("state", "takes open or resolved"));
-    }
     let rows = report::Entity::find()
         .filter(report::Column::State.eq(state))
         .filter(report::Column::Id.lt(before.unwrap_or(i64::MAX)))
@@ -152,14 +150,14 @@ async fn resolve_once(
         .await?
         .ok_or_else(|| Error::not_found("report"))?;
     let absent = || Error::not_found("report");
-    if row.state == report::RESOLVED {
+    if row.state == ReportState::Resolved {
         let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
         tx.roll_back().await?;
         return Ok(shown);
     }
     let resolution = request.resolution.trim().to_owned();
     let mut row = row.into_active_model();
-    row.state = Set(report::RESOLVED.to_owned());
+    row.state = Set(ReportState::Resolved);
     row.resolved_at = Set(Some(context.clock.now()));
     row.resolved_by = Set(Some(by.id().0));
     row.resolution = Set(Some(resolution.clone()));

@@ -47,9 +47,8 @@ async fn set_role_once(context: &AppContext, by: &Moderator, id: UserId, role: R
 
 /// Sets the role and tells those who share a chat.
 async fn give(context: &AppContext, tx: &mut Tx, id: UserId, role: Role) -> Result<user::Model> {
-    let row = user::ActiveModel { id: Set(id.0), role: Set(role.as_str().to_owned()), ..Default::default() }
-        .update(tx.conn())
-        .await?;
+    let row =
+        user::ActiveModel { id: Set(id.0), role: Set(role), ..Default::default() }.update(tx.conn()).await?;
     users::announce(context, tx, &row).await?;
     Ok(row)
 }
@@ -142,9 +141,9 @@ async fn find_by_username(context: &AppContext, username: &str) -> Result<UserId
 }
 
 /// Moderators and admins, for the command line: id, username, role.
-pub async fn list_moderators(context: &AppContext) -> Result<Vec<(UserId, Option<String>, String)>> {
+pub async fn list_moderators(context: &AppContext) -> Result<Vec<(UserId, Option<String>, Role)>> {
     let rows = user::Entity::present()
-        .filter(user::Column::Role.ne(Role::User.as_str()))
+        .filter(user::Column::Role.ne(Role::User))
         .order_by_asc(user::Column::Id)
         .all(context.db.read())
         .await?;

@@ -1,6 +1,7 @@
 //! How much there is of everything, counted by the database. Every count stops at a million, so that its
 //! cost is bounded however large the tables are; whoever calls keeps the answer for some seconds.
 
+use crate::protocol::moderation::{MailState, ReportState};
 use entity::{chat, mail, message, report, session, user};
 use sea_orm::sea_query::{Alias, Expr, Query};
 use sea_orm::{
@@ -46,10 +47,13 @@ pub async fn count(context: &AppContext, _: &Admin) -> Result<Statistics> {
         messages_24h,
         online,
         sockets,
-        mails_queued: counted(conn, mails(mail::QUEUED)).await?,
-        mails_failed: counted(conn, mails(mail::FAILED)).await?,
-        open_reports: counted(conn, report::Entity::find().filter(report::Column::State.eq(report::OPEN)))
-            .await?,
+        mails_queued: counted(conn, mails(MailState::Queued)).await?,
+        mails_failed: counted(conn, mails(MailState::Failed)).await?,
+        open_reports: counted(
+            conn,
+            report::Entity::find().filter(report::Column::State.eq(ReportState::Open)),
+        )
+        .await?,
         counted_at: Timestamp(now),
     })
 }

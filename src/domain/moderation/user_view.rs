@@ -1,5 +1,6 @@
 //! People as moderators and admins see them. Phones and e-mails are for admins.
 
+use crate::protocol::moderation::ReportState;
 use entity::{member, report, session, user};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -74,7 +75,7 @@ pub async fn details(context: &AppContext, by: &Moderator, id: UserId) -> Result
         user: show(context, &row, by),
         sessions: session::Entity::live_of(id.0, context.clock.now()).count(conn).await? as i64,
         chats: member::Entity::of_user(id.0).count(conn).await? as i64,
-        open_reports: against().filter(report::Column::State.eq(report::OPEN)).count(conn).await? as i64,
+        open_reports: against().filter(report::Column::State.eq(ReportState::Open)).count(conn).await? as i64,
         reports: against().count(conn).await? as i64,
     })
 }

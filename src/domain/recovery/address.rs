@@ -8,7 +8,7 @@ use sea_orm::ActiveValue::Set;
 
 use crate::config::Verification;
 use crate::domain::mail::tokens::{self, Purpose, Spent};
-use crate::domain::mail::{self, Email, Template, masked, moment};
+use crate::domain::mail::{self, Email, MailTemplate, masked, moment};
 use crate::domain::{AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -41,7 +41,7 @@ pub async fn change_address(
         }
         context.rates.take(Bucket::Mail, own).await?;
         // Tokens that went to the old address are good for nothing now, and there is none to change to.
-        tokens::revoke(context, tx, id, &Purpose::ALL).await?;
+        tokens::revoke(context, tx, id, Purpose::ALL).await?;
         notice_old_address(context, tx, before, None, false).await?;
         return Ok(AddressChange::AtOnce);
     };
@@ -50,7 +50,7 @@ pub async fn change_address(
     }
     context.rates.take(Bucket::Mail, own).await?;
     if verification == Verification::Off {
-        tokens::revoke(context, tx, id, &Purpose::ALL).await?;
+        tokens::revoke(context, tx, id, Purpose::ALL).await?;
         notice_old_address(context, tx, before, Some(new), false).await?;
         return Ok(AddressChange::AtOnce);
     }
@@ -58,7 +58,7 @@ pub async fn change_address(
     context.rates.take(Bucket::Mail, Key::account(new)).await?;
     let token = tokens::issue(context, tx, id, Purpose::ChangeEmail, new).await?;
     let email = Email {
-        template: Template::EmailChange,
+        template: MailTemplate::EmailChange,
         user: before,
         to: new,
         token: Some(&token),
@@ -80,7 +80,7 @@ pub async fn notice_old_address(
 ) -> Result<()> {
     let Some(old) = before.email.as_deref() else { return Ok(()) };
     let email = Email {
-        template: Template::EmailChanged,
+        template: MailTemplate::EmailChanged,
         user: before,
         to: old,
         token: None,
@@ -99,6 +99,6 @@ pub(super) async fn confirm(context: &AppContext, tx: &Tx, spent: &Spent) -> Res
         ..Default::default()
     };
     after.update(tx.conn()).await.map_err(users::taken_at_insert)?;
-    tokens::revoke(context, tx, UserId(spent.user.id), &Purpose::ALL).await?;
+    tokens::revoke(context, tx, UserId(spent.user.id), Purpose::ALL).await?;
     notice_old_address(context, tx, &spent.user, Some(&spent.email), false).await
 }

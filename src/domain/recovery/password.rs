@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{by_address, password_changed};
 use crate::domain::mail::tokens::{self, Purpose};
-use crate::domain::mail::{self, Email, Template, moment};
+use crate::domain::mail::{self, Email, MailTemplate, moment};
 use crate::domain::sessions;
 use crate::domain::{Actor, AppContext, users};
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ async fn send_token(context: &AppContext, id: UserId) -> Result<()> {
     let Some(to) = user.email.clone() else { return Ok(()) };
     let token = tokens::issue(context, &tx, UserId(user.id), Purpose::ResetPassword, &to).await?;
     let email = Email {
-        template: Template::ResetPassword,
+        template: MailTemplate::ResetPassword,
         user: &user,
         to: &to,
         token: Some(&token),
@@ -140,7 +140,7 @@ async fn store(
     let may_mail = context.rates.take(Bucket::Notice, Key::user(id)).await.is_ok();
     if let Some(to) = user.email.as_deref().filter(|_| may_mail) {
         let email = Email {
-            template: Template::PasswordChanged,
+            template: MailTemplate::PasswordChanged,
             user,
             to,
             token: None,

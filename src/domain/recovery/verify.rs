@@ -11,7 +11,7 @@ use super::address;
 use super::by_address;
 use crate::config::Verification;
 use crate::domain::mail::tokens::{self, Purpose};
-use crate::domain::mail::{self, Email, Template, masked};
+use crate::domain::mail::{self, Email, MailTemplate, masked};
 use crate::domain::{Actor, AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -39,8 +39,13 @@ pub async fn request_verification(context: &AppContext, tx: &Tx, user: &user::Mo
         return Ok(());
     }
     let token = tokens::issue(context, tx, UserId(user.id), Purpose::VerifyEmail, email).await?;
-    let email =
-        Email { template: Template::VerifyEmail, user, to: email, token: Some(&token), facts: context! {} };
+    let email = Email {
+        template: MailTemplate::VerifyEmail,
+        user,
+        to: email,
+        token: Some(&token),
+        facts: context! {},
+    };
     mail::enqueue(context, tx, email).await
 }
 

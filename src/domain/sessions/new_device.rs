@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::Origin;
 use crate::domain::AppContext;
-use crate::domain::mail::{self, Email, Template, moment};
+use crate::domain::mail::{self, Email, MailTemplate, moment};
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::db::Tx;
@@ -53,7 +53,7 @@ pub async fn notice(context: &AppContext, tx: &Tx, user: &user::Model, origin: &
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TOLD).collect::<String>()
     });
     let email = Email {
-        template: Template::NewDevice,
+        template: MailTemplate::NewDevice,
         user,
         to,
         token: None,

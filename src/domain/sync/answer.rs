@@ -173,7 +173,9 @@ impl Sync {
                 LeftChat {
                     chat_id: *id,
                     rev: row.map_or(0, |row| row.rev),
-                    reason: row.and_then(|row| row.left_reason.clone()).unwrap_or_else(|| "unknown".into()),
+                    reason: row
+                        .and_then(|row| row.left_reason)
+                        .map_or_else(|| "unknown".into(), |it| it.to_string()),
                 }
             }));
         }

@@ -1,5 +1,6 @@
 //! Registration.
 
+use crate::protocol::moderation::Role;
 use entity::user;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, TryIntoModel};
@@ -127,7 +128,7 @@ async fn insert(
         name: Set(name),
         description: Set(text(&request.description)),
         photo: Set(photo.to_owned()),
-        role: Set("user".into()),
+        role: Set(Role::User),
         password_hash: Set(password_hash.to_owned()),
         user_rev: Set(0),
         created_at: Set(context.clock.now()),

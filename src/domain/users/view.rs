@@ -20,7 +20,7 @@ pub fn show(context: &AppContext, row: &user::Model) -> User {
         name: row.name.clone(),
         photo: row.photo.clone(),
         description: row.description.clone(),
-        role: row.role.clone(),
+        role: row.role,
         online: row.deleted_at.is_none() && context.presence.is_online(id),
         last_seen_at: row.last_seen_at.map(Timestamp),
         created_at: Timestamp(row.created_at),
@@ -40,7 +40,7 @@ pub fn author(row: &user::Model) -> Author {
         username: row.username.clone(),
         name: row.name.clone(),
         photo: row.photo.clone(),
-        role: row.role.clone(),
+        role: row.role,
     }
 }
 

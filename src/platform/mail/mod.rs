@@ -20,7 +20,7 @@ pub struct Outgoing {
     /// The address.
     pub recipient: String,
     /// Which kind of mail it is, for the log.
-    pub template: String,
+    pub template: &'static str,
     /// The link in it, for the log.
     pub link: Option<String>,
     /// The whole message (RFC 5322).

@@ -158,7 +158,7 @@ mod tests {
         let peer = Peer::new(Smtp::parse(&url).expect("a URL"), "chat@example.org").expect("a peer");
         let mail = Outgoing {
             recipient: "a@example.org".into(),
-            template: "test".into(),
+            template: "test",
             link: None,
             content: "Subject: x\r\n\r\nx".into(),
         };

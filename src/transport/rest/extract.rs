@@ -350,6 +350,14 @@ impl Params {
             .transpose()
     }
 
+    /// A value of a closed set; an empty one counts as absent.
+    pub fn one_of<T: TryFrom<String, Error = String>>(&self, name: &str) -> Result<Option<T>> {
+        self.text(name)
+            .filter(|text| !text.is_empty())
+            .map(|text| T::try_from(text.to_owned()).map_err(|problem| Error::invalid(name, problem)))
+            .transpose()
+    }
+
     /// `limit`, 1 to 200.
     pub fn limit(&self, default: u64) -> Result<u64> {
         match self.number("limit")? {

@@ -222,11 +222,12 @@ async fn who_asks_again_and_again_gets_the_latest_only_while_the_peer_is_away() 
         post(&app, "/auth/password/forgot", None, json!({"email": "alice@example.org"})).await;
         eventually("it is written and tried", async || {
             let log = log(&app).await;
-            log.len() == round && log.iter().all(|row| row.state == "failed" || row.last_error.is_some())
+            log.len() == round
+                && log.iter().all(|row| row.state.as_str() == "failed" || row.last_error.is_some())
         })
         .await;
     }
-    let states: Vec<String> = log(&app).await.into_iter().map(|row| row.state).collect();
+    let states: Vec<String> = log(&app).await.into_iter().map(|row| row.state.to_string()).collect();
     assert_eq!(states, ["failed", "failed", "failed", "failed", "queued"]);
     assert_eq!(log(&app).await[0].last_error.as_deref(), Some("superseded"));
 }

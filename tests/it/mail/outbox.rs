@@ -45,7 +45,7 @@ async fn mails_wait_for_a_peer_that_is_away() {
     })
     .await;
     let rows = log(&app).await;
-    assert!(rows.iter().all(|row| row.state == "queued" && row.claimed_until.is_none()), "{rows:?}");
+    assert!(rows.iter().all(|row| row.state.as_str() == "queued" && row.claimed_until.is_none()), "{rows:?}");
     let mut peer = Peer::with(json!({"port": port})).await;
     let came = receive(&mut peer, 3).await;
     assert_eq!(came.len(), 3, "each once: {came:?}");
@@ -147,7 +147,7 @@ async fn a_mail_is_given_up_after_its_last_attempt_or_when_its_token_has_ended()
         .exec(db)
         .await
         .expect("time passes");
-    eventually("it is given up", async || log(&app).await[0].state == "failed").await;
+    eventually("it is given up", async || log(&app).await[0].state.as_str() == "failed").await;
     assert_eq!(log(&app).await[0].attempts, 10);
     mail::Entity::update_many()
         .col_expr(mail::Column::ExpiresAt, Expr::value(now))
@@ -238,7 +238,7 @@ async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again
     peer.expect_silence().await;
     let db = Database::connect(&database).await.expect("connects");
     let rows = mail::Entity::find().all(&db).await.expect("the log");
-    assert!(rows.len() == 7 && rows.iter().all(|row| row.state == "queued"), "{rows:?}");
+    assert!(rows.len() == 7 && rows.iter().all(|row| row.state.as_str() == "queued"), "{rows:?}");
     assert_eq!(rows.iter().filter(|row| row.claimed_until.is_some()).count(), 4);
     if database_kind() == "postgres" {
         // Other nodes may live: a lease has to run out. Time passes.
@@ -250,7 +250,7 @@ async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again
     let came = receive(&mut peer, 7).await;
     assert_eq!(came.len(), 7, "each once: {came:?}");
     eventually("all are recorded", async || {
-        mail::Entity::find().all(&db).await.expect("the log").iter().all(|row| row.state == "sent")
+        mail::Entity::find().all(&db).await.expect("the log").iter().all(|row| row.state.as_str() == "sent")
     })
     .await;
     assert!(mail_outbox::Entity::find().all(&db).await.expect("the outbox").is_empty());

@@ -1,5 +1,6 @@
 //! What moderators and admins look at: people, the audit log, mails, figures.
 
+use entity::enums::MailState;
 use entity::mail;
 use reqwest::Method;
 use sea_orm::ActiveValue::Set;
@@ -110,11 +111,11 @@ async fn mails_and_figures_are_for_admins() {
     for (number, state) in ["queued", "failed", "failed", "sent"].into_iter().enumerate() {
         let row = mail::ActiveModel {
             user_id: Set(Some(fixture.user.id)),
-            template: Set("verify_email".into()),
+            template: Set(entity::enums::MailTemplate::VerifyEmail),
             recipient: Set(format!("a{number}@example.org")),
             subject: Set("Hello".into()),
             message_id: Set(format!("<{number}@example.org>")),
-            state: Set(state.into()),
+            state: Set(MailState::from_text(state).expect("a state")),
             attempts: Set(0),
             created_at: Set(1),
             ..Default::default()

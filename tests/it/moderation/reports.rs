@@ -127,7 +127,7 @@ async fn a_report_waits_for_the_same_one_that_is_just_being_stored() {
         reporter_id: Set(fixture.moderator.id),
         user_id: Set(fixture.user.id),
         reason: Set("rude".into()),
-        state: Set("open".into()),
+        state: Set(entity::enums::ReportState::Open),
         created_at: Set(1),
         ..Default::default()
     };

@@ -167,8 +167,11 @@ async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
     let id = owner.call("send_message", wish).await["message"]["id"].clone();
     let mut socket = app.connect(&fixture.moderator, Transport::MAIN).await;
     let tx = app.server.context.db.begin().await.expect("begins");
-    let row =
-        user::ActiveModel { id: Set(fixture.moderator.id), role: Set("user".into()), ..Default::default() };
+    let row = user::ActiveModel {
+        id: Set(fixture.moderator.id),
+        role: Set(entity::enums::Role::User),
+        ..Default::default()
+    };
     row.update(tx.conn()).await.expect("taken away");
     let commit = async {
         app.somebody_waits().await;

@@ -1,5 +1,6 @@
 //! Writing the chats that a plan has, with their members and pins, in the batch's transaction.
 
+use crate::protocol::members::ChatRole;
 use std::collections::{BTreeSet, HashMap};
 
 use entity::{chat, contact, member, session};
@@ -125,7 +126,7 @@ fn member_rows(
     let row = |user: &i64| member::ActiveModel {
         chat_id: Set(chat),
         user_id: Set(*user),
-        role: Set(if is_group && *user == new.owner { "owner" } else { "member" }.into()),
+        role: Set(if is_group && *user == new.owner { ChatRole::Owner } else { ChatRole::Member }),
         joined_at: Set(joined(new, *user)),
         rev: Set(1),
         last_read_seq: Set(0),

@@ -5,6 +5,7 @@ use axum::response::Response;
 
 use crate::domain::moderation;
 use crate::domain::moderation::AuditFilter;
+use crate::protocol::moderation::MailState;
 use crate::protocol::moderation::{AuditEntry, MailEntry};
 use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
@@ -49,9 +50,9 @@ pub async fn mails(
     Admin(by): Admin,
     params: Params,
 ) -> Result<Response, Problem> {
-    let state = params.text("state");
+    let state: Option<MailState> = params.one_of("state")?;
     let limit = params.limit(DEFAULT_LIMIT)?;
     let found = moderation::mails(&app.context, &by, state, params.number("cursor")?, limit).await?;
-    let asked = [("state", state.map(str::to_owned))];
+    let asked = [("state", state.map(|it| it.to_string()))];
     Ok(page(found.items, next_page("/admin/mail", &asked, limit, found.next)))
 }

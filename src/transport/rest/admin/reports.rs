@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::domain::{moderation, run_detached};
+use crate::protocol::moderation::ReportState;
 use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport};
 use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
@@ -40,10 +41,10 @@ pub async fn list_reports(
     Moderator(by): Moderator,
     params: Params,
 ) -> Result<Response, Problem> {
-    let state = params.text("state").unwrap_or("open");
+    let state = params.one_of("state")?.unwrap_or(ReportState::Open);
     let limit = params.limit(DEFAULT_LIMIT)?;
     let found = moderation::reports(&app.context, &by, state, params.number("cursor")?, limit).await?;
-    let asked = [("state", Some(state.to_owned()))];
+    let asked = [("state", Some(state.to_string()))];
     Ok(page(found.items, next_page("/admin/report", &asked, limit, found.next)))
 }
 

@@ -8,7 +8,7 @@ use crate::domain::moderation::UserFilter;
 use crate::domain::{moderation, run_detached};
 use crate::error::Error;
 use crate::ids::UserId;
-use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, Role, SetRole};
+use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, SetRole};
 use crate::protocol::sessions::Session;
 use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
@@ -36,15 +36,12 @@ pub async fn list_people(
         "false" => Some(false),
         _ => return Err(Error::invalid("banned", "takes true or false").into()),
     };
-    let role = text("role").map(|name| {
-        Role::from_name(&name).ok_or_else(|| Error::invalid("role", "takes user, moderator or admin"))
-    });
-    let filter = UserFilter { query: text("query"), role: role.transpose()?, banned };
+    let filter = UserFilter { query: text("query"), role: params.one_of("role")?, banned };
     let limit = params.limit(DEFAULT_LIMIT)?;
     let found = moderation::list_users(&app.context, &by, &filter, params.number("cursor")?, limit).await?;
     let asked = [
         ("query", filter.query),
-        ("role", filter.role.map(|it| it.as_str().to_owned())),
+        ("role", filter.role.map(|it| it.to_string())),
         ("banned", banned.map(|it| it.to_string())),
     ];
     Ok(page(found.items, next_page("/admin/user", &asked, limit, found.next)))
