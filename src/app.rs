@@ -23,7 +23,7 @@ use crate::config::{Environment, Settings, Verification};
 use crate::domain::chats::TypingNow;
 use crate::domain::mail::worker::Worker;
 use crate::domain::presence::Presence;
-use crate::domain::{AppContext, accounts, demo, lobby, recovery, sessions};
+use crate::domain::{AppContext, accounts, chats, demo, sessions, verification};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
@@ -170,12 +170,12 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     Presence::watch(&context);
     TypingNow::watch(&context);
     sessions::prune::watch(&context);
-    lobby::prepare(&context).await?;
+    chats::lobby::prepare(&context).await?;
     if settings.mail.smtp.is_none() && settings.mail.verification != Verification::Off {
         tracing::warn!("EMAIL_VERIFICATION is on without SMTP_URL: mails are only logged, nobody gets them");
     }
     if settings.mail.verification == Verification::Required {
-        let unconfirmed = recovery::count_unconfirmed(&context).await?;
+        let unconfirmed = verification::count_unconfirmed(&context).await?;
         if unconfirmed > 0 {
             tracing::warn!(
                 accounts = unconfirmed,

@@ -5,7 +5,7 @@ use entity::user;
 use sea_orm::{EntityTrait, PaginatorTrait};
 
 use super::dispatch::CommandHandler;
-use super::users::{Registration, register};
+use super::profiles::{Registration, register};
 use super::{Actor, AppContext, Caller};
 use crate::config::Environment;
 use crate::error::{Error, Result};

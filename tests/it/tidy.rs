@@ -84,6 +84,92 @@ fn each_layer_knows_only_the_crates_it_should() {
     }
 }
 
+/// The slices of the domain by rank, from the bottom up; a slice calls only slices of lower rank.
+const RANKS: [&[&str]; 14] = [
+    &["events", "dispatch", "audit", "photos"],
+    &["epoch", "users"],
+    &["mail", "message_view"],
+    &["verification"],
+    &["sessions"],
+    &["recovery", "contacts"],
+    &["chats"],
+    &["messages"],
+    &["presence"],
+    &["profiles"],
+    &["moderation"],
+    &["accounts"],
+    &["sync"],
+    &["demo", "import"],
+];
+
+/// The names at the start of each path in the body of `use crate::domain::{…}`, or the one name of a plain path.
+fn first_names(path: &str) -> Vec<String> {
+    let name =
+        |text: &str| text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };
+    let (mut names, mut depth, mut current) = (Vec::new(), 0, String::new());
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(name(std::mem::take(&mut current).trim())),
+            _ if depth == 0 => current.push(c),
+            _ => {}
+        }
+    }
+    names.push(name(current.trim()));
+    names
+}
+
+#[test]
+fn slices_of_the_domain_call_only_slices_of_lower_rank() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain");
+    let rank = |slice: &str| RANKS.iter().position(|slices| slices.contains(&slice));
+    let mut wrong = Vec::new();
+    for path in sources("src/domain") {
+        let relative = path.strip_prefix(&root).expect("below the domain");
+        let slice =
+            relative.components().next().expect("a part").as_os_str().to_string_lossy().replace(".rs", "");
+        if slice == "mod" {
+            continue;
+        }
+        let own = rank(&slice).unwrap_or_else(|| panic!("{slice} has no rank: add it to RANKS"));
+        let text = fs::read_to_string(&path).expect("text");
+        // In a file of the domain itself, or in a slice's `mod.rs`, `super` is the domain.
+        let is_top = relative.components().count() == 1 || relative.ends_with("mod.rs");
+        let prefixes: &[&str] = if is_top { &["crate::domain::", "super::"] } else { &["crate::domain::"] };
+        for prefix in prefixes {
+            for used in text.split(prefix).skip(1).flat_map(first_names) {
+                if used != slice && rank(&used).is_some_and(|rank| rank >= own) {
+                    wrong.push(format!("{} uses {used}", relative.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_trait_has_several_implementations() {
+    // Implemented for every command by a macro.
+    const BY_MACRO: [&str; 1] = ["Command"];
+    let texts: Vec<String> =
+        sources("src").iter().map(|path| fs::read_to_string(path).expect("text")).collect();
+    let traits = texts.iter().flat_map(|text| text.lines()).filter_map(|line| {
+        let line = line.trim_start();
+        let name = line.strip_prefix("pub trait ").or_else(|| line.strip_prefix("trait "))?;
+        Some(name.chars().take_while(char::is_ascii_alphanumeric).collect::<String>())
+    });
+    for name in traits.filter(|name| !BY_MACRO.contains(&name.as_str())) {
+        let implementations = texts
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter(|line| line.trim_start().starts_with("impl") && line.contains(&format!("{name} for ")));
+        assert!(implementations.count() > 1, "{name} has one implementation: use that");
+    }
+}
+
 #[test]
 fn files_open_with_their_purpose_and_stay_small() {
     for path in ["src", "entity/src", "migration/src", "tests/it"].into_iter().flat_map(sources) {

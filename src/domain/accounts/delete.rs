@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::leaving::finish;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::sessions::{self, Ending};
-use crate::domain::{Actor, AppContext, mail, moderation, photos, users};
+use crate::domain::{Actor, AppContext, mail, moderation, photos, profiles, users};
 use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::db::retry;
@@ -70,7 +70,7 @@ async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
     };
     account_ending::Entity::insert(left).exec_without_returning(tx.conn()).await?;
     let tombstone = tombstone(&row, now).update(tx.conn()).await?;
-    users::announce(context, &mut tx, &tombstone).await?;
+    profiles::announce(context, &mut tx, &tombstone).await?;
     // Where from is not noted: nothing of a deleted user is kept that nobody needs.
     let details = json!({"role": row.role});
     let act =

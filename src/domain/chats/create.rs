@@ -1,11 +1,11 @@
-//! Making a chat. The direct chat of two people exists once: asking for it again answers it. A `client_id`
+//! Creating a chat. The direct chat of two people exists once: asking for it again answers it. A `client_id`
 //! makes a retried creation of a group answer the group that was made first.
 
 use crate::protocol::members::ChatRole;
 use entity::enums::LeftReason;
 use std::collections::BTreeSet;
 
-use entity::{chat, member, message, user};
+use entity::{chat, member, user};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Query;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -13,17 +13,14 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, Query
 use super::access::member_ids;
 use super::approval::approve_locked;
 use super::bounds::require_room;
-use super::{Viewer, begin_change, change_at, load};
-use crate::domain::dispatch::CommandHandler;
-use crate::domain::messages::{Draft, insert_one};
-use crate::domain::{AppContext, Caller, contacts, events, users};
+use super::{begin_change, change_at, load};
+use crate::domain::{AppContext, contacts, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::db::{OpenChange, Outcome, Tx};
-use crate::platform::limits::{Bucket, Key};
+use crate::platform::db::{OpenChange, Tx};
+use crate::platform::limits::{Key, Turn};
 use crate::protocol::chats::ChatCreated;
-use crate::protocol::chats::{ChatReply, CreateChat, FirstMessage, NewChat};
-use crate::protocol::parse::Envelope;
+use crate::protocol::chats::NewChat;
 use crate::text::nfc;
 
 /// How long a declined stranger waits before asking again, milliseconds.
@@ -32,47 +29,47 @@ const DECLINED_FOR_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Members from which on somebody makes one group after the other.
 const LARGE_GROUP: usize = 200;
 
-impl CommandHandler for CreateChat {
-    fn costs(&self) -> Vec<(Bucket, u32)> {
-        let people = self.chat.0.members_array.len() as u32;
-        let send = self.message.is_some().then_some((Bucket::Send, 1));
-        send.into_iter().chain([(Bucket::Member, people)]).collect()
-    }
+/// A chat that was found or created, within the transaction that holds its lock.
+pub struct Opened {
+    /// The transaction.
+    pub tx: Tx,
+    /// The chat.
+    pub chat: chat::Model,
+    /// Whether it was created.
+    pub is_new: bool,
+    /// Held until the commit.
+    _turn: Option<Turn>,
+}
 
-    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ChatReply>> {
-        let creator = caller.actor.user_id;
-        let Envelope(request) = &self.chat;
-        let others: BTreeSet<i64> =
-            request.members_array.iter().map(|id| id.0).filter(|id| *id != creator.0).collect();
-        if !request.is_group && others.len() != 1 {
-            return Err(Error::field(
-                Code::DirectChatMembers,
-                "chat.members_array",
-                "a direct chat has exactly two members, oneself and one other",
-            ));
-        }
-        if others.len() + 1 > context.limits.max_group_members {
-            let problem = format!("takes at most {} members", context.limits.max_group_members);
-            return Err(Error::invalid("chat.members_array", problem));
-        }
-        // Many people are much work for the one writer: others come in between.
-        let _turn = match others.len() {
-            0..LARGE_GROUP => None,
-            _ => Some(context.rates.large_groups.take(Key::user(creator)).await?),
-        };
-        let tx = context.db.begin().await?;
-        let first = self.message.as_ref();
-        let Some(chat) = find_made_before(&tx, request, creator, &others).await? else {
-            let (tx, chat) = make(context, tx, request, creator, &others).await?;
-            return finish(context, caller, tx, chat, first).await;
-        };
-        // The retry of a group with its first message finds both; a direct chat takes every message as new.
-        if let (Some(Envelope(message)), true) = (first, chat.is_group) {
-            require_same_first(tx.conn(), &chat, creator, message).await?;
-        }
-        let first = first.filter(|_| !chat.is_group);
-        finish(context, caller, tx, chat, first).await
+/// Finds the chat that a request names, or creates it.
+pub async fn open(context: &AppContext, request: &NewChat, creator: UserId) -> Result<Opened> {
+    let others: BTreeSet<i64> =
+        request.members_array.iter().map(|id| id.0).filter(|id| *id != creator.0).collect();
+    if !request.is_group && others.len() != 1 {
+        return Err(Error::field(
+            Code::DirectChatMembers,
+            "chat.members_array",
+            "a direct chat has exactly two members, oneself and one other",
+        ));
     }
+    if others.len() + 1 > context.limits.max_group_members {
+        let problem = format!("takes at most {} members", context.limits.max_group_members);
+        return Err(Error::invalid("chat.members_array", problem));
+    }
+    // Many members are much work for the one writer: others come in between.
+    let turn = match others.len() {
+        0..LARGE_GROUP => None,
+        _ => Some(context.rates.large_groups.take(Key::user(creator)).await?),
+    };
+    let tx = context.db.begin().await?;
+    let Some(mut chat) = find_made_before(&tx, request, creator, &others).await? else {
+        let (tx, chat) = make(context, tx, request, creator, &others).await?;
+        return Ok(Opened { tx, chat, is_new: true, _turn: turn });
+    };
+    // Asking for the chat that a stranger has opened approves it.
+    let waits = !chat.approved && chat.owner_id != creator.0 && !chat.blocked;
+    let tx = if waits { approve_locked(context, tx, &mut chat, creator).await? } else { tx };
+    Ok(Opened { tx, chat, is_new: false, _turn: turn })
 }
 
 /// Stores the chat and announces it.
@@ -90,64 +87,6 @@ async fn make(
     let event = ChatCreated { change: change_at(position, creator, context.clock.now()), details };
     let event = events::chat_created::at(position, &event)?.joining(members);
     Ok((change.announce(event)?, chat))
-}
-
-/// Sends the first message, if there is one, and answers the chat.
-async fn finish(
-    context: &AppContext,
-    caller: &Caller,
-    mut tx: Tx,
-    mut chat: chat::Model,
-    first: Option<&Envelope<FirstMessage>>,
-) -> Result<Outcome<ChatReply>> {
-    let creator = caller.actor.user_id;
-    let chat_id = ChatId(chat.id);
-    if !chat.approved && chat.owner_id != creator.0 && !chat.blocked {
-        // Asking for the chat that a stranger has opened approves it.
-        tx = approve_locked(context, tx, &mut chat, creator).await?;
-    }
-    if let Some(Envelope(message)) = first {
-        let draft = Draft {
-            content: message.content.clone(),
-            message_type: message.message_type,
-            client_id: message.client_id.clone(),
-            reply_to: None,
-        };
-        let (sent, is_new) = insert_one(context, tx, &mut chat, creator, caller.conn, draft).await?;
-        tx = sent;
-        if let Some(event) = context.typing.end(chat_id, creator).filter(|_| is_new) {
-            tx.announce(event);
-        }
-    }
-    let reply =
-        ChatReply { chat: one(load(tx.conn(), &[chat_id], Some(Viewer::now(context, creator))).await?)? };
-    if tx.has_changed_chat() { tx.commit(reply).await } else { tx.unchanged(reply).await }
-}
-
-/// The group of this `client_id` was made with this first message.
-async fn require_same_first(
-    conn: &impl ConnectionTrait,
-    chat: &chat::Model,
-    creator: UserId,
-    first: &FirstMessage,
-) -> Result<()> {
-    let stored = message::Entity::of_chat(chat.id)
-        .filter(message::Column::Seq.eq(2))
-        .filter(message::Column::UserId.eq(creator.0))
-        .one(conn)
-        .await?;
-    // A message that was edited or deleted since is not held against a late retry.
-    let same = stored.is_some_and(|row| {
-        row.rev != row.seq || (row.content == first.content && row.message_type == first.message_type.id())
-    });
-    if same {
-        return Ok(());
-    }
-    Err(Error::field(
-        Code::ClientIdConflict,
-        "chat.client_id",
-        "was used for a group with another first message",
-    ))
 }
 
 fn one<T>(list: Vec<T>) -> Result<T> {

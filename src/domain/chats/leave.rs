@@ -10,10 +10,11 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, IntoActiveModel, Order, QueryFilter
 
 use super::access::{Membership, lock};
 use super::delete::{Gone, delete_locked};
+use super::lobby;
 use super::roles::{set_role, shown};
 use super::{begin_meta_change, change_at};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, events, lobby, users};
+use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{Outcome, Tx};

@@ -7,6 +7,7 @@ mod create;
 mod delete;
 mod leave;
 mod list;
+pub mod lobby;
 mod members;
 mod own_state;
 mod read;
@@ -16,6 +17,7 @@ mod update;
 mod view;
 
 pub use access::{Membership, find_visible, judge_block, lock, membership, require_open};
+pub use create::{Opened, open};
 pub use leave::leave;
 pub use list::{Page, State, list, members, one};
 pub use typing::TypingNow;

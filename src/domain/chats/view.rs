@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::{AppContext, messages, users};
+use crate::domain::{AppContext, message_view, users};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
 use crate::protocol::chats::{Chat, MyChat};
@@ -150,7 +150,7 @@ async fn newest_messages(
         return Ok(HashMap::new());
     }
     let rows = message::Entity::find().filter(places).all(conn).await?;
-    let shown = messages::show(conn, rows, viewer).await?;
+    let shown = message_view::show(conn, rows, viewer).await?;
     Ok(shown.into_iter().map(|message| (message.chat_id.0, message)).collect())
 }
 

@@ -21,8 +21,9 @@ mod times;
 
 use std::path::PathBuf;
 
+use crate::domain::AppContext;
 use crate::domain::audit::{self, Act};
-use crate::domain::{AppContext, lobby};
+use crate::domain::chats::lobby;
 use crate::error::{Error, Result};
 use crate::platform::progress::Progress;
 use report::{Kind, Report};

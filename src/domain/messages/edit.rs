@@ -7,11 +7,10 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
-use super::view::{show, show_one};
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::chats::{begin_change, change_at, membership, require_open};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::moderation::role_of;
+use crate::domain::message_view::{show, show_one};
 use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
@@ -123,7 +122,7 @@ fn no_such_message() -> Error {
 /// that who loses the role in this moment has lost it. Chats are locked before users everywhere.
 async fn moderates(context: &AppContext, tx: &Tx, user_id: UserId) -> Result<bool> {
     let user = users::lock(tx.conn(), user_id).await?;
-    Ok(role_of(&user) >= Role::Moderator && !user.is_banned(context.clock.now()))
+    Ok(user.role >= Role::Moderator && !user.is_banned(context.clock.now()))
 }
 
 /// Whoever deletes by their service-wide role is noted, with where their session was opened.

@@ -6,9 +6,9 @@ use entity::message;
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, Select};
 
 use super::budget::{self, By};
-use super::view::{MangoMessage, show, to_mango};
 use crate::domain::chats::find_visible;
 use crate::domain::dispatch::CommandHandler;
+use crate::domain::message_view::{MangoMessage, show, to_mango};
 use crate::domain::{Actor, AppContext, Caller, PAGE_BYTES};
 use crate::error::Result;
 use crate::ids::ChatId;

@@ -1,21 +1,19 @@
-//! Messages: writing them in groups, likes, pages of history, and how they are shown.
+//! Messages: sending them in groups, editing, deleting and liking them, and pages of history.
 
 mod aside;
 mod batch;
 pub(super) mod budget;
+mod create_chat;
 mod edit;
 mod history;
 mod like;
 mod prepare;
 mod send;
 mod types;
-mod view;
 mod writer;
 
 pub use edit::changed;
 pub use history::{Anchor, MangoMessages, page};
 pub use prepare::Draft;
-pub use send::insert_one;
 pub use types::types;
-pub use view::{MangoMessage, show};
 pub use writer::Writer;

@@ -20,9 +20,9 @@ use tokio::time::{Instant, sleep};
 use super::aside::Aside;
 use super::batch::{announcement, place, store, to_author};
 use super::prepare::{Decision, Draft, Locking, SendContext, SendRequest, Window};
-use super::view;
 use crate::clock::Clock;
 use crate::domain::chats::TypingNow;
+use crate::domain::message_view;
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::background::Background;
@@ -323,7 +323,7 @@ impl Task {
             let result = match send_context.decide(request) {
                 Err(error) => Some(Ok((Err(error), None))),
                 Ok(Decision::Earlier(row)) => {
-                    let message = view::show_one(conn, row, request.user_id).await?;
+                    let message = message_view::show_one(conn, row, request.user_id).await?;
                     Some(Ok((Ok((SendReply { message, duplicate: true }, None)), None)))
                 }
                 Ok(Decision::Store(author)) => {

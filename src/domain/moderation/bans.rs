@@ -6,7 +6,7 @@ use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
 use serde_json::json;
 
-use super::moderators::{Admin, Locked, Moderator, role_of};
+use super::moderators::{Admin, Locked, Moderator};
 use super::user_view;
 use crate::clock::Timestamp;
 use crate::domain::AppContext;
@@ -111,10 +111,10 @@ fn require_below(locked: &Locked, by: &Moderator, target: &user::Model) -> Resul
     if target.id == by.id().0 {
         return Err(Error::forbidden("nobody bans or unbans themselves"));
     }
-    if role_of(target) < role_of(locked.find(by.id())?) {
+    if target.role < locked.find(by.id())?.role {
         return Ok(());
     }
-    Err(Error::forbidden(match role_of(target) {
+    Err(Error::forbidden(match target.role {
         Role::Admin => "an admin cannot be banned; take the role away first",
         _ => "a moderator can only be banned by an admin",
     }))

@@ -14,7 +14,7 @@ mod user_view;
 
 pub use bans::{ban, end_sessions, unban};
 pub use logs::{AuditFilter, audit, mails};
-pub use moderators::{Admin, Moderator, require_another_admin, role_of};
+pub use moderators::{Admin, Moderator, require_another_admin};
 pub use reports::{report, reports, resolve};
 pub use roles::{Appointment, appoint, list_moderators, set_role};
 pub use statistics::count;

@@ -10,11 +10,6 @@ use crate::ids::UserId;
 use crate::platform::db::Tx;
 use crate::protocol::moderation::Role;
 
-/// A row's role; a name that is unknown here has no power.
-pub fn role_of(row: &user::Model) -> Role {
-    row.role
-}
-
 /// Proof that a user is a moderator or an admin, as the database had it a moment ago.
 #[derive(Clone, Debug)]
 pub struct Moderator {
@@ -31,10 +26,10 @@ impl Moderator {
     /// Reads the user's row. `address` is where the request came from, for the audit log.
     pub async fn prove(context: &AppContext, actor: Actor, address: Option<String>) -> Result<Self> {
         let row = users::find(context.db.read(), actor.user_id).await?;
-        if role_of(&row) < Role::Moderator || row.is_banned(context.clock.now()) {
+        if row.role < Role::Moderator || row.is_banned(context.clock.now()) {
             return Err(Error::forbidden("this is for moderators and admins"));
         }
-        Ok(Self { id: actor.user_id, role: role_of(&row), address })
+        Ok(Self { id: actor.user_id, role: row.role, address })
     }
 
     /// Who.
@@ -87,7 +82,7 @@ impl Locked {
     ) -> Result<Self> {
         let locked = Self { rows: lock_with_admins(tx.conn(), &[by.id, target]).await? };
         let still = locked.find(by.id)?;
-        if role_of(still) < least || still.is_banned(context.clock.now()) {
+        if still.role < least || still.is_banned(context.clock.now()) {
             return Err(Error::forbidden("the role that this takes was taken away"));
         }
         Ok(locked)
@@ -100,7 +95,7 @@ impl Locked {
 
     /// Refuses what would leave nobody who can make admins.
     pub(super) fn require_another_admin(&self, than: UserId) -> Result<()> {
-        let other = self.rows.iter().any(|row| row.id != than.0 && role_of(row) == Role::Admin);
+        let other = self.rows.iter().any(|row| row.id != than.0 && row.role == Role::Admin);
         if other {
             return Ok(());
         }
@@ -113,7 +108,7 @@ impl Locked {
 pub async fn require_another_admin(conn: &impl ConnectionTrait, leaving: UserId) -> Result<user::Model> {
     let locked = Locked { rows: lock_with_admins(conn, &[leaving]).await? };
     let row = locked.find(leaving)?.clone();
-    if role_of(&row) == Role::Admin {
+    if row.role == Role::Admin {
         locked.require_another_admin(leaving)?;
     }
     Ok(row)

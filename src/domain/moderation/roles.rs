@@ -7,11 +7,12 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
 use super::bans::record;
-use super::moderators::{Admin, Locked, Moderator, role_of};
+use super::moderators::{Admin, Locked, Moderator};
 use super::user_view;
 use crate::domain::AppContext;
 use crate::domain::audit::{self, Act, Target};
-use crate::domain::users::{self, Identity, Registration};
+use crate::domain::profiles::{self, Registration};
+use crate::domain::users::{self, Identity};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::{Tx, retry};
@@ -27,7 +28,7 @@ async fn set_role_once(context: &AppContext, by: &Moderator, id: UserId, role: R
     let mut tx = context.db.begin().await?;
     let locked = Locked::read(context, &tx, by, Role::Admin, id).await?;
     let target = locked.find(id)?;
-    let before = role_of(target);
+    let before = target.role;
     if before == role {
         let shown = user_view::show(context, target, by);
         tx.roll_back().await?;
@@ -49,7 +50,7 @@ async fn set_role_once(context: &AppContext, by: &Moderator, id: UserId, role: R
 async fn give(context: &AppContext, tx: &mut Tx, id: UserId, role: Role) -> Result<user::Model> {
     let row =
         user::ActiveModel { id: Set(id.0), role: Set(role), ..Default::default() }.update(tx.conn()).await?;
-    users::announce(context, tx, &row).await?;
+    profiles::announce(context, tx, &row).await?;
     Ok(row)
 }
 
@@ -84,7 +85,7 @@ async fn promote(context: &AppContext, id: UserId, promoted: bool) -> Result<()>
     if row.is_banned(context.clock.now()) {
         return Err(Error::forbidden("the account is banned; lift the ban first"));
     }
-    if role_of(&row) == Role::Admin {
+    if row.role == Role::Admin {
         return Err(Error::invalid("username", "is an admin already"));
     }
     if row.email.is_some() && !promoted {
@@ -120,7 +121,7 @@ async fn register(
     let mut problems = Problems::default();
     request.check(&context.limits, &mut problems);
     problems.into_result()?;
-    let made = users::register(context, request).await.map_err(|mut error| {
+    let made = profiles::register(context, request).await.map_err(|mut error| {
         if error.code == Code::UsernameTaken {
             error.message += "; --promote makes an account that exists an admin";
         }

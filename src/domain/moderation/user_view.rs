@@ -8,7 +8,8 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, 
 use super::Numbered;
 use super::moderators::{Admin, Moderator};
 use crate::clock::Timestamp;
-use crate::domain::users::{containing, show as show_public};
+use crate::domain::profiles::containing;
+use crate::domain::users::show as show_public;
 use crate::domain::{Actor, AppContext, sessions};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};

@@ -7,10 +7,11 @@ use sea_orm::ActiveValue::Set;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{by_address, password_changed};
+use super::password_changed;
 use crate::domain::mail::tokens::{self, Purpose};
 use crate::domain::mail::{self, Email, MailTemplate, moment};
 use crate::domain::sessions;
+use crate::domain::verification::by_address;
 use crate::domain::{Actor, AppContext, users};
 use crate::error::{Error, Result};
 use crate::ids::{SessionId, UserId};

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::refusal::banned;
 use super::{Origin, TokenPair, end_oldest, issue_pair, new_device};
 use crate::config::Verification;
-use crate::domain::{AppContext, recovery, users};
+use crate::domain::{AppContext, users, verification};
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
 use crate::platform::db::retry;
@@ -61,7 +61,10 @@ async fn judge(context: &AppContext, request: &Login, origin: Origin) -> Result<
             return Err(banned(&user));
         }
         if confirms && user.email.is_some() && !user.email_verified {
-            return Err(Error::new(Code::EmailUnverified, recovery::link_at_login(context, &user).await?));
+            return Err(Error::new(
+                Code::EmailUnverified,
+                verification::link_at_login(context, &user).await?,
+            ));
         }
         let renewed = match check {
             PasswordCheck::RightButOld => Some(context.passwords.hash(&request.password).await?),

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::domain::chats::{Viewer, load, own};
 use crate::domain::dispatch::CommandHandler;
+use crate::domain::message_view::show;
 use crate::domain::messages::budget::{self, By};
-use crate::domain::messages::show;
 use crate::domain::{AppContext, Caller, PAGE_BYTES, contacts};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};

@@ -8,7 +8,8 @@ use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::domain::chats::{change_at, load, show_members};
-use crate::domain::messages::{changed, show};
+use crate::domain::message_view::show;
+use crate::domain::messages::changed;
 use crate::domain::{AppContext, events};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};

@@ -1,22 +1,14 @@
-//! People: registration, profiles, and how they are shown.
+//! Users: finding and locking their rows, their own counter, what they may be called, and how they are shown.
 
-mod announce;
 mod confirm;
 mod identity;
 mod password;
-mod patch;
-mod register;
-mod search;
 mod view;
 
-pub use announce::announce;
 pub use confirm::{check_tried, confirm, require_unchanged};
 pub use identity::{Identity, normalize_phone, read_email, read_username, taken_at_insert};
 pub use password::check_password;
-pub use patch::{Patch, patch, set_photo};
-pub use register::{Registration, register, sign_up};
-pub use search::{containing, search};
-pub use view::{author, authors, me, profile, show};
+pub use view::{author, authors, me, show};
 
 use entity::user;
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};

@@ -6,8 +6,8 @@ use entity::user;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::clock::Timestamp;
-use crate::domain::{AppContext, contacts};
-use crate::error::{Error, Result};
+use crate::domain::AppContext;
+use crate::error::Result;
 use crate::ids::UserId;
 use crate::protocol::users::{Author, Me, User};
 
@@ -57,16 +57,4 @@ pub async fn authors(
     }
     let rows = user::Entity::find().filter(user::Column::Id.is_in(ids)).all(conn).await?;
     Ok(rows.iter().map(|row| (row.id, author(row))).collect())
-}
-
-/// Somebody's public profile; a deleted account still answers, as deleted.
-///
-/// Whoever blocks or is blocked sees no presence.
-pub async fn profile(context: &AppContext, viewer: UserId, id: UserId) -> Result<User> {
-    let row = user::Entity::find_by_id(id.0).one(context.db.read()).await?;
-    let mut user = row.map(|row| show(context, &row)).ok_or_else(|| Error::not_found("user"))?;
-    if !contacts::blocked_between(context.db.read(), viewer, [id]).await?.is_empty() {
-        contacts::hide_presence(&mut user);
-    }
-    Ok(user)
 }

@@ -11,7 +11,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::{Bucket, Key, Store};
+use super::{Bucket, Key};
 use crate::config::{Rate, Rates};
 use crate::error::Result;
 
@@ -118,15 +118,14 @@ impl LocalStore {
         }))
     }
 
+    /// Takes so many tokens at once, at most all of a full bucket; if there are fewer, how long until there are enough.
+    pub fn take(&self, bucket: Bucket, key: Key, tokens: u32) -> Result<(), Duration> {
+        self.0[bucket as usize].take(key, tokens)
+    }
+
     /// Forgets buckets that are full again: they are as good as new ones.
     pub fn sweep(&self) {
         self.0.iter().for_each(Buckets::sweep);
-    }
-}
-
-impl Store for LocalStore {
-    async fn take(&self, bucket: Bucket, key: Key, tokens: u32) -> Result<(), Duration> {
-        self.0[bucket as usize].take(key, tokens)
     }
 }
 

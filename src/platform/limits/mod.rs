@@ -1,10 +1,7 @@
-//! How often somebody may do something: token buckets, a slow-down of failed logins, and caps on what an
-//! address has at the same time. It counts and says no; who is asked for what is decided above.
+//! Rate limits: token buckets, a throttle for failed logins, and limits on what one address has open at the same time.
+//! This module counts and refuses; the layers above decide what is counted against whom.
 //!
-//! The buckets are kept in this process ([`local`]). Several nodes share them by a second [`Store`] over
-//! Redis: one script per take that holds the bucket's theoretical arrival time (GCRA) under the key's
-//! [`Key::name`], with an expiry of the time a full bucket needs. Therefore taking is async here already, and
-//! keys are the same on every node. With `RATE_LIMIT` off nothing is kept and nothing is refused.
+//! The buckets are kept in this process ([`local`]). With `RATE_LIMIT=off` nothing is counted and nothing is refused.
 
 mod concurrency;
 mod key;
@@ -101,17 +98,6 @@ impl Bucket {
     }
 }
 
-/// Where buckets are kept.
-trait Store {
-    /// Takes so many tokens at once, at most all of a full bucket; where there are fewer, how long until there are enough.
-    fn take(
-        &self,
-        bucket: Bucket,
-        key: Key,
-        tokens: u32,
-    ) -> impl Future<Output = Result<(), Duration>> + Send;
-}
-
 /// See the file.
 pub struct RateLimits {
     /// Nothing where the limits are off.
@@ -189,9 +175,10 @@ impl RateLimits {
     }
 
     /// Takes so many tokens at once, or none.
+    #[expect(clippy::unused_async, reason = "a store that several nodes share answers over the network")]
     pub async fn take_many(&self, bucket: Bucket, key: Key, tokens: u32) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
-        match store.take(bucket, key, tokens).await {
+        match store.take(bucket, key, tokens) {
             Ok(()) => Ok(()),
             Err(wait) => {
                 let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);

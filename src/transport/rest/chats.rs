@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
 use crate::domain::chats::{Page, State as ChatState};
-use crate::domain::messages::{Anchor, MangoMessage, MangoMessages};
+use crate::domain::message_view::MangoMessage;
+use crate::domain::messages::{Anchor, MangoMessages};
 use crate::domain::{chats, messages};
 use crate::error::{Error, Result};
 use crate::ids::ChatId;

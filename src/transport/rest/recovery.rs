@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::recovery::{ChangePassword, ResetPassword, VerifyEmail};
-use crate::domain::{recovery, run_detached, sessions};
+use crate::domain::recovery::{ChangePassword, ResetPassword};
+use crate::domain::verification::VerifyEmail;
+use crate::domain::{recovery, run_detached, sessions, verification};
 use crate::error::{Code, Error};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse;
@@ -25,7 +26,7 @@ pub struct ForEmail {
 
 impl Check for ForEmail {
     fn check(&self, _: &Limits, problems: &mut Problems) {
-        recovery::check_address(problems, &self.email);
+        verification::check_address(problems, &self.email);
     }
 }
 
@@ -41,7 +42,7 @@ pub async fn verify(
     Json(request): Json<VerifyEmail>,
 ) -> Result<StatusCode, Problem> {
     app.context.rates.take(Bucket::Event, Key::address(from.ip())).await?;
-    run_detached(async move { recovery::verify(&app.context, &request).await }).await?;
+    run_detached(async move { verification::verify(&app.context, &request).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -63,18 +64,18 @@ pub async fn resend(
         && let Ok(Some(_)) = parse::read::<MaybeEmail>(&body).map(|it| it.email)
     {
         let request: ForEmail = parse::parse(&body, &context.limits)?;
-        recovery::in_use(&context)?;
+        verification::in_use(&context)?;
         context.rates.take_mail(from.ip(), &request.email).await?;
         app.context
             .mail
-            .run_after_response(async move { recovery::resend_to(&context, &request.email).await })?;
+            .run_after_response(async move { verification::resend_to(&context, &request.email).await })?;
         return Ok(StatusCode::ACCEPTED);
     }
     let token = access_token(&app, &headers).ok_or_else(|| {
         Error::new(Code::TokenMissing, "send an access token, or the address as {\"email\": …}")
     })?;
     let (actor, _) = sessions::authenticate(&app.context, &token).await?;
-    run_detached(async move { recovery::resend_own(&context, actor).await }).await?;
+    run_detached(async move { verification::resend_own(&context, actor).await }).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::users::{Patch, Registration};
-use crate::domain::{photos, run_detached, users};
+use crate::domain::profiles::{Patch, Registration};
+use crate::domain::{photos, profiles, run_detached, users};
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::platform::limits::{Bucket, Key};
@@ -35,7 +35,7 @@ pub async fn register(
         app.context.rates.take(Bucket::Upload, address).await?;
     }
     let language = from.language.unwrap_or_default();
-    let me = run_detached(async move { users::sign_up(&app.context, request, language).await }).await?;
+    let me = run_detached(async move { profiles::sign_up(&app.context, request, language).await }).await?;
     Ok((StatusCode::CREATED, axum::Json(me)))
 }
 
@@ -73,7 +73,7 @@ pub async fn patch_me(
     Json(request): Json<Patch>,
 ) -> Result<axum::Json<Me>, Problem> {
     count_photo(&app, actor.user_id, &request).await?;
-    let me = run_detached(async move { users::patch(&app.context, actor.user_id, request).await }).await?;
+    let me = run_detached(async move { profiles::patch(&app.context, actor.user_id, request).await }).await?;
     Ok(axum::Json(me))
 }
 
@@ -105,7 +105,7 @@ pub async fn mango_patch(
     }
     let Json(request) = Json::<Patch>::from_request(request, &app).await?;
     count_photo(&app, actor.user_id, &request).await?;
-    let me = run_detached(async move { users::patch(&app.context, actor.user_id, request).await }).await?;
+    let me = run_detached(async move { profiles::patch(&app.context, actor.user_id, request).await }).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(me)))
 }
 
@@ -124,7 +124,7 @@ pub async fn profile(
     if actor.user_id == UserId(id) {
         return Ok(me(State(app), Auth(actor)).await?.into_response());
     }
-    Ok(axum::Json(users::profile(&app.context, actor.user_id, UserId(id)).await?).into_response())
+    Ok(axum::Json(profiles::profile(&app.context, actor.user_id, UserId(id)).await?).into_response())
 }
 
 /// Find people by a part of their name or username.
@@ -142,7 +142,7 @@ pub async fn search(
     let query = params.text("query").unwrap_or_default();
     let limit = params.limit(50)?;
     let (found, next) =
-        users::search(&app.context, actor.user_id, query, params.number("cursor")?, limit).await?;
+        profiles::search(&app.context, actor.user_id, query, params.number("cursor")?, limit).await?;
     let next = next
         .map(|cursor| format!("/user?query={}&limit={limit}&cursor={cursor}", utf8_percent_encode(query)));
     Ok(page(found, next))
@@ -197,14 +197,14 @@ pub async fn put_photo(
         let Image(bytes) = Image::from_request(request, &app).await?;
         run_detached(async move {
             let photo = photos::store(&app.context, "image", bytes).await?;
-            users::set_photo(&app.context, actor.user_id, Some(photo)).await
+            profiles::set_photo(&app.context, actor.user_id, Some(photo)).await
         })
         .await?
     } else {
         let Json(body) = Json::<PhotoBody>::from_request(request, &app).await?;
         run_detached(async move {
             let photo = photos::store_base64(&app.context, "photo", &body.photo).await?;
-            users::set_photo(&app.context, actor.user_id, Some(photo)).await
+            profiles::set_photo(&app.context, actor.user_id, Some(photo)).await
         })
         .await?
     };
@@ -218,6 +218,7 @@ pub async fn delete_photo(
     State(app): State<RestState>,
     Auth(actor): Auth,
 ) -> Result<axum::Json<Me>, Problem> {
-    let me = run_detached(async move { users::set_photo(&app.context, actor.user_id, None).await }).await?;
+    let me =
+        run_detached(async move { profiles::set_photo(&app.context, actor.user_id, None).await }).await?;
     Ok(axum::Json(me))
 }

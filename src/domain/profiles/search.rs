@@ -4,7 +4,7 @@ use entity::user;
 use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
-use super::view::show;
+use crate::domain::users::show;
 use crate::domain::{AppContext, contacts};
 use crate::error::{Error, Result};
 use crate::ids::UserId;

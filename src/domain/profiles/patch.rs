@@ -6,10 +6,12 @@ use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::identity::{Identity, taken_at_insert};
-use super::{announce, check_tried, confirm, find, lock, require_unchanged, view};
+use super::announce;
 use crate::domain::mail::tokens::Purpose;
-use crate::domain::recovery::{AddressChange, change_address};
+use crate::domain::users::{
+    self, Identity, check_tried, confirm, find, lock, require_unchanged, taken_at_insert,
+};
+use crate::domain::verification::{AddressChange, change_address};
 use crate::domain::{AppContext, mail, photos};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -199,7 +201,7 @@ async fn store(
     }
     let old_photo = (before.photo != after.photo).then_some(before.photo);
     let other_address = before.email_key != after.email_key;
-    let me = view::me(context, after);
+    let me = users::me(context, after);
     let reply = context.publish(tx.commit((me, old_photo)).await?).await;
     if other_address {
         tracing::info!(user = user_id.0, "an e-mail address was changed");

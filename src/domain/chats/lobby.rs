@@ -15,8 +15,8 @@ use sea_orm::{
     QuerySelect, QueryTrait,
 };
 
-use super::chats::{begin_change, begin_meta_change, change_at, show_member};
-use super::{AppContext, events, users};
+use super::{begin_change, begin_meta_change, change_at, show_member};
+use crate::domain::{AppContext, events, users};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{OpenChange, Tx};

@@ -3,7 +3,7 @@
 use entity::{contact, member, user};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait};
 
-use super::view;
+use crate::domain::users::show;
 use crate::domain::{AppContext, contacts, events};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
@@ -18,7 +18,7 @@ pub async fn announce(context: &AppContext, tx: &mut Tx, row: &user::Model) -> R
         .into_tuple()
         .all(tx.conn())
         .await?;
-    let mut event = UserUpdated { user: view::show(context, row) };
+    let mut event = UserUpdated { user: show(context, row) };
     // The user's own devices are in the rooms of their chats; without a chat there is nobody else to tell.
     let delivery = if chats.is_empty() {
         events::user_updated::to_user(UserId(row.id), &event)?

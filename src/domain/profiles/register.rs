@@ -7,11 +7,11 @@ use sea_orm::{ActiveModelTrait, TryIntoModel};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::identity::{Identity, taken_at_insert};
-use super::{check_password, view};
 use crate::config::Verification;
+use crate::domain::chats::lobby;
 use crate::domain::mail::Language;
-use crate::domain::{AppContext, lobby, photos, recovery};
+use crate::domain::users::{Identity, check_password, me, taken_at_insert};
+use crate::domain::{AppContext, photos, verification};
 use crate::error::{Error, Result};
 use crate::platform::db::retry;
 use crate::protocol::parse::{Check, Limits, Problems};
@@ -90,13 +90,13 @@ async fn make(context: &AppContext, request: Registration, asked_in: Option<Lang
     };
     let made = async {
         if asked_in.is_some() {
-            recovery::take_verification(context, identity.email.as_deref()).await?;
+            verification::take_verification(context, identity.email.as_deref()).await?;
         }
         // The lobby's row may be busy.
         retry(|| insert(context, identity.clone(), &request, &password_hash, &photo, asked_in)).await
     };
     match made.await {
-        Ok(model) => Ok(view::me(context, model)),
+        Ok(model) => Ok(me(context, model)),
         Err(error) => {
             // Where the fault is ours the account may be there: better a file too many.
             if error.source.is_none() {
@@ -139,7 +139,7 @@ async fn insert(
     let model = row.save(tx.conn()).await.map_err(taken_at_insert)?.try_into_model().map_err(Error::from)?;
     let tx = lobby::join(context, tx, &model).await?;
     if asked_in.is_some() {
-        recovery::request_verification(context, &tx, &model).await?;
+        verification::request_verification(context, &tx, &model).await?;
     }
     Ok(context.publish(tx.commit(model).await?).await)
 }
