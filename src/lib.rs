@@ -1,6 +1,6 @@
-//! Mango Chat as a library: the modules by floor. The text below is the architecture.
+//! Mango Chat as a library. The text below is `docs/architecture.md`.
 
-#![doc = include_str!("README.md")]
+#![cfg_attr(doc, doc = include_str!("../docs/architecture.md"))]
 
 pub mod app;
 pub mod backup;

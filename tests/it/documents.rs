@@ -150,15 +150,3 @@ fn the_image_is_built_with_the_manifest_of_every_member() {
         assert!(let_in, "{member} does not reach the builder");
     }
 }
-
-#[test]
-fn the_readme_names_every_setting_and_every_event() {
-    let text =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
-    for setting in Settings::describe() {
-        assert!(text.contains(&format!("`{}`", setting.name)), "{} is not in the README", setting.name);
-    }
-    for name in COMMANDS.iter().map(|it| &it.name).chain(EVENTS.iter().map(|(name, _)| name)) {
-        assert!(text.contains(&format!("`{name}`")), "{name} is not in the README");
-    }
-}
