@@ -72,9 +72,9 @@ pub async fn open_database(settings: &Settings) -> Result<Db> {
 
 /// Opens the database for a server: it is not damaged, and where the server is to be `alone` no other uses it.
 async fn open_for_serving(settings: &Settings, alone: bool) -> Result<(Db, Option<ServingLock>)> {
-    let had_log = file_of(&settings.database_url).is_some_and(|file| has_log(&file));
+    let had_log = file_of(&settings.database.url).is_some_and(|file| has_log(&file));
     let db = connect(settings).await?;
-    let take = || ServingLock::take(&settings.database_url, Clock::system().now());
+    let take = || ServingLock::take(&settings.database.url, Clock::system().now());
     let lock = alone.then(take).transpose()?;
     backup::refuse_half_restored(settings)?;
     if let Some(file) = db.file() {
@@ -100,7 +100,7 @@ fn has_log(file: &Path) -> bool {
 }
 
 async fn bring_up_to_date(settings: &Settings, db: &Db) -> Result<()> {
-    let checked = if settings.migrate_on_start {
+    let checked = if settings.database.migrate_on_start {
         db.migrate_up().await
     } else {
         db.migration_status().await.and_then(|status| {
@@ -114,16 +114,16 @@ async fn bring_up_to_date(settings: &Settings, db: &Db) -> Result<()> {
     match checked {
         Ok(()) => Ok(()),
         Err(error) if error.source.is_none() => Err(error),
-        Err(error) => Err(explain_migrate(&settings.database_url, db, error).await),
+        Err(error) => Err(explain_migrate(&settings.database.url, db, error).await),
     }
 }
 
 /// Opens the database as it is.
 pub async fn connect(settings: &Settings) -> Result<Db> {
     make_data_dir(settings)?;
-    let url = &settings.database_url;
+    let url = &settings.database.url;
     check_before(url)?;
-    Db::connect(url, &settings.database_limits).await.map_err(|error| explain_open(url, error))
+    Db::connect(url, &settings.database.limits).await.map_err(|error| explain_open(url, error))
 }
 
 /// The domain without any transport, for commands.
@@ -164,7 +164,7 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     context.keep("log files", async |context| {
         loop {
             tokio::time::sleep(Duration::from_hours(24)).await;
-            log::remove_old(&context.settings.log_dir);
+            log::remove_old(&context.settings.log.dir);
         }
     });
     Presence::watch(&context);
@@ -273,7 +273,7 @@ fn make_data_dir(settings: &Settings) -> Result<()> {
 
 /// The secret that signs tokens: the setting's, or one that is made once and kept.
 fn jwt_secret(settings: &Settings) -> Result<String> {
-    if let Some(secret) = &settings.jwt_secret {
+    if let Some(secret) = &settings.tokens.secret {
         return Ok(secret.clone());
     }
     let path = settings.data_dir.join("jwt.secret");

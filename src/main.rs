@@ -195,7 +195,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
         }
         Command::Healthcheck => return healthcheck(&settings).await,
         Command::Backup { folder } => {
-            if let Some(file) = file_of(&settings.database_url).filter(|file| !file.exists()) {
+            if let Some(file) = file_of(&settings.database.url).filter(|file| !file.exists()) {
                 return Err(Error::unavailable(format!("DATABASE_URL: there is no {}", file.display())));
             }
             let db = app::connect(&settings).await?;
@@ -219,7 +219,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
             let db = app::connect(&settings).await?;
             let done = migrate(&db, direction).await;
             if let Err(error) = done {
-                return Err(explain_migrate(&settings.database_url, &db, error).await);
+                return Err(explain_migrate(&settings.database.url, &db, error).await);
             }
         }
     }
@@ -294,7 +294,7 @@ async fn bring_over(settings: Settings, options: import::Options) -> Result<Exit
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode> {
-    let _log = log::start(&settings.log_dir, settings.log_format, &settings.log_filter);
+    let _log = log::start(&settings.log.dir, settings.log.format, &settings.log.filter);
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let server = app::start_alone(settings).await?;

@@ -18,7 +18,7 @@ pub async fn restore(settings: &Settings, folder: &Path) -> Result<Report> {
     let target = target(settings, &description)?;
     let now = Clock::system().now();
     let _lock = match &target {
-        Some(_) => Some(ServingLock::take(&settings.database_url, now)?),
+        Some(_) => Some(ServingLock::take(&settings.database.url, now)?),
         None => None,
     };
     let stamp = Timestamp(now).to_rfc3339().replace([':', '.'], "-");
@@ -71,7 +71,7 @@ pub async fn restore(settings: &Settings, folder: &Path) -> Result<Report> {
 
 /// Refuses a database that a restore left half done.
 pub fn refuse_half_restored(settings: &Settings) -> Result<()> {
-    let Some(file) = file_of(&settings.database_url) else { return Ok(()) };
+    let Some(file) = file_of(&settings.database.url) else { return Ok(()) };
     match fs::read_to_string(marker(&file)?) {
         Ok(folder) => Err(Error::unavailable(format!(
             "{}: a restore was interrupted; run `mango-chat restore {folder}` again",
@@ -117,7 +117,7 @@ fn read(folder: &Path) -> Result<Description> {
 
 /// Where the backup's database belongs, if it has one.
 fn target(settings: &Settings, description: &Description) -> Result<Option<PathBuf>> {
-    match (&description.database, file_of(&settings.database_url)) {
+    match (&description.database, file_of(&settings.database.url)) {
         (None, _) => Ok(None),
         (Some(_), Some(file)) => Ok(Some(file)),
         (Some(_), None) => Err(Error::unavailable(
@@ -133,7 +133,7 @@ async fn prepare_database(settings: &Settings, backup: &Path, fresh: &Path) -> R
     }
     let damaged = |what: &str| Error::unavailable(format!("{}: is damaged: {what}", backup.display()));
     let checked = async {
-        let db = Db::connect(&sqlite_url(fresh), &settings.database_limits).await?;
+        let db = Db::connect(&sqlite_url(fresh), &settings.database.limits).await?;
         let fault = db.damage_in_depth().await?;
         if fault.is_none() {
             epoch::write_new(&db).await?;

@@ -1,19 +1,32 @@
-//! Settings of the database beyond its address: how many connections, and how long anything may take.
+//! Settings of the database.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::reader::{BadSetting, Reader};
+use super::reader::{BadSetting, Reader, bad};
+use super::storage::sqlite_url;
 
-/// Bounds of what the database may cost. They are PostgreSQL's; SQLite knows `lock_timeout` and `acquire_timeout`.
+/// Which database, and how it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// `sqlite://FILE`, `sqlite::memory:` or `postgres://…`.
+    pub url: String,
+    /// How many connections, and how long anything may take.
+    pub limits: DatabaseLimits,
+    /// Whether pending migrations are applied at start.
+    pub migrate_on_start: bool,
+}
+
+/// Limits on what the database may cost. SQLite only has `lock_timeout` and `acquire_timeout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatabaseLimits {
-    /// Connections of this node at most.
+    /// Most connections.
     pub max_connections: u32,
-    /// A statement ends after.
+    /// Longest time for a statement.
     pub statement_timeout: Duration,
-    /// A lock is waited for at most.
+    /// Longest wait for a lock.
     pub lock_timeout: Duration,
-    /// A connection is waited for at most.
+    /// Longest wait for a connection.
     pub acquire_timeout: Duration,
 }
 
@@ -28,12 +41,24 @@ impl Default for DatabaseLimits {
     }
 }
 
-pub(super) fn read(r: &mut Reader<'_>) -> Result<DatabaseLimits, BadSetting> {
+pub(super) fn read(r: &mut Reader<'_>, data_dir: &Path) -> Result<Database, BadSetting> {
+    let url = r
+        .raw("DATABASE_URL", "", "sqlite://FILE, sqlite::memory: or postgres://… [sqlite://DATA_DIR/mango.db]")
+        .unwrap_or_else(|| sqlite_url(&data_dir.join("mango.db")));
+    if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(bad("DATABASE_URL", &url, "sqlite://FILE, sqlite::memory: or postgres://…"));
+    }
+    let limits = read_limits(r)?;
+    let migrate_on_start = r.flag("MIGRATE_ON_START", true, "apply pending migrations at start")?;
+    Ok(Database { url, limits, migrate_on_start })
+}
+
+fn read_limits(r: &mut Reader<'_>) -> Result<DatabaseLimits, BadSetting> {
     let defaults = DatabaseLimits::default();
     let max_connections = r.number(
         "DB_MAX_CONNECTIONS",
         defaults.max_connections,
-        "connections of this node to PostgreSQL at most",
+        "most connections to PostgreSQL",
         3,
         1_000,
     )?;
@@ -46,19 +71,19 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<DatabaseLimits, BadSetting> {
             r,
             "DB_STATEMENT_TIMEOUT_MS",
             defaults.statement_timeout,
-            "a statement of PostgreSQL that takes longer is ended and answered `unavailable`, milliseconds",
+            "longest time for a statement on PostgreSQL, milliseconds; then the answer is `unavailable`",
         )?,
         lock_timeout: millis(
             r,
             "DB_LOCK_TIMEOUT_MS",
             defaults.lock_timeout,
-            "a lock that another transaction holds is waited for at most, milliseconds",
+            "longest wait for a lock that another transaction holds, milliseconds",
         )?,
         acquire_timeout: millis(
             r,
             "DB_ACQUIRE_TIMEOUT_MS",
             defaults.acquire_timeout,
-            "a free connection to the database is waited for at most, milliseconds",
+            "longest wait for a free connection to the database, milliseconds",
         )?,
     })
 }

@@ -60,18 +60,18 @@ pub fn sqlite_url(file: &Path) -> String {
 }
 
 pub(super) fn read(r: &mut Reader<'_>) -> Result<StorageKind, BadSetting> {
-    let s3 = r.read("STORAGE", "local", "where photos are kept", "local or s3", |value| match value {
+    let s3 = r.read("STORAGE", "local", "where photos are stored: local (a folder in DATA_DIR) or s3", "local or s3", |value| match value {
         "local" => Some(false),
         "s3" => Some(true),
         _ => None,
     })?;
-    let endpoint = r.raw("S3_ENDPOINT", "", "URL of the S3-compatible store, without a path; empty for AWS");
-    let bucket = r.text("S3_BUCKET", "", "name of the bucket, must exist");
+    let endpoint = r.raw("S3_ENDPOINT", "", "URL of the S3-compatible store, without a path; not needed for AWS");
+    let bucket = r.text("S3_BUCKET", "", "name of the bucket; it must exist");
     let region = r.text("S3_REGION", "us-east-1", "region");
     let access_key_id = r.text("S3_ACCESS_KEY_ID", "", "access key id");
     let secret_access_key = r.text("S3_SECRET_ACCESS_KEY", "", "secret access key");
     let force_path_style =
-        r.flag("S3_FORCE_PATH_STYLE", false, "http://host/bucket/key instead of http://bucket.host/key")?;
+        r.flag("S3_FORCE_PATH_STYLE", false, "use http://host/bucket/key instead of http://bucket.host/key")?;
     if !s3 {
         return Ok(StorageKind::Local);
     }

@@ -7,6 +7,7 @@ use sea_orm::{EntityTrait, PaginatorTrait};
 use super::dispatch::CommandHandler;
 use super::profiles::{Registration, register};
 use super::{Actor, AppContext, Caller};
+use crate::config::ContactRule;
 use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, SessionId, UserId};
@@ -59,7 +60,7 @@ pub async fn seed(context: &AppContext) -> Result<Vec<&'static str>> {
     let [alice, bob, carol] = people[..] else {
         return Err(Error::internal("three people make the landscape"));
     };
-    if context.settings.contacts.mutual {
+    if context.settings.contacts.requires(ContactRule::Mutual) {
         for (one, other) in [(alice, bob), (alice, carol), (bob, alice), (carol, alice)] {
             let follow = Follow { user: Envelope(UserRef { id: other }) };
             context.publish(follow.run(context, &caller(one)).await?).await;

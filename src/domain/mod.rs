@@ -132,10 +132,10 @@ impl AppContext {
     ) -> Result<Arc<Self>> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let image_limits =
-            ImageLimits { max_bytes: settings.max_photo_bytes, max_pixels: settings.max_photo_pixels };
+            ImageLimits { max_bytes: settings.photos.max_bytes, max_pixels: settings.photos.max_pixels };
         let limits = Limits {
-            max_message_bytes: settings.max_message_bytes,
-            max_group_members: settings.max_group_members,
+            max_message_bytes: settings.chats.max_message_bytes,
+            max_group_members: settings.chats.max_group_members,
         };
         let epoch = epoch::current(&db).await?;
         let typing = Arc::<chats::TypingNow>::default();
@@ -149,7 +149,7 @@ impl AppContext {
             settings.contacts.duplicate_window.as_millis() as i64,
         );
         Ok(Arc::new(Self {
-            passwords: Passwords::new(settings.password_hash, threads)?,
+            passwords: Passwords::new(settings.passwords.cost, threads)?,
             tokens: Tokens::new(secret, clock.clone()),
             images: ImageWorker::new(threads, IMAGE_QUEUE, image_limits)?,
             storage: Storage::open(&settings)?,

@@ -30,7 +30,7 @@ pub fn router(state: &Arc<SocketIoState>, engine: Router) -> Router {
     let sockets = engine.layer(from_fn_with_state(state.clone(), socketio::guard));
     let (api, document) = docs::routes().split_for_parts();
     // Base64 takes a third more than the photo, and there is text around it.
-    let body_limit = settings.max_photo_bytes / 3 * 4 + 64 * 1_024;
+    let body_limit = settings.photos.max_bytes / 3 * 4 + 64 * 1_024;
     Router::new()
         .merge(api)
         .merge(docs::pages(document, settings.public_url.path()))

@@ -240,7 +240,7 @@ async fn no_token_of_a_deleted_user_opens_anything_any_more() {
 
 /// The URL that a test server's database was opened with.
 fn database_of(app: &TestApp) -> String {
-    app.server.context.settings.database_url.clone()
+    app.server.context.settings.database.url.clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

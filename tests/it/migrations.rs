@@ -44,7 +44,7 @@ async fn what_is_stored_outlives_a_step_back_and_forward() {
     let chat = app.group(&mut owner, &[&bob]).await;
     let wish = json!({"message": {"chat_id": chat, "content": "kept", "message_type": "text"}});
     assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
-    let url = app.server.context.settings.database_url.clone();
+    let url = app.server.context.settings.database.url.clone();
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
     let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");

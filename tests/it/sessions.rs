@@ -25,7 +25,7 @@ fn text(body: &Value, name: &str) -> String {
 async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
     let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=64,t=1,p=1")]).await;
     app.person("alice").await;
-    let url = app.server.context.settings.database_url.clone();
+    let url = app.server.context.settings.database.url.clone();
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
     let app = TestApp::on(folder, &url, &[("PASSWORD_HASH", "argon2id,m=128,t=2,p=1")]).await;

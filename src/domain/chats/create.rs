@@ -1,6 +1,7 @@
 //! Creating a chat. The direct chat of two people exists once: asking for it again answers it. A `client_id`
 //! makes a retried creation of a group answer the group that was made first.
 
+use crate::config::ContactRule;
 use crate::protocol::members::ChatRole;
 use entity::enums::LeftReason;
 use std::collections::BTreeSet;
@@ -198,7 +199,7 @@ async fn insert(
     }
     require_room(context, tx.conn(), request.is_group, creator, &everybody).await?;
     let approved = request.is_group
-        || !context.settings.contacts.approval
+        || !context.settings.contacts.requires(ContactRule::Approval)
         || match others.first() {
             Some(other) => contacts::follows(tx.conn(), UserId(*other), creator).await?,
             None => true,

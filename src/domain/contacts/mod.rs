@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use entity::contact;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
+use crate::config::ContactRule;
 use crate::clock::Timestamp;
 use crate::domain::{AppContext, users};
 use crate::error::{Code, Error, Result};
@@ -54,7 +55,7 @@ pub async fn require_mutual(
     others: &[UserId],
     field: &str,
 ) -> Result<()> {
-    if !context.settings.contacts.mutual {
+    if !context.settings.contacts.requires(ContactRule::Mutual) {
         return Ok(());
     }
     let mut missing: Vec<UserId> = Vec::new();

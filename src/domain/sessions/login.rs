@@ -96,7 +96,7 @@ async fn open_session(
     origin: Origin,
 ) -> Result<Option<TokenPair>> {
     let now = context.clock.now();
-    let end = now + context.settings.session_max.as_millis() as i64;
+    let end = now + context.settings.tokens.session_max.as_millis() as i64;
     let mut tx = context.db.begin().await?;
     // The account may have changed since the password was judged.
     let still = users::lock(tx.conn(), UserId(user.id)).await.map_err(|error| match error.code {

@@ -86,9 +86,9 @@ async fn issue_pair(
     let now = context.clock.now();
     let until = |ttl: std::time::Duration| session_end.min(now + ttl.as_millis() as i64);
     let access =
-        context.tokens.issue(Kind::Access, user, session, until(context.settings.access_token_ttl))?;
+        context.tokens.issue(Kind::Access, user, session, until(context.settings.tokens.access_ttl))?;
     let refresh =
-        context.tokens.issue(Kind::Refresh, user, session, until(context.settings.refresh_token_ttl))?;
+        context.tokens.issue(Kind::Refresh, user, session, until(context.settings.tokens.refresh_ttl))?;
     refresh_token::ActiveModel {
         token_hash: Set(refresh.hash),
         session_id: Set(session.0),

@@ -180,7 +180,7 @@ async fn access_only_once(context: &AppContext, actor: Actor) -> Result<TokenPai
         .exec(tx.conn())
         .await?;
     context.publish(tx.commit(()).await?).await;
-    let until = family.expires_at.min(now + context.settings.access_token_ttl.as_millis() as i64);
+    let until = family.expires_at.min(now + context.settings.tokens.access_ttl.as_millis() as i64);
     let access = context.tokens.issue(Kind::Access, actor.user_id, actor.session_id, until)?;
     Ok(TokenPair {
         access_token: access.token,

@@ -24,7 +24,7 @@ pub fn check_password(context: &AppContext, field: &str, password: &str) -> Resu
     if password.contains('\0') {
         return Err(Error::invalid(field, "takes no NUL characters"));
     }
-    if context.settings.password_blocklist && is_common(password) {
+    if context.settings.passwords.blocklist && is_common(password) {
         let problem = "is one of the 10,000 most common passwords, which are tried first; choose another";
         return Err(Error::invalid(field, problem));
     }

@@ -248,7 +248,7 @@ impl FromRequest<RestState> for Image {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &RestState) -> Result<Self, Problem> {
-        let most = app.context.settings.max_photo_bytes;
+        let most = app.context.settings.photos.max_bytes;
         let address = client_address::noted(request.extensions());
         let actor = request.extensions().get().copied();
         let too_large = || Error::field(Code::TooLarge, "image", format!("at most {most} bytes are taken"));

@@ -55,18 +55,18 @@ pub fn build(settings: &Settings) -> (Router, SocketIo) {
     // What is half sent waits in memory: as much as one event may have.
     let parser = ParserConfig::common()
         .max_incoming_binaries(ATTACHMENTS_MOST)
-        .max_incoming_binary_buf_size(settings.max_frame_bytes)
+        .max_incoming_binary_buf_size(settings.sockets.max_frame_bytes)
         .packet_completion_timeout(PARTS_WITHIN);
     let (service, io) = SocketIo::builder()
         .with_parser(parser)
         .req_path("/")
-        .ping_interval(settings.ping_interval)
-        .ping_timeout(settings.ping_timeout)
-        .connect_timeout(settings.connect_timeout)
+        .ping_interval(settings.sockets.ping_interval)
+        .ping_timeout(settings.sockets.ping_timeout)
+        .connect_timeout(settings.sockets.connect_timeout)
         .max_buffer_size(OUTBOX_PACKETS)
-        .max_payload(settings.max_frame_bytes as u64)
-        .ws_max_message_size(settings.max_frame_bytes)
-        .ws_max_frame_size(settings.max_frame_bytes)
+        .max_payload(settings.sockets.max_frame_bytes as u64)
+        .ws_max_message_size(settings.sockets.max_frame_bytes)
+        .ws_max_frame_size(settings.sockets.max_frame_bytes)
         .ws_read_buffer_size(4 * 1_024)
         .build_svc();
     let paths =
@@ -147,7 +147,7 @@ async fn guarded(state: Arc<SocketIoState>, request: Request, next: Next) -> Res
     let Some(backpressure) = session.transport.polling() else { return next.run(request).await };
     if is_post {
         drop(timeout(PATIENCE, backpressure.room()).await);
-        return post(&session, state.realtime.context.settings.max_frame_bytes, request, next).await;
+        return post(&session, state.realtime.context.settings.sockets.max_frame_bytes, request, next).await;
     }
     if request.method() == Method::GET
         && let Some(kept) = session.kept()

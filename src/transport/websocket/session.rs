@@ -127,7 +127,7 @@ pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
     transport.authenticate();
     transport.become_websocket(&backpressure);
     let (sink, frames) = stream.split();
-    let writer = FrameWriter::start(sink, transport.clone(), state.context.settings.ping_interval);
+    let writer = FrameWriter::start(sink, transport.clone(), state.context.settings.sockets.ping_interval);
     let connection = Arc::new(Connection::new(
         state.publisher.next_id(),
         actor,
@@ -263,7 +263,7 @@ async fn read(
     writer: &FrameWriter,
 ) {
     let settings = &state.context.settings;
-    let alive_within = settings.ping_interval + settings.ping_timeout;
+    let alive_within = settings.sockets.ping_interval + settings.sockets.ping_timeout;
     let mut bad = 0;
     while let Ok(Some(frame)) = timeout(alive_within, frames.next()).await {
         let text = match frame {

@@ -66,7 +66,7 @@ fn upgrade(
     let pending = state.context.rates.pending.enter(address)?;
     let token = header_token(headers);
     let cookie = find_token(&state.context, headers, None).filter(|_| token.is_none());
-    let limit = state.context.settings.max_frame_bytes;
+    let limit = state.context.settings.sockets.max_frame_bytes;
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgraded.await {

@@ -58,7 +58,7 @@ async fn of_many_who_register_first_one_makes_the_lobby() {
 async fn a_lobby_that_is_set_later_takes_in_who_was_there_and_is_renamed() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
-    let url = app.server.context.settings.database_url.clone();
+    let url = app.server.context.settings.database.url.clone();
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
     let app = TestApp::on(folder, &url, &[("LOBBY_CHAT", "Hall")]).await;

@@ -1,4 +1,4 @@
-//! Settings of the rate limits: how often, and whose word for an address is believed.
+//! Settings of the rate limits, and of the proxies that are trusted.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use ipnet::IpNet;
 use super::Environment;
 use super::reader::{BadSetting, Reader};
 
-/// A token bucket: so many in a period, and so many at once.
+/// A token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Tokens that come back in one period.
+    /// Tokens that are added in one period.
     pub count: u32,
     /// The period.
     pub period: Duration,
@@ -18,16 +18,16 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// Every limit of how often.
+/// All rate limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// Whether they hold at all.
+    /// Whether they apply.
     pub on: bool,
-    /// Logins, per account and per address.
+    /// Logins per account and per address.
     pub login: Rate,
     /// Registrations, per address.
     pub register: Rate,
-    /// Mails that somebody may cause, per account and per address.
+    /// Mails caused by requests, per account and per address.
     pub mail: Rate,
     /// `send_message`, per user.
     pub send: Rate,
@@ -37,50 +37,49 @@ pub struct Rates {
     pub upload: Rate,
     /// REST requests that only read, per user.
     pub read: Rate,
-    /// Connections of one user.
+    /// Most connections of one user.
     pub user_sockets: usize,
-    /// Connections of one address.
+    /// Most connections of one address.
     pub address_sockets: usize,
-    /// Sockets of one address that have not authenticated.
+    /// Most connections of one address that have not authenticated.
     pub pending_sockets: usize,
-    /// Only these are believed when they say for whom they ask (`X-Forwarded-For`).
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Reads all of them.
-pub fn read(r: &mut Reader<'_>, environment: Environment) -> Result<Rates, BadSetting> {
+pub(super) fn read(r: &mut Reader<'_>, environment: Environment) -> Result<Rates, BadSetting> {
     let on = r
-        .optional_flag("RATE_LIMIT", "whether the limits below hold [on in dev and prod]")?
+        .optional_flag("RATE_LIMIT", "whether the limits below apply [on in dev and prod]")?
         .unwrap_or(matches!(environment, Environment::Dev | Environment::Prod));
     let mut rate = |name, default, meaning| {
-        r.read(name, default, meaning, "COUNT/s, /min or /h with a burst if wished, such as 20/s:60", parse)
+        r.read(name, default, meaning, "COUNT/s, /min or /h, optionally with a burst, such as 20/s:60", parse)
     };
     let login = rate("RATE_LOGIN", "10/min", "logins per account and per address")?;
     let register = rate("RATE_REGISTER", "30/h", "registrations per address")?;
     let mail = rate(
         "RATE_MAIL",
         "5/h",
-        "mails that one account or one address may cause; and by registrations, of one account",
+        "mails caused by requests, per account and per address; and by registrations, per account",
     )?;
     let send = rate("RATE_SEND", "20/s:60", "messages per user")?;
     let event = rate("RATE_EVENT", "50/s", "all other events per user")?;
-    let upload = rate("RATE_UPLOAD", "60/min", "photos and files per user, or per address before login")?;
+    let upload = rate("RATE_UPLOAD", "60/min", "uploads per user, or per address before login")?;
     let read = rate("RATE_READ", "50/s:300", "REST requests that only read, per user")?;
-    let user_sockets = r.number("MAX_SOCKETS_PER_USER", 100, "connections of one user", 1, 1_000_000)?;
+    let user_sockets = r.number("MAX_SOCKETS_PER_USER", 100, "most connections of one user", 1, 1_000_000)?;
     let address_sockets =
-        r.number("MAX_SOCKETS_PER_ADDRESS", 2_000, "connections of one address", 1, 1_000_000)?;
+        r.number("MAX_SOCKETS_PER_ADDRESS", 2_000, "most connections of one address", 1, 1_000_000)?;
     let pending_sockets = r.number(
         "MAX_PENDING_SOCKETS",
         100,
-        "sockets of one address that have not authenticated",
+        "most connections of one address that have not authenticated",
         1,
         1_000_000,
     )?;
     let trusted_proxies = r.read(
         "TRUSTED_PROXIES",
         "",
-        "comma list of addresses and networks whose X-Forwarded-For is believed",
-        "a comma list such as 10.0.0.0/8, 192.168.1.7",
+        "comma-separated addresses and networks of proxies whose X-Forwarded-For is trusted",
+        "a comma-separated list such as 10.0.0.0/8, 192.168.1.7",
         |value| {
             value
                 .split(',')

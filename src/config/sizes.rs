@@ -1,0 +1,47 @@
+//! Settings of how large things may be.
+
+use super::reader::{BadSetting, Reader};
+
+/// Limits on photos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Photos {
+    /// Largest photo, bytes.
+    pub max_bytes: usize,
+    /// Largest photo, pixels.
+    pub max_pixels: u64,
+}
+
+/// Limits on chats and messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chats {
+    /// Largest content of a message, bytes.
+    pub max_message_bytes: usize,
+    /// Members of a group at most.
+    pub max_group_members: usize,
+}
+
+pub(super) fn read_photos(r: &mut Reader<'_>) -> Result<Photos, BadSetting> {
+    Ok(Photos {
+        max_bytes: r.number("MAX_PHOTO_BYTES", 8_388_608, "largest photo, bytes", 1_024, 134_217_728)?,
+        max_pixels: r.number(
+            "MAX_PHOTO_PIXELS",
+            50_000_000,
+            "largest photo, pixels; checked before decoding",
+            1,
+            400_000_000,
+        )?,
+    })
+}
+
+pub(super) fn read_chats(r: &mut Reader<'_>) -> Result<Chats, BadSetting> {
+    Ok(Chats {
+        max_message_bytes: r.number(
+            "MAX_MESSAGE_BYTES",
+            65_536,
+            "largest content of a message, bytes",
+            1,
+            16_777_216,
+        )?,
+        max_group_members: r.number("MAX_GROUP_MEMBERS", 10_000, "most members of a group", 2, 30_000)?,
+    })
+}

@@ -1,0 +1,47 @@
+//! Settings of Socket.IO and WebSocket connections.
+
+use std::time::Duration;
+
+use super::reader::{BadSetting, Reader};
+
+/// Limits on connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sockets {
+    /// Largest frame, bytes.
+    pub max_frame_bytes: usize,
+    /// Time between two pings.
+    pub ping_interval: Duration,
+    /// A connection ends this long after an unanswered ping.
+    pub ping_timeout: Duration,
+    /// Time for a client to join a namespace.
+    pub connect_timeout: Duration,
+}
+
+pub(super) fn read(r: &mut Reader<'_>) -> Result<Sockets, BadSetting> {
+    let max_frame_bytes = r.number(
+        "MAX_FRAME_BYTES",
+        1_000_000,
+        "largest frame of a connection, bytes; a larger one ends the connection",
+        1_024,
+        134_217_728,
+    )?;
+    let millis = |r: &mut Reader<'_>, name, default: u64, meaning| {
+        r.number(name, default, meaning, 100, 3_600_000).map(Duration::from_millis)
+    };
+    Ok(Sockets {
+        max_frame_bytes,
+        ping_interval: millis(r, "PING_INTERVAL_MS", 25_000, "time between two pings, milliseconds")?,
+        ping_timeout: millis(
+            r,
+            "PING_TIMEOUT_MS",
+            20_000,
+            "a connection ends this long after an unanswered ping, milliseconds",
+        )?,
+        connect_timeout: millis(
+            r,
+            "CONNECT_TIMEOUT_MS",
+            10_000,
+            "time for a client to join a namespace, milliseconds",
+        )?,
+    })
+}
