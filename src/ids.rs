@@ -29,7 +29,7 @@ impl Visitor<'_> for Reading {
         if (-LARGEST..=LARGEST).contains(&value) {
             return Ok(value);
         }
-        Err(E::custom(format!("takes a whole number from -{LARGEST} to {LARGEST}")))
+        Err(E::custom(format!("must be a whole number from -{LARGEST} to {LARGEST}")))
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<i64, E> {

@@ -44,16 +44,16 @@ pub fn clean_name(text: &str) -> Result<String, &'static str> {
             || kind == GeneralCategory::ParagraphSeparator
     };
     if name.contains(is_break) {
-        return Err("takes no line breaks or other control characters");
+        return Err("must not contain line breaks or other control characters");
     }
     if name.contains(|sign| directions.contains(sign)) {
-        return Err("takes no characters that change the direction of writing");
+        return Err("must not contain characters that change the direction of writing");
     }
     let is_invisible = |sign| ignorable.contains(sign) && !JOINERS.contains(&sign);
     let shows =
         |sign| !ignorable.contains(sign) && !GeneralCategoryGroup::Separator.contains(kinds.get(sign));
     if name.contains(is_invisible) || (!name.is_empty() && !name.contains(shows)) {
-        return Err("takes no invisible characters");
+        return Err("must not contain invisible characters");
     }
     Ok(name)
 }

@@ -48,11 +48,11 @@ export type MessageType =
  */
 export type MessageId = number;
 /**
- * A chat as `sync` gives it.
+ * A chat in the answer to `sync`.
  */
 export type SyncedChat = Chat & {
   /**
-   * Drop what you hold of it: only its newest messages follow, the rest is in `history`.
+   * Drop what you have of this chat: only its newest messages follow; fetch the others with `history`.
    */
   truncated: boolean;
 };
@@ -79,7 +79,7 @@ export type ChatCreated = Change & {
  */
 export type ChatDeleted = Change;
 /**
- * `chat_muted`, `chat_unmuted`: goes to one's own devices.
+ * `chat_muted`, `chat_unmuted`: sent to the user's own devices.
  */
 export type OwnChatMuted = OwnChatChange & {
   muted_until?: Timestamp | null;
@@ -89,11 +89,11 @@ export type OwnChatMuted = OwnChatChange & {
  */
 export type MemberChange = Change & {
   /**
-   * Who it is about.
+   * The member concerned.
    */
   member: Member;
   /**
-   * Members now.
+   * Number of members after the change.
    */
   member_count: number;
 };
@@ -102,7 +102,7 @@ export type MemberChange = Change & {
  */
 export type MessageChanged = Change & {
   /**
-   * As it is now, without `my`.
+   * The message after the change, without `my`.
    */
   message: Message;
 };
@@ -111,32 +111,32 @@ export type MessageChanged = Change & {
  */
 export type MessageLiked = Change & {
   /**
-   * Whether `by` likes it now.
+   * Whether `by` likes it.
    */
   liked: boolean;
   /**
-   * Number of likes now.
+   * Number of likes after the change.
    */
   likes: number;
   /**
-   * Which.
+   * The message's id.
    */
   message_id: MessageId;
 };
 /**
- * `new_message`: a Message's fields at top level, with `rev` and `prev`.
+ * `new_message`: the fields of the message at top level, with `prev`.
  */
 export type NewMessage = Message & {
   /**
-   * When.
+   * When it happened.
    */
   at: Timestamp;
   /**
-   * Who sent it.
+   * The sender.
    */
   by: UserId;
   /**
-   * The counter's value before it.
+   * The chat's counter before the change.
    */
   prev: number;
 };
@@ -151,98 +151,98 @@ export interface EveryEvent {
 }
 export interface ClientEvents {
   /**
-   * Adds a user to a group. Owner and admins.
+   * Adds a user to a group. For owner and admins.
    */
   add_member: {
     payload: AddMember;
     ack: AckOk & MemberReply;
   };
   /**
-   * Lets a stranger's direct chat in. The other side of it.
+   * Approves a pending direct chat. For its recipient.
    */
   approve_chat: {
     payload: ApproveChat;
     ack: AckOk;
   };
   /**
-   * Renews the connection's token in place.
+   * Replaces the token of the connection by a newer one.
    */
   authenticate: {
     payload: Authenticate;
     ack: AckOk & AuthenticateReply;
   };
   /**
-   * Blocks somebody: no direct messages either way, no presence, no adding to groups.
+   * Blocks a user: no direct messages in either direction, no presence, no adding to groups.
    */
   block: {
     payload: Block;
     ack: AckOk & ContactReply;
   };
   /**
-   * Creates a group or a direct chat; the direct chat of two people exists once.
+   * Creates a group or a direct chat. The direct chat of two users exists once: creating it again returns it.
    */
   create_chat: {
     payload: CreateChat;
     ack: AckOk & ChatReply;
   };
   /**
-   * Removes a stranger's direct chat that waits for approval. The other side of it.
+   * Declines a pending direct chat, which removes it for both. For its recipient.
    */
   decline_chat: {
     payload: DeclineChat;
     ack: AckOk;
   };
   /**
-   * Deletes a group for everybody. Owner.
+   * Deletes a group for everybody. For the owner.
    */
   delete_chat: {
     payload: DeleteChat;
     ack: AckOk;
   };
   /**
-   * Takes a message's content away; its place stays. Author, the chat's owner and admins, moderators.
+   * Deletes a message: its content is removed, its place stays. For its author, the chat's owner and admins, and moderators.
    */
   delete_message: {
     payload: DeleteMessage;
     ack: AckOk & MessageReply;
   };
   /**
-   * Changes the content of one's own message.
+   * Changes the content of a message. For its author.
    */
   edit_message: {
     payload: EditMessage;
     ack: AckOk & MessageReply;
   };
   /**
-   * Follows somebody, who may then begin a direct chat without approval.
+   * Follows a user, who may then create a direct chat without approval.
    */
   follow: {
     payload: Follow;
     ack: AckOk & ContactReply;
   };
   /**
-   * A page of a chat's messages, newest first.
+   * Returns a page of a chat's messages, newest first.
    */
   history: {
     payload: History;
     ack: AckOk & HistoryReply;
   };
   /**
-   * Leaves a group; the owner's place goes to the longest-serving admin, else member.
+   * Leaves a group. If the owner leaves, the admin or else the member who has been there longest becomes the owner.
    */
   leave_chat: {
     payload: LeaveChat;
     ack: AckOk;
   };
   /**
-   * Moves one's read mark forward; it never goes back.
+   * Moves the user's read mark forward; it never moves back.
    */
   mark_read: {
     payload: MarkRead;
     ack: AckOk & ReadReply;
   };
   /**
-   * Removes a user from a group. Owner and admins.
+   * Removes a user from a group. For owner and admins.
    */
   remove_member: {
     payload: RemoveMember;
@@ -256,77 +256,77 @@ export interface ClientEvents {
     ack: AckOk & SendReply;
   };
   /**
-   * Makes a member an admin, an admin a member, or somebody else the owner. Owner.
+   * Sets a member's role, or hands the group over. For the owner.
    */
   set_member_role: {
     payload: SetMemberRole;
     ack: AckOk & MemberReply;
   };
   /**
-   * What changed since one was last here, page by page.
+   * Returns what changed while the client was away, in pages.
    */
   sync: {
     payload: Sync;
     ack: AckOk & SyncReply;
   };
   /**
-   * Puts a chat away in one's own list, or takes it out again.
+   * Archives or unarchives a chat in the user's own list.
    */
   toggle_chat_archive: {
     payload: ToggleChatArchive;
     ack: AckOk & ArchiveReply;
   };
   /**
-   * Mutes or unmutes a chat for oneself.
+   * Mutes or unmutes a chat for the user.
    */
   toggle_chat_mute: {
     payload: ToggleChatMute;
     ack: AckOk & MuteReply;
   };
   /**
-   * Pins or unpins a chat in one's own list.
+   * Pins or unpins a chat in the user's own list.
    */
   toggle_chat_pin: {
     payload: ToggleChatPin;
     ack: AckOk & PinReply;
   };
   /**
-   * Likes a message or takes the like back.
+   * Likes a message, or removes the like.
    */
   toggle_like_message: {
     payload: ToggleLikeMessage;
     ack: AckOk & LikeReply;
   };
   /**
-   * Says that one is typing, or no longer; ends by itself after 6 seconds.
+   * Tells that the user is typing, or has stopped; ends by itself after 6 seconds.
    */
   typing: {
     payload: Typing;
     ack: AckOk;
   };
   /**
-   * Blocks somebody no longer.
+   * Unblocks a user.
    */
   unblock: {
     payload: Unblock;
     ack: AckOk & ContactReply;
   };
   /**
-   * Follows somebody no longer.
+   * Unfollows a user.
    */
   unfollow: {
     payload: Unfollow;
     ack: AckOk & ContactReply;
   };
   /**
-   * Changes a group's name, description or photo. Owner and admins.
+   * Changes a group's name, description or photo. For owner and admins.
    */
   update_chat: {
     payload: UpdateChat;
     ack: AckOk & ChatReply;
   };
   /**
-   * Watches who of these is online.
+   * Watches which of these users are online.
    */
   watch_presence: {
     payload: WatchPresence;
@@ -338,30 +338,30 @@ export interface ClientEvents {
  */
 export interface AddMember {
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatRef;
   role?: ChatRole | null;
   /**
-   * Who.
+   * The user.
    */
   user: UserRef;
 }
 /**
- * A chat by its id.
+ * Names a chat by its id.
  */
 export interface ChatRef {
   /**
-   * Which.
+   * The chat's id.
    */
   id: ChatId;
 }
 /**
- * A user by their id.
+ * Names a user by their id.
  */
 export interface UserRef {
   /**
-   * Who.
+   * The user's id.
    */
   id: UserId;
 }
@@ -381,24 +381,24 @@ export interface AckOk {
   rev?: number;
 }
 /**
- * Answer that carries a member.
+ * A reply with a member.
  */
 export interface MemberReply {
   /**
-   * The member, as they are or were.
+   * The member; of one who was removed, the last state.
    */
   member: Member;
 }
 /**
- * One member of a chat.
+ * A member of a chat.
  */
 export interface Member {
   /**
-   * Latest joining.
+   * When the user joined, for the last time.
    */
   joined_at: Timestamp;
   /**
-   * Has read up to this `seq`.
+   * The user has read up to this `seq`.
    */
   last_read_seq: number;
   /**
@@ -406,16 +406,16 @@ export interface Member {
    */
   role: ChatRole;
   /**
-   * Who.
+   * The user.
    */
   user: Author;
 }
 /**
- * A person as the author of something.
+ * A user, as the author of something.
  */
 export interface Author {
   /**
-   * Who.
+   * The user's id.
    */
   id: UserId;
   /**
@@ -423,15 +423,15 @@ export interface Author {
    */
   name?: string | null;
   /**
-   * Bare name for `/static/{photo}/…`.
+   * Name for `/static/{photo}/…`.
    */
   photo: string;
   /**
-   * `user`, `moderator` or `admin`.
+   * Their role in the whole service.
    */
   role: Role;
   /**
-   * Login name, if chosen.
+   * Login name, if the user has one.
    */
   username?: string | null;
 }
@@ -440,25 +440,25 @@ export interface Author {
  */
 export interface ApproveChat {
   /**
-   * Which.
+   * The chat.
    */
   chat: ChatRef;
 }
 /**
- * `authenticate`: a newer access token of the same user takes the place of the connection's.
+ * `authenticate`: replaces the token of the connection by a newer one of the same session.
  */
 export interface Authenticate {
   /**
-   * A fresh access token.
+   * An access token.
    */
   token: string;
 }
 /**
- * Answer to `authenticate`.
+ * The reply to `authenticate`.
  */
 export interface AuthenticateReply {
   /**
-   * When the connection's token ends now.
+   * When the new token expires.
    */
   expires_at: Timestamp;
 }
@@ -467,33 +467,33 @@ export interface AuthenticateReply {
  */
 export interface Block {
   /**
-   * Whom.
+   * The user.
    */
   user: UserRef;
 }
 /**
- * Answer that carries a contact.
+ * A reply with a contact.
  */
 export interface ContactReply {
   /**
-   * What the other is to one now.
+   * The relation after the command.
    */
   contact: Contact;
 }
 /**
- * What somebody is to one, as one has decided.
+ * The user's relation to another user.
  */
 export interface Contact {
   /**
-   * One blocks them.
+   * The user blocks them.
    */
   blocked: boolean;
   /**
-   * One follows them.
+   * The user follows them.
    */
   following: boolean;
   /**
-   * Who.
+   * The other user.
    */
   user_id: UserId;
 }
@@ -502,33 +502,33 @@ export interface Contact {
  */
 export interface CreateChat {
   /**
-   * The chat wished for.
+   * The chat to create.
    */
   chat: NewChat;
   message?: FirstMessage | null;
 }
 /**
- * A chat to be.
+ * A chat to create.
  */
 export interface NewChat {
   /**
-   * Makes a retry answer the chat made first.
+   * Makes a retry return the group that was created first; 1 to 64 characters.
    */
   client_id?: string | null;
   /**
-   * Groups only.
+   * Only groups have one.
    */
   description?: string | null;
   /**
-   * False: a direct chat of exactly two.
+   * False for a direct chat, which has exactly two members.
    */
   is_group: boolean;
   /**
-   * User ids; the creator may be among them or not.
+   * User ids, with or without the creator's.
    */
   members_array: UserId[];
   /**
-   * A group needs one; a direct chat has none of its own.
+   * Required for a group, 1 to 100 characters; ignored for a direct chat.
    */
   name?: string | null;
 }
@@ -541,16 +541,16 @@ export interface FirstMessage {
    */
   client_id?: string | null;
   /**
-   * As it is to be stored.
+   * The text to store.
    */
   content: string;
   /**
-   * Kind of content.
+   * Type of the content.
    */
   message_type: MessageType;
 }
 /**
- * Answer that carries a chat.
+ * A reply with a chat.
  */
 export interface ChatReply {
   /**
@@ -563,92 +563,92 @@ export interface ChatReply {
  */
 export interface Chat {
   /**
-   * Whether the other side lets the opener write on.
+   * False while a direct chat waits for its recipient's approval.
    */
   approved: boolean;
   /**
-   * Creation.
+   * When it was created.
    */
   created_at: Timestamp;
   /**
-   * Groups only.
+   * Only groups have one.
    */
   description?: string | null;
   /**
-   * Never used again.
+   * Unique; never reused.
    */
   id: ChatId;
   /**
-   * False for a direct chat of two.
+   * False for a direct chat.
    */
   is_group: boolean;
   last_message?: null | Message;
   /**
-   * `seq` of its newest message, 0 without one.
+   * `seq` of its newest message; 0 if there is none.
    */
   last_seq: number;
   /**
-   * Present members.
+   * Number of members.
    */
   member_count: number;
   /**
-   * The first 50 of them.
+   * The first 50 members.
    */
   members: Member[];
   my?: MyChat | null;
   /**
-   * Groups only.
+   * Only groups have one.
    */
   name?: string | null;
   /**
-   * Owner of a group, opener of a direct chat, first member of the lobby.
+   * The owner of a group, the creator of a direct chat, the first member of the lobby.
    */
   owner_id: UserId;
   /**
-   * Bare name for `/static/{photo}/…`.
+   * Name for `/static/{photo}/…`.
    */
   photo?: string | null;
   /**
-   * Counter value of its latest change.
+   * The chat's counter.
    */
   rev: number;
   /**
-   * Whether it shows in everybody's list.
+   * False while a direct chat has no message; then only its creator sees it in lists.
    */
   visible: boolean;
 }
 /**
- * A message. A deleted one keeps its place with empty content.
+ * A message. A deleted message keeps its place, with empty content.
  */
 export interface Message {
   /**
-   * Ids of attachments.
+   * Attachments; empty in this version.
    */
   attachments: number[];
   /**
-   * Its chat, by Mango's name.
+   * The chat, under Mango's name.
    */
   chat: ChatId;
   /**
-   * Its chat.
+   * The chat.
    */
   chat_id: ChatId;
   /**
-   * The author's mark of the request.
+   * The `client_id` that it was sent with.
    */
   client_id?: string | null;
   /**
-   * As it came.
+   * The text, as it was sent.
    */
   content: string;
   /**
-   * Arrival.
+   * When it was stored.
    */
   created_at: Timestamp;
   deleted_at?: Timestamp | null;
   edited_at?: Timestamp | null;
   /**
-   * Never used again.
+   * Unique; never reused.
    */
   id: MessageId;
   /**
@@ -656,7 +656,7 @@ export interface Message {
    */
   likes: number;
   /**
-   * Kind of content.
+   * Type of the content.
    */
   message_type: MessageType;
   my?: MyMessage | null;
@@ -670,37 +670,37 @@ export interface Message {
   reactions: Reaction[];
   reply_to?: MessageId | null;
   /**
-   * Counter value of its latest change.
+   * The chat's counter at its latest change.
    */
   rev: number;
   /**
-   * Its place in the chat, for good; rising, not contiguous.
+   * Its permanent position in the chat; rising, not contiguous.
    */
   seq: number;
   /**
-   * Who wrote it.
+   * Its author.
    */
   user: Author;
 }
 /**
- * One's own marks on a message.
+ * The user's own state of a message.
  */
 export interface MyMessage {
   /**
-   * One likes it.
+   * The user likes it.
    */
   liked: boolean;
   /**
-   * Emoji one reacted with.
+   * Emoji that the user reacted with.
    */
   reactions: string[];
 }
 /**
- * How often an emoji was given.
+ * How many users reacted with an emoji.
  */
 export interface Reaction {
   /**
-   * By how many.
+   * Number of users.
    */
   count: number;
   /**
@@ -709,28 +709,28 @@ export interface Reaction {
   emoji: string;
 }
 /**
- * What is one's own in a chat.
+ * The user's own state in a chat.
  */
 export interface MyChat {
   /**
-   * Put away.
+   * Archived in the user's own list.
    */
   archived: boolean;
   /**
-   * Has read up to this `seq`.
+   * The user has read up to this `seq`.
    */
   last_read_seq: number;
   muted_until?: Timestamp | null;
   /**
-   * Pinned in one's own list.
+   * Pinned in the user's own list.
    */
   pinned: boolean;
   /**
-   * `owner`, `admin` or `member`.
+   * The user's role.
    */
   role: ChatRole;
   /**
-   * Messages of others not yet read, counted to 1000.
+   * Unread messages of others; counted up to 1000.
    */
   unread: number;
 }
@@ -739,7 +739,7 @@ export interface MyChat {
  */
 export interface DeclineChat {
   /**
-   * Which.
+   * The chat.
    */
   chat: ChatRef;
 }
@@ -748,7 +748,7 @@ export interface DeclineChat {
  */
 export interface DeleteChat {
   /**
-   * Which.
+   * The chat's id.
    */
   chat: ChatRef;
 }
@@ -757,25 +757,25 @@ export interface DeleteChat {
  */
 export interface DeleteMessage {
   /**
-   * Which.
+   * The message's id.
    */
   message: MessageRef;
 }
 /**
- * A message by its id.
+ * Names a message by its id.
  */
 export interface MessageRef {
   /**
-   * Which.
+   * The message's id.
    */
   id: MessageId;
 }
 /**
- * Answer that carries a message.
+ * A reply with a message.
  */
 export interface MessageReply {
   /**
-   * As it is now.
+   * The message after the command.
    */
   message: Message;
 }
@@ -784,7 +784,7 @@ export interface MessageReply {
  */
 export interface EditMessage {
   /**
-   * Which, and how.
+   * The message, and what to change.
    */
   message: EditedMessage;
 }
@@ -793,11 +793,11 @@ export interface EditMessage {
  */
 export interface EditedMessage {
   /**
-   * As it is to be stored.
+   * The new text.
    */
   content: string;
   /**
-   * Which.
+   * The message's id.
    */
   id: MessageId;
 }
@@ -806,7 +806,7 @@ export interface EditedMessage {
  */
 export interface Follow {
   /**
-   * Whom.
+   * The user.
    */
   user: UserRef;
 }
@@ -823,11 +823,11 @@ export interface History {
    */
   around?: number | null;
   /**
-   * Only messages with a lower `seq`.
+   * Messages with a lower `seq`.
    */
   before?: number | null;
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatRef;
   /**
@@ -840,7 +840,7 @@ export interface History {
  */
 export interface HistoryReply {
   /**
-   * There are more in the direction asked for.
+   * There are more messages in the requested direction.
    */
   has_more: boolean;
   /**
@@ -853,7 +853,7 @@ export interface HistoryReply {
  */
 export interface LeaveChat {
   /**
-   * Which.
+   * The chat.
    */
   chat: ChatRef;
 }
@@ -862,25 +862,25 @@ export interface LeaveChat {
  */
 export interface MarkRead {
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatRef;
   last_read_message_id?: MessageId | null;
   /**
-   * Or up to this `seq`. With neither: everything.
+   * Read up to this `seq`. Without either: everything.
    */
   seq?: number | null;
 }
 /**
- * Answer to `mark_read`.
+ * The reply to `mark_read`.
  */
 export interface ReadReply {
   /**
-   * Where the mark stands now.
+   * The read mark after the command.
    */
   seq: number;
   /**
-   * Messages of others beyond the mark, counted to 1000.
+   * Unread messages of others; counted up to 1000.
    */
   unread: number;
 }
@@ -889,11 +889,11 @@ export interface ReadReply {
  */
 export interface RemoveMember {
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatRef;
   /**
-   * Who.
+   * The user.
    */
   user: UserRef;
 }
@@ -902,46 +902,46 @@ export interface RemoveMember {
  */
 export interface SendMessage {
   /**
-   * The message wished for.
+   * The message to send.
    */
   message: OutgoingMessage;
 }
 /**
- * A message to be.
+ * A message to send.
  */
 export interface OutgoingMessage {
   /**
-   * Ids of uploaded attachments; not taken by this version.
+   * Ids of uploaded attachments; not supported by this version.
    */
   attachments?: number[];
   /**
-   * Where.
+   * The chat.
    */
   chat_id: ChatId;
   /**
-   * 1 to 64 characters, unique per user for ever: makes a retry answer the message sent first.
+   * Makes a retry return the message that was sent first; 1 to 64 characters, unique per user for ever.
    */
   client_id?: string | null;
   /**
-   * Stored and sent as it comes.
+   * Stored and sent unchanged.
    */
   content: string;
   /**
-   * Kind of content.
+   * Type of the content.
    */
   message_type: MessageType;
   reply_to?: MessageId | null;
 }
 /**
- * Answer to `send_message`.
+ * The reply to `send_message`.
  */
 export interface SendReply {
   /**
-   * It had been sent before under this `client_id`.
+   * It was already sent with this `client_id`.
    */
   duplicate: boolean;
   /**
-   * The message as it is stored.
+   * The stored message.
    */
   message: Message;
 }
@@ -950,7 +950,7 @@ export interface SendReply {
  */
 export interface SetMemberRole {
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatRef;
   /**
@@ -958,7 +958,7 @@ export interface SetMemberRole {
    */
   role: ChatRole;
   /**
-   * Who.
+   * The user.
    */
   user: UserRef;
 }
@@ -967,110 +967,110 @@ export interface SetMemberRole {
  */
 export interface Sync {
   /**
-   * The epoch that one's state is of.
+   * The epoch that the client's data belongs to.
    */
   epoch?: string | null;
   /**
-   * Messages of a page, 1 to 500, default 200.
+   * Messages per page: 1 to 500, default 200.
    */
   limit?: number | null;
   /**
-   * A chat with more changes than this comes whole, `truncated`.
+   * A chat with more changes than this is returned whole, with `truncated`.
    */
   max_behind?: number | null;
   /**
-   * Answer for these chats only.
+   * Limits the answer to these chats.
    */
   only?: ChatId[] | null;
   /**
-   * Chat id to the `rev` that one has of it; 0 is from the beginning. Chats that are not named come whole.
+   * For each chat id the `rev` that the client has; 0 means from the beginning. Chats that are not listed are returned whole.
    */
   since?: {
     [k: string]: number;
   };
   /**
-   * One's own counter as one has it; left out, own state comes only with whole chats.
+   * The value of the user's own counter that the client has. Without it, own state is only part of whole chats.
    */
   user_rev?: number | null;
 }
 /**
- * Answer to `sync`: one page of what changed.
+ * The reply to `sync`: one page of changes.
  */
 export interface SyncReply {
   /**
-   * Chats that are new to one or changed themselves.
+   * Chats that are new to the client or have changed.
    */
   chats: SyncedChat[];
   /**
-   * Contacts that changed after `user_rev`; all of them without it. Not with `only`.
+   * Contacts that changed after `user_rev`; without it all. Not with `only`.
    */
   contacts: Contact[];
   /**
-   * More than 500 did: none is told, fetch the lists anew.
+   * More than 500 contacts changed and none is listed: fetch the lists.
    */
   contacts_truncated?: boolean;
   /**
-   * Which history this database has.
+   * Identifies the history of the database; changes when a backup is restored.
    */
   epoch: string;
   /**
-   * Ask again with the new `revs`.
+   * There is another page: ask again with the new `revs`.
    */
   has_more: boolean;
   /**
-   * Named chats that are not one's own.
+   * Listed chats that the user does not belong to.
    */
   left: LeftChat[];
   /**
-   * Messages that are new or changed, chat by chat in `rev` order.
+   * New and changed messages, chat by chat in `rev` order.
    */
   messages: Message[];
   /**
-   * Own state that changed.
+   * Own state that has changed.
    */
   mine: Mine[];
   /**
-   * The database has another history than one's state is of: drop everything.
+   * The database has another history than the client's data: drop everything.
    */
   reset?: boolean;
   /**
-   * What to send as `since` next, merged over what one has.
+   * Merge this into the client's values, and send the result as the next `since`.
    */
   revs: {
     [k: string]: number;
   };
   /**
-   * One's own counter now.
+   * The value of the user's own counter.
    */
   user_rev: number;
 }
 /**
- * A chat that is not, or no longer, the user's.
+ * A listed chat that the user does not belong to.
  */
 export interface LeftChat {
   /**
-   * Which.
+   * The chat.
    */
   chat_id: ChatId;
   /**
-   * `left`, `removed`, `deleted`, `declined`, or `unknown` where the user never was in it.
+   * `left`, `removed`, `deleted`, `declined`, or `unknown` if the user was never a member.
    */
   reason: string;
   /**
-   * The chat's counter when it ended for the user; older than what one knows: ignore it.
+   * The chat's counter when the user left. Ignore the entry if it is below what the client has.
    */
   rev: number;
 }
 /**
- * One's own state in a chat.
+ * The user's own state in a chat.
  */
 export interface Mine {
   /**
-   * Where.
+   * The chat.
    */
   chat_id: ChatId;
   /**
-   * As it is now.
+   * The state after the command.
    */
   my: MyChat;
 }
@@ -1079,29 +1079,29 @@ export interface Mine {
  */
 export interface ToggleChatArchive {
   /**
-   * Which, and how.
+   * The chat, and the new state.
    */
   chat: ArchivedChat;
 }
 /**
- * A chat and whether it is to be put away.
+ * A chat, and whether to archive it.
  */
 export interface ArchivedChat {
   /**
-   * Left out: the other way round from now.
+   * Without it, the state is switched.
    */
   archived?: boolean | null;
   /**
-   * Which.
+   * The chat's id.
    */
   id: ChatId;
 }
 /**
- * Answer to `toggle_chat_archive`.
+ * The reply to `toggle_chat_archive`.
  */
 export interface ArchiveReply {
   /**
-   * As it is now.
+   * The state after the command.
    */
   archived: boolean;
 }
@@ -1110,33 +1110,33 @@ export interface ArchiveReply {
  */
 export interface ToggleChatMute {
   /**
-   * Which, and how.
+   * The chat, and the new state.
    */
   chat: MutedChat;
 }
 /**
- * A chat and whether it is to be muted.
+ * A chat, and whether to mute it.
  */
 export interface MutedChat {
   /**
-   * Which.
+   * The chat's id.
    */
   id: ChatId;
   /**
-   * Left out: the other way round from now.
+   * Without it, the state is switched.
    */
   muted?: boolean | null;
   /**
-   * For how long, seconds; left out: until it is taken back.
+   * For how long, seconds; without it until it is unmuted.
    */
   seconds?: number | null;
 }
 /**
- * Answer to `toggle_chat_mute`.
+ * The reply to `toggle_chat_mute`.
  */
 export interface MuteReply {
   /**
-   * As it is now.
+   * The state after the command.
    */
   muted: boolean;
   muted_until?: Timestamp | null;
@@ -1146,29 +1146,29 @@ export interface MuteReply {
  */
 export interface ToggleChatPin {
   /**
-   * Which, and how.
+   * The chat, and the new state.
    */
   chat: PinnedChat;
 }
 /**
- * A chat and whether it is to be pinned.
+ * A chat, and whether to pin it.
  */
 export interface PinnedChat {
   /**
-   * Which.
+   * The chat's id.
    */
   id: ChatId;
   /**
-   * Left out: the other way round from now.
+   * Without it, the state is switched.
    */
   pinned?: boolean | null;
 }
 /**
- * Answer to `toggle_chat_pin`.
+ * The reply to `toggle_chat_pin`.
  */
 export interface PinReply {
   /**
-   * As it is now.
+   * The state after the command.
    */
   pinned: boolean;
 }
@@ -1177,33 +1177,33 @@ export interface PinReply {
  */
 export interface ToggleLikeMessage {
   /**
-   * Which, and how.
+   * The message, and what to change.
    */
   message: LikedMessage;
 }
 /**
- * A message and whether one is to like it.
+ * A message, and whether to like it.
  */
 export interface LikedMessage {
   /**
-   * Which.
+   * The message's id.
    */
   id: MessageId;
   /**
-   * Left out: the other way round from now.
+   * Without it, the state is switched.
    */
   liked?: boolean | null;
 }
 /**
- * Answer to `toggle_like_message`.
+ * The reply to `toggle_like_message`.
  */
 export interface LikeReply {
   /**
-   * As it is now.
+   * The message after the command.
    */
   liked: boolean;
   /**
-   * Number of likes now.
+   * Number of likes after the change.
    */
   likes: number;
 }
@@ -1212,11 +1212,11 @@ export interface LikeReply {
  */
 export interface Typing {
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatRef;
   /**
-   * Ends by itself after 6 seconds.
+   * True while typing; ends by itself after 6 seconds.
    */
   is_typing: boolean;
 }
@@ -1225,7 +1225,7 @@ export interface Typing {
  */
 export interface Unblock {
   /**
-   * Whom.
+   * The user.
    */
   user: UserRef;
 }
@@ -1234,7 +1234,7 @@ export interface Unblock {
  */
 export interface Unfollow {
   /**
-   * Whom.
+   * The user.
    */
   user: UserRef;
 }
@@ -1243,12 +1243,12 @@ export interface Unfollow {
  */
 export interface UpdateChat {
   /**
-   * Which, and how.
+   * The chat, and what to change.
    */
   chat: ChatPatch;
 }
 /**
- * A field that is left out stays; `null` clears it.
+ * Fields that are left out stay; `null` clears a field.
  */
 export interface ChatPatch {
   /**
@@ -1256,11 +1256,11 @@ export interface ChatPatch {
    */
   description?: string | null;
   /**
-   * Which.
+   * The chat's id.
    */
   id: ChatId;
   /**
-   * 1 to 100 characters; a group always has one.
+   * 1 to 100 characters; cannot be cleared.
    */
   name?: string | null;
   /**
@@ -1269,20 +1269,20 @@ export interface ChatPatch {
   photo?: string | null;
 }
 /**
- * `watch_presence`: takes the place of what the connection watched before.
+ * `watch_presence`: replaces what the connection watched before.
  */
 export interface WatchPresence {
   /**
-   * People who share a chat with one; others are passed over.
+   * Ids of users who share a chat with the user; others are ignored.
    */
   users: UserId[];
 }
 /**
- * Answer to `watch_presence`.
+ * The reply to `watch_presence`.
  */
 export interface PresenceReply {
   /**
-   * As it is now, of those that are watched.
+   * The current presence of the watched users.
    */
   presence: PresenceChanged[];
 }
@@ -1292,33 +1292,33 @@ export interface PresenceReply {
 export interface PresenceChanged {
   last_seen_at?: Timestamp | null;
   /**
-   * Any device is connected.
+   * Whether any device is connected.
    */
   online: boolean;
   /**
-   * Who.
+   * The user.
    */
   user_id: UserId;
 }
 export interface ServerEvents {
   /**
-   * One blocks somebody, on any device.
+   * The user blocked somebody, on any device.
    */
   blocked: ContactChanged;
   /**
-   * A direct chat was let in.
+   * A direct chat was approved.
    */
   chat_approved: ChatChanged;
   /**
-   * One put a chat away, on any device.
+   * The user archived a chat, on any device.
    */
   chat_archived: OwnChatChange;
   /**
-   * One is a member of a new chat.
+   * The user is a member of a new chat.
    */
   chat_created: ChatCreated;
   /**
-   * A direct chat was not let in; its last event.
+   * A direct chat was declined; its last event.
    */
   chat_declined: ChatDeleted;
   /**
@@ -1326,27 +1326,27 @@ export interface ServerEvents {
    */
   chat_deleted: ChatDeleted;
   /**
-   * One muted a chat, on any device.
+   * The user muted a chat, on any device.
    */
   chat_muted: OwnChatMuted;
   /**
-   * One pinned a chat, on any device.
+   * The user pinned a chat, on any device.
    */
   chat_pinned: OwnChatChange;
   /**
-   * Somebody has read up to a `seq`; told in chats of up to 200 members.
+   * A user has read up to a `seq`; sent in chats of up to 200 members.
    */
   chat_read: ChatRead;
   /**
-   * One took a chat out again, on any device.
+   * The user unarchived a chat, on any device.
    */
   chat_unarchived: OwnChatChange;
   /**
-   * One unmuted a chat, on any device.
+   * The user unmuted a chat, on any device.
    */
   chat_unmuted: OwnChatMuted;
   /**
-   * One unpinned a chat, on any device.
+   * The user unpinned a chat, on any device.
    */
   chat_unpinned: OwnChatChange;
   /**
@@ -1354,27 +1354,27 @@ export interface ServerEvents {
    */
   chat_updated: ChatChanged;
   /**
-   * A command without a callback failed.
+   * A command without an acknowledgement failed.
    */
   exception: Exception;
   /**
-   * Somebody follows somebody: one of them is oneself.
+   * The user follows somebody, or is followed.
    */
   followed: ContactChanged;
   /**
-   * Somebody was added to a chat.
+   * A user was added to a chat.
    */
   member_added: MemberChange;
   /**
-   * Somebody was removed from a chat; for them the last event of that chat.
+   * A user was removed from a chat; for them its last event.
    */
   member_removed: MemberChange;
   /**
-   * Somebody's role in a chat changed.
+   * A member's role changed.
    */
   member_role_changed: MemberChange;
   /**
-   * A message's content is gone; its place stays.
+   * A message was deleted; its place stays.
    */
   message_deleted: MessageChanged;
   /**
@@ -1382,7 +1382,7 @@ export interface ServerEvents {
    */
   message_edited: MessageChanged;
   /**
-   * Somebody likes a message, or no longer.
+   * A user liked a message, or removed the like.
    */
   message_liked: MessageLiked;
   /**
@@ -1390,43 +1390,43 @@ export interface ServerEvents {
    */
   new_message: NewMessage;
   /**
-   * Somebody who is watched came or went.
+   * A watched user came online or went offline.
    */
   presence: PresenceChanged;
   /**
-   * Sent once after every connect, when all rooms are joined.
+   * Sent once after each connect, when all chats are joined.
    */
   ready: Ready;
   /**
-   * The node goes; come back after the given time.
+   * The server shuts down; reconnect after the given time.
    */
   server_shutdown: ServerShutdown;
   /**
-   * The connection's session was ended; a DISCONNECT follows.
+   * The session of the connection has ended; a DISCONNECT follows.
    */
   session_ended: Farewell;
   /**
-   * More happened in a chat than could be told: `sync` it.
+   * More happened in a chat than can be sent: `sync` it.
    */
   sync_hint: SyncHint;
   /**
-   * The connection's token ended; a DISCONNECT follows.
+   * The token of the connection has expired; a DISCONNECT follows.
    */
   token_expired: Farewell;
   /**
-   * The connection's token ends within a minute.
+   * The token of the connection expires within a minute.
    */
   token_expiring: TokenExpiring;
   /**
-   * Somebody is typing, or no longer.
+   * A user is typing, or has stopped.
    */
   typing: TypingChanged;
   /**
-   * One blocks somebody no longer, on any device.
+   * The user unblocked somebody, on any device.
    */
   unblocked: ContactChanged;
   /**
-   * One follows somebody no longer, on any device.
+   * The user unfollowed somebody, on any device.
    */
   unfollowed: ContactChanged;
   /**
@@ -1434,95 +1434,95 @@ export interface ServerEvents {
    */
   user_banned: UserBanned;
   /**
-   * Somebody who shares a chat changed their profile.
+   * A user who shares a chat changed their profile.
    */
   user_updated: UserUpdated;
 }
 /**
- * `followed`, `unfollowed`, `blocked`, `unblocked`: goes to one's own devices; `followed` also to who is followed.
+ * `followed`, `unfollowed`, `blocked`, `unblocked`: sent to the user's devices; `followed` also to the user who is followed.
  */
 export interface ContactChanged {
   /**
-   * When.
+   * When it happened.
    */
   at: Timestamp;
   /**
-   * Who decided.
+   * The user who follows, blocks and so on.
    */
   by: UserId;
   /**
-   * About whom.
+   * The other user.
    */
   user_id: UserId;
   /**
-   * One's own counter; only to the devices of who decided, and not where a group made it so.
+   * The value of the user's own counter; only on the user's own devices.
    */
   user_rev?: number | null;
 }
 /**
- * What every event of a change in a chat says.
+ * What all events of changes in a chat have in common.
  */
 export interface Change {
   /**
-   * When.
+   * When it happened.
    */
   at: Timestamp;
   /**
-   * Who did it.
+   * The user who made the change.
    */
   by: UserId;
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatId;
   /**
-   * The counter's value before it: there is a hole where this is above what one knows.
+   * The chat's counter before the change. If it is above what the client has, the client has missed something.
    */
   prev: number;
   /**
-   * The counter's value that the change took.
+   * The chat's counter after the change.
    */
   rev: number;
 }
 /**
- * `chat_pinned`, `chat_unpinned` and the like: goes to one's own devices.
+ * `chat_pinned`, `chat_unpinned`, `chat_archived`, `chat_unarchived`: sent to the user's own devices.
  */
 export interface OwnChatChange {
   /**
-   * When.
+   * When it happened.
    */
   at: Timestamp;
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatId;
   /**
-   * One's own counter.
+   * The value of the user's own counter.
    */
   user_rev: number;
 }
 /**
- * `chat_read`: takes no value of the chat's counter.
+ * `chat_read`: does not change the chat's counter.
  */
 export interface ChatRead {
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatId;
   /**
-   * The chat's counter as it stands.
+   * The current value of the chat's counter.
    */
   rev: number;
   /**
-   * Has read up to this `seq`.
+   * The user has read up to this `seq`.
    */
   seq: number;
   /**
-   * Who.
+   * The user.
    */
   user_id: UserId;
   /**
-   * One's own counter; only to one's own devices.
+   * The value of the user's own counter; only on the user's own devices.
    */
   user_rev?: number | null;
 }
@@ -1531,7 +1531,7 @@ export interface ChatRead {
  */
 export interface Exception {
   /**
-   * Why.
+   * What went wrong.
    */
   error: ErrorObject;
   /**
@@ -1540,23 +1540,23 @@ export interface Exception {
   event: string;
 }
 /**
- * A failure as sockets are told of it.
+ * An error.
  */
 export interface ErrorObject {
   /**
-   * Stable name.
+   * Stable code.
    */
   code: string;
   /**
-   * Field path to what is wrong with it.
+   * Maps the path of each invalid field to what is wrong with it.
    */
   errors?: BTreeMap;
   /**
-   * A sentence for a person.
+   * A sentence for people.
    */
   message: string;
   /**
-   * When to come back, milliseconds; with `rate_limited`.
+   * When to try again, milliseconds; with `rate_limited`.
    */
   retry_after_ms?: number | null;
 }
@@ -1568,11 +1568,11 @@ export interface BTreeMap {
  */
 export interface Ready {
   /**
-   * Which history this database has.
+   * Identifies the history of the database; changes when a backup is restored.
    */
   epoch: string;
   /**
-   * Now.
+   * The server's time.
    */
   server_time: Timestamp;
   /**
@@ -1580,7 +1580,7 @@ export interface Ready {
    */
   session_id: SessionId;
   /**
-   * Who one is.
+   * The user.
    */
   user_id: UserId;
 }
@@ -1589,7 +1589,7 @@ export interface Ready {
  */
 export interface ServerShutdown {
   /**
-   * Come back after this many milliseconds; spread so that not all come at once.
+   * Reconnect after this many milliseconds; different for each client, so that not all reconnect at once.
    */
   retry_after_ms: number;
 }
@@ -1598,7 +1598,7 @@ export interface ServerShutdown {
  */
 export interface Farewell {
   /**
-   * A sentence for a person.
+   * A sentence for people.
    */
   message: string;
 }
@@ -1607,11 +1607,11 @@ export interface Farewell {
  */
 export interface SyncHint {
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatId;
   /**
-   * The chat's counter as it stands.
+   * The current value of the chat's counter.
    */
   rev: number;
 }
@@ -1620,7 +1620,7 @@ export interface SyncHint {
  */
 export interface TokenExpiring {
   /**
-   * When it ends.
+   * When the token expires.
    */
   expires_at: Timestamp;
 }
@@ -1629,28 +1629,28 @@ export interface TokenExpiring {
  */
 export interface TypingChanged {
   /**
-   * Where.
+   * The chat.
    */
   chat: ChatId;
   /**
-   * Or no longer.
+   * False when the user has stopped.
    */
   is_typing: boolean;
   /**
-   * Who.
+   * The user.
    */
   user_id: UserId;
 }
 /**
- * `user_banned`: why the connection is closed, and for how long no other is taken.
+ * `user_banned`: why the connection is closed, and until when the ban lasts.
  */
 export interface UserBanned {
   /**
-   * A sentence for a person.
+   * A sentence for people.
    */
   message: string;
   /**
-   * Why, in the moderator's words.
+   * The reason, in the moderator's words.
    */
   reason: string;
   until?: Timestamp | null;
@@ -1660,28 +1660,28 @@ export interface UserBanned {
  */
 export interface UserUpdated {
   /**
-   * As they are now.
+   * The profile after the change.
    */
   user: User;
 }
 /**
- * A person as others see them.
+ * A user, as others see them.
  */
 export interface User {
   /**
-   * Registration.
+   * When the user registered.
    */
   created_at: Timestamp;
   /**
-   * The account is gone; its messages stay.
+   * The account was deleted; its messages stay.
    */
   deleted: boolean;
   /**
-   * A line about oneself.
+   * What the user says about themselves.
    */
   description?: string | null;
   /**
-   * Never used again.
+   * Unique; never reused.
    */
   id: UserId;
   last_seen_at?: Timestamp | null;
@@ -1694,15 +1694,15 @@ export interface User {
    */
   online: boolean;
   /**
-   * Bare name for `/static/{photo}/…`.
+   * Name for `/static/{photo}/…`.
    */
   photo: string;
   /**
-   * `user`, `moderator` or `admin`.
+   * Their role in the whole service.
    */
   role: Role;
   /**
-   * Login name, if chosen.
+   * Login name, if the user has one.
    */
   username?: string | null;
 }

@@ -73,6 +73,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Contacts, BadSetting> {
         )
         .map(Duration::from_millis)?;
     let max_chats = r.number("MAX_CHATS_PER_USER", 5_000, "most chats of a user", 1, 20_000)?;
-    let max_groups = r.number("MAX_GROUPS_PER_USER", 1_000, "most groups that a user may have created", 1, 20_000)?;
+    let max_groups =
+        r.number("MAX_GROUPS_PER_USER", 1_000, "most groups that a user may have created", 1, 20_000)?;
     Ok(Contacts { rules, lobby_chat, duplicate_window, max_chats, max_groups })
 }

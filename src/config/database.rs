@@ -43,7 +43,11 @@ impl Default for DatabaseLimits {
 
 pub(super) fn read(r: &mut Reader<'_>, data_dir: &Path) -> Result<Database, BadSetting> {
     let url = r
-        .raw("DATABASE_URL", "", "sqlite://FILE, sqlite::memory: or postgres://… [sqlite://DATA_DIR/mango.db]")
+        .raw(
+            "DATABASE_URL",
+            "",
+            "sqlite://FILE, sqlite::memory: or postgres://… [sqlite://DATA_DIR/mango.db]",
+        )
         .unwrap_or_else(|| sqlite_url(&data_dir.join("mango.db")));
     if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(bad("DATABASE_URL", &url, "sqlite://FILE, sqlite::memory: or postgres://…"));
@@ -55,13 +59,8 @@ pub(super) fn read(r: &mut Reader<'_>, data_dir: &Path) -> Result<Database, BadS
 
 fn read_limits(r: &mut Reader<'_>) -> Result<DatabaseLimits, BadSetting> {
     let defaults = DatabaseLimits::default();
-    let max_connections = r.number(
-        "DB_MAX_CONNECTIONS",
-        defaults.max_connections,
-        "most connections to PostgreSQL",
-        3,
-        1_000,
-    )?;
+    let max_connections =
+        r.number("DB_MAX_CONNECTIONS", defaults.max_connections, "most connections to PostgreSQL", 3, 1_000)?;
     let millis = |r: &mut Reader<'_>, name, default: Duration, meaning| {
         r.number(name, default.as_millis() as u64, meaning, 100, 600_000).map(Duration::from_millis)
     };

@@ -25,12 +25,15 @@ pub enum LogFormat {
 }
 
 pub(super) fn read(r: &mut Reader<'_>) -> Result<Log, BadSetting> {
-    let dir = PathBuf::from(r.text("LOG_DIR", "assets/logs", "folder for rotating log files, kept for 14 days"));
+    let dir =
+        PathBuf::from(r.text("LOG_DIR", "assets/logs", "folder for rotating log files, kept for 14 days"));
     let format =
-        r.read("LOG_FORMAT", "pretty", "form of log lines: pretty or json", "pretty or json", |value| match value {
-            "pretty" => Some(LogFormat::Pretty),
-            "json" => Some(LogFormat::Json),
-            _ => None,
+        r.read("LOG_FORMAT", "pretty", "form of log lines: pretty or json", "pretty or json", |value| {
+            match value {
+                "pretty" => Some(LogFormat::Pretty),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            }
         })?;
     let filter = r.read(
         "RUST_LOG",

@@ -61,7 +61,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Mail, BadSetting> {
         },
     )?;
     if smtp.is_some() && from.is_empty() {
-        return Err(BadSetting("MAIL_FROM: got nothing, SMTP_URL needs it".into()));
+        return Err(BadSetting("MAIL_FROM: is not set; SMTP_URL requires it".into()));
     }
     Ok(Mail { verification, smtp, from })
 }

@@ -107,7 +107,7 @@ impl Settings {
     pub fn require_for_serving(&self) -> Result<(), BadSetting> {
         if self.environment == Environment::Prod && self.tokens.secret.is_none() {
             return Err(BadSetting(
-                "JWT_SECRET: got nothing, prod takes a secret of at least 32 bytes".into(),
+                "JWT_SECRET: is not set; prod requires a secret of at least 32 bytes".into(),
             ));
         }
         Ok(())
@@ -137,8 +137,11 @@ impl Settings {
             },
         )?;
         let bind = read_bind(r, environment)?;
-        let data_dir =
-            PathBuf::from(r.text("DATA_DIR", "data", "folder of the database, photos and the generated secret"));
+        let data_dir = PathBuf::from(r.text(
+            "DATA_DIR",
+            "data",
+            "folder of the database, photos and the generated secret",
+        ));
         let database = database::read(r, &data_dir)?;
         refuse_redis(r)?;
         let storage = storage::read(r)?;
@@ -155,7 +158,7 @@ impl Settings {
         let log = log::read(r)?;
         let debug = r.flag("DEBUG", false, "500 responses carry the cause; refused in prod")?;
         if debug && environment == Environment::Prod {
-            return Err(BadSetting("DEBUG: got `true`, prod takes only false".into()));
+            return Err(BadSetting("DEBUG: must be false in prod".into()));
         }
         let grace = "time to finish received requests and events at shutdown, seconds";
         let shutdown_grace = r.number("SHUTDOWN_GRACE_SECS", 10, grace, 1, 600).map(Duration::from_secs)?;
@@ -203,7 +206,8 @@ fn refuse_redis(r: &mut Reader<'_>) -> Result<(), BadSetting> {
     match r.raw("REDIS_URL", "", "reserved for several nodes; this version runs as one process") {
         None => Ok(()),
         Some(_) => Err(BadSetting(
-            "REDIS_URL: this version runs as a single process and does not share events; leave it empty".into(),
+            "REDIS_URL: this version runs as a single process and does not share events; leave it empty"
+                .into(),
         )),
     }
 }

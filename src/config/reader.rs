@@ -119,5 +119,5 @@ impl<'a> Reader<'a> {
 pub fn bad(name: &str, value: &str, takes: &str) -> BadSetting {
     let secret = name.contains("SECRET") || ["DATABASE_URL", "REDIS_URL", "SMTP_URL"].contains(&name);
     let got = if secret { "a value that does not fit".to_owned() } else { format!("`{value}`") };
-    BadSetting(format!("{name}: got {got}, takes {takes}"))
+    BadSetting(format!("{name}: got {got}, must be {takes}"))
 }

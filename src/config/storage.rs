@@ -60,12 +60,19 @@ pub fn sqlite_url(file: &Path) -> String {
 }
 
 pub(super) fn read(r: &mut Reader<'_>) -> Result<StorageKind, BadSetting> {
-    let s3 = r.read("STORAGE", "local", "where photos are stored: local (a folder in DATA_DIR) or s3", "local or s3", |value| match value {
-        "local" => Some(false),
-        "s3" => Some(true),
-        _ => None,
-    })?;
-    let endpoint = r.raw("S3_ENDPOINT", "", "URL of the S3-compatible store, without a path; not needed for AWS");
+    let s3 = r.read(
+        "STORAGE",
+        "local",
+        "where photos are stored: local (a folder in DATA_DIR) or s3",
+        "local or s3",
+        |value| match value {
+            "local" => Some(false),
+            "s3" => Some(true),
+            _ => None,
+        },
+    )?;
+    let endpoint =
+        r.raw("S3_ENDPOINT", "", "URL of the S3-compatible store, without a path; not needed for AWS");
     let bucket = r.text("S3_BUCKET", "", "name of the bucket; it must exist");
     let region = r.text("S3_REGION", "us-east-1", "region");
     let access_key_id = r.text("S3_ACCESS_KEY_ID", "", "access key id");
@@ -108,7 +115,7 @@ fn check_endpoint(value: &str) -> Result<String, BadSetting> {
     }
     // The value is not repeated: it may carry a password.
     Err(BadSetting(
-        "S3_ENDPOINT: got a value that does not fit, takes a URL of scheme, host and port, such as \
+        "S3_ENDPOINT: must be a URL of scheme, host and port, such as \
          https://s3.example.org (the bucket belongs into S3_BUCKET)"
             .into(),
     ))

@@ -34,11 +34,11 @@ fn collect<T: ToSchema + PartialSchema>(schemas: &mut Schemas) -> String {
 pub struct Entry {
     /// Its name.
     pub name: &'static str,
-    /// A sentence about it.
+    /// What it is about.
     pub about: &'static str,
-    /// What comes with it.
+    /// Its payload.
     pub payload: String,
-    /// What the answer to a client event adds to [`ack_ok`]; none: nothing.
+    /// What the acknowledgement of a client event adds to [`ack_ok`].
     pub reply: Option<String>,
 }
 
@@ -71,7 +71,7 @@ macro_rules! describe_events {
 }
 for_each_event!(describe_events);
 
-/// The schema of what every good answer has.
+/// The schema that all successful acknowledgements share.
 pub fn ack_ok() -> Value {
     json!({
         "type": "object",
@@ -85,7 +85,7 @@ pub fn ack_ok() -> Value {
     })
 }
 
-/// The schema of the good answer to a client event.
+/// The schema of the successful acknowledgement of a client event.
 pub fn ack_of(entry: &Entry) -> Value {
     let common = json!({"$ref": "#/components/schemas/AckOk"});
     match &entry.reply {

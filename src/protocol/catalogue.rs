@@ -1,6 +1,6 @@
-//! THE catalogue: every command with its payload, its answer and what it announces, and every event that
-//! the server sends. Dispatch, AsyncAPI and the guards in the tests are made from these two lists, so a
-//! line here without its behaviour does not compile and an undocumented event does not pass.
+//! The catalogue: every command with its payload, reply and events, and every event that the server sends. Dispatch, the
+//! events' constructors, AsyncAPI and the guards in the tests are generated from these two lists, so a command without a
+//! handler does not compile and an undocumented event does not pass.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,11 +13,11 @@ use super::{
     sync, users,
 };
 
-/// A client event: its payload type carries its name and the type of its answer.
+/// A client event, represented by its payload.
 pub trait Command: DeserializeOwned + Check + ToSchema + Send + Sync + 'static {
     /// What the catalogue says of it.
     const INFO: CommandInfo;
-    /// What the ack adds to `ok` (and to `chat_id`, `rev`, `prev` of a change in a chat).
+    /// What the acknowledgement adds to `ok` (and to `chat_id`, `rev`, `prev` of a change in a chat).
     type Reply: Serialize + ToSchema + Send;
 }
 
@@ -84,57 +84,57 @@ macro_rules! for_each_command {
     ($use:ident) => {
         $use! {
             create_chat: chats::CreateChat => chats::ChatReply, [chat_created, new_message], {refused, in_turn, event},
-                "Creates a group or a direct chat; the direct chat of two people exists once.";
+                "Creates a group or a direct chat. The direct chat of two users exists once: creating it again returns it.";
             add_member: members::AddMember => members::MemberReply, [member_added], {chat, in_turn, event},
-                "Adds a user to a group. Owner and admins.";
+                "Adds a user to a group. For owner and admins.";
             remove_member: members::RemoveMember => members::MemberReply, [member_removed], {chat, in_turn, event},
-                "Removes a user from a group. Owner and admins.";
+                "Removes a user from a group. For owner and admins.";
             update_chat: chats::UpdateChat => chats::ChatReply, [chat_updated], {chat, in_turn, event},
-                "Changes a group's name, description or photo. Owner and admins.";
+                "Changes a group's name, description or photo. For owner and admins.";
             delete_chat: chats::DeleteChat => change::Done, [chat_deleted], {chat, in_turn, event},
-                "Deletes a group for everybody. Owner.";
+                "Deletes a group for everybody. For the owner.";
             leave_chat: members::LeaveChat => change::Done, [member_removed, member_role_changed, chat_deleted], {chat, in_turn, event},
-                "Leaves a group; the owner's place goes to the longest-serving admin, else member.";
+                "Leaves a group. If the owner leaves, the admin or else the member who has been there longest becomes the owner.";
             approve_chat: contacts::ApproveChat => change::Done, [chat_approved], {chat, in_turn, event},
-                "Lets a stranger's direct chat in. The other side of it.";
+                "Approves a pending direct chat. For its recipient.";
             decline_chat: contacts::DeclineChat => change::Done, [chat_declined], {chat, in_turn, event},
-                "Removes a stranger's direct chat that waits for approval. The other side of it.";
+                "Declines a pending direct chat, which removes it for both. For its recipient.";
             set_member_role: members::SetMemberRole => members::MemberReply, [member_role_changed], {chat, in_turn, event},
-                "Makes a member an admin, an admin a member, or somebody else the owner. Owner.";
+                "Sets a member's role, or hands the group over. For the owner.";
             toggle_chat_pin: own_state::ToggleChatPin => own_state::PinReply, [chat_pinned, chat_unpinned], {chat, in_turn, event},
-                "Pins or unpins a chat in one's own list.";
+                "Pins or unpins a chat in the user's own list.";
             toggle_chat_mute: own_state::ToggleChatMute => own_state::MuteReply, [chat_muted, chat_unmuted], {chat, in_turn, event},
-                "Mutes or unmutes a chat for oneself.";
+                "Mutes or unmutes a chat for the user.";
             toggle_chat_archive: own_state::ToggleChatArchive => own_state::ArchiveReply, [chat_archived, chat_unarchived], {chat, in_turn, event},
-                "Puts a chat away in one's own list, or takes it out again.";
+                "Archives or unarchives a chat in the user's own list.";
             send_message: messages::SendMessage => messages::SendReply, [new_message], {message, pipelined, send},
                 "Sends a message to a chat.";
             edit_message: messages::EditMessage => messages::MessageReply, [message_edited], {any, in_turn, event},
-                "Changes the content of one's own message.";
+                "Changes the content of a message. For its author.";
             delete_message: messages::DeleteMessage => messages::MessageReply, [message_deleted], {any, in_turn, event},
-                "Takes a message's content away; its place stays. Author, the chat's owner and admins, moderators.";
+                "Deletes a message: its content is removed, its place stays. For its author, the chat's owner and admins, and moderators.";
             toggle_like_message: messages::ToggleLikeMessage => messages::LikeReply, [message_liked], {any, in_turn, event},
-                "Likes a message or takes the like back.";
+                "Likes a message, or removes the like.";
             mark_read: reading::MarkRead => reading::ReadReply, [chat_read], {chat, in_turn, event},
-                "Moves one's read mark forward; it never goes back.";
+                "Moves the user's read mark forward; it never moves back.";
             typing: presence::Typing => change::Done, [typing], {chat, in_turn, event},
-                "Says that one is typing, or no longer; ends by itself after 6 seconds.";
+                "Tells that the user is typing, or has stopped; ends by itself after 6 seconds.";
             follow: contacts::Follow => contacts::ContactReply, [followed], {any, in_turn, event},
-                "Follows somebody, who may then begin a direct chat without approval.";
+                "Follows a user, who may then create a direct chat without approval.";
             unfollow: contacts::Unfollow => contacts::ContactReply, [unfollowed], {any, in_turn, event},
-                "Follows somebody no longer.";
+                "Unfollows a user.";
             block: contacts::Block => contacts::ContactReply, [blocked], {any, in_turn, event},
-                "Blocks somebody: no direct messages either way, no presence, no adding to groups.";
+                "Blocks a user: no direct messages in either direction, no presence, no adding to groups.";
             unblock: contacts::Unblock => contacts::ContactReply, [unblocked], {any, in_turn, event},
-                "Blocks somebody no longer.";
+                "Unblocks a user.";
             watch_presence: presence::WatchPresence => presence::PresenceReply, [presence], {any, in_turn, event},
-                "Watches who of these is online.";
+                "Watches which of these users are online.";
             sync: sync::Sync => sync::SyncReply, [], {only, in_turn, event},
-                "What changed since one was last here, page by page.";
+                "Returns what changed while the client was away, in pages.";
             history: history::History => history::HistoryReply, [], {chat, in_turn, event},
-                "A page of a chat's messages, newest first.";
+                "Returns a page of a chat's messages, newest first.";
             authenticate: sessions::Authenticate => sessions::AuthenticateReply, [], {any, in_turn, unlimited},
-                "Renews the connection's token in place.";
+                "Replaces the token of the connection by a newer one.";
         }
     };
 }
@@ -148,40 +148,40 @@ pub(crate) use for_each_command;
 macro_rules! for_each_event {
     ($use:ident) => {
         $use! {
-            ready: sessions::Ready, [connection], "Sent once after every connect, when all rooms are joined.";
-            chat_created: chats::ChatCreated, [change], "One is a member of a new chat.";
+            ready: sessions::Ready, [connection], "Sent once after each connect, when all chats are joined.";
+            chat_created: chats::ChatCreated, [change], "The user is a member of a new chat.";
             chat_updated: chats::ChatChanged, [change], "A chat's name, description or photo changed.";
-            chat_approved: chats::ChatChanged, [change], "A direct chat was let in.";
-            chat_declined: chats::ChatDeleted, [change], "A direct chat was not let in; its last event.";
+            chat_approved: chats::ChatChanged, [change], "A direct chat was approved.";
+            chat_declined: chats::ChatDeleted, [change], "A direct chat was declined; its last event.";
             chat_deleted: chats::ChatDeleted, [change], "A chat was deleted; its last event.";
-            member_added: members::MemberChange, [change], "Somebody was added to a chat.";
-            member_removed: members::MemberChange, [change], "Somebody was removed from a chat; for them the last event of that chat.";
-            member_role_changed: members::MemberChange, [change], "Somebody's role in a chat changed.";
-            chat_pinned: own_state::OwnChatChange, [user], "One pinned a chat, on any device.";
-            chat_unpinned: own_state::OwnChatChange, [user], "One unpinned a chat, on any device.";
-            chat_muted: own_state::OwnChatMuted, [user], "One muted a chat, on any device.";
-            chat_unmuted: own_state::OwnChatMuted, [user], "One unmuted a chat, on any device.";
-            chat_archived: own_state::OwnChatChange, [user], "One put a chat away, on any device.";
-            chat_unarchived: own_state::OwnChatChange, [user], "One took a chat out again, on any device.";
+            member_added: members::MemberChange, [change], "A user was added to a chat.";
+            member_removed: members::MemberChange, [change], "A user was removed from a chat; for them its last event.";
+            member_role_changed: members::MemberChange, [change], "A member's role changed.";
+            chat_pinned: own_state::OwnChatChange, [user], "The user pinned a chat, on any device.";
+            chat_unpinned: own_state::OwnChatChange, [user], "The user unpinned a chat, on any device.";
+            chat_muted: own_state::OwnChatMuted, [user], "The user muted a chat, on any device.";
+            chat_unmuted: own_state::OwnChatMuted, [user], "The user unmuted a chat, on any device.";
+            chat_archived: own_state::OwnChatChange, [user], "The user archived a chat, on any device.";
+            chat_unarchived: own_state::OwnChatChange, [user], "The user unarchived a chat, on any device.";
             new_message: messages::NewMessage, [change], "A message arrived.";
             message_edited: messages::MessageChanged, [change], "A message changed.";
-            message_deleted: messages::MessageChanged, [change], "A message's content is gone; its place stays.";
-            message_liked: messages::MessageLiked, [change], "Somebody likes a message, or no longer.";
-            chat_read: reading::ChatRead, [user, chat], "Somebody has read up to a `seq`; told in chats of up to 200 members.";
-            typing: presence::TypingChanged, [chat], "Somebody is typing, or no longer.";
-            presence: presence::PresenceChanged, [watchers], "Somebody who is watched came or went.";
-            sync_hint: sync::SyncHint, [chat], "More happened in a chat than could be told: `sync` it.";
-            user_updated: users::UserUpdated, [chats, user], "Somebody who shares a chat changed their profile.";
-            followed: contacts::ContactChanged, [user], "Somebody follows somebody: one of them is oneself.";
-            unfollowed: contacts::ContactChanged, [user], "One follows somebody no longer, on any device.";
-            blocked: contacts::ContactChanged, [user], "One blocks somebody, on any device.";
-            unblocked: contacts::ContactChanged, [user], "One blocks somebody no longer, on any device.";
-            token_expiring: sessions::TokenExpiring, [connection], "The connection's token ends within a minute.";
-            token_expired: sessions::Farewell, [connection], "The connection's token ended; a DISCONNECT follows.";
-            session_ended: sessions::Farewell, [session], "The connection's session was ended; a DISCONNECT follows.";
+            message_deleted: messages::MessageChanged, [change], "A message was deleted; its place stays.";
+            message_liked: messages::MessageLiked, [change], "A user liked a message, or removed the like.";
+            chat_read: reading::ChatRead, [user, chat], "A user has read up to a `seq`; sent in chats of up to 200 members.";
+            typing: presence::TypingChanged, [chat], "A user is typing, or has stopped.";
+            presence: presence::PresenceChanged, [watchers], "A watched user came online or went offline.";
+            sync_hint: sync::SyncHint, [chat], "More happened in a chat than can be sent: `sync` it.";
+            user_updated: users::UserUpdated, [chats, user], "A user who shares a chat changed their profile.";
+            followed: contacts::ContactChanged, [user], "The user follows somebody, or is followed.";
+            unfollowed: contacts::ContactChanged, [user], "The user unfollowed somebody, on any device.";
+            blocked: contacts::ContactChanged, [user], "The user blocked somebody, on any device.";
+            unblocked: contacts::ContactChanged, [user], "The user unblocked somebody, on any device.";
+            token_expiring: sessions::TokenExpiring, [connection], "The token of the connection expires within a minute.";
+            token_expired: sessions::Farewell, [connection], "The token of the connection has expired; a DISCONNECT follows.";
+            session_ended: sessions::Farewell, [session], "The session of the connection has ended; a DISCONNECT follows.";
             user_banned: moderation::UserBanned, [session], "The user was banned; a DISCONNECT follows.";
-            server_shutdown: sessions::ServerShutdown, [connection], "The node goes; come back after the given time.";
-            exception: errors::Exception, [connection], "A command without a callback failed.";
+            server_shutdown: sessions::ServerShutdown, [connection], "The server shuts down; reconnect after the given time.";
+            exception: errors::Exception, [connection], "A command without an acknowledgement failed.";
         }
     };
 }

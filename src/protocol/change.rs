@@ -6,27 +6,27 @@ use utoipa::ToSchema;
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, UserId};
 
-/// An answer that adds nothing.
+/// A reply that adds nothing to `ok`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Done {}
 
-/// What every event of a change in a chat says.
+/// What all events of changes in a chat have in common.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Change {
-    /// Where.
+    /// The chat.
     pub chat: ChatId,
-    /// The counter's value that the change took.
+    /// The chat's counter after the change.
     pub rev: i64,
-    /// The counter's value before it: there is a hole where this is above what one knows.
+    /// The chat's counter before the change. If it is above what the client has, the client has missed something.
     pub prev: i64,
-    /// Who did it.
+    /// The user who made the change.
     pub by: UserId,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
 }
 
 impl Change {
-    /// Takes a place's three numbers, who, and when (milliseconds).
+    /// A change at this position, by this user, at this time (milliseconds).
     pub fn new(chat: ChatId, rev: i64, prev: i64, by: UserId, at: i64) -> Self {
         Self { chat, rev, prev, by, at: Timestamp(at) }
     }

@@ -15,29 +15,29 @@ use crate::ids::{ChatId, UserId};
 /// `create_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct CreateChat {
-    /// The chat wished for.
+    /// The chat to create.
     #[schema(value_type = NewChat)]
     pub chat: Envelope<NewChat>,
-    /// A first message.
+    /// Its first message.
     #[serde(default)]
     #[schema(value_type = Option<FirstMessage>)]
     pub message: Option<Envelope<FirstMessage>>,
 }
 
-/// A chat to be.
+/// A chat to create.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct NewChat {
-    /// A group needs one; a direct chat has none of its own.
+    /// Required for a group, 1 to 100 characters; ignored for a direct chat.
     #[serde(default)]
     pub name: Option<String>,
-    /// False: a direct chat of exactly two.
+    /// False for a direct chat, which has exactly two members.
     pub is_group: bool,
-    /// User ids; the creator may be among them or not.
+    /// User ids, with or without the creator's.
     pub members_array: Vec<UserId>,
-    /// Groups only.
+    /// Only groups have one.
     #[serde(default)]
     pub description: Option<String>,
-    /// Makes a retry answer the chat made first.
+    /// Makes a retry return the group that was created first; 1 to 64 characters.
     #[serde(default)]
     pub client_id: Option<String>,
 }
@@ -45,10 +45,10 @@ pub struct NewChat {
 /// The first message of a new chat.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct FirstMessage {
-    /// As it is to be stored.
+    /// The text to store.
     #[serde(deserialize_with = "plain_text")]
     pub content: String,
-    /// Kind of content.
+    /// Type of the content.
     pub message_type: MessageType,
     /// As in `send_message`.
     #[serde(default)]
@@ -67,7 +67,7 @@ impl Check for CreateChat {
         problems.check(
             "chat.members_array",
             chat.members_array.len() <= limits.max_group_members,
-            &format!("takes at most {} members", limits.max_group_members),
+            &format!("must have at most {} members", limits.max_group_members),
         );
         if let Some(Envelope(message)) = &self.message {
             check_content(&message.content, Some(message.message_type), limits, problems);
@@ -76,34 +76,34 @@ impl Check for CreateChat {
     }
 }
 
-/// Answer that carries a chat.
+/// A reply with a chat.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChatReply {
     /// The chat.
     pub chat: Chat,
 }
 
-/// A chat by its id.
+/// Names a chat by its id.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ChatRef {
-    /// Which.
+    /// The chat's id.
     pub id: ChatId,
 }
 
 /// `update_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct UpdateChat {
-    /// Which, and how.
+    /// The chat, and what to change.
     #[schema(value_type = ChatPatch)]
     pub chat: Envelope<ChatPatch>,
 }
 
-/// A field that is left out stays; `null` clears it.
+/// Fields that are left out stay; `null` clears a field.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ChatPatch {
-    /// Which.
+    /// The chat's id.
     pub id: ChatId,
-    /// 1 to 100 characters; a group always has one.
+    /// 1 to 100 characters; cannot be cleared.
     #[serde(default)]
     pub name: Option<String>,
     /// Up to 1,000 characters.
@@ -126,7 +126,7 @@ impl Check for UpdateChat {
 /// `delete_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeleteChat {
-    /// Which.
+    /// The chat's id.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
 }
@@ -138,7 +138,7 @@ impl Check for DeleteChat {
 /// `chat_created`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChatCreated {
-    /// Where, when, by whom.
+    /// Which change it is.
     #[serde(flatten)]
     pub change: Change,
     /// The chat, without `my`.
@@ -148,7 +148,7 @@ pub struct ChatCreated {
 /// `chat_updated`, `chat_approved`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChatChanged {
-    /// Where, when, by whom.
+    /// Which change it is.
     #[serde(flatten)]
     pub change: Change,
     /// The chat, without `my`.
@@ -158,61 +158,61 @@ pub struct ChatChanged {
 /// `chat_deleted`, `chat_declined`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChatDeleted {
-    /// Where, when, by whom.
+    /// Which change it is.
     #[serde(flatten)]
     pub change: Change,
 }
 
-/// What is one's own in a chat.
+/// The user's own state in a chat.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MyChat {
-    /// `owner`, `admin` or `member`.
+    /// The user's role.
     pub role: ChatRole,
-    /// Pinned in one's own list.
+    /// Pinned in the user's own list.
     pub pinned: bool,
-    /// No notice before.
+    /// Muted until then; `null` if it is not muted.
     pub muted_until: Option<Timestamp>,
-    /// Put away.
+    /// Archived in the user's own list.
     pub archived: bool,
-    /// Messages of others not yet read, counted to 1000.
+    /// Unread messages of others; counted up to 1000.
     pub unread: i64,
-    /// Has read up to this `seq`.
+    /// The user has read up to this `seq`.
     pub last_read_seq: i64,
 }
 
 /// A conversation.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Chat {
-    /// Never used again.
+    /// Unique; never reused.
     pub id: ChatId,
-    /// Groups only.
+    /// Only groups have one.
     pub name: Option<String>,
-    /// False for a direct chat of two.
+    /// False for a direct chat.
     pub is_group: bool,
-    /// Groups only.
+    /// Only groups have one.
     pub description: Option<String>,
-    /// Bare name for `/static/{photo}/…`.
+    /// Name for `/static/{photo}/…`.
     pub photo: Option<String>,
-    /// Owner of a group, opener of a direct chat, first member of the lobby.
+    /// The owner of a group, the creator of a direct chat, the first member of the lobby.
     pub owner_id: UserId,
-    /// Whether the other side lets the opener write on.
+    /// False while a direct chat waits for its recipient's approval.
     pub approved: bool,
-    /// Whether it shows in everybody's list.
+    /// False while a direct chat has no message; then only its creator sees it in lists.
     pub visible: bool,
-    /// Creation.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Counter value of its latest change.
+    /// The chat's counter.
     pub rev: i64,
-    /// `seq` of its newest message, 0 without one.
+    /// `seq` of its newest message; 0 if there is none.
     pub last_seq: i64,
-    /// Present members.
+    /// Number of members.
     pub member_count: i32,
-    /// The first 50 of them.
+    /// The first 50 members.
     pub members: Vec<Member>,
     /// Its newest message.
     #[schema(schema_with = nullable_message)]
     pub last_message: Option<Message>,
-    /// What is one's own; only in answers to oneself.
+    /// The user's own state; only in replies to the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub my: Option<MyChat>,
 }

@@ -12,7 +12,7 @@ use crate::ids::UserId;
 /// `follow`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Follow {
-    /// Whom.
+    /// The user.
     #[schema(value_type = UserRef)]
     pub user: Envelope<UserRef>,
 }
@@ -20,7 +20,7 @@ pub struct Follow {
 /// `unfollow`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Unfollow {
-    /// Whom.
+    /// The user.
     #[schema(value_type = UserRef)]
     pub user: Envelope<UserRef>,
 }
@@ -28,7 +28,7 @@ pub struct Unfollow {
 /// `block`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Block {
-    /// Whom.
+    /// The user.
     #[schema(value_type = UserRef)]
     pub user: Envelope<UserRef>,
 }
@@ -36,7 +36,7 @@ pub struct Block {
 /// `unblock`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Unblock {
-    /// Whom.
+    /// The user.
     #[schema(value_type = UserRef)]
     pub user: Envelope<UserRef>,
 }
@@ -44,7 +44,7 @@ pub struct Unblock {
 /// `approve_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ApproveChat {
-    /// Which.
+    /// The chat.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
 }
@@ -52,7 +52,7 @@ pub struct ApproveChat {
 /// `decline_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeclineChat {
-    /// Which.
+    /// The chat.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
 }
@@ -66,34 +66,34 @@ macro_rules! nothing_to_check {
 }
 nothing_to_check!(Follow, Unfollow, Block, Unblock, ApproveChat, DeclineChat);
 
-/// Answer that carries a contact.
+/// A reply with a contact.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ContactReply {
-    /// What the other is to one now.
+    /// The relation after the command.
     pub contact: Contact,
 }
 
-/// `followed`, `unfollowed`, `blocked`, `unblocked`: goes to one's own devices; `followed` also to who is followed.
+/// `followed`, `unfollowed`, `blocked`, `unblocked`: sent to the user's devices; `followed` also to the user who is followed.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct ContactChanged {
-    /// About whom.
+    /// The other user.
     pub user_id: UserId,
-    /// Who decided.
+    /// The user who follows, blocks and so on.
     pub by: UserId,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// One's own counter; only to the devices of who decided, and not where a group made it so.
+    /// The value of the user's own counter; only on the user's own devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_rev: Option<i64>,
 }
 
-/// What somebody is to one, as one has decided.
+/// The user's relation to another user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Contact {
-    /// Who.
+    /// The other user.
     pub user_id: UserId,
-    /// One follows them.
+    /// The user follows them.
     pub following: bool,
-    /// One blocks them.
+    /// The user blocks them.
     pub blocked: bool,
 }

@@ -5,27 +5,27 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, FieldErrors};
 
-/// A failure as sockets are told of it.
+/// An error.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorObject {
-    /// Stable name.
+    /// Stable code.
     pub code: &'static str,
-    /// A sentence for a person.
+    /// A sentence for people.
     pub message: String,
-    /// Field path to what is wrong with it.
+    /// Maps the path of each invalid field to what is wrong with it.
     #[serde(skip_serializing_if = "FieldErrors::is_empty")]
     pub errors: FieldErrors,
-    /// When to come back, milliseconds; with `rate_limited`.
+    /// When to try again, milliseconds; with `rate_limited`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
-/// The ack of a command that failed.
+/// The acknowledgement of a command that failed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Failure {
     /// Always false.
     pub ok: bool,
-    /// Why.
+    /// What went wrong.
     pub error: ErrorObject,
 }
 
@@ -34,7 +34,7 @@ pub struct Failure {
 pub struct Exception {
     /// The command that failed.
     pub event: String,
-    /// Why.
+    /// What went wrong.
     pub error: ErrorObject,
 }
 

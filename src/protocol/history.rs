@@ -11,10 +11,10 @@ use crate::ids::whole_or_none;
 /// `history`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct History {
-    /// Where.
+    /// The chat.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
-    /// Only messages with a lower `seq`.
+    /// Messages with a lower `seq`.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub before: Option<i64>,
     /// The next messages with a higher `seq`.
@@ -34,7 +34,7 @@ impl Check for History {
     }
 }
 
-/// At most one anchor, and a limit of 1 to 200.
+/// Checks that there is at most one anchor, and a limit of 1 to 200.
 pub fn check_page(
     before: Option<i64>,
     after: Option<i64>,
@@ -44,7 +44,7 @@ pub fn check_page(
 ) {
     let anchors = [before, after, around].iter().flatten().count();
     problems.check("before", anchors <= 1, "give one of before, after and around");
-    problems.check("limit", limit.is_none_or(|it| (1..=200).contains(&it)), "takes 1 to 200");
+    problems.check("limit", limit.is_none_or(|it| (1..=200).contains(&it)), "must be between 1 and 200");
 }
 
 /// A page of messages, newest first.
@@ -52,6 +52,6 @@ pub fn check_page(
 pub struct HistoryReply {
     /// Newest first.
     pub messages: Vec<Message>,
-    /// There are more in the direction asked for.
+    /// There are more messages in the requested direction.
     pub has_more: bool,
 }

@@ -13,10 +13,10 @@ use crate::clock::Timestamp;
 /// `add_member`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct AddMember {
-    /// Where.
+    /// The chat.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
-    /// Who.
+    /// The user.
     #[schema(value_type = UserRef)]
     pub user: Envelope<UserRef>,
     /// `member` (default), or `admin` if the caller is the owner.
@@ -33,10 +33,10 @@ impl Check for AddMember {
 /// `remove_member`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct RemoveMember {
-    /// Where.
+    /// The chat.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
-    /// Who.
+    /// The user.
     #[schema(value_type = UserRef)]
     pub user: Envelope<UserRef>,
 }
@@ -45,17 +45,17 @@ impl Check for RemoveMember {
     fn check(&self, _: &Limits, _: &mut Problems) {}
 }
 
-/// Answer that carries a member.
+/// A reply with a member.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MemberReply {
-    /// The member, as they are or were.
+    /// The member; of one who was removed, the last state.
     pub member: Member,
 }
 
 /// `leave_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct LeaveChat {
-    /// Which.
+    /// The chat.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
 }
@@ -67,10 +67,10 @@ impl Check for LeaveChat {
 /// `set_member_role`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SetMemberRole {
-    /// Where.
+    /// The chat.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
-    /// Who.
+    /// The user.
     #[schema(value_type = UserRef)]
     pub user: Envelope<UserRef>,
     /// `member`, `admin`, or `owner`: the caller then becomes an admin.
@@ -84,24 +84,24 @@ impl Check for SetMemberRole {
 /// `member_added`, `member_removed`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MemberChange {
-    /// Where, when, by whom.
+    /// Which change it is.
     #[serde(flatten)]
     pub change: Change,
-    /// Who it is about.
+    /// The member concerned.
     pub member: Member,
-    /// Members now.
+    /// Number of members after the change.
     pub member_count: i32,
 }
 
-/// One member of a chat.
+/// A member of a chat.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Member {
-    /// Who.
+    /// The user.
     pub user: Author,
     /// Everybody in a direct chat is a `member`.
     pub role: ChatRole,
-    /// Latest joining.
+    /// When the user joined, for the last time.
     pub joined_at: Timestamp,
-    /// Has read up to this `seq`.
+    /// The user has read up to this `seq`.
     pub last_read_seq: i64,
 }

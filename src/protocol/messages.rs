@@ -10,7 +10,7 @@ use super::users::Author;
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, MessageId, UserId};
 
-/// A `client_id` takes 1 to 64 characters.
+/// Checks that a `client_id` has 1 to 64 characters.
 pub fn check_client_id(field: &str, client_id: Option<&str>, problems: &mut Problems) {
     problems.check_length(field, client_id, 1, 64);
 }
@@ -18,33 +18,33 @@ pub fn check_client_id(field: &str, client_id: Option<&str>, problems: &mut Prob
 /// `send_message`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SendMessage {
-    /// The message wished for.
+    /// The message to send.
     #[schema(value_type = OutgoingMessage)]
     pub message: Envelope<OutgoingMessage>,
 }
 
-/// A message to be.
+/// A message to send.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct OutgoingMessage {
-    /// Where.
+    /// The chat.
     pub chat_id: ChatId,
-    /// Stored and sent as it comes.
+    /// Stored and sent unchanged.
     #[serde(deserialize_with = "plain_text")]
     pub content: String,
-    /// Kind of content.
+    /// Type of the content.
     pub message_type: MessageType,
-    /// 1 to 64 characters, unique per user for ever: makes a retry answer the message sent first.
+    /// Makes a retry return the message that was sent first; 1 to 64 characters, unique per user for ever.
     #[serde(default)]
     pub client_id: Option<String>,
-    /// A message of the same chat.
+    /// The message that this one answers; of the same chat.
     #[serde(default)]
     pub reply_to: Option<MessageId>,
-    /// Ids of uploaded attachments; not taken by this version.
+    /// Ids of uploaded attachments; not supported by this version.
     #[serde(default)]
     pub attachments: Vec<i64>,
 }
 
-/// Text, with a clear word for the binary that stands where text belongs.
+/// Reads a text, with a clear error if it is a binary.
 pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     struct Text;
     impl<'de> serde::de::Visitor<'de> for Text {
@@ -69,7 +69,7 @@ pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<S
                 Some((key, _)) if key == "_placeholder" => {
                     Err(A::Error::custom("binary content is not taken yet, send text"))
                 }
-                _ => Err(A::Error::custom("takes a text, got an object")),
+                _ => Err(A::Error::custom("must be a text, got an object")),
             }
         }
     }
@@ -89,10 +89,10 @@ impl Check for SendMessage {
     }
 }
 
-/// What is wrong with a text of white space.
+/// The error for a text without visible characters.
 pub const BLANK: &str = "is white space alone";
 
-/// What the content of a message takes; of one that is edited the type is not known here.
+/// Checks the content of a message; the type of an edited message is not known here.
 pub fn check_content(
     content: &str,
     message_type: Option<MessageType>,
@@ -102,12 +102,12 @@ pub fn check_content(
     problems.check("message.content", !content.is_empty(), "is empty");
     let is_blank = !content.is_empty() && message_type.is_some_and(|kind| kind.is_blank(content));
     problems.check("message.content", !is_blank, BLANK);
-    problems.check("message.content", !content.contains('\0'), "takes no NUL characters");
+    problems.check("message.content", !content.contains('\0'), "must not contain NUL characters");
     problems.check("message.content", !is_data_url(content), "data URLs are not taken yet, send text");
     problems.check_size("message.content", content.len(), limits.max_message_bytes);
 }
 
-/// `data:…;base64,…`, which stands for a file.
+/// Whether it is a data URL, which stands for a file.
 fn is_data_url(content: &str) -> bool {
     content
         .strip_prefix("data:")
@@ -115,19 +115,19 @@ fn is_data_url(content: &str) -> bool {
         .is_some_and(|(head, _)| head.ends_with(";base64") && !head.contains(char::is_whitespace))
 }
 
-/// Answer to `send_message`.
+/// The reply to `send_message`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SendReply {
-    /// The message as it is stored.
+    /// The stored message.
     pub message: Message,
-    /// It had been sent before under this `client_id`.
+    /// It was already sent with this `client_id`.
     pub duplicate: bool,
 }
 
 /// `edit_message`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct EditMessage {
-    /// Which, and how.
+    /// The message, and what to change.
     #[schema(value_type = EditedMessage)]
     pub message: Envelope<EditedMessage>,
 }
@@ -135,9 +135,9 @@ pub struct EditMessage {
 /// A message and its new content.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct EditedMessage {
-    /// Which.
+    /// The message's id.
     pub id: MessageId,
-    /// As it is to be stored.
+    /// The new text.
     #[serde(deserialize_with = "plain_text")]
     pub content: String,
 }
@@ -151,15 +151,15 @@ impl Check for EditMessage {
 /// `delete_message`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeleteMessage {
-    /// Which.
+    /// The message's id.
     #[schema(value_type = MessageRef)]
     pub message: Envelope<MessageRef>,
 }
 
-/// A message by its id.
+/// Names a message by its id.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct MessageRef {
-    /// Which.
+    /// The message's id.
     pub id: MessageId,
 }
 
@@ -167,27 +167,27 @@ impl Check for DeleteMessage {
     fn check(&self, _: &Limits, _: &mut Problems) {}
 }
 
-/// Answer that carries a message.
+/// A reply with a message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageReply {
-    /// As it is now.
+    /// The message after the command.
     pub message: Message,
 }
 
 /// `toggle_like_message`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ToggleLikeMessage {
-    /// Which, and how.
+    /// The message, and what to change.
     #[schema(value_type = LikedMessage)]
     pub message: Envelope<LikedMessage>,
 }
 
-/// A message and whether one is to like it.
+/// A message, and whether to like it.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct LikedMessage {
-    /// Which.
+    /// The message's id.
     pub id: MessageId,
-    /// Left out: the other way round from now.
+    /// Without it, the state is switched.
     #[serde(default)]
     pub liked: Option<bool>,
 }
@@ -196,95 +196,95 @@ impl Check for ToggleLikeMessage {
     fn check(&self, _: &Limits, _: &mut Problems) {}
 }
 
-/// Answer to `toggle_like_message`.
+/// The reply to `toggle_like_message`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LikeReply {
-    /// As it is now.
+    /// The message after the command.
     pub liked: bool,
-    /// Number of likes now.
+    /// Number of likes after the change.
     pub likes: i32,
 }
 
-/// `new_message`: a Message's fields at top level, with `rev` and `prev`.
+/// `new_message`: the fields of the message at top level, with `prev`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NewMessage<'a> {
     /// The message, without `my`.
     #[serde(flatten)]
     pub message: &'a Message,
-    /// The counter's value before it.
+    /// The chat's counter before the change.
     pub prev: i64,
-    /// Who sent it.
+    /// The sender.
     pub by: UserId,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
 }
 
 /// `message_edited`, `message_deleted`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageChanged<'a> {
-    /// Where, when, by whom.
+    /// Which change it is.
     #[serde(flatten)]
     pub change: Change,
-    /// As it is now, without `my`.
+    /// The message after the change, without `my`.
     pub message: &'a Message,
 }
 
 /// `message_liked`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageLiked {
-    /// Where, when, by whom.
+    /// Which change it is.
     #[serde(flatten)]
     pub change: Change,
-    /// Which.
+    /// The message's id.
     pub message_id: MessageId,
-    /// Whether `by` likes it now.
+    /// Whether `by` likes it.
     pub liked: bool,
-    /// Number of likes now.
+    /// Number of likes after the change.
     pub likes: i32,
 }
 
-/// One's own marks on a message.
+/// The user's own state of a message.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct MyMessage {
-    /// One likes it.
+    /// The user likes it.
     pub liked: bool,
-    /// Emoji one reacted with.
+    /// Emoji that the user reacted with.
     pub reactions: Vec<String>,
 }
 
-/// How often an emoji was given.
+/// How many users reacted with an emoji.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Reaction {
     /// The emoji.
     pub emoji: String,
-    /// By how many.
+    /// Number of users.
     pub count: i64,
 }
 
-/// A message. A deleted one keeps its place with empty content.
+/// A message. A deleted message keeps its place, with empty content.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Message {
-    /// Never used again.
+    /// Unique; never reused.
     pub id: MessageId,
-    /// Its chat.
+    /// The chat.
     pub chat_id: ChatId,
-    /// Its chat, by Mango's name.
+    /// The chat, under Mango's name.
     pub chat: ChatId,
-    /// Its place in the chat, for good; rising, not contiguous.
+    /// Its permanent position in the chat; rising, not contiguous.
     pub seq: i64,
-    /// Counter value of its latest change.
+    /// The chat's counter at its latest change.
     pub rev: i64,
-    /// As it came.
+    /// The text, as it was sent.
     pub content: String,
-    /// Kind of content.
+    /// Type of the content.
     pub message_type: MessageType,
-    /// Who wrote it.
+    /// Its author.
     pub user: Author,
-    /// The author's mark of the request.
+    /// The `client_id` that it was sent with.
     pub client_id: Option<String>,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
-    /// Ids of attachments.
+    /// Attachments; empty in this version.
     pub attachments: Vec<i64>,
     /// Number of likes.
     pub likes: i32,
@@ -292,26 +292,26 @@ pub struct Message {
     pub reactions: Vec<Reaction>,
     /// Pinned in the chat.
     pub pinned: bool,
-    /// Latest edit.
+    /// When it was last edited.
     pub edited_at: Option<Timestamp>,
-    /// Deletion.
+    /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
-    /// Arrival.
+    /// When it was stored.
     pub created_at: Timestamp,
-    /// One's own marks; only in answers to oneself.
+    /// The user's own state; only in replies to the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub my: Option<MyMessage>,
 }
 
-/// A kind of content.
+/// A message type.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MessageTypeInfo {
     /// 1 to 25.
     pub id: i16,
-    /// On the wire.
+    /// Its name.
     pub name: String,
     /// Media type.
     pub mime: String,
-    /// A person can read it.
+    /// Whether people can read it as text.
     pub text: bool,
 }

@@ -11,88 +11,88 @@ use super::users::Author;
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, MessageId, UserId};
 
-/// `user_banned`: why the connection is closed, and for how long no other is taken.
+/// `user_banned`: why the connection is closed, and until when the ban lasts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserBanned {
-    /// A sentence for a person.
+    /// A sentence for people.
     pub message: String,
-    /// Why, in the moderator's words.
+    /// The reason, in the moderator's words.
     pub reason: String,
-    /// When the ban ends; none: when it is lifted.
+    /// When the ban ends; `null` if it has no end.
     pub until: Option<Timestamp>,
 }
 
-/// A ban that holds.
+/// A ban that is in force.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Ban {
-    /// Since.
+    /// When it began.
     pub since: Timestamp,
-    /// Ends by itself; none: when it is lifted.
+    /// When it ends; `null` if it has no end.
     pub until: Option<Timestamp>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Where a person can be reached; for admins.
+/// How a user can be reached; for admins.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Reach {
-    /// Digits with an optional leading `+`.
+    /// Digits, optionally with a leading `+`.
     pub phone: Option<String>,
-    /// As typed.
+    /// As it was entered.
     pub email: Option<String>,
-    /// Whether a mailed token came back.
+    /// Whether the address is confirmed.
     pub email_verified: bool,
 }
 
-/// A person as moderators and admins see them.
+/// A user, as moderators and admins see them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AdminUser {
-    /// Never used again.
+    /// Unique; never reused.
     pub id: UserId,
-    /// Login name, if chosen.
+    /// Login name, if the user has one.
     pub username: Option<String>,
     /// Display name.
     pub name: Option<String>,
-    /// Bare name for `/static/{photo}/…`.
+    /// Name for `/static/{photo}/…`.
     pub photo: String,
-    /// `user`, `moderator` or `admin`.
+    /// Their role in the whole service.
     pub role: Role,
     /// Whether any device is connected.
     pub online: bool,
-    /// When the last device went.
+    /// When the last device disconnected.
     pub last_seen_at: Option<Timestamp>,
-    /// Registration.
+    /// When the user registered.
     pub created_at: Timestamp,
-    /// The account is gone; its messages stay.
+    /// The account was deleted; its messages stay.
     pub deleted: bool,
-    /// The ban that holds now, if any.
+    /// The current ban, if any.
     pub ban: Option<Ban>,
     /// For admins; `null` for moderators.
     pub reach: Option<Reach>,
 }
 
-/// The same with what else is known.
+/// The same, with details.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AdminUserDetails {
-    /// The person.
+    /// The user.
     #[serde(flatten)]
     pub user: AdminUser,
-    /// Logins that hold.
+    /// Number of live sessions.
     pub sessions: i64,
-    /// Chats they are in.
+    /// Number of chats that they belong to.
     pub chats: i64,
-    /// Reports against them that wait for a moderator.
+    /// Open reports about them.
     pub open_reports: i64,
-    /// Reports against them, ever.
+    /// All reports about them.
     pub reports: i64,
 }
 
 /// `POST /admin/user/{id}/ban`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct BanUser {
-    /// Why; the user is told. 1 to 500 characters.
+    /// The reason, which the user sees; 1 to 500 characters.
     pub reason: String,
-    /// When it ends by itself (RFC 3339); left out or `null`: when it is lifted.
+    /// When it ends (RFC 3339); without it the ban has no end.
     #[serde(default)]
     pub until: Option<String>,
 }
@@ -101,14 +101,14 @@ impl Check for BanUser {
     fn check(&self, _: &Limits, problems: &mut Problems) {
         problems.check_length("reason", Some(self.reason.trim()), 1, 500);
         let fits = self.until.as_deref().is_none_or(|text| Timestamp::from_rfc3339(text).is_some());
-        problems.check("until", fits, "takes a moment such as 2026-11-20T09:30:00Z");
+        problems.check("until", fits, "must be a time such as 2026-11-20T09:30:00Z");
     }
 }
 
 /// `PUT /admin/user/{id}/role`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SetRole {
-    /// The service-wide role that the user is to have.
+    /// The new role in the whole service.
     pub role: Role,
 }
 
@@ -119,13 +119,13 @@ impl Check for SetRole {
 /// `POST /report`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct NewReport {
-    /// What it is about: a message of a chat that one is in. This or `user_id`, one of them.
+    /// The reported message, of a chat that the user belongs to. Either this or `user_id`.
     #[serde(default)]
     pub message_id: Option<MessageId>,
-    /// What it is about: a user. This or `message_id`, one of them.
+    /// The reported user. Either this or `message_id`.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// Why; 1 to 1000 characters.
+    /// The reason; 1 to 1000 characters.
     pub reason: String,
 }
 
@@ -137,40 +137,40 @@ impl Check for NewReport {
     }
 }
 
-/// A report as whoever made it sees it.
+/// A report, as its reporter sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Report {
     /// Its number.
     pub id: i64,
-    /// Whom it is about: the author of a reported message.
+    /// The reported user, or the author of the reported message.
     pub user_id: UserId,
-    /// Where the message is.
+    /// The chat of the message.
     pub chat_id: Option<ChatId>,
-    /// Which message; none: the user as such.
+    /// The reported message; `null` if the user was reported.
     pub message_id: Option<MessageId>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Whether somebody has looked after it.
+    /// Whether it is resolved.
     pub state: ReportState,
-    /// When.
+    /// When it happened.
     pub created_at: Timestamp,
 }
 
-/// A report as moderators see it.
+/// A report, as moderators see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AdminReport {
     /// The report.
     #[serde(flatten)]
     pub report: Report,
-    /// Who made it.
+    /// The reporter.
     pub reporter: Author,
-    /// Whom it is about.
+    /// The user concerned.
     pub user: Author,
-    /// The message as it was when it was reported.
+    /// The content of the message when it was reported.
     pub content: Option<String>,
     /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
-    /// By whom.
+    /// Who resolved it.
     pub resolved_by: Option<UserId>,
     /// What was done.
     pub resolution: Option<String>,
@@ -189,83 +189,83 @@ impl Check for ResolveReport {
     }
 }
 
-/// One privileged act.
+/// A privileged action.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AuditEntry {
     /// Its number.
     pub id: i64,
-    /// Who; none: the command line.
+    /// The user who did it; `null` for the command line.
     pub actor_id: Option<UserId>,
-    /// What, such as `user.ban`.
+    /// The action, such as `user.ban`.
     pub action: String,
-    /// `user`, `message` or `report`.
+    /// Kind of the target: `user`, `message` or `report`.
     pub target_kind: Option<String>,
-    /// Which.
+    /// Id of the target.
     pub target_id: Option<i64>,
-    /// What else is worth knowing.
+    /// Details.
     #[schema(value_type = std::collections::HashMap<String, Value>)]
     pub details: Value,
-    /// Where the request came from.
+    /// The client's address.
     pub address: Option<String>,
-    /// When.
+    /// When it happened.
     pub created_at: Timestamp,
 }
 
-/// One mail and its fate.
+/// A mail and its state.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MailEntry {
     /// Its number.
     pub id: i64,
-    /// Whom it is about.
+    /// The user concerned.
     pub user_id: Option<UserId>,
     /// Which mail it is.
     pub template: MailTemplate,
-    /// The address; empty once its user is deleted.
+    /// The recipient's address; empty once the user is deleted.
     pub recipient: String,
     /// Its subject.
     pub subject: String,
-    /// What became of it.
+    /// Its state.
     pub state: MailState,
     /// Attempts so far.
     pub attempts: i32,
-    /// Queued.
+    /// When it was queued.
     pub created_at: Timestamp,
-    /// Not before.
+    /// The earliest time of the next attempt.
     pub next_attempt_at: Option<Timestamp>,
-    /// Sent, or given up.
+    /// When it was sent or given up.
     pub finished_at: Option<Timestamp>,
-    /// What the latest attempt failed on.
+    /// The error of the latest attempt.
     pub last_error: Option<String>,
 }
 
-/// How much there is of everything; counted anew every ten seconds at most.
+/// Counts of everything, at most ten seconds old.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Statistics {
-    /// Accounts that exist.
+    /// Accounts.
     pub users: i64,
-    /// Of them, seen or logged in within 24 hours.
+    /// Accounts that were seen within 24 hours.
     pub users_active_24h: i64,
-    /// Of them, banned.
+    /// Banned accounts.
     pub users_banned: i64,
-    /// Tombstones of accounts that are gone.
+    /// Deleted accounts.
     pub users_deleted: i64,
-    /// Chats that exist, groups included.
+    /// Chats, including groups.
     pub chats: i64,
     /// Groups.
     pub groups: i64,
-    /// Messages; above a million, by the number of the newest.
+    /// Messages; above a million estimated from the newest id.
     pub messages: i64,
-    /// Of them, sent within 24 hours; counted to a million.
+    /// Messages of the last 24 hours; counted up to a million.
     pub messages_24h: i64,
-    /// Users who are connected to this node.
+    /// Connected users.
     pub online: i64,
-    /// Connections to this node.
+    /// Connections.
     pub sockets: i64,
-    /// Mails that wait.
+    /// Queued mails.
     pub mails_queued: i64,
-    /// Mails that were given up.
+    /// Failed mails.
     pub mails_failed: i64,
-    /// Reports that wait for a moderator.
+    /// Open reports.
     pub open_reports: i64,
     /// When this was counted.
     pub counted_at: Timestamp,

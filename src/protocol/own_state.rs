@@ -10,17 +10,17 @@ use crate::ids::{ChatId, whole_or_none};
 /// `toggle_chat_pin`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ToggleChatPin {
-    /// Which, and how.
+    /// The chat, and the new state.
     #[schema(value_type = PinnedChat)]
     pub chat: Envelope<PinnedChat>,
 }
 
-/// A chat and whether it is to be pinned.
+/// A chat, and whether to pin it.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct PinnedChat {
-    /// Which.
+    /// The chat's id.
     pub id: ChatId,
-    /// Left out: the other way round from now.
+    /// Without it, the state is switched.
     #[serde(default)]
     pub pinned: Option<bool>,
 }
@@ -29,30 +29,30 @@ impl Check for ToggleChatPin {
     fn check(&self, _: &Limits, _: &mut Problems) {}
 }
 
-/// Answer to `toggle_chat_pin`.
+/// The reply to `toggle_chat_pin`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PinReply {
-    /// As it is now.
+    /// The state after the command.
     pub pinned: bool,
 }
 
 /// `toggle_chat_mute`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ToggleChatMute {
-    /// Which, and how.
+    /// The chat, and the new state.
     #[schema(value_type = MutedChat)]
     pub chat: Envelope<MutedChat>,
 }
 
-/// A chat and whether it is to be muted.
+/// A chat, and whether to mute it.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct MutedChat {
-    /// Which.
+    /// The chat's id.
     pub id: ChatId,
-    /// Left out: the other way round from now.
+    /// Without it, the state is switched.
     #[serde(default)]
     pub muted: Option<bool>,
-    /// For how long, seconds; left out: until it is taken back.
+    /// For how long, seconds; without it until it is unmuted.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub seconds: Option<i64>,
 }
@@ -60,33 +60,33 @@ pub struct MutedChat {
 impl Check for ToggleChatMute {
     fn check(&self, _: &Limits, problems: &mut Problems) {
         let fits = self.chat.0.seconds.is_none_or(|it| (1..=31_536_000).contains(&it));
-        problems.check("chat.seconds", fits, "takes 1 to 31536000");
+        problems.check("chat.seconds", fits, "must be between 1 and 31536000");
     }
 }
 
-/// Answer to `toggle_chat_mute`.
+/// The reply to `toggle_chat_mute`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MuteReply {
-    /// As it is now.
+    /// The state after the command.
     pub muted: bool,
-    /// Until when.
+    /// Until when it is muted.
     pub muted_until: Option<Timestamp>,
 }
 
 /// `toggle_chat_archive`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ToggleChatArchive {
-    /// Which, and how.
+    /// The chat, and the new state.
     #[schema(value_type = ArchivedChat)]
     pub chat: Envelope<ArchivedChat>,
 }
 
-/// A chat and whether it is to be put away.
+/// A chat, and whether to archive it.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ArchivedChat {
-    /// Which.
+    /// The chat's id.
     pub id: ChatId,
-    /// Left out: the other way round from now.
+    /// Without it, the state is switched.
     #[serde(default)]
     pub archived: Option<bool>,
 }
@@ -95,30 +95,30 @@ impl Check for ToggleChatArchive {
     fn check(&self, _: &Limits, _: &mut Problems) {}
 }
 
-/// Answer to `toggle_chat_archive`.
+/// The reply to `toggle_chat_archive`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ArchiveReply {
-    /// As it is now.
+    /// The state after the command.
     pub archived: bool,
 }
 
-/// `chat_muted`, `chat_unmuted`: goes to one's own devices.
+/// `chat_muted`, `chat_unmuted`: sent to the user's own devices.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OwnChatMuted {
-    /// Where, and one's own counter.
+    /// Which chat, and the user's own counter.
     #[serde(flatten)]
     pub change: OwnChatChange,
-    /// No notice before; none where it is not muted.
+    /// Until when it is muted; `null` if it is not.
     pub muted_until: Option<Timestamp>,
 }
 
-/// `chat_pinned`, `chat_unpinned` and the like: goes to one's own devices.
+/// `chat_pinned`, `chat_unpinned`, `chat_archived`, `chat_unarchived`: sent to the user's own devices.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OwnChatChange {
-    /// Where.
+    /// The chat.
     pub chat: ChatId,
-    /// One's own counter.
+    /// The value of the user's own counter.
     pub user_rev: i64,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
 }

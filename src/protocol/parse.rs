@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Error, FieldErrors, Result};
 use crate::text::{LONGEST_NAME, clean_name};
 
-/// Bounds that payloads are checked against; all in the unit of their name.
+/// Limits that payloads are checked against.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Content of a message.
+    /// Largest content of a message, bytes.
     pub max_message_bytes: usize,
-    /// Members of a group.
+    /// Most members of a group.
     pub max_group_members: usize,
 }
 
-/// What is wrong with a payload, gathered field by field.
+/// Collects what is wrong with a payload, field by field.
 #[derive(Default)]
 pub struct Problems {
     errors: FieldErrors,
@@ -31,14 +31,14 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Notes `problem` unless `fine`.
+    /// Records `problem` unless `fine`.
     pub fn check(&mut self, field: &str, fine: bool, problem: &str) {
         if !fine {
             self.errors.entry(field.to_owned()).or_default().push(problem.to_owned());
         }
     }
 
-    /// Notes that `bytes` is over `most`, which is answered by `too_large`.
+    /// Records `too_large` if `bytes` is above `most`.
     pub fn check_size(&mut self, field: &str, bytes: usize, most: usize) {
         if bytes > most {
             self.too_large = true;
@@ -51,8 +51,12 @@ impl Problems {
     pub fn check_length(&mut self, field: &str, text: Option<&str>, least: usize, most: usize) {
         let Some(text) = text else { return };
         let length = text.chars().count();
-        self.check(field, (least..=most).contains(&length), &format!("takes {least} to {most} characters"));
-        self.check(field, !text.contains('\0'), "takes no NUL characters");
+        self.check(
+            field,
+            (least..=most).contains(&length),
+            &format!("must have {least} to {most} characters"),
+        );
+        self.check(field, !text.contains('\0'), "must not contain NUL characters");
     }
 
     /// Checks a name: its length in characters, and that it shows as it is.
@@ -74,16 +78,16 @@ impl Problems {
     }
 }
 
-/// A payload that can say what is wrong with it beyond its types.
+/// Validation beyond the types of a payload.
 pub trait Check {
-    /// A payload that may hold a photo.
+    /// Whether the payload may contain a photo.
     const LARGE: bool = false;
 
-    /// Notes everything that is wrong.
+    /// Records everything that is wrong.
     fn check(&self, limits: &Limits, problems: &mut Problems);
 }
 
-/// Reads a payload and checks it.
+/// Parses and checks a payload.
 pub fn parse<T: DeserializeOwned + Check>(text: &str, limits: &Limits) -> Result<T> {
     let value: T = read(text)?;
     let mut problems = Problems::default();
@@ -102,7 +106,7 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     Ok(value)
 }
 
-/// serde's error as ours.
+/// Turns serde's error into ours.
 fn explain(path: &str, error: &serde_json::Error) -> Error {
     let full = error.to_string();
     // A name may come from the client, too.
@@ -116,7 +120,7 @@ fn explain(path: &str, error: &serde_json::Error) -> Error {
     }
     // serde_json reads numbers as doubles where they are no integers, and has a syntax error for what none can hold.
     if problem == "number out of range" && path != "." {
-        return Error::invalid(path, "takes a number that a double can hold");
+        return Error::invalid(path, "must be a number that a double can hold");
     }
     // A text may be JSON by its quotes and hold what is no Unicode.
     if path != "." && problem.contains("escape") {
@@ -127,13 +131,13 @@ fn explain(path: &str, error: &serde_json::Error) -> Error {
     }
     let problem = match problem.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
     {
-        Some((got, expected)) => format!("takes {}, got {}", humane(expected), shortened(got)),
+        Some((got, expected)) => format!("must be {}, got {}", humane(expected), shortened(got)),
         None => shortened(problem).into_owned(),
     };
     Error::invalid(if path == "." { "payload" } else { path }, problem)
 }
 
-/// Characters of what a client sent that are repeated to it.
+/// Characters of invalid input that are repeated in an error.
 const REPEATED: usize = 100;
 
 /// The beginning of a text that may be megabytes long.
@@ -144,7 +148,7 @@ fn shortened(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Rust's names of types as people know them.
+/// Replaces Rust's names of types by common ones.
 fn humane(expected: &str) -> &str {
     match expected {
         "i64" | "u64" | "i32" | "u32" | "usize" => "a whole number",
@@ -207,16 +211,16 @@ mod tests {
         for (text, field, said) in [
             ("{}", "message", "is missing"),
             (r#"{"message":{}}"#, "message.chat_id", "is missing"),
-            (r#"{"message":{"chat_id":"3"}}"#, "message.chat_id", "takes a whole number, got string \"3\""),
+            (r#"{"message":{"chat_id":"3"}}"#, "message.chat_id", "must be a whole number, got string \"3\""),
             (
                 r#"{"message":{"chat_id":3.5}}"#,
                 "message.chat_id",
-                "takes a whole number, got floating point `3.5`",
+                "must be a whole number, got floating point `3.5`",
             ),
-            (r#"{"message":[3]}"#, "message", "takes an object, got sequence"),
+            (r#"{"message":[3]}"#, "message", "must be an object, got sequence"),
             (r#"{"message":{"chat_id":1,"chat_id":2}}"#, "message.chat_id", "is given twice"),
-            ("[1,2]", "payload", "takes an object, got sequence"),
-            ("7", "payload", "takes an object, got integer `7`"),
+            ("[1,2]", "payload", "must be an object, got sequence"),
+            ("7", "payload", "must be an object, got integer `7`"),
         ] {
             let error = read::<Outer>(text).expect_err(text);
             assert_eq!(error.code, Code::ValidationFailed);

@@ -8,36 +8,36 @@ use super::parse::{Check, Envelope, Limits, Problems};
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, UserId};
 
-/// People one connection may watch.
+/// Most users that a connection may watch.
 pub const MAX_WATCHED: usize = 500;
 
-/// `watch_presence`: takes the place of what the connection watched before.
+/// `watch_presence`: replaces what the connection watched before.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct WatchPresence {
-    /// People who share a chat with one; others are passed over.
+    /// Ids of users who share a chat with the user; others are ignored.
     pub users: Vec<UserId>,
 }
 
 impl Check for WatchPresence {
     fn check(&self, _: &Limits, problems: &mut Problems) {
-        problems.check("users", self.users.len() <= MAX_WATCHED, "takes at most 500 users");
+        problems.check("users", self.users.len() <= MAX_WATCHED, "must have at most 500 users");
     }
 }
 
-/// Answer to `watch_presence`.
+/// The reply to `watch_presence`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PresenceReply {
-    /// As it is now, of those that are watched.
+    /// The current presence of the watched users.
     pub presence: Vec<PresenceChanged>,
 }
 
 /// `typing`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Typing {
-    /// Where.
+    /// The chat.
     #[schema(value_type = ChatRef)]
     pub chat: Envelope<ChatRef>,
-    /// Ends by itself after 6 seconds.
+    /// True while typing; ends by itself after 6 seconds.
     pub is_typing: bool,
 }
 
@@ -48,21 +48,21 @@ impl Check for Typing {
 /// `typing`.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct TypingChanged {
-    /// Where.
+    /// The chat.
     pub chat: ChatId,
-    /// Who.
+    /// The user.
     pub user_id: UserId,
-    /// Or no longer.
+    /// False when the user has stopped.
     pub is_typing: bool,
 }
 
 /// `presence`.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct PresenceChanged {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
-    /// Any device is connected.
+    /// Whether any device is connected.
     pub online: bool,
-    /// When the last one went.
+    /// When the last device disconnected.
     pub last_seen_at: Option<Timestamp>,
 }

@@ -7,10 +7,10 @@ use super::parse::{Check, Limits, Problems};
 use crate::clock::Timestamp;
 use crate::ids::{SessionId, UserId};
 
-/// `authenticate`: a newer access token of the same user takes the place of the connection's.
+/// `authenticate`: replaces the token of the connection by a newer one of the same session.
 #[derive(Deserialize, ToSchema)]
 pub struct Authenticate {
-    /// A fresh access token.
+    /// An access token.
     pub token: String,
 }
 
@@ -26,62 +26,62 @@ impl Check for Authenticate {
     }
 }
 
-/// Answer to `authenticate`.
+/// The reply to `authenticate`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuthenticateReply {
-    /// When the connection's token ends now.
+    /// When the new token expires.
     pub expires_at: Timestamp,
 }
 
 /// `ready`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Ready {
-    /// Who one is.
+    /// The user.
     pub user_id: UserId,
     /// The session of the token.
     pub session_id: SessionId,
-    /// Which history this database has.
+    /// Identifies the history of the database; changes when a backup is restored.
     pub epoch: String,
-    /// Now.
+    /// The server's time.
     pub server_time: Timestamp,
 }
 
 /// `token_expiring`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TokenExpiring {
-    /// When it ends.
+    /// When the token expires.
     pub expires_at: Timestamp,
 }
 
 /// `token_expired`, `session_ended`: why the connection is closed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Farewell {
-    /// A sentence for a person.
+    /// A sentence for people.
     pub message: String,
 }
 
 /// `server_shutdown`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ServerShutdown {
-    /// Come back after this many milliseconds; spread so that not all come at once.
+    /// Reconnect after this many milliseconds; different for each client, so that not all reconnect at once.
     pub retry_after_ms: u64,
 }
 
-/// One login, as its user sees it.
+/// A session of the user.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Session {
-    /// For `DELETE /auth/session/{id}`.
+    /// Its id, for `DELETE /auth/session/{id}`.
     pub id: SessionId,
-    /// What the client called itself.
+    /// The client's `User-Agent` at login.
     pub user_agent: Option<String>,
-    /// Where the login came from.
+    /// The client's address at login.
     pub address: Option<String>,
-    /// Login.
+    /// When the user logged in.
     pub created_at: Timestamp,
-    /// Last login or refresh.
+    /// When a token was last issued.
     pub last_used_at: Timestamp,
-    /// Ends by itself at.
+    /// When it ends at the latest.
     pub expires_at: Timestamp,
-    /// The one that asks.
+    /// Whether it is the session of this request.
     pub current: bool,
 }

@@ -11,100 +11,104 @@ use super::messages::Message;
 use super::parse::{Check, Limits, Problems};
 use crate::ids::{ChatId, whole_by_key, whole_or_none};
 
-/// Chats that may be named at once.
+/// Most chats that may be listed.
 const MAX_NAMED: usize = 20_000;
 
 /// `sync`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct Sync {
-    /// Chat id to the `rev` that one has of it; 0 is from the beginning. Chats that are not named come whole.
+    /// For each chat id the `rev` that the client has; 0 means from the beginning. Chats that are not listed are returned whole.
     #[serde(default, deserialize_with = "whole_by_key")]
     #[schema(value_type = std::collections::HashMap<String, i64>)]
     pub since: BTreeMap<ChatId, i64>,
-    /// One's own counter as one has it; left out, own state comes only with whole chats.
+    /// The value of the user's own counter that the client has. Without it, own state is only part of whole chats.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub user_rev: Option<i64>,
-    /// The epoch that one's state is of.
+    /// The epoch that the client's data belongs to.
     #[serde(default)]
     pub epoch: Option<String>,
-    /// Answer for these chats only.
+    /// Limits the answer to these chats.
     #[serde(default)]
     pub only: Option<Vec<ChatId>>,
-    /// A chat with more changes than this comes whole, `truncated`.
+    /// A chat with more changes than this is returned whole, with `truncated`.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub max_behind: Option<i64>,
-    /// Messages of a page, 1 to 500, default 200.
+    /// Messages per page: 1 to 500, default 200.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub limit: Option<i64>,
 }
 
 impl Check for Sync {
     fn check(&self, _: &Limits, problems: &mut Problems) {
-        problems.check("limit", self.limit.is_none_or(|it| (1..=500).contains(&it)), "takes 1 to 500");
-        problems.check("max_behind", self.max_behind.is_none_or(|it| it >= 0), "takes 0 or more");
-        problems.check("since", self.since.values().all(|rev| *rev >= 0), "takes values of 0 or more");
+        problems.check(
+            "limit",
+            self.limit.is_none_or(|it| (1..=500).contains(&it)),
+            "must be between 1 and 500",
+        );
+        problems.check("max_behind", self.max_behind.is_none_or(|it| it >= 0), "must not be negative");
+        problems.check("since", self.since.values().all(|rev| *rev >= 0), "must not have negative values");
         problems.check("since", self.since.len() <= MAX_NAMED, "names too many chats");
         let only = self.only.as_ref().map_or(0, Vec::len);
         problems.check("only", only <= MAX_NAMED, "names too many chats");
     }
 }
 
-/// A chat as `sync` gives it.
+/// A chat in the answer to `sync`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SyncedChat {
     /// The chat, with `my`.
     #[serde(flatten)]
     pub chat: Chat,
-    /// Drop what you hold of it: only its newest messages follow, the rest is in `history`.
+    /// Drop what you have of this chat: only its newest messages follow; fetch the others with `history`.
     pub truncated: bool,
 }
 
-/// One's own state in a chat.
+/// The user's own state in a chat.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Mine {
-    /// Where.
+    /// The chat.
     pub chat_id: ChatId,
-    /// As it is now.
+    /// The state after the command.
     pub my: MyChat,
 }
 
-/// A chat that is not, or no longer, the user's.
+/// A listed chat that the user does not belong to.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LeftChat {
-    /// Which.
+    /// The chat.
     pub chat_id: ChatId,
-    /// The chat's counter when it ended for the user; older than what one knows: ignore it.
+    /// The chat's counter when the user left. Ignore the entry if it is below what the client has.
     pub rev: i64,
-    /// `left`, `removed`, `deleted`, `declined`, or `unknown` where the user never was in it.
+    /// `left`, `removed`, `deleted`, `declined`, or `unknown` if the user was never a member.
     pub reason: String,
 }
 
-/// Answer to `sync`: one page of what changed.
+/// The reply to `sync`: one page of changes.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SyncReply {
-    /// Which history this database has.
+    /// Identifies the history of the database; changes when a backup is restored.
     pub epoch: String,
-    /// One's own counter now.
+    /// The value of the user's own counter.
     pub user_rev: i64,
-    /// What to send as `since` next, merged over what one has.
+    /// Merge this into the client's values, and send the result as the next `since`.
     #[schema(value_type = std::collections::HashMap<String, i64>)]
     pub revs: BTreeMap<ChatId, i64>,
-    /// Chats that are new to one or changed themselves.
+    /// Chats that are new to the client or have changed.
     pub chats: Vec<SyncedChat>,
-    /// Messages that are new or changed, chat by chat in `rev` order.
+    /// New and changed messages, chat by chat in `rev` order.
     pub messages: Vec<Message>,
-    /// Own state that changed.
+    /// Own state that has changed.
     pub mine: Vec<Mine>,
-    /// Contacts that changed after `user_rev`; all of them without it. Not with `only`.
+    /// Contacts that changed after `user_rev`; without it all. Not with `only`.
     pub contacts: Vec<Contact>,
-    /// More than 500 did: none is told, fetch the lists anew.
+    /// More than 500 contacts changed and none is listed: fetch the lists.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub contacts_truncated: bool,
-    /// Named chats that are not one's own.
+    /// Listed chats that the user does not belong to.
     pub left: Vec<LeftChat>,
-    /// Ask again with the new `revs`.
+    /// There is another page: ask again with the new `revs`.
     pub has_more: bool,
-    /// The database has another history than one's state is of: drop everything.
+    /// The database has another history than the client's data: drop everything.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
 }
@@ -112,8 +116,8 @@ pub struct SyncReply {
 /// `sync_hint`.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct SyncHint {
-    /// Where.
+    /// The chat.
     pub chat: ChatId,
-    /// The chat's counter as it stands.
+    /// The current value of the chat's counter.
     pub rev: i64,
 }

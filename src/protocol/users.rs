@@ -7,70 +7,70 @@ use utoipa::ToSchema;
 use crate::clock::Timestamp;
 use crate::ids::UserId;
 
-/// A user by their id.
+/// Names a user by their id.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct UserRef {
-    /// Who.
+    /// The user's id.
     pub id: UserId,
 }
 
 /// `user_updated`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserUpdated {
-    /// As they are now.
+    /// The profile after the change.
     pub user: User,
 }
 
-/// A person as others see them.
+/// A user, as others see them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct User {
-    /// Never used again.
+    /// Unique; never reused.
     pub id: UserId,
-    /// Login name, if chosen.
+    /// Login name, if the user has one.
     pub username: Option<String>,
     /// Display name.
     pub name: Option<String>,
-    /// Bare name for `/static/{photo}/…`.
+    /// Name for `/static/{photo}/…`.
     pub photo: String,
-    /// A line about oneself.
+    /// What the user says about themselves.
     pub description: Option<String>,
-    /// `user`, `moderator` or `admin`.
+    /// Their role in the whole service.
     pub role: Role,
     /// Whether any device is connected.
     pub online: bool,
-    /// When the last device went.
+    /// When the last device disconnected.
     pub last_seen_at: Option<Timestamp>,
-    /// Registration.
+    /// When the user registered.
     pub created_at: Timestamp,
-    /// The account is gone; its messages stay.
+    /// The account was deleted; its messages stay.
     pub deleted: bool,
 }
 
-/// A person as they see themselves.
+/// A user, as they see themselves.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Me {
-    /// What others see too.
+    /// What others see as well.
     #[serde(flatten)]
     pub user: User,
-    /// Digits with an optional leading `+`.
+    /// Digits, optionally with a leading `+`.
     pub phone: Option<String>,
-    /// As typed.
+    /// As it was entered.
     pub email: Option<String>,
-    /// Whether a mailed token came back.
+    /// Whether the address is confirmed.
     pub email_verified: bool,
 }
 
-/// A person as the author of something.
+/// A user, as the author of something.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Author {
-    /// Who.
+    /// The user's id.
     pub id: UserId,
-    /// Login name, if chosen.
+    /// Login name, if the user has one.
     pub username: Option<String>,
     /// Display name.
     pub name: Option<String>,
-    /// Bare name for `/static/{photo}/…`.
+    /// Name for `/static/{photo}/…`.
     pub photo: String,
-    /// `user`, `moderator` or `admin`.
+    /// Their role in the whole service.
     pub role: Role,
 }

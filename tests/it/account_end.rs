@@ -252,7 +252,7 @@ async fn deleting_takes_the_password() {
         (json!({"password": ""}), "is empty"),
         (json!({"password": "wrong password"}), "is not the present one"),
         (json!({"password": "x".repeat(2_000)}), "is longer"),
-        (json!({"password": 1}), "takes a text"),
+        (json!({"password": 1}), "must be a text"),
     ] {
         for (method, path) in [(Method::DELETE, "/user/me"), (Method::POST, "/user/me/delete")] {
             let (status, body) = app.send(method, path, Some(&alice.access), Some(wish.clone())).await;

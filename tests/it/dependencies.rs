@@ -31,8 +31,9 @@ fn dependencies_come_from_the_registry_under_licences_that_are_allowed() {
         let licence = package["license"].as_str().unwrap_or_default();
         let expression = Expression::parse_mode(licence, ParseMode::LAX)
             .unwrap_or_else(|error| panic!("{name}: {licence}: {error}"));
-        let fits = expression
-            .evaluate(|it| it.addition.is_none() && it.license.id().is_some_and(|it| allowed.contains(it.name)));
+        let fits = expression.evaluate(|it| {
+            it.addition.is_none() && it.license.id().is_some_and(|it| allowed.contains(it.name))
+        });
         assert!(fits, "{name} has the licence {licence}, which deny.toml does not allow");
     }
 }

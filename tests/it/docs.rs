@@ -20,9 +20,10 @@ fn read(path: &str) -> String {
 
 /// All documents for people, as paths from the root.
 fn pages() -> Vec<String> {
-    let mut pages: Vec<String> = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "bench/README.md"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut pages: Vec<String> =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "bench/README.md"]
+            .map(str::to_owned)
+            .to_vec();
     for folder in ["docs", "docs/decisions"] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder") {
             let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();

@@ -120,17 +120,14 @@ fn every_client_event_is_an_operation_with_its_own_body_and_answer() {
 
 #[test]
 fn the_env_file_has_every_setting_with_its_default() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env")).expect(".env");
-    let written: Vec<(String, String)> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# ")?.split_once('='))
-        .filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let described: Vec<(String, String)> =
-        Settings::describe().into_iter().map(|it| (it.name.to_owned(), it.default)).collect();
-    assert_eq!(written, described);
-    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), ".env sets nothing by itself");
+    let head = "# Every setting with its meaning and default, in the order of `mango-chat serve --help`.\n\
+        # Nothing has to be set: remove the `#` from a line to change it. The server reads `.env` and then `.env.$MANGO_ENV`\n\
+        # from the folder it is started in; the later file takes precedence, and the environment over both.\n\
+        # Keep secrets out of this file: put them into the environment, or into a file that is not committed.\n";
+    let lines = Settings::describe()
+        .into_iter()
+        .map(|it| format!("\n# {}\n# {}={}\n", it.meaning, it.name, it.default));
+    equals_committed(".env", &format!("{head}{}", lines.collect::<String>()));
 }
 
 #[test]

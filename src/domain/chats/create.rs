@@ -54,7 +54,7 @@ pub async fn open(context: &AppContext, request: &NewChat, creator: UserId) -> R
         ));
     }
     if others.len() + 1 > context.limits.max_group_members {
-        let problem = format!("takes at most {} members", context.limits.max_group_members);
+        let problem = format!("must have at most {} members", context.limits.max_group_members);
         return Err(Error::invalid("chat.members_array", problem));
     }
     // Many members are much work for the one writer: others come in between.

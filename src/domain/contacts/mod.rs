@@ -11,8 +11,8 @@ use std::collections::HashSet;
 use entity::contact;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::config::ContactRule;
 use crate::clock::Timestamp;
+use crate::config::ContactRule;
 use crate::domain::{AppContext, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;

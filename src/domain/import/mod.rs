@@ -52,7 +52,7 @@ pub struct Options {
 /// Brings everything over; answers what became of it.
 pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -> Result<Report> {
     if options.name.is_empty() || options.name.len() > 64 {
-        return Err(Error::invalid("--source", "takes 1 to 64 characters"));
+        return Err(Error::invalid("--source", "must have 1 to 64 characters"));
     }
     if let Some(folder) = options.photos.as_deref().filter(|folder| !folder.is_dir()) {
         return Err(Error::invalid("--photos", format!("{} is no folder", folder.display())));

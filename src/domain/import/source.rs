@@ -154,7 +154,7 @@ fn url_of(text: &str) -> Result<String> {
     if matches!(scheme, "postgres" | "postgresql") && !rest.is_empty() {
         return Ok(format!("postgres://{rest}"));
     }
-    Err(Error::invalid("--from", "takes postgres://USER@HOST:PORT/DATABASE"))
+    Err(Error::invalid("--from", "must be postgres://USER@HOST:PORT/DATABASE"))
 }
 
 async fn catalogue(tx: &DatabaseTransaction) -> Result<Catalogue> {

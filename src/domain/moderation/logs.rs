@@ -41,7 +41,7 @@ pub async fn audit(
     }
     if let Some(action) = &filter.action {
         if action.contains('\0') {
-            return Err(Error::invalid("action", "takes no NUL characters"));
+            return Err(Error::invalid("action", "must not contain NUL characters"));
         }
         select = select.filter(audit::Column::Action.eq(action.as_str()));
     }

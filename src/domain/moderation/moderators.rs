@@ -83,7 +83,7 @@ impl Locked {
         let locked = Self { rows: lock_with_admins(tx.conn(), &[by.id, target]).await? };
         let still = locked.find(by.id)?;
         if still.role < least || still.is_banned(context.clock.now()) {
-            return Err(Error::forbidden("the role that this takes was taken away"));
+            return Err(Error::forbidden("the role that this requires was revoked"));
         }
         Ok(locked)
     }

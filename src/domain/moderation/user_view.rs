@@ -39,7 +39,7 @@ pub async fn list_users(
     let mut select = user::Entity::present().filter(user::Column::Id.gt(after.unwrap_or(0)));
     let query = fold(filter.query.as_deref().unwrap_or_default().trim());
     if query.chars().count() > 100 || query.contains('\0') {
-        return Err(Error::invalid("query", "takes up to 100 characters, no NUL among them"));
+        return Err(Error::invalid("query", "must have at most 100 characters and no NUL"));
     }
     if !query.is_empty() {
         let holds = |column: user::Column| Expr::col(column).like(containing(&query));

@@ -71,7 +71,7 @@ impl Check for Patch {
         );
         self.identity(problems);
         let blank = self.username.as_ref().and_then(Option::as_deref).is_some_and(|it| it.trim().is_empty());
-        problems.check("username", !blank, "takes 3 to 32 letters, digits and _; null takes it away");
+        problems.check("username", !blank, "must have 3 to 32 letters, digits or _; null removes it");
     }
 }
 

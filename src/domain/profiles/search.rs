@@ -23,7 +23,7 @@ pub async fn search(
 ) -> Result<(Vec<User>, Option<i64>)> {
     let query = fold(query.trim());
     if query.is_empty() || query.chars().count() > 100 || query.contains('\0') {
-        return Err(Error::invalid("query", "takes 1 to 100 characters, no NUL among them"));
+        return Err(Error::invalid("query", "must have 1 to 100 characters and no NUL"));
     }
     let pattern = containing(&query);
     let mut rows = user::Entity::present()

@@ -29,7 +29,7 @@ impl Identity {
         let given = |text: Option<&str>| text.map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned);
         let phone = given(phone).map(|text| {
             normalize_phone(&text).unwrap_or_else(|| {
-                problems.check("phone", false, "takes 3 to 30 digits with an optional +");
+                problems.check("phone", false, "must have 3 to 30 digits, optionally with a leading +");
                 text
             })
         });
@@ -40,7 +40,7 @@ impl Identity {
         let username = given(username);
         if let Some(username) = &username {
             let fits = looks_like_username(username);
-            problems.check("username", fits, "takes 3 to 32 letters, digits and _");
+            problems.check("username", fits, "must have 3 to 32 letters, digits or _");
         }
         Self { phone, email, username }
     }

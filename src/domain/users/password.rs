@@ -19,10 +19,10 @@ const COMMON: &str = include_str!("../../../assets/passwords/common.txt");
 pub fn check_password(context: &AppContext, field: &str, password: &str) -> Result<()> {
     let length = password.chars().count();
     if !(SHORTEST..=LONGEST).contains(&length) {
-        return Err(Error::invalid(field, format!("takes {SHORTEST} to {LONGEST} characters")));
+        return Err(Error::invalid(field, format!("must have {SHORTEST} to {LONGEST} characters")));
     }
     if password.contains('\0') {
-        return Err(Error::invalid(field, "takes no NUL characters"));
+        return Err(Error::invalid(field, "must not contain NUL characters"));
     }
     if context.settings.passwords.blocklist && is_common(password) {
         let problem = "is one of the 10,000 most common passwords, which are tried first; choose another";

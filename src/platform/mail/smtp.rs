@@ -124,13 +124,13 @@ impl Peer {
         let wide = |address: &Address| !AsRef::<str>::as_ref(address).is_ascii();
         if wide(&recipient) || wide(&self.sender) {
             if !offers(Extension::SmtpUtfEight) {
-                return Err(Failure::Unfit("the peer takes ASCII addresses only (no SMTPUTF8)"));
+                return Err(Failure::Unfit("the mail server accepts ASCII addresses only (no SMTPUTF8)"));
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
         if !content.is_ascii() {
             if !offers(Extension::EightBitMime) {
-                return Err(Failure::Unfit("the peer takes ASCII messages only (no 8BITMIME)"));
+                return Err(Failure::Unfit("the mail server accepts ASCII messages only (no 8BITMIME)"));
             }
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }

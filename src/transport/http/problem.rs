@@ -1,4 +1,4 @@
-//! The only status table: errors of the house as RFC 9457 problem documents.
+//! The only table of HTTP status codes: errors as problem documents (RFC 9457).
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use crate::error::{Code, Error, FieldErrors};
 /// The page that explains every code, each under its name.
 pub const EXPLANATIONS: &str = "/docs/errors";
 
-/// An error on its way to a REST client; the middleware adds the request's id.
+/// An error for a REST client; the middleware adds the request's id.
 pub struct Problem(pub Error);
 
 impl<E: Into<Error>> From<E> for Problem {
@@ -63,9 +63,9 @@ pub fn kind(code: Code) -> Kind {
     let (status, title, about) = match code {
         Code::ValidationFailed => (
             StatusCode::UNPROCESSABLE_ENTITY,
-            "The input does not fit",
-            "A field is missing, has the wrong type or is out of range. `errors` names each field and what is \
-                wrong with it. Sending the same again changes nothing.",
+            "Invalid input",
+            "A field is missing, has the wrong type or is out of range. `errors` names each invalid field and what \
+                is wrong with it.",
         ),
         Code::InvalidCredentials => (
             StatusCode::UNAUTHORIZED,
@@ -77,11 +77,11 @@ pub fn kind(code: Code) -> Kind {
             StatusCode::UNAUTHORIZED,
             "No token",
             "Send an access token: `Authorization: Bearer <token>` over REST, `auth: { token }` with \
-                socket.io-client, the first frame `{\"type\": \"auth\", \"token\": …}` on the plain WebSocket.",
+                socket.io-client, or the first frame `{\"type\": \"auth\", \"token\": …}` on the plain WebSocket.",
         ),
         Code::TokenInvalid => (
             StatusCode::UNAUTHORIZED,
-            "Token not valid",
+            "Invalid token",
             "The token was not issued by this server, was changed on the way, or is of the wrong kind, such \
                 as a refresh token where an access token belongs. Log in again.",
         ),
@@ -105,20 +105,20 @@ pub fn kind(code: Code) -> Kind {
         ),
         Code::Forbidden => (
             StatusCode::FORBIDDEN,
-            "Not allowed",
-            "The caller may see this and may not do it. The detail says whose right it is.",
+            "Forbidden",
+            "The caller may see this, but not do it. The detail says who may.",
         ),
         Code::UserBanned => (
             StatusCode::FORBIDDEN,
             "Banned",
             "A moderator has banned the account. The detail says until when and why.",
         ),
-        Code::Blocked => (StatusCode::FORBIDDEN, "Blocked", "One of the two people has blocked the other."),
+        Code::Blocked => (StatusCode::FORBIDDEN, "Blocked", "One of the two users has blocked the other."),
         Code::ContactRequired => (
             StatusCode::FORBIDDEN,
             "Not a mutual contact",
-            "This server lets only people chat who follow each other (`CONTACT_POLICY=mutual`). `errors` \
-                names who does not follow whom.",
+            "On this server only users who follow each other may share a group (`CONTACT_POLICY=mutual`). \
+                `errors` names who does not follow whom.",
         ),
         Code::EmailUnverified => (
             StatusCode::FORBIDDEN,
@@ -129,48 +129,48 @@ pub fn kind(code: Code) -> Kind {
         Code::NotFound => (
             StatusCode::NOT_FOUND,
             "Not found",
-            "There is nothing by this id or path, or the caller may not know of it.",
+            "There is nothing with this id or path, or the caller may not see it.",
         ),
         Code::MethodNotAllowed => (
             StatusCode::METHOD_NOT_ALLOWED,
-            "Not for this method",
-            "The path exists for other methods; the `Allow` header lists them.",
+            "Method not allowed",
+            "The path supports other methods; the `Allow` header lists them.",
         ),
         Code::UpgradeRequired => (
             StatusCode::UPGRADE_REQUIRED,
-            "Speaks WebSocket only",
-            "The request is no WebSocket handshake. A proxy in between has to pass `Upgrade` and `Connection` \
-                on.",
+            "WebSocket required",
+            "The request is not a WebSocket handshake. A proxy in between must pass the headers `Upgrade` and \
+                `Connection`.",
         ),
         Code::UnknownEvent => (
             StatusCode::NOT_FOUND,
             "Unknown event",
-            "No client event has this name. The message names the nearest one, `/asyncapi.json` lists all.",
+            "There is no client event with this name. The message suggests the closest one; `/asyncapi.json` lists \
+                all.",
         ),
-        Code::PhoneTaken => (StatusCode::CONFLICT, "Phone taken", "Another account has this phone."),
+        Code::PhoneTaken => (StatusCode::CONFLICT, "Phone taken", "Another account uses this phone number."),
         Code::EmailTaken => {
-            (StatusCode::CONFLICT, "E-mail taken", "Another account has this e-mail address.")
+            (StatusCode::CONFLICT, "E-mail taken", "Another account uses this e-mail address.")
         }
         Code::UsernameTaken => (
             StatusCode::CONFLICT,
             "Username taken",
-            "Another account has this username; upper and lower case count as the same.",
+            "Another account uses this username; upper and lower case are not distinguished.",
         ),
         Code::ClientIdConflict => (
             StatusCode::CONFLICT,
-            "client_id used for something else",
-            "The `client_id` was sent before with another chat, type or content. Use a new one for each \
-                message.",
+            "client_id already used",
+            "The `client_id` was used before with another chat, type or content. Use a new one for each message.",
         ),
         Code::DuplicateMessage => (
             StatusCode::CONFLICT,
-            "Sent just now",
+            "Duplicate message",
             "The same text was sent to the same chat within `DUPLICATE_WINDOW_MS`.",
         ),
         Code::ApprovalPending => (
             StatusCode::CONFLICT,
-            "Waits for approval",
-            "The other side of this direct chat has to approve it before more messages can be sent.",
+            "Approval pending",
+            "The recipient must approve this direct chat before more messages can be sent.",
         ),
         Code::DirectChatMembers => (
             StatusCode::CONFLICT,
@@ -180,40 +180,40 @@ pub fn kind(code: Code) -> Kind {
         Code::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "Too large",
-            "More bytes or pixels than the server takes. `errors` says how many are allowed.",
+            "More bytes or pixels than allowed. `errors` says how many are allowed.",
         ),
         Code::UriTooLong => (
             StatusCode::URI_TOO_LONG,
-            "The address is too long",
-            "The path and query of a request have at most 8,192 bytes. Send long values in the body.",
+            "URL too long",
+            "Path and query of a request may have 8,192 bytes. Send long values in the body.",
         ),
         Code::UnsupportedMediaType => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Not read in this form",
-            "The body has a media type or a `Content-Encoding` that is not read here. Bodies are JSON unless \
-                the document says otherwise.",
+            "Unsupported media type",
+            "The media type or `Content-Encoding` of the body is not supported. Bodies are JSON unless the \
+                documentation says otherwise.",
         ),
         Code::RequestTimeout => (
             StatusCode::REQUEST_TIMEOUT,
-            "Too slow",
-            "The request's body did not arrive whole in time. Send it again.",
+            "Request timeout",
+            "The body of the request did not arrive within 30 seconds. Send it again.",
         ),
         Code::RateLimited => (
             StatusCode::TOO_MANY_REQUESTS,
-            "Too often",
-            "A limit is reached. Nothing has happened; send the same again after `retry-after` seconds, on a \
-                socket after `retry_after_ms`.",
+            "Rate limit exceeded",
+            "Nothing has changed. Send it again after `retry-after` seconds, or for events after `retry_after_ms` \
+                milliseconds.",
         ),
         Code::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "Not available now",
-            "The server is busy, shutting down, or without its database. Try again after `retry-after` \
+            "Unavailable",
+            "The server is overloaded, shutting down, or without its database. Try again after `retry-after` \
                 seconds.",
         ),
         Code::Internal => (
             StatusCode::INTERNAL_SERVER_ERROR,
-            "Our fault",
-            "Something went wrong in the server. Its log has the cause under the `request_id`.",
+            "Internal error",
+            "Something went wrong on the server. Its log has the cause under the `request_id`.",
         ),
     };
     Kind { status, title, about }

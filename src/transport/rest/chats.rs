@@ -50,7 +50,7 @@ async fn list_state(
 pub async fn list(State(app): State<RestState>, auth: Auth, params: Params) -> Result<Response, Problem> {
     let name = params.text("state").unwrap_or("active");
     let state = ChatState::from_name(name)
-        .ok_or_else(|| Error::invalid("state", "takes active, pending, archived or pinned"))?;
+        .ok_or_else(|| Error::invalid("state", "must be one of active, pending, archived, pinned"))?;
     Ok(list_state(&app, auth, &params, state, &format!("/chat?state={name}")).await?)
 }
 

@@ -346,7 +346,7 @@ impl Params {
     /// A value as a whole number.
     pub fn number(&self, name: &str) -> Result<Option<i64>> {
         self.text(name)
-            .map(|value| value.parse().map_err(|_| Error::invalid(name, "takes a whole number")))
+            .map(|value| value.parse().map_err(|_| Error::invalid(name, "must be a whole number")))
             .transpose()
     }
 
@@ -363,7 +363,7 @@ impl Params {
         match self.number("limit")? {
             None => Ok(default),
             Some(limit) if (1..=200).contains(&limit) => Ok(limit as u64),
-            Some(_) => Err(Error::invalid("limit", "takes 1 to 200")),
+            Some(_) => Err(Error::invalid("limit", "must be between 1 and 200")),
         }
     }
 }

@@ -30,7 +30,7 @@ pub fn read(text: &str) -> Result<Frame> {
         let problem = if is_broken {
             format!("is not JSON: {error}")
         } else {
-            "takes an object with a type".to_owned()
+            "must be an object with a type".to_owned()
         };
         Error::invalid("frame", problem)
     })?;

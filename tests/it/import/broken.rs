@@ -151,10 +151,10 @@ async fn a_source_that_is_no_mango_or_away_is_told() {
     for (bad, told) in [
         (format!("{front}/there_is_no_such"), "does not exist"),
         ("postgres://postgres@127.0.0.1:1/mango".to_owned(), "refused"),
-        ("sqlite://mango.db".to_owned(), "takes postgres://"),
-        ("postgres://".to_owned(), "takes postgres://"),
-        ("mango".to_owned(), "takes postgres://"),
-        (String::new(), "takes postgres://"),
+        ("sqlite://mango.db".to_owned(), "must be postgres://"),
+        ("postgres://".to_owned(), "must be postgres://"),
+        ("mango".to_owned(), "must be postgres://"),
+        (String::new(), "must be postgres://"),
     ] {
         let message = refused(&bad).await;
         assert!(message.starts_with("--from: ") && message.contains(told), "{bad}: {message}");

@@ -34,7 +34,7 @@ pub async fn list_people(
         "" => None,
         "true" => Some(true),
         "false" => Some(false),
-        _ => return Err(Error::invalid("banned", "takes true or false").into()),
+        _ => return Err(Error::invalid("banned", "must be true or false").into()),
     };
     let filter = UserFilter { query: text("query"), role: params.one_of("role")?, banned };
     let limit = params.limit(DEFAULT_LIMIT)?;
