@@ -52,8 +52,7 @@ fn generated(page: &str, name: &str, content: &str) {
 
 #[test]
 fn the_table_of_settings_is_what_the_code_says() {
-    let mut table = "| setting | default | meaning |\n|---|---|---|\n".to_owned();
-    for setting in Settings::describe() {
+    let rows = Settings::describe().into_iter().map(|setting| {
         // A default that depends on something else stands in brackets at the end of the meaning.
         let (meaning, depends) = match setting.meaning.strip_suffix(']').and_then(|it| it.rsplit_once(" [")) {
             Some((meaning, default)) if setting.default.is_empty() => (meaning, default.to_owned()),
@@ -64,19 +63,20 @@ fn the_table_of_settings_is_what_the_code_says() {
             ("", depends) => depends.to_owned(),
             (default, _) => format!("`{default}`"),
         };
-        table.push_str(&format!("| `{}` | {default} | {} |\n", setting.name, meaning.replace('|', "\\|")));
-    }
+        format!("| `{}` | {default} | {} |\n", setting.name, meaning.replace('|', "\\|"))
+    });
+    let table = format!("| setting | default | meaning |\n|---|---|---|\n{}", rows.collect::<String>());
     generated("docs/configuration.md", "settings", &table);
 }
 
 #[test]
 fn the_table_of_error_codes_is_what_the_code_says() {
-    let mut table = "| code | status | meaning |\n|---|---|---|\n".to_owned();
-    for code in Code::ALL {
+    let rows = Code::ALL.into_iter().map(|code| {
         let Kind { status, about, .. } = kind(code);
         let about = about.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-        table.push_str(&format!("| `{}` | {} | {about} |\n", code.as_str(), status.as_u16()));
-    }
+        format!("| `{}` | {} | {about} |\n", code.as_str(), status.as_u16())
+    });
+    let table = format!("| code | status | meaning |\n|---|---|---|\n{}", rows.collect::<String>());
     generated("docs/api.md", "error codes", &table);
 }
 
@@ -99,7 +99,7 @@ fn quoted(file: &str, from: &str, to: &str) -> String {
         "}" => **line == format!("{}}}", " ".repeat(indent)),
         to => line.ends_with(to),
     };
-    let length = lines[first..].iter().position(|line| is_last(&line)).expect("an end");
+    let length = lines[first..].iter().position(is_last).expect("an end");
     let dedented = lines[first..=first + length].iter().map(|line| line.get(indent..).unwrap_or_default());
     dedented.collect::<Vec<_>>().join("\n") + "\n"
 }
@@ -117,7 +117,7 @@ fn quoted_code_equals_the_source() {
         let (file, range) = spec.split_once(" from \"").expect("where it begins");
         let (from, to) = range.rsplit_once("\" to \"").expect("where it ends");
         let code = quoted(file, from, to.trim_end_matches('"'));
-        now.push_str(&format!("{before}<!-- quote {spec} -->\n```rust\n{code}```"));
+        now.extend([before, "<!-- quote ", spec, " -->\n```rust\n", &code, "```"]);
         rest = after;
         count += 1;
     }

@@ -1,7 +1,7 @@
 //! Rate limits: token buckets, a throttle for failed logins, and limits on what one address has open at the same time.
 //! This module counts and refuses; the layers above decide what is counted against whom.
 //!
-//! The buckets are kept in this process ([`local`]). With `RATE_LIMIT=off` nothing is counted and nothing is refused.
+//! The buckets are kept in this process (`local`). With `RATE_LIMIT=off` nothing is counted and nothing is refused.
 
 mod concurrency;
 mod key;

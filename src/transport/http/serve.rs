@@ -2,7 +2,7 @@
 //! that do nothing, and an end that lets requests finish.
 //!
 //! It stands in place of `axum::serve`, which sets no time limits. hyper has one limit for both, the headers
-//! of a request and the wait for the next request; [`HeaderTimer`] tells them apart by whether bytes have
+//! of a request and the wait for the next request; `HeaderTimer` tells them apart by whether bytes have
 //! come, so that attackers are short-lived and a proxy may keep its connections.
 
 use std::convert::Infallible;
