@@ -139,7 +139,7 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(problem) => return refuse(&problem),
     };
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
         return refuse("TLS could not be set up");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

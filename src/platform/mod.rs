@@ -4,6 +4,7 @@
 pub mod background;
 pub mod bus;
 pub mod db;
+mod hs256;
 pub mod images;
 pub mod latest;
 pub mod limits;

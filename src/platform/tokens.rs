@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::ids::{SessionId, UserId};
+use crate::platform::hs256;
 use crate::random;
 
 /// What a token may be used for.
@@ -67,6 +68,7 @@ pub struct Tokens {
 impl Tokens {
     /// With a secret of at least 32 bytes.
     pub fn new(secret: &str, clock: Clock) -> Self {
+        hs256::install();
         Self {
             encoding: EncodingKey::from_secret(secret.as_bytes()),
             decoding: DecodingKey::from_secret(secret.as_bytes()),

@@ -9,6 +9,9 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::{Client, Config};
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use bytes::Bytes;
 
 use crate::config::S3;
@@ -28,6 +31,7 @@ impl S3Storage {
             Credentials::new(&settings.access_key_id, &settings.secret_access_key, None, None, "settings");
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
+            .http_client(HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
             .region(Region::new(settings.region.clone()))
             .credentials_provider(credentials)
             .force_path_style(settings.force_path_style)

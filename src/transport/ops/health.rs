@@ -31,13 +31,13 @@ pub struct Health {
     pub parts: BTreeMap<&'static str, &'static str>,
 }
 
-/// The process answers.
+/// Check that the process answers.
 #[utoipa::path(get, path = "/health/live", tag = "ops", responses((status = 200, body = Health)))]
 pub async fn live() -> axum::Json<Health> {
     axum::Json(Health { status: "ok", parts: BTreeMap::new() })
 }
 
-/// Everything it needs answers too.
+/// Check that database, storage and background tasks work.
 #[utoipa::path(get, path = "/health/ready", tag = "ops",
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub async fn ready(State(app): State<RestState>) -> Response {

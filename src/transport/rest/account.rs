@@ -13,10 +13,10 @@ use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
 use crate::transport::rest::extract::{Auth, Json};
 
-/// Delete one's account: what is one's own goes, messages stay as a deleted user's. Needs the password.
+/// Delete the account. Personal data is removed; messages stay, shown as a deleted user's. Requires the password.
 #[utoipa::path(delete, path = "/user/me", tag = "user", security(("bearer" = [])), request_body = Deletion,
     responses(
-        (status = 204, description = "Deleted; all sessions end, their sockets close"),
+        (status = 204, description = "Deleted; all sessions end and their connections close"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
     ))]
 pub async fn delete(
@@ -31,10 +31,10 @@ pub async fn delete(
     Ok(response)
 }
 
-/// The same, for clients that cannot send a body with `DELETE`.
+/// Delete the account, for clients that cannot send a body with `DELETE`.
 #[utoipa::path(post, path = "/user/me/delete", tag = "user", security(("bearer" = [])), request_body = Deletion,
     responses(
-        (status = 204, description = "Deleted; all sessions end, their sockets close"),
+        (status = 204, description = "Deleted; all sessions end and their connections close"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The last admin"),
     ))]
 pub async fn delete_by_post(
@@ -45,7 +45,7 @@ pub async fn delete_by_post(
     delete(app, auth, request).await
 }
 
-/// Everything that is held on oneself, as JSON lines: each an object with its `kind`, the last one
+/// Export everything stored about the user, as JSON lines: each an object with its `kind`, the last one
 /// `{"kind": "end", "lines": …}`.
 #[utoipa::path(get, path = "/user/me/export", tag = "user", security(("bearer" = [])),
     responses(

@@ -34,7 +34,7 @@ fn with_cookies(app: &RestState, request: &HeaderMap, pair: TokenPair) -> Result
         (Login = "application/json"),
     )),
     responses(
-        (status = 200, body = TokenPair, description = "Tokens, also as httpOnly cookies"),
+        (status = 200, body = TokenPair, description = "A pair of tokens, also as HttpOnly cookies"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "`user_banned` or `email_unverified`"),
     ))]
@@ -49,7 +49,7 @@ pub async fn login(
     with_cookies(&app, &headers, pair)
 }
 
-/// Log in, by Mango's spelling.
+/// Log in (Mango-compatible alias).
 #[utoipa::path(post, path = "/user/login", tag = "mango",
     request_body(content((Login = "application/x-www-form-urlencoded"), (Login = "application/json"))),
     responses(
@@ -92,7 +92,7 @@ fn refresh_token(app: &RestState, headers: &HeaderMap, body: &str) -> Result<Opt
 #[utoipa::path(post, path = "/auth/refresh", tag = "auth",
     request_body(content = Option<RefreshBody>),
     responses(
-        (status = 200, body = TokenPair, description = "The next pair, also as httpOnly cookies"),
+        (status = 200, body = TokenPair, description = "A new pair of tokens, also as HttpOnly cookies"),
         (status = 401, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn refresh(
@@ -108,7 +108,7 @@ pub async fn refresh(
     with_cookies(&app, &headers, pair)
 }
 
-/// Exchange a refresh token, by Mango's spelling; with a bearer access token: only a new access token.
+/// Exchange a refresh token (Mango-compatible alias). With an access token as bearer: returns only a new access token.
 #[utoipa::path(post, path = "/user/refresh", tag = "mango",
     request_body(content = Option<RefreshBody>),
     responses(
@@ -136,9 +136,9 @@ pub async fn mango_refresh(
     with_cookies(&app, &headers, pair)
 }
 
-/// End the session of this request: of the access token, or of the refresh token's cookie where that is all there is.
+/// Log out: end the session of the access token, or of the refresh cookie if there is no access token.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", security(("bearer" = [])),
-    responses((status = 204, description = "Ended; its sockets close")))]
+    responses((status = 204, description = "Ended; its connections close")))]
 pub async fn logout(State(app): State<RestState>, request: HeaderMap) -> Result<Response, Problem> {
     let ended = async {
         let actor = who_logs_out(&app, &request).await?;
@@ -183,7 +183,7 @@ async fn who_logs_out(app: &RestState, request: &HeaderMap) -> Result<Actor> {
     }
 }
 
-/// One's sessions.
+/// List the user's sessions.
 #[utoipa::path(get, path = "/auth/session", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = Vec<Session>)))]
 pub async fn list_sessions(
@@ -193,11 +193,11 @@ pub async fn list_sessions(
     Ok(axum::Json(sessions::list(&app.context, actor).await?))
 }
 
-/// End one of one's sessions.
+/// End one of the user's sessions.
 #[utoipa::path(delete, path = "/auth/session/{id}", tag = "auth", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The session")),
     responses(
-        (status = 204, description = "Ended; its sockets close"),
+        (status = 204, description = "Ended; its connections close"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn end_session(

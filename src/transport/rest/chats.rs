@@ -40,13 +40,13 @@ async fn list_state(
     Ok(page(items, next))
 }
 
-/// One's chats, latest activity first.
+/// List the user's chats, latest activity first.
 #[utoipa::path(get, path = "/chat", tag = "chat", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query, description = "active (default), pending, archived or pinned"),
         ChatPaging,
     ),
-    responses((status = 200, body = Vec<Chat>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<Chat>, description = "With `Link: rel=next` if there is more")))]
 pub async fn list(State(app): State<RestState>, auth: Auth, params: Params) -> Result<Response, Problem> {
     let name = params.text("state").unwrap_or("active");
     let state = ChatState::from_name(name)
@@ -54,7 +54,7 @@ pub async fn list(State(app): State<RestState>, auth: Auth, params: Params) -> R
     Ok(list_state(&app, auth, &params, state, &format!("/chat?state={name}")).await?)
 }
 
-/// One's pinned chats.
+/// List the user's pinned chats.
 #[utoipa::path(get, path = "/chat/pinned", tag = "chat", security(("bearer" = [])),
     params(ChatPaging),
     responses((status = 200, body = Vec<Chat>)))]
@@ -66,7 +66,7 @@ pub async fn list_pinned(
     Ok(list_state(&app, auth, &params, ChatState::Pinned, "/chat/pinned").await?)
 }
 
-/// One of one's chats.
+/// Get a chat that the user belongs to.
 #[utoipa::path(get, path = "/chat/{id}", tag = "chat", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The chat")),
     responses(
@@ -81,7 +81,7 @@ pub async fn one(
     Ok(axum::Json(chats::one(&app.context, actor, ChatId(id)).await?))
 }
 
-/// A chat's members in the order of joining.
+/// List the members of a chat in the order of joining.
 #[utoipa::path(get, path = "/chat/{id}/members", tag = "chat", security(("bearer" = [])),
     params(
         ("id" = i64, Path, description = "The chat"),
@@ -103,17 +103,17 @@ pub async fn members(
     Ok(page(items, next.map(|cursor| format!("/chat/{id}/members?limit={limit}&cursor={cursor}"))))
 }
 
-/// A page of messages by `seq`, newest first within the page.
+/// List messages by `seq`, newest first within a page.
 #[utoipa::path(get, path = "/chat/{id}/messages", tag = "chat", security(("bearer" = [])),
     params(
         ("id" = i64, Path, description = "The chat"),
-        ("before" = Option<i64>, Query, description = "Only messages with a lower `seq`"),
+        ("before" = Option<i64>, Query, description = "Messages with a lower `seq`"),
         ("after" = Option<i64>, Query, description = "The next messages with a higher `seq`"),
         ("around" = Option<i64>, Query, description = "Messages on both sides of this `seq`"),
         ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
     ),
     responses(
-        (status = 200, body = Vec<Message>, description = "With `Link: rel=next` where there is more"),
+        (status = 200, body = Vec<Message>, description = "With `Link: rel=next` if there is more"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn messages(
@@ -140,7 +140,7 @@ pub async fn messages(
     Ok(page(found.messages, next))
 }
 
-/// The newest thousand messages, by Mango's spelling.
+/// List the newest 1,000 messages (Mango-compatible alias).
 #[utoipa::path(get, path = "/message/{chat_id}", tag = "mango", security(("bearer" = [])),
     params(("chat_id" = i64, Path, description = "The chat")),
     responses(
@@ -170,7 +170,7 @@ pub async fn mango_messages(
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// The kinds of content.
+/// List the message types.
 #[utoipa::path(get, path = "/message_type", tag = "chat", security(("bearer" = [])),
     responses((status = 200, body = Vec<MessageTypeInfo>)))]
 pub async fn message_types(

@@ -22,10 +22,10 @@ async fn answer(app: &RestState, actor: Actor, which: List, params: &Params) -> 
     Ok(page(found, next))
 }
 
-/// Whom one follows.
+/// List the users that the user follows.
 #[utoipa::path(get, path = "/user/me/following", tag = "user", security(("bearer" = [])),
     params(Paging),
-    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` if there is more")))]
 pub async fn following(
     State(app): State<RestState>,
     Auth(actor): Auth,
@@ -34,10 +34,10 @@ pub async fn following(
     answer(&app, actor, List::Following, &params).await
 }
 
-/// Who follows one.
+/// List the user's followers.
 #[utoipa::path(get, path = "/user/me/followers", tag = "user", security(("bearer" = [])),
     params(Paging),
-    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` if there is more")))]
 pub async fn followers(
     State(app): State<RestState>,
     Auth(actor): Auth,
@@ -46,10 +46,10 @@ pub async fn followers(
     answer(&app, actor, List::Followers, &params).await
 }
 
-/// Whom one blocks.
+/// List the users that the user blocks.
 #[utoipa::path(get, path = "/user/me/blocked", tag = "user", security(("bearer" = [])),
     params(Paging),
-    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` if there is more")))]
 pub async fn blocked(
     State(app): State<RestState>,
     Auth(actor): Auth,

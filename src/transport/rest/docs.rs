@@ -22,9 +22,8 @@ use crate::transport::rest::{
 #[openapi(
     info(
         title = "Mango Chat",
-        description = "Registration, tokens, profiles, photos, contacts, the end of an account, what moderators and \
-            admins do, and everything that is read. Chat actions are Socket.IO events, see /asyncapi.json; each can \
-            also be sent to /events/{event}. Problems: /docs/errors.",
+        description = "Accounts, tokens, photos, contacts and reading. Chatting goes over Socket.IO events, see /asyncapi.json; \
+            each event can also be sent to /events/{event}. Errors are explained at /docs/errors.",
         license(name = "MIT", identifier = "MIT"),
     ),
     modifiers(&Bearer),
@@ -32,9 +31,9 @@ use crate::transport::rest::{
         (name = "user", description = "Registration and profiles"),
         (name = "auth", description = "Tokens and sessions"),
         (name = "chat", description = "Chats and messages"),
-        (name = "events", description = "Every client event over REST, with the same payload and answer as on a socket"),
-        (name = "photos", description = "Pictures"),
-        (name = "mango", description = "Spellings of Mango chat API"),
+        (name = "events", description = "All client events over REST, with the same payloads and replies"),
+        (name = "photos", description = "Photos"),
+        (name = "mango", description = "Mango-compatible aliases"),
         (name = "admin", description = "For moderators and admins"),
         (name = "ops", description = "For operators"),
     ),

@@ -14,22 +14,22 @@ pub fn document(mut openapi: OpenApi) -> OpenApi {
             .flatten()
         {
             if operation.security.is_some() {
-                add(operation, "401", "No access token, or one that is no good any more");
+                add(operation, "401", "No access token, or an invalid or expired one");
             }
             if operation.request_body.is_some() || has_query(operation) {
-                add(operation, "422", "What was sent does not fit; `errors` names the fields");
+                add(operation, "422", "Invalid input; `errors` names the fields");
             }
             if operation.responses.responses.contains_key("401") {
-                add(operation, "403", "Not allowed, or the account is banned (`user_banned`)");
-                add(operation, "503", "Busy, or going down; `retry-after` says when to come again");
+                add(operation, "403", "Forbidden, or the account is banned (`user_banned`)");
+                add(operation, "503", "Overloaded or shutting down; try again after `retry-after` seconds");
             }
         }
         for operation in
             [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
         {
-            add(operation, "429", "Too often; `retry-after` says when to come again");
+            add(operation, "429", "Rate limit exceeded; try again after `retry-after` seconds");
             if operation.request_body.is_some() {
-                add(operation, "408", "The body did not come in time");
+                add(operation, "408", "The body did not arrive in time");
             }
         }
     }

@@ -307,7 +307,7 @@ impl FromRequestParts<RestState> for Id {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive alone")]
 pub struct Paging {
-    /// From the `Link` of the page before.
+    /// From the `Link` of the previous page.
     cursor: Option<i64>,
     /// 1 to 200, default 50.
     limit: Option<i64>,
@@ -318,7 +318,7 @@ pub struct Paging {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive alone")]
 pub struct ChatPaging {
-    /// From the `Link` of the page before.
+    /// From the `Link` of the previous page.
     cursor: Option<String>,
     /// 1 to 200, default 50.
     limit: Option<i64>,

@@ -25,7 +25,7 @@ pub struct ImageForm {
     pub image: Vec<u8>,
 }
 
-/// Turn a file into base64, as registration takes it.
+/// Convert a file to base64, for registration.
 #[utoipa::path(post, path = "/user/photo_to_base64", tag = "user",
     request_body(content = ImageForm, content_type = "multipart/form-data"),
     responses(
@@ -39,15 +39,15 @@ pub async fn photo_to_base64(_: StrangersUpload, Image(bytes): Image) -> Result<
     Ok(axum::Json(STANDARD.encode(bytes)))
 }
 
-/// A photo in one of its sizes.
+/// Download a photo in one of its sizes.
 #[utoipa::path(get, path = "/static/{photo}/{file}", tag = "photos",
     params(
         ("photo" = String, Path, description = "A user's `photo`"),
         ("file" = String, Path, description = "`original.jpeg`, `400x400.webp`, `100x100.webp` or `50x50.webp`"),
     ),
     responses(
-        (status = 200, body = String, description = "The picture", content_type = "image/*"),
-        (status = 206, description = "A part of it"),
+        (status = 200, body = String, description = "The photo", content_type = "image/*"),
+        (status = 206, description = "A part of the photo"),
         (status = 304, description = "As it is in the cache"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
         (status = 416, description = "No such part"),

@@ -30,10 +30,10 @@ impl Check for ForEmail {
     }
 }
 
-/// Confirm an address by the token that was mailed to it.
+/// Confirm an e-mail address with a mailed token.
 #[utoipa::path(post, path = "/auth/email/verify", tag = "auth", request_body = VerifyEmail,
     responses(
-        (status = 204, description = "The account has this address, confirmed"),
+        (status = 204, description = "The address is confirmed"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn verify(
@@ -46,11 +46,11 @@ pub async fn verify(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Mail the token again: for one's own address, or before the first login for the one in the body.
+/// Mail the confirmation token again: for the user's own address, or before the first login for the one in the body.
 #[utoipa::path(post, path = "/auth/email/resend", tag = "auth", security((), ("bearer" = [])),
     request_body(content = Option<ForEmail>),
     responses(
-        (status = 202, description = "If there is something to confirm, a mail is on its way"),
+        (status = 202, description = "A mail is sent if there is something to confirm"),
         (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "This server does not verify addresses"),
     ))]
 pub async fn resend(
@@ -85,9 +85,9 @@ struct MaybeEmail {
     email: Option<serde_json::Value>,
 }
 
-/// Mail a token for setting a new password.
+/// Mail a token to set a new password.
 #[utoipa::path(post, path = "/auth/password/forgot", tag = "auth", request_body = ForEmail,
-    responses((status = 202, description = "If an account has this address, a mail is on its way")))]
+    responses((status = 202, description = "A mail is sent if an account has this address")))]
 pub async fn forgot(
     State(app): State<RestState>,
     From(from): From,
@@ -100,7 +100,7 @@ pub async fn forgot(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Set a new password by a mailed token. All sessions end; log in with the new password.
+/// Set a new password with a mailed token. All sessions end.
 #[utoipa::path(post, path = "/auth/password/reset", tag = "auth", request_body = ResetPassword,
     responses((status = 204, description = "The password is set, all sessions have ended")))]
 pub async fn reset(
@@ -113,7 +113,7 @@ pub async fn reset(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Set a new password by the present one. All other sessions end.
+/// Change the password. All other sessions end.
 #[utoipa::path(post, path = "/auth/password/change", tag = "auth", security(("bearer" = [])),
     request_body = ChangePassword,
     responses((status = 204, description = "The password is set, all other sessions have ended")))]

@@ -39,7 +39,7 @@ pub async fn register(
     Ok((StatusCode::CREATED, axum::Json(me)))
 }
 
-/// Register, by Mango's spelling.
+/// Register (Mango-compatible alias).
 #[utoipa::path(post, path = "/user/create", tag = "mango", request_body = Registration,
     responses(
         (status = 201, body = Me),
@@ -53,7 +53,7 @@ pub async fn mango_register(
     register(state, from, request).await
 }
 
-/// Oneself.
+/// Get the user's own profile.
 #[utoipa::path(get, path = "/user/me", tag = "user", security(("bearer" = [])),
     responses((status = 200, body = Me)))]
 pub async fn me(State(app): State<RestState>, Auth(actor): Auth) -> Result<axum::Json<Me>, Problem> {
@@ -61,7 +61,7 @@ pub async fn me(State(app): State<RestState>, Auth(actor): Auth) -> Result<axum:
     Ok(axum::Json(users::me(&app.context, row)))
 }
 
-/// Change one's profile; `null` clears a field. Phone and e-mail need the password.
+/// Change the profile; `null` clears a field. Phone and e-mail require the password.
 #[utoipa::path(patch, path = "/user/me", tag = "user", security(("bearer" = [])), request_body = Patch,
     responses(
         (status = 200, body = Me),
@@ -85,9 +85,9 @@ async fn count_photo(app: &RestState, user: UserId, request: &Patch) -> crate::e
     Ok(())
 }
 
-/// Change one's profile, by Mango's spelling.
+/// Change the profile (Mango-compatible alias).
 #[utoipa::path(patch, path = "/user/{id}", tag = "mango", security(("bearer" = [])), request_body = Patch,
-    params(("id" = i64, Path, description = "One's own id")),
+    params(("id" = i64, Path, description = "The user's own id")),
     responses(
         (status = 202, body = Me),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
@@ -109,7 +109,7 @@ pub async fn mango_patch(
     Ok((StatusCode::ACCEPTED, axum::Json(me)))
 }
 
-/// Somebody's profile; one's own id answers what `/user/me` does.
+/// Get a user's profile; for the own id the same as `/user/me`.
 #[utoipa::path(get, path = "/user/{id}", tag = "user", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")),
     responses(
@@ -127,13 +127,13 @@ pub async fn profile(
     Ok(axum::Json(profiles::profile(&app.context, actor.user_id, UserId(id)).await?).into_response())
 }
 
-/// Find people by a part of their name or username.
+/// Search users by a part of their name or username.
 #[utoipa::path(get, path = "/user", tag = "user", security(("bearer" = [])),
     params(
-        ("query" = String, Query, description = "1 to 100 characters, without regard to case"),
+        ("query" = String, Query, description = "1 to 100 characters, case-insensitive"),
         Paging,
     ),
-    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<User>, description = "With `Link: rel=next` if there is more")))]
 pub async fn search(
     State(app): State<RestState>,
     Auth(actor): Auth,
@@ -175,7 +175,7 @@ impl Check for PhotoBody {
     }
 }
 
-/// Set one's photo: base64 JSON, or a multipart form with the file as `image`.
+/// Set the photo: JSON with base64, or a multipart form with the file as `image`.
 #[utoipa::path(put, path = "/user/me/photo", tag = "user", security(("bearer" = [])),
     request_body(content((PhotoBody = "application/json"), (super::photos::ImageForm = "multipart/form-data"))),
     responses(
@@ -211,7 +211,7 @@ pub async fn put_photo(
     Ok(axum::Json(me))
 }
 
-/// Take one's photo back; a default avatar takes its place.
+/// Remove the photo; a default avatar replaces it.
 #[utoipa::path(delete, path = "/user/me/photo", tag = "user", security(("bearer" = [])),
     responses((status = 200, body = Me)))]
 pub async fn delete_photo(

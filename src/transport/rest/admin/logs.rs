@@ -12,7 +12,7 @@ use crate::transport::rest::RestState;
 use crate::transport::rest::admin::{Admin, DEFAULT_LIMIT, next_page};
 use crate::transport::rest::extract::{Paging, Params, page};
 
-/// Every privileged act, the newest first. For admins.
+/// List privileged actions, newest first. For admins.
 #[utoipa::path(get, path = "/admin/audit", tag = "admin", security(("bearer" = [])),
     params(
         ("actor" = Option<i64>, Query, description = "Done by this user"),
@@ -20,7 +20,7 @@ use crate::transport::rest::extract::{Paging, Params, page};
         ("action" = Option<String>, Query, description = "Such as `user.ban`"),
         Paging,
     ),
-    responses((status = 200, body = Vec<AuditEntry>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<AuditEntry>, description = "With `Link: rel=next` if there is more")))]
 pub async fn audit(
     State(app): State<RestState>,
     Admin(by): Admin,
@@ -38,13 +38,13 @@ pub async fn audit(
     Ok(page(found.items, next_page("/admin/audit", &asked, limit, found.next)))
 }
 
-/// Every mail and its fate, the newest first. For admins.
+/// List mails and their states, newest first. For admins.
 #[utoipa::path(get, path = "/admin/mail", tag = "admin", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query, description = "queued, sent, failed or logged"),
         Paging,
     ),
-    responses((status = 200, body = Vec<MailEntry>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<MailEntry>, description = "With `Link: rel=next` if there is more")))]
 pub async fn mails(
     State(app): State<RestState>,
     Admin(by): Admin,

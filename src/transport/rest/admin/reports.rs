@@ -12,11 +12,11 @@ use crate::transport::rest::RestState;
 use crate::transport::rest::admin::{DEFAULT_LIMIT, Moderator, next_page};
 use crate::transport::rest::extract::{Auth, Id, Json, Paging, Params, page};
 
-/// Report a message of a chat one is in, or a user, to the moderators.
+/// Report a user, or a message of a chat that the user belongs to, to the moderators.
 #[utoipa::path(post, path = "/report", tag = "user", security(("bearer" = [])), request_body = NewReport,
     responses(
         (status = 201, body = Report),
-        (status = 200, body = Report, description = "It was reported before, and that report is still open"),
+        (status = 200, body = Report, description = "It was already reported, and that report is still open"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn report(
@@ -29,13 +29,13 @@ pub async fn report(
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(report)))
 }
 
-/// Reports, the newest first. For moderators and admins.
+/// List reports, newest first. For moderators and admins.
 #[utoipa::path(get, path = "/admin/report", tag = "admin", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query, description = "open (default) or resolved"),
         Paging,
     ),
-    responses((status = 200, body = Vec<AdminReport>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<AdminReport>, description = "With `Link: rel=next` if there is more")))]
 pub async fn list_reports(
     State(app): State<RestState>,
     Moderator(by): Moderator,
@@ -48,7 +48,7 @@ pub async fn list_reports(
     Ok(page(found.items, next_page("/admin/report", &asked, limit, found.next)))
 }
 
-/// Note what was done about a report. One that is resolved already stays as it is. For moderators and admins.
+/// Resolve a report. The first resolution stands. For moderators and admins.
 #[utoipa::path(post, path = "/admin/report/{id}/resolve", tag = "admin", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The report")), request_body = ResolveReport,
     responses(

@@ -18,7 +18,7 @@ const GOOD_FOR: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct Counted(Mutex<Option<(Instant, Statistics)>>);
 
-/// How much there is of everything; counted anew every ten seconds at most. For admins.
+/// Count everything; at most ten seconds old. For admins.
 #[utoipa::path(get, path = "/admin/statistics", tag = "admin", security(("bearer" = [])),
     responses((status = 200, body = Statistics)))]
 pub async fn statistics(

@@ -15,15 +15,15 @@ use crate::transport::rest::RestState;
 use crate::transport::rest::admin::{Admin, DEFAULT_LIMIT, Moderator, next_page};
 use crate::transport::rest::extract::{Id, Json, Paging, Params, page};
 
-/// Find people. For moderators and admins; only admins see phones and e-mails.
+/// List users. For moderators and admins; only admins see phones and e-mail addresses.
 #[utoipa::path(get, path = "/admin/user", tag = "admin", security(("bearer" = [])),
     params(
-        ("query" = Option<String>, Query, description = "A part of the username or name; for admins also of phone or e-mail"),
+        ("query" = Option<String>, Query, description = "A part of username or name; for admins also of phone or e-mail address"),
         ("role" = Option<String>, Query, description = "user, moderator or admin"),
-        ("banned" = Option<bool>, Query, description = "Banned now, or not"),
+        ("banned" = Option<bool>, Query, description = "Whether the user is banned"),
         Paging,
     ),
-    responses((status = 200, body = Vec<AdminUser>, description = "With `Link: rel=next` where there is more")))]
+    responses((status = 200, body = Vec<AdminUser>, description = "With `Link: rel=next` if there is more")))]
 pub async fn list_people(
     State(app): State<RestState>,
     Moderator(by): Moderator,
@@ -47,7 +47,7 @@ pub async fn list_people(
     Ok(page(found.items, next_page("/admin/user", &asked, limit, found.next)))
 }
 
-/// One account with what else is known, also a deleted one. For moderators and admins.
+/// Get a user with details, also a deleted one. For moderators and admins.
 #[utoipa::path(get, path = "/admin/user/{id}", tag = "admin", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")),
     responses(
@@ -62,8 +62,8 @@ pub async fn one_person(
     Ok(axum::Json(moderation::details(&app.context, &by, UserId(id)).await?))
 }
 
-/// Ban a user, for a time or until it is lifted; a banned one gets another reason and end. Their sessions
-/// end and their sockets close. Moderators ban users, admins also moderators.
+/// Ban a user, with or without an end. Repeating it changes reason and end. All sessions of the user end and their
+/// connections close. Moderators ban users, admins also moderators.
 #[utoipa::path(post, path = "/admin/user/{id}/ban", tag = "admin", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")), request_body = BanUser,
     responses(
@@ -81,11 +81,11 @@ pub async fn ban(
     Ok(axum::Json(user))
 }
 
-/// Lift a ban.
+/// Lift a ban. For moderators and admins.
 #[utoipa::path(post, path = "/admin/user/{id}/unban", tag = "admin", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")),
     responses(
-        (status = 200, body = AdminUser, description = "Also where there was no ban"),
+        (status = 200, body = AdminUser, description = "Also if there was no ban"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn unban(
@@ -97,7 +97,7 @@ pub async fn unban(
     Ok(axum::Json(user))
 }
 
-/// Give a user another service-wide role. For admins; the last admin has to stay.
+/// Set a user's role. For admins; the last admin cannot lose the role.
 #[utoipa::path(put, path = "/admin/user/{id}/role", tag = "admin", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")), request_body = SetRole,
     responses(
@@ -115,7 +115,7 @@ pub async fn set_role(
     Ok(axum::Json(user))
 }
 
-/// The sessions of a user that hold. For admins.
+/// List the live sessions of a user. For admins.
 #[utoipa::path(get, path = "/admin/user/{id}/session", tag = "admin", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")),
     responses(
@@ -130,11 +130,11 @@ pub async fn list_sessions_of(
     Ok(axum::Json(moderation::sessions_of(&app.context, &by, UserId(id)).await?))
 }
 
-/// End all sessions of a user, as for an account that was taken over. For admins.
+/// End all sessions of a user. For admins.
 #[utoipa::path(delete, path = "/admin/user/{id}/session", tag = "admin", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")),
     responses(
-        (status = 204, description = "Ended; their sockets close"),
+        (status = 204, description = "Ended; their connections close"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn end_sessions(
