@@ -1,4 +1,4 @@
-//! The one place that wires the rooms together: opens the database, starts the publisher and the doors, and
+//! The one place that wires everything together: opens the database, starts the publisher and the transports, and
 //! takes them down again in the right order.
 
 use std::fs;
@@ -172,7 +172,7 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     sessions::prune::watch(&context);
     chats::lobby::prepare(&context).await?;
     if settings.mail.smtp.is_none() && settings.mail.verification != Verification::Off {
-        tracing::warn!("EMAIL_VERIFICATION is on without SMTP_URL: mails are only logged, nobody gets them");
+        tracing::warn!("EMAIL_VERIFICATION is on without SMTP_URL: mails are only logged, they reach no one");
     }
     if settings.mail.verification == Verification::Required {
         let unconfirmed = verification::count_unconfirmed(&context).await?;
@@ -220,7 +220,7 @@ impl Server {
         self.realtime.publisher.announce_shutdown(grace.min(Duration::from_secs(5)));
         self.realtime.publisher.pause_all();
         if timeout_at(deadline - grace / 4, self.realtime.settled()).await.is_err() {
-            tracing::warn!("not everything that was received could be finished in time");
+            tracing::warn!("some received requests and events could not be finished in time");
         }
         self.realtime.publisher.shut_down_all();
         sleep(DRAIN.min(grace / 10)).await;

@@ -1,4 +1,4 @@
-//! The one error of the house: a stable code, a sentence for a person, the fields at fault, and for our
+//! The one error type: a stable code, a sentence for people, the fields at fault, and for our
 //! own faults the cause, which is logged and never told. It knows no HTTP status and no socket.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::fmt;
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
-/// What every fallible function of the house returns.
+/// What every fallible function returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, by the names clients rely on (contract, section 2).
@@ -55,7 +55,7 @@ pub enum Code {
     ClientIdConflict,
     /// The same text in the same chat, too soon.
     DuplicateMessage,
-    /// A direct chat waits for the other side's approval.
+    /// A direct chat waits for the recipient's approval.
     ApprovalPending,
     /// A direct chat has exactly two members.
     DirectChatMembers,
@@ -243,7 +243,7 @@ impl Error {
 
     /// Our own fault; the cause goes to the log.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        let mut error = Self::new(Code::Internal, "something went wrong on our side");
+        let mut error = Self::new(Code::Internal, "internal error; the server's log has the cause");
         error.source = Some(source.into());
         error
     }

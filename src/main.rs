@@ -46,7 +46,7 @@ enum Command {
         #[command(subcommand)]
         act: Admin,
     },
-    /// Brings what another service holds over into this one's database.
+    /// Imports the data of another service into this database.
     Import {
         #[command(subcommand)]
         from: Import,

@@ -26,7 +26,7 @@ pub fn fold(text: &str) -> String {
     nfkc.normalize(&plain).into_owned()
 }
 
-/// Text as it is stored and hashed: composed (NFC), so that two ways to type a letter are one.
+/// Text as it is stored and hashed: composed (NFC), so that two ways to type a character are equal.
 pub fn nfc(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }

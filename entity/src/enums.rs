@@ -126,7 +126,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// What became of a mail.
+    /// The state of a mail.
     MailState {
         /// It waits to be sent.
         Queued = "queued",
@@ -140,7 +140,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// Whether somebody has looked after a report.
+    /// The state of a report.
     ReportState {
         /// Nobody yet.
         Open = "open",

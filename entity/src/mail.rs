@@ -1,4 +1,4 @@
-//! Every mail and its fate. What it says is kept apart (`mail_outbox`), and only until that is known.
+//! Every mail and its state. Its content is kept apart (`mail_outbox`), and only until it is sent or given up.
 
 use sea_orm::entity::prelude::*;
 

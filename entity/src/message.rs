@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "messages")]
 pub struct Model {
-    /// Never used again.
+    /// Never reused.
     #[sea_orm(primary_key)]
     pub id: i64,
     /// Its chat.

@@ -1,4 +1,4 @@
-//! What people have reported to the moderators.
+//! Reports to the moderators.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! People. `*_key` columns hold the lower-case form that uniqueness is judged by.
+//! Users. `*_key` columns hold the lower-case form that must be unique.
 
 use sea_orm::entity::prelude::*;
 
@@ -27,7 +27,7 @@ pub struct Model {
     pub name: Option<String>,
     /// Lower-case form of `name`, for searching; SQLite's own lowering knows only ASCII.
     pub name_key: Option<String>,
-    /// A line about oneself.
+    /// Free text about the user.
     pub description: Option<String>,
     /// Bare name for `/static/{photo}/…`.
     pub photo: String,

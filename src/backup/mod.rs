@@ -61,7 +61,7 @@ pub type Report = Vec<String>;
 pub async fn create(settings: &Settings, db: &Db, folder: &Path) -> Result<Report> {
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Error::unavailable(format!(
-            "{}: is not empty, and nothing is written over",
+            "{}: is not empty, and a backup overwrites nothing",
             folder.display()
         )));
     }
@@ -85,7 +85,10 @@ async fn fill(settings: &Settings, db: &Db, folder: &Path) -> Result<Report> {
     let storage = match settings.storage {
         StorageKind::Local => Some(settings.data_dir.join(STORAGE)),
         StorageKind::S3(_) => {
-            report.push("STORAGE=s3: the files are not in it, back the bucket up by its own means".into());
+            report.push(
+                "STORAGE=s3: the backup does not contain the files; back the bucket up with its own tools"
+                    .into(),
+            );
             None
         }
     };
@@ -103,7 +106,10 @@ async fn fill(settings: &Settings, db: &Db, folder: &Path) -> Result<Report> {
             migrations: migrations.map(|(name, _)| name).collect(),
         })
     } else {
-        report.push("DATABASE_URL: the database is not in it, back it up with pg_dump".into());
+        report.push(
+            "DATABASE_URL: the backup does not contain the PostgreSQL database; back it up with pg_dump"
+                .into(),
+        );
         None
     };
     let files = copy_storage()?;

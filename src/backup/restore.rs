@@ -61,10 +61,10 @@ pub async fn restore(settings: &Settings, folder: &Path) -> Result<Report> {
     }
     report.insert(0, format!("the backup of {} is restored", description.created_at));
     if target.is_some() {
-        report.push("the epoch is renewed: clients drop what they hold and fetch anew".into());
+        report.push("the epoch is renewed: clients drop their data and fetch it again".into());
     }
     if description.files.is_some() && !local {
-        report.push("STORAGE=s3: the files of the backup were not put back".into());
+        report.push("STORAGE=s3: the files of the backup were not restored".into());
     }
     Ok(report)
 }
@@ -88,8 +88,8 @@ fn marker(target: &Path) -> Result<PathBuf> {
 fn read(folder: &Path) -> Result<Description> {
     let path = folder.join(DESCRIPTION);
     let text = fs::read_to_string(&path)
-        .map_err(|error| Error::unavailable(format!("{}: is no backup: {error}", path.display())))?;
-    let no_backup = |error| Error::unavailable(format!("{}: is no backup: {error}", path.display()));
+        .map_err(|error| Error::unavailable(format!("{}: is not a backup: {error}", path.display())))?;
+    let no_backup = |error| Error::unavailable(format!("{}: is not a backup: {error}", path.display()));
     let description: Description = serde_json::from_str(&text).map_err(no_backup)?;
     let known = known_migrations();
     let newer = description
@@ -98,7 +98,7 @@ fn read(folder: &Path) -> Result<Description> {
         .is_some_and(|it| it.migrations.iter().any(|name| !known.contains(name)));
     if description.format > FORMAT || newer {
         return Err(Error::unavailable(format!(
-            "{}: the backup is of the newer version {}: restore it with that one",
+            "{}: the backup was made by version {}, which is newer; restore it with that version",
             folder.display(),
             description.version
         )));
@@ -107,7 +107,7 @@ fn read(folder: &Path) -> Result<Description> {
         let there = if files == 0 { 0 } else { count(&folder.join(STORAGE))? };
         if there < files {
             return Err(Error::unavailable(format!(
-                "{}: holds {there} files, its description says {files}",
+                "{}: holds {there} files, but its manifest lists {files}",
                 folder.join(STORAGE).display()
             )));
         }
@@ -121,7 +121,7 @@ fn target(settings: &Settings, description: &Description) -> Result<Option<PathB
         (None, _) => Ok(None),
         (Some(_), Some(file)) => Ok(Some(file)),
         (Some(_), None) => Err(Error::unavailable(
-            "DATABASE_URL: the backup holds a SQLite database, which only a SQLite file can take".to_owned(),
+            "DATABASE_URL: the backup contains a SQLite database, which can only be restored to a SQLite file".to_owned(),
         )),
     }
 }
@@ -165,7 +165,7 @@ impl Swaps {
             files::rename(place, &aside)?;
         }
         files::rename(&beside(place, &self.fresh)?, place)?;
-        Ok(was_there.then(|| format!("what was there before is {}", aside.display())))
+        Ok(was_there.then(|| format!("the previous data is kept in {}", aside.display())))
     }
 
     /// The same for a database with its log: SQLite would replay that onto the one that comes.

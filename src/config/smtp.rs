@@ -7,7 +7,7 @@ use url::{Host, Url};
 /// When a conversation is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// Never: for a peer on the same machine or in a network of one's own.
+    /// Never: for a mail server on the same machine or in a private network.
     Plain,
     /// By STARTTLS where the peer offers it; somebody in between can take the offer away.
     Opportunistic,

@@ -45,7 +45,7 @@ const SQLITE_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#')
 /// The URL of a SQLite file; `platform::db::file_of` is the way back.
 pub fn sqlite_url(file: &Path) -> String {
     let path = file.display().to_string();
-    // Letters beyond ASCII stay as they are: what reads the URL decodes both.
+    // Characters beyond ASCII stay as they are: whoever reads the URL decodes both forms.
     let encoded: String = path
         .chars()
         .map(|char| {

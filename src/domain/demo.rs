@@ -1,4 +1,4 @@
-//! The demo landscape: three people, a group and a direct chat that show the product. Made by the same
+//! The demo data: three users, a group and a direct chat that show the product. Created by the same
 //! commands that clients use, so it can never hold what they could not make.
 
 use entity::user;
@@ -19,7 +19,7 @@ use crate::protocol::own_state::{PinnedChat, ToggleChatPin};
 use crate::protocol::parse::Envelope;
 use crate::protocol::users::UserRef;
 
-/// Everybody's password in the landscape.
+/// The password of all demo users.
 pub const PASSWORD: &str = "mango-demo";
 
 /// Username, display name, description.
@@ -34,15 +34,13 @@ pub async fn is_empty(context: &AppContext) -> Result<bool> {
     Ok(user::Entity::find().count(context.db.read()).await? == 0)
 }
 
-/// Plants the landscape; answers the usernames.
+/// Creates the demo data; returns the usernames.
 pub async fn seed(context: &AppContext) -> Result<Vec<&'static str>> {
     if context.settings.environment == Environment::Prod {
         return Err(Error::forbidden("demo users have a known password: not in prod"));
     }
     if !is_empty(context).await? {
-        return Err(Error::forbidden(
-            "the database has users already, the demo landscape is for an empty one",
-        ));
+        return Err(Error::forbidden("the database already has users; demo data is for an empty one"));
     }
     let mut people = Vec::new();
     for (username, name, description) in PEOPLE {
@@ -58,7 +56,7 @@ pub async fn seed(context: &AppContext) -> Result<Vec<&'static str>> {
         people.push(register(context, request).await?.user.id);
     }
     let [alice, bob, carol] = people[..] else {
-        return Err(Error::internal("three people make the landscape"));
+        return Err(Error::internal("the demo data has three users"));
     };
     if context.settings.contacts.requires(ContactRule::Mutual) {
         for (one, other) in [(alice, bob), (alice, carol), (bob, alice), (carol, alice)] {

@@ -1,5 +1,5 @@
-//! The way of every client event, whatever door it came through: find the command, parse and check its
-//! payload, run its behaviour, publish what it announces, answer exactly once.
+//! The path of every client event, whatever its transport: find the command, parse and check its
+//! payload, run its handler, publish what it announces, answer exactly once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Respond {
 impl Drop for Respond {
     fn drop(&mut self) {
         if let Some(take) = self.0.take() {
-            take(Err(Error::internal("a command ended without an answer")));
+            take(Err(Error::internal("a command ended without a reply")));
         }
     }
 }

@@ -77,7 +77,7 @@ async fn identity(db: &Db) -> Option<String> {
     match asked.and_then(|row| row.map(|row| row.try_get("", "identity")).transpose()) {
         Ok(identity) => identity,
         Err(error) => {
-            tracing::info!(%error, "the database does not tell its identity; renew the epoch by hand after a restore");
+            tracing::info!(%error, "the database has no readable identity; renew the epoch by hand after a restore");
             None
         }
     }

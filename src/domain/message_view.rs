@@ -84,7 +84,7 @@ fn kind(id: i16) -> MessageType {
         .unwrap_or_else(|| unreachable!("text is the first of the message types"))
 }
 
-/// Somebody who likes a message, as Mango lists them.
+/// A user who likes a message, as Mango lists them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Liker {
     /// Who.
@@ -98,7 +98,7 @@ pub struct Liker {
 /// A message in Mango's spelling: its type as a number, and who likes it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MangoMessage {
-    /// Never used again.
+    /// Never reused.
     pub id: MessageId,
     /// Its chat.
     pub chat_id: ChatId,
@@ -108,7 +108,7 @@ pub struct MangoMessage {
     pub seq: i64,
     /// Counter value of its latest change.
     pub rev: i64,
-    /// As it came.
+    /// As it was sent.
     pub content: String,
     /// 1 to 25.
     pub message_type: i16,
@@ -130,7 +130,7 @@ pub struct MangoMessage {
     pub reactions: Vec<Reaction>,
     /// Pinned in the chat.
     pub pinned: bool,
-    /// One's own marks.
+    /// The viewer's own state.
     pub my: Option<MyMessage>,
     /// Latest edit.
     pub edited_at: Option<Timestamp>,

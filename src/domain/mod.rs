@@ -1,5 +1,5 @@
 //! The rules, in slices. A slice knows the database, the clock and the seams of the platform; it knows no
-//! HTTP and no sockets. Doors come in through [`dispatch`] or by a slice's public functions.
+//! HTTP and no sockets. Transports call [`dispatch`] or a slice's public functions.
 
 pub mod accounts;
 pub mod audit;
@@ -117,7 +117,7 @@ pub struct AppContext {
     pub epoch: String,
     /// The one that writes messages.
     pub writer: messages::Writer,
-    /// Letters and how they leave.
+    /// Mail.
     pub mail: Arc<mail::Mail>,
 }
 

@@ -117,7 +117,7 @@ impl Presence {
                 let users: Vec<i64> = over.iter().map(|(user, _, _)| user.0).collect();
                 let latest = over.iter().map(|(_, since, _)| *since).max().unwrap_or_default();
                 if let Err(error) = retry(|| note_last_seen(&context, users.clone(), latest)).await {
-                    tracing::warn!(%error, "the time of last visits was not stored");
+                    tracing::warn!(%error, "the times of last visits were not stored");
                 }
                 for (user_id, since, watchers) in over {
                     let told =
@@ -178,7 +178,7 @@ pub async fn tell_arrival(context: &AppContext, user_id: UserId, watchers: Vec<C
 async fn tell(context: &AppContext, watchers: Vec<ConnId>, told: PresenceChanged) {
     let watchers = match still_sharing(context, told.user_id, watchers).await {
         Ok(watchers) => watchers,
-        Err(error) => return tracing::warn!(%error, "nobody was told of a change of presence"),
+        Err(error) => return tracing::warn!(%error, "a change of presence was not published"),
     };
     if watchers.is_empty() {
         return;

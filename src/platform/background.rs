@@ -38,7 +38,7 @@ impl Background {
         let background = self.clone();
         tokio::spawn(async move {
             while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
-                tracing::error!(name, "a background loop panicked and is begun again");
+                tracing::error!(name, "a background loop panicked and is restarted");
                 background.panicked.lock().insert(name, Instant::now());
                 sleep(PAUSE).await;
             }

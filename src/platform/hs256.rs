@@ -27,6 +27,7 @@ impl Hs256 {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "jsonwebtoken gives the type of the factory")]
 fn signer_factory(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     if key.family() != AlgorithmFamily::Hmac {
         return Err(ErrorKind::InvalidKeyFormat.into());
@@ -34,6 +35,7 @@ fn signer_factory(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn Jw
     Ok(Box::new(Hs256::new(*algorithm, key.as_bytes())?))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "jsonwebtoken gives the type of the factory")]
 fn verifier_factory(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     if key.family() != AlgorithmFamily::Hmac {
         return Err(ErrorKind::InvalidKeyFormat.into());

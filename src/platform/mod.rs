@@ -1,5 +1,5 @@
-//! The outside world behind small seams: database, events between nodes, files, pictures, passwords,
-//! tokens, logs. It knows no rules and no doors.
+//! The outside world behind small interfaces: database, events between nodes, files, pictures, passwords,
+//! tokens, logs. It knows neither rules nor transports.
 
 pub mod background;
 pub mod bus;

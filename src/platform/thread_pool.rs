@@ -1,4 +1,4 @@
-//! A few threads of one's own for work that takes a core and much memory, and a short queue before them.
+//! A few dedicated threads for work that takes a core and much memory, with a short queue before them.
 //!
 //! The runtime's blocking pool would do the work as well, but it starts a thread wherever none is idle in this
 //! instant, and the allocator keeps for each what it once needed: 600 logins at once left half a gigabyte behind.
@@ -50,7 +50,7 @@ impl ThreadPool {
         if self.0.try_send(job).is_err() {
             return Ok(None);
         }
-        done.await.map(Some).map_err(|_| Error::internal("work was given up: it panicked"))
+        done.await.map(Some).map_err(|_| Error::internal("a job of the thread pool panicked"))
     }
 }
 

@@ -97,13 +97,13 @@ impl Tokens {
     pub fn verify(&self, kind: Kind, token: &str) -> Result<Verified> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
-        // The end is judged below, by the clock that is passed in.
+        // The expiry is checked below, by the clock that is passed in.
         validation.validate_exp = false;
         validation.validate_aud = false;
         let claims = decode::<Claims>(token, &self.decoding, &validation)
             .map_err(|error| match error.kind() {
                 ErrorKind::ExpiredSignature => Error::new(Code::TokenExpired, "the token has expired"),
-                _ => Error::new(Code::TokenInvalid, "the token is not one of ours"),
+                _ => Error::new(Code::TokenInvalid, "the token was not issued by this server"),
             })?
             .claims;
         if claims.typ != kind {
@@ -112,8 +112,10 @@ impl Tokens {
         if claims.exp * 1_000 <= self.clock.now() {
             return Err(Error::new(Code::TokenExpired, "the token has expired"));
         }
-        let user_id =
-            claims.sub.parse().map_err(|_| Error::new(Code::TokenInvalid, "the token is not one of ours"))?;
+        let user_id = claims
+            .sub
+            .parse()
+            .map_err(|_| Error::new(Code::TokenInvalid, "the token was not issued by this server"))?;
         Ok(Verified {
             user_id: UserId(user_id),
             session_id: SessionId(claims.sid),

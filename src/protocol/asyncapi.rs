@@ -1,4 +1,4 @@
-//! The AsyncAPI 3 document of both socket doors, made from the catalogue.
+//! The AsyncAPI 3 document of Socket.IO and the plain WebSocket, generated from the catalogue.
 
 use std::collections::BTreeMap;
 

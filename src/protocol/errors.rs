@@ -10,7 +10,7 @@ use crate::error::{Error, FieldErrors};
 pub struct ErrorObject {
     /// Stable code.
     pub code: &'static str,
-    /// A sentence for people.
+    /// A human-readable explanation.
     pub message: String,
     /// Maps the path of each invalid field to what is wrong with it.
     #[serde(skip_serializing_if = "FieldErrors::is_empty")]

@@ -1,4 +1,4 @@
-//! The 25 kinds of content: numbers in the database and in Mango's spellings, names everywhere else.
+//! The 25 message types: numbers in the database and in Mango-compatible aliases, names everywhere else.
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};

@@ -33,7 +33,7 @@ pub struct OutgoingMessage {
     pub content: String,
     /// Type of the content.
     pub message_type: MessageType,
-    /// Makes a retry return the message that was sent first; 1 to 64 characters, unique per user for ever.
+    /// Makes a retry return the message that was sent first; 1 to 64 characters, unique per user, forever.
     #[serde(default)]
     pub client_id: Option<String>,
     /// The message that this one answers; of the same chat.
@@ -67,7 +67,7 @@ pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<S
             let first: Option<(String, serde::de::IgnoredAny)> = map.next_entry()?;
             match first {
                 Some((key, _)) if key == "_placeholder" => {
-                    Err(A::Error::custom("binary content is not taken yet, send text"))
+                    Err(A::Error::custom("binary content is not supported yet; send text"))
                 }
                 _ => Err(A::Error::custom("must be a text, got an object")),
             }
@@ -84,13 +84,13 @@ impl Check for SendMessage {
         problems.check(
             "message.attachments",
             message.attachments.is_empty(),
-            "attachments are not taken yet",
+            "attachments are not supported yet",
         );
     }
 }
 
 /// The error for a text without visible characters.
-pub const BLANK: &str = "is white space alone";
+pub const BLANK: &str = "must not be only white space";
 
 /// Checks the content of a message; the type of an edited message is not known here.
 pub fn check_content(
@@ -103,7 +103,7 @@ pub fn check_content(
     let is_blank = !content.is_empty() && message_type.is_some_and(|kind| kind.is_blank(content));
     problems.check("message.content", !is_blank, BLANK);
     problems.check("message.content", !content.contains('\0'), "must not contain NUL characters");
-    problems.check("message.content", !is_data_url(content), "data URLs are not taken yet, send text");
+    problems.check("message.content", !is_data_url(content), "data URLs are not supported yet; send text");
     problems.check_size("message.content", content.len(), limits.max_message_bytes);
 }
 
@@ -312,6 +312,6 @@ pub struct MessageTypeInfo {
     pub name: String,
     /// Media type.
     pub mime: String,
-    /// Whether people can read it as text.
+    /// Whether it is human-readable text.
     pub text: bool,
 }

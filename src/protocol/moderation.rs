@@ -1,4 +1,4 @@
-//! What moderators and admins ask and are shown, and what anybody reports to them. REST only: the contract's
+//! Moderation: what moderators and admins request and see, and reports to them. REST only: the contract's
 //! table of socket commands stays as it is.
 
 pub use entity::enums::{MailState, MailTemplate, ReportState, Role};
@@ -14,7 +14,7 @@ use crate::ids::{ChatId, MessageId, UserId};
 /// `user_banned`: why the connection is closed, and until when the ban lasts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserBanned {
-    /// A sentence for people.
+    /// A human-readable explanation.
     pub message: String,
     /// The reason, in the moderator's words.
     pub reason: String,

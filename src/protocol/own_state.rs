@@ -52,7 +52,7 @@ pub struct MutedChat {
     /// Without it, the state is switched.
     #[serde(default)]
     pub muted: Option<bool>,
-    /// For how long, seconds; without it until it is unmuted.
+    /// Duration, seconds; without it the chat stays muted until it is unmuted.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub seconds: Option<i64>,
 }

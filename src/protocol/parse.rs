@@ -42,7 +42,7 @@ impl Problems {
     pub fn check_size(&mut self, field: &str, bytes: usize, most: usize) {
         if bytes > most {
             self.too_large = true;
-            let problem = format!("{bytes} bytes, at most {most} are taken");
+            let problem = format!("must have at most {most} bytes, got {bytes}");
             self.errors.entry(field.to_owned()).or_default().push(problem);
         }
     }
@@ -124,7 +124,7 @@ fn explain(path: &str, error: &serde_json::Error) -> Error {
     }
     // A text may be JSON by its quotes and hold what is no Unicode.
     if path != "." && problem.contains("escape") {
-        return Error::invalid(path, format!("is no text: {full}"));
+        return Error::invalid(path, format!("is not text: {full}"));
     }
     if error.is_syntax() || error.is_eof() {
         return Error::invalid("payload", format!("is not JSON: {full}"));

@@ -56,7 +56,7 @@ pub struct TokenExpiring {
 /// `token_expired`, `session_ended`: why the connection is closed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Farewell {
-    /// A sentence for people.
+    /// A human-readable explanation.
     pub message: String,
 }
 

@@ -32,7 +32,7 @@ pub struct User {
     pub name: Option<String>,
     /// Name for `/static/{photo}/…`.
     pub photo: String,
-    /// What the user says about themselves.
+    /// Free text about the user.
     pub description: Option<String>,
     /// Their role in the whole service.
     pub role: Role,

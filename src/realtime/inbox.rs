@@ -1,4 +1,4 @@
-//! The inbox of one connection, whatever door it came through: its events take effect in the order they
+//! The inbox of one connection, whatever its transport: its commands take effect in the order they
 //! were sent, however many there are.
 //!
 //! Events wait in a queue that one task at a time works off; the task exists only while there is work, so

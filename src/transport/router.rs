@@ -36,7 +36,7 @@ pub fn router(state: &Arc<SocketIoState>, engine: Router) -> Router {
         .merge(docs::pages(document, settings.public_url.path()))
         .fallback(async || Problem(Error::new(Code::NotFound, "there is nothing at this path")))
         .method_not_allowed_fallback(async || {
-            Problem(Error::new(Code::MethodNotAllowed, "this path is not for this method"))
+            Problem(Error::new(Code::MethodNotAllowed, "this path does not support this method"))
         })
         .with_state(RestState::new(context, body_limit))
         .layer(DefaultBodyLimit::max(body_limit))

@@ -250,7 +250,7 @@ async fn deleting_takes_the_password() {
     for (wish, problem) in [
         (json!({}), "is missing"),
         (json!({"password": ""}), "is empty"),
-        (json!({"password": "wrong password"}), "is not the present one"),
+        (json!({"password": "wrong password"}), "does not match the current password"),
         (json!({"password": "x".repeat(2_000)}), "is longer"),
         (json!({"password": 1}), "must be a text"),
     ] {

@@ -178,7 +178,7 @@ async fn a_backup_beside_a_running_server_brings_its_moment_back() {
         assert_eq!(messages, before, "what came after the backup is gone");
         assert_ne!(renewed, epoch, "clients are told to fetch anew");
         let aside =
-            told.lines().find_map(|line| line.strip_prefix("what was there before is ")).expect("kept");
+            told.lines().find_map(|line| line.strip_prefix("the previous data is kept in ")).expect("kept");
         let kept = Database::connect(format!("sqlite://{aside}")).await.expect("opens");
         let all = Statement::from_string(DbBackend::Sqlite, "SELECT content FROM messages");
         assert_eq!(kept.query_all_raw(all).await.expect("rows").len(), 2, "with its log");
@@ -213,11 +213,11 @@ async fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
         "{description}"
     );
     let cases: [(&str, &[u8], &str); 8] = [
-        ("backup.json", b"{", "is no backup"),
-        ("backup.json", b"{}", "is no backup"),
-        ("backup.json", newer.as_bytes(), "is of the newer version"),
-        ("backup.json", other_layout.as_bytes(), "is of the newer version"),
-        ("backup.json", more_files.as_bytes(), "holds 4 files, its description says 5"),
+        ("backup.json", b"{", "is not a backup"),
+        ("backup.json", b"{}", "is not a backup"),
+        ("backup.json", newer.as_bytes(), "which is newer; restore it with that version"),
+        ("backup.json", other_layout.as_bytes(), "which is newer; restore it with that version"),
+        ("backup.json", more_files.as_bytes(), "holds 4 files, but its manifest lists 5"),
         ("mango.db", &damaged, "mango.db: is damaged"),
         ("mango.db", b"no database, but some text of somebody's", "mango.db: is damaged"),
         ("mango.db", &database[..database.len() / 2], "mango.db: is damaged"),
@@ -235,7 +235,7 @@ async fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
     fs::rename(place.at("hidden.db"), backup.join("mango.db")).expect("moved");
     for nothing in ["nowhere", "data"] {
         let told = place.refused(&["restore", &place.at(nothing).display().to_string()]);
-        assert!(told.contains("is no backup"), "{told}");
+        assert!(told.contains("is not a backup"), "{told}");
     }
     assert!(place.content() == before);
     let told = place.refused(&["backup", &backup.display().to_string()]);

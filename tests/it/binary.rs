@@ -160,7 +160,7 @@ fn a_bad_setting_stops_the_start_with_one_line() {
         let told = String::from_utf8(output.stderr).expect("text");
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains(name) && told.contains("takes"), "{told}");
+        assert!(told.contains(name) && told.contains("must be"), "{told}");
     }
     let output = command(&folder)
         .env("MANGO_ENV", "test")

@@ -87,7 +87,7 @@ fn a_file_that_cannot_be_a_database_is_named_and_said_what_to_do_with() {
         );
     }
     assert_eq!(std::fs::read(at("short")).expect("read"), b"x", "it is left alone");
-    says(&refusals(&folder, &url_of(&at("short/mango.db")), &[], false), &["short is no folder"]);
+    says(&refusals(&folder, &url_of(&at("short/mango.db")), &[], false), &["short is not a folder"]);
     // A parent folder that is missing is made.
     let output = command(&folder)
         .args(["migrate", "up"])

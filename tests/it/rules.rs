@@ -145,7 +145,11 @@ async fn a_text_of_white_space_is_refused_and_typing_does_not_come_back() {
             ("create_chat", json!({"chat": {"is_group": false, "members_array": members}, "message": first})),
         ] {
             let ack = owner.call(event, payload).await;
-            assert_eq!(ack["error"]["errors"]["message.content"], json!(["is white space alone"]), "{event}");
+            assert_eq!(
+                ack["error"]["errors"]["message.content"],
+                json!(["must not be only white space"]),
+                "{event}"
+            );
         }
     }
     // Of other types nobody knows what it means.

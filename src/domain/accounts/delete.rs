@@ -1,4 +1,4 @@
-//! Deleting one's account. One transaction turns the row into a tombstone, takes away what is the user's
+//! Deleting an account. One transaction turns the row into a tombstone, removes what is the user's
 //! alone, and ends all sessions; from its commit on the account is gone. Leaving the groups follows, group
 //! by group (see `leaving`).
 //!
@@ -27,10 +27,10 @@ use crate::protocol::parse::{Check, Limits, Problems};
 /// What a tombstone is called.
 const NAME: &str = "Deleted user";
 
-/// What deleting one's account takes.
+/// A request to delete the own account.
 #[derive(Deserialize, ToSchema)]
 pub struct Deletion {
-    /// The present password.
+    /// The current password.
     pub password: String,
 }
 
@@ -53,7 +53,7 @@ pub async fn delete(context: &Arc<AppContext>, actor: Actor, request: &Deletion)
     Ok(())
 }
 
-/// Makes the row a tombstone, if the password that was judged is still the one.
+/// Makes the row a tombstone, if the password that was checked is still the current one.
 async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
     let mut tx = context.db.begin().await?;
     let row = moderation::require_another_admin(tx.conn(), id).await?;
@@ -110,7 +110,7 @@ fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
 
 /// Removes what is the user's alone.
 async fn forget(conn: &impl ConnectionTrait, id: UserId) -> Result<()> {
-    // What others are to the user as they have decided is theirs: they can let go of who is gone.
+    // Follows and blocks set by other users stay: they can remove them.
     contact::Entity::delete_many().filter(contact::Column::UserId.eq(id.0)).exec(conn).await?;
     one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(id.0)).exec(conn).await?;
     // With their refresh tokens.

@@ -47,7 +47,7 @@ impl Running {
     fn enter(self: &Arc<Self>, id: UserId) -> Result<RunningExport> {
         let mut users = self.0.lock();
         if users.contains(&id) {
-            return Err(Error::rate_limited("an export is running already", 5_000));
+            return Err(Error::rate_limited("an export is already running", 5_000));
         }
         if users.len() >= MOST {
             return Err(Error::unavailable("too many exports at once, try again in a moment"));
@@ -84,7 +84,7 @@ pub fn export(context: &Arc<AppContext>, running: &Arc<Running>, actor: Actor) -
     tokio::spawn(async move {
         let _permit = permit;
         if let Err(error) = write(&context, actor, &lines).await {
-            tracing::warn!(user = actor.user_id.0, %error, "an export broke off");
+            tracing::warn!(user = actor.user_id.0, %error, "an export was interrupted");
             // Where nobody reads any more nobody is told.
             drop(timeout(READ_WITHIN, lines.send(Err(error))).await);
         }
@@ -131,6 +131,6 @@ async fn hand_on(
     let sent = timeout(READ_WITHIN, lines.send(Ok(std::mem::take(chunk).into()))).await;
     match sent {
         Ok(Ok(())) => Ok(()),
-        _ => Err(Error::unavailable("nobody reads the export")),
+        _ => Err(Error::unavailable("the reader of the export has gone")),
     }
 }

@@ -24,7 +24,7 @@ pub fn watch(context: &Arc<AppContext>) {
         loop {
             minute.tick().await;
             if let Err(error) = finish_all(&context).await {
-                tracing::warn!(%error, "deleted accounts could not be looked for");
+                tracing::warn!(%error, "deleted accounts could not be listed");
             }
         }
     });
@@ -48,7 +48,7 @@ pub async fn finish_all(context: &AppContext) -> Result<()> {
 /// Finishes one account; where that fails, the next round tries again.
 pub(super) async fn finish(context: &AppContext, id: UserId) {
     if let Err(error) = try_finish(context, id).await {
-        tracing::warn!(user = id.0, %error, "a deleted account could not leave everything yet");
+        tracing::warn!(user = id.0, %error, "a deleted account could not leave all its chats yet");
     }
 }
 

@@ -39,7 +39,7 @@ pub enum Kind {
     Report,
     /// Mails to one.
     Mail,
-    /// Privileged acts of one's own.
+    /// The user's own privileged actions.
     Act,
     /// What others did about one by their role: bans, roles.
     Moderation,
@@ -182,7 +182,7 @@ async fn chats(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
     let known: HashMap<i64, chat::Model> = known.into_iter().map(|row| (row.id, row)).collect();
     let show = |row: member::Model| {
         let chat = known.get(&row.chat_id);
-        // What a chat one has left is called now is not one's own any more.
+        // The present name of a chat that the user has left is not theirs any more.
         let name = chat.filter(|_| row.left_at.is_none()).and_then(|chat| chat.name.as_ref());
         json!({
             "chat_id": row.chat_id, "name": name,

@@ -37,7 +37,7 @@ pub fn require_open(chat: &chat::Model, field: &str) -> Result<()> {
         return Err(contacts::blocked(field));
     }
     if !chat.approved {
-        return Err(Error::field(Code::ApprovalPending, field, "is in a chat that waits for approval"));
+        return Err(Error::field(Code::ApprovalPending, field, "the chat waits for approval"));
     }
     Ok(())
 }

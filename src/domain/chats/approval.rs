@@ -65,7 +65,9 @@ impl CommandHandler for DeclineChat {
         let Membership { chat, .. } = lock(&tx, self.chat.0.id, user_id).await?;
         require_other_side(&chat, user_id, "decline")?;
         if chat.approved {
-            return Err(Error::forbidden("the chat was approved; archive it, or block the other"));
+            return Err(Error::forbidden(
+                "the chat is already approved; archive it, or block the other user",
+            ));
         }
         let tx = delete_locked(context, tx, chat, user_id, Gone::Declined).await?;
         tx.commit(Done {}).await
@@ -78,7 +80,7 @@ fn require_other_side(chat: &chat::Model, user_id: UserId, what: &str) -> Result
         return Err(Error::forbidden(format!("groups need no approval, there is nothing to {what}")));
     }
     if chat.owner_id == user_id.0 {
-        return Err(Error::forbidden(format!("only the other side may {what} the chat")));
+        return Err(Error::forbidden(format!("only its recipient may {what} the chat")));
     }
     Ok(())
 }

@@ -36,11 +36,11 @@ pub(super) async fn require_room(
     let full = full(context, conn, everybody).await?;
     if full.contains(&creator) {
         let most = context.settings.contacts.max_chats;
-        return Err(Error::invalid("chat", format!("you are in {most} chats, which is the most")));
+        return Err(Error::invalid("chat", format!("you are in {most} chats, which is the limit")));
     }
     match full.first() {
         Some(id) => {
-            let problem = format!("user {id} is in as many chats as one can be");
+            let problem = format!("user {id} has the most chats that a user may have");
             Err(Error::invalid("chat.members_array", problem))
         }
         None => Ok(()),
@@ -60,12 +60,12 @@ pub(super) async fn require_room_of(
     if full(context, conn, &[user]).await?.is_empty() {
         return Ok(());
     }
-    Err(Error::invalid("user.id", "is in as many chats as one can be"))
+    Err(Error::invalid("user.id", "has the most chats that a user may have"))
 }
 
 fn too_crowded(context: &AppContext, user: UserId) -> String {
     let most = groups_of_a_stranger(context);
-    format!("user {user} is in {most} groups of somebody whom they do not follow")
+    format!("user {user} is in {most} groups of users they do not follow")
 }
 
 /// One may make one more group; how many there are. What was handed over to somebody is not counted as theirs: nobody can fill
@@ -84,7 +84,7 @@ async fn require_room_to_make(
     if made < most as u64 {
         return Ok(made);
     }
-    Err(Error::invalid("chat", format!("you have made {made} groups, which is the most")))
+    Err(Error::invalid("chat", format!("you have created {made} groups, which is the limit")))
 }
 
 /// Those whom somebody they do not follow has in as many of their groups as a stranger may.

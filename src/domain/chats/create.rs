@@ -50,7 +50,7 @@ pub async fn open(context: &AppContext, request: &NewChat, creator: UserId) -> R
         return Err(Error::field(
             Code::DirectChatMembers,
             "chat.members_array",
-            "a direct chat has exactly two members, oneself and one other",
+            "a direct chat has exactly two members: its creator and one other user",
         ));
     }
     if others.len() + 1 > context.limits.max_group_members {
@@ -94,7 +94,7 @@ fn one<T>(list: Vec<T>) -> Result<T> {
     list.into_iter().next().ok_or_else(|| Error::internal("a chat that was just written is not there"))
 }
 
-/// The chat that a wish names, where it exists already.
+/// The chat that a request names, if it exists already.
 async fn find_made_before(
     tx: &Tx,
     request: &NewChat,
@@ -115,7 +115,7 @@ async fn find_made_before(
             Err(Error::field(
                 Code::ClientIdConflict,
                 "chat.client_id",
-                "was used for another chat, or for one that is gone",
+                "was already used for another chat, or for a deleted one",
             ))
         }
         found => Ok(found),
@@ -151,7 +151,7 @@ async fn require_not_declined(
     if declined.is_none() {
         return Ok(());
     }
-    let problem = "has declined your chat; they can open one with you, or you ask again in a day";
+    let problem = "has declined your chat; ask again in a day, or wait until they open one with you";
     Err(Error::field(Code::ContactRequired, "chat.members_array", problem))
 }
 

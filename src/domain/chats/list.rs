@@ -1,4 +1,4 @@
-//! Lists of one's chats and of their members, in pages with a cursor.
+//! Lists of a user's chats and of their members, in pages with a cursor.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,12 +17,12 @@ use crate::protocol::members::Member;
 /// Chats that are read at the same time.
 const CHATS_AT_ONCE: usize = 20;
 
-/// Which of one's chats.
+/// Which of the user's chats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Not put away, not waiting for one's approval.
+    /// Neither archived nor waiting for the user's approval.
     Active,
-    /// Waiting for one's approval.
+    /// Waiting for the user's approval.
     Pending,
     /// Put away.
     Archived,
@@ -51,7 +51,7 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// One's chats, latest activity first.
+/// The user's chats, latest activity first.
 pub async fn list(
     context: &AppContext,
     actor: Actor,
@@ -123,7 +123,7 @@ pub async fn list(
     Ok(Page { items, next })
 }
 
-/// One of one's chats.
+/// One chat of the user.
 pub async fn one(context: &AppContext, actor: Actor, chat_id: ChatId) -> Result<Chat> {
     find_visible(context.db.read(), chat_id, actor.user_id).await?;
     load(context.db.read(), &[chat_id], Some(Viewer::now(context, actor.user_id)))
@@ -176,5 +176,5 @@ fn read_cursor(text: &str) -> Result<(i64, i64)> {
         let (at, id) = plain.split_once(':')?;
         Some((at.parse().ok()?, id.parse().ok()?))
     };
-    read().ok_or_else(|| Error::invalid("cursor", "is not one of ours"))
+    read().ok_or_else(|| Error::invalid("cursor", "was not issued by this server"))
 }

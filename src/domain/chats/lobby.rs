@@ -100,7 +100,7 @@ pub async fn refuse_leaving(
     {
         return Ok(());
     }
-    Err(Error::forbidden("everybody is a member of this chat; mute or archive it instead"))
+    Err(Error::forbidden("every user is a member of this chat; mute or archive it instead"))
 }
 
 /// The lobby's chat, locked. Where there is none yet it takes somebody to make it for.

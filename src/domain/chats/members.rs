@@ -33,7 +33,7 @@ impl CommandHandler for AddMember {
         let Membership { mut chat, member: own } = lock_group(&tx, chat_id, caller).await?;
         let role = self.role.unwrap_or(ChatRole::Member);
         if role == ChatRole::Admin && own.role != ChatRole::Owner {
-            return Err(Error::forbidden("only the chat's owner makes admins"));
+            return Err(Error::forbidden("only the chat's owner may appoint admins"));
         }
         // Locked before anything is read of them: an account that ends in this moment is either gone here, or leaves
         // this chat, too.
@@ -47,7 +47,7 @@ impl CommandHandler for AddMember {
             return tx.unchanged(MemberReply { member }).await;
         }
         if chat.member_count as usize >= context.limits.max_group_members {
-            let problem = format!("the chat has {} members, which is the most", chat.member_count);
+            let problem = format!("the chat has {} members, which is the limit", chat.member_count);
             return Err(Error::invalid("chat.id", problem));
         }
         let caller_id = caller.actor.user_id;

@@ -1,4 +1,4 @@
-//! Pinning, muting and archiving a chat in one's own list. It is one's own state: only one's own devices
+//! Pinning, muting and archiving a chat in the user's own list. Only the user's own devices
 //! hear of it.
 
 use entity::member;
@@ -68,7 +68,7 @@ impl CommandHandler for ToggleChatArchive {
     }
 }
 
-/// One's own row in a chat, with one's own counter raised.
+/// The user's row in a chat, with the user's own counter raised.
 struct Own {
     tx: Tx,
     user_id: UserId,

@@ -1,5 +1,5 @@
-//! Read marks. They only grow and take no value of the chat's counter; one's own devices hear of them by
-//! one's own counter, the others live, in chats that are not too large for it.
+//! Read marks. They only grow and do not change the chat's counter. The user's own devices hear of them by
+//! the user's own counter, the other members live, in chats that are not too large for it.
 
 use entity::message;
 use sea_orm::ActiveValue::Set;

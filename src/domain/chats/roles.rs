@@ -38,7 +38,7 @@ impl CommandHandler for SetMemberRole {
             return tx.unchanged(MemberReply { member }).await;
         }
         if user_id == owner {
-            return Err(Error::forbidden("hand the chat over by making somebody else its owner"));
+            return Err(Error::forbidden("to hand the chat over, make another member its owner"));
         }
         if self.role == ChatRole::Owner {
             (tx, _) = set_role(context, tx, &mut chat, own, ChatRole::Admin, owner).await?;

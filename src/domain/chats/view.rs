@@ -1,4 +1,4 @@
-//! How chats are shown: with their first members, their newest message, and what is one's own.
+//! How chats are shown: with their first members, their newest message, and the viewer's own state.
 
 use std::collections::HashMap;
 
@@ -154,7 +154,7 @@ async fn newest_messages(
     Ok(shown.into_iter().map(|message| (message.chat_id.0, message)).collect())
 }
 
-/// What is one's own in these chats, by chat.
+/// The viewer's own state in these chats, by chat.
 pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Result<HashMap<i64, MyChat>> {
     let rows = member::Entity::of_user(viewer.user_id.0)
         .filter(member::Column::ChatId.is_in(ids.to_vec()))
@@ -177,7 +177,7 @@ pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Re
         .collect())
 }
 
-/// Messages of others beyond one's read mark, by chat, counted to 1000.
+/// Unread messages of others, by chat; counted up to 1000.
 pub async fn unread(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Result<HashMap<i64, i64>> {
     let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     // Each count stops at its bound, which an aggregate over a join would not.

@@ -1,6 +1,6 @@
 //! Following and blocking, and taking either back.
 //!
-//! A direct chat carries whether one of its two blocks the other; its row is locked first, then one's own.
+//! A direct chat carries whether one of its two blocks the other; its row is locked first, then the user's.
 //! A chat that appears in between (both were about to act) makes the whole begin again.
 
 use entity::{chat, contact};
@@ -37,7 +37,7 @@ impl What {
         }
     }
 
-    /// Blocking is more than a note of one's own: it changes the direct chat.
+    /// Blocking also changes the direct chat.
     fn is_about_blocking(self) -> bool {
         matches!(self, Self::Block | Self::Unblock)
     }
@@ -75,7 +75,7 @@ async fn change(
 ) -> Result<Outcome<ContactReply>> {
     let me = caller.actor.user_id;
     if me == other {
-        return Err(Error::invalid("user.id", "is oneself"));
+        return Err(Error::invalid("user.id", "must be another user"));
     }
     let mut tx = context.db.begin().await?;
     let direct = if what.is_about_blocking() { lock_direct(&tx, me, other).await? } else { None };
@@ -164,7 +164,7 @@ async fn save(tx: &Tx, row: &contact::Model) -> Result<()> {
     Ok(())
 }
 
-/// One's own devices are told everything, the other only of being followed.
+/// The user's own devices get every event, the other user only `followed`.
 fn announce(tx: &mut Tx, what: What, me: UserId, other: UserId, now: i64, user_rev: i64) -> Result<()> {
     let mut told = ContactChanged { user_id: other, by: me, at: Timestamp(now), user_rev: Some(user_rev) };
     tx.announce(what.event(me, &told)?);

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ids::UserId;
 use crate::protocol::users::User;
 
-/// Which of one's contacts.
+/// Which of the user's contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
     /// Whom one follows.

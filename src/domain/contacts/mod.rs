@@ -1,5 +1,5 @@
 //! Who follows and who blocks whom. A contact is one user's own state: it counts in their own counter, and
-//! their own devices are told. What follows from it for chats is judged where chats are written.
+//! their own devices are told. What follows for chats is checked where chats are written.
 
 mod change;
 mod list;
@@ -92,7 +92,7 @@ const NAMED: usize = 50;
 /// Contacts that `sync` tells one by one.
 const TOLD_UP_TO: u64 = 500;
 
-/// Contacts of one that changed after this value of one's own counter; none where there are too many to be
+/// Contacts of a user that changed after this value of their own counter; `None` if there are too many to be
 /// told.
 pub async fn changed_since(
     conn: &impl ConnectionTrait,

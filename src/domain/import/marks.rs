@@ -41,7 +41,7 @@ async fn advance(to: &Writing<'_>) -> Result<usize> {
     let values = values.collect::<Vec<_>>().join(", ");
     let behind = "members.chat_id = v.column1 AND members.left_at IS NULL \
                   AND members.last_read_seq >= v.column3 AND members.last_read_seq < v.column2";
-    // One's own mark is one's own state, and takes a value of one's own counter.
+    // A read mark must not be your own message state, and takes a value of the user's own counter.
     let sql = format!("SELECT DISTINCT user_id FROM members, (VALUES {values}) AS v WHERE {behind}");
     let rows = to.conn.query_all_raw(Statement::from_string(to.conn.get_database_backend(), sql)).await?;
     let mut people: Vec<i64> =

@@ -31,7 +31,7 @@ pub async fn bring(
     super::begin(progress, Kind::Message, source.number(&counts.messages).await?);
     let mut loose = Tally::default();
     if let Some(sql) = &counts.loose_likes {
-        loose.skip_many(Kind::Like, source.number(sql).await?, "the row names no message or no user");
+        loose.skip_many(Kind::Like, source.number(sql).await?, "the row has no message or no user");
     }
     report.add(loose)?;
     source.declare("messages", &source.schema.messages).await?;
@@ -78,8 +78,8 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
         }
         match (chat, author) {
             (Some(chat), Some(author)) => fitting.push(Fitting { from, chat: *chat, author: *author }),
-            (None, _) => tally.skip(Kind::Message, from.id, "its chat did not come over, or is deleted here"),
-            (_, None) => tally.skip(Kind::Message, from.id, "it has no author who came over"),
+            (None, _) => tally.skip(Kind::Message, from.id, "its chat was not imported, or is deleted here"),
+            (_, None) => tally.skip(Kind::Message, from.id, "its author was not imported"),
         }
     }
     add_former_members(to, &fitting, &ends).await?;
@@ -129,7 +129,7 @@ fn row(message: &Fitting<'_>, id: i64, end: &mut ChatEnd, tally: &mut Tally) -> 
     let from = message.from;
     let created_at = from.created_at.as_deref().and_then(times::read);
     if created_at.is_none() {
-        tally.change(Kind::Message, from.id, "its time could not be read, it is that of its chat");
+        tally.change(Kind::Message, from.id, "its time could not be read; that of its chat is used");
     }
     let created_at = created_at.unwrap_or(end.row.created_at);
     let kind = from.kind.as_deref().and_then(message_type);
@@ -163,7 +163,7 @@ fn message_type(text: &str) -> Option<MessageType> {
 fn likers(from: &SourceMessage, people: &HashMap<i64, i64>, tally: &mut Tally) -> BTreeSet<i64> {
     let likers: BTreeSet<i64> = from.likes.iter().filter_map(|id| people.get(id).copied()).collect();
     for _ in likers.len()..from.likes.len() {
-        tally.skip(Kind::Like, from.id, "who likes it did not come over");
+        tally.skip(Kind::Like, from.id, "the user who likes it was not imported");
     }
     likers
 }

@@ -55,7 +55,7 @@ pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -
         return Err(Error::invalid("--source", "must have 1 to 64 characters"));
     }
     if let Some(folder) = options.photos.as_deref().filter(|folder| !folder.is_dir()) {
-        return Err(Error::invalid("--photos", format!("{} is no folder", folder.display())));
+        return Err(Error::invalid("--photos", format!("{} is not a folder", folder.display())));
     }
     let source = Source::open(&options.from, options.batch.clamp(1, 10_000)).await?;
     let mut report = Report::open(options.report.as_deref(), &options.name, context.clock.now())?;
@@ -64,7 +64,7 @@ pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -
         target.require_mark(&mark).await?;
     }
     for missing in source.schema.missing_tables() {
-        report.note(format!("the source has no table for {missing}: there are none"));
+        report.note(format!("the source has no table for {missing}: none are imported"));
     }
     people::bring(&source, &mut target, &mut report, progress).await?;
     chats::bring(&source, &mut target, &mut report, progress).await?;
@@ -73,7 +73,7 @@ pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -
     match &options.photos {
         Some(folder) => photos::bring(context, folder, &source, &mut target, &mut report, progress).await?,
         None => {
-            report.note("photos were not asked for (--photos): everybody new has a default avatar".into());
+            report.note("photos were not requested (--photos): new users get a default avatar".into());
         }
     }
     target.close().await?;

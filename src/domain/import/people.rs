@@ -84,7 +84,7 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
         tally.change(
             Kind::User,
             person.id,
-            "the name was too long, or had characters that a name does not take",
+            "the name was too long, or had characters that a name cannot have",
         );
     }
     let description = text(&person.description).map(|it| it.chars().take(LONGEST_DESCRIPTION).collect());
@@ -93,7 +93,11 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
     }
     let created_at = person.created_at.as_deref().and_then(times::read);
     if created_at.is_none() {
-        tally.change(Kind::User, person.id, "the time of registration could not be read, it is now");
+        tally.change(
+            Kind::User,
+            person.id,
+            "the time of registration could not be read; the current time is used",
+        );
     }
     user::ActiveModel {
         id: Set(id),
@@ -139,39 +143,39 @@ impl Taken {
     fn phone(&mut self, person: &SourceUser, tally: &mut Tally) -> Option<String> {
         let given = person.phone.as_deref().map(str::trim).filter(|it| !it.is_empty())?;
         let Some(phone) = users::normalize_phone(given) else {
-            tally.leave_out(Kind::User, person.id, "the phone is none");
+            tally.leave_out(Kind::User, person.id, "the phone is invalid");
             return None;
         };
         if self.phones.insert(phone.clone()) {
             return Some(phone);
         }
-        tally.leave_out(Kind::User, person.id, "the phone is another account's");
+        tally.leave_out(Kind::User, person.id, "the phone belongs to another account");
         None
     }
 
     fn username(&mut self, person: &SourceUser, tally: &mut Tally) -> Option<String> {
         let given = person.username.as_deref().filter(|it| !it.trim().is_empty())?;
         let Some(username) = users::read_username(given) else {
-            tally.leave_out(Kind::User, person.id, "the username is none");
+            tally.leave_out(Kind::User, person.id, "the username is invalid");
             return None;
         };
         if self.usernames.insert(username.to_lowercase()) {
             return Some(username);
         }
-        tally.leave_out(Kind::User, person.id, "the username is another account's");
+        tally.leave_out(Kind::User, person.id, "the username belongs to another account");
         None
     }
 
     fn email(&mut self, person: &SourceUser, tally: &mut Tally) -> Option<String> {
         let given = person.email.as_deref().filter(|it| !it.trim().is_empty())?;
         let Some(email) = users::read_email(given) else {
-            tally.leave_out(Kind::User, person.id, "the e-mail address is none");
+            tally.leave_out(Kind::User, person.id, "the e-mail address is invalid");
             return None;
         };
         if self.emails.insert(email.to_lowercase()) {
             return Some(email);
         }
-        tally.leave_out(Kind::User, person.id, "the e-mail address is another account's");
+        tally.leave_out(Kind::User, person.id, "the e-mail address belongs to another account");
         None
     }
 }

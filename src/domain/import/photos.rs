@@ -74,7 +74,7 @@ pub async fn bring(
                 Ok(kept) => {
                     tally.taken(Kind::Photo, kept.len());
                     for (who, name) in made.iter().filter(|(who, _)| !kept.contains(&who.old)) {
-                        tally.skip(Kind::Photo, who.old, "another photo was chosen here meanwhile");
+                        tally.skip(Kind::Photo, who.old, "the user has chosen another photo here since");
                         photos::discard(context, name).await;
                     }
                 }
@@ -114,7 +114,7 @@ async fn wanted(to: &Writing<'_>, page: &[SourceUser]) -> Result<(Vec<Wanted>, T
             Some(now) if photos::is_default(now) => {
                 wanted.push(Wanted { old, new: *new, photo: photo.to_owned(), now: now.clone() });
             }
-            Some(_) => tally.skip(Kind::Photo, old, "another photo was chosen here meanwhile"),
+            Some(_) => tally.skip(Kind::Photo, old, "the user has chosen another photo here since"),
             None => tally.skip(Kind::Photo, old, "the account was deleted here"),
         }
     }
@@ -148,8 +148,8 @@ async fn make<'a>(
             };
             match stored {
                 Ok(name) => Ok((who, Ok(name))),
-                Err(error) if error.code == Code::ValidationFailed => Ok((who, Err("the picture is broken"))),
-                Err(error) if error.code == Code::TooLarge => Ok((who, Err("the picture is too large"))),
+                Err(error) if error.code == Code::ValidationFailed => Ok((who, Err("the image is broken"))),
+                Err(error) if error.code == Code::TooLarge => Ok((who, Err("the image is too large"))),
                 Err(error) => Err(error),
             }
         })

@@ -99,7 +99,7 @@ impl Source {
         self.tx.rollback().await.map_err(|error| away(&error))
     }
 
-    /// What tells this Mango from another one, wherever it is moved to; nothing while nobody is in it.
+    /// What tells this Mango from another one, wherever it is moved to; nothing while it has no members.
     pub async fn mark(&self) -> Result<Option<String>> {
         let sql = format!("SELECT id, created_at FROM ({}) u ORDER BY id LIMIT 1", self.schema.users);
         let rows = self.query(&sql).await?;

@@ -124,10 +124,8 @@ impl<'a> Target<'a> {
         if known.await?.as_deref() == Some(mark) {
             return Ok(());
         }
-        let problem = format!(
-            "another Mango was imported as `{}` before; give this one a name of its own with --source",
-            self.source
-        );
+        let problem =
+            format!("another Mango was imported as `{}` before; name this one with --source", self.source);
         Err(Error::invalid("--from", problem))
     }
 }

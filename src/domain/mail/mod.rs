@@ -1,6 +1,6 @@
-//! Mail: letters from templates, a persistent outbox with a worker, and the one-time tokens that letters carry.
+//! Mail: templates, a persistent outbox with a worker, and the one-time tokens that mails carry.
 //!
-//! A letter is written in the transaction of the change that causes it, so it is there exactly if the change
+//! A mail is written in the transaction of the change that causes it, so it exists exactly if the change
 //! is. What became of each is in `mail_log`; what it says is kept only until that is known.
 
 mod language;
@@ -59,7 +59,7 @@ impl Mail {
         }
         self.later.spawn(async move {
             if let Err(error) = work.await {
-                tracing::error!(%error, "a mail that was asked for could not be written");
+                tracing::error!(%error, "a requested mail could not be queued");
             }
         });
         Ok(())
@@ -69,7 +69,7 @@ impl Mail {
     pub async fn settled(&self, deadline: Instant) {
         self.later.close();
         if timeout_at(deadline, self.later.wait()).await.is_err() {
-            tracing::warn!("not every mail that was asked for could be written in time");
+            tracing::warn!("some requested mails could not be queued in time");
         }
     }
 }

@@ -69,7 +69,7 @@ pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<
         row.message_id = Set(String::new());
         row.state = Set(MailState::Failed);
         row.finished_at = Set(Some(now));
-        row.last_error = Set(Some("an address that no mail can be sent to".into()));
+        row.last_error = Set(Some("not a valid mail address".into()));
         mail::Entity::insert(row).exec_without_returning(tx.conn()).await?;
         return Ok(());
     }
@@ -227,7 +227,7 @@ pub async fn record(context: &AppContext, claimed: &Claimed, status: &SendStatus
         (SendStatus::Later(why), Some(pause)) => {
             // What would be past its time by then need not wait for it.
             let too_late = ours.clone().add(mail::Column::ExpiresAt.lte(now + pause * 1_000));
-            let told_late = format!("its token does not hold until the next attempt: {}", told(why));
+            let told_late = format!("its token expires before the next attempt: {}", told(why));
             finish(tx.conn(), claimed.id, too_late, (MailState::Failed, Some(&told_late)), now).await?;
             mail::Entity::update_many()
                 .col_expr(mail::Column::ClaimedUntil, Expr::value(None::<i64>))

@@ -1,7 +1,7 @@
 //! What mails say: templates in `assets/mail/{language}/`, one for text (its first line is the subject) and one
 //! for HTML. The HTML is escaped by its engine; the text needs none.
 //!
-//! Letters to an address that nobody has confirmed yet carry nothing that somebody typed (no name, no
+//! Mails to an unconfirmed address contain nothing that a user typed (no name, no
 //! greeting): otherwise a stranger could use us to send their words to anybody.
 
 use entity::enums::MailTemplate;
@@ -30,7 +30,7 @@ fn page_of(template: MailTemplate) -> Option<&'static str> {
     }
 }
 
-/// A letter to be written.
+/// A mail to write.
 pub struct Email<'a> {
     /// Which.
     pub template: MailTemplate,
@@ -52,7 +52,7 @@ impl Email<'_> {
     }
 }
 
-/// A letter as it goes out.
+/// A mail as it is sent.
 pub struct Written {
     /// One line.
     pub subject: String,
@@ -83,7 +83,7 @@ impl Templates {
         Ok(Self { environment })
     }
 
-    /// Writes a letter. `from` as `MAIL_FROM` has it.
+    /// Writes a mail. `from` is `MAIL_FROM`.
     pub fn write(&self, email: &Email<'_>, public_url: &str, from: &str, now: i64) -> Result<Written> {
         let language = Language::of(email.user.language.as_deref());
         let link = email.link(public_url);

@@ -95,7 +95,7 @@ pub async fn is_waiting(context: &AppContext, user: UserId, purpose: Purpose) ->
 /// One answer for a token that never was, was used, replaced, has ended, is for something else, or whose
 /// account is gone.
 fn not_good() -> Error {
-    Error::invalid("token", "is not good (any more); ask for a new mail")
+    Error::invalid("token", "is invalid or no longer valid; request a new mail")
 }
 
 /// The token's row, if it is good now.

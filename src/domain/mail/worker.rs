@@ -1,4 +1,4 @@
-//! Sends what is due: a few mails at a time, at once after a letter was committed, and now and then for those
+//! Sends what is due: a few mails at a time, right after a mail was committed, and periodically for those
 //! that wait for their next attempt or that a dead node has left. One worker per node.
 
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ impl Worker {
 
 async fn run(context: Arc<AppContext>, stop: CancellationToken) {
     if let Err(error) = outbox::release(&context).await {
-        tracing::warn!(%error, "mails of an earlier life could not be taken up at once");
+        tracing::warn!(%error, "mails of the previous run could not be taken up at once");
     }
     let mut looks = interval(LOOKS_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,7 +97,7 @@ async fn run(context: Arc<AppContext>, stop: CancellationToken) {
                 let task = match done {
                     Ok((task, ())) => task,
                     Err(error) => {
-                        tracing::error!(%error, "sending a mail failed on our side");
+                        tracing::error!(%error, "sending a mail failed in the server");
                         error.id()
                     }
                 };
@@ -127,7 +127,7 @@ async fn deliver(context: Arc<AppContext>, claimed: Claimed) {
         SendStatus::Never(_) => tracing::warn!(mail = id, template, attempt, "a mail cannot be sent"),
     }
     while let Err(error) = outbox::record(&context, &claimed, &status).await {
-        tracing::warn!(mail = id, %error, "what became of a mail could not be recorded yet");
+        tracing::warn!(mail = id, %error, "the state of a mail could not be stored yet");
         sleep(AGAIN).await;
     }
 }

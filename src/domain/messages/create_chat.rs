@@ -77,6 +77,6 @@ async fn require_same_first(
     Err(Error::field(
         Code::ClientIdConflict,
         "chat.client_id",
-        "was used for a group with another first message",
+        "was already used for a group with another first message",
     ))
 }

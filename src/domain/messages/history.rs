@@ -127,7 +127,7 @@ pub struct MangoMessages {
 }
 
 impl MangoMessages {
-    /// Of a chat of one's own.
+    /// Messages of a chat that the user belongs to.
     pub async fn of(context: Arc<AppContext>, actor: Actor, chat_id: ChatId) -> Result<Self> {
         find_visible(context.db.read(), chat_id, actor.user_id).await?;
         Ok(Self { context, actor, chat_id, before: None, left: MANGO_MOST })

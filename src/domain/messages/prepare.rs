@@ -1,4 +1,4 @@
-//! What a wish for a message is judged by, the same for one and for many: the sender's membership, the
+//! What a send request is decided by, the same for one and for many: the sender's membership, the
 //! `client_id`, the message it answers.
 
 use std::collections::{HashMap, HashSet};
@@ -37,7 +37,7 @@ impl Draft {
     }
 }
 
-/// One wish: who wants what where.
+/// One request: who sends what where.
 pub struct SendRequest<'a> {
     /// Sender.
     pub user_id: UserId,
@@ -47,7 +47,7 @@ pub struct SendRequest<'a> {
     pub draft: &'a Draft,
 }
 
-/// Within which time the same text is refused, for wishes without a `client_id`.
+/// Within which time the same text is refused, for requests without a `client_id`.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// Its length, milliseconds; 0 refuses nothing.
@@ -73,7 +73,7 @@ const LOOKED_THROUGH: i64 = 500;
 /// Sender, chat, kind and content: what is compared within the [`Window`].
 type Text = (i64, i64, i16, String);
 
-/// Everything that wishes are judged by, read inside the transaction that stores them.
+/// Everything that requests are decided by, read inside the transaction that stores them.
 #[derive(Default)]
 pub struct SendContext {
     /// Present chats, locked.
@@ -95,7 +95,7 @@ pub struct SendContext {
     window: bool,
 }
 
-/// What becomes of a wish.
+/// What becomes of a request.
 pub enum Decision {
     /// It is stored as a new message by this author.
     Store(Author),
@@ -104,7 +104,7 @@ pub enum Decision {
 }
 
 impl SendContext {
-    /// Reads it for many wishes at once, locking their chats in the order of their ids.
+    /// Reads it for many requests at once, locking their chats in the order of their ids.
     pub async fn read(
         conn: &impl ConnectionTrait,
         requests: &[SendRequest<'_>],
@@ -280,19 +280,19 @@ impl SendContext {
         Ok(())
     }
 
-    /// Notes a wish that is about to be stored: the next of the same group is judged by it too.
+    /// Notes a request that is about to be stored: the next of the same batch is decided by it, too.
     pub fn note(&mut self, request: &SendRequest<'_>) {
         if self.window && request.draft.client_id.is_none() {
             self.lately.insert(text_of(request));
         }
     }
 
-    /// Whether a wish cannot be judged now, because another transaction holds its chat or its sender.
+    /// Whether a request cannot be decided now, because another transaction holds its chat or its sender.
     pub fn is_busy(&self, request: &SendRequest<'_>) -> bool {
         self.busy_chats.contains(&request.chat_id.0) || self.busy_people.contains(&request.user_id.0)
     }
 
-    /// Judges one wish.
+    /// Decides one request.
     pub fn decide(&self, request: &SendRequest<'_>) -> Result<Decision> {
         let chat = self.chats.get(&request.chat_id.0);
         let author = self.senders.get(&(request.chat_id.0, request.user_id.0));
@@ -316,7 +316,7 @@ impl SendContext {
             return Err(Error::field(
                 Code::ClientIdConflict,
                 "message.client_id",
-                "was used for another chat, type or content",
+                "was already used with another chat, type or content",
             ));
         }
         if let Some(answered) = request.draft.reply_to
@@ -330,7 +330,7 @@ impl SendContext {
         }
         judge_direct(chat, request.user_id)?;
         if self.window && request.draft.client_id.is_none() && self.lately.contains(&text_of(request)) {
-            let problem = "is what you have just sent; give a client_id to say it again";
+            let problem = "equals your previous message; send a client_id to repeat it";
             return Err(Error::field(Code::DuplicateMessage, "message.content", problem));
         }
         Ok(Decision::Store(author.clone()))
@@ -350,7 +350,7 @@ fn judge_direct(chat: &chat::Model, user_id: UserId) -> Result<()> {
         return Ok(());
     }
     let problem = if chat.owner_id == user_id.0 {
-        "waits for the other side's approval"
+        "waits for the recipient's approval"
     } else {
         "waits for your approval: approve or decline it first"
     };

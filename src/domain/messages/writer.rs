@@ -133,7 +133,7 @@ impl Writer {
     /// Hands a message over; waits while the queue is full.
     pub async fn submit(&self, job: Job, answer: Answer) {
         if let Err(mpsc::error::SendError((_, answer))) = self.jobs.send((job, answer)).await {
-            answer(Err(Error::unavailable("the server is going down")));
+            answer(Err(Error::unavailable("the server is shutting down")));
         }
     }
 }
@@ -175,7 +175,7 @@ impl Task {
     async fn store(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Group {
         let done = AssertUnwindSafe(self.store_in_parts(group, locking, turn)).catch_unwind().await;
         done.unwrap_or_else(|_| {
-            tracing::error!("the writer panicked; its group was answered with an error");
+            tracing::error!("the writer panicked; its batch was answered with an error");
             Group::new()
         })
     }
@@ -202,7 +202,7 @@ impl Task {
                 }
                 Err((part, error)) if part.len() == 1 => refuse(part, &error),
                 Err((mut part, error)) => {
-                    tracing::warn!(messages = part.len(), %error, "a group could not be stored, trying its halves");
+                    tracing::warn!(messages = part.len(), %error, "a batch could not be stored; trying its halves");
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
                 }
@@ -314,7 +314,7 @@ impl Task {
                     other.user_id == request.user_id && other.draft.client_id.as_ref() == Some(client_id)
                 })
             });
-            // A repetition is not judged again: what it repeats may have changed what is allowed.
+            // A repetition is not decided again: what it repeats may have changed what is allowed.
             if let Some(twin) = twin {
                 twins.push((index, twin));
                 results.push(None);
@@ -377,7 +377,7 @@ fn repeated(
         Err(Error::field(
             Code::ClientIdConflict,
             "message.client_id",
-            "was used for another chat, type or content",
+            "was already used with another chat, type or content",
         ))
     }
 }

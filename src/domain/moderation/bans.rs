@@ -21,7 +21,7 @@ use crate::protocol::moderation::{AdminUser, BanUser, Role};
 pub async fn ban(context: &AppContext, by: &Moderator, id: UserId, request: BanUser) -> Result<AdminUser> {
     let until = request.until.as_deref().and_then(Timestamp::from_rfc3339);
     if until.is_some_and(|until| until.0 <= context.clock.now()) {
-        return Err(Error::invalid("until", "is over already"));
+        return Err(Error::invalid("until", "must be in the future"));
     }
     let reason = request.reason.trim();
     retry(|| ban_once(context, by, id, reason, until)).await
@@ -109,7 +109,7 @@ async fn end_sessions_once(context: &AppContext, by: &Moderator, id: UserId) -> 
 /// Nobody bans themselves, and nobody their equals: an admin loses the role first.
 fn require_below(locked: &Locked, by: &Moderator, target: &user::Model) -> Result<()> {
     if target.id == by.id().0 {
-        return Err(Error::forbidden("nobody bans or unbans themselves"));
+        return Err(Error::forbidden("you cannot ban or unban yourself"));
     }
     if target.role < locked.find(by.id())?.role {
         return Ok(());

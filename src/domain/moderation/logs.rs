@@ -58,7 +58,7 @@ pub async fn audit(
     }))
 }
 
-/// Mails and their fate; what they said is not kept.
+/// Mails and their states; their contents are not kept.
 pub async fn mails(
     context: &AppContext,
     _: &Admin,

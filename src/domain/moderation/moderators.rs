@@ -66,7 +66,7 @@ impl Admin {
 }
 
 /// The rows of one who acts, of one it is about, and of all admins, locked in the order of their ids: no
-/// role that the act is judged by changes before it commits.
+/// role that the action requires changes before it commits.
 pub(super) struct Locked {
     rows: Vec<user::Model>,
 }
@@ -99,7 +99,7 @@ impl Locked {
         if other {
             return Ok(());
         }
-        Err(Error::forbidden("the last admin has to stay; make somebody else an admin first"))
+        Err(Error::forbidden("the last admin cannot lose the role; make another user an admin first"))
     }
 }
 

@@ -89,7 +89,7 @@ async fn find_subject(conn: &impl ConnectionTrait, me: UserId, request: &NewRepo
         (Subject { user_id: row.id, message: None }, "user_id")
     };
     if subject.user_id == me.0 {
-        return Err(Error::invalid(field, "is one's own"));
+        return Err(Error::invalid(field, "must not be you or your own message"));
     }
     Ok(subject)
 }

@@ -1,4 +1,4 @@
-//! Changing one's own profile.
+//! Changing a profile.
 
 use entity::user;
 use sea_orm::ActiveValue::Set;
@@ -26,10 +26,10 @@ pub struct Patch {
     /// Display name.
     #[serde(default, deserialize_with = "given")]
     pub name: Option<Option<String>>,
-    /// A line about oneself.
+    /// Free text about the user.
     #[serde(default, deserialize_with = "given")]
     pub description: Option<Option<String>>,
-    /// 3 to 32 letters, digits and `_`.
+    /// 3 to 32 letters, digits or `_`.
     #[serde(default, deserialize_with = "given")]
     pub username: Option<Option<String>>,
     /// Base64; `null` gives a default avatar.
@@ -41,7 +41,7 @@ pub struct Patch {
     /// A new one needs `password`.
     #[serde(default, deserialize_with = "given")]
     pub email: Option<Option<String>>,
-    /// The present password, for phone and e-mail.
+    /// The current password, for phone and e-mail.
     #[serde(default)]
     pub password: Option<String>,
 }
@@ -84,7 +84,7 @@ pub async fn patch(context: &AppContext, user_id: UserId, request: Patch) -> Res
     let mut checked_hash = None;
     if new_phone || new_email {
         let Some(password) = request.password.as_deref() else {
-            return Err(Error::invalid("password", "is needed to change phone or email"));
+            return Err(Error::invalid("password", "is required to change phone or email"));
         };
         confirm(context, &before, password).await?;
         checked_hash = Some(before.password_hash.clone());
@@ -159,8 +159,8 @@ async fn store(
     let other_phone = request.phone.is_some() && identity.phone != before.phone;
     let other_email = request.email.is_some() && identity.email != before.email;
     if checked_hash.is_none() && (other_phone || other_email) {
-        // It was what the wish says when it was looked at, and has been changed since.
-        return Err(Error::invalid("password", "is needed to change phone or email"));
+        // When it was checked, it was what the request says; it has been changed since.
+        return Err(Error::invalid("password", "is required to change phone or email"));
     }
     if let Some(checked_hash) = checked_hash {
         require_unchanged(&before, checked_hash)?;

@@ -18,7 +18,7 @@ use crate::protocol::parse::{Check, Limits, Problems};
 use crate::protocol::users::Me;
 use crate::text::{fold, nfc};
 
-/// What registration takes. Unknown fields are ignored; a role is never read.
+/// The body of a registration. Unknown fields are ignored; a role is never read.
 #[derive(Deserialize, ToSchema)]
 pub struct Registration {
     /// 8 to 128 characters.
@@ -29,13 +29,13 @@ pub struct Registration {
     /// An e-mail address.
     #[serde(default)]
     pub email: Option<String>,
-    /// 3 to 32 letters, digits and `_`, unique without regard to case.
+    /// 3 to 32 letters, digits or `_`; unique, ignoring case.
     #[serde(default)]
     pub username: Option<String>,
     /// Display name.
     #[serde(default)]
     pub name: Option<String>,
-    /// A line about oneself.
+    /// Free text about the user.
     #[serde(default)]
     pub description: Option<String>,
     /// Base64 of a JPEG, PNG, WebP or GIF, bare or as a data URL; without it a default avatar.
@@ -62,16 +62,16 @@ impl Check for Registration {
     }
 }
 
-/// Makes an account for somebody who asks for one at the door: its address is verified as the settings say.
+/// Creates an account by registration; its address is verified as the settings require.
 pub async fn sign_up(context: &AppContext, request: Registration, language: Language) -> Result<Me> {
     let given = request.email.as_deref().is_some_and(|it| !it.trim().is_empty());
     if context.settings.mail.verification == Verification::Required && !given {
-        return Err(Error::invalid("email", "is needed on this server"));
+        return Err(Error::invalid("email", "is required on this server"));
     }
     make(context, request, Some(language)).await
 }
 
-/// Makes an account for somebody who did not ask: of the demo landscape, or an operator's doing. No mail.
+/// Creates an account for demo data or by an operator; no mail is sent.
 pub async fn register(context: &AppContext, request: Registration) -> Result<Me> {
     make(context, request, None).await
 }

@@ -34,10 +34,10 @@ impl Check for ResetPassword {
     }
 }
 
-/// A new password for the present one.
+/// The current password, and a new one.
 #[derive(Deserialize, ToSchema)]
 pub struct ChangePassword {
-    /// The present password.
+    /// The current password.
     pub password: String,
     /// The new password, 8 to 128 characters.
     pub new_password: String,
@@ -97,13 +97,13 @@ pub async fn change(context: &AppContext, actor: Actor, request: &ChangePassword
     users::confirm(context, &before, &request.password).await?;
     users::check_password(context, "new_password", &request.new_password)?;
     if request.new_password == request.password {
-        return Err(Error::invalid("new_password", "is the present one"));
+        return Err(Error::invalid("new_password", "equals the current password"));
     }
     let hash = context.passwords.hash(&request.new_password).await?;
     retry(|| change_to(context, actor, &before, hash.clone())).await
 }
 
-/// Stores the new password, if the present one is still the one that was judged.
+/// Stores the new password, if the current one is still the one that was checked.
 async fn change_to(context: &AppContext, actor: Actor, before: &user::Model, hash: String) -> Result<()> {
     let mut tx = context.db.begin().await?;
     let user = users::lock(tx.conn(), actor.user_id).await?;

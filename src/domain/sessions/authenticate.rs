@@ -17,7 +17,7 @@ impl CommandHandler for Authenticate {
         };
         let (actor, expires_at) = live::authenticate(context, &self.token).await?;
         if actor != caller.actor {
-            let problem = "is of another user or session; connect anew with it";
+            let problem = "belongs to another user or session; open a new connection with it";
             return Err(Error::field(Code::TokenInvalid, "token", problem));
         }
         end.store(expires_at, Ordering::Release);

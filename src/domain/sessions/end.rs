@@ -14,7 +14,7 @@ use crate::protocol::moderation::UserBanned;
 use crate::protocol::sessions::Farewell;
 use crate::protocol::sessions::Session;
 
-/// One's sessions that hold, the latest used first.
+/// The user's live sessions, the latest used first.
 pub async fn list(context: &AppContext, actor: Actor) -> Result<Vec<Session>> {
     let rows = session::Entity::live_of(actor.user_id.0, context.clock.now())
         .order_by_desc(session::Column::LastUsedAt)
@@ -34,7 +34,7 @@ pub async fn list(context: &AppContext, actor: Actor) -> Result<Vec<Session>> {
         .collect())
 }
 
-/// Ends one of one's own sessions.
+/// Ends one of the user's own sessions.
 pub async fn end_own(context: &AppContext, actor: Actor, id: SessionId) -> Result<()> {
     end(context, actor.user_id, id, "ended").await
 }
@@ -122,7 +122,7 @@ pub async fn end_oldest(context: &AppContext, tx: &mut Tx, user_id: UserId, kept
         .limit(MOST_AT_ONCE)
         .all(tx.conn())
         .await?;
-    let ending = Ending::new("too_many", "a newer login has taken the place of this session");
+    let ending = Ending::new("too_many", "a newer login has replaced this session");
     end_rows(context, tx, &rows, &ending).await
 }
 

@@ -16,7 +16,7 @@ use crate::platform::db::retry;
 use crate::platform::passwords::PasswordCheck;
 use crate::protocol::parse::{Check, Limits, Problems};
 
-/// What a login takes, as a form or as JSON; other fields of an `OAuth2` form are ignored.
+/// The body of a login, as a form or as JSON; other fields of an `OAuth2` form are ignored.
 #[derive(Deserialize, ToSchema)]
 pub struct Login {
     /// A phone, an e-mail or a username.
@@ -80,7 +80,7 @@ async fn judge(context: &AppContext, request: &Login, origin: Origin) -> Result<
 /// Sessions that one account has at most; a login beyond it ends the one that was not used for the longest time.
 const MOST_SESSIONS: u64 = 100;
 
-/// How often a login is judged anew because the password's hash changed under it: another login renewed it, or
+/// How often a login is checked again because the password's hash changed meanwhile: another login renewed it, or
 /// the password was changed.
 const ATTEMPTS: usize = 3;
 
@@ -88,7 +88,7 @@ fn wrong() -> Error {
     Error::new(Code::InvalidCredentials, "unknown user or wrong password")
 }
 
-/// A session for somebody whose password was right; none where its hash is no longer the one that was judged.
+/// A session for a user whose password was right; `None` if the hash is no longer the one that was checked.
 async fn open_session(
     context: &AppContext,
     user: &user::Model,
@@ -98,7 +98,7 @@ async fn open_session(
     let now = context.clock.now();
     let end = now + context.settings.tokens.session_max.as_millis() as i64;
     let mut tx = context.db.begin().await?;
-    // The account may have changed since the password was judged.
+    // The account may have changed since the password was checked.
     let still = users::lock(tx.conn(), UserId(user.id)).await.map_err(|error| match error.code {
         Code::NotFound => wrong(),
         _ => error,
@@ -143,8 +143,8 @@ async fn open_session(
     Ok(Some(pair))
 }
 
-/// The one of those that the text may mean whose password it is. A text may be one's phone, another's
-/// e-mail and a third one's username: none of them can stand in another's way.
+/// Of the users that the text may mean, the one whose password it is. A text may be one user's phone, another's
+/// e-mail and a third one's username; none of them can keep another from logging in.
 async fn find_by_password(
     context: &AppContext,
     request: &Login,

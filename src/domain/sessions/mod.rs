@@ -29,7 +29,7 @@ use crate::error::Result;
 use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::Kind;
 
-/// What a login or a refresh answers.
+/// The reply to a login or a refresh.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct TokenPair {
     /// Opens REST and sockets.

@@ -48,7 +48,7 @@ pub async fn notice(context: &AppContext, tx: &Tx, user: &user::Model, origin: &
         return Ok(());
     }
     // The words of whoever logged in, bounded and in one line; and not to an address that nobody has confirmed,
-    // which may be a stranger's: we do not carry letters to them.
+    // which may be a stranger's: we send them no mails.
     let device = origin.user_agent.as_ref().filter(|_| user.email_verified).map(|text| {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TOLD).collect::<String>()
     });

@@ -157,7 +157,7 @@ pub async fn holder(context: &AppContext, token: &str) -> Result<Actor> {
 }
 
 fn unknown() -> Error {
-    Error::new(Code::TokenInvalid, "the token is not one of ours")
+    Error::new(Code::TokenInvalid, "the token was not issued by this server")
 }
 
 /// A new access token for a holder of one, as Mango's clients ask for; not beyond the session's end.

@@ -1,4 +1,4 @@
-//! `sync`: page by page, what changed in one's chats.
+//! `sync`: what changed in a user's chats, page by page.
 //!
 //! A chat's counter is read before its messages, and messages are read without an upper bound: one that
 //! changes meanwhile moves up and is given in its new form, never skipped. What is then given twice, live
@@ -60,7 +60,7 @@ impl CommandHandler for Sync {
         let contacts = if self.only.is_some() {
             Some(Vec::new())
         } else {
-            // Who has no state of one's own, or one of another history, is told all of them.
+            // A client without data, or with data of another history, gets all of them.
             contacts::changed_since(conn, user_id, self.user_rev.filter(|_| !reset).unwrap_or(0)).await?
         };
         let contacts_truncated = contacts.is_none();

@@ -1,4 +1,4 @@
-//! Catching up: what a client missed (`sync`), and what a node missed (filling a hole in a chat's order).
+//! Catching up: what a client missed (`sync`), and what a node missed (filling a gap in a chat's order).
 //! Both read the present state by `rev`, so nothing has to be kept for it.
 
 mod answer;

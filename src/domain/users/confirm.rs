@@ -1,6 +1,6 @@
-//! Proving once more that it is oneself, by the present password, before something that a stolen session
-//! shall not do. The password is judged without a lock, as hashing takes long; whoever acts on it then locks the
-//! row and looks whether it is still the password that was judged.
+//! Confirming a request with the current password, before something that a stolen session
+//! must not do. The password is checked without a lock, because hashing takes long; the caller then locks the
+//! row and checks that the hash is still the same.
 
 use entity::user;
 
@@ -16,10 +16,10 @@ const LONGEST_TRIED: usize = 1_024;
 
 /// Refuses what is too long to be hashed for nothing.
 pub fn check_tried(problems: &mut Problems, password: &str) {
-    problems.check("password", password.len() <= LONGEST_TRIED, "is longer than any password here");
+    problems.check("password", password.len() <= LONGEST_TRIED, "is longer than a password can be");
 }
 
-/// Fails unless the password is the user's own; a stolen token finds it out no faster than a login would.
+/// Fails unless the password must not be your own message; a stolen token finds it out no faster than a login would.
 pub async fn confirm(context: &AppContext, user: &user::Model, password: &str) -> Result<()> {
     context.rates.take(Bucket::Login, Key::user(UserId(user.id))).await?;
     let failures = &context.rates.failures;
@@ -30,12 +30,12 @@ pub async fn confirm(context: &AppContext, user: &user::Model, password: &str) -
     if right { Ok(()) } else { Err(wrong()) }
 }
 
-/// Fails where the locked row's password is another than the one that was judged: it was changed a moment ago,
-/// and whoever knew the one before has no say any more.
+/// Fails if the locked row has another password than the one that was checked: it was changed a moment ago,
+/// and knowing the previous one proves nothing any more.
 pub fn require_unchanged(locked: &user::Model, judged_hash: &str) -> Result<()> {
     if locked.password_hash == judged_hash { Ok(()) } else { Err(wrong()) }
 }
 
 fn wrong() -> Error {
-    Error::invalid("password", "is not the present one")
+    Error::invalid("password", "does not match the current password")
 }

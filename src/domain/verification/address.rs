@@ -15,7 +15,7 @@ use crate::ids::UserId;
 use crate::platform::db::Tx;
 use crate::platform::limits::{Bucket, Key};
 
-/// What becomes of a wish for another address.
+/// When a new address takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressChange {
     /// The caller stores it now.
@@ -24,7 +24,7 @@ pub enum AddressChange {
     Pending,
 }
 
-/// Decides, and writes the letters. `before` is locked; `new` was judged, and differs from what it has.
+/// Decides, and queues the mails. `before` is locked; `new` was checked, and differs from the present address.
 pub async fn change_address(
     context: &AppContext,
     tx: &Tx,
@@ -37,7 +37,7 @@ pub async fn change_address(
     let id = UserId(before.id);
     let Some(new) = new else {
         if verification == Verification::Required {
-            return Err(Error::invalid("email", "is needed on this server"));
+            return Err(Error::invalid("email", "is required on this server"));
         }
         context.rates.take(Bucket::Mail, own).await?;
         // Tokens that went to the old address are good for nothing now, and there is none to change to.

@@ -28,7 +28,7 @@ pub async fn by_address(context: &AppContext, email: &str) -> Result<Option<user
         .await?)
 }
 
-/// Notes an address that no mail can be sent to: this is no secret, it shows without looking anywhere.
+/// Notes not a valid mail address: this is no secret, it shows without looking anywhere.
 pub fn check_address(problems: &mut Problems, email: &str) {
     problems.check("email", is_address(email.trim()), "does not look like an e-mail address");
 }

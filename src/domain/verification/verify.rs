@@ -19,7 +19,7 @@ use crate::platform::db::{Tx, retry};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{Check, Limits, Problems};
 
-/// A token that came by mail.
+/// A token from a mail.
 #[derive(Deserialize, ToSchema)]
 pub struct VerifyEmail {
     /// As it stands in the mailed link, behind `#token=`.
@@ -93,7 +93,7 @@ pub fn in_use(context: &AppContext) -> Result<()> {
     Ok(())
 }
 
-/// Mails the token for one's own address again, if it is not confirmed yet.
+/// Mails the token for the user's own address again, if it is not confirmed yet.
 pub async fn resend_own(context: &AppContext, actor: Actor) -> Result<()> {
     in_use(context)?;
     let row = users::find(context.db.read(), actor.user_id).await?;

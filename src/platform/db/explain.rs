@@ -23,7 +23,7 @@ pub fn check_before(url: &str) -> Result<()> {
     if in_use { Err(refusal(&format!("{} {NO_DATABASE}", path.display()))) } else { Ok(()) }
 }
 
-const NO_DATABASE: &str = "is no SQLite database: name another file, or move this one away";
+const NO_DATABASE: &str = "is not a SQLite database: name another file, or move this one away";
 
 /// Explains why the database of this URL could not be opened.
 pub fn explain_open(url: &str, error: Error) -> Error {
@@ -65,7 +65,10 @@ fn what_is_wrong(path: &Path) -> Option<String> {
     }
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|it| !it.is_dir()) {
-        return Some(format!("cannot be made: {} is no folder, or may not be looked into", folder.display()));
+        return Some(format!(
+            "cannot be made: {} is not a folder, or may not be looked into",
+            folder.display()
+        ));
     }
     if !path.exists() {
         return Some("cannot be made: give this user the right to write its folder".to_owned());

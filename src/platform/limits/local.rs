@@ -78,7 +78,9 @@ impl Buckets {
             self.sweep();
             if self.strangers.fetch_add(1, Ordering::Relaxed) >= self.most {
                 self.crowded.store(true, Ordering::Relaxed);
-                tracing::warn!("more addresses and accounts come than are counted each by themselves");
+                tracing::warn!(
+                    "too many addresses and accounts to count each separately; the rest share one counter"
+                );
                 return key.crowd();
             }
         }

@@ -142,7 +142,7 @@ impl LoginThrottle {
     }
 
     /// Counts an attempt on an account as a failure until it is settled: of many that are made at the same
-    /// time, no more are judged than of as many one after the other.
+    /// time, no more are checked than if they came one after the other.
     fn enter(&self, key: Key, now: i64) -> Result<()> {
         if !self.on {
             return Ok(());

@@ -91,8 +91,8 @@ impl Bucket {
             Self::Event => "too many events, slow down",
             Self::Upload => "too many uploads, slow down",
             Self::Read => "too many requests, slow down",
-            Self::Connect => "too many connections are made, slow down",
-            Self::Member => "too many people are added to chats, slow down",
+            Self::Connect => "too many new connections, slow down",
+            Self::Member => "too many users added to chats, slow down",
             Self::ChatChange => "too many changes of chats, slow down",
         }
     }
@@ -138,12 +138,12 @@ impl RateLimits {
             ),
             address_sockets: ConcurrencyLimit::new(
                 rates.on.then_some(rates.address_sockets),
-                "there are too many connections of this address",
+                "too many connections from this address",
             ),
             reads: Turns::new(rates.on.then_some(READS_PER_USER), "too many requests at once, slow down"),
             large_groups: Turns::new(
                 rates.on.then_some(1),
-                "one large group after the other, try again in a moment",
+                "too many large groups at once, try again in a moment",
             ),
         }
     }

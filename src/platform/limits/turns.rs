@@ -43,7 +43,7 @@ impl Turns {
     }
 }
 
-/// A turn of somebody. Its permit goes first, then the queue where nobody is in it any more.
+/// A turn of somebody. Its permit goes first, then the queue where it has no members any more.
 pub struct Turn(
     #[expect(dead_code, reason = "held until it is dropped")] Option<(OwnedSemaphorePermit, Leaving)>,
 );

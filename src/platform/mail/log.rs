@@ -1,5 +1,5 @@
 //! Where there is no SMTP peer a mail is only logged, and so is the link in it: it is the one way to use the
-//! product on one's own machine. Not in production: whoever reads the log could take accounts over.
+//! product locally. Not in production: whoever reads the log could take over accounts.
 
 use super::{Outgoing, SendStatus};
 

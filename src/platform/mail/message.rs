@@ -30,13 +30,13 @@ pub struct Draft<'a> {
     pub language: &'static str,
 }
 
-/// Whether mail can be sent to what was typed; the same judge at the door and at sending. Whether it arrives,
+/// Whether mail can be sent to what was typed; the same check at registration and before sending. Whether it arrives,
 /// only mail can tell. Hosts are names: a peer is not asked to deliver to a bare address.
 pub fn is_address(text: &str) -> bool {
     address(text).is_some()
 }
 
-/// An address as it goes on the wire: a host of other than ASCII letters in its ASCII form (RFC 5890), so that
+/// An address as it goes on the wire: a host with characters beyond ASCII in its ASCII form (RFC 5890), so that
 /// peers without SMTPUTF8 take it.
 pub(super) fn address(text: &str) -> Option<Address> {
     let (_, host) = text.split_once('@')?;
@@ -60,7 +60,7 @@ pub(super) fn address(text: &str) -> Option<Address> {
 pub fn compose(draft: Draft<'_>) -> Result<(String, String)> {
     let from = if draft.from.is_empty() { NOBODY } else { draft.from };
     let from: Mailbox = from.parse().map_err(Error::internal)?;
-    let to = address(draft.to).ok_or_else(|| Error::internal("an address that no mail can be sent to"))?;
+    let to = address(draft.to).ok_or_else(|| Error::internal("not a valid mail address"))?;
     let id = format!("<{}@{}>", random::hex(16)?, from.email.domain());
     // Header values are encoded by the library; a line break never gets that far.
     let subject: String = draft.subject.chars().filter(|c| !c.is_control()).collect();

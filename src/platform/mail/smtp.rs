@@ -57,7 +57,7 @@ enum Failure {
 }
 
 impl Peer {
-    /// Checks what can be checked without connecting. Certificates are judged by the system's roots
+    /// Checks what can be checked without connecting. Certificates are checked against the system's roots
     /// (`SSL_CERT_FILE` names others).
     pub fn new(smtp: Smtp, from: &str) -> Result<Self> {
         let from: Mailbox = from.parse().map_err(Error::internal)?;
@@ -72,7 +72,7 @@ impl Peer {
     /// Tries once.
     pub async fn send(&self, mail: &Outgoing) -> SendStatus {
         let Some(recipient) = address(&mail.recipient) else {
-            return SendStatus::Never("an address that no mail can be sent to".into());
+            return SendStatus::Never("not a valid mail address".into());
         };
         match timeout(CONVERSATION, self.converse(recipient, mail.content.as_bytes())).await {
             Ok(Ok(())) => SendStatus::Sent,

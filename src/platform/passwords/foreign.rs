@@ -125,7 +125,9 @@ impl Foreign {
         };
         if absurd {
             TOLD.call_once(|| {
-                tracing::warn!("a password hash of other software costs too much: nothing fits it");
+                tracing::warn!(
+                    "a password hash of other software costs too much to check; it matches no password"
+                );
             });
         }
         absurd

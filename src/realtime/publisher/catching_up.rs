@@ -33,20 +33,20 @@ impl Publisher {
         else {
             return;
         };
-        tracing::info!(chat = chat.0, delivered_rev, upto, "filling a hole");
+        tracing::info!(chat = chat.0, delivered_rev, upto, "filling a gap");
         let users = self.users_in(chat);
         match sync::fill(context, chat, delivered_rev, upto, &users).await {
             Ok(Some(events)) => events.iter().for_each(|event| self.deliver(event)),
             Ok(None) => {
                 self.hint(chat, upto);
                 if let Err(error) = self.sort_out(context, chat, &users).await {
-                    tracing::error!(%error, chat = chat.0, "a room could not be sorted out");
+                    tracing::error!(%error, chat = chat.0, "the members of a room could not be restored");
                     return;
                 }
             }
             Err(error) => {
                 // What comes late of it is still handed out.
-                tracing::error!(%error, chat = chat.0, "a hole could not be filled");
+                tracing::error!(%error, chat = chat.0, "a gap could not be filled");
                 return self.hint(chat, upto);
             }
         }
@@ -100,7 +100,7 @@ impl Publisher {
             if self.is_astray(&standing)
                 && let Err(error) = self.sort_out(context, chat, &[user]).await
             {
-                tracing::error!(%error, chat = chat.0, "a room could not be sorted out");
+                tracing::error!(%error, chat = chat.0, "the members of a room could not be restored");
                 self.compare_again(user);
             }
         }
@@ -116,7 +116,7 @@ impl Publisher {
     /// Takes a user into a chat, and tells them what happened in it since they are in it.
     async fn gain(&self, context: &Arc<AppContext>, standing: &Standing) {
         let Standing { user, chat, rev, .. } = *standing;
-        tracing::info!(chat = chat.0, user = user.0, rev, "a chat was gained unheard");
+        tracing::info!(chat = chat.0, user = user.0, rev, "a chat was joined without an event");
         for connection in self.note_room_change(&[user]) {
             self.join(&connection, chat, None);
         }
@@ -135,7 +135,7 @@ impl Publisher {
             }
             // The chat is gone again, or there is too much to tell: it comes whole with the next `sync`.
             Ok(None) => self.hint(chat, upto),
-            Err(error) => tracing::error!(%error, chat = chat.0, "a gained chat could not be told"),
+            Err(error) => tracing::error!(%error, chat = chat.0, "a joined chat could not be announced"),
         }
         if let Some(mut room) = self.rooms.get_mut(&chat) {
             room.delivered_rev = room.delivered_rev.max(Some(upto));
@@ -168,7 +168,7 @@ impl Publisher {
                 loop {
                     tick.tick().await;
                     if let Err(error) = publisher.compare(&context).await {
-                        tracing::warn!(%error, "what is known here could not be compared with the database");
+                        tracing::warn!(%error, "the state of this node could not be compared with the database");
                     }
                 }
             }
@@ -239,7 +239,7 @@ impl Publisher {
             let Some(user) = connections.first().map(|it| it.actor.user_id) else { continue };
             let ConnectionEvent { name, payload } = sessions::end_unheard(context, user).await?;
             for connection in connections {
-                tracing::info!(user = user.0, "a session had ended unheard");
+                tracing::info!(user = user.0, "a session had ended without an event");
                 connection.send(name, &payload);
                 connection.dismiss(name);
             }

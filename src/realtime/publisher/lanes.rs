@@ -178,7 +178,7 @@ impl Lane {
                 }
             };
             if AssertUnwindSafe(reading).catch_unwind().await.is_err() {
-                tracing::error!(chat = chat.0, "filling a hole panicked");
+                tracing::error!(chat = chat.0, "filling a gap panicked");
             }
             chat
         });

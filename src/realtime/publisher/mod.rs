@@ -1,4 +1,4 @@
-//! The publisher: owns the rooms and knows every connection of this node, whatever door it came through.
+//! The publisher: owns the rooms and knows every connection of this node, whatever its transport.
 //!
 //! Events come in by lane. Per chat with local members it keeps the last value of the counter that it gave;
 //! what lies between that and an event is read from the database and given first, and what was given

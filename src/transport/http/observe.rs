@@ -33,7 +33,7 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
     let address = client_address::noted(request.extensions()).map(|it| it.to_string());
     let is_long = request.uri().path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI);
     let mut response = if is_long {
-        Problem(Error::new(Code::UriTooLong, format!("an address has at most {LONGEST_URI} bytes here")))
+        Problem(Error::new(Code::UriTooLong, format!("a URL may have at most {LONGEST_URI} bytes")))
             .into_response()
     } else {
         next.run(request).await
@@ -94,6 +94,6 @@ pub fn after_panic(panic: Box<dyn Any + Send>) -> Response {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without words");
+        .unwrap_or("a panic without a message");
     Problem(Error::internal(text.to_owned())).into_response()
 }

@@ -19,17 +19,17 @@ impl<E: Into<Error>> From<E> for Problem {
     }
 }
 
-/// What a problem's body looks like.
+/// The body of an error.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ProblemBody {
     /// A URI reference that names this kind of problem and leads to its explanation.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Short, the same for every problem of its kind.
+    /// A short summary, the same for every problem of this kind.
     pub title: String,
     /// HTTP status.
     pub status: u16,
-    /// What happened this time.
+    /// The error of this attempt.
     pub detail: String,
     /// Stable name.
     pub code: String,

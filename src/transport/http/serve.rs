@@ -81,7 +81,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::trace!(%error, "a connection broke off");
+        tracing::trace!(%error, "a connection broke");
     }
 }
 

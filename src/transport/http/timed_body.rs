@@ -27,7 +27,7 @@ pub struct TooSlow;
 
 impl fmt::Display for TooSlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the body did not come whole within {} s", BODY_WITHIN.as_secs())
+        write!(f, "the body did not arrive within {} s", BODY_WITHIN.as_secs())
     }
 }
 
@@ -47,7 +47,7 @@ pub fn unreadable(field: &str, error: &(dyn StdError + 'static)) -> Error {
             return TooSlow.into();
         }
         if error.is::<LengthLimitError>() {
-            return Error::field(Code::TooLarge, field, "is larger than is taken here");
+            return Error::field(Code::TooLarge, field, "is too large");
         }
         cause = error.source();
     }

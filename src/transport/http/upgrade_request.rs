@@ -12,7 +12,7 @@ pub fn require(headers: &HeaderMap) -> Result<HeaderValue> {
     let lacks = |what: &str| {
         Err(Error::new(
             Code::UpgradeRequired,
-            format!("this is for WebSocket (RFC 6455): {what}; a proxy in between has to pass it on"),
+            format!("this is for WebSocket (RFC 6455): {what}; a proxy in between must pass it on"),
         ))
     };
     if !has_word(headers, header::CONNECTION, "upgrade") {

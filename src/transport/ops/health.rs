@@ -22,7 +22,7 @@ type Parts = BTreeMap<&'static str, &'static str>;
 #[derive(Default)]
 pub struct Remembered(Mutex<Option<(Instant, Parts)>>);
 
-/// What a health check answers: no details, anybody may ask.
+/// The reply of a health check. It has no details, because anyone may call it.
 #[derive(Serialize, ToSchema)]
 pub struct Health {
     /// `ok` or `unavailable`.

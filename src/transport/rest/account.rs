@@ -1,4 +1,4 @@
-//! The end of one's account, and a copy of what is held on one.
+//! Deleting an account, and exporting its data.
 
 use axum::body::Body;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! Logging in and out, refreshing, one's sessions.
+//! Logging in and out, refreshing tokens, listing and ending sessions.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};

@@ -57,8 +57,8 @@ pub fn document(openapi: &mut OpenApi) {
                     "description": "The ack",
                     "content": {"application/json": {"schema": asyncapi::ack_of(entry)}},
                 },
-                "404": {"description": "Something that it names is not there, or not for the caller", "content": problem},
-                "409": {"description": "It contradicts what is there", "content": problem},
+                "404": {"description": "Something that the request names does not exist, or the caller may not see it", "content": problem},
+                "409": {"description": "Conflicts with the current state", "content": problem},
                 "413": {"description": "Too large", "content": problem},
             },
         }});

@@ -144,7 +144,7 @@ fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// A form's fields as a JSON object of texts, so that both are judged alike.
+/// A form's fields as a JSON object of texts, so that both are checked alike.
 fn form_as_json(text: &str) -> Result<String> {
     let fields: std::collections::HashMap<String, String> = serde_urlencoded::from_str(text)
         .map_err(|error| Error::invalid("payload", format!("is not a form: {error}")))?;
@@ -214,7 +214,7 @@ async fn read_body(mut body: Body, app: &RestState, address: Option<IpAddr>, mos
         }
     }
     if length > most {
-        return Err(Error::new(Code::TooLarge, format!("a body has at most {most} bytes here")));
+        return Err(Error::new(Code::TooLarge, format!("the body may have at most {most} bytes")));
     }
     Ok(bytes)
 }
@@ -251,7 +251,7 @@ impl FromRequest<RestState> for Image {
         let most = app.context.settings.photos.max_bytes;
         let address = client_address::noted(request.extensions());
         let actor = request.extensions().get().copied();
-        let too_large = || Error::field(Code::TooLarge, "image", format!("at most {most} bytes are taken"));
+        let too_large = || Error::field(Code::TooLarge, "image", format!("must have at most {most} bytes"));
         let mut multipart = Multipart::from_request(request, app).await.map_err(|error| {
             Error::invalid("image", format!("send a multipart form: {}", error.body_text()))
         })?;
@@ -296,8 +296,8 @@ impl FromRequestParts<RestState> for Id {
     async fn from_request_parts(parts: &mut Parts, app: &RestState) -> Result<Self, Problem> {
         let Path(text) = Path::<String>::from_request_parts(parts, app)
             .await
-            .map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
-        let id = text.parse().map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
+            .map_err(|_| Error::new(Code::NotFound, "an id must be a whole number"))?;
+        let id = text.parse().map_err(|_| Error::new(Code::NotFound, "an id must be a whole number"))?;
         Ok(Self(id))
     }
 }

@@ -48,7 +48,7 @@ pub async fn photo_to_base64(_: StrangersUpload, Image(bytes): Image) -> Result<
     responses(
         (status = 200, body = String, description = "The photo", content_type = "image/*"),
         (status = 206, description = "A part of the photo"),
-        (status = 304, description = "As it is in the cache"),
+        (status = 304, description = "Not modified"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
         (status = 416, description = "No such part"),
     ))]

@@ -17,7 +17,7 @@ use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
 use crate::transport::rest::extract::{Auth, From, Json, Text, access_token};
 
-/// An address that mail is asked for.
+/// The address to send a mail to.
 #[derive(Deserialize, ToSchema)]
 pub struct ForEmail {
     /// An e-mail address.

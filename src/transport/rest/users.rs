@@ -101,7 +101,7 @@ pub async fn mango_patch(
 ) -> Result<(StatusCode, axum::Json<Me>), Problem> {
     use axum::extract::FromRequest;
     if actor.user_id != UserId(id) {
-        return Err(Error::forbidden("only one's own profile can be changed").into());
+        return Err(Error::forbidden("only the own profile can be changed").into());
     }
     let Json(request) = Json::<Patch>::from_request(request, &app).await?;
     count_photo(&app, actor.user_id, &request).await?;

@@ -35,6 +35,6 @@ pub async fn authenticate(
     payload: Option<&Value>,
 ) -> Result<(Actor, i64)> {
     let token = find_token(context, &parts.headers, payload)
-        .ok_or_else(|| Error::new(Code::TokenMissing, "no token came with the handshake"))?;
+        .ok_or_else(|| Error::new(Code::TokenMissing, "the handshake has no token"))?;
     sessions::authenticate(context, &token).await
 }

@@ -161,7 +161,7 @@ mod tests {
         assert!(session.accepts(connects(2).as_bytes()));
         assert!(!session.accepts(connects(UNAUTHENTICATED_PACKETS + 1).as_bytes()));
         assert!(!session.accepts(&vec![b'4'; UNAUTHENTICATED_BYTES as usize]));
-        assert!(!session.accepts(b"3"), "its bytes are used up");
+        assert!(!session.accepts(b"3"), "its byte budget is used up");
         session.transport.authenticate();
         assert!(session.accepts(packets(AUTHENTICATED_PACKETS).join("\x1e").as_bytes()));
         assert!(!session.accepts(packets(AUTHENTICATED_PACKETS + 1).join("\x1e").as_bytes()));

@@ -104,7 +104,7 @@ pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
             Ok((id, Ok(token))) => (token, id),
             Ok((id, Err(error))) => return refuse(stream, id, &error).await,
             Err(_) => {
-                let error = Error::new(Code::TokenMissing, "no auth frame came in time");
+                let error = Error::new(Code::TokenMissing, "no auth frame arrived in time");
                 return refuse(stream, None, &error).await;
             }
         },
@@ -167,12 +167,9 @@ async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<Stri
             Some(Ok(WsMessage::Binary(bytes))) => as_text(bytes),
             Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
             Some(Err(WsError::Capacity(_))) => {
-                return (
-                    None,
-                    Err(Error::new(Code::TooLarge, "the first frame is larger than is taken here")),
-                );
+                return (None, Err(Error::new(Code::TooLarge, "the first frame is too large")));
             }
-            _ => return (None, missing("the first frame has to be an auth frame")),
+            _ => return (None, missing("the first frame must be an auth frame")),
         };
         let mut frame = match frames::read(&text) {
             Ok(frame) => frame,
@@ -180,7 +177,7 @@ async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<Stri
         };
         let id = frame.id.take();
         if frame.event != "auth" {
-            return (id, missing("the first frame has to be an auth frame"));
+            return (id, missing("the first frame must be an auth frame"));
         }
         let token = frame.payload(None).and_then(|payload| parse::read::<AuthFrame>(&payload));
         return (

@@ -1,4 +1,4 @@
-//! The upgrade from HTTP (RFC 6455, section 4), done by hand: one websocket library in the house is enough.
+//! The upgrade from HTTP (RFC 6455, section 4), done by hand: axum's own would bring a second websocket library.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub async fn no_polling(request: Request) -> Result<Response, Problem> {
     if misdirected::is_engine(&request) {
         return misdirected::answer(request);
     }
-    Err(Error::new(Code::MethodNotAllowed, "this path is not for this method").into())
+    Err(Error::new(Code::MethodNotAllowed, "this path does not support this method").into())
 }
 
 /// `GET /chat/{id}/ws`.
@@ -46,7 +46,7 @@ pub async fn one_chat(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let id = id.parse().map_err(|_| Error::new(Code::NotFound, "ids are whole numbers"))?;
+    let id = id.parse().map_err(|_| Error::new(Code::NotFound, "an id must be a whole number"))?;
     upgrade(state, Some(ChatId(id)), request)
 }
 
@@ -61,7 +61,7 @@ fn upgrade(
         .extensions()
         .get::<ConnectInfo<Peer>>()
         .cloned()
-        .ok_or_else(|| Error::internal("a connection without its peer"))?;
+        .ok_or_else(|| Error::internal("a connection without its peer address"))?;
     let address = client_address::noted(request.extensions());
     let pending = state.context.rates.pending.enter(address)?;
     let token = header_token(headers);
@@ -76,7 +76,7 @@ fn upgrade(
                 session::run(state, Opening { stream, backpressure, token, cookie, scope, pending, address })
                     .await;
             }
-            Err(error) => tracing::debug!(%error, "an upgrade broke off"),
+            Err(error) => tracing::debug!(%error, "an upgrade broke"),
         }
     });
     Ok(accepted)

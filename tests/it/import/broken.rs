@@ -202,7 +202,7 @@ async fn the_binary_tells_by_its_exit_code_and_in_a_file() {
     mango.run("INSERT INTO message (user_id, chat_id, content) VALUES (1, NULL, 'secret words'), (NULL, 1, 'more')").await;
     let (code, out, _) = run(&mango, &["--report", "report.jsonl"]);
     assert_eq!(code, Some(1), "{out}");
-    assert!(out.contains("skipped: 1 messages: it has no author who came over (52)"), "{out}");
+    assert!(out.contains("skipped: 1 messages: its author was not imported (52)"), "{out}");
     let file = std::fs::read_to_string(folder.path().join("report.jsonl")).expect("a report");
     let lines: Vec<serde_json::Value> =
         file.lines().map(|it| serde_json::from_str(it).expect("JSON")).collect();

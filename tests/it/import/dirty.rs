@@ -77,35 +77,35 @@ async fn dirt_is_told_and_loses_nothing_else() {
     let options = Options { report: Some(file.clone()), batch: 3, ..mango.options() };
     let report = import_with(&app.server.context, options).await.expect("goes through");
     let expected: BTreeSet<(String, String, Option<i64>)> = [
-        ("left_out user", "the phone is another account's", Some(2)),
+        ("left_out user", "the phone belongs to another account", Some(2)),
         ("left_out user", "there is nothing to log in with", Some(2)),
-        ("left_out user", "the phone is none", Some(3)),
+        ("left_out user", "the phone is invalid", Some(3)),
         ("left_out user", "there is nothing to log in with", Some(3)),
         ("left_out user", "there is nothing to log in with", Some(4)),
         ("left_out user", "the password's hash is of an unknown kind, or costs too much", Some(4)),
-        ("changed user", "the time of registration could not be read, it is now", Some(4)),
+        ("changed user", "the time of registration could not be read; the current time is used", Some(4)),
         ("left_out user", "the password's hash is of an unknown kind, or costs too much", Some(5)),
-        ("changed user", "the time of registration could not be read, it is now", Some(5)),
+        ("changed user", "the time of registration could not be read; the current time is used", Some(5)),
         ("left_out user", "the password's hash is of an unknown kind, or costs too much", Some(6)),
-        ("changed user", "the name was too long, or had characters that a name does not take", Some(4)),
-        ("changed user", "the name was too long, or had characters that a name does not take", Some(6)),
-        ("skipped member", "the row names no chat or no user", None),
-        ("skipped pin", "the row names no chat or no user", None),
-        ("changed chat", "a second direct chat of the same two became one with the first", Some(2)),
-        ("changed chat", "a direct chat that has not two members became a group", Some(3)),
-        ("changed chat", "a direct chat that has not two members became a group", Some(4)),
-        ("skipped chat", "nobody is in it", Some(5)),
-        ("skipped pin", "who pinned the chat is not in it", Some(1)),
-        ("changed chat", "the time of its making could not be read, it is now", Some(6)),
-        ("skipped like", "the row names no message or no user", None),
+        ("changed user", "the name was too long, or had characters that a name cannot have", Some(4)),
+        ("changed user", "the name was too long, or had characters that a name cannot have", Some(6)),
+        ("skipped member", "the row has no chat or no user", None),
+        ("skipped pin", "the row has no chat or no user", None),
+        ("changed chat", "a second direct chat of the same two users was merged with the first", Some(2)),
+        ("changed chat", "a direct chat without exactly two members became a group", Some(3)),
+        ("changed chat", "a direct chat without exactly two members became a group", Some(4)),
+        ("skipped chat", "it has no members", Some(5)),
+        ("skipped pin", "the user who pinned the chat is not a member", Some(1)),
+        ("changed chat", "its creation time could not be read; the current time is used", Some(6)),
+        ("skipped like", "the row has no message or no user", None),
         ("changed message", "a message of an unknown type became text", Some(5)),
         ("changed message", "a message of an unknown type became text", Some(6)),
         ("changed message", "a message without content is empty", Some(6)),
-        ("skipped message", "it has no author who came over", Some(7)),
-        ("skipped message", "its chat did not come over, or is deleted here", Some(8)),
-        ("skipped message", "its chat did not come over, or is deleted here", Some(9)),
-        ("changed message", "its time could not be read, it is that of its chat", Some(11)),
-        ("changed message", "its time could not be read, it is that of its chat", Some(12)),
+        ("skipped message", "its author was not imported", Some(7)),
+        ("skipped message", "its chat was not imported, or is deleted here", Some(8)),
+        ("skipped message", "its chat was not imported, or is deleted here", Some(9)),
+        ("changed message", "its time could not be read; that of its chat is used", Some(11)),
+        ("changed message", "its time could not be read; that of its chat is used", Some(12)),
     ]
     .map(|(what, reason, id)| (what.to_owned(), reason.to_owned(), id))
     .into();
@@ -164,7 +164,7 @@ async fn who_is_here_keeps_what_is_theirs() {
     assert_eq!(status, StatusCode::CREATED);
     let report = mango.import(&app.server.context).await;
     assert!(!report.is_complete());
-    assert!(report.to_text().contains("the phone is another account's (1)"), "{}", report.to_text());
+    assert!(report.to_text().contains("the phone belongs to another account (1)"), "{}", report.to_text());
     assert_eq!(old_login(&app, "+79000000001").await.0, StatusCode::UNAUTHORIZED);
     let found = rows(app.server.context.db.read(), "SELECT id, phone FROM users WHERE name = 'Анна'").await;
     assert_eq!(found.len(), 1);
@@ -235,8 +235,11 @@ async fn what_was_changed_here_stays_changed() {
         .await;
     let later = mango.import(&app.server.context).await;
     let text = later.to_text();
-    assert!(text.contains("its chat did not come over, or is deleted here (6)"), "{text}");
-    assert!(text.contains("a direct chat became one with that of the same two that was here (4)"), "{text}");
+    assert!(text.contains("its chat was not imported, or is deleted here (6)"), "{text}");
+    assert!(
+        text.contains("a direct chat was merged with the existing one of the same two users (4)"),
+        "{text}"
+    );
     assert_eq!(app.get("/user/me", &anna).await["name"], json!("Anna"));
     assert_eq!(app.contents(made, &clara).await, ["dear Anna"]);
     assert_eq!(app.get(&format!("/chat/{made}"), &anna).await["my"]["pinned"], json!(true));

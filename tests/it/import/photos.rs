@@ -79,11 +79,11 @@ async fn photos_come_over_and_broken_ones_are_told() {
     let report = import_with(&app.server.context, with(false)).await.expect("goes through");
     assert_eq!(report.to_text(), dry.to_text());
     for line in [
-        "skipped: 2 photos: the picture is broken (4, 9)",
+        "skipped: 2 photos: the image is broken (4, 9)",
         "skipped: 1 photos: there is no such file (5)",
         "skipped: 2 photos: its name leads out of the folder (6, 10)",
-        "skipped: 1 photos: the picture is too large (7)",
-        "skipped: 1 photos: another photo was chosen here meanwhile (11)",
+        "skipped: 1 photos: the image is too large (7)",
+        "skipped: 1 photos: the user has chosen another photo here since (11)",
     ] {
         assert!(report.to_text().contains(line), "{line}: {}", report.to_text());
     }

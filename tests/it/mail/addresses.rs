@@ -148,7 +148,7 @@ async fn a_new_address_stays_pending_until_its_token_comes_back_and_the_old_one_
     );
     assert_eq!(
         (&notice["to"], &notice["subject"]),
-        (&json!(["old@example.org"]), &json!("Your e-mail address is to be changed"))
+        (&json!(["old@example.org"]), &json!("Your e-mail address is about to change"))
     );
     let text = notice["text"].as_str().expect("text");
     assert!(text.contains("n…@example.org") && !text.contains("new@example.org"), "masked: {text}");
@@ -206,7 +206,7 @@ async fn where_addresses_are_not_verified_a_new_one_holds_at_once_and_the_old_on
     let (status, me) = patch(&app, &alice, json!({"email": null, "password": PASSWORD})).await;
     assert_eq!((status, &me["email"]), (200, &json!(null)));
     let mail = peer.expect("New@example.org", "Your e-mail address was changed").await;
-    assert!(mail["text"].as_str().expect("text").contains("was taken out of your account"), "{mail}");
+    assert!(mail["text"].as_str().expect("text").contains("was removed from your account"), "{mail}");
     peer.expect_silence().await;
 }
 

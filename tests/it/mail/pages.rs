@@ -66,10 +66,7 @@ async fn a_click_in_a_mail_and_one_on_the_page_do_it_in_the_language_of_the_brow
         ("Подтверждение адреса почты", "Адрес подтверждён. Страницу можно закрыть."),
         "{seen}"
     );
-    assert_eq!(
-        said(1),
-        ("Confirm your e-mail address", "This link is not good any more. Ask for a new mail.")
-    );
+    assert_eq!(said(1), ("Confirm your e-mail address", "This link is no longer valid. Request a new mail."));
     assert_eq!(said(2).1, "This password is not accepted: must have 8 to 128 characters");
     assert_eq!(said(3).0, "Set a new password");
     assert!(said(3).1.starts_with("The password is set"), "{seen}");

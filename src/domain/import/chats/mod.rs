@@ -37,7 +37,7 @@ pub async fn bring(
     for (kind, sql) in [(Kind::Member, Some(&counts.loose_members)), (Kind::Pin, counts.loose_pins.as_ref())]
     {
         let Some(sql) = sql else { continue };
-        loose.skip_many(kind, source.number(sql).await?, "the row names no chat or no user");
+        loose.skip_many(kind, source.number(sql).await?, "the row has no chat or no user");
     }
     report.add(loose)?;
     source.declare("chats", &source.schema.chats).await?;
@@ -111,7 +111,7 @@ async fn tell_changed_members(
         let there = members_of(from, &people);
         // Authors who were no members have a row as well: they have left.
         if there.iter().any(|id| here.get(id) != Some(&true)) {
-            tally.skip(Kind::Member, from.id, "somebody came into a chat after it had come over");
+            tally.skip(Kind::Member, from.id, "a user joined a chat after it was imported");
         }
         let gone = here.iter().any(|(id, present)| *present && !there.contains(id));
         if gone && from.members.iter().all(|id| people.contains_key(id)) {

@@ -61,29 +61,29 @@ impl<'a> Plan<'a> {
     ) {
         let members = members_of(from, people);
         for _ in members.len()..from.members.len() {
-            tally.skip(Kind::Member, from.id, "the user did not come over");
+            tally.skip(Kind::Member, from.id, "the user was not imported");
         }
         let Some(first) = members.first().copied() else {
-            tally.skip(Kind::Chat, from.id, "nobody is in it");
+            tally.skip(Kind::Chat, from.id, "it has no members");
             return;
         };
         let pinned: BTreeSet<i64> = from.pins.iter().filter_map(|id| people.get(id).copied()).collect();
         let pinned: BTreeSet<i64> = pinned.intersection(&members).copied().collect();
         for _ in pinned.len()..from.pins.len() {
-            tally.skip(Kind::Pin, from.id, "who pinned the chat is not in it");
+            tally.skip(Kind::Pin, from.id, "the user who pinned the chat is not a member");
         }
         tally.taken(Kind::Member, members.len());
         tally.taken(Kind::Pin, pinned.len());
         tally.taken(Kind::Chat, 1);
         let key = direct_key(from, &members);
         if key.is_none() && !from.is_group {
-            tally.change(Kind::Chat, from.id, "a direct chat that has not two members became a group");
+            tally.change(Kind::Chat, from.id, "a direct chat without exactly two members became a group");
         }
         if let Some(place) = key.as_ref().and_then(|key| self.by_key.get(key)).copied() {
             tally.change(
                 Kind::Chat,
                 from.id,
-                "a second direct chat of the same two became one with the first",
+                "a second direct chat of the same two users was merged with the first",
             );
             self.twins.push((from.id, place));
             self.new[place].pinned.extend(pinned);
@@ -93,14 +93,18 @@ impl<'a> Plan<'a> {
             tally.change(
                 Kind::Chat,
                 from.id,
-                "a direct chat became one with that of the same two that was here",
+                "a direct chat was merged with the existing one of the same two users",
             );
             self.here.push((from.id, id, pinned));
             return;
         }
         let created_at = from.created_at.as_deref().and_then(times::read);
         if created_at.is_none() {
-            tally.change(Kind::Chat, from.id, "the time of its making could not be read, it is now");
+            tally.change(
+                Kind::Chat,
+                from.id,
+                "its creation time could not be read; the current time is used",
+            );
         }
         let wanted = [from.owner, from.first_author].into_iter().flatten();
         let owner = wanted.filter_map(|id| people.get(&id).copied()).find(|id| members.contains(id));

@@ -1,4 +1,4 @@
-//! `/admin/*`: for moderators and admins. The role is judged before anything else of the request, from the
+//! `/admin/*`: for moderators and admins. The role is checked before anything else of the request, from the
 //! user's row as it stands.
 
 mod logs;
