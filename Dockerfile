@@ -16,14 +16,14 @@ RUN mkdir -p src entity/src migration/src bench/src tests/it \
     && echo 'fn main() {}' > bench/src/main.rs \
     && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs tests/it/main.rs \
     && echo 'fn main() {}' > src/main.rs \
-    && cargo build --release --locked --bin mango-chat
+    && cargo build --profile dist --locked --bin mango-chat
 # The product. Cargo goes by the time of a file, and what is copied may be older than the layer above: hence `touch`.
 COPY assets assets
 COPY entity entity
 COPY migration migration
 COPY src src
 RUN touch src/lib.rs src/main.rs entity/src/lib.rs migration/src/lib.rs \
-    && cargo build --release --locked --bin mango-chat
+    && cargo build --profile dist --locked --bin mango-chat
 
 FROM debian:bookworm-slim
 RUN apt-get update \
@@ -31,7 +31,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin mango \
     && install --directory --owner mango --group mango --mode 0700 /data
-COPY --from=builder /src/target/release/mango-chat /usr/local/bin/mango-chat
+COPY --from=builder /src/target/dist/mango-chat /usr/local/bin/mango-chat
 
 # `prod` refuses to start without a JWT_SECRET.
 ENV MANGO_ENV=prod \

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use tracing::Instrument;
 
 use super::{AppContext, Caller};
 use crate::error::{Code, Error, Result};
@@ -92,6 +93,27 @@ pub async fn dispatch(
     payload: &str,
     respond: Respond,
 ) {
+    let span = tracing::info_span!(
+        "command",
+        event = shown(event),
+        user = caller.actor.user_id.0,
+        connection = caller.conn.map(|it| it.0),
+    );
+    dispatch_in_span(context, caller, event, payload, respond).instrument(span).await;
+}
+
+/// The name of an event for the log: that of the catalogue, because what a client makes up may be long.
+fn shown(event: &str) -> &'static str {
+    command(event).map_or("an unknown event", |it| it.name)
+}
+
+async fn dispatch_in_span(
+    context: &Arc<AppContext>,
+    caller: Caller,
+    event: &str,
+    payload: &str,
+    respond: Respond,
+) {
     if let Err(error) = count(context, &caller, event).await {
         return fail(event, &caller, respond, error);
     }
@@ -153,8 +175,7 @@ async fn run<C: CommandHandler>(context: &AppContext, caller: &Caller, payload: 
 
 /// Answers a failure; our own are logged here, and nowhere else.
 pub fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
-    // Not what a client makes up: it may be long.
-    let event = command(event).map_or("an unknown event", |it| it.name);
+    let event = shown(event);
     if error.source.is_some() {
         tracing::error!(event, user = caller.actor.user_id.0, %error, "a command failed");
     }

@@ -65,14 +65,14 @@ pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGua
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let stdout = match format {
         LogFormat::Pretty => fmt::layer().compact().with_target(false).with_ansi(is_colourful).boxed(),
-        LogFormat::Json => fmt::layer().json().flatten_event(true).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_current_span(false).boxed(),
     };
     let mut outputs = vec![stdout];
     outputs.extend(writer.map(|writer| match format {
         LogFormat::Pretty => {
             fmt::layer().with_ansi(false).fmt_fields(Plain::default()).with_writer(writer).boxed()
         }
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer).boxed(),
     }));
     if subscriber(filter, outputs).try_init().is_ok()
         && let Some(error) = problem

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; a file may use its own layer and those below.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["error", "ids", "clock", "config", "random", "text"],
     &["protocol"],
     &["platform"],
@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 9] = [
     &["transport"],
     &["backup"],
     &["app"],
+    &["cli"],
     &["main", "lib"],
 ];
 

@@ -1,5 +1,5 @@
-//! Around every request: its id, its line in the log, and the last touch on problems. Query strings and
-//! bodies are not logged, they may hold secrets.
+//! Around every request: its id, its span and its line in the log, and the completion of problem bodies. Query strings and
+//! bodies are not logged, because they may contain secrets.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
 
 use crate::config::Settings;
 use crate::error::{Code, Error};
@@ -36,7 +37,7 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
         Problem(Error::new(Code::UriTooLong, format!("a URL may have at most {LONGEST_URI} bytes")))
             .into_response()
     } else {
-        next.run(request).await
+        next.run(request).instrument(tracing::info_span!("request", request_id = id)).await
     };
     let status = response.status();
     let mut code = None;

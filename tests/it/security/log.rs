@@ -76,11 +76,19 @@ async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() 
     };
     let came = one("logged in")[0];
     assert_eq!((&came["user"], &came["address"]), (&alice["id"], &json!("127.0.0.1")), "{came}");
+    // Each line names the request or the command that it belongs to.
+    let requests = one("request");
+    let by_id = requests.iter().find(|line| line["request_id"] == came["spans"][0]["request_id"]);
+    let by_id = by_id.unwrap_or_else(|| panic!("{came} belongs to a request"));
+    assert_eq!((&by_id["path"], &by_id["status"]), (&json!("/auth/login"), &json!(200)), "{by_id}");
     let failed = one("a login failed");
     assert_eq!(failed.len(), 2, "{failed:?}");
     assert!(failed.iter().all(|line| line["address"] == json!("127.0.0.1")), "{failed:?}");
     let refused = one("a command was refused")[0];
     assert_eq!((&refused["user"], &refused["event"]), (&alice["id"], &json!("delete_chat")), "{refused}");
+    let span = &refused["spans"][0];
+    assert_eq!((&span["name"], &span["event"]), (&json!("command"), &json!("delete_chat")), "{refused}");
+    assert!(span["connection"].is_u64() && span["user"] == alice["id"], "{refused}");
     let back = one("a refresh token came back after its time: its session is ended")[0];
     assert_eq!(back["user"], alice["id"], "{back}");
     let denied = one("request").into_iter().find(|line| line["path"] == json!("/admin/user"));
