@@ -919,7 +919,7 @@ export interface OutgoingMessage {
    */
   chat_id: ChatId;
   /**
-   * Makes a retry return the message that was sent first; 1 to 64 characters, unique per user for ever.
+   * Makes a retry return the message that was sent first; 1 to 64 characters, unique per user, forever.
    */
   client_id?: string | null;
   /**
@@ -1127,7 +1127,7 @@ export interface MutedChat {
    */
   muted?: boolean | null;
   /**
-   * For how long, seconds; without it until it is unmuted.
+   * Duration, seconds; without it the chat stays muted until it is unmuted.
    */
   seconds?: number | null;
 }
@@ -1552,7 +1552,7 @@ export interface ErrorObject {
    */
   errors?: BTreeMap;
   /**
-   * A sentence for people.
+   * A human-readable explanation.
    */
   message: string;
   /**
@@ -1598,7 +1598,7 @@ export interface ServerShutdown {
  */
 export interface Farewell {
   /**
-   * A sentence for people.
+   * A human-readable explanation.
    */
   message: string;
 }
@@ -1646,7 +1646,7 @@ export interface TypingChanged {
  */
 export interface UserBanned {
   /**
-   * A sentence for people.
+   * A human-readable explanation.
    */
   message: string;
   /**
@@ -1677,7 +1677,7 @@ export interface User {
    */
   deleted: boolean;
   /**
-   * What the user says about themselves.
+   * Free text about the user.
    */
   description?: string | null;
   /**

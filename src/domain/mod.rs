@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -195,5 +196,5 @@ impl AppContext {
 pub async fn run_detached<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    tokio::spawn(work).await.map_err(Error::internal)?
+    tokio::spawn(work.in_current_span()).await.map_err(Error::internal)?
 }

@@ -72,7 +72,9 @@ pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGua
         LogFormat::Pretty => {
             fmt::layer().with_ansi(false).fmt_fields(Plain::default()).with_writer(writer).boxed()
         }
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer).boxed(),
+        LogFormat::Json => {
+            fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer).boxed()
+        }
     }));
     if subscriber(filter, outputs).try_init().is_ok()
         && let Some(error) = problem

@@ -83,7 +83,7 @@ fn a_file_that_cannot_be_a_database_is_named_and_said_what_to_do_with() {
         std::fs::write(at(name), text).expect("written");
         says(
             &refusals(&folder, &url_of(&at(name)), &[], false),
-            &[name, "is no SQLite database", "name another"],
+            &[name, "is not a SQLite database", "name another"],
         );
     }
     assert_eq!(std::fs::read(at("short")).expect("read"), b"x", "it is left alone");

@@ -23,6 +23,7 @@ use crate::ids::UserId;
 use crate::platform::db::retry;
 use crate::protocol::moderation::Role;
 use crate::protocol::parse::{Check, Limits, Problems};
+use tracing::Instrument;
 
 /// What a tombstone is called.
 const NAME: &str = "Deleted user";
@@ -49,7 +50,7 @@ pub async fn delete(context: &Arc<AppContext>, actor: Actor, request: &Deletion)
     retry(|| bury(context, id, &known.password_hash)).await?;
     let context = context.clone();
     // Thousands of groups take a while; who asked need not wait for it.
-    tokio::spawn(async move { finish(&context, id).await });
+    tokio::spawn(async move { finish(&context, id).await }.in_current_span());
     Ok(())
 }
 

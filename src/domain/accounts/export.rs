@@ -17,6 +17,7 @@ use super::records::{self, Kind};
 use crate::domain::{Actor, AppContext, sessions};
 use crate::error::{Error, Result};
 use crate::ids::UserId;
+use tracing::Instrument;
 
 /// Bytes that are handed on at a time, and a record more.
 const CHUNK: usize = 256 * 1_024;
@@ -81,14 +82,15 @@ pub fn export(context: &Arc<AppContext>, running: &Arc<Running>, actor: Actor) -
     // One chunk waits while the next is made.
     let (lines, reader) = mpsc::channel(1);
     let context = context.clone();
-    tokio::spawn(async move {
+    let work = async move {
         let _permit = permit;
         if let Err(error) = write(&context, actor, &lines).await {
             tracing::warn!(user = actor.user_id.0, %error, "an export was interrupted");
             // Where nobody reads any more nobody is told.
             drop(timeout(READ_WITHIN, lines.send(Err(error))).await);
         }
-    });
+    };
+    tokio::spawn(work.in_current_span());
     Ok(Export(reader))
 }
 

@@ -19,6 +19,7 @@ use std::future::Future;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -57,11 +58,12 @@ impl Mail {
         if self.later.len() >= MAX_LATER {
             return Err(Error::unavailable("too many requests for mail at once, try again in a moment"));
         }
-        self.later.spawn(async move {
+        let work = async move {
             if let Err(error) = work.await {
                 tracing::error!(%error, "a requested mail could not be queued");
             }
-        });
+        };
+        self.later.spawn(work.in_current_span());
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use tracing::Instrument;
 use utoipa::openapi::OpenApi;
 
 use crate::domain::Caller;
@@ -28,9 +29,9 @@ pub async fn run(
     // Whoever asked may be gone by then; the event still takes effect.
     let respond = Respond::new(move |result| drop(answer.send(result)));
     let context = app.context.clone();
-    tokio::spawn(async move {
-        dispatch(&context, Caller::without_socket(actor), &event, &payload, respond).await;
-    });
+    let work =
+        async move { dispatch(&context, Caller::without_socket(actor), &event, &payload, respond).await };
+    tokio::spawn(work.in_current_span());
     let ack = ack.await.map_err(Error::internal)??;
     Ok(([(header::CONTENT_TYPE, "application/json")], ack.get().to_owned()).into_response())
 }
