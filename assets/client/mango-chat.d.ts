@@ -61,7 +61,7 @@ export type TokenStorage = {
 export type GetToken = (why?: {
     refresh?: boolean;
 }) => Promise<string>;
-/** Why something failed. `code` is the server's, or `connection_lost`, `unreachable`, `closed`. */
+/** Why something failed. `code` is the server's error code, or `connection_lost`, `unreachable`, `closed`. */
 export declare class MangoError extends Error {
     code: string;
     errors: Record<string, string[]>;
@@ -75,12 +75,12 @@ export declare class MangoError extends Error {
     });
 }
 /**
- * The tokens of one session, in a storage that all tabs share, exchanged by one tab at a time. It is the option
- * `token` of `MangoChat`; called by itself it gives an access token for a REST request.
+ * The tokens of one session, in a storage that all tabs share; one tab at a time refreshes them. Pass it as the option
+ * `token` of `MangoChat`; call it to get an access token for a REST request.
  * @param {object} [options]
- * @param {string} [options.url] Where the server is; the page's own origin if left out.
- * @param {TokenStorage} [options.storage] Default `localStorage`, or memory where there is none.
- * @param {string} [options.key] The item in the storage.
+ * @param {string} [options.url] URL of the server; default: the page's own origin.
+ * @param {TokenStorage} [options.storage] Default: `localStorage`, or memory if there is none.
+ * @param {string} [options.key] Name of the item in the storage.
  * @returns {GetToken & {
  *   login(credentials: {username: string, password: string}): Promise<void>,
  *   save(pair: TokenPair): Promise<void>,
@@ -101,24 +101,24 @@ export declare function sessionTokens({ url, storage, key }?: {
     logout(): Promise<void>;
     isLoggedIn(): Promise<boolean>;
 };
-/** A chat as it is here. Read it, do not change it. */
+/** The local copy of a chat. Read it, do not change it. */
 export declare class ChatState {
     #private;
-    /** @type {Chat} As `GET /chat/{id}` answers it, without `my`. */
+    /** @type {Chat} As `GET /chat/{id}` returns it, without `my`. */
     chat: Chat;
     /** @type {MyChat} */
     my: MyChat;
-    /** Counter value up to which everything is here. */
+    /** The value of the chat's counter up to which everything is known. */
     rev: number;
-    /** @type {Message[]} The newest, by `seq`, without a hole. */
+    /** @type {Message[]} The newest messages in the order of `seq`, without a gap. */
     messages: Message[];
     /** @type {Map<number, *>} Who is typing, by user id. */
     typing: Map<number, any>;
-    /** Messages with a higher `seq` are all in `messages`. */
+    /** All messages with a higher `seq` are in `messages`. */
     floor: number;
     get id(): number;
     /**
-     * Changes of this chat from now on; ends when the chat is gone or the client is closed.
+     * The changes of this chat from now on. Ends when the chat is gone or the client is closed.
      * @returns {AsyncGenerator<Change>}
      */
     events(): AsyncGenerator<Change>;
@@ -126,63 +126,25 @@ export declare class ChatState {
 /** The chats of one user, kept up to date over one connection at a time. */
 export declare class MangoChat {
     #private;
-    /** @internal */
-    options: {
-        socket: object | undefined;
-        token: string | (({ refresh }: {
-            refresh: any;
-        }) => Promise<any>) | ((why: {
-            refresh: boolean;
-        }) => string | Promise<string>) | undefined;
-        usesCookies: boolean;
-        WebSocket: {
-            new (url: string | URL, protocols?: string | string[]): WebSocket;
-            prototype: WebSocket;
-            readonly CONNECTING: 0;
-            readonly OPEN: 1;
-            readonly CLOSING: 2;
-            readonly CLOSED: 3;
-        };
-        outbox: OutboxStore | undefined;
-        keep: number;
-        maxBehind: number;
-        tellUnread: boolean;
-        timeoutMs: number;
-        aliveMs: number;
-    };
-    /** @type {Map<number, ChatState>} */
-    chats: Map<number, ChatState>;
-    /** @type {Map<number, {online: boolean, last_seen_at: ?string}>} Of those who are watched. */
-    presence: Map<number, {
-        online: boolean;
-        last_seen_at: string | null;
-    }>;
-    /** Whom one follows or blocks. @type {Map<number, {following: boolean, blocked: boolean}>} */
-    contacts: Map<number, {
-        following: boolean;
-        blocked: boolean;
-    }>;
-    /** @type {Status} */
-    status: Status;
-    /** @type {?number} Own id. */
-    userId: number | null;
     /**
      * @param {object} options
-     * @param {string} [options.url] Where the server is; the page's own origin if left out.
-     * @param {object} [options.socket] A socket of socket.io-client instead, made with `autoConnect: false`.
+     * @param {string} [options.url] URL of the server; default: the page's own origin.
+     * @param {object} [options.socket] Instead of `url`, a socket of socket.io-client, created with `autoConnect: false`.
      * @param {string|GetToken|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a
-     *   function that gives one, such as `sessionTokens()`; `refresh`: the last one has ended or is about to. It gives up
-     *   by throwing an error with the `code` `session_ended`. Left out: the cookies of a login, or what the given socket
-     *   shows by itself.
+     *   function that returns one, such as `sessionTokens()`; with `refresh` the last one has expired or is about to. To
+     *   give up, it throws an error with the `code` `session_ended`. Without this option, the cookies of a login are used,
+     *   or the authentication of the given socket.
      * @param {typeof globalThis.WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
-     * @param {*} [options.state] What `snapshot()` gave.
+     * @param {*} [options.state] The result of an earlier `snapshot()`.
      * @param {OutboxStore} [options.outbox] Keeps unsent messages beyond the life of this object.
-     * @param {number} [options.keep] Messages held per chat, the newest; default 1000.
-     * @param {number} [options.maxBehind] A chat with more changes than this is read anew; default `keep`.
+     * @param {number} [options.keep] Number of messages kept per chat, the newest; default 1000.
+     * @param {number} [options.maxBehind] A chat with more changes than this is fetched again; default `keep`.
      * @param {{min?: number, max?: number}} [options.backoff] Milliseconds between attempts; default 500 to 30000.
-     * @param {boolean} [options.tellUnread] Of a chat that is met for the first time, tell the unread messages as `message`.
-     * @param {number} [options.timeoutMs] Silence after a question that means a dead connection; default 20000.
-     * @param {number} [options.aliveMs] Silence after which the server is asked whether it is there; default 30000.
+     * @param {boolean} [options.tellUnread] Emit `message` for the unread messages of a chat that is seen for the first time.
+     * @param {number} [options.timeoutMs] How long to wait for a response before the connection counts as lost,
+     *   milliseconds; default 20000.
+     * @param {number} [options.aliveMs] After this time without data the server is asked for a sign of life, milliseconds;
+     *   default 30000.
      */
     constructor(options?: {
         url?: string;
@@ -203,8 +165,24 @@ export declare class MangoChat {
         timeoutMs?: number;
         aliveMs?: number;
     });
+    /** @returns {Map<number, ChatState>} The user's chats, by id. */
+    get chats(): Map<number, ChatState>;
+    /** @returns {Map<number, {online: boolean, last_seen_at: ?string}>} Presence of the watched users, by id. */
+    get presence(): Map<number, {
+        online: boolean;
+        last_seen_at: string | null;
+    }>;
+    /** @returns {Map<number, {following: boolean, blocked: boolean}>} Users whom the user follows or blocks, by id. */
+    get contacts(): Map<number, {
+        following: boolean;
+        blocked: boolean;
+    }>;
+    /** @returns {?number} The user's own id. */
+    get userId(): number | null;
+    /** @returns {Status} */
+    get status(): Status;
     /**
-     * Calls `listener` at every event of this name.
+     * Calls `listener` for every event of this name.
      * @template {keyof Events} Name
      * @param {Name} name
      * @param {(...what: Events[Name]) => void} listener
@@ -219,14 +197,14 @@ export declare class MangoChat {
      */
     off<Name extends keyof Events>(name: Name, listener: (...what: Events[Name]) => void): this;
     /**
-     * Connects and stays connected until `close`; resolves when everything is up to date, rejects when dismissed.
+     * Connects and stays connected until `close`. Resolves when everything is up to date, rejects when dismissed.
      * @returns {Promise<void>}
      */
     connect(): Promise<void>;
-    /** Ends the connection. What is not sent yet is rejected with `closed`; an outbox store keeps it. */
+    /** Ends the connection. Unsent messages are rejected with `closed`; an outbox store keeps them. */
     close(): void;
     /**
-     * Any client event; resolves with its ack. Rejects with `connection_lost` where the answer was lost.
+     * Sends any command; resolves with its response. Rejects with `connection_lost` if the response was lost.
      * @template {keyof ClientEvents} Name
      * @param {Name} event
      * @param {ClientEvents[Name]['payload']} payload
@@ -234,7 +212,7 @@ export declare class MangoChat {
      */
     call<Name extends keyof ClientEvents>(event: Name, payload?: ClientEvents[Name]['payload']): Promise<ClientEvents[Name]['ack']>;
     /**
-     * Sends a message, now or when connected again, in the order of calls, once.
+     * Sends a message now, or after a reconnect: in the order of calls, exactly once.
      * @param {number} chatId
      * @param {string} content
      * @param {{messageType?: string, replyTo?: ?number, clientId?: string}} [options]
@@ -247,7 +225,7 @@ export declare class MangoChat {
     }): Promise<Message>;
     /**
      * @param {number} [chatId]
-     * @returns {OutboxEntry[]} What is not sent yet, of one chat or of all.
+     * @returns {OutboxEntry[]} Unsent messages, of one chat or of all.
      */
     pending(chatId?: number): OutboxEntry[];
     /**
@@ -258,7 +236,7 @@ export declare class MangoChat {
     edit(messageId: number, content: string): Promise<Message>;
     /**
      * @param {number} messageId
-     * @returns {Promise<Message>} What is left of it.
+     * @returns {Promise<Message>} What is left of the message.
      */
     delete(messageId: number): Promise<Message>;
     /**
@@ -271,7 +249,7 @@ export declare class MangoChat {
         likes: number;
     }>;
     /**
-     * Marks everything up to `seq` as read; without it, up to the newest message that is here.
+     * Marks messages up to `seq` as read; default: up to the newest known message.
      * @param {number} chatId
      * @param {number} [seq]
      * @returns {Promise<{unread: number, seq: number}>}
@@ -281,15 +259,15 @@ export declare class MangoChat {
         seq: number;
     }>;
     /**
-     * Says that one is typing, or no longer; forgotten where there is no connection.
+     * Says that the user is typing, or has stopped. Without a connection nothing is sent.
      * @param {number} chatId
      * @param {boolean} [isTyping]
      */
     typing(chatId: number, isTyping?: boolean): void;
     /**
-     * Makes a group, or a direct chat where there is no `name`; the direct chat of two exists once.
+     * Creates a group, or without a `name` a direct chat; the direct chat of two users exists once.
      * @param {{name?: string, members: number[], description?: string, clientId?: string}} chat
-     * @param {string} [content] A first message.
+     * @param {string} [content] The first message.
      * @returns {Promise<ChatState>}
      */
     createChat({ name, members, description, clientId }: {
@@ -299,9 +277,9 @@ export declare class MangoChat {
         clientId?: string;
     }, content?: string): Promise<ChatState>;
     /**
-     * A page of messages, oldest first; what joins on to what is held is held from then on.
+     * Returns a page of messages, oldest first. A page that is adjacent to the known messages of the chat is added to them.
      * @param {number} chatId
-     * @param {{before?: number, after?: number, limit?: number}} [range] Exclusive `seq`.
+     * @param {{before?: number, after?: number, limit?: number}} [range] `seq`, exclusive.
      * @returns {Promise<{messages: Message[], hasMore: boolean}>}
      */
     history(chatId: number, { before, after, limit }?: {
@@ -313,15 +291,16 @@ export declare class MangoChat {
         hasMore: boolean;
     }>;
     /**
-     * Watches who of these is online, in place of whom was watched before; answers how they are now.
+     * Watches which of these users are online, instead of those watched before. Resolves with their current presence.
      * @param {number[]} userIds
+     * @returns {Promise<Map<number, {online: boolean, last_seen_at: ?string}>>}
      */
     watchPresence(userIds: number[]): Promise<Map<number, {
         online: boolean;
         last_seen_at: string | null;
     }>>;
     /**
-     * All that is known, as plain data for the option `state` of a later client.
+     * Everything known, as plain data for the option `state` of a later client.
      * @returns {object}
      */
     snapshot(): object;

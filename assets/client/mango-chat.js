@@ -1,12 +1,12 @@
-// The Mango Chat client: one ES module without dependencies, for browsers and Node.js 20+. It connects, stays
-// connected, and keeps `chats` equal to what a fresh fetch would give. docs/sdk.md says how to use it.
+// The Mango Chat client: one ES module without dependencies, for browsers and Node.js 20+. It connects, stays connected,
+// and keeps `chats` equal to what the server has. docs/sdk.md explains how to use it.
 //
-// How it stays right: a chat's counter (`rev`) orders everything. An event is applied where its `prev` is known,
-// dropped where its `rev` is, and held where there is a hole, until `sync` has filled it. While a `sync` is under
-// way, events of its chats are held too: what it brings is then never older than what is here.
+// Joined from assets/client/src by scripts/join-sdk.mjs; do not edit.
+
+// --- types ---
 
 /**
- * What the server takes and tells is typed in events.d.ts, which is made from its AsyncAPI document.
+ * The payloads of commands and events are typed in events.d.ts, which is generated from the server's AsyncAPI document.
  * @typedef {import('./events.js').Author} Author
  * @typedef {import('./events.js').MyMessage} MyMessage
  * @typedef {import('./events.js').Message & {my: MyMessage}} Message
@@ -16,8 +16,8 @@
  * @typedef {import('./events.js').ClientEvents} ClientEvents
  * @typedef {import('./events.js').ServerEvents} ServerEvents
  * @typedef {{type: string, chat: ChatState, message?: Message, data?: object, synced: boolean}} Change
- *   `type` is the server event's name; `synced`: it came by `sync`, and `type` is then `new_message`,
- *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was read anew, look at it whole).
+ *   `type` is the name of the server event. With `synced` the change came by `sync`, and `type` is `new_message`,
+ *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it anew).
  * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number}} OutboxEntry
  * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): void, remove(clientId: string): void}} OutboxStore
  * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
@@ -26,44 +26,22 @@
  *   gone: [{chatId: number, reason: string, chat: ChatState}], error: [MangoError], contacts_truncated: [{}],
  * }} OwnEvents Events of the client itself.
  * @typedef {OwnEvents & {[Name in keyof ServerEvents]: [ServerEvents[Name]]}} Events What listeners get, by event.
- * @typedef {{access_token: string, refresh_token: string, expires_in: number}} TokenPair As a login answers it.
+ * @typedef {{access_token: string, refresh_token: string, expires_in: number}} TokenPair The response of a login.
  * @typedef {{getItem(key: string): ?string|Promise<?string>, setItem(key: string, value: string): *,
  *   removeItem(key: string): *}} TokenStorage Such as `localStorage`.
  * @typedef {(why?: {refresh?: boolean}) => Promise<string>} GetToken
  */
 
+// --- errors ---
+
 const LOST = 'connection_lost';
 const UNREACHABLE = 'unreachable';
-/** A token that ends within this time is exchanged before it is shown. */
-const ENDS_SOON_MS = 60_000;
-const REQUEST_TIMEOUT_MS = 20_000;
-/** Who is told one of these stays away. */
+/** After one of these the client does not reconnect. */
 const FINAL = new Set(['session_ended', 'user_banned', 'refresh_reused']);
-/** A send that is refused with one of these is tried again. */
-const PASSING = new Set(['rate_limited', 'unavailable', 'internal', 'token_expired', 'session_ended']);
-/** What becomes of a contact by an event. */
-const CONTACT = {
-  followed: { following: true }, unfollowed: { following: false },
-  blocked: { following: false, blocked: true }, unblocked: { blocked: false },
-};
-/** The names that `on` takes; a test compares them with the server's. */
-const EVENTS = new Set(`
-  status synced message change chat gone error contacts_truncated
-  ready chat_created chat_updated chat_approved chat_declined chat_deleted member_added member_removed
-  member_role_changed chat_pinned chat_unpinned chat_muted chat_unmuted chat_archived chat_unarchived new_message
-  message_edited message_deleted message_liked chat_read typing presence sync_hint user_updated followed unfollowed
-  blocked unblocked token_expiring token_expired session_ended user_banned server_shutdown exception
-`.trim().split(/\s+/));
-const UNREAD_MOST = 1000;
-const MEMBERS_SHOWN = 50;
-const TYPING_MS = 7000;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const authorOf = ({ id, username, name, photo, role }) => ({ id, username, name, photo, role });
-const randomId = () =>
-  Array.from(globalThis.crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-/** Why something failed. `code` is the server's, or `connection_lost`, `unreachable`, `closed`. */
+/** Why something failed. `code` is the server's error code, or `connection_lost`, `unreachable`, `closed`. */
 export class MangoError extends Error {
   /** @param {{code: string, message?: string, errors?: Object<string, string[]>, retry_after_ms?: number}} error */
   constructor({ code, message = code, errors = {}, retry_after_ms }) {
@@ -75,9 +53,25 @@ export class MangoError extends Error {
   }
 }
 
-// --- tokens ------------------------------------------------------------------------------------------------
+/** The error of a server that does not answer. */
+function unreachable(url, cause) {
+  const why = cause?.cause?.message || cause?.message || 'no answer';
+  return new MangoError({ code: UNREACHABLE, message: `cannot reach ${url}: ${why}` });
+}
 
-/** The address of a path at the server; `url` may be the one of its plain WebSocket. */
+// --- tokens ---
+
+/** An access token that expires within this time is refreshed before it is used. */
+const EXPIRES_SOON_MS = 60_000;
+const REQUEST_TIMEOUT_MS = 20_000;
+/**
+ * How long a lock is kept after the work, in milliseconds. What one tab writes to the storage reaches the other tabs a
+ * moment later, whereas a lock is passed on at once.
+ */
+const STORAGE_SETTLES_MS = 250;
+const queues = new Map();
+
+/** The URL of a path on the server; `url` may be that of its plain WebSocket. */
 function address(url, path) {
   const at = new URL(url, globalThis.location?.href);
   at.protocol = at.protocol.replace('ws', 'http');
@@ -86,62 +80,50 @@ function address(url, path) {
   return at;
 }
 
-/** Nobody answers at an address. */
-function unreachable(url, cause) {
-  const why = cause?.cause?.message || cause?.message || 'no answer';
-  return new MangoError({ code: UNREACHABLE, message: `cannot reach ${url}: ${why}` });
-}
-
-/** A request of the REST interface: its answer, or the problem as an error. */
+/** Sends a REST request; returns its response, or throws the problem as an error. */
 async function post(url, path, body, init = {}) {
   const at = address(url, path);
-  let answer;
+  let response;
   try {
-    answer = await fetch(at, {
+    response = await fetch(at, {
       method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
       headers: { ...(body && { 'content-type': 'application/json' }), ...init.headers },
     });
   } catch (cause) {
     throw unreachable(at, cause);
   }
-  const told = await answer.json().catch(() => ({}));
-  if (answer.ok) return told;
-  const wait = Number(answer.headers.get('retry-after')) * 1000 || undefined;
-  const message = told.detail ?? `${at} answers ${answer.status}`;
-  throw new MangoError({ code: told.code ?? 'internal', message, errors: told.errors, retry_after_ms: wait });
+  const data = await response.json().catch(() => ({}));
+  if (response.ok) return data;
+  const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
+  const message = data.detail ?? `${at} answers ${response.status}`;
+  throw new MangoError({ code: data.code ?? 'internal', message, errors: data.errors, retry_after_ms: wait });
 }
 
-/** A session that cannot be gone on with, whatever was wrong with its tokens. */
+/** Whether an error means that the session is over, whatever was wrong with its tokens. */
 const isOver = ({ code }) => FINAL.has(code) || /^token_/.test(code) || code === 'invalid_credentials';
 const asOver = (error) =>
   FINAL.has(error.code) ? error : new MangoError({ code: 'session_ended', message: `log in again: ${error.message}` });
 
-const queues = new Map();
-/**
- * How long a lock is kept after the work, in milliseconds: what one tab writes into the storage reaches the others a
- * moment later, while a lock is handed on at once.
- */
-const STORAGE_SETTLES_MS = 250;
-/** Does work of one name one after the other, in all tabs of the origin if the browser can (https and localhost). */
-function exclusively(name, work) {
+/** Runs jobs of the same name one at a time, across all tabs of the origin if the browser can (https and localhost). */
+function exclusively(name, job) {
   if (globalThis.navigator?.locks) {
     return new Promise((resolve, reject) => {
       navigator.locks.request(name, async () => {
-        await work().then(resolve, reject);
+        await job().then(resolve, reject);
         await new Promise((done) => setTimeout(done, STORAGE_SETTLES_MS));
       }).catch(reject);
     });
   }
-  const done = (queues.get(name) ?? Promise.resolve()).then(work);
+  const done = (queues.get(name) ?? Promise.resolve()).then(job);
   queues.set(name, done.catch(() => {}));
   return done;
 }
 
-/** What all tabs share; without a browser, or where it forbids it, something that lasts as long as the page. */
-function usualStorage() {
+/** The storage that all tabs share, or memory if there is none or the browser forbids it. */
+function defaultStorage() {
   try {
     if (globalThis.localStorage) return globalThis.localStorage;
-  } catch { /* A browser may refuse even to look. */ }
+  } catch { /* A browser may forbid even reading the property. */ }
   const items = new Map();
   return {
     getItem: (key) => items.get(key) ?? null,
@@ -151,12 +133,12 @@ function usualStorage() {
 }
 
 /**
- * The tokens of one session, in a storage that all tabs share, exchanged by one tab at a time. It is the option
- * `token` of `MangoChat`; called by itself it gives an access token for a REST request.
+ * The tokens of one session, in a storage that all tabs share; one tab at a time refreshes them. Pass it as the option
+ * `token` of `MangoChat`; call it to get an access token for a REST request.
  * @param {object} [options]
- * @param {string} [options.url] Where the server is; the page's own origin if left out.
- * @param {TokenStorage} [options.storage] Default `localStorage`, or memory where there is none.
- * @param {string} [options.key] The item in the storage.
+ * @param {string} [options.url] URL of the server; default: the page's own origin.
+ * @param {TokenStorage} [options.storage] Default: `localStorage`, or memory if there is none.
+ * @param {string} [options.key] Name of the item in the storage.
  * @returns {GetToken & {
  *   login(credentials: {username: string, password: string}): Promise<void>,
  *   save(pair: TokenPair): Promise<void>,
@@ -164,49 +146,49 @@ function usualStorage() {
  *   isLoggedIn(): Promise<boolean>,
  * }}
  */
-export function sessionTokens({ url = '/', storage = usualStorage(), key = 'mango-chat' } = {}) {
-  /** The token that was given last: who asks for another one has found that it does not do. */
-  let given;
-  // Always from the storage: what this tab knew may be long exchanged.
+export function sessionTokens({ url = '/', storage = defaultStorage(), key = 'mango-chat' } = {}) {
+  /** The token that was returned last. A caller who asks for another one found that it is refused. */
+  let latest;
+  // Always from the storage: another tab may have refreshed the tokens.
   const read = async () => JSON.parse((await storage.getItem(key)) ?? 'null');
-  const keep = async ({ access_token, refresh_token, expires_in }) => {
+  const write = async ({ access_token, refresh_token, expires_in }) => {
     const pair = { access_token, refresh_token, expires_at: Date.now() + expires_in * 1000 };
     await storage.setItem(key, JSON.stringify(pair));
     return pair;
   };
-  const isGood = (pair, refused) => pair.expires_at - Date.now() > ENDS_SOON_MS && pair.access_token !== refused;
-  const held = async () => {
+  const isGood = (pair, refused) => pair.expires_at - Date.now() > EXPIRES_SOON_MS && pair.access_token !== refused;
+  const stored = async () => {
     const pair = await read();
-    if (!pair) throw new MangoError({ code: 'token_missing', message: 'nobody is logged in: call login() or save() first' });
+    if (!pair) throw new MangoError({ code: 'token_missing', message: 'not logged in: call login() or save() first' });
     return pair;
   };
-  const exchange = async (refused) => {
-    const pair = await held();
+  const refreshed = async (refused) => {
+    const pair = await stored();
     if (isGood(pair, refused)) return pair;
     try {
-      return await keep(await post(url, '/auth/refresh', { refresh_token: pair.refresh_token }, { credentials: 'omit' }));
+      return await write(await post(url, '/auth/refresh', { refresh_token: pair.refresh_token }, { credentials: 'omit' }));
     } catch (error) {
       if (!isOver(error)) throw error;
       const now = await read();
-      // Where tabs cannot wait for each other, another one was quicker.
+      // If tabs cannot wait for each other, another one may have been faster.
       if (now && now.refresh_token !== pair.refresh_token) return now;
       await storage.removeItem(key);
       throw asOver(error);
     }
   };
   const token = async ({ refresh = false } = {}) => {
-    // Of now: who asks at the same time may be given another one first, which then does for both.
-    const refused = refresh ? given : undefined;
-    let pair = await held();
-    if (!isGood(pair, refused)) pair = await exclusively(`mango-chat ${key}`, () => exchange(refused));
-    given = pair.access_token;
-    return given;
+    // Read now: another caller may get a new token first, which then serves both.
+    const refused = refresh ? latest : undefined;
+    let pair = await stored();
+    if (!isGood(pair, refused)) pair = await exclusively(`mango-chat ${key}`, () => refreshed(refused));
+    latest = pair.access_token;
+    return latest;
   };
   return Object.assign(token, {
     login: async ({ username, password }) => {
-      await keep(await post(url, '/auth/login', { username, password }, { credentials: 'omit' }));
+      await write(await post(url, '/auth/login', { username, password }, { credentials: 'omit' }));
     },
-    save: async (pair) => { await keep(pair); },
+    save: async (pair) => { await write(pair); },
     logout: async () => {
       const pair = await read();
       await storage.removeItem(key);
@@ -220,7 +202,7 @@ export function sessionTokens({ url = '/', storage = usualStorage(), key = 'mang
   });
 }
 
-/** Where a login has set cookies, the browser shows them by itself; only an exchange has to be asked for. */
+/** After a login with cookies, the browser sends them by itself; only the refresh needs a request. */
 const cookieTokens = (url) => async ({ refresh }) => {
   if (!refresh) return undefined;
   const exchange = () => post(url, '/auth/refresh', undefined, { credentials: 'include' });
@@ -231,15 +213,15 @@ const cookieTokens = (url) => async ({ refresh }) => {
   }
 };
 
-// --- lines: one connection each ----------------------------------------------------------------------------
+// --- connections ---
 
-/** What both kinds of line share: calls that are answered or lost, and the end. */
-class Line {
+/** What both kinds of connection share: calls that are answered or lost, and the end. */
+class Connection {
   heardAt = Date.now();
-  /** `ready` came. */
+  /** Whether `ready` has arrived. */
   isOpen = false;
-  over = false;
-  /** @type {?string} The event that told of the end. */
+  isOver = false;
+  /** @type {?string} The event that announced the end. */
   farewell = null;
   #calls = new Set();
   #end;
@@ -247,16 +229,17 @@ class Line {
   constructor(timeoutMs, onEvent) {
     this.timeoutMs = timeoutMs;
     this.onEvent = onEvent;
-    /** Settles, with the reason, when the connection is over. */
+    /** Resolves with the reason when the connection is over. */
     this.lost = new Promise((resolve) => { this.#end = resolve; });
   }
 
+  /** Closes what the connection uses. */
   drop() {}
 
-  /** The connection is over; every call that waits is lost. */
+  /** Ends the connection; all calls without an answer fail. */
   fail(code = LOST, message = undefined) {
-    if (this.over) return;
-    this.over = true;
+    if (this.isOver) return;
+    this.isOver = true;
     this.drop();
     const error = new MangoError({ code: this.farewell ?? code, message });
     for (const { reject } of [...this.#calls]) reject(this.isOpen ? new MangoError({ code: LOST }) : error);
@@ -264,12 +247,12 @@ class Line {
   }
 
   /**
-   * Lets `start` begin a call; silence for longer than the time-out means that the line is dead. `onAck` runs at the
+   * Starts a call by `start`. The connection ends if nothing arrives for longer than the timeout. `onAck` runs at the
    * answer's place among the events, which a promise would miss.
    */
   track(start, onAck) {
     return new Promise((resolve, reject) => {
-      if (this.over) return reject(new MangoError({ code: LOST }));
+      if (this.isOver) return reject(new MangoError({ code: LOST }));
       let timer;
       const call = { resolve: (ack) => settle(resolve, ack), reject: (error) => settle(reject, error) };
       const settle = (how, what) => {
@@ -293,7 +276,7 @@ class Line {
 }
 
 /** JSON frames over a WebSocket. */
-class PlainLine extends Line {
+class WebSocketConnection extends Connection {
   #acks = new Map();
   #nextId = 1;
 
@@ -303,21 +286,21 @@ class PlainLine extends Line {
       this.heardAt = Date.now();
       const { type, ...payload } = JSON.parse(data);
       if (type !== 'ack') return this.onEvent(type, payload);
-      // The answer to a token that came with the request has no id.
+      // The answer to a token that was sent with the request has no id.
       const { id, ...ack } = payload;
       this.#acks.get(id ?? 0)?.(ack);
       this.#acks.delete(id ?? 0);
     };
-    // Browsers say no more than that it failed.
+    // Browsers do not tell the cause.
     let cause;
     socket.onclose = ({ code, reason }) => {
-      const told = { 4401: 'token_expired', 4403: 'session_ended' }[code];
-      if (told || this.isOpen) return this.fail(told);
+      const event = { 4401: 'token_expired', 4403: 'session_ended' }[code];
+      if (event || this.isOpen) return this.fail(event);
       if (code !== 1006) cause = { message: `closed with ${code} ${reason}` };
       this.fail(UNREACHABLE, unreachable(url, cause).message);
     };
     socket.onerror = (event) => { cause = event.error ?? event; };
-    // Without a token too: where no cookie came along, the server says so at once.
+    // Also without a token: if no cookie was sent either, the server says so at once.
     socket.onopen = () => socket.send(JSON.stringify({ type: 'auth', id: 0, token }));
     return this.track((answer) => this.#acks.set(0, answer));
   }
@@ -339,19 +322,19 @@ class PlainLine extends Line {
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
-    // A peer that is gone never answers a closing handshake; `ws` can do without.
+    // A peer that is gone never answers the closing handshake; `ws` can end without it.
     if (socket.terminate) setTimeout(() => socket.terminate(), 1000).unref?.();
   }
 }
 
-/** A given socket of socket.io-client; when to come back is decided here, not there. */
-class SocketIoLine extends Line {
+/** A socket of socket.io-client. When to reconnect is decided here, not by the socket. */
+class SocketIoConnection extends Connection {
   #off = [];
 
   open(socket, token) {
     this.socket = socket;
     if (token) socket.auth = { token };
-    // The `ready` of an earlier connection was told to nobody here.
+    // Nobody here heard the `ready` of an earlier connection.
     if (socket.connected) socket.disconnect();
     const on = (emitter, name, listener) => {
       emitter.on(name, listener);
@@ -390,29 +373,34 @@ class SocketIoLine extends Line {
   }
 }
 
-// --- one chat ----------------------------------------------------------------------------------------------
+// --- chat ---
 
-/** A chat as it is here. Read it, do not change it. */
+/** The server counts unread messages up to this. */
+const UNREAD_MOST = 1000;
+/** A chat carries its first members up to this number. */
+const MEMBERS_SHOWN = 50;
+
+/** The local copy of a chat. Read it, do not change it. */
 export class ChatState {
-  /** Counter value up to which everything is here. */
+  /** The value of the chat's counter up to which everything is known. */
   rev = 0;
-  /** @type {Message[]} The newest, by `seq`, without a hole. */
+  /** @type {Message[]} The newest messages in the order of `seq`, without a gap. */
   messages = [];
   /** @type {Map<number, *>} Who is typing, by user id. */
   typing = new Map();
-  /** @internal Of another history than the server's; soon read anew, or gone. */
+  /** @internal Belongs to another epoch than the server's; about to be fetched again, or gone. */
   stale = false;
-  /** Messages with a higher `seq` are all in `messages`. */
+  /** All messages with a higher `seq` are in `messages`. */
   floor = 0;
   /** @internal Unread messages that are not in `messages`. */
   unreadBelow = 0;
-  #client;
+  #replica;
   #readers = new Set();
 
   /** @internal */
-  constructor(client, chat, my) {
-    this.#client = client;
-    /** @type {Chat} As `GET /chat/{id}` answers it, without `my`. */
+  constructor(replica, chat, my) {
+    this.#replica = replica;
+    /** @type {Chat} As `GET /chat/{id}` returns it, without `my`. */
     this.chat = chat;
     /** @type {MyChat} */
     this.my = my;
@@ -421,14 +409,14 @@ export class ChatState {
   get id() { return this.chat.id; }
 
   /**
-   * Changes of this chat from now on; ends when the chat is gone or the client is closed.
+   * The changes of this chat from now on. Ends when the chat is gone or the client is closed.
    * @returns {AsyncGenerator<Change>}
    */
   events() {
     const waiting = [];
     let wake = () => {};
     const reader = (change) => { waiting.push(change); wake(); };
-    // At once, not when the first change is asked for.
+    // Now, not when the first change is awaited.
     this.#readers.add(reader);
     return this.#read(waiting, reader, (resolve) => { wake = resolve; });
   }
@@ -446,12 +434,12 @@ export class ChatState {
     }
   }
 
-  /** @internal Null ends the iterators. */
+  /** @internal Passes a change to the iterators; null ends them. */
   tell(change) {
     for (const reader of this.#readers) reader(change);
   }
 
-  /** The message's place in `messages`, or where it would be. */
+  /** The index of the message in `messages`, or where it would be inserted. */
   #place(seq) {
     let low = 0;
     for (let high = this.messages.length; low < high;) {
@@ -463,14 +451,14 @@ export class ChatState {
   }
 
   #isUnread = ({ seq, user, deleted_at }) =>
-    seq > this.my.last_read_seq && user.id !== this.#client.userId && !deleted_at;
+    seq > this.my.last_read_seq && user.id !== this.#replica.userId && !deleted_at;
 
-  /** @internal Whether the message at this place is held. */
+  /** @internal Whether the message with this `seq` is stored. */
   has(seq) {
     return this.messages[this.#place(seq)]?.seq === seq;
   }
 
-  /** @internal Takes a message in; answers it as it is held, or null where it says nothing new. */
+  /** @internal Stores a message; returns it as stored, or null if it is not newer. */
   put(message) {
     const at = this.#place(message.seq);
     const held = this.messages[at]?.seq === message.seq ? this.messages[at] : null;
@@ -486,12 +474,12 @@ export class ChatState {
     return message.rev === held?.rev ? null : mine;
   }
 
-  /** @internal The message of this id. */
+  /** @internal The message with this id. */
   find(id) {
     return this.messages.findLast((message) => message.id === id);
   }
 
-  /** @internal Holds a page of `history` that joins on to what is held. */
+  /** @internal Stores a page of `history` that is adjacent to the stored messages. */
   absorb(page, { before = Infinity, after = 0, hasMore }) {
     const isForward = after > 0;
     const from = isForward ? after : hasMore ? page[0].seq - 1 : 0;
@@ -503,10 +491,10 @@ export class ChatState {
     this.settle(unread);
   }
 
-  /** @internal Brings what follows from the messages up to date; `unread` is the server's count, where it said one. */
+  /** @internal Updates what is derived from the messages. `unread` is the server's count, if it sent one. */
   settle(unread) {
     const { messages, my, chat } = this;
-    const surplus = messages.splice(0, Math.max(0, messages.length - this.#client.options.keep));
+    const surplus = messages.splice(0, Math.max(0, messages.length - this.#replica.keep));
     if (surplus.length) {
       this.floor = surplus.at(-1).seq;
       this.unreadBelow += surplus.filter(this.#isUnread).length;
@@ -524,11 +512,11 @@ export class ChatState {
       chat.visible = true;
     }
     chat.rev = this.rev;
-    const own = chat.members.find(({ user }) => user.id === this.#client.userId);
+    const own = chat.members.find(({ user }) => user.id === this.#replica.userId);
     if (own) own.last_read_seq = my.last_read_seq;
   }
 
-  /** @internal A member who came, changed or (`gone`) went. False where the first 50 are no longer known. */
+  /** @internal Adds, changes or (`gone`) removes a member. Returns false if the first 50 are no longer known. */
   putMember(member, gone) {
     const { chat } = this;
     const before = chat.members.length;
@@ -537,308 +525,66 @@ export class ChatState {
       const order = (a, b) => a.joined_at.localeCompare(b.joined_at) || a.user.id - b.user.id;
       chat.members = [...chat.members, member].sort(order).slice(0, MEMBERS_SHOWN);
       if (member.role === 'owner') chat.owner_id = member.user.id;
-      if (member.user.id === this.#client.userId) this.my.role = member.role;
+      if (member.user.id === this.#replica.userId) this.my.role = member.role;
     }
     return chat.members.length >= Math.min(before, chat.member_count, MEMBERS_SHOWN);
   }
 }
 
-// --- the client --------------------------------------------------------------------------------------------
+// --- replica ---
 
-/** The chats of one user, kept up to date over one connection at a time. */
-export class MangoChat {
+/** Without another event, a user has stopped typing after this time. */
+const TYPING_MS = 7000;
+/** How an event changes a contact. */
+const CONTACT = {
+  followed: { following: true }, unfollowed: { following: false },
+  blocked: { following: false, blocked: true }, unblocked: { blocked: false },
+};
+
+const authorOf = ({ id, username, name, photo, role }) => ({ id, username, name, photo, role });
+
+/** The chats, contacts and presence that the client knows. Applies events and replies; sends nothing. */
+class Replica {
   /** @type {Map<number, ChatState>} */
   chats = new Map();
-  /** @type {Map<number, {online: boolean, last_seen_at: ?string}>} Of those who are watched. */
   presence = new Map();
-  /** Whom one follows or blocks. @type {Map<number, {following: boolean, blocked: boolean}>} */
   contacts = new Map();
-  /** @type {Status} */
-  status = 'closed';
-  /** @type {?number} Own id. */
   userId = null;
+  epoch;
+  /** The value of the user's own counter up to which everything is known. */
+  userRev;
 
-  #epoch;
-  #userRev;
-  #listeners = new Map();
-  #waiters = new Set();
-  /** Stands for the wish to be connected; a new object with every `connect`. */
-  #wanted = null;
-  #running = Promise.resolve();
-  #wake = () => {};
-  #retryAfter;
-  /** The connection in the making, and the one that is ready. */
-  #opening = null;
-  #line = null;
-  #wasOnline = false;
-  /** The sync under way: `only` these chats, or all. */
-  #syncing = null;
-  /** Chats that are to be synced next. */
-  #behind = new Set();
-  #held = [];
-  /** Unsent messages by chat. */
-  #queues = new Map();
-  #sending = new Set();
-  #watched = null;
-
-  /**
-   * @param {object} options
-   * @param {string} [options.url] Where the server is; the page's own origin if left out.
-   * @param {object} [options.socket] A socket of socket.io-client instead, made with `autoConnect: false`.
-   * @param {string|GetToken|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a
-   *   function that gives one, such as `sessionTokens()`; `refresh`: the last one has ended or is about to. It gives up
-   *   by throwing an error with the `code` `session_ended`. Left out: the cookies of a login, or what the given socket
-   *   shows by itself.
-   * @param {typeof globalThis.WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
-   * @param {*} [options.state] What `snapshot()` gave.
-   * @param {OutboxStore} [options.outbox] Keeps unsent messages beyond the life of this object.
-   * @param {number} [options.keep] Messages held per chat, the newest; default 1000.
-   * @param {number} [options.maxBehind] A chat with more changes than this is read anew; default `keep`.
-   * @param {{min?: number, max?: number}} [options.backoff] Milliseconds between attempts; default 500 to 30000.
-   * @param {boolean} [options.tellUnread] Of a chat that is met for the first time, tell the unread messages as `message`.
-   * @param {number} [options.timeoutMs] Silence after a question that means a dead connection; default 20000.
-   * @param {number} [options.aliveMs] Silence after which the server is asked whether it is there; default 30000.
-   */
-  constructor(options = {}) {
-    const {
-      url = '/', socket, WebSocket = globalThis.WebSocket, state, outbox, keep = 1000, maxBehind = keep,
-      backoff = {}, tellUnread = false, timeoutMs = 20_000, aliveMs = 30_000,
-    } = options;
-    // A token that is there but undefined was meant to be one.
-    const usesCookies = !('token' in options) && !socket && globalThis.location !== undefined;
-    const token = usesCookies ? cookieTokens(url) : options.token;
-    /** @internal */
-    this.options = { socket, token, usesCookies, WebSocket, outbox, keep, maxBehind, tellUnread, timeoutMs, aliveMs };
-    this.options.backoff = { min: 500, max: 30_000, ...backoff };
-    if (!socket) {
-      if (!WebSocket) throw new TypeError('there is no WebSocket here: pass the class as an option');
-      this.options.url = address(url, '/ws');
-      this.options.url.protocol = this.options.url.protocol.replace('http', 'ws');
-    }
-    if (state?.version === 1) this.#restore(state);
+  /** @param {{keep: number, emit: (name: string, ...data: any[]) => void}} options */
+  constructor({ keep, emit }) {
+    this.keep = keep;
+    this.emit = emit;
   }
 
-  // --- events ---
-
-  /**
-   * Calls `listener` at every event of this name.
-   * @template {keyof Events} Name
-   * @param {Name} name
-   * @param {(...what: Events[Name]) => void} listener
-   * @returns {this}
-   */
-  on(name, listener) {
-    if (!EVENTS.has(name)) throw new TypeError(`there is no event '${name}', only ${[...EVENTS].join(', ')}`);
-    if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
-    this.#listeners.get(name).add(listener);
-    return this;
-  }
-
-  /**
-   * @template {keyof Events} Name
-   * @param {Name} name
-   * @param {(...what: Events[Name]) => void} listener
-   * @returns {this}
-   */
-  off(name, listener) {
-    this.#listeners.get(name)?.delete(listener);
-    return this;
-  }
-
-  #emit(name, ...what) {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
-      try {
-        listener(...what);
-      } catch (error) {
-        // The listener's own mistake must not become ours; it is reported as any uncaught one.
-        queueMicrotask(() => { throw error; });
-      }
-    }
-  }
-
-  /**
-   * @param {string} type
-   * @param {ChatState} chat
-   * @param {{message?: Message, data?: object, synced?: boolean}} [what]
-   */
-  #tell(type, chat, { message, data, synced = false } = {}) {
+  /** Announces a change of a chat to the listeners. */
+  tell(type, chat, { message, data, synced = false } = {}) {
     const change = { type, chat, message, data, synced };
-    if (type === 'new_message') this.#emit('message', message, chat);
-    this.#emit('change', change);
-    if (!message) this.#emit('chat', chat);
+    if (type === 'new_message') this.emit('message', message, chat);
+    this.emit('change', change);
+    if (!message) this.emit('chat', chat);
     chat.tell(change);
   }
 
-  // --- connecting ---
-
-  /**
-   * Connects and stays connected until `close`; resolves when everything is up to date, rejects when dismissed.
-   * @returns {Promise<void>}
-   */
-  connect() {
-    if (this.#wanted) {
-      this.#wake();
-    } else {
-      const wanted = (this.#wanted = {});
-      this.#running = this.#running.then(() => this.#run(wanted));
+  /** Starts over if another user logs in. */
+  setUser(userId) {
+    if (this.userId !== null && this.userId !== userId) {
+      for (const chat of [...this.chats.values()]) this.remove(chat, 'reset');
+      this.epoch = this.userRev = undefined;
     }
-    const online = this.#when(() => this.status === 'online');
-    online.catch(() => {});
-    return online;
+    this.userId = userId;
   }
 
-  /** Ends the connection. What is not sent yet is rejected with `closed`; an outbox store keeps it. */
-  close() {
-    if (this.#wanted) this.#stop('closed', new MangoError({ code: 'closed' }));
+  remove(chat, reason) {
+    this.chats.delete(chat.id);
+    this.emit('gone', { chatId: chat.id, reason, chat });
+    chat.tell(null);
   }
 
-  #stop(status, why) {
-    this.#wanted = null;
-    this.#opening?.fail('closed');
-    this.#wake();
-    this.#setStatus(status);
-    for (const { reject } of [...this.#waiters]) reject(why);
-    for (const { reject } of [...this.#queues.values()].flat()) reject(why);
-    this.#queues.clear();
-    for (const chat of this.chats.values()) chat.tell(null);
-  }
-
-  async #run(wanted) {
-    const { token, outbox, backoff } = this.options;
-    try {
-      for (const entry of (await outbox?.load()) ?? []) this.#enqueue(entry);
-    } catch (error) {
-      this.#emit('error', error);
-    }
-    const online = () => this.#wake();
-    globalThis.addEventListener?.('online', online);
-    let [failures, refusals, refresh, toldAway] = [0, 0, false, false];
-    while (this.#wanted === wanted) {
-      this.#setStatus('connecting');
-      const why = await this.#attempt(refresh);
-      if (this.#wanted !== wanted) break;
-      if (this.#wasOnline) [failures, refusals, toldAway, this.#wasOnline] = [0, 0, false, false];
-      const wasRefreshed = refresh;
-      refresh = /^token_/.test(why.code);
-      if (refresh) refusals += 1;
-      const isHopeless = typeof token !== 'function' || refusals > 5 || (why.code === 'token_missing' && wasRefreshed);
-      if (FINAL.has(why.code) || (refresh && isHopeless)) {
-        this.#emit('error', why);
-        this.#stop('dismissed', why);
-        break;
-      }
-      // A server that is away is told of once, until it has been there again.
-      const isAway = why.code === UNREACHABLE;
-      if (why.code !== LOST && !(isAway && toldAway)) this.#emit('error', why);
-      toldAway ||= isAway;
-      const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
-      const delay = this.#retryAfter ?? why.retryAfterMs ?? (refusals === 1 && refresh ? 0 : patience);
-      this.#retryAfter = undefined;
-      failures += 1;
-      this.#setStatus('waiting');
-      let timer;
-      await new Promise((wake) => {
-        this.#wake = wake;
-        timer = setTimeout(wake, delay);
-      });
-      clearTimeout(timer);
-    }
-    globalThis.removeEventListener?.('online', online);
-  }
-
-  /** One connection from its making to its end; answers why it ended. */
-  async #attempt(refresh) {
-    const { socket, url, token, usesCookies, WebSocket, timeoutMs } = this.options;
-    const Kind = socket ? SocketIoLine : PlainLine;
-    const line = new Kind(timeoutMs, (name, data) => this.#hear(line, name, data));
-    this.#opening = line;
-    // Until the first sync is through, every event waits.
-    this.#syncing = { only: null };
-    try {
-      const shown = typeof token === 'function' ? await token({ refresh }) : token;
-      if (!shown && !socket && !usesCookies) {
-        throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function gave none' });
-      }
-      const { ok, ...ready } = await (socket ? line.open(socket, shown) : line.open(url, WebSocket, shown));
-      line.isOpen = true;
-      this.#line = line;
-      this.#welcome(line, ready);
-      return await line.lost;
-    } catch (error) {
-      return error;
-    } finally {
-      line.fail();
-      this.#line = this.#opening = this.#syncing = null;
-      this.#behind.clear();
-      // What these tell of is committed; the next sync brings it.
-      for (const { done } of this.#held.splice(0)) done?.();
-    }
-  }
-
-  #welcome(line, ready) {
-    if (this.userId !== null && this.userId !== ready.user_id) {
-      for (const chat of [...this.chats.values()]) this.#remove(chat, 'reset');
-      this.#epoch = this.#userRev = undefined;
-    }
-    this.userId = ready.user_id;
-    this.#emit('ready', ready);
-    this.#setStatus('syncing');
-    this.#sync(null);
-    if (this.#watched) this.watchPresence(this.#watched).catch(() => {});
-    for (const chatId of this.#queues.keys()) this.#pump(chatId);
-    const { aliveMs } = this.options;
-    const pulse = setInterval(() => {
-      if (Date.now() - line.heardAt >= aliveMs) line.call('sync', { only: [] }).catch(() => {});
-    }, aliveMs / 4);
-    line.lost.then(() => clearInterval(pulse));
-  }
-
-  #setStatus(status) {
-    if (status === this.status) return;
-    this.status = status;
-    this.#emit('status', status);
-    for (const waiter of [...this.#waiters]) waiter.check();
-  }
-
-  /** Waits until `test` holds; checked whenever the status changes. */
-  #when(test) {
-    return new Promise((resolve, reject) => {
-      if (test()) return resolve();
-      if (!this.#wanted) return reject(new MangoError({ code: 'closed' }));
-      const settle = (how) => (what) => { this.#waiters.delete(waiter); how(what); };
-      const waiter = { check: () => test() && settle(resolve)(), reject: settle(reject) };
-      this.#waiters.add(waiter);
-    });
-  }
-
-  async #renew(line) {
-    if (typeof this.options.token !== 'function') return;
-    try {
-      await line.call('authenticate', { token: await this.options.token({ refresh: true }) });
-    } catch (error) {
-      if (error.code !== LOST) this.#emit('error', error);
-    }
-  }
-
-  // --- what the server tells ---
-
-  #hear(line, name, data) {
-    if (name !== 'ready') this.#emit(name, data);
-    switch (name) {
-      case 'token_expired': case 'session_ended': case 'user_banned':
-        line.farewell = name;
-        return;
-      case 'token_expiring': this.#renew(line); return;
-      case 'server_shutdown': this.#retryAfter = data.retry_after_ms; return;
-      case 'exception': this.#emit('error', new MangoError(data.error)); return;
-      case 'typing': this.#noteTyping(data); return;
-      case 'presence': this.#notePresence(data); return;
-      case 'sync_hint': if (data.rev > (this.chats.get(data.chat)?.rev ?? 0)) this.#fetch(data.chat); return;
-      default: if (data?.chat || data?.user || name in CONTACT) this.#take({ name, data });
-    }
-  }
-
-  #noteTyping({ chat: id, user_id: user, is_typing: isTyping }) {
+  noteTyping({ chat: id, user_id: user, is_typing: isTyping }) {
     const chat = this.chats.get(id);
     if (!chat) return;
     clearTimeout(chat.typing.get(user));
@@ -849,78 +595,78 @@ export class MangoChat {
     chat.typing.set(user, timer);
   }
 
-  #notePresence({ user_id: user, online, last_seen_at }) {
+  notePresence({ user_id: user, online, last_seen_at }) {
     this.presence.set(user, { online, last_seen_at });
   }
 
-  /** Applies an event or an ack, or holds it while its chat is being synced. `done` runs when it is applied. */
-  #take(item) {
-    const { chat } = item.data;
-    const only = this.#syncing?.only;
-    const isHeld = this.#behind.has(chat) || (this.#syncing && (!only || !chat || only.has(chat)));
-    if (isHeld) this.#held.push(item);
-    else this.#apply(item);
+  putContact(user, { following, blocked }) {
+    if (following || blocked) this.contacts.set(user, { following, blocked });
+    else this.contacts.delete(user);
   }
 
-  #apply(item) {
-    const { name, data, done } = item;
+  /**
+   * Applies an event or an acknowledgement.
+   * @returns {'done'|'gap'|'vague'} `gap`: not applied, because earlier changes of the chat are missing; `vague`: applied, but
+   *   the chat has to be fetched, because the event does not say enough.
+   */
+  apply({ name, data }) {
     if (name === 'user_updated') return this.#applyUser(data.user);
     if (name in CONTACT) return this.#applyContact(CONTACT[name], data);
     let chat = this.chats.get(data.chat);
-    let told;
     const known = chat?.rev ?? 0;
     const isOrdered = data.prev !== undefined;
-    // A message that is told late carries the `rev` of its latest change; its place is its `seq`.
+    // A message that arrives late carries the `rev` of its latest change; its place is its `seq`.
     const rev = name === 'new_message' ? data.seq : data.rev;
-    if (isOrdered && rev <= known) return done?.();
-    const isOver = name === 'chat_deleted' || name === 'chat_declined';
-    if (isOver || (name === 'member_removed' && data.member.user.id === this.userId)) {
-      const reason = isOver ? name.slice(5) : data.by === this.userId ? 'left' : 'removed';
-      if (chat) this.#remove(chat, reason);
-      return done?.();
+    if (isOrdered && rev <= known) return 'done';
+    const isEnd = name === 'chat_deleted' || name === 'chat_declined';
+    if (isEnd || (name === 'member_removed' && data.member.user.id === this.userId)) {
+      const reason = isEnd ? name.slice(5) : data.by === this.userId ? 'left' : 'removed';
+      if (chat) this.remove(chat, reason);
+      return 'done';
     }
-    if (isOrdered ? data.prev > known || !(chat || data.details) : data.upto > known) {
-      item.tries = (item.tries ?? 0) + 1;
-      // A hole that sync does not fill: something is wrong with this connection.
-      if (item.tries > 3) this.#line?.fail();
-      this.#held.push(item);
-      return this.#fetch(data.chat);
-    }
-    if (data.user_rev <= this.#userRev) return done?.();
-    if (!chat && data.details) {
-      const { my, last_message: first } = data.details;
-      chat = new ChatState(this, { ...data.details }, my ?? this.#firstMy(data.details));
-      this.chats.set(chat.id, chat);
-      // The socket that makes a chat is not told of its first message: the ack stands for it.
-      if (my && first) told = chat.put(first);
-    }
-    if (chat) {
-      const { message, isVague } = this.#change(chat, name, data);
-      // Counters stay behind what is vague: should the connection be lost now, it is asked for again.
-      if (isOrdered && !isVague) chat.rev = rev;
-      if (data.user_rev === this.#userRev + 1 && !isVague) this.#userRev += 1;
-      if (isVague) this.#fetch(chat.id);
-      chat.settle();
-      if (name && message !== null) this.#tell(name, chat, { message, data });
-      if (told) this.#tell('new_message', chat, { message: told, data });
-    }
-    done?.();
+    if (isOrdered ? data.prev > known || !(chat || data.details) : data.upto > known) return 'gap';
+    if (data.user_rev <= this.userRev) return 'done';
+    let first;
+    if (!chat && data.details) [chat, first] = this.#addChat(data.details);
+    if (!chat) return 'done';
+    const { message, isVague } = this.#change(chat, name, data);
+    // Counters stay behind a vague change: if the connection is lost now, it is requested again.
+    if (isOrdered && !isVague) chat.rev = rev;
+    if (data.user_rev === this.userRev + 1 && !isVague) this.userRev += 1;
+    chat.settle();
+    if (name && message !== null) this.tell(name, chat, { message, data });
+    if (first) this.tell('new_message', chat, { message: first, data });
+    return isVague ? 'vague' : 'done';
   }
 
-  /** What an event does to a chat; `isVague`: it does not say enough, the chat has to be asked for. */
+  /** Adds a chat from the details of an event; returns it, and its first message if there is one to announce. */
+  #addChat(details) {
+    const { my, last_message: message } = details;
+    const chat = new ChatState(this, { ...details }, my ?? this.#firstMy(details));
+    this.chats.set(chat.id, chat);
+    // The connection that creates a chat gets no event for its first message: the acknowledgement replaces it.
+    return [chat, my && message ? chat.put(message) : undefined];
+  }
+
+  #firstMy({ is_group: isGroup, owner_id: owner }) {
+    const role = isGroup && owner === this.userId ? 'owner' : 'member';
+    return { role, pinned: false, muted_until: null, archived: false, unread: 0, last_read_seq: 0 };
+  }
+
+  /** Applies an event to a chat. With `isVague` it does not say enough. */
   #change(chat, name, data) {
     const { my } = chat;
     switch (name) {
       case 'new_message': {
         const { prev, by, at, ...message } = data;
-        this.#noteTyping({ chat: chat.id, user_id: by, is_typing: false });
+        this.noteTyping({ chat: chat.id, user_id: by, is_typing: false });
         return { message: chat.put(message) };
       }
       case 'message_liked': {
-        const held = chat.find(data.message_id);
-        if (!held) return { message: null };
-        const liked = data.by === this.userId ? data.liked : held.my.liked;
-        return { message: chat.put({ ...held, likes: data.likes, rev: data.rev, my: { ...held.my, liked } }) };
+        const stored = chat.find(data.message_id);
+        if (!stored) return { message: null };
+        const liked = data.by === this.userId ? data.liked : stored.my.liked;
+        return { message: chat.put({ ...stored, likes: data.likes, rev: data.rev, my: { ...stored.my, liked } }) };
       }
       case 'member_added': case 'member_removed': case 'member_role_changed':
         chat.chat.member_count = data.member_count;
@@ -942,27 +688,19 @@ export class MangoChat {
           const { my: _, ...info } = data.details;
           chat.chat = info;
         }
-        // One counted message less may leave more than are counted.
+        // If more messages are unread than the server counts, the count after a deletion is unknown.
         if (data.message) return { message: chat.put(data.message), isVague: my.unread === UNREAD_MOST };
         return { isVague: Boolean(name) && !data.details };
     }
   }
 
-  /** Whom one follows and blocks is one's own; that somebody follows one is only told. */
+  /** Changes the user's own contacts; that another user follows them changes nothing here. */
   #applyContact(change, { user_id: user, by, user_rev: userRev }) {
-    if (by !== this.userId) return;
-    this.#putContact(user, { ...(this.contacts.get(user) ?? { following: false, blocked: false }), ...change });
-    if (userRev === this.#userRev + 1) this.#userRev = userRev;
-  }
-
-  #putContact(user, { following, blocked }) {
-    if (following || blocked) this.contacts.set(user, { following, blocked });
-    else this.contacts.delete(user);
-  }
-
-  #firstMy({ is_group: isGroup, owner_id: owner }) {
-    const role = isGroup && owner === this.userId ? 'owner' : 'member';
-    return { role, pinned: false, muted_until: null, archived: false, unread: 0, last_read_seq: 0 };
+    if (by === this.userId) {
+      this.putContact(user, { ...(this.contacts.get(user) ?? { following: false, blocked: false }), ...change });
+      if (userRev === this.userRev + 1) this.userRev = userRev;
+    }
+    return 'done';
   }
 
   #applyUser(user) {
@@ -972,115 +710,200 @@ export class MangoChat {
       chat.messages = chat.messages.map(renew);
       chat.chat.members = chat.chat.members.map(renew);
       chat.settle();
-      this.#tell('user_updated', chat, { data: { user } });
+      this.tell('user_updated', chat, { data: { user } });
+    }
+    return 'done';
+  }
+
+  /** Everything known, as plain data. */
+  snapshot() {
+    const chats = [...this.chats.values()].filter(({ stale }) => !stale);
+    return {
+      user_id: this.userId, epoch: this.epoch, user_rev: this.userRev, contacts: [...this.contacts],
+      chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow }) => ({ chat, my, rev, messages, floor, unreadBelow })),
+    };
+  }
+
+  restore({ user_id: userId, epoch, user_rev: userRev, chats, contacts = [] }) {
+    this.userId = userId;
+    [this.epoch, this.userRev] = [epoch, userRev];
+    this.contacts = new Map(contacts);
+    for (const { chat, my, ...rest } of chats) {
+      this.chats.set(chat.id, Object.assign(new ChatState(this, chat, my), rest));
     }
   }
+}
 
-  #remove(chat, reason) {
-    this.chats.delete(chat.id);
-    this.#emit('gone', { chatId: chat.id, reason, chat });
-    chat.tell(null);
+// --- synchronizer ---
+
+/** After so many attempts to fill a gap, the connection is replaced. */
+const MOST_TRIES = 3;
+
+/**
+ * Keeps the replica in order. An event is applied if its `prev` is known, dropped if its `rev` is, and held if there is a
+ * gap, until `sync` has filled it. During a `sync`, events of its chats are held too: its replies are then never older
+ * than the replica.
+ */
+class Synchronizer {
+  #replica;
+  #emit;
+  #options;
+  #connection = null;
+  /** The running sync: of the chats in `only`, or of all. */
+  #syncing = null;
+  /** Chats to sync next. */
+  #behind = new Set();
+  #held = [];
+
+  /** @param {{maxBehind: number, tellUnread: boolean, onUpToDate: () => void}} options */
+  constructor(replica, emit, options) {
+    this.#replica = replica;
+    this.#emit = emit;
+    this.#options = options;
   }
 
-  // --- sync ---
+  /** Holds all events, until the first sync of a connection is done. */
+  hold() {
+    this.#syncing = { only: null };
+  }
 
-  /** Asks for a chat soon; until then its events wait. */
-  #fetch(id) {
+  /** Syncs everything over a new connection. */
+  start(connection) {
+    this.#connection = connection;
+    this.#sync(null);
+  }
+
+  /** The connection is over. */
+  stop() {
+    this.#connection = this.#syncing = null;
+    this.#behind.clear();
+    // These changes are committed; the next sync brings them.
+    for (const { done } of this.#held.splice(0)) done?.();
+  }
+
+  /** Applies an event or an acknowledgement, or holds it while its chat is being synced. `done` runs once it is applied. */
+  take(item) {
+    const { chat } = item.data;
+    const only = this.#syncing?.only;
+    const isHeld = this.#behind.has(chat) || (this.#syncing && (!only || !chat || only.has(chat)));
+    if (isHeld) {
+      this.#held.push(item);
+      return;
+    }
+    const outcome = this.#replica.apply(item);
+    if (outcome === 'gap') {
+      item.tries = (item.tries ?? 0) + 1;
+      // A gap that sync does not fill: something is wrong with this connection.
+      if (item.tries > MOST_TRIES) this.#connection?.fail();
+      this.#held.push(item);
+    } else {
+      item.done?.();
+    }
+    if (outcome !== 'done') this.fetch(chat);
+  }
+
+  /** Resolves when an acknowledged change is applied. */
+  applied(name, data) {
+    return new Promise((done) => this.take({ name, data, done }));
+  }
+
+  /** Syncs a chat soon; until then its events are held. */
+  fetch(id) {
     this.#behind.add(id);
     this.#catchUp();
   }
 
   #catchUp() {
-    if (!this.#line || this.#syncing || !this.#behind.size) return;
+    if (!this.#connection || this.#syncing || !this.#behind.size) return;
     const only = new Set(this.#behind);
     this.#behind.clear();
     this.#sync(only);
   }
 
   async #sync(only) {
-    const line = this.#line;
+    const connection = this.#connection;
+    const { chats } = this.#replica;
     this.#syncing = { only };
     for (let more = true; more;) {
       try {
-        const reply = await line.call('sync', this.#syncRequest(only));
-        if (line !== this.#line) return;
+        const reply = await connection.call('sync', this.#request(only));
+        if (connection !== this.#connection) return;
         more = this.#merge(reply, only);
       } catch (error) {
-        if (line !== this.#line || error.code === LOST) return;
+        if (connection !== this.#connection || error.code === LOST) return;
         this.#emit('error', error);
         await sleep(error.retryAfterMs ?? 1000);
-        if (line !== this.#line) return;
+        if (connection !== this.#connection) return;
       }
     }
-    for (const chat of only ? [] : [...this.chats.values()].filter(({ stale }) => stale)) this.#remove(chat, 'reset');
+    if (!only) [...chats.values()].filter(({ stale }) => stale).forEach((chat) => this.#replica.remove(chat, 'reset'));
     this.#syncing = null;
     const held = this.#held.splice(0);
     this.#catchUp();
     for (const item of held) {
-      // What asked for a chat that is not ours.
-      if (item.tries && only?.has(item.data.chat) && !this.chats.has(item.data.chat)) item.done?.();
-      else this.#take(item);
+      // An event that requested a chat which is not the user's.
+      if (item.tries && only?.has(item.data.chat) && !chats.has(item.data.chat)) item.done?.();
+      else this.take(item);
     }
-    if (!only) {
-      this.#wasOnline = true;
-      this.#setStatus('online');
-    }
+    if (!only) this.#options.onUpToDate();
     this.#emit('synced', { full: !only });
   }
 
-  #syncRequest(only) {
-    const { maxBehind } = this.options;
+  #request(only) {
+    const { epoch, userRev: user_rev, chats } = this.#replica;
+    const { maxBehind } = this.#options;
     const since = {};
-    for (const { id, rev, stale } of this.chats.values()) {
-      // Of single chats the latest change is asked for again, and own state whatever its counter.
+    for (const { id, rev, stale } of chats.values()) {
+      // For single chats the latest change is requested again, and own state whatever its counter.
       if (!stale && (!only || only.has(id))) since[id] = only ? Math.max(0, rev - 1) : rev;
     }
-    const scope = only ? { only: [...only], user_rev: 0 } : { epoch: this.#epoch, user_rev: this.#userRev };
+    const scope = only ? { only: [...only], user_rev: 0 } : { epoch, user_rev };
     return { since, limit: 500, max_behind: Number.isFinite(maxBehind) ? maxBehind : undefined, ...scope };
   }
 
-  /** Takes a page of `sync` in; answers whether there is more. */
+  /** Applies a page of `sync`; returns whether there are more. */
   #merge(reply, only) {
-    if (reply.reset) for (const chat of this.chats.values()) chat.stale = true;
-    if (reply.reset || reply.contacts_truncated) this.contacts.clear();
-    for (const { user_id: user, ...contact } of reply.contacts ?? []) this.#putContact(user, contact);
-    // Too many to be told: the lists have them.
+    const replica = this.#replica;
+    if (reply.reset) for (const chat of replica.chats.values()) chat.stale = true;
+    if (reply.reset || reply.contacts_truncated) replica.contacts.clear();
+    for (const { user_id: user, ...contact } of reply.contacts ?? []) replica.putContact(user, contact);
+    // Too many changes to send: the application fetches the lists.
     if (reply.contacts_truncated) this.#emit('contacts_truncated', {});
-    if (!only) [this.#epoch, this.#userRev] = [reply.epoch, reply.user_rev];
+    if (!only) [replica.epoch, replica.userRev] = [reply.epoch, reply.user_rev];
     const news = [];
     /** The chats of this page: whether they came whole, and the server's count of unread messages. */
     const touched = new Map();
     const touch = (chat) => touched.get(chat) ?? touched.set(chat, {}).get(chat);
     for (const { my, truncated, ...info } of reply.chats) {
-      // One was removed while this was read; the event says so.
+      // The user was removed while the page was read; an event says so.
       if (!my) continue;
-      let chat = this.chats.get(info.id);
+      let chat = replica.chats.get(info.id);
       const isWhole = !chat || chat.stale || truncated;
-      if (!chat) this.chats.set(info.id, (chat = new ChatState(this, info, my)));
+      if (!chat) replica.chats.set(info.id, (chat = new ChatState(replica, info, my)));
       if (isWhole) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, stale: false });
       Object.assign(chat, { chat: info, my });
       Object.assign(touch(chat), { isWhole, unread: my.unread });
       news.push([isWhole ? 'reset' : 'chat_updated', chat]);
     }
     for (const message of reply.messages.sort((one, other) => one.seq - other.seq)) {
-      const chat = this.chats.get(message.chat_id);
+      const chat = replica.chats.get(message.chat_id);
       if (!chat) continue;
       const { isWhole } = touch(chat);
       const isNew = !chat.has(message.seq);
-      const held = chat.put(message);
-      if (isWhole || !held) continue;
+      const stored = chat.put(message);
+      if (isWhole || !stored) continue;
       const change = message.deleted_at ? 'message_deleted' : 'message_edited';
-      news.push([isNew ? 'new_message' : change, chat, held]);
+      news.push([isNew ? 'new_message' : change, chat, stored]);
     }
     for (const { chat_id: id, my } of reply.mine) {
-      const chat = this.chats.get(id);
+      const chat = replica.chats.get(id);
       if (!chat) continue;
       chat.my = my;
       touch(chat).unread = my.unread;
       news.push(['chat_updated', chat]);
     }
     for (const [id, rev] of Object.entries(reply.revs)) {
-      const chat = this.chats.get(Number(id));
+      const chat = replica.chats.get(Number(id));
       if (!chat) continue;
       chat.rev = rev;
       touch(chat);
@@ -1090,88 +913,61 @@ export class MangoChat {
       chat.settle(unread);
     }
     for (const [type, chat, message] of news) {
-      this.#tell(type, chat, { message, synced: true });
-      if (type === 'reset' && this.options.tellUnread) this.#tellUnread(chat);
+      replica.tell(type, chat, { message, synced: true });
+      if (type === 'reset' && this.#options.tellUnread) this.#tellUnread(chat);
     }
     for (const { chat_id: id, rev, reason } of reply.left) {
-      const chat = this.chats.get(id);
-      if (chat && (rev >= chat.rev || reason === 'unknown')) this.#remove(chat, reason);
+      const chat = replica.chats.get(id);
+      if (chat && (rev >= chat.rev || reason === 'unknown')) replica.remove(chat, reason);
     }
     return reply.has_more;
   }
 
-  /** Tells what is unread of a chat that came whole, as far as it came along. */
+  /** Announces the unread messages of a chat that came whole, as far as they are known. */
   #tellUnread(chat) {
     const unread = chat.messages.filter(({ seq, user, deleted_at }) =>
-      seq > chat.my.last_read_seq && user.id !== this.userId && !deleted_at);
-    for (const message of unread) this.#tell('new_message', chat, { message, synced: true });
+      seq > chat.my.last_read_seq && user.id !== this.#replica.userId && !deleted_at);
+    for (const message of unread) this.#replica.tell('new_message', chat, { message, synced: true });
   }
+}
 
-  // --- asking ---
+// --- sender ---
 
-  /** Waits for the connection and asks. Where `isSafe` to repeat, a lost answer is asked for again. */
-  async #ask(event, payload, isSafe = true, onAck = undefined) {
-    for (;;) {
-      await this.#when(() => this.#line);
-      try {
-        return await this.#line.call(event, payload, onAck);
-      } catch (error) {
-        if (!isSafe || !(error.code === LOST || error.code === 'rate_limited')) throw error;
-        await sleep(error.retryAfterMs ?? 50);
-      }
-    }
-  }
+/** A send that fails with one of these is tried again. */
+const TEMPORARY = new Set(['rate_limited', 'unavailable', 'internal', 'token_expired', 'session_ended']);
+/** After so many internal errors a send is given up. */
+const MOST_FAILURES = 5;
 
-  #applied(name, data) {
-    return new Promise((done) => this.#take({ name, data, done }));
-  }
-
-  /** Asks for a change and waits until it is applied; `item` makes an event of the ack and of its place, if it has one. */
-  async #askChange(event, payload, item) {
-    let applied;
-    const ack = await this.#ask(event, payload, true, (answer) => {
-      const { chat_id: chat, rev, prev } = answer;
-      const told = item(answer, rev && { chat, rev, prev, by: this.userId });
-      applied = told && this.#applied(...told);
-    });
-    await applied;
-    return ack;
-  }
+/** Sends messages in the order of calls, chat by chat, each once, also across lost connections. */
+class Sender {
+  /** Unsent messages by chat. */
+  #queues = new Map();
+  #sending = new Set();
+  #options;
 
   /**
-   * Any client event; resolves with its ack. Rejects with `connection_lost` where the answer was lost.
-   * @template {keyof ClientEvents} Name
-   * @param {Name} event
-   * @param {ClientEvents[Name]['payload']} payload
-   * @returns {Promise<ClientEvents[Name]['ack']>}
+   * @param {object} options
+   * @param {OutboxStore} [options.outbox]
+   * @param {() => object} options.connection The open connection, if any.
+   * @param {(ack: object) => Promise<void>} options.apply Applies the acknowledgement of a send.
    */
-  call(event, payload = {}) {
-    return this.#ask(event, payload, false);
+  constructor(options) {
+    this.#options = options;
   }
 
-  /**
-   * Sends a message, now or when connected again, in the order of calls, once.
-   * @param {number} chatId
-   * @param {string} content
-   * @param {{messageType?: string, replyTo?: ?number, clientId?: string}} [options]
-   * @returns {Promise<Message>}
-   */
-  send(chatId, content, { messageType = 'text', replyTo = null, clientId = randomId() } = {}) {
-    const entry = { clientId, chatId, content, messageType, replyTo };
-    this.options.outbox?.save(entry);
-    return new Promise((resolve, reject) => this.#enqueue(entry, resolve, reject));
-  }
-
-  /**
-   * @param {number} [chatId]
-   * @returns {OutboxEntry[]} What is not sent yet, of one chat or of all.
-   */
+  /** @returns {OutboxEntry[]} Unsent messages, of one chat or of all. */
   pending(chatId) {
     const jobs = chatId === undefined ? [...this.#queues.values()].flat() : (this.#queues.get(chatId) ?? []);
     return jobs.map(({ entry }) => entry);
   }
 
-  #enqueue(entry, resolve = () => {}, reject = () => {}) {
+  /** Saves a message to the outbox and sends it; resolves with the stored message. */
+  send(entry) {
+    this.#options.outbox?.save(entry);
+    return new Promise((resolve, reject) => this.enqueue(entry, resolve, reject));
+  }
+
+  enqueue(entry, resolve = () => {}, reject = () => {}) {
     const queue = this.#queues.get(entry.chatId) ?? [];
     if (queue.some((job) => job.entry.clientId === entry.clientId)) return;
     queue.push({ entry, resolve, reject, failures: 0 });
@@ -1179,39 +975,516 @@ export class MangoChat {
     this.#pump(entry.chatId);
   }
 
-  /** Sends what waits for a chat, one after the other: so a refused one never falls behind its successor. */
+  /** Continues after a new connection was opened. */
+  resume() {
+    for (const chatId of this.#queues.keys()) this.#pump(chatId);
+  }
+
+  rejectAll(why) {
+    for (const { reject } of [...this.#queues.values()].flat()) reject(why);
+    this.#queues.clear();
+  }
+
+  /** Sends the queue of a chat, one message at a time: a message that is tried again keeps its place. */
   async #pump(chatId) {
     if (this.#sending.has(chatId)) return;
     this.#sending.add(chatId);
-    for (let job; this.#line && (job = this.#queues.get(chatId)?.[0]);) {
+    const { connection, apply } = this.#options;
+    for (let job; connection() && (job = this.#queues.get(chatId)?.[0]);) {
       const { clientId: client_id, content, messageType: message_type, replyTo: reply_to } = job.entry;
       const message = { chat_id: chatId, content, message_type, client_id, reply_to };
       try {
-        await this.#line.call('send_message', { message }, (ack) => {
-          this.#sent(job);
-          const told = { ...ack.message, prev: ack.prev, by: this.userId, at: ack.message.created_at };
-          const again = { chat: chatId, message: ack.message, upto: ack.message.rev };
-          this.#applied(...(ack.duplicate ? [null, again] : ['new_message', told])).then(() => job.resolve(ack.message));
+        await connection().call('send_message', { message }, (ack) => {
+          this.#remove(job);
+          apply(ack).then(() => job.resolve(ack.message));
         });
       } catch (error) {
         if (error.code === LOST) break;
         job.failures += error.code === 'internal' ? 1 : 0;
-        if (PASSING.has(error.code) && job.failures < 5) {
+        if (TEMPORARY.has(error.code) && job.failures < MOST_FAILURES) {
           await sleep(error.retryAfterMs ?? 500);
           continue;
         }
-        this.#sent(job);
+        this.#remove(job);
         job.reject(error);
       }
     }
     this.#sending.delete(chatId);
   }
 
-  #sent({ entry: { chatId, clientId } }) {
+  #remove({ entry: { chatId, clientId } }) {
     const queue = this.#queues.get(chatId);
     queue?.shift();
     if (!queue?.length) this.#queues.delete(chatId);
-    this.options.outbox?.remove(clientId);
+    this.#options.outbox?.remove(clientId);
+  }
+}
+
+// --- connector ---
+
+/** After so many refused tokens in a row, the client gives up. */
+const MOST_REFUSALS = 5;
+
+/** Keeps one connection at a time: connects, and reconnects until it is closed or dismissed. */
+class Connector {
+  /** @type {Status} */
+  status = 'closed';
+  /** The connection that is ready. */
+  connection = null;
+  #opening = null;
+  #options;
+  #handlers;
+  #waiters = new Set();
+  /** Stands for the wish to be connected; a new object with every `connect`. */
+  #wanted = null;
+  #running = Promise.resolve();
+  #wake = () => {};
+  #retryAfter;
+  #wasOnline = false;
+
+  /**
+   * @param {object} options Those of `MangoChat`.
+   * @param {object} handlers
+   * @param {(name: string, ...data: any[]) => void} handlers.emit
+   * @param {() => Promise<void>} handlers.prepare Runs before the first attempt.
+   * @param {() => void} handlers.onOpening An attempt begins.
+   * @param {(ready: object) => void} handlers.onReady The server has accepted the connection.
+   * @param {(connection: object) => void} handlers.onOpen The connection can be used.
+   * @param {(name: string, data: object) => void} handlers.onEvent
+   * @param {() => void} handlers.onLost
+   * @param {(why: MangoError) => void} handlers.onStop Closed or dismissed.
+   */
+  constructor(options, handlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  connect() {
+    if (this.#wanted) {
+      this.#wake();
+    } else {
+      const wanted = (this.#wanted = {});
+      this.#running = this.#running.then(() => this.#run(wanted));
+    }
+    const online = this.#when(() => this.status === 'online');
+    online.catch(() => {});
+    return online;
+  }
+
+  close() {
+    if (this.#wanted) this.#stop('closed', new MangoError({ code: 'closed' }));
+  }
+
+  /** The first sync is done. */
+  setOnline() {
+    this.#wasOnline = true;
+    this.#setStatus('online');
+  }
+
+  /** Resolves with the open connection as soon as there is one. */
+  async opened() {
+    let found;
+    await this.#when(() => (found = this.connection));
+    return found;
+  }
+
+  #stop(status, why) {
+    this.#wanted = null;
+    this.#opening?.fail('closed');
+    this.#wake();
+    this.#setStatus(status);
+    for (const { reject } of [...this.#waiters]) reject(why);
+    this.#handlers.onStop(why);
+  }
+
+  async #run(wanted) {
+    const { token, backoff } = this.#options;
+    const { emit, prepare } = this.#handlers;
+    await prepare();
+    const online = () => this.#wake();
+    globalThis.addEventListener?.('online', online);
+    let [failures, refusals, refresh, saidAway] = [0, 0, false, false];
+    while (this.#wanted === wanted) {
+      this.#setStatus('connecting');
+      const why = await this.#attempt(refresh);
+      if (this.#wanted !== wanted) break;
+      if (this.#wasOnline) [failures, refusals, saidAway, this.#wasOnline] = [0, 0, false, false];
+      const wasRefreshed = refresh;
+      refresh = /^token_/.test(why.code);
+      if (refresh) refusals += 1;
+      const isHopeless = typeof token !== 'function' || refusals > MOST_REFUSALS
+        || (why.code === 'token_missing' && wasRefreshed);
+      if (FINAL.has(why.code) || (refresh && isHopeless)) {
+        emit('error', why);
+        this.#stop('dismissed', why);
+        break;
+      }
+      // An unreachable server is reported once, until it was reached again.
+      const isAway = why.code === UNREACHABLE;
+      if (why.code !== LOST && !(isAway && saidAway)) emit('error', why);
+      saidAway ||= isAway;
+      const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
+      const delay = this.#retryAfter ?? why.retryAfterMs ?? (refusals === 1 && refresh ? 0 : patience);
+      this.#retryAfter = undefined;
+      failures += 1;
+      this.#setStatus('waiting');
+      let timer;
+      await new Promise((wake) => {
+        this.#wake = wake;
+        timer = setTimeout(wake, delay);
+      });
+      clearTimeout(timer);
+    }
+    globalThis.removeEventListener?.('online', online);
+  }
+
+  /** Runs one connection from start to end; returns why it ended. */
+  async #attempt(refresh) {
+    const { socket, url, token, usesCookies, WebSocket, timeoutMs } = this.#options;
+    const { onOpening, onReady, onOpen, onLost } = this.#handlers;
+    const Kind = socket ? SocketIoConnection : WebSocketConnection;
+    const connection = new Kind(timeoutMs, (name, data) => this.#hear(connection, name, data));
+    this.#opening = connection;
+    onOpening();
+    try {
+      const shown = typeof token === 'function' ? await token({ refresh }) : token;
+      if (!shown && !socket && !usesCookies) {
+        throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function returned none' });
+      }
+      const { ok, ...ready } = await (socket ? connection.open(socket, shown) : connection.open(url, WebSocket, shown));
+      connection.isOpen = true;
+      this.connection = connection;
+      onReady(ready);
+      this.#setStatus('syncing');
+      onOpen(connection);
+      this.#keepAlive(connection);
+      return await connection.lost;
+    } catch (error) {
+      return error;
+    } finally {
+      connection.fail();
+      this.connection = this.#opening = null;
+      onLost();
+    }
+  }
+
+  /** Asks for a sign of life after a silence. */
+  #keepAlive(connection) {
+    const { aliveMs } = this.#options;
+    const pulse = setInterval(() => {
+      if (Date.now() - connection.heardAt >= aliveMs) connection.call('sync', { only: [] }).catch(() => {});
+    }, aliveMs / 4);
+    connection.lost.then(() => clearInterval(pulse));
+  }
+
+  #hear(connection, name, data) {
+    const { emit, onEvent } = this.#handlers;
+    if (name !== 'ready') emit(name, data);
+    switch (name) {
+      case 'token_expired': case 'session_ended': case 'user_banned': connection.farewell = name; return;
+      case 'token_expiring': this.#renew(connection); return;
+      case 'server_shutdown': this.#retryAfter = data.retry_after_ms; return;
+      case 'exception': emit('error', new MangoError(data.error)); return;
+      default: onEvent(name, data);
+    }
+  }
+
+  async #renew(connection) {
+    const { token } = this.#options;
+    if (typeof token !== 'function') return;
+    try {
+      await connection.call('authenticate', { token: await token({ refresh: true }) });
+    } catch (error) {
+      if (error.code !== LOST) this.#handlers.emit('error', error);
+    }
+  }
+
+  #setStatus(status) {
+    if (status === this.status) return;
+    this.status = status;
+    this.#handlers.emit('status', status);
+    for (const waiter of [...this.#waiters]) waiter.check();
+  }
+
+  /** Waits until `test` holds; checked whenever the status changes. */
+  #when(test) {
+    return new Promise((resolve, reject) => {
+      if (test()) return resolve();
+      if (!this.#wanted) return reject(new MangoError({ code: 'closed' }));
+      const settle = (how) => (what) => { this.#waiters.delete(waiter); how(what); };
+      const waiter = { check: () => test() && settle(resolve)(), reject: settle(reject) };
+      this.#waiters.add(waiter);
+    });
+  }
+}
+
+// --- listeners ---
+
+/** The event names that `on` accepts; a test compares them with the server's. */
+const EVENTS = new Set(`
+  status synced message change chat gone error contacts_truncated
+  ready chat_created chat_updated chat_approved chat_declined chat_deleted member_added member_removed
+  member_role_changed chat_pinned chat_unpinned chat_muted chat_unmuted chat_archived chat_unarchived new_message
+  message_edited message_deleted message_liked chat_read typing presence sync_hint user_updated followed unfollowed
+  blocked unblocked token_expiring token_expired session_ended user_banned server_shutdown exception
+`.trim().split(/\s+/));
+
+/** The listeners of the client, by event. */
+class Listeners {
+  #byName = new Map();
+
+  add(name, listener) {
+    if (!EVENTS.has(name)) throw new TypeError(`there is no event '${name}', only ${[...EVENTS].join(', ')}`);
+    if (!this.#byName.has(name)) this.#byName.set(name, new Set());
+    this.#byName.get(name).add(listener);
+  }
+
+  remove(name, listener) {
+    this.#byName.get(name)?.delete(listener);
+  }
+
+  emit(name, ...data) {
+    for (const listener of [...(this.#byName.get(name) ?? [])]) {
+      try {
+        listener(...data);
+      } catch (error) {
+        // A mistake of the listener must not stop the client; it is reported like any uncaught error.
+        queueMicrotask(() => { throw error; });
+      }
+    }
+  }
+}
+
+// --- requests ---
+
+/** Sends commands over the connection, and applies what their responses say. */
+class Requests {
+  #connector;
+  #synchronizer;
+  #userId;
+
+  constructor(connector, synchronizer, userId) {
+    this.#connector = connector;
+    this.#synchronizer = synchronizer;
+    this.#userId = userId;
+  }
+
+  /** Waits for the connection, then sends a command. If it is `repeatable`, it is sent again after a lost response. */
+  async send(event, payload, repeatable = true, onAck = undefined) {
+    for (;;) {
+      const connection = await this.#connector.opened();
+      try {
+        return await connection.call(event, payload, onAck);
+      } catch (error) {
+        if (!repeatable || !(error.code === LOST || error.code === 'rate_limited')) throw error;
+        await sleep(error.retryAfterMs ?? 50);
+      }
+    }
+  }
+
+  /** Sends a command and waits until its change is applied. `item` makes an event of the response and its position, if any. */
+  async change(event, payload, item) {
+    let applied;
+    const ack = await this.send(event, payload, true, (answer) => {
+      const { chat_id: chat, rev, prev } = answer;
+      const change = item(answer, rev && { chat, rev, prev, by: this.#userId() });
+      applied = change && this.#synchronizer.applied(...change);
+    });
+    await applied;
+    return ack;
+  }
+}
+
+// --- client ---
+
+const randomId = () =>
+  Array.from(globalThis.crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** The chats of one user, kept up to date over one connection at a time. */
+export class MangoChat {
+  #listeners = new Listeners();
+  #replica;
+  #synchronizer;
+  #connector;
+  #requests;
+  #sender;
+  #watched = null;
+
+  /**
+   * @param {object} options
+   * @param {string} [options.url] URL of the server; default: the page's own origin.
+   * @param {object} [options.socket] Instead of `url`, a socket of socket.io-client, created with `autoConnect: false`.
+   * @param {string|GetToken|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a
+   *   function that returns one, such as `sessionTokens()`; with `refresh` the last one has expired or is about to. To
+   *   give up, it throws an error with the `code` `session_ended`. Without this option, the cookies of a login are used,
+   *   or the authentication of the given socket.
+   * @param {typeof globalThis.WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
+   * @param {*} [options.state] The result of an earlier `snapshot()`.
+   * @param {OutboxStore} [options.outbox] Keeps unsent messages beyond the life of this object.
+   * @param {number} [options.keep] Number of messages kept per chat, the newest; default 1000.
+   * @param {number} [options.maxBehind] A chat with more changes than this is fetched again; default `keep`.
+   * @param {{min?: number, max?: number}} [options.backoff] Milliseconds between attempts; default 500 to 30000.
+   * @param {boolean} [options.tellUnread] Emit `message` for the unread messages of a chat that is seen for the first time.
+   * @param {number} [options.timeoutMs] How long to wait for a response before the connection counts as lost,
+   *   milliseconds; default 20000.
+   * @param {number} [options.aliveMs] After this time without data the server is asked for a sign of life, milliseconds;
+   *   default 30000.
+   */
+  constructor(options = {}) {
+    const {
+      url = '/', socket, WebSocket = globalThis.WebSocket, state, outbox, keep = 1000, maxBehind = keep,
+      backoff = {}, tellUnread = false, timeoutMs = 20_000, aliveMs = 30_000,
+    } = options;
+    // A token that is present but undefined was meant to be one.
+    const usesCookies = !('token' in options) && !socket && globalThis.location !== undefined;
+    const token = usesCookies ? cookieTokens(url) : options.token;
+    const settings = { socket, token, usesCookies, WebSocket, timeoutMs, aliveMs, backoff: { min: 500, max: 30_000, ...backoff } };
+    if (!socket) {
+      if (!WebSocket) throw new TypeError('there is no WebSocket here: pass the class as an option');
+      settings.url = address(url, '/ws');
+      settings.url.protocol = settings.url.protocol.replace('http', 'ws');
+    }
+    const emit = (name, ...data) => this.#listeners.emit(name, ...data);
+    this.#replica = new Replica({ keep, emit });
+    const onUpToDate = () => this.#connector.setOnline();
+    this.#synchronizer = new Synchronizer(this.#replica, emit, { maxBehind, tellUnread, onUpToDate });
+    this.#connector = new Connector(settings, {
+      emit,
+      prepare: () => this.#loadOutbox(outbox),
+      onOpening: () => this.#synchronizer.hold(),
+      onReady: (ready) => { this.#replica.setUser(ready.user_id); emit('ready', ready); },
+      onOpen: (connection) => this.#resume(connection),
+      onEvent: (name, data) => this.#hear(name, data),
+      onLost: () => this.#synchronizer.stop(),
+      onStop: (why) => this.#end(why),
+    });
+    this.#requests = new Requests(this.#connector, this.#synchronizer, () => this.userId);
+    this.#sender = new Sender({
+      outbox, connection: () => this.#connector.connection, apply: (ack) => this.#applySent(ack),
+    });
+    if (state?.version === 1) {
+      const { outbox: unsent, ...known } = structuredClone(state);
+      this.#replica.restore(known);
+      for (const entry of unsent) this.#sender.enqueue(entry);
+    }
+  }
+
+  /** @returns {Map<number, ChatState>} The user's chats, by id. */
+  get chats() { return this.#replica.chats; }
+
+  /** @returns {Map<number, {online: boolean, last_seen_at: ?string}>} Presence of the watched users, by id. */
+  get presence() { return this.#replica.presence; }
+
+  /** @returns {Map<number, {following: boolean, blocked: boolean}>} Users whom the user follows or blocks, by id. */
+  get contacts() { return this.#replica.contacts; }
+
+  /** @returns {?number} The user's own id. */
+  get userId() { return this.#replica.userId; }
+
+  /** @returns {Status} */
+  get status() { return this.#connector.status; }
+
+  /**
+   * Calls `listener` for every event of this name.
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {(...what: Events[Name]) => void} listener
+   * @returns {this}
+   */
+  on(name, listener) {
+    this.#listeners.add(name, listener);
+    return this;
+  }
+
+  /**
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {(...what: Events[Name]) => void} listener
+   * @returns {this}
+   */
+  off(name, listener) {
+    this.#listeners.remove(name, listener);
+    return this;
+  }
+
+  /**
+   * Connects and stays connected until `close`. Resolves when everything is up to date, rejects when dismissed.
+   * @returns {Promise<void>}
+   */
+  connect() {
+    return this.#connector.connect();
+  }
+
+  /** Ends the connection. Unsent messages are rejected with `closed`; an outbox store keeps them. */
+  close() {
+    this.#connector.close();
+  }
+
+  async #loadOutbox(outbox) {
+    try {
+      for (const entry of (await outbox?.load()) ?? []) this.#sender.enqueue(entry);
+    } catch (error) {
+      this.#listeners.emit('error', error);
+    }
+  }
+
+  #resume(connection) {
+    this.#synchronizer.start(connection);
+    if (this.#watched) this.watchPresence(this.#watched).catch(() => {});
+    this.#sender.resume();
+  }
+
+  #end(why) {
+    this.#sender.rejectAll(why);
+    for (const chat of this.chats.values()) chat.tell(null);
+  }
+
+  #hear(name, data) {
+    switch (name) {
+      case 'typing': this.#replica.noteTyping(data); return;
+      case 'presence': this.#replica.notePresence(data); return;
+      case 'sync_hint':
+        if (data.rev > (this.chats.get(data.chat)?.rev ?? 0)) this.#synchronizer.fetch(data.chat);
+        return;
+      default: if (data?.chat || data?.user || name in CONTACT) this.#synchronizer.take({ name, data });
+    }
+  }
+
+  /** Applies the acknowledgement of a send as the event that the sender's connection does not get. */
+  #applySent({ message, prev, duplicate }) {
+    if (duplicate) return this.#synchronizer.applied(null, { chat: message.chat_id, message, upto: message.rev });
+    const data = { ...message, prev, by: this.userId, at: message.created_at };
+    return this.#synchronizer.applied('new_message', data);
+  }
+
+  /**
+   * Sends any command; resolves with its response. Rejects with `connection_lost` if the response was lost.
+   * @template {keyof ClientEvents} Name
+   * @param {Name} event
+   * @param {ClientEvents[Name]['payload']} payload
+   * @returns {Promise<ClientEvents[Name]['ack']>}
+   */
+  call(event, payload = {}) {
+    return this.#requests.send(event, payload, false);
+  }
+
+  /**
+   * Sends a message now, or after a reconnect: in the order of calls, exactly once.
+   * @param {number} chatId
+   * @param {string} content
+   * @param {{messageType?: string, replyTo?: ?number, clientId?: string}} [options]
+   * @returns {Promise<Message>}
+   */
+  send(chatId, content, { messageType = 'text', replyTo = null, clientId = randomId() } = {}) {
+    return this.#sender.send({ clientId, chatId, content, messageType, replyTo });
+  }
+
+  /**
+   * @param {number} [chatId]
+   * @returns {OutboxEntry[]} Unsent messages, of one chat or of all.
+   */
+  pending(chatId) {
+    return this.#sender.pending(chatId);
   }
 
   /**
@@ -1221,16 +1494,16 @@ export class MangoChat {
    */
   async edit(messageId, content) {
     const item = ({ message }, place) => place && ['message_edited', { ...place, message }];
-    return (await this.#askChange('edit_message', { message: { id: messageId, content } }, item)).message;
+    return (await this.#requests.change('edit_message', { message: { id: messageId, content } }, item)).message;
   }
 
   /**
    * @param {number} messageId
-   * @returns {Promise<Message>} What is left of it.
+   * @returns {Promise<Message>} What is left of the message.
    */
   async delete(messageId) {
     const item = ({ message }, place) => place && ['message_deleted', { ...place, message }];
-    return (await this.#askChange('delete_message', { message: { id: messageId } }, item)).message;
+    return (await this.#requests.change('delete_message', { message: { id: messageId } }, item)).message;
   }
 
   /**
@@ -1240,39 +1513,39 @@ export class MangoChat {
    */
   async like(messageId, liked = true) {
     const item = (ack, place) => place && ['message_liked', { ...ack, ...place, message_id: messageId }];
-    const ack = await this.#askChange('toggle_like_message', { message: { id: messageId, liked } }, item);
+    const ack = await this.#requests.change('toggle_like_message', { message: { id: messageId, liked } }, item);
     return { liked: ack.liked, likes: ack.likes };
   }
 
   /**
-   * Marks everything up to `seq` as read; without it, up to the newest message that is here.
+   * Marks messages up to `seq` as read; default: up to the newest known message.
    * @param {number} chatId
    * @param {number} [seq]
    * @returns {Promise<{unread: number, seq: number}>}
    */
   async markRead(chatId, seq = this.chats.get(chatId)?.messages.at(-1)?.seq) {
-    return this.#ask('mark_read', { chat: { id: chatId }, seq });
+    return this.#requests.send('mark_read', { chat: { id: chatId }, seq });
   }
 
   /**
-   * Says that one is typing, or no longer; forgotten where there is no connection.
+   * Says that the user is typing, or has stopped. Without a connection nothing is sent.
    * @param {number} chatId
    * @param {boolean} [isTyping]
    */
   typing(chatId, isTyping = true) {
-    this.#line?.tell('typing', { chat: { id: chatId }, is_typing: isTyping });
+    this.#connector.connection?.tell('typing', { chat: { id: chatId }, is_typing: isTyping });
   }
 
   /**
-   * Makes a group, or a direct chat where there is no `name`; the direct chat of two exists once.
+   * Creates a group, or without a `name` a direct chat; the direct chat of two users exists once.
    * @param {{name?: string, members: number[], description?: string, clientId?: string}} chat
-   * @param {string} [content] A first message.
+   * @param {string} [content] The first message.
    * @returns {Promise<ChatState>}
    */
   async createChat({ name, members, description, clientId = randomId() }, content = undefined) {
     const chat = { name, is_group: name !== undefined, members_array: members, description, client_id: clientId };
     const message = content === undefined ? undefined : { content, message_type: 'text', client_id: clientId };
-    const ack = await this.#askChange('create_chat', { chat, message }, ({ chat: made }, place) => {
+    const ack = await this.#requests.change('create_chat', { chat, message }, ({ chat: made }, place) => {
       if (!place) return [null, { chat: made.id, upto: 1 }];
       if (place.prev === 0) return ['chat_created', { ...place, details: made }];
       return ['new_message', { ...made.last_message, ...place }];
@@ -1281,53 +1554,36 @@ export class MangoChat {
   }
 
   /**
-   * A page of messages, oldest first; what joins on to what is held is held from then on.
+   * Returns a page of messages, oldest first. A page that is adjacent to the known messages of the chat is added to them.
    * @param {number} chatId
-   * @param {{before?: number, after?: number, limit?: number}} [range] Exclusive `seq`.
+   * @param {{before?: number, after?: number, limit?: number}} [range] `seq`, exclusive.
    * @returns {Promise<{messages: Message[], hasMore: boolean}>}
    */
   async history(chatId, { before, after, limit } = {}) {
-    const ack = await this.#ask('history', { chat: { id: chatId }, before, after, limit });
+    const ack = await this.#requests.send('history', { chat: { id: chatId }, before, after, limit });
     const messages = ack.messages.sort((one, other) => one.seq - other.seq);
     this.chats.get(chatId)?.absorb(messages, { before, after, hasMore: ack.has_more });
     return { messages, hasMore: ack.has_more };
   }
 
   /**
-   * Watches who of these is online, in place of whom was watched before; answers how they are now.
+   * Watches which of these users are online, instead of those watched before. Resolves with their current presence.
    * @param {number[]} userIds
+   * @returns {Promise<Map<number, {online: boolean, last_seen_at: ?string}>>}
    */
   async watchPresence(userIds) {
     this.#watched = userIds;
-    const { presence } = await this.#ask('watch_presence', { users: userIds });
+    const { presence } = await this.#requests.send('watch_presence', { users: userIds });
     this.presence.clear();
-    presence.forEach((it) => this.#notePresence(it));
+    presence.forEach((it) => this.#replica.notePresence(it));
     return this.presence;
   }
 
-  // --- keeping ---
-
   /**
-   * All that is known, as plain data for the option `state` of a later client.
+   * Everything known, as plain data for the option `state` of a later client.
    * @returns {object}
    */
   snapshot() {
-    const chats = [...this.chats.values()].filter(({ stale }) => !stale);
-    return structuredClone({
-      version: 1, user_id: this.userId, epoch: this.#epoch, user_rev: this.#userRev, outbox: this.pending(),
-      contacts: [...this.contacts],
-      chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow }) => ({ chat, my, rev, messages, floor, unreadBelow })),
-    });
-  }
-
-  #restore(state) {
-    const { user_id: userId, epoch, user_rev: userRev, chats, outbox, contacts = [] } = structuredClone(state);
-    this.userId = userId;
-    [this.#epoch, this.#userRev] = [epoch, userRev];
-    this.contacts = new Map(contacts);
-    for (const { chat, my, ...rest } of chats) {
-      this.chats.set(chat.id, Object.assign(new ChatState(this, chat, my), rest));
-    }
-    for (const entry of outbox) this.#enqueue(entry);
+    return structuredClone({ version: 1, ...this.#replica.snapshot(), outbox: this.pending() });
   }
 }

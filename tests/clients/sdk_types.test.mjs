@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { joined } from '../../scripts/join-sdk.mjs';
 import { CLIENT, makeTypes, TSC } from './make_types.mjs';
 import { expectStatus, request, url } from './support.mjs';
 
@@ -44,6 +45,16 @@ let folder;
 
 before(async () => { folder = await mkdtemp(join(tmpdir(), 'mango-types-test-')); });
 after(() => rm(folder, { recursive: true, force: true }));
+
+test('the client is its modules, joined, and none of them is long', async () => {
+  assert.ok(joined() === await readFile(join(CLIENT, 'mango-chat.js'), 'utf8'), 'mango-chat.js is out of date: node scripts/join-sdk.mjs');
+  for (const name of await readdir(join(CLIENT, 'src'))) {
+    const text = await readFile(join(CLIENT, 'src', name), 'utf8');
+    assert.ok(text.split('\n').length <= 300, `${name} has more than 300 lines`);
+    // A module that is not joined would be missing without an error.
+    assert.ok(joined().includes(`// --- ${name.replace('.js', '')} ---`), `${name} is not joined: add it to scripts/join-sdk.mjs`);
+  }
+});
 
 describe('types of the client', () => {
   test('are the ones that the documents make', async () => {

@@ -16,6 +16,7 @@ use crate::transport::http::problem::Problem;
 /// The client, its types and its package.json.
 #[derive(RustEmbed)]
 #[folder = "assets/client"]
+#[exclude = "src/*"]
 struct Client;
 
 /// The folder of the client as `npm install` takes it from an address.

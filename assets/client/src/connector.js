@@ -1,0 +1,198 @@
+import { SocketIoConnection, WebSocketConnection } from './connections.js';
+import { FINAL, LOST, MangoError, UNREACHABLE } from './errors.js';
+
+/** After so many refused tokens in a row, the client gives up. */
+const MOST_REFUSALS = 5;
+
+/** Keeps one connection at a time: connects, and reconnects until it is closed or dismissed. */
+export class Connector {
+  /** @type {Status} */
+  status = 'closed';
+  /** The connection that is ready. */
+  connection = null;
+  #opening = null;
+  #options;
+  #handlers;
+  #waiters = new Set();
+  /** Stands for the wish to be connected; a new object with every `connect`. */
+  #wanted = null;
+  #running = Promise.resolve();
+  #wake = () => {};
+  #retryAfter;
+  #wasOnline = false;
+
+  /**
+   * @param {object} options Those of `MangoChat`.
+   * @param {object} handlers
+   * @param {(name: string, ...data: any[]) => void} handlers.emit
+   * @param {() => Promise<void>} handlers.prepare Runs before the first attempt.
+   * @param {() => void} handlers.onOpening An attempt begins.
+   * @param {(ready: object) => void} handlers.onReady The server has accepted the connection.
+   * @param {(connection: object) => void} handlers.onOpen The connection can be used.
+   * @param {(name: string, data: object) => void} handlers.onEvent
+   * @param {() => void} handlers.onLost
+   * @param {(why: MangoError) => void} handlers.onStop Closed or dismissed.
+   */
+  constructor(options, handlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  connect() {
+    if (this.#wanted) {
+      this.#wake();
+    } else {
+      const wanted = (this.#wanted = {});
+      this.#running = this.#running.then(() => this.#run(wanted));
+    }
+    const online = this.#when(() => this.status === 'online');
+    online.catch(() => {});
+    return online;
+  }
+
+  close() {
+    if (this.#wanted) this.#stop('closed', new MangoError({ code: 'closed' }));
+  }
+
+  /** The first sync is done. */
+  setOnline() {
+    this.#wasOnline = true;
+    this.#setStatus('online');
+  }
+
+  /** Resolves with the open connection as soon as there is one. */
+  async opened() {
+    let found;
+    await this.#when(() => (found = this.connection));
+    return found;
+  }
+
+  #stop(status, why) {
+    this.#wanted = null;
+    this.#opening?.fail('closed');
+    this.#wake();
+    this.#setStatus(status);
+    for (const { reject } of [...this.#waiters]) reject(why);
+    this.#handlers.onStop(why);
+  }
+
+  async #run(wanted) {
+    const { token, backoff } = this.#options;
+    const { emit, prepare } = this.#handlers;
+    await prepare();
+    const online = () => this.#wake();
+    globalThis.addEventListener?.('online', online);
+    let [failures, refusals, refresh, saidAway] = [0, 0, false, false];
+    while (this.#wanted === wanted) {
+      this.#setStatus('connecting');
+      const why = await this.#attempt(refresh);
+      if (this.#wanted !== wanted) break;
+      if (this.#wasOnline) [failures, refusals, saidAway, this.#wasOnline] = [0, 0, false, false];
+      const wasRefreshed = refresh;
+      refresh = /^token_/.test(why.code);
+      if (refresh) refusals += 1;
+      const isHopeless = typeof token !== 'function' || refusals > MOST_REFUSALS
+        || (why.code === 'token_missing' && wasRefreshed);
+      if (FINAL.has(why.code) || (refresh && isHopeless)) {
+        emit('error', why);
+        this.#stop('dismissed', why);
+        break;
+      }
+      // An unreachable server is reported once, until it was reached again.
+      const isAway = why.code === UNREACHABLE;
+      if (why.code !== LOST && !(isAway && saidAway)) emit('error', why);
+      saidAway ||= isAway;
+      const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
+      const delay = this.#retryAfter ?? why.retryAfterMs ?? (refusals === 1 && refresh ? 0 : patience);
+      this.#retryAfter = undefined;
+      failures += 1;
+      this.#setStatus('waiting');
+      let timer;
+      await new Promise((wake) => {
+        this.#wake = wake;
+        timer = setTimeout(wake, delay);
+      });
+      clearTimeout(timer);
+    }
+    globalThis.removeEventListener?.('online', online);
+  }
+
+  /** Runs one connection from start to end; returns why it ended. */
+  async #attempt(refresh) {
+    const { socket, url, token, usesCookies, WebSocket, timeoutMs } = this.#options;
+    const { onOpening, onReady, onOpen, onLost } = this.#handlers;
+    const Kind = socket ? SocketIoConnection : WebSocketConnection;
+    const connection = new Kind(timeoutMs, (name, data) => this.#hear(connection, name, data));
+    this.#opening = connection;
+    onOpening();
+    try {
+      const shown = typeof token === 'function' ? await token({ refresh }) : token;
+      if (!shown && !socket && !usesCookies) {
+        throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function returned none' });
+      }
+      const { ok, ...ready } = await (socket ? connection.open(socket, shown) : connection.open(url, WebSocket, shown));
+      connection.isOpen = true;
+      this.connection = connection;
+      onReady(ready);
+      this.#setStatus('syncing');
+      onOpen(connection);
+      this.#keepAlive(connection);
+      return await connection.lost;
+    } catch (error) {
+      return error;
+    } finally {
+      connection.fail();
+      this.connection = this.#opening = null;
+      onLost();
+    }
+  }
+
+  /** Asks for a sign of life after a silence. */
+  #keepAlive(connection) {
+    const { aliveMs } = this.#options;
+    const pulse = setInterval(() => {
+      if (Date.now() - connection.heardAt >= aliveMs) connection.call('sync', { only: [] }).catch(() => {});
+    }, aliveMs / 4);
+    connection.lost.then(() => clearInterval(pulse));
+  }
+
+  #hear(connection, name, data) {
+    const { emit, onEvent } = this.#handlers;
+    if (name !== 'ready') emit(name, data);
+    switch (name) {
+      case 'token_expired': case 'session_ended': case 'user_banned': connection.farewell = name; return;
+      case 'token_expiring': this.#renew(connection); return;
+      case 'server_shutdown': this.#retryAfter = data.retry_after_ms; return;
+      case 'exception': emit('error', new MangoError(data.error)); return;
+      default: onEvent(name, data);
+    }
+  }
+
+  async #renew(connection) {
+    const { token } = this.#options;
+    if (typeof token !== 'function') return;
+    try {
+      await connection.call('authenticate', { token: await token({ refresh: true }) });
+    } catch (error) {
+      if (error.code !== LOST) this.#handlers.emit('error', error);
+    }
+  }
+
+  #setStatus(status) {
+    if (status === this.status) return;
+    this.status = status;
+    this.#handlers.emit('status', status);
+    for (const waiter of [...this.#waiters]) waiter.check();
+  }
+
+  /** Waits until `test` holds; checked whenever the status changes. */
+  #when(test) {
+    return new Promise((resolve, reject) => {
+      if (test()) return resolve();
+      if (!this.#wanted) return reject(new MangoError({ code: 'closed' }));
+      const settle = (how) => (what) => { this.#waiters.delete(waiter); how(what); };
+      const waiter = { check: () => test() && settle(resolve)(), reject: settle(reject) };
+      this.#waiters.add(waiter);
+    });
+  }
+}

@@ -1,0 +1,202 @@
+import { ChatState, UNREAD_MOST } from './chat.js';
+
+/** Without another event, a user has stopped typing after this time. */
+const TYPING_MS = 7000;
+/** How an event changes a contact. */
+export const CONTACT = {
+  followed: { following: true }, unfollowed: { following: false },
+  blocked: { following: false, blocked: true }, unblocked: { blocked: false },
+};
+
+const authorOf = ({ id, username, name, photo, role }) => ({ id, username, name, photo, role });
+
+/** The chats, contacts and presence that the client knows. Applies events and replies; sends nothing. */
+export class Replica {
+  /** @type {Map<number, ChatState>} */
+  chats = new Map();
+  presence = new Map();
+  contacts = new Map();
+  userId = null;
+  epoch;
+  /** The value of the user's own counter up to which everything is known. */
+  userRev;
+
+  /** @param {{keep: number, emit: (name: string, ...data: any[]) => void}} options */
+  constructor({ keep, emit }) {
+    this.keep = keep;
+    this.emit = emit;
+  }
+
+  /** Announces a change of a chat to the listeners. */
+  tell(type, chat, { message, data, synced = false } = {}) {
+    const change = { type, chat, message, data, synced };
+    if (type === 'new_message') this.emit('message', message, chat);
+    this.emit('change', change);
+    if (!message) this.emit('chat', chat);
+    chat.tell(change);
+  }
+
+  /** Starts over if another user logs in. */
+  setUser(userId) {
+    if (this.userId !== null && this.userId !== userId) {
+      for (const chat of [...this.chats.values()]) this.remove(chat, 'reset');
+      this.epoch = this.userRev = undefined;
+    }
+    this.userId = userId;
+  }
+
+  remove(chat, reason) {
+    this.chats.delete(chat.id);
+    this.emit('gone', { chatId: chat.id, reason, chat });
+    chat.tell(null);
+  }
+
+  noteTyping({ chat: id, user_id: user, is_typing: isTyping }) {
+    const chat = this.chats.get(id);
+    if (!chat) return;
+    clearTimeout(chat.typing.get(user));
+    chat.typing.delete(user);
+    if (!isTyping) return;
+    const timer = setTimeout(() => chat.typing.delete(user), TYPING_MS);
+    timer.unref?.();
+    chat.typing.set(user, timer);
+  }
+
+  notePresence({ user_id: user, online, last_seen_at }) {
+    this.presence.set(user, { online, last_seen_at });
+  }
+
+  putContact(user, { following, blocked }) {
+    if (following || blocked) this.contacts.set(user, { following, blocked });
+    else this.contacts.delete(user);
+  }
+
+  /**
+   * Applies an event or an acknowledgement.
+   * @returns {'done'|'gap'|'vague'} `gap`: not applied, because earlier changes of the chat are missing; `vague`: applied, but
+   *   the chat has to be fetched, because the event does not say enough.
+   */
+  apply({ name, data }) {
+    if (name === 'user_updated') return this.#applyUser(data.user);
+    if (name in CONTACT) return this.#applyContact(CONTACT[name], data);
+    let chat = this.chats.get(data.chat);
+    const known = chat?.rev ?? 0;
+    const isOrdered = data.prev !== undefined;
+    // A message that arrives late carries the `rev` of its latest change; its place is its `seq`.
+    const rev = name === 'new_message' ? data.seq : data.rev;
+    if (isOrdered && rev <= known) return 'done';
+    const isEnd = name === 'chat_deleted' || name === 'chat_declined';
+    if (isEnd || (name === 'member_removed' && data.member.user.id === this.userId)) {
+      const reason = isEnd ? name.slice(5) : data.by === this.userId ? 'left' : 'removed';
+      if (chat) this.remove(chat, reason);
+      return 'done';
+    }
+    if (isOrdered ? data.prev > known || !(chat || data.details) : data.upto > known) return 'gap';
+    if (data.user_rev <= this.userRev) return 'done';
+    let first;
+    if (!chat && data.details) [chat, first] = this.#addChat(data.details);
+    if (!chat) return 'done';
+    const { message, isVague } = this.#change(chat, name, data);
+    // Counters stay behind a vague change: if the connection is lost now, it is requested again.
+    if (isOrdered && !isVague) chat.rev = rev;
+    if (data.user_rev === this.userRev + 1 && !isVague) this.userRev += 1;
+    chat.settle();
+    if (name && message !== null) this.tell(name, chat, { message, data });
+    if (first) this.tell('new_message', chat, { message: first, data });
+    return isVague ? 'vague' : 'done';
+  }
+
+  /** Adds a chat from the details of an event; returns it, and its first message if there is one to announce. */
+  #addChat(details) {
+    const { my, last_message: message } = details;
+    const chat = new ChatState(this, { ...details }, my ?? this.#firstMy(details));
+    this.chats.set(chat.id, chat);
+    // The connection that creates a chat gets no event for its first message: the acknowledgement replaces it.
+    return [chat, my && message ? chat.put(message) : undefined];
+  }
+
+  #firstMy({ is_group: isGroup, owner_id: owner }) {
+    const role = isGroup && owner === this.userId ? 'owner' : 'member';
+    return { role, pinned: false, muted_until: null, archived: false, unread: 0, last_read_seq: 0 };
+  }
+
+  /** Applies an event to a chat. With `isVague` it does not say enough. */
+  #change(chat, name, data) {
+    const { my } = chat;
+    switch (name) {
+      case 'new_message': {
+        const { prev, by, at, ...message } = data;
+        this.noteTyping({ chat: chat.id, user_id: by, is_typing: false });
+        return { message: chat.put(message) };
+      }
+      case 'message_liked': {
+        const stored = chat.find(data.message_id);
+        if (!stored) return { message: null };
+        const liked = data.by === this.userId ? data.liked : stored.my.liked;
+        return { message: chat.put({ ...stored, likes: data.likes, rev: data.rev, my: { ...stored.my, liked } }) };
+      }
+      case 'member_added': case 'member_removed': case 'member_role_changed':
+        chat.chat.member_count = data.member_count;
+        return { isVague: !chat.putMember(data.member, name === 'member_removed') };
+      case 'chat_read':
+        for (const member of chat.chat.members) {
+          if (member.user.id === data.user_id) member.last_read_seq = Math.max(member.last_read_seq, data.seq);
+        }
+        if (data.user_id !== this.userId) return {};
+        my.last_read_seq = Math.max(my.last_read_seq, data.seq);
+        return { isVague: my.last_read_seq < chat.floor };
+      case 'chat_pinned': case 'chat_unpinned': my.pinned = name === 'chat_pinned'; return {};
+      case 'chat_archived': case 'chat_unarchived': my.archived = name === 'chat_archived'; return {};
+      case 'chat_muted': case 'chat_unmuted':
+        my.muted_until = data.muted_until ?? null;
+        return { isVague: name === 'chat_muted' && !data.muted_until };
+      default:
+        if (data.details) {
+          const { my: _, ...info } = data.details;
+          chat.chat = info;
+        }
+        // If more messages are unread than the server counts, the count after a deletion is unknown.
+        if (data.message) return { message: chat.put(data.message), isVague: my.unread === UNREAD_MOST };
+        return { isVague: Boolean(name) && !data.details };
+    }
+  }
+
+  /** Changes the user's own contacts; that another user follows them changes nothing here. */
+  #applyContact(change, { user_id: user, by, user_rev: userRev }) {
+    if (by === this.userId) {
+      this.putContact(user, { ...(this.contacts.get(user) ?? { following: false, blocked: false }), ...change });
+      if (userRev === this.userRev + 1) this.userRev = userRev;
+    }
+    return 'done';
+  }
+
+  #applyUser(user) {
+    const author = authorOf(user);
+    const renew = (it) => (it.user.id === user.id ? { ...it, user: author } : it);
+    for (const chat of this.chats.values()) {
+      chat.messages = chat.messages.map(renew);
+      chat.chat.members = chat.chat.members.map(renew);
+      chat.settle();
+      this.tell('user_updated', chat, { data: { user } });
+    }
+    return 'done';
+  }
+
+  /** Everything known, as plain data. */
+  snapshot() {
+    const chats = [...this.chats.values()].filter(({ stale }) => !stale);
+    return {
+      user_id: this.userId, epoch: this.epoch, user_rev: this.userRev, contacts: [...this.contacts],
+      chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow }) => ({ chat, my, rev, messages, floor, unreadBelow })),
+    };
+  }
+
+  restore({ user_id: userId, epoch, user_rev: userRev, chats, contacts = [] }) {
+    this.userId = userId;
+    [this.epoch, this.userRev] = [epoch, userRev];
+    this.contacts = new Map(contacts);
+    for (const { chat, my, ...rest } of chats) {
+      this.chats.set(chat.id, Object.assign(new ChatState(this, chat, my), rest));
+    }
+  }
+}
