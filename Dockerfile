@@ -12,9 +12,10 @@ COPY Cargo.toml Cargo.lock ./
 COPY entity/Cargo.toml entity/
 COPY migration/Cargo.toml migration/
 COPY bench/Cargo.toml bench/
-RUN mkdir -p src entity/src migration/src bench/src tests/it \
+COPY tests/harness/Cargo.toml tests/harness/
+RUN mkdir -p src entity/src migration/src bench/src tests/it tests/harness/src \
     && echo 'fn main() {}' > bench/src/main.rs \
-    && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs tests/it/main.rs \
+    && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs tests/it/main.rs tests/harness/src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --profile dist --locked --bin mango-chat
 # The product. Cargo goes by the time of a file, and what is copied may be older than the layer above: hence `touch`.

@@ -1,5 +1,5 @@
-//! The one place that wires everything together: opens the database, starts the publisher and the transports, and
-//! takes them down again in the right order.
+//! Wires everything together: opens the database, starts the publisher and the transports, and stops them again in the
+//! right order.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -36,41 +36,42 @@ use crate::transport::http::serve;
 use crate::transport::socketio::{self, SocketIoState};
 use crate::transport::{router, websocket};
 
-/// Lanes of the bus; each is worked off by one task.
+/// Number of bus lanes. Each lane is served by one task.
 const LANES: usize = 4;
 
-/// How long a send queue has to drain before its transport is closed.
+/// How long a send queue may drain before its transport is closed.
 const DRAIN: Duration = Duration::from_millis(200);
 
-/// Bytes of a SQLite database that every start checks; a larger one only after a stop that was none of ours.
+/// Every start checks a SQLite database of up to this many bytes. A larger one is checked only after an unclean
+/// shutdown.
 const ALWAYS_CHECKED: u64 = 1_024 * 1_024 * 1_024;
 
-/// What a websocket gets to take its close frame.
+/// How long a WebSocket client may take to receive its close frame.
 const CLOSE: Duration = Duration::from_millis(500);
 
 /// A running server.
 pub struct Server {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// The domain, for tests and commands.
+    /// The domain layer, for tests and commands.
     pub context: Arc<AppContext>,
     realtime: Arc<RealtimeState>,
     io: SocketIo,
     stop: CancellationToken,
     serving: JoinHandle<()>,
     mailing: Worker,
-    /// Until all of it has ended, no other server takes the database.
+    /// Held until everything else is dropped, so that no other server uses the database before then.
     _lock: Option<ServingLock>,
 }
 
-/// Opens the database as the settings say, up to date where they want it.
+/// Opens the database that the settings name, and migrates it if they allow that.
 pub async fn open_database(settings: &Settings) -> Result<Db> {
     let db = connect(settings).await?;
     bring_up_to_date(settings, &db).await?;
     Ok(db)
 }
 
-/// Opens the database for a server: it is not damaged, and where the server is to be `alone` no other uses it.
+/// Opens the database for a server. Fails if the database is damaged, or if `alone` is set and another server uses it.
 async fn open_for_serving(settings: &Settings, alone: bool) -> Result<(Db, Option<ServingLock>)> {
     let had_log = file_of(&settings.database.url).is_some_and(|file| has_log(&file));
     let db = connect(settings).await?;
@@ -92,7 +93,7 @@ async fn open_for_serving(settings: &Settings, alone: bool) -> Result<(Db, Optio
     Ok((db, lock))
 }
 
-/// Whether SQLite left a write-ahead log behind, as it does where the last stop was none of ours.
+/// Returns whether SQLite left a write-ahead log behind, as it does after an unclean shutdown.
 fn has_log(file: &Path) -> bool {
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
@@ -118,7 +119,7 @@ async fn bring_up_to_date(settings: &Settings, db: &Db) -> Result<()> {
     }
 }
 
-/// Opens the database as it is.
+/// Opens the database without migrating it.
 pub async fn connect(settings: &Settings) -> Result<Db> {
     make_data_dir(settings)?;
     let url = &settings.database.url;
@@ -126,7 +127,7 @@ pub async fn connect(settings: &Settings) -> Result<Db> {
     Db::connect(url, &settings.database.limits).await.map_err(|error| explain_open(url, error))
 }
 
-/// The domain without any transport, for commands.
+/// Opens the domain layer without any transport, for commands.
 pub async fn open_context(settings: Settings) -> Result<Arc<AppContext>> {
     let db = open_database(&settings).await?;
     let (bus, _) = Bus::new(1);
@@ -134,7 +135,8 @@ pub async fn open_context(settings: Settings) -> Result<Arc<AppContext>> {
     AppContext::open(Arc::new(settings), Clock::system(), db, bus, &secret).await
 }
 
-/// Starts everything as the only server of its database, if that is SQLite: two would not hear each other's events.
+/// Starts everything as the only server of its database, if that is SQLite: two servers would not see each other's
+/// events.
 pub async fn start_alone(settings: Settings) -> Result<Server> {
     launch(settings, true).await
 }
@@ -148,7 +150,8 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     settings.require_for_serving().map_err(Error::internal)?;
     let settings = Arc::new(settings);
     let (db, serving_lock) = open_for_serving(&settings, alone).await?;
-    // First of all: who cannot listen, as a second start by mistake, touches nothing of the one that runs.
+    // Bind before anything else: if the address is taken, for example by a server that already runs, nothing is
+    // changed.
     let listener = BackpressureListener::bind(settings.bind, &settings.rates)
         .await
         .map_err(|error| Error::internal(format!("BIND: cannot listen on {}: {error}", settings.bind)))?;
@@ -209,13 +212,14 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
 }
 
 impl Server {
-    /// Stops accepting, says goodbye, finishes and acks what was received, closes the transports.
+    /// Stops accepting connections, announces the shutdown to clients, finishes and acknowledges the requests that were
+    /// received, and closes the transports.
     pub async fn shutdown(self) {
         let grace = self.context.settings.shutdown_grace;
         let deadline = Instant::now() + grace;
         tracing::info!("shutting down");
         self.stop.cancel();
-        // No mail is begun from here on: what is written later stands in the outbox, for the next start.
+        // No mail is started from here on. Mail that is queued later stays in the outbox until the next start.
         let mailing = tokio::spawn(self.mailing.stop(deadline));
         self.realtime.publisher.announce_shutdown(grace.min(Duration::from_secs(5)));
         self.realtime.publisher.pause_all();
@@ -224,14 +228,16 @@ impl Server {
         }
         self.realtime.publisher.shut_down_all();
         sleep(DRAIN.min(grace / 10)).await;
-        // The engine closes sessions with a packet that makes python-socketio stay away: they end before.
+        // The engine closes sessions with a packet that stops python-socketio from reconnecting, so the sessions end
+        // before it.
         self.realtime.publisher.close_websockets(websocket::SHUTDOWN, CLOSE.min(grace / 10)).await;
         self.realtime.publisher.end_all();
         let closing = deadline.min(Instant::now() + Duration::from_secs(1));
         if timeout_at(closing, self.io.close()).await.is_err() {
             tracing::debug!("some transports did not close by themselves");
         }
-        // Requests that came in before have the rest of the grace; polling ones ended with their sessions.
+        // Requests that were received earlier have the rest of the grace period. Polling requests ended with their
+        // sessions.
         if timeout_at(deadline, self.serving).await.is_err() {
             tracing::warn!("some requests were cut off");
         }
@@ -244,7 +250,7 @@ impl Server {
     }
 }
 
-/// Trailing slashes are accepted: `/user/` is `/user`. Socket.IO and the documents keep theirs.
+/// Removes a trailing slash: `/user/` is handled as `/user`. Socket.IO and the API documents keep theirs.
 fn trim_slash(mut request: Request) -> Request {
     let path = request.uri().path();
     let keeps =
@@ -264,14 +270,14 @@ fn trim_slash(mut request: Request) -> Request {
     request
 }
 
-/// The data folder is its owner's alone: password hashes and the secret live there.
+/// Creates the data folder, readable by its owner only: it contains password hashes and the secret.
 fn make_data_dir(settings: &Settings) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_dir).map_err(|error| {
         Error::internal(format!("DATA_DIR: cannot use {}: {error}", settings.data_dir.display()))
     })
 }
 
-/// The secret that signs tokens: the setting's, or one that is made once and kept.
+/// Returns the secret that signs tokens: the one from the settings, or one that is generated once and stored.
 fn jwt_secret(settings: &Settings) -> Result<String> {
     if let Some(secret) = &settings.tokens.secret {
         return Ok(secret.clone());
@@ -281,7 +287,8 @@ fn jwt_secret(settings: &Settings) -> Result<String> {
         return Ok(secret);
     }
     let fresh = random::hex(32)?;
-    // Written beside its place and linked there: of two that start together one wins, whole.
+    // Write a draft and link it into place: if two processes start at the same time, one of them wins, with a complete
+    // file.
     let draft = settings.data_dir.join(format!(".jwt.{}", random::hex(4)?));
     let mut file = fs::OpenOptions::new()
         .write(true)

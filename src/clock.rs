@@ -1,6 +1,6 @@
-//! Time as it is passed in: milliseconds since the Unix epoch. Nothing else reads the wall clock.
+//! Time, passed in as a value: milliseconds since the Unix epoch. Nothing else reads the wall clock.
 //!
-//! The machine's clock may be set, forward or back. What only lasts a while is measured by [`Clock::uptime`].
+//! The system clock may be set forward or back. Durations are measured with [`Clock::uptime`].
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -14,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 const FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// Where the time comes from; tests turn it by hand.
+/// The source of the current time. Tests replace it with their own.
 #[derive(Clone)]
 pub struct Clock {
     wall: Arc<dyn Fn() -> i64 + Send + Sync>,
@@ -22,34 +22,34 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's own clock.
+    /// Returns the system clock.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn system() -> Self {
         Self::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64))
     }
 
-    /// A clock that shows what `wall` answers, milliseconds since the Unix epoch.
+    /// Creates a clock that shows what `wall` returns, in milliseconds since the Unix epoch.
     pub fn new(wall: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self { wall: Arc::new(wall), started: Instant::now() }
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the current time in milliseconds since the Unix epoch.
     pub fn now(&self) -> i64 {
         (self.wall)()
     }
 
-    /// Milliseconds since this clock was made. It never goes back, whatever the machine's clock is set to.
+    /// Returns the milliseconds since this clock was created. It never goes back, even if the system clock is set.
     pub fn uptime(&self) -> i64 {
         self.started.elapsed().as_millis() as i64
     }
 }
 
-/// A moment on the wire: RFC 3339, UTC, with milliseconds.
+/// A point in time in the wire format: RFC 3339, UTC, with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The text that goes on the wire. Years beyond 9999 are shown as the last moment of that year.
+    /// Formats the time as it is sent to clients. Years after 9999 are shown as the last day of 9999.
     pub fn to_rfc3339(self) -> String {
         let last = Date::from_calendar_date(9999, Month::December, 31)
             .map_or(OffsetDateTime::UNIX_EPOCH, |day| day.midnight().assume_utc());
@@ -58,7 +58,7 @@ impl Timestamp {
         moment.format(FORMAT).unwrap_or_default()
     }
 
-    /// A moment as others write it: RFC 3339, whatever its offset. None for anything else.
+    /// Parses an RFC 3339 time with any offset. Returns `None` for any other text.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         let moment =
             OffsetDateTime::parse(text.trim(), &time::format_description::well_known::Rfc3339).ok()?;

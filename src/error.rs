@@ -1,5 +1,5 @@
-//! The one error type: a stable code, a sentence for people, the fields at fault, and for our
-//! own faults the cause, which is logged and never told. It knows no HTTP status and no socket.
+//! The error type of the whole server: a stable code, a message for people, the invalid fields and, for server errors,
+//! the cause, which is logged but never sent. It knows neither HTTP status codes nor sockets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,43 +7,43 @@ use std::fmt;
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
-/// What every fallible function returns.
+/// The result type of all fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, by the names clients rely on (contract, section 2).
+/// The kind of an error, by the name that clients rely on (contract, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// A field is missing, of the wrong type or out of range; `errors` names it.
+    /// A field is missing, has the wrong type or is out of range; `errors` names it.
     ValidationFailed,
     /// Unknown user or wrong password.
     InvalidCredentials,
-    /// No token came with the request.
+    /// The request has no token.
     TokenMissing,
-    /// Forged, malformed, or of the wrong kind.
+    /// The token is forged, malformed or of the wrong kind.
     TokenInvalid,
-    /// Its time is over.
+    /// The token has expired.
     TokenExpired,
-    /// Its session was ended.
+    /// The session of the token was ended.
     SessionEnded,
-    /// A refresh token came back after its successor had been used.
+    /// A refresh token was used again after its successor had been used.
     RefreshReused,
-    /// Allowed to see, not to do.
+    /// The caller may see this, but not do it.
     Forbidden,
-    /// The account is banned, for a time or for good.
+    /// The account is banned, temporarily or permanently.
     UserBanned,
-    /// One of the two has blocked the other.
+    /// One of the two users has blocked the other.
     Blocked,
-    /// `CONTACT_POLICY=mutual`: the two do not follow each other.
+    /// `CONTACT_POLICY=mutual`: the two users do not follow each other.
     ContactRequired,
-    /// The account's e-mail has to be confirmed first.
+    /// The account's e-mail address must be confirmed first.
     EmailUnverified,
-    /// Nothing there that the caller may know of.
+    /// Nothing exists there that the caller may know of.
     NotFound,
-    /// The path exists, for other methods.
+    /// The path exists, but not for this method.
     MethodNotAllowed,
-    /// The path speaks WebSocket only.
+    /// The path only accepts WebSocket upgrades.
     UpgradeRequired,
-    /// No command has that name.
+    /// No event has that name.
     UnknownEvent,
     /// Another account has this phone.
     PhoneTaken,
@@ -51,32 +51,32 @@ pub enum Code {
     EmailTaken,
     /// Another account has this username.
     UsernameTaken,
-    /// The `client_id` was used for something else.
+    /// The `client_id` was already used for a different request.
     ClientIdConflict,
-    /// The same text in the same chat, too soon.
+    /// The same text was sent to the same chat too recently.
     DuplicateMessage,
-    /// A direct chat waits for the recipient's approval.
+    /// The direct chat waits for the recipient's approval.
     ApprovalPending,
     /// A direct chat has exactly two members.
     DirectChatMembers,
-    /// More bytes than the settings let in.
+    /// The request has more bytes than the settings allow.
     TooLarge,
-    /// A longer address than is read here.
+    /// The URL is too long.
     UriTooLong,
-    /// The body comes in a form that is not read here.
+    /// The body has an unsupported format.
     UnsupportedMediaType,
-    /// A request's body did not come in time.
+    /// The body of the request did not arrive in time.
     RequestTimeout,
-    /// Too often; `retry_after_ms` says when to come back.
+    /// Too many requests; `retry_after_ms` says when to retry.
     RateLimited,
-    /// Busy or shutting down; worth trying again.
+    /// The server is busy or shutting down; the request may be retried.
     Unavailable,
-    /// Our fault.
+    /// An error of the server itself.
     Internal,
 }
 
 impl Code {
-    /// All of them.
+    /// All codes.
     pub const ALL: [Self; Self::Internal as usize + 1] = [
         Self::ValidationFailed,
         Self::InvalidCredentials,
@@ -110,7 +110,7 @@ impl Code {
         Self::Internal,
     ];
 
-    /// The name on the wire.
+    /// Returns the name that is sent to clients.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ValidationFailed => "validation_failed",
@@ -147,28 +147,28 @@ impl Code {
     }
 }
 
-/// Field path (`message.chat_id`) to what is wrong with it.
+/// Maps a field path (`message.chat_id`) to what is wrong with it.
 pub type FieldErrors = BTreeMap<String, Vec<String>>;
 
-/// A failure that a client is told about.
+/// A failure as it is reported to a client.
 #[derive(Debug)]
 pub struct Error {
-    /// Stable name.
+    /// The stable name.
     pub code: Code,
-    /// A sentence for a person.
+    /// A message for people.
     pub message: String,
-    /// The fields at fault, if any.
+    /// The invalid fields, if any.
     pub errors: FieldErrors,
-    /// The cause of our own faults, for the log.
+    /// The cause of a server error, for the log.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// The same call may succeed if it is made again at once (a database deadlock).
+    /// Whether the same call may succeed if it is repeated at once (such as after a database deadlock).
     pub retryable: bool,
-    /// When a call that came too often may come again, milliseconds.
+    /// When a rate-limited call may be retried, in milliseconds.
     pub retry_after_ms: Option<u64>,
 }
 
 impl Error {
-    /// A failure with a sentence and nothing else.
+    /// Creates an error that has a message and nothing else.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -180,7 +180,7 @@ impl Error {
         }
     }
 
-    /// A failure that one field is to blame for.
+    /// Creates an error about one field.
     pub fn field(code: Code, field: impl Into<String>, problem: impl Into<String>) -> Self {
         let (field, problem) = (field.into(), problem.into());
         let mut error = Self::new(code, format!("{field}: {problem}"));
@@ -188,84 +188,85 @@ impl Error {
         error
     }
 
-    /// `validation_failed` for one field.
+    /// Creates `validation_failed` for one field.
     pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::field(Code::ValidationFailed, field, problem)
     }
 
-    /// `not_found`, naming what is not there.
+    /// Creates `not_found`, naming what is missing.
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, format!("no such {what}"))
     }
 
-    /// `forbidden`, saying what it takes.
+    /// Creates `forbidden`; the message says what is required.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(Code::Forbidden, message)
     }
 
-    /// `rate_limited`: come again in this many milliseconds.
+    /// Creates `rate_limited`: the caller may retry after this many milliseconds.
     pub fn rate_limited(message: impl Into<String>, retry_after_ms: u64) -> Self {
         let mut error = Self::new(Code::RateLimited, message);
         error.retry_after_ms = Some(retry_after_ms);
         error
     }
 
-    /// Somebody else acted in the same moment: the same command, begun again, sees what they did.
+    /// Creates the error for a conflict with a concurrent change. The same command sees that change when it is retried.
     pub fn again(what: &'static str) -> Self {
         let mut error = Self::internal(what);
         error.retryable = true;
         error
     }
 
-    /// `unavailable`: worth trying again.
+    /// Creates `unavailable`: the request may be retried.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(Code::Unavailable, message)
     }
 
-    /// Too many wait for rows that other transactions hold: worth beginning again, a while later.
+    /// Creates the error for too many transactions that wait for locked rows: the command may be retried a little
+    /// later.
     pub fn busy() -> Self {
         let mut error = Self::unavailable("too many commands wait for the same lock");
         error.retryable = true;
         error
     }
 
-    /// Whether it is [`Error::busy`].
+    /// Returns whether this is [`Error::busy`].
     pub fn is_busy(&self) -> bool {
         self.retryable && self.code == Code::Unavailable
     }
 
-    /// Whether a lock was waited for as long as `lock_timeout` of PostgreSQL allows (SQLSTATE 55P03).
+    /// Returns whether a statement waited for a lock for longer than PostgreSQL's `lock_timeout` (SQLSTATE 55P03).
     pub fn is_lock_timeout(&self) -> bool {
         let source = self.source.as_deref().and_then(|source| source.downcast_ref::<DbErr>());
         matches!(source.and_then(driver_error), Some(SqlxError::Database(error))
             if error.code().as_deref() == Some("55P03"))
     }
 
-    /// Our own fault; the cause goes to the log.
+    /// Creates a server error; the cause is logged.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut error = Self::new(Code::Internal, "internal error; the server's log has the cause");
         error.source = Some(source.into());
         error
     }
 
-    /// The same failure with its cause, for the log.
+    /// Adds a cause to the error, for the log.
     fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Whether the fault is the server's: whoever asked did nothing wrong, and may ask again later.
+    /// Returns whether the server is at fault: the caller did nothing wrong and may retry later.
     pub fn is_ours(&self) -> bool {
         matches!(self.code, Code::Unavailable | Code::Internal)
     }
 
-    /// The cause and what caused it, for the log and for `DEBUG` answers.
+    /// Returns the cause and the causes behind it, for the log and for responses with `DEBUG` on.
     pub fn chain(&self) -> String {
         let mut text = String::new();
         let mut next: Option<&(dyn std::error::Error + 'static)> = self.source.as_deref().map(|it| it as _);
         while let Some(error) = next {
             let said = error.to_string();
-            // Many errors repeat what caused them.
+            // Many errors repeat the text of their cause.
             if !text.ends_with(&said) {
                 if !text.is_empty() {
                     text.push_str(": ");
@@ -304,7 +305,7 @@ impl From<DbErr> for Error {
     }
 }
 
-/// The error of the driver below, if that is what an error of the database is.
+/// Returns the database driver's error, if there is one in a database error.
 pub fn driver_error(error: &DbErr) -> Option<&SqlxError> {
     let (DbErr::Conn(RuntimeErr::SqlxError(error))
     | DbErr::Exec(RuntimeErr::SqlxError(error))
@@ -315,29 +316,29 @@ pub fn driver_error(error: &DbErr) -> Option<&SqlxError> {
     Some(error)
 }
 
-/// Whether a prepared statement no longer fits the tables, which somebody changed meanwhile. PostgreSQL says so with
-/// SQLSTATE 0A000 (feature not supported), which other refusals have, too.
+/// Returns whether a prepared statement no longer fits the tables because their schema has changed. PostgreSQL reports
+/// this with SQLSTATE 0A000 (feature not supported), which it also uses for other errors.
 pub fn is_outdated_plan(error: &SqlxError) -> bool {
     matches!(error, SqlxError::Database(error)
         if error.code().as_deref() == Some("0A000") && error.message().contains("cached plan"))
 }
 
-/// What kind of trouble the database is in.
+/// The kind of a database error.
 enum Fault {
-    /// It cannot be reached, or is just going or coming.
+    /// The database cannot be reached, is starting or is shutting down.
     Away,
-    /// It answers, but takes no changes: its disk is full or broken, or it is read-only.
+    /// The database answers but accepts no changes: its disk is full or broken, or it is read-only.
     CannotWrite,
-    /// It chose a victim between two that waited for each other, or somebody changed its tables.
+    /// The database aborted this transaction to resolve a conflict, or the schema changed.
     Collision,
-    /// A unique value was there already: whoever looks again finds it.
+    /// A unique value already exists: a retry finds it.
     Twin,
-    /// The statement itself.
+    /// The statement itself is at fault.
     Other,
 }
 
 impl Fault {
-    /// PostgreSQL by SQLSTATE (its manual, appendix A), SQLite by result code.
+    /// Classifies an error: by SQLSTATE for PostgreSQL (its manual, appendix A), by result code for SQLite.
     fn of(error: &DbErr) -> Self {
         if matches!(error, DbErr::ConnectionAcquire(_)) {
             return Self::Away;
@@ -346,8 +347,8 @@ impl Fault {
             return Self::Twin;
         }
         match driver_error(error).map_or(Self::Other, Self::of_driver) {
-            // Whatever a database says instead of taking a connection, no statement is to blame. PostgreSQL on a full disk
-            // says "could not write init file" as an internal error.
+            // If the database refuses a connection, whatever the error, no statement is to blame. PostgreSQL on a full
+            // disk reports "could not write init file" as an internal error.
             Self::Other if matches!(error, DbErr::Conn(_)) => Self::Away,
             fault => fault,
         }
@@ -374,16 +375,17 @@ impl Fault {
 
     fn of_sqlstate(code: &str) -> Self {
         match code {
-            // A full disk, one that fails, and a server or transaction that is read-only.
+            // A full disk, a failing disk, and a read-only server or transaction.
             "53100" | "58030" | "25006" => Self::CannotWrite,
-            // Over one of the time limits that every connection has: of a lock, a statement, an idle transaction.
+            // A time limit was exceeded: for a lock, a statement or an idle transaction. Every connection has these
+            // limits.
             "55P03" | "57014" | "25P03" => Self::Away,
             _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Self::Away,
             _ => Self::Other,
         }
     }
 
-    /// By the primary result code, which is the lowest byte of an extended one (sqlite.org/rescode.html).
+    /// Classifies an error by its primary result code, the lowest byte of an extended one (sqlite.org/rescode.html).
     fn of_sqlite_code(code: &str) -> Self {
         const READ_ONLY: u32 = 8;
         const IO_ERROR: u32 = 10;
@@ -405,7 +407,7 @@ mod tests {
 
     use super::*;
 
-    /// What PostgreSQL answers with this SQLSTATE.
+    /// An error of PostgreSQL with this SQLSTATE.
     #[derive(Debug)]
     struct Answered(&'static str);
 

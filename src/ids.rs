@@ -1,7 +1,8 @@
-//! Ids as types, so that a chat cannot be taken for a user, and whole numbers as clients of all languages write them.
+//! Typed ids, so that a chat id cannot be mistaken for a user id, and integers in all the forms that clients send.
 //!
-//! We write plain integers. Clients whose language has one kind of number send `5.0`, and keep ids as text: both are
-//! read. What a double cannot hold exactly is refused, because it would come back as another number.
+//! The server writes plain integers. Clients whose language has a single number type send `5.0` and keep ids as text,
+//! so both are accepted. A number that a double cannot represent exactly is rejected, because the client would send
+//! back a different one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +11,10 @@ use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-/// The largest whole number up to which a double holds each one (ECMAScript's `Number.MAX_SAFE_INTEGER`).
+/// The largest integer up to which a double represents every integer exactly (ECMAScript's `Number.MAX_SAFE_INTEGER`).
 const LARGEST: i64 = 9_007_199_254_740_991;
 
-/// Reads a whole number; where `as_text`, also its decimal digits.
+/// Deserializes an integer, and also its decimal digits as text if `as_text` is set.
 struct Reading {
     as_text: bool,
 }
@@ -52,7 +53,7 @@ impl Visitor<'_> for Reading {
     }
 }
 
-/// A whole number in a payload.
+/// An integer in a payload.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Whole(#[serde(deserialize_with = "whole")] i64);
@@ -61,12 +62,12 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     deserializer.deserialize_any(Reading { as_text: false })
 }
 
-/// A whole number that may be left out or `null`: for fields with `#[serde(default)]`.
+/// Deserializes an integer that may be missing or `null`, for fields with `#[serde(default)]`.
 pub fn whole_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(Option::<Whole>::deserialize(deserializer)?.map(|it| it.0))
 }
 
-/// Whole numbers by key.
+/// Deserializes a map of integers.
 pub fn whole_by_key<'de, K: Deserialize<'de> + Ord, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<K, i64>, D::Error> {
@@ -74,7 +75,7 @@ pub fn whole_by_key<'de, K: Deserialize<'de> + Ord, D: Deserializer<'de>>(
     Ok(read.into_iter().map(|(key, value)| (key, value.0)).collect())
 }
 
-/// Reading of an id from a payload.
+/// Implements `Deserialize` for id types.
 macro_rules! read_as_id {
     ($($id:ident),*) => {$(
         impl<'de> Deserialize<'de> for $id {
@@ -87,27 +88,27 @@ macro_rules! read_as_id {
 
 read_as_id!(UserId, ChatId, MessageId, SessionId);
 
-/// A user's number.
+/// The id of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct UserId(pub i64);
 
-/// A chat's number.
+/// The id of a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct ChatId(pub i64);
 
-/// A message's number.
+/// The id of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct MessageId(pub i64);
 
-/// A session's number, the `sid` of its tokens.
+/// The id of a session, the `sid` of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct SessionId(pub i64);
 
-/// One connection of one device to this node; means nothing elsewhere.
+/// One connection of one device to this node. The number has no meaning on other nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 

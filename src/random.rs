@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// `bytes` random bytes in lower-case hexadecimal: unguessable from 16 on.
+/// Returns `bytes` random bytes in lower-case hexadecimal. 16 bytes or more cannot be guessed.
 pub fn hex(bytes: usize) -> Result<String> {
     let mut buffer = vec![0_u8; bytes];
     fill(&mut buffer)?;
@@ -14,7 +14,7 @@ pub fn fill(buffer: &mut [u8]) -> Result<()> {
     getrandom::fill(buffer).map_err(|error| Error::internal(error.to_string()))
 }
 
-/// Lower-case hexadecimal.
+/// Encodes bytes in lower-case hexadecimal.
 pub fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
@@ -24,7 +24,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A number below `bound`, evenly enough for choosing pictures and spreading load.
+/// Returns a number below `bound`, uniform enough to choose pictures and spread load.
 pub fn below(bound: usize) -> usize {
     let mut buffer = [0_u8; 8];
     if getrandom::fill(&mut buffer).is_err() || bound == 0 {

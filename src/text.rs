@@ -1,17 +1,18 @@
-//! Text of people, as Unicode has it: one way to compare, one to clean names, one to write passwords.
+//! Unicode text from users: how it is compared, how names are cleaned, and how passwords are normalized.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Joins and tells apart the signs around it, in emoji and in several scripts: fine between them.
+/// Characters that join or modify their neighbours, in emoji and in several scripts. Names may contain them between
+/// visible characters.
 const JOINERS: [char; 4] = ['\u{200c}', '\u{200d}', '\u{fe0e}', '\u{fe0f}'];
 
-/// The dot that case folding leaves of `İ`.
+/// The dot that remains of `İ` after case folding.
 const DOT_ABOVE: char = '\u{307}';
 
-/// Text as it is compared: compatibility forms are one (NFKC), case does not count, nor does the dot of `ё`.
+/// Folds text for comparison: compatibility forms are equal (NFKC), and neither case nor the dots of `ё` matter.
 pub fn fold(text: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     let folded = CaseMapper::new().fold_string(&nfkc.normalize(text)).into_owned();
@@ -26,12 +27,12 @@ pub fn fold(text: &str) -> String {
     nfkc.normalize(&plain).into_owned()
 }
 
-/// Text as it is stored and hashed: composed (NFC), so that two ways to type a character are equal.
+/// Normalizes text for storage and hashing: composed (NFC), so that different ways to type a character are equal.
 pub fn nfc(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }
 
-/// A name as it is stored: composed, without space around it. The error says what a name does not take.
+/// Returns a name as it is stored: composed and trimmed. The error says what the name must not contain.
 pub fn clean_name(text: &str) -> Result<String, &'static str> {
     let name = nfc(text.trim());
     let kinds = CodePointMapData::<GeneralCategory>::new();
@@ -58,10 +59,11 @@ pub fn clean_name(text: &str) -> Result<String, &'static str> {
     Ok(name)
 }
 
-/// Characters of a name.
+/// The maximum length of a name in characters.
 pub const LONGEST_NAME: usize = 100;
 
-/// The nearest name that is one: of a text from elsewhere, without what a name does not take, and not too long.
+/// Returns the closest valid name for a text from another system: without forbidden characters, and cut to the maximum
+/// length.
 pub fn presentable(text: &str) -> String {
     let kinds = CodePointMapData::<GeneralCategory>::new();
     let (ignorable, directions) =

@@ -1,7 +1,7 @@
 // Made by tests/clients/make_types.mjs; do not edit.
 
 /**
- * A chat's number.
+ * The id of a chat.
  */
 export type ChatId = number;
 /**
@@ -9,12 +9,12 @@ export type ChatId = number;
  */
 export type ChatRole = 'member' | 'admin' | 'owner';
 /**
- * A user's number.
+ * The id of a user.
  */
 export type UserId = number;
 export type Timestamp = string;
 /**
- * A user's role in the whole service, in ascending order of power.
+ * A user's role in the whole service, in ascending order of rights.
  */
 export type Role = 'user' | 'moderator' | 'admin';
 export type MessageType =
@@ -44,11 +44,11 @@ export type MessageType =
   | 'parquet'
   | 'orc';
 /**
- * A message's number.
+ * The id of a message.
  */
 export type MessageId = number;
 /**
- * A chat in the answer to `sync`.
+ * A chat in the reply to `sync`.
  */
 export type SyncedChat = Chat & {
   /**
@@ -85,7 +85,7 @@ export type OwnChatMuted = OwnChatChange & {
   muted_until?: Timestamp | null;
 };
 /**
- * `member_added`, `member_removed`.
+ * `member_added`, `member_removed`, `member_role_changed`.
  */
 export type MemberChange = Change & {
   /**
@@ -141,7 +141,7 @@ export type NewMessage = Message & {
   prev: number;
 };
 /**
- * A session's number, the `sid` of its tokens.
+ * The id of a session, the `sid` of its tokens.
  */
 export type SessionId = number;
 
@@ -193,7 +193,7 @@ export interface ClientEvents {
     ack: AckOk;
   };
   /**
-   * Deletes a group for everybody. For the owner.
+   * Deletes a group for all members. For the owner.
    */
   delete_chat: {
     payload: DeleteChat;
@@ -385,7 +385,7 @@ export interface AckOk {
  */
 export interface MemberReply {
   /**
-   * The member; of one who was removed, the last state.
+   * The member; after a removal, the last state.
    */
   member: Member;
 }
@@ -394,7 +394,7 @@ export interface MemberReply {
  */
 export interface Member {
   /**
-   * When the user joined, for the last time.
+   * When the user last joined.
    */
   joined_at: Timestamp;
   /**
@@ -402,7 +402,7 @@ export interface Member {
    */
   last_read_seq: number;
   /**
-   * Everybody in a direct chat is a `member`.
+   * The role; both users of a direct chat are a `member`.
    */
   role: ChatRole;
   /**
@@ -979,7 +979,7 @@ export interface Sync {
    */
   max_behind?: number | null;
   /**
-   * Limits the answer to these chats.
+   * Limits the reply to these chats.
    */
   only?: ChatId[] | null;
   /**
@@ -1070,7 +1070,7 @@ export interface Mine {
    */
   chat_id: ChatId;
   /**
-   * The state after the command.
+   * The current state.
    */
   my: MyChat;
 }
@@ -1302,7 +1302,7 @@ export interface PresenceChanged {
 }
 export interface ServerEvents {
   /**
-   * The user blocked somebody, on any device.
+   * The user blocked another user, on any device.
    */
   blocked: ContactChanged;
   /**
@@ -1358,7 +1358,7 @@ export interface ServerEvents {
    */
   exception: Exception;
   /**
-   * The user follows somebody, or is followed.
+   * The user follows another user, or is followed.
    */
   followed: ContactChanged;
   /**
@@ -1422,11 +1422,11 @@ export interface ServerEvents {
    */
   typing: TypingChanged;
   /**
-   * The user unblocked somebody, on any device.
+   * The user unblocked another user, on any device.
    */
   unblocked: ContactChanged;
   /**
-   * The user unfollowed somebody, on any device.
+   * The user unfollowed another user, on any device.
    */
   unfollowed: ContactChanged;
   /**
@@ -1460,7 +1460,7 @@ export interface ContactChanged {
   user_rev?: number | null;
 }
 /**
- * What all events of changes in a chat have in common.
+ * The fields that all events about changes in a chat share.
  */
 export interface Change {
   /**

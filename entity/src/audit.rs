@@ -1,32 +1,32 @@
-//! Every privileged act. Rows are added, never changed.
+//! The audit log of all privileged actions. Rows are added, never changed.
 
 use sea_orm::entity::prelude::*;
 
-/// One act.
+/// One action.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_log")]
 pub struct Model {
     /// Row number.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// Who; none: the command line.
+    /// Who acted; null for the command line.
     pub actor_id: Option<i64>,
-    /// What, such as `user.ban`.
+    /// The action, such as `user.ban`.
     pub action: String,
-    /// `user`, `message` or `report`.
+    /// The kind of target: `user`, `message` or `report`.
     pub target_kind: Option<String>,
-    /// Which.
+    /// The id of the target.
     pub target_id: Option<i64>,
-    /// A JSON object.
+    /// Details, a JSON object.
     #[sea_orm(column_type = "Text")]
     pub details: String,
-    /// Where the request came from.
+    /// The address that the request came from.
     pub address: Option<String>,
-    /// When.
+    /// Time of the action.
     pub created_at: i64,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,8 +1,8 @@
-//! Conversations: direct ones of two people and groups.
+//! Chats: direct chats between two users, and groups.
 
 use sea_orm::entity::prelude::*;
 
-/// A conversation with its counter.
+/// A chat with its counter.
 #[expect(clippy::struct_excessive_bools, reason = "columns as they are stored")]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "chats")]
@@ -18,54 +18,54 @@ pub struct Model {
     pub description: Option<String>,
     /// Bare name for `/static/{photo}/…`.
     pub photo: Option<String>,
-    /// Who made it, for ever; 0 for the lobby, which nobody made.
+    /// Who created the chat; it never changes. 0 for the lobby, which no user created.
     pub creator_id: i64,
-    /// Who owns a group; who opened a direct chat.
+    /// The owner of a group, or the user who opened a direct chat.
     pub owner_id: i64,
     /// `low:high` user ids of a direct chat, unique; null for groups.
     pub direct_key: Option<String>,
-    /// The creator's own mark of the request, unique per creator.
+    /// The idempotency key of the creating request, unique per creator.
     pub client_id: Option<String>,
-    /// Whether the other side lets the creator write on.
+    /// Whether the recipient allows the creator to keep writing.
     pub approved: bool,
-    /// One of the two of a direct chat blocks the other.
+    /// Whether one member of the direct chat blocks the other.
     pub blocked: bool,
-    /// A direct chat is hidden from the other side's lists until it has a message.
+    /// A direct chat is hidden from the recipient's lists until it has a message.
     pub visible: bool,
-    /// The chat's counter: the value that the latest change took.
+    /// The chat's counter: the value of its latest change.
     pub rev: i64,
-    /// The value that the latest change of the chat itself or of its members took.
+    /// The counter value of the latest change to the chat itself or its members.
     pub meta_rev: i64,
-    /// `seq` of the newest message, 0 without one.
+    /// `seq` of the newest message; 0 if there is none.
     pub last_seq: i64,
-    /// Present members.
+    /// Number of present members.
     pub member_count: i32,
-    /// What lists are ordered by.
+    /// The time by which lists are sorted.
     pub last_activity_at: i64,
-    /// Creation.
+    /// Time of creation.
     pub created_at: i64,
-    /// Set once it is deleted.
+    /// Time of deletion, if it is deleted.
     pub deleted_at: Option<i64>,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Chats that were not deleted.
+    /// Selects chats that are not deleted.
     pub fn present() -> Select<Self> {
         Self::find().filter(Column::DeletedAt.is_null())
     }
 
-    /// The direct chat of two users, if there is one.
+    /// Selects the direct chat of two users, if there is one.
     pub fn direct_of(one: i64, other: i64) -> Select<Self> {
         Self::present().filter(Column::DirectKey.eq(Self::direct_key(one, other)))
     }
 
-    /// The key under which the direct chat of two users exists once.
+    /// Returns the key that makes the direct chat of two users unique.
     pub fn direct_key(one: i64, other: i64) -> String {
         format!("{}:{}", one.min(other), one.max(other))
     }

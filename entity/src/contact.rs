@@ -1,50 +1,50 @@
-//! Who follows and who blocks whom.
+//! Which users follow or block each other.
 
 use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait;
 
-/// What one user is to another, as the one has decided.
+/// How one user relates to another, as decided by the first.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "contacts")]
 pub struct Model {
-    /// Who decided.
+    /// The user who follows or blocks.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: i64,
-    /// About whom.
+    /// The user who is followed or blocked.
     #[sea_orm(primary_key, auto_increment = false)]
     pub other_id: i64,
-    /// Follows since.
+    /// Following since.
     pub followed_at: Option<i64>,
-    /// Blocks since.
+    /// Blocked since.
     pub blocked_at: Option<i64>,
     /// The user's own counter at the latest change.
     pub user_rev: i64,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Whom a user follows.
+    /// Selects the users that a user follows.
     pub fn followed_by(user_id: i64) -> Select<Self> {
         Self::find().filter(Column::UserId.eq(user_id)).filter(Column::FollowedAt.is_not_null())
     }
 
-    /// Who follows a user.
+    /// Selects the followers of a user.
     pub fn followers_of(user_id: i64) -> Select<Self> {
         Self::find().filter(Column::OtherId.eq(user_id)).filter(Column::FollowedAt.is_not_null())
     }
 
-    /// Whom a user blocks.
+    /// Selects the users that a user blocks.
     pub fn blocked_by(user_id: i64) -> Select<Self> {
         Self::find().filter(Column::UserId.eq(user_id)).filter(Column::BlockedAt.is_not_null())
     }
 
-    /// What one and each of the others are to each other, both ways.
+    /// Selects the relations between a user and each of the others, in both directions.
     pub fn between(one: i64, others: impl IntoIterator<Item = i64>) -> Select<Self> {
         let others: Vec<i64> = others.into_iter().collect();
         Self::find().filter(
@@ -54,7 +54,7 @@ impl Entity {
         )
     }
 
-    /// Who blocks a user.
+    /// Selects the users who block a user.
     pub fn blockers_of(user_id: i64) -> Select<Self> {
         Self::find().filter(Column::OtherId.eq(user_id)).filter(Column::BlockedAt.is_not_null())
     }

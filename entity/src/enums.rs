@@ -1,10 +1,10 @@
-//! Closed sets that are stored and sent as text: one type from the database to the clients.
+//! Enums that are stored and sent as text: one type from the database to the clients.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Declares an enum whose variants are stored, sent and read as the given texts.
+/// Declares an enum whose variants are stored, sent and parsed as the given texts.
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -23,17 +23,17 @@ macro_rules! text_enum {
         }
 
         impl $name {
-            /// All of them.
+            /// All variants.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// As it is stored and sent.
+            /// Returns the text that is stored and sent.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*
                 }
             }
 
-            /// The variant of this text.
+            /// Returns the variant with this text.
             pub fn from_text(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|it| it.as_str() == text)
             }
@@ -42,7 +42,7 @@ macro_rules! text_enum {
         impl TryFrom<String> for $name {
             type Error = String;
 
-            /// The error lists what is allowed.
+            /// Parses the text; the error lists the valid ones.
             fn try_from(text: String) -> Result<Self, String> {
                 let all: Vec<&str> = Self::ALL.iter().map(|it| it.as_str()).collect();
                 Self::from_text(&text).ok_or_else(|| format!("must be one of {}", all.join(", ")))
@@ -60,19 +60,19 @@ macro_rules! text_enum {
 text_enum! {
     /// A member's role in a chat.
     ChatRole {
-        /// No rights over others.
+        /// Has no rights over other members.
         Member = "member",
         /// Manages members and the chat.
         Admin = "admin",
-        /// Appoints admins, and may delete the chat or hand it over.
+        /// Appoints admins, and may delete the chat or transfer it.
         Owner = "owner",
     }
 }
 
 text_enum! {
-    /// A user's role in the whole service, in ascending order of power.
+    /// A user's role in the whole service, in ascending order of rights.
     Role {
-        /// No rights over others.
+        /// Has no rights over other users.
         User = "user",
         /// Bans users, deletes messages and sees reports.
         Moderator = "moderator",
@@ -84,9 +84,9 @@ text_enum! {
 text_enum! {
     /// Why a user is no longer in a chat.
     LeftReason {
-        /// They left.
+        /// The user left.
         Left = "left",
-        /// They were removed.
+        /// The user was removed.
         Removed = "removed",
         /// The chat was deleted.
         Deleted = "deleted",
@@ -96,7 +96,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// What a mailed token is good for.
+    /// What a mailed token may be used for.
     TokenPurpose {
         /// Confirming the account's address.
         VerifyEmail = "verify_email",
@@ -108,19 +108,19 @@ text_enum! {
 }
 
 text_enum! {
-    /// Which mail it is; also the name of its template.
+    /// The kind of a mail; also the name of its template.
     MailTemplate {
-        /// Confirm the address that an account was registered with.
+        /// Asks to confirm the address given at registration.
         VerifyEmail = "verify_email",
-        /// Set a new password.
+        /// Sends a link to set a new password.
         ResetPassword = "reset_password",
-        /// Notice: the password was changed.
+        /// Notifies that the password was changed.
         PasswordChanged = "password_changed",
-        /// To a new address: confirm it.
+        /// Asks to confirm a new address.
         EmailChange = "email_change",
-        /// Notice to the previous address: it is being changed, or was.
+        /// Notifies the previous address that it is being changed, or was.
         EmailChanged = "email_changed",
-        /// Notice: a login from a device that was not seen before.
+        /// Notifies of a login from a new device.
         NewDevice = "new_device",
     }
 }
@@ -128,13 +128,13 @@ text_enum! {
 text_enum! {
     /// The state of a mail.
     MailState {
-        /// It waits to be sent.
+        /// The mail waits to be sent.
         Queued = "queued",
         /// The mail server has accepted it.
         Sent = "sent",
-        /// It was given up.
+        /// The server gave up sending the mail.
         Failed = "failed",
-        /// There is no mail server: it went into the log.
+        /// No mail server is configured: the mail was only logged.
         Logged = "logged",
     }
 }
@@ -142,9 +142,9 @@ text_enum! {
 text_enum! {
     /// The state of a report.
     ReportState {
-        /// Nobody yet.
+        /// No moderator has handled it yet.
         Open = "open",
-        /// A moderator did.
+        /// A moderator has handled it.
         Resolved = "resolved",
     }
 }

@@ -1,8 +1,8 @@
-//! The tables as `SeaORM` sees them: one file per table with its model and the scopes that queries start
-//! from (`visible_to`, `present`, …). No rules live here, and nothing that talks to clients.
+//! The tables as `SeaORM` sees them: one file per table with its model and the scopes that queries start from
+//! (`visible_to`, `present`, …). There are no business rules here, and nothing that talks to clients.
 //!
-//! Times are milliseconds since the Unix epoch in an `i64`: both databases keep them exactly and sort
-//! them the same way. Enumerations are short strings, so that a dump can be read.
+//! Times are milliseconds since the Unix epoch in an `i64`: both databases store them exactly and sort them the same
+//! way. Enums are short strings, so that a dump is readable.
 
 pub mod account_ending;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! Who likes which message.
+//! Which users like which messages.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,21 +9,21 @@ pub struct Model {
     /// The message.
     #[sea_orm(primary_key, auto_increment = false)]
     pub message_id: i64,
-    /// Who likes it.
+    /// The user who likes it.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: i64,
-    /// Since.
+    /// Time of the like.
     pub created_at: i64,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Which of these messages one user likes.
+    /// Selects the likes of one user among these messages.
     pub fn by_user(user_id: i64, messages: impl IntoIterator<Item = i64>) -> Select<Self> {
         Self::find().filter(Column::UserId.eq(user_id)).filter(Column::MessageId.is_in(messages))
     }

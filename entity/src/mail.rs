@@ -1,4 +1,5 @@
-//! Every mail and its state. Its content is kept apart (`mail_outbox`), and only until it is sent or given up.
+//! All mails and their state. The content is stored separately (`mail_outbox`), and only until the mail is sent or
+//! given up.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,36 +12,36 @@ pub struct Model {
     /// Row number.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// Whom it is about.
+    /// The user that it concerns.
     pub user_id: Option<i64>,
-    /// Which mail it is.
+    /// The kind of mail.
     pub template: MailTemplate,
-    /// The address; empty once its user is deleted.
+    /// The recipient's address; empty after the user is deleted.
     pub recipient: String,
-    /// Its subject.
+    /// The subject.
     pub subject: String,
     /// `Message-ID` (RFC 5322, section 3.6.4), the same in every attempt.
     pub message_id: String,
-    /// What became of it.
+    /// The state of the mail.
     pub state: MailState,
-    /// Attempts so far.
+    /// Number of attempts so far.
     pub attempts: i32,
-    /// Queued.
+    /// Time when it was queued.
     pub created_at: i64,
-    /// Not before.
+    /// Earliest time of the next attempt.
     pub next_attempt_at: Option<i64>,
-    /// A node is at it until.
+    /// Until when a node has claimed it for sending.
     pub claimed_until: Option<i64>,
-    /// The end of the one-time token that it carries: it is not sent after it.
+    /// Expiry of the one-time token in it: the mail is not sent after that.
     pub expires_at: Option<i64>,
-    /// Sent, or given up.
+    /// Time when it was sent or given up.
     pub finished_at: Option<i64>,
-    /// What the latest attempt failed on.
+    /// Error of the latest attempt.
     #[sea_orm(column_type = "Text", nullable)]
     pub last_error: Option<String>,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,5 +1,5 @@
-//! Who is in which chat, and what is theirs alone in it (pin, mute, archive, read mark).
-//! A row stays when its user leaves: it says until when, and why.
+//! Chat members and their own settings in the chat (pin, mute, archive, read position). The row stays when a user
+//! leaves, with the time and the reason.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,9 +15,9 @@ pub struct Model {
     /// The user.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: i64,
-    /// In a direct chat everybody is a member.
+    /// The role. In a direct chat both users are plain members.
     pub role: ChatRole,
-    /// The latest joining.
+    /// Time of the latest joining.
     pub joined_at: i64,
     /// Counter value of the latest change of this membership.
     pub rev: i64,
@@ -25,36 +25,36 @@ pub struct Model {
     pub last_read_seq: i64,
     /// Pinned since.
     pub pinned_at: Option<i64>,
-    /// No notice before.
+    /// No notifications until then.
     pub muted_until: Option<i64>,
-    /// Archived.
+    /// Whether the user has archived the chat.
     pub archived: bool,
-    /// The user's own counter at the latest change of their own state here.
+    /// The user's own counter at the latest change of their settings in this chat.
     pub user_rev: i64,
-    /// Set while the user is not in the chat.
+    /// When the user left; null while they are a member.
     pub left_at: Option<i64>,
-    /// Why, while they are not.
+    /// Why the user left; null while they are a member.
     pub left_reason: Option<LeftReason>,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Memberships that hold now.
+    /// Selects current memberships.
     pub fn present() -> Select<Self> {
         Self::find().filter(Column::LeftAt.is_null())
     }
 
-    /// The present members of one chat.
+    /// Selects the current members of one chat.
     pub fn of_chat(chat_id: i64) -> Select<Self> {
         Self::present().filter(Column::ChatId.eq(chat_id))
     }
 
-    /// The chats that one user is in now.
+    /// Selects the chats that one user is currently in.
     pub fn of_user(user_id: i64) -> Select<Self> {
         Self::present().filter(Column::UserId.eq(user_id))
     }

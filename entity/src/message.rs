@@ -1,4 +1,4 @@
-//! Messages. A deleted one keeps its row and its place.
+//! Messages. A deleted message keeps its row and its position.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,48 +11,48 @@ pub struct Model {
     pub id: i64,
     /// Its chat.
     pub chat_id: i64,
-    /// Its place: the value of the chat's counter that it took, for good.
+    /// Its position: the chat's counter value when it was sent. It never changes.
     pub seq: i64,
     /// Counter value of its latest change.
     pub rev: i64,
-    /// Author.
+    /// The author.
     pub user_id: i64,
     /// Id of the message type, 1 to 25.
     pub message_type: i16,
-    /// As it came; empty once deleted.
+    /// The content as received; empty after deletion.
     #[sea_orm(column_type = "Text")]
     pub content: String,
-    /// The author's own mark of the request, unique per author for ever.
+    /// The idempotency key of the request, permanently unique per author.
     pub client_id: Option<String>,
-    /// SHA-256 (hex) of what a `client_id` stands for, kept when the content goes.
+    /// SHA-256 (hex) of the request that the `client_id` stands for; kept when the content is deleted.
     pub fingerprint: Option<String>,
-    /// The message it answers, of the same chat.
+    /// The message in the same chat that it replies to.
     pub reply_to: Option<i64>,
     /// Number of likes.
     pub likes: i32,
     /// Pinned in the chat since.
     pub pinned_at: Option<i64>,
-    /// Latest edit.
+    /// Time of the latest edit.
     pub edited_at: Option<i64>,
-    /// Deletion.
+    /// Time of deletion.
     pub deleted_at: Option<i64>,
-    /// Commit time as the server's clock has it.
+    /// Commit time by the server's clock.
     pub created_at: i64,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// All messages of a chat, tombstones included.
+    /// Selects all messages of a chat, including deleted ones.
     pub fn of_chat(chat_id: i64) -> Select<Self> {
         Self::find().filter(Column::ChatId.eq(chat_id))
     }
 
-    /// Messages that were not deleted.
+    /// Selects messages that are not deleted.
     pub fn present() -> Select<Self> {
         Self::find().filter(Column::DeletedAt.is_null())
     }

@@ -1,15 +1,15 @@
-//! The kinds of content that a message may have; filled by a migration, never changed at run time.
+//! The content types of messages. Filled by a migration and never changed at run time.
 
 use sea_orm::entity::prelude::*;
 
-/// One kind of content.
+/// One content type.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "message_types")]
 pub struct Model {
-    /// 1 to 25, part of the contract.
+    /// 1 to 25, fixed by the contract.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i16,
-    /// Its name on the wire.
+    /// The name that is sent to clients.
     pub name: String,
     /// Media type.
     pub mime: String,
@@ -17,7 +17,7 @@ pub struct Model {
     pub text: bool,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

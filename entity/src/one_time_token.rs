@@ -1,4 +1,4 @@
-//! Tokens that are mailed and good for one use, by their SHA-256; the token itself is never stored.
+//! Mailed single-use tokens, identified by their SHA-256; the token itself is never stored.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,23 +11,23 @@ pub struct Model {
     /// Row number.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// Whose account it is about.
+    /// The user whose account it is for.
     pub user_id: i64,
-    /// What it is good for.
+    /// What it may be used for.
     pub purpose: TokenPurpose,
     /// Hex SHA-256 of the token, unique.
     pub token_hash: String,
-    /// The address it was mailed to, where that matters.
+    /// The address it was mailed to, if that matters.
     pub email: Option<String>,
-    /// Issued.
+    /// Time of issue.
     pub created_at: i64,
-    /// Good until.
+    /// Time of expiry.
     pub expires_at: i64,
-    /// Used, or taken out of use.
+    /// Time when it was used or revoked.
     pub used_at: Option<i64>,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! Refresh tokens by the SHA-256 of their id; the token itself is never stored.
+//! Refresh tokens, identified by the SHA-256 of their id; the token itself is never stored.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,19 +11,19 @@ pub struct Model {
     pub id: i64,
     /// Hex SHA-256 of the token's `jti`, unique.
     pub token_hash: String,
-    /// The family.
+    /// The session.
     pub session_id: i64,
-    /// The token it was exchanged for; null for the first of the family.
+    /// The token that was exchanged for this one; null for the first of the family.
     pub parent_id: Option<i64>,
-    /// Issued.
+    /// Time of issue.
     pub created_at: i64,
-    /// End of its own lifetime.
+    /// Time of expiry.
     pub expires_at: i64,
-    /// First exchange.
+    /// Time of the first exchange.
     pub exchanged_at: Option<i64>,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

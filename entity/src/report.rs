@@ -11,34 +11,34 @@ pub struct Model {
     /// Row number.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// Who reported.
+    /// The user who reported.
     pub reporter_id: i64,
-    /// Whom: the author of a reported message.
+    /// The reported user: the author, if a message was reported.
     pub user_id: i64,
-    /// Where the message is.
+    /// The chat of the reported message.
     pub chat_id: Option<i64>,
-    /// Which message; none: the user as such.
+    /// The reported message; null if the report is about the user.
     pub message_id: Option<i64>,
-    /// The message as it was when it was reported.
+    /// The content of the message when it was reported.
     #[sea_orm(column_type = "Text", nullable)]
     pub content: Option<String>,
-    /// Why.
+    /// The reason.
     #[sea_orm(column_type = "Text")]
     pub reason: String,
-    /// Whether somebody has looked after it.
+    /// Whether a moderator has handled it.
     pub state: ReportState,
-    /// When.
+    /// Time of the report.
     pub created_at: i64,
-    /// When it was resolved.
+    /// Time of resolution.
     pub resolved_at: Option<i64>,
-    /// By whom.
+    /// The moderator who resolved it.
     pub resolved_by: Option<i64>,
-    /// What was done.
+    /// The action taken.
     #[sea_orm(column_type = "Text", nullable)]
     pub resolution: Option<String>,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

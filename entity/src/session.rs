@@ -1,4 +1,4 @@
-//! Logins. A session is a family of refresh tokens that ends as one.
+//! Logins. A session is a family of refresh tokens that end together.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,32 +9,32 @@ pub struct Model {
     /// The `sid` of the session's tokens.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// Whose it is.
+    /// The user.
     pub user_id: i64,
-    /// What the client called itself at login.
+    /// The `User-Agent` of the client at login.
     pub user_agent: Option<String>,
-    /// Where the login came from.
+    /// The address that the login came from.
     pub address: Option<String>,
-    /// Login.
+    /// Time of login.
     pub created_at: i64,
-    /// Last login or refresh.
+    /// Time of the last login or refresh.
     pub last_used_at: i64,
-    /// No token of the session lives beyond this.
+    /// No token of the session is valid after this.
     pub expires_at: i64,
-    /// Set when it was ended before its time.
+    /// Set if the session was ended early.
     pub ended_at: Option<i64>,
     /// `logout`, `ended`, `refresh_reused`, …
     pub end_reason: Option<String>,
 }
 
-/// No relation is followed by the ORM.
+/// The ORM follows no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Sessions of a user that are still good at `now` (milliseconds).
+    /// Selects the sessions of a user that are valid at `now` (milliseconds).
     pub fn live_of(user_id: i64, now: i64) -> Select<Self> {
         Self::find()
             .filter(Column::UserId.eq(user_id))

@@ -8,7 +8,7 @@ use crate::enums::Role;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
-    /// Never used again, also after the account is deleted.
+    /// Never reused, even after the account is deleted.
     #[sea_orm(primary_key)]
     pub id: i64,
     /// As typed at registration.
@@ -21,55 +21,55 @@ pub struct Model {
     pub email: Option<String>,
     /// Lower-case form of `email`, unique.
     pub email_key: Option<String>,
-    /// Whether a mailed token came back.
+    /// Whether the address was confirmed with a mailed token.
     pub email_verified: bool,
     /// Display name.
     pub name: Option<String>,
-    /// Lower-case form of `name`, for searching; SQLite's own lowering knows only ASCII.
+    /// Folded form of `name`, for search; SQLite's own case conversion only knows ASCII.
     pub name_key: Option<String>,
     /// Free text about the user.
     pub description: Option<String>,
     /// Bare name for `/static/{photo}/…`.
     pub photo: String,
-    /// Their role in the whole service.
+    /// The user's role in the whole service.
     pub role: Role,
-    /// PHC string.
+    /// Password hash as a PHC string.
     pub password_hash: String,
     /// Counter of the user's own state.
     pub user_rev: i64,
-    /// When the last connection ended.
+    /// When the user's last connection ended.
     pub last_seen_at: Option<i64>,
-    /// Registration.
+    /// Time of registration.
     pub created_at: i64,
-    /// Set once the account is gone and only its tombstone stays.
+    /// Set when the account is deleted and only its tombstone remains.
     pub deleted_at: Option<i64>,
     /// Set while the account is banned; see `banned_until`.
     pub banned_at: Option<i64>,
-    /// End of the ban; none: until it is lifted.
+    /// End of the ban; null if it has no end.
     pub banned_until: Option<i64>,
-    /// Why, as the user is told.
+    /// The reason that is shown to the user.
     pub ban_reason: Option<String>,
-    /// What mails to them are written in: `en` or `ru`.
+    /// Language of mails to the user: `en` or `ru`.
     pub language: Option<String>,
-    /// Latest change of the password.
+    /// Time of the latest password change.
     pub password_changed_at: Option<i64>,
 }
 
-/// No relation is followed by the ORM; joins name their columns.
+/// The ORM follows no relations; joins name their columns.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// Whether a ban holds at `now` (milliseconds).
+    /// Returns whether a ban is in effect at `now` (milliseconds).
     pub fn is_banned(&self, now: i64) -> bool {
         self.banned_at.is_some() && self.banned_until.is_none_or(|until| until > now)
     }
 }
 
 impl Entity {
-    /// Accounts that exist (a deleted one keeps its row).
+    /// Selects accounts that are not deleted (a deleted one keeps its row).
     pub fn present() -> Select<Self> {
         Self::find().filter(Column::DeletedAt.is_null())
     }

@@ -1,5 +1,5 @@
-//! The schema's history, forward and back, the same files for SQLite and PostgreSQL.
-//! A migration that has been released is never changed; it does not look at the entities, which move on.
+//! The history of the schema, forward and back, with the same files for SQLite and PostgreSQL. A released migration is
+//! never changed. Migrations do not use the entities, which keep changing.
 
 pub use sea_orm_migration::prelude::*;
 
@@ -8,7 +8,7 @@ mod m20261101_02_fill_message_types;
 mod m20261120_01_add_accounts;
 mod m20261127_01_fold_names;
 
-/// All migrations in their order.
+/// All migrations in order.
 pub struct Migrator;
 
 #[async_trait::async_trait]

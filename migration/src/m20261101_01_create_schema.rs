@@ -1,14 +1,13 @@
-//! The first schema: people and their sessions, chats, members, messages and likes.
+//! The first schema: users and their sessions, chats, members, messages and likes.
 //!
-//! Whatever is looked up by uniqueness carries a named index (`users_phone_unique`, …): the names tell
-//! which field was taken when an insert meets its twin.
+//! Unique indexes have names (`users_phone_unique`, …), which tell which field is taken when an insert violates one.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_pk_auto, boolean, integer, small_integer, string, string_null, text,
 };
 
-/// See the file.
+/// The migration; see the module documentation.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -42,7 +41,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// A reference to `id` of another table; rows go with what they belong to.
+/// Returns a foreign key to `id` of another table. Rows are deleted together with the row that they refer to.
 fn belongs_to(from: &'static str, column: &'static str, to: &'static str) -> ForeignKeyCreateStatement {
     ForeignKey::create().from(from, column).to(to, "id").on_delete(ForeignKeyAction::Cascade).to_owned()
 }

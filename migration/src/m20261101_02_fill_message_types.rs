@@ -1,12 +1,12 @@
-//! The 25 kinds of content, in the contract's order.
+//! Inserts the 25 message types, in the order of the contract.
 
 use sea_orm_migration::prelude::*;
 
-/// See the file.
+/// The migration; see the module documentation.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Name, media type, and whether a person can read it as text; ids count from 1.
+/// Name, media type, and whether people can read it as text. Ids start at 1.
 const TYPES: [(&str, &str, bool); 25] = [
     ("text", "text/plain", true),
     ("html", "text/html", true),

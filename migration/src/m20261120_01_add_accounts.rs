@@ -1,30 +1,29 @@
-//! Accounts and people: bans, one-time tokens, the mail outbox and its log, contacts, reports, the audit
-//! log, and what an import has brought over.
+//! Accounts: bans, one-time tokens, the mail outbox and its log, contacts, reports, the audit log, and imported items.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_pk_auto, boolean, integer, string, string_null, text, text_null,
 };
 
-/// See the file.
+/// The migration; see the module documentation.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Columns that people gain. SQLite takes one at a time.
+/// New columns of `users`. SQLite adds one column per statement.
 fn columns_of_users() -> [ColumnDef; 5] {
     [
         big_integer_null("banned_at"),
         big_integer_null("banned_until"),
         string_null("ban_reason"),
-        // What mails to them are written in.
+        // Language of mails to the user.
         string_null("language"),
-        // When the password was last changed.
+        // Time of the latest password change.
         big_integer_null("password_changed_at"),
     ]
 }
 
-/// Whether one of the two of a direct chat blocks the other: kept with the chat, so that sending asks no
-/// other table.
+/// Whether one member of a direct chat blocks the other. Stored with the chat, so that sending a message needs no other
+/// table.
 fn blocked() -> ColumnDef {
     boolean("blocked").default(false).take()
 }
@@ -57,7 +56,7 @@ impl MigrationTrait for Migration {
             manager.alter_table(Table::alter().table("users").add_column(column).to_owned()).await?;
         }
         manager.alter_table(Table::alter().table("chats").add_column(blocked()).to_owned()).await?;
-        // A group's `client_id` is its creator's for ever, whoever owns the group.
+        // A group's `client_id` belongs to its creator for ever, even if the group gets a new owner.
         let creator = big_integer("creator_id").default(0).take();
         manager.alter_table(Table::alter().table("chats").add_column(creator).to_owned()).await?;
         let creators = Query::update().table("chats").value("creator_id", Expr::col("owner_id")).to_owned();
@@ -85,7 +84,7 @@ impl MigrationTrait for Migration {
         }
         manager.alter_table(Table::alter().table("chats").drop_column("blocked").to_owned()).await?;
         manager.drop_index(Index::drop().name("chats_client_id_unique").table("chats").to_owned()).await?;
-        // Groups that were handed over: their new owner may have used the same mark.
+        // The new owner of a transferred group may have used the same `client_id`.
         let foreign = Query::update()
             .table("chats")
             .value("client_id", None::<String>)
@@ -128,7 +127,7 @@ fn tables() -> Vec<TableCreateStatement> {
         .col(big_integer("created_at"))
         .col(big_integer_null("next_attempt_at"))
         .col(big_integer_null("claimed_until"))
-        // The end of the one-time token that it carries: not sent after it.
+        // Expiry of the one-time token in it: the mail is not sent after that.
         .col(big_integer_null("expires_at"))
         .col(big_integer_null("finished_at"))
         .col(text_null("last_error"))

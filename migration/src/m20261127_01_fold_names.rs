@@ -1,16 +1,16 @@
-//! Names are compared by Unicode: `name_key` is folded, where it was the name in lower case. It is not unique, so two
-//! names that are one now do no harm.
+//! Names are compared by Unicode case folding: `name_key` changes from the lower-case name to the folded one. It is not
+//! unique, so two names that become equal do no harm.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use sea_orm::{FromQueryResult, Statement};
 use sea_orm_migration::prelude::*;
 
-/// See the file.
+/// The migration; see the module documentation.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Rows that are read at a time.
+/// Number of rows that are read at a time.
 const SOME: i64 = 1_000;
 
 #[derive(FromQueryResult)]
@@ -19,7 +19,7 @@ struct Named {
     name: String,
 }
 
-/// How names are compared from this migration on.
+/// Folds a name as it is compared from this migration on.
 fn fold(text: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     let folded = CaseMapper::new().fold_string(&nfkc.normalize(text)).into_owned();
@@ -38,7 +38,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Writes the key of every name anew.
+/// Recomputes the key of every name.
 async fn rewrite(manager: &SchemaManager<'_>, key_of: fn(&str) -> String) -> Result<(), DbErr> {
     let (db, backend) = (manager.get_connection(), manager.get_database_backend());
     let mut after = 0;

@@ -1,4 +1,4 @@
-//! What backups do with files: every step is durable before the next, and errors name the path.
+//! File operations of backups: each step is durable before the next, and errors name the path.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// An error that names the path.
+/// Returns an error that names the path.
 pub fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |error| Error::unavailable(format!("{}: {error}", path.display()))
 }
 
-/// The path with an ending.
+/// Returns the path with `ending` appended to its name.
 pub fn beside(path: &Path, ending: &str) -> Result<PathBuf> {
     // `backups/today/` is the folder `backups/today`.
     let plain: PathBuf = path.components().collect();
@@ -22,29 +22,29 @@ pub fn beside(path: &Path, ending: &str) -> Result<PathBuf> {
     Ok(plain.with_file_name(name))
 }
 
-/// A new folder for its owner alone, with those above it.
+/// Creates a folder and its parents, accessible by the owner only.
 pub fn make(folder: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))
 }
 
-/// A new file for its owner alone.
+/// Creates a file, accessible by the owner only.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed(path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed(path))
 }
 
-/// Takes the rights to a file from everybody but its owner.
+/// Makes a file accessible by its owner only.
 pub fn close_to_others(path: &Path) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed(path))
 }
 
-/// Waits until a file, or the names in a folder, are on the disk.
+/// Waits until a file, or the entries of a folder, are on the disk.
 pub fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|it| it.sync_all()).map_err(failed(path))
 }
 
-/// Gives a file or folder another name in a durable way; an empty folder of that name is replaced.
+/// Renames a file or folder durably, replacing an empty folder of the new name.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     let to: PathBuf = to.components().collect();
     fs::rename(from, &to).map_err(failed(&to))?;
@@ -55,7 +55,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
-/// Copies one file for its owner alone; false where it is gone.
+/// Copies one file, accessible by the owner only. Returns false if the source no longer exists.
 pub fn copy(from: &Path, to: &Path) -> Result<bool> {
     match fs::copy(from, to) {
         Ok(_) => {}
@@ -67,8 +67,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Copies the files below `from` that `to` does not have yet; answers how many `to` has then. Files whose names begin
-/// with a dot are being written, and are left out.
+/// Copies the files below `from` that `to` does not have yet, and returns how many files `to` has then. Files whose
+/// names begin with a dot are still being written and are skipped.
 pub fn copy_tree(from: &Path, to: &Path) -> Result<usize> {
     make(to)?;
     let entries = match fs::read_dir(from) {
@@ -92,7 +92,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<usize> {
     count(to)
 }
 
-/// Files below a folder.
+/// Counts the files below a folder.
 pub fn count(folder: &Path) -> Result<usize> {
     let mut files = 0;
     for entry in fs::read_dir(folder).map_err(failed(folder))? {

@@ -1,5 +1,5 @@
 //! Backups: a folder with a copy of the SQLite database, the files of local storage, and a description of both.
-//! PostgreSQL and S3 have means of their own; a backup then says what it leaves out.
+//! PostgreSQL and S3 have their own backup tools; the report then says what the backup does not contain.
 
 mod files;
 mod restore;
@@ -28,36 +28,36 @@ const DATABASE: &str = "mango.db";
 /// Files of local storage, here and in the data folder.
 const STORAGE: &str = "storage";
 
-/// How backups are laid out; a change that older versions cannot read is another number.
+/// Version of the backup layout. It is incremented by changes that older versions cannot read.
 const FORMAT: u32 = 1;
 
-/// What a backup says about itself.
+/// The description of a backup.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Description {
     format: u32,
-    /// Of the mango-chat that made it.
+    /// Version of mango-chat that made it.
     version: String,
-    /// RFC 3339.
+    /// Time of creation, RFC 3339.
     created_at: String,
-    /// None where the database is not in it.
+    /// The database; `None` if the backup does not contain it.
     database: Option<DatabaseDescription>,
-    /// Files of local storage; none where they are not in it.
+    /// Number of files of local storage; `None` if the backup does not contain them.
     files: Option<usize>,
 }
 
-/// What a backup says about its database.
+/// The description of the database in a backup.
 #[derive(Debug, Serialize, Deserialize)]
 struct DatabaseDescription {
-    /// The epoch that it had.
+    /// The epoch of the database.
     epoch: String,
     migrations: Vec<String>,
 }
 
-/// What a command has to say about what it did, one line each.
+/// What a command reports about its work, one line each.
 pub type Report = Vec<String>;
 
-/// Makes a backup in `folder`, which must not exist or be empty. Servers may be running. Nothing is there under that
-/// name before all of it is.
+/// Makes a backup in `folder`, which must be missing or empty. Servers may be running. The folder only gets its name
+/// when the backup is complete.
 pub async fn create(settings: &Settings, db: &Db, folder: &Path) -> Result<Report> {
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Error::unavailable(format!(
@@ -71,7 +71,7 @@ pub async fn create(settings: &Settings, db: &Db, folder: &Path) -> Result<Repor
         Ok(report)
     });
     if made.is_err() {
-        // The failure is what counts; what is left of the draft is named after it.
+        // Report the original error; the name of a leftover draft shows what it is.
         drop(fs::remove_dir_all(&draft));
     }
     let mut report = made?;
@@ -93,7 +93,7 @@ async fn fill(settings: &Settings, db: &Db, folder: &Path) -> Result<Report> {
         }
     };
     let copy_storage = || storage.as_deref().map(|from| copy_tree(from, &folder.join(STORAGE))).transpose();
-    // Before the database, for files that go meanwhile; after it, for files that come.
+    // Copy once before the database, for files that are deleted meanwhile, and once after it, for files that are added.
     copy_storage()?;
     let database = if db.file().is_some() {
         let copy = folder.join(DATABASE);

@@ -1,5 +1,5 @@
-//! Putting a backup back. Until the new database and files stand complete beside the old ones nothing is touched; the
-//! old ones are kept, and a restore that was interrupted in between keeps the server from starting on half of it.
+//! Restores a backup. Nothing is replaced until the new database and files are complete beside the old ones. The old
+//! ones are kept. If a restore is interrupted while it replaces them, the server refuses to start until it is repeated.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::domain::epoch;
 use crate::error::{Error, Result};
 use crate::platform::db::{Db, ServingLock, file_of, known_migrations};
 
-/// Puts the backup in `folder` in the place of the database and the files of these settings. No server may run.
+/// Replaces the database and the files of these settings with the backup in `folder`. No server may be running.
 pub async fn restore(settings: &Settings, folder: &Path) -> Result<Report> {
     let description = read(folder)?;
     let target = target(settings, &description)?;
@@ -69,7 +69,7 @@ pub async fn restore(settings: &Settings, folder: &Path) -> Result<Report> {
     Ok(report)
 }
 
-/// Refuses a database that a restore left half done.
+/// Returns an error if a restore of the database was interrupted.
 pub fn refuse_half_restored(settings: &Settings) -> Result<()> {
     let Some(file) = file_of(&settings.database.url) else { return Ok(()) };
     match fs::read_to_string(marker(&file)?) {
@@ -115,7 +115,7 @@ fn read(folder: &Path) -> Result<Description> {
     Ok(description)
 }
 
-/// Where the backup's database belongs, if it has one.
+/// Returns where the backup's database belongs, if the backup contains one.
 fn target(settings: &Settings, description: &Description) -> Result<Option<PathBuf>> {
     match (&description.database, file_of(&settings.database.url)) {
         (None, _) => Ok(None),
@@ -126,7 +126,7 @@ fn target(settings: &Settings, description: &Description) -> Result<Option<PathB
     }
 }
 
-/// A copy of the backup's database that was looked through and has an epoch of its own.
+/// Copies the backup's database, checks the copy and gives it a new epoch.
 async fn prepare_database(settings: &Settings, backup: &Path, fresh: &Path) -> Result<()> {
     if !copy(backup, fresh)? {
         return Err(Error::unavailable(format!("{}: is missing", backup.display())));
@@ -150,14 +150,14 @@ async fn prepare_database(settings: &Settings, backup: &Path, fresh: &Path) -> R
     }
 }
 
-/// The endings of what comes and of what goes.
+/// The file name endings of old and new data.
 struct Swaps {
     aside: String,
     fresh: String,
 }
 
 impl Swaps {
-    /// Puts what comes in its place; what was there is kept aside, and named.
+    /// Moves the new data into place and keeps the old data aside. Returns a line that says where.
     fn swap(&self, place: &Path) -> Result<Option<String>> {
         let aside = beside(place, &self.aside)?;
         let was_there = place.exists();
@@ -168,7 +168,7 @@ impl Swaps {
         Ok(was_there.then(|| format!("the previous data is kept in {}", aside.display())))
     }
 
-    /// The same for a database with its log: SQLite would replay that onto the one that comes.
+    /// Does the same for a database and its write-ahead log, which SQLite would otherwise replay onto the new database.
     fn swap_database(&self, place: &Path) -> Result<Option<String>> {
         for ending in ["-wal", "-shm"] {
             let log = beside(place, ending)?;
@@ -182,7 +182,7 @@ impl Swaps {
     fn discard(&self, place: Option<&Path>) {
         let Some(fresh) = place.and_then(|place| beside(place, &self.fresh).ok()) else { return };
         for ending in ["", "-wal", "-shm"] {
-            // None of them need be there.
+            // Any of these files may be missing.
             drop(beside(&fresh, ending).map(fs::remove_file));
         }
         drop(fs::remove_dir_all(&fresh));

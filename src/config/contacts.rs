@@ -1,4 +1,4 @@
-//! Settings of who may contact whom, and how many chats a user may have.
+//! Settings for who may contact whom, and how many chats a user may have.
 
 use std::time::Duration;
 
@@ -26,20 +26,20 @@ impl ContactRule {
 /// Who may contact whom, and how many chats a user may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contacts {
-    /// The rules that apply; none: everybody may contact everybody.
+    /// The rules that apply; if there are none, all users may contact each other.
     pub rules: Vec<ContactRule>,
     /// Name of a group that every user belongs to.
     pub lobby_chat: Option<String>,
     /// The same text from the same user in the same chat is refused within this time.
     pub duplicate_window: Duration,
-    /// Most chats of a user.
+    /// Maximum number of chats of a user.
     pub max_chats: usize,
-    /// Most groups that a user may have created.
+    /// Maximum number of groups that a user may have created.
     pub max_groups: usize,
 }
 
 impl Contacts {
-    /// Whether a rule applies.
+    /// Returns whether a rule applies.
     pub fn requires(&self, rule: ContactRule) -> bool {
         self.rules.contains(&rule)
     }

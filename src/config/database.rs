@@ -6,27 +6,27 @@ use std::time::Duration;
 use super::reader::{BadSetting, Reader, bad};
 use super::storage::sqlite_url;
 
-/// Which database, and how it is used.
+/// The database and how it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Database {
     /// `sqlite://FILE`, `sqlite::memory:` or `postgres://…`.
     pub url: String,
-    /// How many connections, and how long anything may take.
+    /// Limits on connections and waiting times.
     pub limits: DatabaseLimits,
     /// Whether pending migrations are applied at start.
     pub migrate_on_start: bool,
 }
 
-/// Limits on what the database may cost. SQLite only has `lock_timeout` and `acquire_timeout`.
+/// Limits on database use. SQLite only has `lock_timeout` and `acquire_timeout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatabaseLimits {
-    /// Most connections.
+    /// Maximum number of connections.
     pub max_connections: u32,
-    /// Longest time for a statement.
+    /// Maximum duration of a statement.
     pub statement_timeout: Duration,
-    /// Longest wait for a lock.
+    /// Maximum wait for a lock.
     pub lock_timeout: Duration,
-    /// Longest wait for a connection.
+    /// Maximum wait for a connection.
     pub acquire_timeout: Duration,
 }
 

@@ -1,11 +1,11 @@
-//! `.env` files. The real environment wins over both, `.env.$MANGO_ENV` wins over `.env`.
+//! `.env` files. Environment variables override both files, and `.env.$MANGO_ENV` overrides `.env`.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::BadSetting;
 
-/// Variables of `.env` and `.env.$MANGO_ENV` in `folder`, where they exist.
+/// Reads the variables of `.env` and `.env.$MANGO_ENV` in `folder`, if they exist.
 pub fn load_env_files(
     folder: &Path,
     real: &dyn Fn(&str) -> Option<String>,

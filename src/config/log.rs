@@ -7,15 +7,15 @@ use super::reader::{BadSetting, Reader};
 /// Where and how the server logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// Folder of the rotating files.
+    /// Folder of the rotating log files.
     pub dir: PathBuf,
-    /// Form of a line.
+    /// Format of a line.
     pub format: LogFormat,
     /// What is logged, in the syntax of `tracing_subscriber::EnvFilter`.
     pub filter: String,
 }
 
-/// Form of a log line.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.

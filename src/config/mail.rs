@@ -10,7 +10,7 @@ pub enum Verification {
     Off,
     /// A confirmation mail is sent; nothing depends on it.
     Optional,
-    /// Nobody can log in before confirming.
+    /// Users cannot log in before they have confirmed their address.
     Required,
 }
 
@@ -19,7 +19,7 @@ pub enum Verification {
 pub struct Mail {
     /// See [`Verification`].
     pub verification: Verification,
-    /// The mail server; without one mails are only logged.
+    /// The mail server; without one, mails are only logged.
     pub smtp: Option<Smtp>,
     /// The sender's address.
     pub from: String,

@@ -1,4 +1,4 @@
-//! Settings: read once at start, validated as a whole, then passed down as plain values. Nothing else reads the
+//! Settings: read once at startup, validated as a whole, then passed down as plain values. Nothing else reads the
 //! environment.
 
 mod contacts;
@@ -38,7 +38,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the server runs.
+/// The environment that the server runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
     /// A developer's own machine: demo users, loopback.
@@ -60,11 +60,11 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// Folder of the database, photos and the generated secret.
     pub data_dir: PathBuf,
-    /// Which database, and how it is used.
+    /// The database and how it is used.
     pub database: Database,
     /// Where photos are stored.
     pub storage: StorageKind,
-    /// The URL by which clients reach the server.
+    /// The URL that clients use to reach the server.
     pub public_url: PublicUrl,
     /// Tokens and sessions.
     pub tokens: Tokens,
@@ -76,7 +76,7 @@ pub struct Settings {
     pub contacts: Contacts,
     /// Rate limits.
     pub rates: Rates,
-    /// Which pages may send credentials.
+    /// Web origins that may send credentials.
     pub cors_origins: CorsOrigins,
     /// Limits on photos.
     pub photos: Photos,
@@ -86,24 +86,24 @@ pub struct Settings {
     pub sockets: Sockets,
     /// Where and how the server logs.
     pub log: Log,
-    /// Whether 500 responses carry the cause.
+    /// Whether responses with status 500 contain the cause.
     pub debug: bool,
-    /// Time to finish at shutdown.
+    /// How long a shutdown may take.
     pub shutdown_grace: Duration,
 }
 
 impl Settings {
-    /// Reads and checks all settings from `source`.
+    /// Reads and validates all settings from `source`.
     pub fn from_source(source: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
         Self::read(&mut Reader::new(source))
     }
 
-    /// Whether clients use https; cookies are `Secure` then.
+    /// Returns whether clients use https. Cookies are `Secure` then.
     pub fn is_https(&self) -> bool {
         self.public_url.origin().starts_with("https://")
     }
 
-    /// Checks what only serving needs; commands such as `migrate` run without.
+    /// Checks the settings that only a server needs; commands such as `migrate` run without them.
     pub fn require_for_serving(&self) -> Result<(), BadSetting> {
         if self.environment == Environment::Prod && self.tokens.secret.is_none() {
             return Err(BadSetting(
@@ -113,11 +113,11 @@ impl Settings {
         Ok(())
     }
 
-    /// All settings with defaults and meaning, for `--help` and `.env`.
+    /// Returns all settings with their defaults and meanings, for `--help` and `.env`.
     pub fn describe() -> Vec<Described> {
         let nothing = |_: &str| None;
         let mut reader = Reader::new(&nothing);
-        // Without values there are only defaults, which fit.
+        // Without values, only the defaults are read, and they are valid.
         drop(Self::read(&mut reader));
         reader.into_described()
     }
@@ -201,7 +201,7 @@ fn read_bind(r: &mut Reader<'_>, environment: Environment) -> Result<SocketAddr,
         .map_err(|_| bad("BIND", &bind, "an address and a port, such as 127.0.0.1:5000"))
 }
 
-/// Ignoring it would look like several nodes.
+/// Refuses `REDIS_URL`: if it were ignored, several nodes would seem to work together.
 fn refuse_redis(r: &mut Reader<'_>) -> Result<(), BadSetting> {
     match r.raw("REDIS_URL", "", "reserved for several nodes; this version runs as one process") {
         None => Ok(()),

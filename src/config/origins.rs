@@ -1,19 +1,19 @@
-//! Where clients come from: the server's own URL, and the origins of other pages.
+//! The server's own URL, and the web origins that may call it.
 
 use super::Environment;
 use super::public_url::PublicUrl;
 use super::reader::{BadSetting, Reader, bad};
 
-/// Which pages may send credentials.
+/// Web origins that may send credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
-    /// All pages may call, none with credentials.
+    /// All origins may call, without credentials.
     Any,
-    /// Pages of these origins may call, with credentials.
+    /// These origins may call, with credentials.
     Listed(Vec<String>),
 }
 
-/// The URL by which clients reach the server; `port` is the one it listens on.
+/// Reads the URL that clients use to reach the server; `port` is the one it listens on.
 pub(super) fn read_public_url(
     r: &mut Reader<'_>,
     environment: Environment,

@@ -3,7 +3,7 @@
 use super::Environment;
 use super::reader::{BadSetting, Reader};
 
-/// How passwords are hashed and which are refused.
+/// How passwords are hashed, and which ones are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passwords {
     /// Cost of a new hash.

@@ -1,8 +1,8 @@
-//! `PUBLIC_URL`: how clients reach the server. Its path, which a proxy strips, goes into every link and cookie.
+//! `PUBLIC_URL`: how clients reach the server. Its path, which a proxy strips, is part of every link and cookie.
 
 use url::Url;
 
-/// See the file.
+/// The public URL of the server; see the module documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
     text: String,
@@ -11,7 +11,7 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// An `http` or `https` URL without query, fragment and credentials; none for anything else.
+    /// Parses an `http` or `https` URL without query, fragment and credentials. Returns `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
         let is_plain = matches!(url.scheme(), "http" | "https")
@@ -24,17 +24,17 @@ impl PublicUrl {
         is_plain.then(|| Self { text: format!("{origin}{path}"), origin, path })
     }
 
-    /// The whole, without a slash at the end: `https://example.org/chat`.
+    /// Returns the whole URL without a trailing slash: `https://example.org/chat`.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What browsers call the origin: `https://example.org`.
+    /// Returns the origin in the sense of browsers: `https://example.org`.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The path without a slash at the end: `/chat`, or nothing.
+    /// Returns the path without a trailing slash: `/chat`, or an empty string.
     pub fn path(&self) -> &str {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! Settings of the rate limits, and of the proxies that are trusted.
+//! Settings for rate limits and trusted proxies.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::reader::{BadSetting, Reader};
 /// A token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Tokens that are added in one period.
+    /// Tokens added per period.
     pub count: u32,
     /// The period.
     pub period: Duration,
@@ -37,11 +37,11 @@ pub struct Rates {
     pub upload: Rate,
     /// REST requests that only read, per user.
     pub read: Rate,
-    /// Most connections of one user.
+    /// Maximum number of connections per user.
     pub user_sockets: usize,
-    /// Most connections of one address.
+    /// Maximum number of connections per address.
     pub address_sockets: usize,
-    /// Most connections of one address that have not authenticated.
+    /// Maximum number of unauthenticated connections per address.
     pub pending_sockets: usize,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
@@ -105,7 +105,7 @@ pub(super) fn read(r: &mut Reader<'_>, environment: Environment) -> Result<Rates
     })
 }
 
-/// `20/s:60`: twenty in a second, sixty at once. Without a burst it is the count.
+/// Parses `20/s:60`: 20 per second with a burst of 60. Without a burst, the burst is the count.
 fn parse(text: &str) -> Option<Rate> {
     let (rate, burst) = match text.split_once(':') {
         Some((rate, burst)) => (rate, Some(burst.trim().parse().ok()?)),

@@ -1,21 +1,21 @@
-//! Reads settings from the environment by one table walk. Every read says what the variable means and
-//! what it takes, so that `serve --help`, `.env` and the refusal of a bad value come from the same line.
+//! Reads settings from the environment in one pass. Each read states the meaning and the valid values of its variable,
+//! so that `serve --help`, `.env` and the error for an invalid value come from the same line.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One setting as an operator sees it.
+/// One setting as it is shown to an operator.
 #[derive(Clone, Debug)]
 pub struct Described {
     /// Name of the environment variable.
     pub name: &'static str,
-    /// Default as text.
+    /// The default as text.
     pub default: String,
-    /// What it does.
+    /// What the setting does.
     pub meaning: &'static str,
 }
 
-/// Why the start was refused: one line that names the variable, what it got and what it takes.
+/// Why the server refuses to start: one line with the variable, its value and the valid values.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadSetting(pub String);
 
@@ -27,30 +27,30 @@ impl fmt::Display for BadSetting {
 
 impl std::error::Error for BadSetting {}
 
-/// Walks over the settings, remembering what it was asked for.
+/// Reads the settings and records which ones were read.
 pub struct Reader<'a> {
     source: &'a dyn Fn(&str) -> Option<String>,
     described: Vec<Described>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader over any source of variables.
+    /// Creates a reader for any source of variables.
     pub fn new(source: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { source, described: Vec::new() }
     }
 
-    /// All settings asked for so far.
+    /// Returns all settings that were read so far.
     pub fn into_described(self) -> Vec<Described> {
         self.described
     }
 
-    /// The raw value, where it is set and not blank.
+    /// Returns the raw value if it is set and not blank.
     pub fn raw(&mut self, name: &'static str, default: &str, meaning: &'static str) -> Option<String> {
         self.described.push(Described { name, default: default.to_owned(), meaning });
         (self.source)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// A value that `parse` understands; `takes` says what that is.
+    /// Reads a value with `parse`; `takes` describes the valid values.
     pub fn read<T>(
         &mut self,
         name: &'static str,
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
         parse(&value).ok_or_else(|| bad(name, &value, takes))
     }
 
-    /// A whole number between two bounds.
+    /// Reads an integer between two bounds.
     pub fn number<T>(
         &mut self,
         name: &'static str,
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `true` or `false` (also `on`, `off`, `1`, `0`).
+    /// Reads `true` or `false` (also `on`, `off`, `1`, `0`).
     pub fn flag(
         &mut self,
         name: &'static str,
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The same, where the default depends on other settings; `meaning` says how.
+    /// Does the same for a setting whose default depends on other settings; `meaning` describes the default.
     pub fn optional_flag(
         &mut self,
         name: &'static str,
@@ -109,13 +109,13 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Text, empty where it is not set.
+    /// Reads text; returns the default if it is not set.
     pub fn text(&mut self, name: &'static str, default: &str, meaning: &'static str) -> String {
         self.raw(name, default, meaning).unwrap_or_else(|| default.to_owned())
     }
 }
 
-/// The refusal of one value. Secrets are not repeated.
+/// Creates the error for an invalid value. Secrets are not included.
 pub fn bad(name: &str, value: &str, takes: &str) -> BadSetting {
     let secret = name.contains("SECRET") || ["DATABASE_URL", "REDIS_URL", "SMTP_URL"].contains(&name);
     let got = if secret { "a value that does not fit".to_owned() } else { format!("`{value}`") };

@@ -1,22 +1,22 @@
-//! Settings of how large things may be.
+//! Settings for size limits.
 
 use super::reader::{BadSetting, Reader};
 
 /// Limits on photos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Photos {
-    /// Largest photo, bytes.
+    /// Maximum size of a photo in bytes.
     pub max_bytes: usize,
-    /// Largest photo, pixels.
+    /// Maximum number of pixels of a photo.
     pub max_pixels: u64,
 }
 
 /// Limits on chats and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chats {
-    /// Largest content of a message, bytes.
+    /// Maximum size of a message's content in bytes.
     pub max_message_bytes: usize,
-    /// Members of a group at most.
+    /// Maximum number of members of a group.
     pub max_group_members: usize,
 }
 

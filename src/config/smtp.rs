@@ -1,47 +1,47 @@
-//! `SMTP_URL`, taken apart. The same words as lettre's own `from_url`, which keeps what it has read to itself;
-//! here we are stricter: what is not understood is refused at start, not ignored.
+//! Parses `SMTP_URL`. The syntax is that of lettre's `from_url`, which does not expose what it has parsed. This parser
+//! is stricter: it rejects at startup what it does not understand instead of ignoring it.
 
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-/// When a conversation is encrypted.
+/// When an SMTP connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
     /// Never: for a mail server on the same machine or in a private network.
     Plain,
-    /// By STARTTLS where the peer offers it; somebody in between can take the offer away.
+    /// With STARTTLS if the server offers it. An attacker in between can remove the offer.
     Opportunistic,
-    /// By STARTTLS, or not at all.
+    /// With STARTTLS, or mail is not sent.
     Required,
-    /// From the first byte.
+    /// TLS from the first byte.
     Wrapped,
 }
 
-/// The peer that takes mail.
+/// The mail server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Smtp {
-    /// Name or address.
+    /// Host name or address.
     pub host: String,
     /// TCP port.
     pub port: u16,
     /// See [`Security`].
     pub security: Security,
-    /// What we call ourselves; none: our address.
+    /// The name sent in EHLO; if it is `None`, the server's address.
     pub hello: Option<String>,
-    /// User and password.
+    /// User name and password.
     pub credentials: Option<(String, String)>,
 }
 
 impl std::fmt::Debug for Smtp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Without the password.
+        // Omit the password.
         write!(f, "Smtp({}:{}, {:?})", self.host, self.port, self.security)
     }
 }
 
 impl Smtp {
-    /// `smtps://user:password@host` (port 465), `smtp://…?tls=required` or `?tls=opportunistic` (587), or
-    /// `smtp://…` without encryption (25); a path is the name to say hello with.
+    /// Parses `smtps://user:password@host` (port 465), `smtp://…?tls=required` or `?tls=opportunistic` (587), or
+    /// `smtp://…` without encryption (25). The path is the name to send in EHLO.
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
         let mut tls = None;

@@ -1,4 +1,4 @@
-//! Settings of Socket.IO and WebSocket connections.
+//! Settings for Socket.IO and WebSocket connections.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use super::reader::{BadSetting, Reader};
 /// Limits on connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sockets {
-    /// Largest frame, bytes.
+    /// Maximum size of a frame in bytes.
     pub max_frame_bytes: usize,
     /// Time between two pings.
     pub ping_interval: Duration,
-    /// A connection ends this long after an unanswered ping.
+    /// How long a client may take to answer a ping before its connection is closed.
     pub ping_timeout: Duration,
-    /// Time for a client to join a namespace.
+    /// How long a client may take to join a namespace.
     pub connect_timeout: Duration,
 }
 

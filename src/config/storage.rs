@@ -1,4 +1,4 @@
-//! Settings of where data is kept: the photo folder or the S3-compatible store, and the URL of a SQLite file.
+//! Settings for where data is stored: the photo folder or the S3-compatible store, and the URL of a SQLite file.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::reader::{BadSetting, Reader, bad};
 
-/// Where photos are kept.
+/// Where photos are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageKind {
     /// Files below the data folder.
@@ -19,9 +19,9 @@ pub enum StorageKind {
 /// How to reach the S3-compatible store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct S3 {
-    /// Base URL; empty for AWS itself.
+    /// Base URL; `None` for AWS itself.
     pub endpoint: Option<String>,
-    /// Bucket, must exist.
+    /// Bucket; it must exist.
     pub bucket: String,
     /// Region.
     pub region: String,
@@ -29,7 +29,7 @@ pub struct S3 {
     pub access_key_id: String,
     /// Secret access key.
     pub secret_access_key: String,
-    /// `http://host/bucket/key` instead of `http://bucket.host/key`.
+    /// Whether URLs are `http://host/bucket/key` instead of `http://bucket.host/key`.
     pub force_path_style: bool,
 }
 
@@ -39,13 +39,13 @@ impl std::fmt::Debug for S3 {
     }
 }
 
-/// What has a meaning of its own in a `sqlite://` URL, or may not stand in a URL at all.
+/// Characters that have a special meaning in a `sqlite://` URL or are not allowed in any URL.
 const SQLITE_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
 
-/// The URL of a SQLite file; `platform::db::file_of` is the way back.
+/// Returns the URL of a SQLite file; `platform::db::file_of` is the inverse.
 pub fn sqlite_url(file: &Path) -> String {
     let path = file.display().to_string();
-    // Characters beyond ASCII stay as they are: whoever reads the URL decodes both forms.
+    // Characters beyond ASCII stay as they are, because readers of the URL decode both forms.
     let encoded: String = path
         .chars()
         .map(|char| {
@@ -98,8 +98,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<StorageKind, BadSetting> {
     Ok(StorageKind::S3(S3 { endpoint, bucket, region, access_key_id, secret_access_key, force_path_style }))
 }
 
-/// Scheme, host and port. A path is refused: nearly always it is the bucket, which would be asked for twice, and
-/// where a proxy strips it, signatures fail, because they cover the path that was signed.
+/// Checks that the endpoint is scheme, host and port. A path is refused: it nearly always is the bucket, which has its
+/// own setting. If it is a path that a proxy strips, signatures fail because they cover the signed path.
 fn check_endpoint(value: &str) -> Result<String, BadSetting> {
     let fits = Url::parse(value).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https")
@@ -113,7 +113,7 @@ fn check_endpoint(value: &str) -> Result<String, BadSetting> {
     if fits && value.contains("://") {
         return Ok(value.trim_end_matches('/').to_owned());
     }
-    // The value is not repeated: it may carry a password.
+    // The value is not shown: it may contain a password.
     Err(BadSetting(
         "S3_ENDPOINT: must be a URL of scheme, host and port, such as \
          https://s3.example.org (the bucket belongs into S3_BUCKET)"

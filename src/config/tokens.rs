@@ -1,4 +1,4 @@
-//! Settings of tokens and sessions.
+//! Settings for tokens and sessions.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use super::reader::{BadSetting, Reader, bad};
 /// How tokens are signed and how long they are valid.
 #[derive(Clone)]
 pub struct Tokens {
-    /// Signs tokens. If it is not set, a secret is generated and kept in the data folder.
+    /// The secret that signs tokens. If it is not set, one is generated and stored in the data folder.
     pub secret: Option<String>,
     /// Lifetime of an access token.
     pub access_ttl: Duration,
     /// Lifetime of a refresh token.
     pub refresh_ttl: Duration,
-    /// Longest life of a session.
+    /// Maximum lifetime of a session.
     pub session_max: Duration,
 }
 

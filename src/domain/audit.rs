@@ -1,4 +1,4 @@
-//! The audit log: every privileged act, written in the transaction that does it. Rows are only added.
+//! The audit log: every privileged action is recorded in the transaction that performs it. Rows are only added.
 
 use entity::audit;
 use sea_orm::ActiveValue::Set;
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::ids::UserId;
 use crate::platform::db::Tx;
 
-/// What an act was about.
+/// What an action was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// An account.
@@ -34,25 +34,25 @@ impl Target {
     }
 }
 
-/// An act to be noted.
+/// A privileged action to record.
 pub struct Act<'a> {
-    /// Who; none is the command line.
+    /// The user who acted; `None` for the command line.
     pub actor: Option<UserId>,
-    /// What, such as `user.ban`.
+    /// The action, such as `user.ban`.
     pub action: &'static str,
-    /// About what.
+    /// What the action was about.
     pub target: Target,
-    /// What else is worth knowing; a JSON object without secrets.
+    /// Further details: a JSON object without secrets.
     pub details: Value,
-    /// Where the request came from.
+    /// The address that the request came from.
     pub address: Option<&'a str>,
 }
 
-/// Notes an act; it stands if the transaction commits.
+/// Records an action; the row is kept if the transaction commits.
 pub async fn record(context: &AppContext, tx: &Tx, act: Act<'_>) -> Result<()> {
     let (kind, id) = act.target.columns();
     let actor = act.actor.map(|id| id.0);
-    // Where the transaction is begun again this stands in the log twice; the table has what has happened.
+    // A retried transaction logs this line again; the table has what really happened.
     tracing::info!(actor, action = act.action, target_kind = kind, target_id = id, "a privileged act");
     audit::Entity::insert(audit::ActiveModel {
         actor_id: Set(act.actor.map(|id| id.0)),

@@ -1,5 +1,5 @@
-//! The demo data: three users, a group and a direct chat that show the product. Created by the same
-//! commands that clients use, so it can never hold what they could not make.
+//! The demo data: three users, a group and a direct chat that show the product. It is created by the same commands
+//! that clients use, so it contains nothing that they could not create.
 
 use entity::user;
 use sea_orm::{EntityTrait, PaginatorTrait};
@@ -29,12 +29,12 @@ const PEOPLE: [(&str, &str, &str); 3] = [
     ("carol", "Carol Carabao", "Writes the recipes down."),
 ];
 
-/// Whether nobody has registered yet.
+/// Returns whether the database has no users yet.
 pub async fn is_empty(context: &AppContext) -> Result<bool> {
     Ok(user::Entity::find().count(context.db.read()).await? == 0)
 }
 
-/// Creates the demo data; returns the usernames.
+/// Creates the demo data and returns the usernames.
 pub async fn seed(context: &AppContext) -> Result<Vec<&'static str>> {
     if context.settings.environment == Environment::Prod {
         return Err(Error::forbidden("demo users have a known password: not in prod"));
@@ -83,7 +83,7 @@ pub async fn seed(context: &AppContext) -> Result<Vec<&'static str>> {
     )
     .await?;
     let direct = create(context, bob, None, &[alice]).await?;
-    // Where strangers' chats wait for approval, this is hers; elsewhere it changes nothing.
+    // If chats of strangers wait for approval, this approves Bob's chat; otherwise it changes nothing.
     create(context, alice, None, &[bob]).await?;
     let lunch = say(context, bob, direct, "Lunch on Friday?", "text").await?;
     for message in [harvest, lunch] {

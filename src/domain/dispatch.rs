@@ -1,5 +1,5 @@
-//! The path of every client event, whatever its transport: find the command, parse and check its
-//! payload, run its handler, publish what it announces, answer exactly once.
+//! The path of every client event, whatever its transport: find the command, parse and check its payload, run its
+//! handler, publish its events, reply exactly once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,19 +20,20 @@ use crate::protocol::{
     chats, contacts, history, members, messages, own_state, presence, reading, sessions, sync,
 };
 
-/// Takes the one answer: the ack's object, or why not. Runs at the change's place in the order. Dropped
-/// without an answer, as by a panic, it answers that something went wrong: nobody waits for ever.
+/// Sends the one reply: the acknowledgement's object or an error. It runs at the change's place in the order. If it
+/// is dropped without a reply, for example by a panic, it replies with an internal error, so that the client does
+/// not wait forever.
 pub struct Respond(Option<TakeAnswer>);
 
 type TakeAnswer = Box<dyn FnOnce(Result<Box<RawValue>>) + Send>;
 
 impl Respond {
-    /// From what is to be done with the answer.
+    /// Creates a responder that passes the reply to `take`.
     pub fn new(take: impl FnOnce(Result<Box<RawValue>>) + Send + 'static) -> Self {
         Self(Some(Box::new(take)))
     }
 
-    /// Gives the answer.
+    /// Sends the reply.
     pub fn give(mut self, answer: Result<Box<RawValue>>) {
         if let Some(take) = self.0.take() {
             take(answer);
@@ -48,22 +49,23 @@ impl Drop for Respond {
     }
 }
 
-/// What a command does. Implemented in the slice it belongs to.
+/// The behaviour of a command, implemented in the slice that the command belongs to.
 pub trait CommandHandler: Command {
-    /// What it costs besides an event, in tokens of other buckets: so no command is a way round the limit of another, and
-    /// one that makes much work costs more.
+    /// Returns the tokens of other buckets that the command costs besides its own event. No command can bypass the
+    /// rate limit of another one, and a command that causes much work costs more.
     fn costs(&self) -> Vec<(Bucket, u32)> {
         Vec::new()
     }
 
-    /// Runs it. What it announces is published by the caller.
+    /// Runs the command. The caller publishes the events of the outcome.
     fn run(
         &self,
         context: &AppContext,
         caller: &Caller,
     ) -> impl Future<Output = Result<Outcome<Self::Reply>>> + Send;
 
-    /// Runs it, publishes and answers. A pipelined command returns once it has its place in the order.
+    /// Runs the command, publishes its events and replies. A pipelined command returns as soon as it has its place
+    /// in the order.
     fn execute(
         self,
         context: &AppContext,
@@ -85,7 +87,7 @@ pub trait CommandHandler: Command {
     }
 }
 
-/// Runs one client event. Returns when it is done, or, where it is pipelined, when it is in the writer's hands.
+/// Runs one client event. Returns when it is done; for a pipelined command, when the writer has accepted it.
 pub async fn dispatch(
     context: &Arc<AppContext>,
     caller: Caller,
@@ -102,7 +104,8 @@ pub async fn dispatch(
     dispatch_in_span(context, caller, event, payload, respond).instrument(span).await;
 }
 
-/// The name of an event for the log: that of the catalogue, because what a client makes up may be long.
+/// Returns the name of an event for the log. Only names of the catalogue are logged, because a client can send a
+/// name of any length.
 fn shown(event: &str) -> &'static str {
     command(event).map_or("an unknown event", |it| it.name)
 }
@@ -130,10 +133,10 @@ async fn dispatch_in_span(
     for_each_command!(run_by_name);
 }
 
-/// Characters of an event's name that are looked at: longer ones are none, and near to none.
+/// The number of characters of an event's name that are examined. No event has a longer name.
 const LONGEST_NAME: usize = 64;
 
-/// There is no such event; names the one that was probably meant.
+/// Returns the error for an unknown event; it suggests the most similar name.
 fn unknown(event: &str) -> Error {
     let shown: String = event.chars().take(LONGEST_NAME).collect();
     let given = shown.to_lowercase().replace(['-', ' ', '.', ':'], "_");
@@ -149,7 +152,7 @@ fn unknown(event: &str) -> Error {
     Error::new(Code::UnknownEvent, format!("there is no event {shown:?}; {known}"))
 }
 
-/// Counts a command for its rate limit, before anything is parsed.
+/// Counts a command for its rate limit before anything is parsed.
 async fn count(context: &AppContext, caller: &Caller, event: &str) -> Result<()> {
     let bucket = match command(event).map(|it| it.limit) {
         Some(Limit::unlimited) => return Ok(()),
@@ -173,7 +176,7 @@ async fn run<C: CommandHandler>(context: &AppContext, caller: &Caller, payload: 
     command.execute(context, caller, respond).await;
 }
 
-/// Answers a failure; our own are logged here, and nowhere else.
+/// Replies with an error. Internal errors are logged here and nowhere else.
 pub fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
     let event = shown(event);
     if error.source.is_some() {
@@ -190,7 +193,7 @@ pub fn fail(event: &str, caller: &Caller, respond: Respond, error: Error) {
     respond.give(Err(error));
 }
 
-/// The ack's object: `ok`, the place of a change in its chat, and what the command answers.
+/// Returns the acknowledgement's object: `ok`, the position of a change in its chat, and the command's reply.
 pub fn ack<T: Serialize>(position: Option<ChatPosition>, reply: &T) -> Result<Box<RawValue>> {
     #[derive(Serialize)]
     struct InChat {

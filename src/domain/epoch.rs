@@ -1,5 +1,6 @@
-//! The database's epoch: which history it has. Clients that hold state of another history are told to drop
-//! it. It is renewed by hand after a restore, and by itself where PostgreSQL says that it is another one.
+//! The database's epoch identifies its history. Clients that hold state of another history drop it. An operator
+//! renews the epoch after a restore; on PostgreSQL the server also renews it by itself if the database's identity
+//! has changed.
 
 use entity::meta;
 use sea_orm::ActiveValue::Set;
@@ -15,7 +16,7 @@ use crate::random;
 const EPOCH: &str = "epoch";
 const IDENTITY: &str = "postgres_identity";
 
-/// The epoch, made where there is none, renewed where the database is not the one it was made in.
+/// Returns the epoch. Creates it if there is none, and renews it if the database is not the one it was created in.
 pub async fn current(db: &Db) -> Result<String> {
     let identity = identity(db).await;
     let tx = db.begin().await?;
@@ -28,7 +29,7 @@ pub async fn current(db: &Db) -> Result<String> {
         tracing::warn!("the database is another one, or was restored: its epoch is renewed");
         write(tx.conn(), EPOCH, &random::hex(8)?).await?;
     } else {
-        // Of several nodes that start together one makes it.
+        // If several nodes start at the same time, only one of them creates it.
         insert_new(tx.conn(), EPOCH, &random::hex(8)?).await?;
     }
     let epoch = read(tx.conn(), EPOCH).await?;
@@ -36,7 +37,7 @@ pub async fn current(db: &Db) -> Result<String> {
     epoch.ok_or_else(|| Error::internal("the epoch is not in the database"))
 }
 
-/// Renews the epoch; part of restoring a backup. Running servers learn of it when they start again.
+/// Renews the epoch, as part of restoring a backup. Running servers notice it at their next start.
 pub async fn renew(context: &AppContext) -> Result<String> {
     let epoch = random::hex(8)?;
     let tx = context.db.begin().await?;
@@ -53,20 +54,20 @@ pub async fn renew(context: &AppContext) -> Result<String> {
     Ok(epoch)
 }
 
-/// The epoch as it is recorded, none in a database that never served.
+/// Returns the recorded epoch; `None` if no server has used the database yet.
 pub async fn recorded(db: &Db) -> Result<Option<String>> {
     read(db.read(), EPOCH).await
 }
 
-/// Renews the epoch of a database that nobody serves.
+/// Renews the epoch of a database that no server uses.
 pub async fn write_new(db: &Db) -> Result<()> {
     let tx = db.begin().await?;
     write(tx.conn(), EPOCH, &random::hex(8)?).await?;
     tx.commit_silently().await
 }
 
-/// PostgreSQL's system identifier and timeline: a restore to a point in time changes the one, another
-/// server the other. None where the role may not ask.
+/// Returns PostgreSQL's system identifier and timeline: a restore to a point in time changes the timeline, another
+/// server has another identifier. `None` if the role may not read them.
 async fn identity(db: &Db) -> Option<String> {
     if db.backend() != DbBackend::Postgres {
         return None;

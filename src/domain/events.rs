@@ -1,10 +1,10 @@
-//! Constructors of server events, one module for each event of the catalogue with one function for each of its audiences:
-//! `events::new_message::at(position, &payload)`, `events::typing::to_chat(chat, &payload)`. There is no other way to make
-//! one, so an event always has the payload, the audience and the name that the catalogue says.
+//! Constructors of server events: one module for each event of the catalogue, with one function for each of its
+//! audiences, such as `events::new_message::at(position, &payload)` and `events::typing::to_chat(chat, &payload)`.
+//! Events are only created here, so an event always has the payload, the audience and the name of the catalogue.
 
 use crate::protocol::catalogue::for_each_event;
 
-/// An event for one connection, encoded.
+/// An encoded event for one connection.
 pub struct ConnectionEvent {
     /// Its name.
     pub name: crate::protocol::catalogue::EventName,
@@ -14,50 +14,50 @@ pub struct ConnectionEvent {
 
 macro_rules! constructor {
     (change, $name:ident, $payload:ty) => {
-        /// The event of a change at this position in a chat's order, for everybody in the chat.
+        /// Creates the event of a change at this position in a chat's order, for all members of the chat.
         pub fn at(position: ChatPosition, payload: &$payload) -> Result<Delivery> {
             Delivery::of_change(position, EventName::$name, payload)
         }
     };
     (chat, $name:ident, $payload:ty) => {
-        /// For everybody in a chat, outside its order.
+        /// Creates an event for all members of a chat, outside the chat's order.
         pub fn to_chat(chat: ChatId, payload: &$payload) -> Result<Delivery> {
             Delivery::new(Audience::Chat(chat), EventName::$name, payload)
         }
     };
     (chats, $name:ident, $payload:ty) => {
-        /// For everybody in any of these chats, once.
+        /// Creates an event that every member of any of these chats receives once.
         pub fn to_chats(chats: Vec<ChatId>, payload: &$payload) -> Result<Delivery> {
             Delivery::new(Audience::Chats(chats), EventName::$name, payload)
         }
     };
     (user, $name:ident, $payload:ty) => {
-        /// For all devices of a user.
+        /// Creates an event for all devices of a user.
         pub fn to_user(user: UserId, payload: &$payload) -> Result<Delivery> {
             Delivery::new(Audience::User(user), EventName::$name, payload)
         }
     };
     (session, $name:ident, $payload:ty) => {
-        /// For the connections of a session, which end after it.
+        /// Creates an event for the connections of a session, which are closed after it.
         pub fn to_session(user: UserId, session: SessionId, payload: &$payload) -> Result<Delivery> {
             let mut event = Delivery::new(Audience::Session(user, session), EventName::$name, payload)?;
             event.closes = true;
             Ok(event)
         }
 
-        /// For a connection whose session ended without its event.
+        /// Creates the event for a connection whose session ended without it.
         pub fn to_connection(payload: &$payload) -> Result<ConnectionEvent> {
             Ok(ConnectionEvent { name: EventName::$name, payload: encode(payload)? })
         }
     };
     (watchers, $name:ident, $payload:ty) => {
-        /// For these connections of this node.
+        /// Creates an event for these connections of this node.
         pub fn to_watchers(watchers: Vec<ConnId>, payload: &$payload) -> Result<Delivery> {
             Delivery::new(Audience::Connections(watchers), EventName::$name, payload)
         }
     };
     (connection, $name:ident, $payload:ty) => {
-        /// For the connection that it is about.
+        /// Creates an event for the connection that it is about.
         pub fn to_connection(payload: &$payload) -> Result<ConnectionEvent> {
             Ok(ConnectionEvent { name: EventName::$name, payload: encode(payload)? })
         }

@@ -1,4 +1,4 @@
-//! How messages are shown.
+//! Conversion of message rows to the messages that clients receive.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use crate::protocol::message_type::MessageType;
 use crate::protocol::messages::{Message, MyMessage, Reaction};
 use crate::protocol::users::Author;
 
-/// Shows rows in their order; with `my` where there is a viewer.
+/// Converts rows to messages in the same order; with `my` if there is a viewer.
 pub async fn show(
     conn: &impl ConnectionTrait,
     rows: Vec<message::Model>,
@@ -45,7 +45,7 @@ pub async fn show(
         .collect()
 }
 
-/// Shows one row to its viewer.
+/// Converts one row to the message that its viewer sees.
 pub async fn show_one(conn: &impl ConnectionTrait, row: message::Model, viewer: UserId) -> Result<Message> {
     show(conn, vec![row], Some(viewer))
         .await?
@@ -78,16 +78,16 @@ fn show_row(row: message::Model, user: Author, my: Option<MyMessage>) -> Message
 }
 
 fn kind(id: i16) -> MessageType {
-    // The column only ever takes what parsing let through; text reads anything.
+    // The column only holds types that parsing has accepted; text is a safe fallback.
     MessageType::from_id(i64::from(id))
         .or_else(|| MessageType::from_name("text"))
         .unwrap_or_else(|| unreachable!("text is the first of the message types"))
 }
 
-/// A user who likes a message, as Mango lists them.
+/// A user who likes a message, in Mango's format.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Liker {
-    /// Who.
+    /// The user's id.
     pub id: UserId,
     /// Display name.
     pub name: Option<String>,
@@ -95,52 +95,52 @@ pub struct Liker {
     pub photo: String,
 }
 
-/// A message in Mango's spelling: its type as a number, and who likes it.
+/// A message in Mango's format: with its type as a number and the users who like it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MangoMessage {
     /// Never reused.
     pub id: MessageId,
-    /// Its chat.
+    /// Id of its chat.
     pub chat_id: ChatId,
-    /// Its chat.
+    /// Id of its chat.
     pub chat: ChatId,
-    /// Its place in the chat.
+    /// Its position in the chat.
     pub seq: i64,
     /// Counter value of its latest change.
     pub rev: i64,
-    /// As it was sent.
+    /// The content as it was sent.
     pub content: String,
-    /// 1 to 25.
+    /// The message type, 1 to 25.
     pub message_type: i16,
-    /// Who wrote it.
+    /// The author.
     pub user: Author,
-    /// Who wrote it, by id.
+    /// Id of the author.
     pub user_id: UserId,
-    /// The author's mark of the request.
+    /// The author's id for the request.
     pub client_id: Option<String>,
-    /// The message it answers.
+    /// Id of the message that it replies to.
     pub reply_to: Option<MessageId>,
     /// Number of likes.
     pub likes: i32,
-    /// Who likes it.
+    /// The users who like it.
     pub likes_array: Vec<Liker>,
     /// Ids of attachments.
     pub attachments: Vec<i64>,
     /// Reactions by emoji.
     pub reactions: Vec<Reaction>,
-    /// Pinned in the chat.
+    /// Whether it is pinned in the chat.
     pub pinned: bool,
     /// The viewer's own state.
     pub my: Option<MyMessage>,
-    /// Latest edit.
+    /// Time of the latest edit.
     pub edited_at: Option<Timestamp>,
-    /// Deletion.
+    /// Time of the deletion.
     pub deleted_at: Option<Timestamp>,
-    /// Arrival.
+    /// Time of the arrival.
     pub created_at: Timestamp,
 }
 
-/// Messages in Mango's spelling, in the same order.
+/// Converts messages to Mango's format, in the same order.
 pub async fn to_mango(conn: &impl ConnectionTrait, messages: Vec<Message>) -> Result<Vec<MangoMessage>> {
     let with_likes: Vec<i64> = messages.iter().filter(|it| it.likes > 0).map(|it| it.id.0).collect();
     let mut likes: HashMap<i64, Vec<Liker>> = HashMap::new();

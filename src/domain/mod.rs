@@ -1,5 +1,5 @@
-//! The rules, in slices. A slice knows the database, the clock and the seams of the platform; it knows no
-//! HTTP and no sockets. Transports call [`dispatch`] or a slice's public functions.
+//! The business logic, in slices. A slice uses the database, the clock and the interfaces of the platform; it does
+//! not know HTTP or sockets. Transports call [`dispatch`] or a slice's public functions.
 
 pub mod accounts;
 pub mod audit;
@@ -44,86 +44,86 @@ use crate::platform::storage::Storage;
 use crate::platform::tokens::Tokens;
 use crate::protocol::parse::Limits;
 
-/// Pictures that may wait for a worker.
+/// Images that may wait for a worker.
 const IMAGE_QUEUE: usize = 64;
 
-/// Bytes of a page on the wire; below 1 MB with what surrounds it.
+/// Maximum size of a page on the wire, in bytes; below 1 MB including its envelope.
 pub const PAGE_BYTES: usize = 950_000;
 
-/// Who acts: a user in a session.
+/// The user and session that act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
-    /// In which session.
+    /// The session.
     pub session_id: SessionId,
 }
 
-/// Where a command comes from.
+/// The origin of a command.
 #[derive(Clone)]
 pub struct Caller {
-    /// Who acts.
+    /// The user and session that act.
     pub actor: Actor,
-    /// The socket it came on; its ack stands for some events.
+    /// The socket that the command arrived on; its acknowledgement replaces some events.
     pub conn: Option<ConnId>,
-    /// The only chat that socket is about, for a chat's own socket.
+    /// The only chat that the socket can reach, if it belongs to one chat.
     pub scope: Option<ChatId>,
-    /// When that socket's token ends (milliseconds), renewed by `authenticate`.
+    /// When the socket's token expires (milliseconds since the Unix epoch); `authenticate` renews it.
     pub expires_at: Option<Arc<AtomicI64>>,
 }
 
 impl Caller {
-    /// Whether what is in this chat may be reached from where the command comes from.
+    /// Returns whether the caller may reach this chat.
     pub fn may_reach(&self, chat: ChatId) -> bool {
         self.scope.is_none_or(|scope| scope == chat)
     }
 
-    /// A caller without a socket.
+    /// Creates a caller without a socket.
     pub fn without_socket(actor: Actor) -> Self {
         Self { actor, conn: None, scope: None, expires_at: None }
     }
 }
 
-/// Everything that the slices work with.
+/// The services that the slices work with.
 pub struct AppContext {
-    /// As read at start.
+    /// The settings, as read at startup.
     pub settings: Arc<Settings>,
-    /// Time.
+    /// The clock.
     pub clock: Clock,
-    /// Database.
+    /// The database.
     pub db: Db,
     /// Loops that run as long as the server.
     pub background: Arc<Background>,
-    /// Where committed events go.
+    /// The bus for events of committed changes.
     pub bus: Bus,
-    /// Hashing.
+    /// Password hashing.
     pub passwords: Passwords,
-    /// Signing.
+    /// Token signing.
     pub tokens: Tokens,
-    /// Pictures.
+    /// Image processing.
     pub images: ImageWorker,
-    /// Files.
+    /// File storage.
     pub storage: Storage,
-    /// Who is connected.
+    /// The users who are connected.
     pub presence: Arc<presence::Presence>,
-    /// Who is typing where.
+    /// The users who are typing, by chat.
     pub typing: Arc<chats::TypingNow>,
-    /// Which sessions hold, from memory.
+    /// Cache of the sessions that are valid.
     pub sessions: Arc<sessions::Live>,
-    /// How often.
+    /// Rate limits.
     pub rates: RateLimits,
-    /// Bounds of payloads.
+    /// Limits of payloads.
     pub limits: Limits,
-    /// Which history this database has.
+    /// The epoch of the database, which identifies its history.
     pub epoch: String,
-    /// The one that writes messages.
+    /// The writer of messages.
     pub writer: messages::Writer,
-    /// Mail.
+    /// E-mail.
     pub mail: Arc<mail::Mail>,
 }
 
 impl AppContext {
-    /// Opens everything that the settings name, and starts the writer of messages.
+    /// Opens all services that the settings name and starts the writer of messages.
     pub async fn open(
         settings: Arc<Settings>,
         clock: Clock,
@@ -170,7 +170,7 @@ impl AppContext {
         }))
     }
 
-    /// Runs a loop of this name as long as the server; one that panics is begun again.
+    /// Runs a named loop as long as the server runs; restarts it if it panics.
     pub fn keep<F>(
         self: &Arc<Self>,
         name: &'static str,
@@ -183,7 +183,7 @@ impl AppContext {
         self.background.keep(name, move || run(context.clone()))
     }
 
-    /// Publishes what a commit announces, and gives its reply.
+    /// Publishes the events of a committed change and returns its reply.
     pub async fn publish<T>(&self, outcome: Outcome<T>) -> T {
         let OutcomeParts { reply, events, order, .. } = outcome.into_parts();
         self.bus.publish(Batch { deliveries: events, ..Batch::default() }).await;
@@ -192,7 +192,8 @@ impl AppContext {
     }
 }
 
-/// Runs work to its end even if the caller goes away: between a commit and its publishing nothing may stop.
+/// Runs work to its end even if the caller is cancelled, because nothing may stop between a commit and the
+/// publication of its events.
 pub async fn run_detached<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {

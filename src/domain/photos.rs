@@ -1,5 +1,5 @@
-//! Photos of people: checked and rendered by the image worker, stored under names nobody can guess, and
-//! default avatars for those who have none.
+//! Photos of users and groups: the image worker checks and renders them, and they are stored under random names
+//! that cannot be guessed. Users without a photo have a default avatar.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::platform::images::{ImageError, RenderError, Rendered, from_base64};
 use crate::random;
 
-/// Avatars of our own making, in the sizes that photos have.
+/// The default avatars, in the sizes that photos have.
 #[derive(RustEmbed)]
 #[folder = "assets/avatars"]
 #[include = "*.jpeg"]
@@ -33,7 +33,7 @@ pub struct PhotoFile {
     pub content_type: &'static str,
 }
 
-/// A default avatar, chosen at random.
+/// Returns the name of a random default avatar.
 pub fn default_avatar() -> String {
     let mut names: Vec<String> =
         Avatars::iter().filter_map(|path| path.strip_suffix("/original.jpeg").map(str::to_owned)).collect();
@@ -42,30 +42,30 @@ pub fn default_avatar() -> String {
     names.into_iter().nth(chosen).unwrap_or_default()
 }
 
-/// Whether this is the name of a default avatar.
+/// Returns whether this is the name of a default avatar.
 pub fn is_default_avatar(name: &str) -> bool {
     Avatars::get(&format!("{name}/original.jpeg")).is_some()
 }
 
-/// The avatar of accounts that are gone, always the same.
+/// Returns the avatar of deleted accounts, which is always the same.
 pub fn tombstone_avatar() -> String {
     let names = Avatars::iter().filter_map(|path| path.strip_suffix("/original.jpeg").map(str::to_owned));
     names.min().unwrap_or_default()
 }
 
-/// How many default avatars there are.
+/// Returns the number of default avatars.
 pub fn default_avatar_count() -> usize {
     Avatars::iter().filter(|path| path.ends_with("/original.jpeg")).count()
 }
 
-/// Decodes, renders and stores a photo that came as base64 in `field`; answers its name.
+/// Decodes, renders and stores a photo that `field` contains as base64; returns its name.
 pub async fn store_base64(context: &AppContext, field: &str, text: &str) -> Result<String> {
     let limits = context.images.limits();
     let bytes = from_base64(text, &limits).map_err(|error| refuse(field, &error))?;
     store(context, field, bytes).await
 }
 
-/// Whether [`store`] would take a photo; nothing is kept.
+/// Checks whether [`store`] would accept a photo, without storing it.
 pub async fn check(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<()> {
     render(context, field, bytes).await.map(drop)
 }
@@ -77,7 +77,7 @@ async fn render(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<Ren
     })
 }
 
-/// Renders and stores a photo that came in `field`; answers its name.
+/// Renders and stores the photo of `field`; returns its name.
 pub async fn store(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<String> {
     let rendered = render(context, field, bytes).await?;
     let name = random::hex(16)?;
@@ -85,7 +85,8 @@ pub async fn store(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<
     let puts = FILES.into_iter().zip(parts).map(async |((file, content_type), bytes)| {
         context.storage.put(&key(&name, file), bytes.into(), content_type).await
     });
-    // All have ended before any is removed: one that is still under way would come back.
+    // All uploads have finished before the files are removed: an upload that is still running would create its file
+    // again.
     if let Err(error) = join_all(puts).await.into_iter().collect::<Result<()>>() {
         discard(context, &name).await;
         return Err(error);
@@ -93,7 +94,8 @@ pub async fn store(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<
     Ok(name)
 }
 
-/// Removes a photo that has to go; where that fails, part of it may be left. An avatar of ours stays.
+/// Removes a photo that must not be kept; after an error some of its files may be left. Default avatars are not
+/// removed.
 pub async fn remove(context: &AppContext, name: &str) -> Result<()> {
     if name.is_empty() || is_default(name) {
         return Ok(());
@@ -101,12 +103,12 @@ pub async fn remove(context: &AppContext, name: &str) -> Result<()> {
     delete(context, name).await.into_iter().try_for_each(|(_, deleted)| deleted)
 }
 
-/// Whether a photo is one of the default avatars.
+/// Returns whether a photo is one of the default avatars.
 pub fn is_default(name: &str) -> bool {
     Avatars::get(&format!("{name}/original.jpeg")).is_some()
 }
 
-/// Removes a photo that nothing refers to any more. Failing to costs room, nothing else.
+/// Removes a photo that is no longer referenced. A failure is only logged: it wastes storage, nothing else.
 pub async fn discard(context: &AppContext, name: &str) {
     if name.is_empty() || is_default(name) {
         return;
@@ -118,12 +120,12 @@ pub async fn discard(context: &AppContext, name: &str) {
     }
 }
 
-/// Deletes all files of a photo at the same time; answers what became of each.
+/// Deletes all files of a photo concurrently; returns the result for each file.
 async fn delete(context: &AppContext, name: &str) -> Vec<(&'static str, Result<()>)> {
     join_all(FILES.map(async |(file, _)| (file, context.storage.delete(&key(name, file)).await))).await
 }
 
-/// A photo's file by the names of `/static/{photo}/{file}`.
+/// Returns the file for `/static/{photo}/{file}`, if it exists.
 pub async fn read(context: &AppContext, photo: &str, file: &str) -> Result<Option<PhotoFile>> {
     let file = if file == "original.jpg" { "original.jpeg" } else { file };
     let Some((file, content_type)) = FILES.into_iter().find(|(name, _)| *name == file) else {

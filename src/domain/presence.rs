@@ -1,5 +1,5 @@
-//! Who is online: a user is while any device is connected here, and for ten seconds after the last one
-//! went, so that a reconnect is not seen. Whoever watches is told.
+//! Presence: a user is online while any device is connected to this node, and for ten seconds after the last one
+//! disconnected, so that a reconnect is not visible. Connections that watch a user get an event for each change.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,43 +20,43 @@ use crate::platform::db::{Outcome, retry};
 use crate::protocol::presence::PresenceChanged;
 use crate::protocol::presence::{PresenceReply, WatchPresence};
 
-/// A reconnect within this time is not seen, milliseconds.
+/// A reconnect within this time is not visible, milliseconds.
 const GRACE_MS: i64 = 10_000;
 
 #[derive(Default)]
 struct State {
-    /// Connected devices; a user with none is in their grace.
+    /// Connected devices; a user with none is in the grace period.
     devices: HashMap<UserId, usize>,
-    /// When the last device went, of users in their grace: by the clock, and by its uptime.
+    /// When the last device of a user in the grace period disconnected: wall-clock time and uptime, milliseconds.
     gone: HashMap<UserId, (i64, i64)>,
-    /// Connections that are here; what one asks for may be worked off when it has gone.
+    /// Open connections; a request may still be processed after its connection has closed.
     present: HashSet<ConnId>,
-    /// Who watches a user.
+    /// Connections that watch a user.
     watchers: HashMap<UserId, HashSet<ConnId>>,
-    /// Whose a connection is, and whom it watches.
+    /// The owner of a connection and the users that it watches.
     watched: HashMap<ConnId, (UserId, Vec<UserId>)>,
 }
 
-/// See the file.
+/// The presence of the users who are connected to this node.
 #[derive(Default)]
 pub struct Presence {
     state: Mutex<State>,
 }
 
 impl Presence {
-    /// Whether the user counts as online.
+    /// Returns whether the user counts as online.
     pub fn is_online(&self, user: UserId) -> bool {
         self.state.lock().devices.contains_key(&user)
     }
 
-    /// Users and devices that are connected here.
+    /// Returns the numbers of users and devices that are connected to this node.
     pub fn count(&self) -> (i64, i64) {
         let state = self.state.lock();
         let connected = state.devices.values().filter(|devices| **devices > 0);
         (connected.clone().count() as i64, connected.sum::<usize>() as i64)
     }
 
-    /// A device came; who is to be told, if the user was offline before.
+    /// Adds a connected device; returns the watchers to notify if the user was offline before.
     pub fn arrived(&self, user: UserId, conn: ConnId) -> Vec<ConnId> {
         let mut state = self.state.lock();
         state.present.insert(conn);
@@ -66,7 +66,7 @@ impl Presence {
         if was_online { Vec::new() } else { state.watchers_of(user) }
     }
 
-    /// A device went, and with it what it watched.
+    /// Removes a device that disconnected, and what it watched.
     pub fn left(&self, user: UserId, conn: ConnId, clock: &Clock) {
         let mut state = self.state.lock();
         state.watch(conn, user, Vec::new());
@@ -79,14 +79,15 @@ impl Presence {
         }
     }
 
-    /// Neither of the two watches the other any more.
+    /// Ends the watching between two users, in both directions.
     pub fn part(&self, one: UserId, other: UserId) {
         let mut state = self.state.lock();
         state.unwatch(one, other);
         state.unwatch(other, one);
     }
 
-    /// Takes out those whose grace is over at this uptime: who, since when, and who is to be told.
+    /// Removes the users whose grace period is over at this uptime; returns each with the time of disconnection and
+    /// the watchers to notify.
     fn over(&self, uptime: i64) -> Vec<(UserId, i64, Vec<ConnId>)> {
         let mut state = self.state.lock();
         let over: Vec<(UserId, i64)> = state
@@ -104,7 +105,7 @@ impl Presence {
             .collect()
     }
 
-    /// Ends graces, once a second, and notes when people were last seen.
+    /// Ends grace periods, once a second, and stores when the users were last seen.
     pub fn watch(context: &Arc<AppContext>) {
         context.keep("presence", |context| async move {
             let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -134,7 +135,7 @@ impl State {
         self.watchers.get(&user).map(|it| it.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// A connection of `owner` watches these from now on.
+    /// Replaces the users that a connection of `owner` watches.
     fn watch(&mut self, conn: ConnId, owner: UserId, users: Vec<UserId>) {
         for user in self.watched.remove(&conn).map(|(_, users)| users).unwrap_or_default() {
             self.forget_watcher(user, conn);
@@ -157,7 +158,7 @@ impl State {
         }
     }
 
-    /// No connection of `owner` watches `user` any more.
+    /// Stops all connections of `owner` from watching `user`.
     fn unwatch(&mut self, owner: UserId, user: UserId) {
         for conn in self.watchers_of(user) {
             if let Some((whose, users)) = self.watched.get_mut(&conn)
@@ -170,7 +171,7 @@ impl State {
     }
 }
 
-/// Tells watchers of somebody who came.
+/// Notifies watchers that a user came online.
 pub async fn tell_arrival(context: &AppContext, user_id: UserId, watchers: Vec<ConnId>) {
     tell(context, watchers, PresenceChanged { user_id, online: true, last_seen_at: None }).await;
 }
@@ -192,7 +193,8 @@ async fn tell(context: &AppContext, watchers: Vec<ConnId>, told: PresenceChanged
     }
 }
 
-/// Those of the connections whose users still share a chat with whom they watch; the others watch no longer.
+/// Returns the connections whose users still share a chat with the watched user, and stops the others from
+/// watching.
 async fn still_sharing(context: &AppContext, user: UserId, watchers: Vec<ConnId>) -> Result<Vec<ConnId>> {
     let owners: HashMap<ConnId, UserId> = {
         let state = context.presence.state.lock();
@@ -210,7 +212,7 @@ async fn still_sharing(context: &AppContext, user: UserId, watchers: Vec<ConnId>
     Ok(watchers.into_iter().filter(|conn| owners.get(conn).is_some_and(|it| sharing.contains(it))).collect())
 }
 
-/// Those of the others who are in a chat with this user.
+/// Returns those of the others who share a chat with this user.
 async fn share_a_chat(context: &AppContext, user: UserId, others: &[UserId]) -> Result<Vec<UserId>> {
     let mut own_chats = Query::select();
     own_chats
@@ -230,7 +232,8 @@ async fn share_a_chat(context: &AppContext, user: UserId, others: &[UserId]) -> 
     Ok(sharing.into_iter().map(UserId).collect())
 }
 
-/// One statement for all who went in the same second.
+/// Stores the same time for all users whose grace period ended in the same second, with one statement per 1,000
+/// users.
 async fn note_last_seen(context: &AppContext, mut users: Vec<i64>, at: i64) -> Result<()> {
     users.sort_unstable();
     let tx = context.db.begin().await?;
@@ -239,7 +242,7 @@ async fn note_last_seen(context: &AppContext, mut users: Vec<i64>, at: i64) -> R
         user::Entity::update_many()
             .col_expr(user::Column::LastSeenAt, at.into())
             .filter(user::Column::Id.is_in(ids.iter().copied()))
-            // A tombstone was never seen.
+            // Deleted accounts keep no such time.
             .filter(user::Column::DeletedAt.is_null())
             .exec(tx.conn())
             .await?;
@@ -252,8 +255,8 @@ impl CommandHandler for WatchPresence {
         let Some(conn) = caller.conn else {
             return Err(Error::invalid("event", "watch_presence is for sockets"));
         };
-        // Watched first, read then: a change in between is told twice rather than never, and a block that
-        // comes in between parts the two.
+        // Watch first, then read: a change in between is reported twice rather than never, and a block in between
+        // still ends the watching.
         let me = caller.actor.user_id;
         let sharing = share_a_chat(context, me, &self.users).await?;
         context.presence.state.lock().watch(conn, me, sharing.clone());
@@ -291,7 +294,7 @@ mod tests {
         presence.state.lock().watch(conn, me, vec![friend]);
         assert_eq!(presence.arrived(friend, later), [conn]);
         presence.left(me, conn, &clock);
-        // Worked off after the connection has gone.
+        // Processed after the connection has closed.
         presence.state.lock().watch(conn, me, vec![friend]);
         presence.left(friend, later, &clock);
         assert_eq!(

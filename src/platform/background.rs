@@ -1,4 +1,5 @@
-//! Loops that run as long as the server. One that panics is logged and begun again, and readiness tells of it.
+//! Loops that run as long as the server. A loop that panics is logged and restarted, and the readiness check reports
+//! it.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,20 +14,20 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
 
-/// Before a loop is begun again.
+/// Pause before a loop is restarted.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A loop that panicked within this time counts as failing: it is begun again well before.
+/// A loop that panicked within this time is reported as failing, although it is restarted much sooner.
 const FAILING_FOR: Duration = Duration::from_secs(10);
 
-/// See the file.
+/// Runs the background loops; see the module documentation.
 #[derive(Default)]
 pub struct Background {
     panicked: Mutex<HashMap<&'static str, Instant>>,
 }
 
 impl Background {
-    /// Runs a loop until it returns, and begins it again whenever it panics.
+    /// Runs a loop until it returns, and restarts it whenever it panics.
     pub fn keep<F>(
         self: &Arc<Self>,
         name: &'static str,
@@ -45,7 +46,7 @@ impl Background {
         })
     }
 
-    /// Whether all loops run; the error names one that does not.
+    /// Checks whether all loops run; the error names one that does not.
     pub fn check(&self) -> Result<()> {
         let mut panicked = self.panicked.lock();
         panicked.retain(|_, at| at.elapsed() < FAILING_FOR);

@@ -1,9 +1,9 @@
-//! Carries committed events to whoever delivers them. Today within one process; what crosses it is plain
-//! data, so that a bus between nodes can take its place.
+//! Carries committed events to the tasks that deliver them. Today this happens within one process; the data is plain,
+//! so that a bus between nodes can replace it.
 //!
-//! Events of one chat stay in the order they are published in: a batch goes, whole, into the lane of what
-//! it is about, and a lane is emptied by one task. What is told of people has no place in any order and goes beside
-//! the lanes (see [`Latest`]).
+//! Events of one chat are delivered in the order in which they are published: a batch is put as a whole into the lane
+//! of its chat or user, and one task serves each lane. Profile and presence events need no order and bypass the lanes
+//! (see [`Latest`]).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::ids::{ChatId, ConnId, SessionId, UserId};
 use crate::platform::latest::Latest;
 use crate::protocol::catalogue::EventName;
 
-/// How many batches may wait in one lane before committing itself has to wait.
+/// How many batches may wait in a lane before publishers have to wait.
 const LANE_CAPACITY: usize = 8_192;
 
-/// Who is told.
+/// The recipients of an event.
 #[derive(Clone, Debug)]
 pub enum Audience {
     /// Every connection in the chat's room.
@@ -35,21 +35,21 @@ pub enum Audience {
     Connections(Vec<ConnId>),
 }
 
-/// Where a change stands in a chat's order.
+/// The position of a change in a chat's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChatPosition {
     /// The chat.
     pub chat_id: ChatId,
-    /// The counter's value that the change took.
+    /// The counter's value of the change.
     pub rev: i64,
-    /// The counter's value before it.
+    /// The counter's value before the change.
     pub prev: i64,
 }
 
-/// What happens to a chat's room at the place of an event.
+/// How an event changes the members of a chat's room.
 #[derive(Clone, Debug, Default)]
 pub enum RoomChange {
-    /// Nothing.
+    /// The room does not change.
     #[default]
     None,
     /// These users' connections join before the event.
@@ -58,35 +58,35 @@ pub enum RoomChange {
     Leave(Vec<UserId>),
 }
 
-/// One event on its way to its audience.
+/// One event for its audience.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Who is told.
+    /// The recipients.
     pub audience: Audience,
     /// The event's name.
     pub event: EventName,
     /// Its payload, encoded once.
     pub payload: Box<RawValue>,
-    /// Where it stands in its chat's order; none for what takes no value of the counter.
+    /// The position in its chat's order; `None` if the event takes no counter value.
     pub position: Option<ChatPosition>,
-    /// The one connection that is left out: its ack stands for the event.
+    /// A connection that does not get the event because it gets the acknowledgement instead.
     pub except: Option<ConnId>,
-    /// Users who are left out: their devices are told otherwise.
+    /// Users who do not get the event because their devices are informed in another way.
     pub except_users: HashSet<UserId>,
-    /// The one user who is told, of all in the audience.
+    /// If set, only this user of the audience gets the event.
     pub only_user: Option<UserId>,
-    /// May be dropped where a connection is behind.
+    /// Whether the event may be dropped for a connection that is behind.
     pub volatile: bool,
-    /// Joining and leaving at this place in the order.
+    /// Users who join or leave the chat's room at this position.
     pub rooms: RoomChange,
-    /// The connections end after it.
+    /// Whether the connections are closed after the event.
     pub closes: bool,
-    /// Whose profile or presence it tells, if it is about that: the newest replaces what is not told yet.
+    /// The user whose profile or presence the event is about. A newer event replaces one that is not yet delivered.
     pub subject: Option<UserId>,
 }
 
 impl Delivery {
-    /// An event with its payload encoded. For the constructors in `domain::events` alone.
+    /// Creates an event and encodes its payload. Only for the constructors in `domain::events`.
     pub(crate) fn new(audience: Audience, event: EventName, payload: &impl Serialize) -> Result<Self> {
         Ok(Self {
             audience,
@@ -103,7 +103,8 @@ impl Delivery {
         })
     }
 
-    /// The event of a change at its position in its chat's order. For the constructors in `domain::events` alone.
+    /// Creates the event of a change at its position in the chat's order. Only for the constructors in
+    /// `domain::events`.
     pub(crate) fn of_change(
         position: ChatPosition,
         event: EventName,
@@ -114,42 +115,43 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// Has users join the chat's room before the event.
+    /// Makes users join the chat's room before the event.
     #[must_use]
     pub fn joining(mut self, users: Vec<UserId>) -> Self {
         self.rooms = RoomChange::Join(users);
         self
     }
 
-    /// Has users leave the chat's room after the event.
+    /// Makes users leave the chat's room after the event.
     #[must_use]
     pub fn leaving(mut self, users: Vec<UserId>) -> Self {
         self.rooms = RoomChange::Leave(users);
         self
     }
 
-    /// Leaves out the connection whose acknowledgement stands for the event.
+    /// Excludes the connection that gets the acknowledgement instead.
     #[must_use]
     pub fn except(mut self, connection: Option<ConnId>) -> Self {
         self.except = connection;
         self
     }
 
-    /// Leaves out users who hear of it in another way.
+    /// Excludes users who are informed in another way.
     #[must_use]
     pub fn except_users(mut self, users: impl IntoIterator<Item = UserId>) -> Self {
         self.except_users = users.into_iter().collect();
         self
     }
 
-    /// May be dropped for a connection that is behind.
+    /// Allows dropping the event for a connection that is behind.
     #[must_use]
     pub fn volatile(mut self) -> Self {
         self.volatile = true;
         self
     }
 
-    /// Tells of the profile or presence of this user: the newest replaces what has not been told yet.
+    /// Marks the event as being about this user's profile or presence. A newer event replaces one that is not yet
+    /// delivered.
     #[must_use]
     pub fn about(mut self, user: UserId) -> Self {
         self.subject = Some(user);
@@ -162,26 +164,26 @@ pub(crate) fn encode(payload: &impl Serialize) -> Result<Box<RawValue>> {
     to_raw_value(payload).map_err(Error::internal)
 }
 
-/// Gives the caller their answer; runs at the events' place in the order, before them.
+/// Sends the caller its reply. Called at the position of the events in the order, before they are delivered.
 pub type Answer = Box<dyn FnOnce() + Send>;
 
-/// What one commit announces, and the answer to the one who caused it.
+/// The events of one commit, and the reply to the caller.
 #[derive(Default)]
 pub struct Batch {
-    /// In order.
+    /// The events, in order.
     pub deliveries: Vec<Delivery>,
-    /// The ack, if somebody waits for one.
+    /// The acknowledgement, if the caller waits for one.
     pub answer: Option<Answer>,
-    /// The chat that it is about, where no event tells.
+    /// The chat that the batch is about, if no event tells.
     pub chat: Option<ChatId>,
-    /// A chat whose clients here may not have been told up to this value.
+    /// A chat whose clients on this node may have missed events up to this counter value.
     pub catch_up: Option<(ChatId, i64)>,
-    /// A user whose connections here may be in a chat's room without a place in the chat, or the other way round.
+    /// A user whose connections on this node may be in the chat's room without being a member, or the reverse.
     pub membership: Option<(UserId, ChatId)>,
 }
 
 impl Batch {
-    /// The chat in whose order it belongs, if it is about one.
+    /// Returns the chat in whose order the batch belongs, if it is about a chat.
     pub fn chat(&self) -> Option<ChatId> {
         let named =
             self.chat.or(self.catch_up.map(|(chat, _)| chat)).or(self.membership.map(|(_, chat)| chat));
@@ -194,7 +196,7 @@ impl Batch {
         named.or_else(positioned).or_else(told)
     }
 
-    /// What decides the lane: the chat whose order counts, else whoever is told first.
+    /// Returns the id that selects the lane: of the chat whose order counts, otherwise of the first recipient.
     fn about(&self) -> Option<i64> {
         if let Some(ChatId(id)) = self.chat() {
             return Some(id);
@@ -207,7 +209,7 @@ impl Batch {
     }
 }
 
-/// The publishing end.
+/// The sending half of the bus.
 #[derive(Clone)]
 pub struct Bus {
     lanes: Vec<mpsc::Sender<Batch>>,
@@ -215,18 +217,18 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// A bus of `lanes` lanes, and the end of each lane that delivers.
+    /// Creates a bus with `lanes` lanes, and returns the receiver of each lane.
     pub fn new(lanes: usize) -> (Self, Vec<mpsc::Receiver<Batch>>) {
         let (senders, receivers) = (0..lanes.max(1)).map(|_| mpsc::channel(LANE_CAPACITY)).unzip();
         (Self { lanes: senders, latest: Arc::default() }, receivers)
     }
 
-    /// What is told of people.
+    /// Returns the pending profile and presence events.
     pub fn latest(&self) -> &Arc<Latest> {
         &self.latest
     }
 
-    /// Hands a batch over. Waits while its lane is full.
+    /// Publishes a batch. Waits while its lane is full.
     pub async fn publish(&self, mut batch: Batch) {
         let of_people = batch.deliveries.extract_if(.., |it| it.subject.is_some()).collect::<Vec<_>>();
         for some in of_people.chunk_by(|one, next| (one.subject, one.event) == (next.subject, next.event)) {
@@ -244,7 +246,8 @@ impl Bus {
         if let Some(lane) = self.lanes.get(lane)
             && let Err(mpsc::error::SendError(batch)) = lane.send(batch).await
         {
-            // Nobody delivers any more: the process is going. What is committed is still answered.
+            // The receiver is gone because the process is shutting down. The caller still gets the reply for the
+            // committed change.
             if let Some(answer) = batch.answer {
                 answer();
             }

@@ -1,5 +1,5 @@
-//! HS256 (RFC 7518, section 3.2) for `jsonwebtoken`, by the crypto library that TLS uses as well. The library's own providers
-//! would bring a second one, or RSA and elliptic curves that nothing here needs.
+//! HS256 (RFC 7518, section 3.2) for `jsonwebtoken`, using the crypto library that TLS already uses. The library's own
+//! providers would add a second crypto library, or RSA and elliptic curves, which are not needed.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -12,7 +12,7 @@ static PROVIDER: CryptoProvider =
 
 /// Makes `jsonwebtoken` use this module, once per process.
 pub fn install() {
-    // The second call finds the same provider in place.
+    // A second call finds the same provider installed.
     let _already_installed = PROVIDER.install_default().is_err();
 }
 
@@ -56,7 +56,7 @@ impl JwtSigner for Hs256 {
 }
 
 impl Verifier<Vec<u8>> for Hs256 {
-    /// Takes the same time wherever the signatures differ.
+    /// Verifies a signature in constant time.
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), SignatureError> {
         hmac::verify(&self.0, message, signature).map_err(|_| SignatureError::new())
     }
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// The example of RFC 7515, appendix A.1.
+    /// The example from RFC 7515, appendix A.1.
     const TOKEN: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
         eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.\
         dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";

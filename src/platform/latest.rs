@@ -1,5 +1,5 @@
-//! What is told of people (profiles, presence): only the newest of each counts, so what comes often is told as one,
-//! and somebody whom 10,000 others see keeps no message waiting.
+//! Pending profile and presence events. Only the newest of each counts, so frequent events are merged into one, and an
+//! event about a user whom 10,000 others see does not delay messages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,25 +12,25 @@ use crate::ids::UserId;
 use crate::platform::bus::Delivery;
 use crate::protocol::catalogue::EventName;
 
-/// The same about the same person is told again no sooner.
+/// Minimum time between two events of the same name about the same user.
 const REST: Duration = Duration::from_secs(1);
 
-/// Notes of what was told, beyond which old ones are looked for.
+/// Above this number of recorded delivery times, old ones are removed.
 const MANY: usize = 1_024;
 
-/// Whom it is about, and the event.
+/// The user that it is about, and the event.
 type Key = (UserId, EventName);
 
 #[derive(Default)]
 struct State {
-    /// When what waits may be told; the number keeps those of one moment apart, in order.
+    /// When pending events may be delivered. The number keeps those with the same time apart, in order.
     due: BTreeMap<(Instant, u64), Key>,
     waiting: HashMap<Key, Vec<Delivery>>,
     told: HashMap<Key, Instant>,
     count: u64,
 }
 
-/// See the file. It holds one entry for each person at most.
+/// The pending events; see the module documentation. It has at most one entry per user and event name.
 #[derive(Default)]
 pub struct Latest {
     state: Mutex<State>,
@@ -38,7 +38,7 @@ pub struct Latest {
 }
 
 impl Latest {
-    /// Puts in what is told of somebody, all of one event; it takes the place of what waits about them.
+    /// Adds events of one name about a user. They replace pending ones of that name about the same user.
     pub fn put(&self, user: UserId, event: EventName, deliveries: Vec<Delivery>) {
         let key = (user, event);
         let mut state = self.state.lock();
@@ -54,7 +54,7 @@ impl Latest {
         self.arrived.notify_one();
     }
 
-    /// Waits for what may be told next, and takes it out.
+    /// Waits for the next events that are due, and removes them.
     pub async fn next(&self) -> Vec<Delivery> {
         loop {
             let arrived = self.arrived.notified();
@@ -72,7 +72,7 @@ impl Latest {
         }
     }
 
-    /// What may be told now; or when something may.
+    /// Removes the events that are due now, or returns when the next ones will be.
     fn take(&self, now: Instant) -> Result<Vec<Delivery>, Option<Instant>> {
         let mut state = self.state.lock();
         let Some((&(at, number), &key)) = state.due.first_key_value() else { return Err(None) };
@@ -117,7 +117,7 @@ mod tests {
             latest.put(alice, EventName::user_updated, told(change));
         }
         latest.put(bob, EventName::user_updated, told(200));
-        // Nobody waits for somebody else's rest.
+        // Events about one user do not wait for the pause of another.
         assert_eq!(number(&latest.next().await), 200);
         assert_eq!(began.elapsed(), Duration::ZERO);
         assert_eq!(number(&latest.next().await), 100);

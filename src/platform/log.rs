@@ -1,5 +1,5 @@
-//! Logging: `tracing` to stdout, in colours on a terminal without `NO_COLOR` only, and to files that are bounded in size,
-//! number and age. Tokens, passwords and contents never get here.
+//! Logging: `tracing` to stdout (in colour only on a terminal without `NO_COLOR`), and to files that are bounded in
+//! size, number and age. Tokens, passwords and message contents are never logged.
 
 use std::fs::DirBuilder;
 use std::io::{self, IsTerminal};
@@ -19,19 +19,20 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::config::LogFormat;
 
-/// The file that is written to; full ones are numbered, `mango-chat.log.1` being the latest.
+/// The current file. Full files are numbered; `mango-chat.log.1` is the latest.
 const FILE: &str = "mango-chat.log";
 
-/// Megabytes of a file.
+/// Maximum size of a file in megabytes.
 const FILE_MEGABYTES: u64 = 32;
 
-/// Full files that are kept.
+/// Number of full files that are kept.
 const KEPT_FILES: u64 = 15;
 
-/// Full files that are older than this are removed.
+/// Full files older than this are removed.
 const KEPT_FOR: Duration = Duration::from_hours(14 * 24);
 
-/// Fields for the file. Layers with the same formatter share what one of them has written of a span, colours too.
+/// Formats fields for the file. Layers with the same formatter share the fields that one of them has formatted for a
+/// span, including colours.
 #[derive(Default)]
 struct Plain(DefaultFields);
 
@@ -41,11 +42,11 @@ impl<'writer> FormatFields<'writer> for Plain {
     }
 }
 
-/// Starts logging. What the guard still holds is written when it is dropped.
+/// Starts logging. Buffered lines are written when the guard is dropped.
 ///
-/// A folder that cannot be written to costs the files, not the start: the problem is told on stdout.
+/// If the folder cannot be written, the server starts without files and reports the problem on stdout.
 pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGuard> {
-    // What is logged is the operator's alone, where the folder is ours to make.
+    // If this creates the folder, only its owner may read the logs.
     drop(DirBuilder::new().recursive(true).mode(0o700).create(folder));
     remove_old(folder);
     let files = LogRollerBuilder::new(folder, Path::new(FILE))
@@ -87,8 +88,8 @@ pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGua
 /// What the layers write to.
 type Base = Layered<EnvFilter, Registry>;
 
-/// One filter before all outputs: where each had its own, a library that asks through the `log` crate whether it may
-/// log, and may not, would make its thread lose the next line.
+/// Returns a subscriber with one filter before all outputs. If each output had its own filter, a library that asks
+/// through the `log` crate whether it may log, and may not, would make its thread lose the next line.
 fn subscriber(
     filter: &str,
     outputs: Vec<Box<dyn Layer<Base> + Send + Sync>>,
@@ -97,7 +98,7 @@ fn subscriber(
     tracing_subscriber::registry().with(filter).with(outputs)
 }
 
-/// Removes full files that are too old, such as before every start and once a day. What cannot be removed stays.
+/// Removes full files that are too old. Called at every start and once a day. Files that cannot be removed stay.
 pub fn remove_old(folder: &Path) {
     let Ok(files) = std::fs::read_dir(folder) else { return };
     for file in files.flatten() {

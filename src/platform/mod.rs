@@ -1,5 +1,5 @@
-//! The outside world behind small interfaces: database, events between nodes, files, pictures, passwords,
-//! tokens, logs. It knows neither rules nor transports.
+//! Small interfaces to the outside world: database, events between nodes, files, pictures, passwords, tokens, logs. It
+//! contains neither business rules nor transports.
 
 pub mod background;
 pub mod bus;

@@ -1,5 +1,5 @@
-//! Passwords: argon2id on threads of its own, bounded in number and memory, in equal time whether or not the user
-//! exists. Hashes of other software verify too, see [`foreign`].
+//! Passwords: argon2id on dedicated threads, bounded in number and memory, in the same time whether or not the user
+//! exists. Hashes of other software can be verified too, see [`foreign`].
 
 pub mod foreign;
 
@@ -16,39 +16,39 @@ use crate::config::HashCost;
 use crate::error::{Error, Result};
 use crate::text::nfc;
 
-/// Hashing jobs that may wait; beyond it the answer is `unavailable` at once.
+/// Maximum number of waiting jobs; further calls fail with `unavailable` at once.
 const MAX_WAITING: usize = 256;
 
-/// A refusal is not held back longer than this.
+/// Maximum delay of a negative result.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(1);
 
-/// Makes and verifies password hashes.
+/// Creates and verifies password hashes.
 #[derive(Clone)]
 pub struct Passwords {
     cost: HashCost,
     thread_pool: ThreadPool,
-    /// Verified against where no user is, so that it takes as long.
+    /// Verified if the user does not exist, so that it takes the same time.
     decoy: Arc<str>,
-    /// What a hash takes here, microseconds: one as they are made now, and any other (0 before the first).
+    /// Mean time of a hash in microseconds: with the current cost, and of all other kinds (0 before the first).
     usual: Arc<[AtomicU64; 2]>,
 }
 
-/// What became of a verification.
+/// The result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordCheck {
-    /// Not the password.
+    /// The password is wrong.
     Wrong,
-    /// The password.
+    /// The password is right.
     Right,
-    /// The password, but the hash has other costs than are set, or is other software's: make a new one.
+    /// The password is right, but the hash has a different cost or was made by other software: create a new one.
     RightButOld,
 }
 
 impl Passwords {
-    /// With the given cost and at most `parallel` hashes at a time.
+    /// Creates a hasher with the given cost and at most `parallel` hashes at a time.
     pub fn new(cost: HashCost, parallel: usize) -> Result<Self> {
         let started = Instant::now();
-        // On a thread that ends: this one would keep the memory of a hash for good.
+        // On a temporary thread, because this one would keep the memory of a hash for good.
         let decoy = std::thread::spawn(move || argon::hash(cost, "nobody has this password"))
             .join()
             .map_err(|_| Error::internal("the first hash panicked"))??;
@@ -61,20 +61,20 @@ impl Passwords {
         })
     }
 
-    /// The PHC string of a password, composed (NFC), with a salt of its own.
+    /// Returns the PHC string of a password, normalized (NFC), with a random salt.
     pub async fn hash(&self, password: &str) -> Result<String> {
         let (cost, password) = (self.cost, nfc(password));
         self.run(move || argon::hash(cost, &password)).await?
     }
 
-    /// Judges a password against `hash`, or against a decoy where there is no such user.
+    /// Verifies a password against `hash`, or against a decoy if there is no such user.
     pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<PasswordCheck> {
-        // An account whose hash nothing can fit takes as long as well.
+        // An account with an unusable hash takes the same time.
         let hash = hash.filter(|it| foreign::is_usable(it));
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
         let (cost, password) = (self.cost, password.to_owned());
-        // Of other costs it takes another time, whoever made it.
+        // Hashes with a different cost take a different time, whichever software made them.
         let HashCost { memory_kib, passes, lanes } = cost;
         let is_own = hash.starts_with(&format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}$"));
         let work = move || {
@@ -89,7 +89,7 @@ impl Passwords {
         Ok(if known { check } else { PasswordCheck::Wrong })
     }
 
-    /// Running means: a change of load is followed soon.
+    /// Updates the running mean, which follows a change of load quickly.
     fn learn(&self, is_own: bool, spent: Duration) {
         let [own, foreign] = &*self.usual;
         let mean = if is_own { own } else { foreign };
@@ -97,8 +97,9 @@ impl Passwords {
         mean.store(if before == 0 { now } else { (before * 7 + now) / 8 }, Ordering::Relaxed);
     }
 
-    /// Once there are hashes of other software or other costs, every refusal takes as long as the slower kind: how long it
-    /// takes does not tell whose account was imported and has not logged in yet.
+    /// Returns the minimum duration of a negative result. Once there are hashes of other software or other costs, it is
+    /// the time of the slower kind, so that the duration does not reveal which accounts were imported and have not
+    /// logged in yet.
     fn least_of_a_refusal(&self) -> Duration {
         let [own, foreign] = &*self.usual;
         match foreign.load(Ordering::Relaxed) {
@@ -113,8 +114,8 @@ impl Passwords {
     }
 }
 
-/// Judges a password composed, as it is hashed now; else as it was typed, as older hashes and those of other software
-/// may have it.
+/// Verifies a password in its composed form, as it is hashed now; otherwise as it was entered, which older hashes and
+/// those of other software may use.
 fn verify_either(cost: HashCost, password: &str, hash: &str) -> PasswordCheck {
     let composed = nfc(password);
     match verify_now(cost, &composed, hash) {
@@ -173,7 +174,7 @@ mod tests {
             let hash = passwords.hash(hashed).await.expect("hash");
             assert_eq!(passwords.verify(tried, Some(&hash)).await.expect("verify"), PasswordCheck::Right);
         }
-        // A hash from before, or of other software, which took the bytes as they came.
+        // An older hash, or one of other software, which hashed the bytes as entered.
         let older = argon::hash(LIGHT, apart).expect("hash");
         assert_eq!(passwords.verify(apart, Some(&older)).await.expect("verify"), PasswordCheck::RightButOld);
         assert_eq!(passwords.verify(composed, Some(&older)).await.expect("verify"), PasswordCheck::Wrong);

@@ -1,4 +1,4 @@
-//! How far a long command is: a bar on a terminal, a line now and then elsewhere, nothing in tests.
+//! Shows the progress of a long command: a bar on a terminal, occasional lines elsewhere, nothing in tests.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,14 +21,14 @@ pub enum Progress {
     Silent,
 }
 
-/// What the next line is made of.
+/// The state of the progress lines.
 pub struct Lines {
     now: Mutex<(&'static str, u64, Instant)>,
     done: AtomicU64,
 }
 
 impl Progress {
-    /// As standard error has it.
+    /// Shows a bar if standard error is a terminal, otherwise lines.
     pub fn for_terminal() -> Self {
         if !std::io::stderr().is_terminal() {
             let now = Mutex::new(("", 0, Instant::now()));
@@ -40,7 +40,7 @@ impl Progress {
         Self::Bar(style.map_or(bar.clone(), |style| bar.with_style(style)))
     }
 
-    /// A phase begins.
+    /// Starts a phase.
     pub fn begin(&self, what: &'static str, total: u64) {
         match self {
             Self::Bar(bar) => {
@@ -57,7 +57,7 @@ impl Progress {
         }
     }
 
-    /// So much more is done.
+    /// Adds to the completed amount.
     pub fn advance(&self, by: usize) {
         match self {
             Self::Bar(bar) => bar.inc(by as u64),
@@ -73,7 +73,7 @@ impl Progress {
         }
     }
 
-    /// Everything is done; the terminal is free again.
+    /// Ends the progress display and clears the bar.
     pub fn end(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();

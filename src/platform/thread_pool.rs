@@ -1,8 +1,8 @@
-//! A few dedicated threads for work that takes a core and much memory, with a short queue before them.
+//! A few dedicated threads for work that needs a core and much memory, with a short queue.
 //!
-//! The runtime's blocking pool would do the work as well, but it starts a thread wherever none is idle in this
-//! instant, and the allocator keeps for each what it once needed: 600 logins at once left half a gigabyte behind.
-//! Here it is what as many threads need as there are.
+//! The runtime's blocking pool could do the work, but it starts a thread whenever none is idle at that moment, and the
+//! allocator keeps the memory that each thread once needed: after 600 simultaneous logins, half a gigabyte stayed
+//! allocated. Here the memory is limited by the number of threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// See the file. Its threads end with the last of its clones.
+/// A pool of threads; see the module documentation. The threads end when its last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct ThreadPool(SyncSender<Job>);
 
 impl ThreadPool {
-    /// So many threads, and so many jobs that may wait for one.
+    /// Starts this many threads, and a queue for this many waiting jobs.
     pub fn start(name: &str, threads: usize, queue: usize) -> Result<Self> {
         let (jobs, waiting) = sync_channel::<Job>(queue);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -35,8 +35,8 @@ impl ThreadPool {
         Ok(Self(jobs))
     }
 
-    /// Has it done by one of the threads; `None` where too much waits already. Whoever goes away while it waits
-    /// takes it along.
+    /// Runs a job on one of the threads. Returns `None` if the queue is full. If the caller is dropped while the job
+    /// waits, the job does not run.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -58,7 +58,7 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
     loop {
         let job = waiting.lock().recv();
         let Ok(job) = job else { return };
-        // A panic costs one job its answer, not the crew a hand.
+        // A panic loses the result of one job, but the thread keeps running.
         drop(catch_unwind(AssertUnwindSafe(job)));
     }
 }
@@ -106,7 +106,7 @@ mod tests {
         let busy = thread_pool.run(|| thread::sleep(Duration::from_millis(100)));
         let counted = count.clone();
         let gone = thread_pool.run(move || counted.fetch_add(1, Ordering::SeqCst));
-        // Both are begun; the second caller leaves while its job waits.
+        // Both are started; the second caller is dropped while its job waits.
         tokio::select! {
             biased;
             _ = async { tokio::join!(busy, gone) } => panic!("the second waits for the first"),

@@ -1,5 +1,5 @@
-//! Tokens: JWT (RFC 7519) signed with HS256. The kind is part of the token, so that one cannot stand for
-//! the other. Whether the session still holds is not known here.
+//! Tokens: JWT (RFC 7519) signed with HS256. The kind is part of the token, so that one kind cannot be used as the
+//! other. This module does not check whether the session is still valid.
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
@@ -17,9 +17,9 @@ use crate::random;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Opens REST and sockets.
+    /// Authenticates REST requests and sockets.
     Access,
-    /// Is exchanged for new tokens.
+    /// Exchanged for new tokens.
     Refresh,
 }
 
@@ -33,27 +33,27 @@ struct Claims {
     jti: String,
 }
 
-/// A token that was genuine and in time.
+/// A token that is authentic and has not expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Whose it is.
+    /// The user.
     pub user_id: UserId,
-    /// Of which session.
+    /// The session.
     pub session_id: SessionId,
-    /// Its end, milliseconds.
+    /// Time of expiry in milliseconds.
     pub expires_at: i64,
-    /// Hex SHA-256 of its id, as refresh tokens are stored.
+    /// Hex SHA-256 of its id, as stored for refresh tokens.
     pub hash: String,
 }
 
 /// A new token.
 #[derive(Clone)]
 pub struct Issued {
-    /// The text that goes to the client.
+    /// The text that is sent to the client.
     pub token: String,
     /// Hex SHA-256 of its id.
     pub hash: String,
-    /// Its end, milliseconds.
+    /// Time of expiry in milliseconds.
     pub expires_at: i64,
 }
 
@@ -66,7 +66,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// With a secret of at least 32 bytes.
+    /// Creates a signer with a secret of at least 32 bytes.
     pub fn new(secret: &str, clock: Clock) -> Self {
         hs256::install();
         Self {
@@ -76,7 +76,7 @@ impl Tokens {
         }
     }
 
-    /// Signs a token that ends at `expires_at` (milliseconds; tokens count whole seconds, rounded down).
+    /// Signs a token that expires at `expires_at` (milliseconds; tokens have whole seconds, rounded down).
     pub fn issue(&self, kind: Kind, user: UserId, session: SessionId, expires_at: i64) -> Result<Issued> {
         let jti = random::hex(16)?;
         let hash = hash(&jti);
@@ -93,11 +93,11 @@ impl Tokens {
         Ok(Issued { token, hash, expires_at: claims.exp * 1_000 })
     }
 
-    /// Accepts genuine tokens of one kind that have not ended.
+    /// Verifies that a token is authentic, of this kind and not expired.
     pub fn verify(&self, kind: Kind, token: &str) -> Result<Verified> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
-        // The expiry is checked below, by the clock that is passed in.
+        // The expiry is checked below, with the clock that is passed in.
         validation.validate_exp = false;
         validation.validate_aud = false;
         let claims = decode::<Claims>(token, &self.decoding, &validation)
@@ -125,7 +125,7 @@ impl Tokens {
     }
 }
 
-/// Hex SHA-256.
+/// Returns the hex SHA-256 of a text.
 pub fn hash(text: &str) -> String {
     random::to_hex(&Sha256::digest(text.as_bytes()))
 }

@@ -15,7 +15,7 @@ use super::{
     sync, users,
 };
 
-/// Schemas by their names.
+/// Schemas by name.
 pub type Schemas = BTreeMap<String, RefOr<Schema>>;
 
 fn collect<T: ToSchema + PartialSchema>(schemas: &mut Schemas) -> String {
@@ -44,7 +44,7 @@ pub struct Entry {
 
 macro_rules! describe_commands {
     ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], {$($column:ident),*}, $about:literal;)*) => {
-        /// Every client event; its schemas are added to `schemas`.
+        /// Returns every client event, and adds its schemas to `schemas`.
         pub fn client_events(schemas: &mut Schemas) -> Vec<Entry> {
             vec![$(Entry {
                 name: stringify!($name),
@@ -71,7 +71,7 @@ macro_rules! describe_events {
 }
 for_each_event!(describe_events);
 
-/// The schema that all successful acknowledgements share.
+/// Returns the schema that all successful acknowledgements share.
 pub fn ack_ok() -> Value {
     json!({
         "type": "object",
@@ -85,7 +85,7 @@ pub fn ack_ok() -> Value {
     })
 }
 
-/// The schema of the successful acknowledgement of a client event.
+/// Returns the schema of the successful acknowledgement of a client event.
 pub fn ack_of(entry: &Entry) -> Value {
     let common = json!({"$ref": "#/components/schemas/AckOk"});
     match &entry.reply {
@@ -94,7 +94,7 @@ pub fn ack_of(entry: &Entry) -> Value {
     }
 }
 
-/// The whole document.
+/// Returns the whole document.
 pub fn document() -> Value {
     let mut schemas = Schemas::new();
     let commands = client_events(&mut schemas);
@@ -113,7 +113,7 @@ pub fn document() -> Value {
         if action == "receive" {
             message["x-ack"] = json!({"oneOf": [ack_of(entry), {"$ref": "#/components/schemas/AckError"}]});
         }
-        // `typing` goes both ways.
+        // `typing` is both a client event and a server event.
         let key = if messages.contains_key(entry.name) {
             format!("{}_event", entry.name)
         } else {

@@ -1,6 +1,6 @@
-//! The catalogue: every command with its payload, reply and events, and every event that the server sends. Dispatch, the
-//! events' constructors, AsyncAPI and the guards in the tests are generated from these two lists, so a command without a
-//! handler does not compile and an undocumented event does not pass.
+//! The catalogue: every command with its payload, reply and events, and every event that the server sends. Dispatch,
+//! the constructors of events, AsyncAPI and the guards in the tests are generated from these two lists, so a command
+//! without a handler does not compile, and the tests fail for an undocumented event.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,22 +15,22 @@ use super::{
 
 /// A client event, represented by its payload.
 pub trait Command: DeserializeOwned + Check + ToSchema + Send + Sync + 'static {
-    /// What the catalogue says of it.
+    /// Its entry in the catalogue.
     const INFO: CommandInfo;
     /// What the acknowledgement adds to `ok` (and to `chat_id`, `rev`, `prev` of a change in a chat).
     type Reply: Serialize + ToSchema + Send;
 }
 
-/// What the catalogue says of a command.
+/// The entry of a command in the catalogue.
 #[derive(Clone, Copy, Debug)]
 pub struct CommandInfo {
     /// Its name as clients send it.
     pub name: &'static str,
-    /// The events that it may announce.
+    /// The events that it may send.
     pub announces: &'static [EventName],
     /// How it names its chat.
     pub chat: ChatScope,
-    /// Whether it waits for what was sent before it.
+    /// When it starts, relative to earlier commands.
     pub order: Order,
     /// The rate limit that it counts for.
     pub limit: Limit,
@@ -38,7 +38,7 @@ pub struct CommandInfo {
     pub about: &'static str,
 }
 
-/// How a command names its chat: a chat's own socket fills that in, and refuses another.
+/// How a command names its chat. The socket of a chat fills that in, and refuses another chat.
 #[expect(non_camel_case_types, reason = "columns of the catalogue")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChatScope {
@@ -48,19 +48,19 @@ pub enum ChatScope {
     message,
     /// `only`, a list of ids.
     only,
-    /// Not at all: it names a message, users or nothing.
+    /// None: it names a message, users or nothing.
     any,
-    /// It is about no chat that exists, so a chat's own socket refuses it.
+    /// It concerns no existing chat, so the socket of a chat refuses it.
     refused,
 }
 
-/// When a command starts, among those of the same connection.
+/// When a command starts, relative to earlier commands of the same connection.
 #[expect(non_camel_case_types, reason = "columns of the catalogue")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Once all before it are done.
+    /// After all earlier commands have finished.
     in_turn,
-    /// Once those before it are in the hands of the writer, which keeps their order.
+    /// After the earlier commands have been passed to the writer, which keeps their order.
     pipelined,
 }
 
@@ -76,10 +76,11 @@ pub enum Limit {
     unlimited,
 }
 
-/// Hands the list of commands to another macro: `name: Payload => Reply, [events it announces], {chat, order, limit},
+/// Passes the list of commands to another macro: `name: Payload => Reply, [events it announces], {chat, order, limit},
 /// about`; the columns in braces are those of [`CommandInfo`].
 ///
-/// `domain::dispatch` calls it to match names to handlers, this file to implement [`Command`], `asyncapi` to describe.
+/// `domain::dispatch` uses it to match names to handlers, this file to implement [`Command`], and `asyncapi` to
+/// describe the commands.
 macro_rules! for_each_command {
     ($use:ident) => {
         $use! {
@@ -92,7 +93,7 @@ macro_rules! for_each_command {
             update_chat: chats::UpdateChat => chats::ChatReply, [chat_updated], {chat, in_turn, event},
                 "Changes a group's name, description or photo. For owner and admins.";
             delete_chat: chats::DeleteChat => change::Done, [chat_deleted], {chat, in_turn, event},
-                "Deletes a group for everybody. For the owner.";
+                "Deletes a group for all members. For the owner.";
             leave_chat: members::LeaveChat => change::Done, [member_removed, member_role_changed, chat_deleted], {chat, in_turn, event},
                 "Leaves a group. If the owner leaves, the admin or else the member who has been there longest becomes the owner.";
             approve_chat: contacts::ApproveChat => change::Done, [chat_approved], {chat, in_turn, event},
@@ -140,10 +141,10 @@ macro_rules! for_each_command {
 }
 pub(crate) use for_each_command;
 
-/// Hands the list of server events to another macro: `name: Payload, [audiences], about`.
+/// Passes the list of server events to another macro: `name: Payload, [audiences], about`.
 ///
-/// The audiences: `change` is everybody in the chat, at a position in its order; `chat` and `chats` are everybody in one
-/// chat or any of several, outside that order; `user` is all devices of a user, `session` those of one session,
+/// The audiences: `change` is all members of the chat, at a position in its order; `chat` and `chats` are all members
+/// of one chat or of several, outside that order; `user` is all devices of a user, `session` those of one session,
 /// `watchers` are the connections that watch a user, and `connection` is the one that the event is about.
 macro_rules! for_each_event {
     ($use:ident) => {
@@ -172,10 +173,10 @@ macro_rules! for_each_event {
             presence: presence::PresenceChanged, [watchers], "A watched user came online or went offline.";
             sync_hint: sync::SyncHint, [chat], "More happened in a chat than can be sent: `sync` it.";
             user_updated: users::UserUpdated, [chats, user], "A user who shares a chat changed their profile.";
-            followed: contacts::ContactChanged, [user], "The user follows somebody, or is followed.";
-            unfollowed: contacts::ContactChanged, [user], "The user unfollowed somebody, on any device.";
-            blocked: contacts::ContactChanged, [user], "The user blocked somebody, on any device.";
-            unblocked: contacts::ContactChanged, [user], "The user unblocked somebody, on any device.";
+            followed: contacts::ContactChanged, [user], "The user follows another user, or is followed.";
+            unfollowed: contacts::ContactChanged, [user], "The user unfollowed another user, on any device.";
+            blocked: contacts::ContactChanged, [user], "The user blocked another user, on any device.";
+            unblocked: contacts::ContactChanged, [user], "The user unblocked another user, on any device.";
             token_expiring: sessions::TokenExpiring, [connection], "The token of the connection expires within a minute.";
             token_expired: sessions::Farewell, [connection], "The token of the connection has expired; a DISCONNECT follows.";
             session_ended: sessions::Farewell, [session], "The session of the connection has ended; a DISCONNECT follows.";
@@ -202,10 +203,10 @@ macro_rules! implement_commands {
             type Reply = $reply;
         })*
 
-        /// Every command.
+        /// All commands.
         pub const COMMANDS: &[CommandInfo] = &[$(<$payload as Command>::INFO),*];
 
-        /// The command of this name.
+        /// Returns the command with this name.
         pub fn command(name: &str) -> Option<&'static CommandInfo> {
             match name {
                 $(stringify!($name) => Some(const { &<$payload as Command>::INFO }),)*
@@ -234,10 +235,10 @@ macro_rules! list_events {
             }
         }
 
-        /// Every server event: name and what it is about.
+        /// The name and description of every server event.
         pub const EVENTS: &[(&str, &str)] = &[$((stringify!($name), $about)),*];
 
-        // The payload types exist and are documented.
+        // Checks that the payload types exist and are documented.
         const _: fn() = || {
             fn documented<T: ToSchema>() {}
             $(documented::<$payload>();)*

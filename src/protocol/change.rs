@@ -1,4 +1,4 @@
-//! What all changes in chats have in common.
+//! What all changes in chats share.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use crate::ids::{ChatId, UserId};
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Done {}
 
-/// What all events of changes in a chat have in common.
+/// The fields that all events about changes in a chat share.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Change {
     /// The chat.
@@ -26,7 +26,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// A change at this position, by this user, at this time (milliseconds).
+    /// Creates a change at this position, by this user, at this time (milliseconds).
     pub fn new(chat: ChatId, rev: i64, prev: i64, by: UserId, at: i64) -> Self {
         Self { chat, rev, prev, by, at: Timestamp(at) }
     }

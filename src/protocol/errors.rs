@@ -1,4 +1,4 @@
-//! Failures as clients on sockets see them.
+//! Errors as clients on sockets see them.
 
 use serde::Serialize;
 use utoipa::ToSchema;

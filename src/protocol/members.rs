@@ -48,7 +48,7 @@ impl Check for RemoveMember {
 /// A reply with a member.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MemberReply {
-    /// The member; of one who was removed, the last state.
+    /// The member; after a removal, the last state.
     pub member: Member,
 }
 
@@ -81,7 +81,7 @@ impl Check for SetMemberRole {
     fn check(&self, _: &Limits, _: &mut Problems) {}
 }
 
-/// `member_added`, `member_removed`.
+/// `member_added`, `member_removed`, `member_role_changed`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MemberChange {
     /// Which change it is.
@@ -98,9 +98,9 @@ pub struct MemberChange {
 pub struct Member {
     /// The user.
     pub user: Author,
-    /// Everybody in a direct chat is a `member`.
+    /// The role; both users of a direct chat are a `member`.
     pub role: ChatRole,
-    /// When the user joined, for the last time.
+    /// When the user last joined.
     pub joined_at: Timestamp,
     /// The user has read up to this `seq`.
     pub last_read_seq: i64,

@@ -4,7 +4,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Names in the contract's order; a type's id is its place, counted from 1.
+/// Names in the order of the contract; the id of a type is its position, counted from 1.
 pub const NAMES: [&str; 25] = [
     "text",
     "html",
@@ -33,34 +33,34 @@ pub const NAMES: [&str; 25] = [
     "orc",
 ];
 
-/// One of the 25 kinds.
+/// One of the 25 message types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageType(i16);
 
 impl MessageType {
-    /// By number, 1 to 25.
+    /// Returns the type with this number, 1 to 25.
     pub fn from_id(id: i64) -> Option<Self> {
         (1..=NAMES.len() as i64).contains(&id).then_some(Self(id as i16))
     }
 
-    /// By name.
+    /// Returns the type with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         NAMES.iter().position(|it| *it == name).map(|place| Self(place as i16 + 1))
     }
 
-    /// Its number.
+    /// Returns its number.
     pub fn id(self) -> i16 {
         self.0
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         usize::try_from(self.0 - 1).ok().and_then(|place| NAMES.get(place)).copied().unwrap_or("text")
     }
 }
 
 impl MessageType {
-    /// Whether content of this type says nothing: a `text` of white space alone.
+    /// Returns whether content of this type is blank: a `text` that is only white space.
     pub fn is_blank(self, content: &str) -> bool {
         self.name() == "text" && content.trim().is_empty()
     }
@@ -73,7 +73,7 @@ impl Serialize for MessageType {
 }
 
 impl<'de> Deserialize<'de> for MessageType {
-    /// Takes the name, and the number that Mango's own lists answer.
+    /// Accepts the name, and the number that Mango's own lists contain.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameOrNumber;
         impl Visitor<'_> for NameOrNumber {

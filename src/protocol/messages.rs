@@ -44,7 +44,7 @@ pub struct OutgoingMessage {
     pub attachments: Vec<i64>,
 }
 
-/// Reads a text, with a clear error if it is a binary.
+/// Reads a text, and fails with a clear error for binary content.
 pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     struct Text;
     impl<'de> serde::de::Visitor<'de> for Text {
@@ -92,7 +92,7 @@ impl Check for SendMessage {
 /// The error for a text without visible characters.
 pub const BLANK: &str = "must not be only white space";
 
-/// Checks the content of a message; the type of an edited message is not known here.
+/// Checks the content of a message; `message_type` is `None` for an edit, because it is not known here.
 pub fn check_content(
     content: &str,
     message_type: Option<MessageType>,
@@ -107,7 +107,7 @@ pub fn check_content(
     problems.check_size("message.content", content.len(), limits.max_message_bytes);
 }
 
-/// Whether it is a data URL, which stands for a file.
+/// Returns whether the content is a base64 data URL, which represents a file.
 fn is_data_url(content: &str) -> bool {
     content
         .strip_prefix("data:")

@@ -1,5 +1,5 @@
-//! The wire types, as pure data: one file per topic with its commands, replies, events and objects, and the catalogue that
-//! lists all commands and events. The documents for clients are derived from it. No I/O and no rules.
+//! The wire types, as pure data: one file per topic with its commands, replies, events and objects, and the catalogue
+//! that lists all commands and events. The documents for clients are generated from it. No I/O and no rules.
 
 pub mod asyncapi;
 pub mod catalogue;

@@ -1,5 +1,5 @@
-//! Moderation: what moderators and admins request and see, and reports to them. REST only: the contract's
-//! table of socket commands stays as it is.
+//! Moderation: what moderators and admins request and see, and reports to them. REST only, so the contract's table of
+//! socket commands is unchanged.
 
 pub use entity::enums::{MailState, MailTemplate, ReportState, Role};
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ pub struct AdminUser {
     pub reach: Option<Reach>,
 }
 
-/// The same, with details.
+/// A user with details, as moderators and admins see them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AdminUserDetails {
     /// The user.

@@ -1,7 +1,7 @@
-//! From text to a checked payload, or to an error that names the field.
+//! Parses text into a checked payload, or returns an error that names the field.
 //!
-//! serde's own words are kept where they help; what it leaves out is added: a missing field is named by
-//! its whole path, and a list is not taken for an object.
+//! serde's messages are kept if they help. What they lack is added: a missing field is named by its whole path, and a
+//! list is not accepted as an object.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -59,7 +59,7 @@ impl Problems {
         self.check(field, !text.contains('\0'), "must not contain NUL characters");
     }
 
-    /// Checks a name: its length in characters, and that it shows as it is.
+    /// Checks a name: its length in characters, and that it has no control, direction or invisible characters.
     pub fn check_name(&mut self, field: &str, name: Option<&str>, least: usize) {
         let Some(name) = name else { return };
         match clean_name(name) {
@@ -68,7 +68,7 @@ impl Problems {
         }
     }
 
-    /// All problems as one error.
+    /// Returns all problems as one error.
     pub fn into_result(self) -> Result<()> {
         let Some((field, problems)) = self.errors.first_key_value() else { return Ok(()) };
         let code = if self.too_large { Code::TooLarge } else { Code::ValidationFailed };
@@ -83,7 +83,7 @@ pub trait Check {
     /// Whether the payload may contain a photo.
     const LARGE: bool = false;
 
-    /// Records everything that is wrong.
+    /// Records all problems.
     fn check(&self, limits: &Limits, problems: &mut Problems);
 }
 
@@ -96,7 +96,7 @@ pub fn parse<T: DeserializeOwned + Check>(text: &str, limits: &Limits) -> Result
     Ok(value)
 }
 
-/// Reads JSON that must be an object; a byte order mark before it is skipped.
+/// Reads JSON that must be an object; skips a byte order mark before it.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -106,10 +106,10 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     Ok(value)
 }
 
-/// Turns serde's error into ours.
+/// Converts an error of serde.
 fn explain(path: &str, error: &serde_json::Error) -> Error {
     let full = error.to_string();
-    // A name may come from the client, too.
+    // The path may contain names that the client chose, so it is shortened, too.
     let path = &*shortened(path);
     let problem = full.split(" at line ").next().unwrap_or(&full);
     let at = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
@@ -118,11 +118,11 @@ fn explain(path: &str, error: &serde_json::Error) -> Error {
             return Error::invalid(at(name), said);
         }
     }
-    // serde_json reads numbers as doubles where they are no integers, and has a syntax error for what none can hold.
+    // serde_json reads numbers that are not integers as doubles, and reports a syntax error if no double can hold them.
     if problem == "number out of range" && path != "." {
         return Error::invalid(path, "must be a number that a double can hold");
     }
-    // A text may be JSON by its quotes and hold what is no Unicode.
+    // A string may be valid JSON by its quotes, but contain escapes that are not Unicode.
     if path != "." && problem.contains("escape") {
         return Error::invalid(path, format!("is not text: {full}"));
     }
@@ -137,10 +137,10 @@ fn explain(path: &str, error: &serde_json::Error) -> Error {
     Error::invalid(if path == "." { "payload" } else { path }, problem)
 }
 
-/// Characters of invalid input that are repeated in an error.
+/// Maximum characters of invalid input that an error repeats.
 const REPEATED: usize = 100;
 
-/// The beginning of a text that may be megabytes long.
+/// Returns the beginning of a text that may be megabytes long.
 fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(REPEATED) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
@@ -148,7 +148,7 @@ fn shortened(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Replaces Rust's names of types by common ones.
+/// Replaces Rust's names of types with common ones.
 fn humane(expected: &str) -> &str {
     match expected {
         "i64" | "u64" | "i32" | "u32" | "usize" => "a whole number",
@@ -159,15 +159,16 @@ fn humane(expected: &str) -> &str {
     }
 }
 
-/// Anything that stands in a field, `null` too, as opposed to nothing: the outer option is whether it is there.
+/// Deserializes a field that may be `null`. The outer option says whether the field is present, the inner one whether
+/// it has a value.
 pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
-/// The object in an envelope such as `{"message": {…}}`; serde alone would also take a list of its fields in order.
-/// Fields of this type tell their schema by `value_type`.
+/// The object in an envelope such as `{"message": {…}}`; serde alone would also accept a list of its fields in order.
+/// Fields of this type declare their schema with `value_type`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Envelope<T>(pub T);

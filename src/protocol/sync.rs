@@ -1,4 +1,4 @@
-//! Catching up after having been away.
+//! Catching up after the client was away.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub struct Sync {
     /// The epoch that the client's data belongs to.
     #[serde(default)]
     pub epoch: Option<String>,
-    /// Limits the answer to these chats.
+    /// Limits the reply to these chats.
     #[serde(default)]
     pub only: Option<Vec<ChatId>>,
     /// A chat with more changes than this is returned whole, with `truncated`.
@@ -53,7 +53,7 @@ impl Check for Sync {
     }
 }
 
-/// A chat in the answer to `sync`.
+/// A chat in the reply to `sync`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SyncedChat {
     /// The chat, with `my`.
@@ -68,7 +68,7 @@ pub struct SyncedChat {
 pub struct Mine {
     /// The chat.
     pub chat_id: ChatId,
-    /// The state after the command.
+    /// The current state.
     pub my: MyChat,
 }
 

@@ -49,7 +49,7 @@ pub struct User {
 /// A user, as they see themselves.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Me {
-    /// What others see as well.
+    /// The public profile.
     #[serde(flatten)]
     pub user: User,
     /// Digits, optionally with a leading `+`.

@@ -13,7 +13,7 @@ use crate::platform::limits::ConcurrencyPermit;
 /// Commands of one connection that may be in flight before reading pauses.
 const MAX_IN_FLIGHT: usize = 64;
 
-/// What is known of one stream, and what it is to do.
+/// The state of one stream.
 #[derive(Default)]
 pub struct Backpressure {
     in_flight: AtomicUsize,
@@ -23,18 +23,18 @@ pub struct Backpressure {
     max_read: AtomicU64,
     paused: AtomicBool,
     ended: AtomicBool,
-    /// Whether the stream carries the answer `101 Switching Protocols` and frames.
+    /// Whether the stream carries a `101 Switching Protocols` response and frames.
     upgraded: AtomicBool,
     /// The code to close the websocket with; 0 for none.
     close_code: AtomicU16,
     reader: AtomicWaker,
     writer: AtomicWaker,
-    /// Counts the connection as unauthenticated, until it authenticates or is gone.
+    /// The permit that counts the connection as unauthenticated, until it authenticates or closes.
     unauthenticated: Mutex<Option<Arc<ConcurrencyPermit>>>,
 }
 
 impl Backpressure {
-    /// Notes that a command came in. Reading goes on when enough of the returned guards are dropped.
+    /// Counts a received command. Reading resumes once enough of the returned guards are dropped.
     pub fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlight(self.clone())
@@ -47,7 +47,7 @@ impl Backpressure {
         self.writer.wake();
     }
 
-    /// Notes that the connection becomes a websocket. Call it before the answer is written.
+    /// Marks the connection as a websocket. Must be called before the response is written.
     pub fn upgrade(&self) {
         self.upgraded.store(true, Ordering::Release);
     }
@@ -57,7 +57,7 @@ impl Backpressure {
         self.upgraded.load(Ordering::Acquire)
     }
 
-    /// Ends a websocket with a close frame of this code, after the frame that is being written. Clients take that as a
+    /// Ends a websocket with a close frame of this code, after the frame that is being written. Clients treat this as a
     /// lost connection and reconnect, while the engine's own closing packet tells some of them to stay away.
     pub fn close(&self, code: u16) {
         self.close_code.store(code, Ordering::Release);
@@ -65,12 +65,12 @@ impl Backpressure {
         self.writer.wake();
     }
 
-    /// The code to close with, if the connection is to be closed.
+    /// Returns the code to close with, if the connection is to be closed.
     pub fn close_code(&self) -> Option<u16> {
         Some(self.close_code.load(Ordering::Acquire)).filter(|code| *code != 0)
     }
 
-    /// Waits until another command may come in; for requests, which have no stream to stop reading.
+    /// Waits until another command may be received; for polling requests, which have no stream to pause.
     pub async fn room(&self) {
         std::future::poll_fn(|cx| {
             self.reader.register(cx.waker());
@@ -83,12 +83,12 @@ impl Backpressure {
         .await;
     }
 
-    /// Has `cx` woken when reading may go on, or the stream is to end.
+    /// Wakes `cx` when reading may resume or the stream must end.
     pub fn register_reader(&self, cx: &Context<'_>) {
         self.reader.register(cx.waker());
     }
 
-    /// Has `cx` woken when the stream is to end.
+    /// Wakes `cx` when the stream must end.
     pub fn register_writer(&self, cx: &Context<'_>) {
         self.writer.register(cx.waker());
     }
@@ -103,7 +103,7 @@ impl Backpressure {
         self.written.fetch_add(bytes, Ordering::AcqRel);
     }
 
-    /// Bytes written so far.
+    /// Returns the bytes written so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
@@ -113,7 +113,7 @@ impl Backpressure {
         self.read.fetch_add(bytes, Ordering::AcqRel);
     }
 
-    /// Bytes read so far.
+    /// Returns the bytes read so far.
     pub fn read(&self) -> u64 {
         self.read.load(Ordering::Acquire)
     }
@@ -134,12 +134,12 @@ impl Backpressure {
         max != 0 && self.read() > max
     }
 
-    /// Keeps the permit of a websocket that has not authenticated until the connection is gone.
+    /// Holds the permit of an unauthenticated websocket until the connection is gone.
     pub fn hold(&self, permit: Arc<ConcurrencyPermit>) {
         *self.unauthenticated.lock() = Some(permit);
     }
 
-    /// Stops reading for good: the node is shutting down, and what came in so far is finished.
+    /// Stops reading for good because the node is shutting down; commands already received are completed.
     pub fn pause(&self) {
         self.paused.store(true, Ordering::Release);
     }
@@ -149,8 +149,7 @@ impl Backpressure {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Notes that the stream is gone. This may be held longer than the stream, so the tasks that waited for it are let
-    /// go of here.
+    /// Marks the stream as gone. This value may outlive the stream, so the wakers of waiting tasks are dropped here.
     pub fn stream_dropped(&self) {
         drop((self.reader.take(), self.writer.take()));
         self.end();

@@ -1,5 +1,4 @@
-//! One connection of one device, whatever transport it came through: who is there, its send queue, the rooms it is in,
-//! and how it ends.
+//! One connection of one device, whatever its transport: its user, its send queue, its rooms, and how it ends.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,13 +21,13 @@ use crate::protocol::errors::{ErrorObject, Exception, Failure};
 /// Bytes that may wait before volatile events are dropped.
 const VOLATILE_BACKLOG: u64 = 64 * 1_024;
 
-/// Events that may gather before a client is told that it is connected.
+/// Events that may be gathered before the client is told that it is connected.
 const MAX_GATHERED: usize = 4_096;
 
-/// How long a dismissed client has to read why and to close by itself.
+/// How long a dismissed client has to read the reason and to close the connection itself.
 const DISMISSAL: Duration = Duration::from_secs(1);
 
-/// Where a connection's events leave: a bounded queue of one client, in its transport's framing.
+/// The outgoing side of a connection: a bounded queue for one client, in its transport's framing.
 pub trait SendQueue: Send {
     /// Queues an event; false if the queue is full.
     fn send(&self, event: EventName, payload: &RawValue) -> bool;
@@ -36,11 +35,11 @@ pub trait SendQueue: Send {
     /// Ends the connection because its client reads too slowly.
     fn abort(&self, transport: &Transport);
 
-    /// Closes for good after the event of this name, once what waits is written; false if the connection cannot be
-    /// closed in this way.
+    /// Closes the connection for good after the event of this name, once everything queued is written. Returns `false`
+    /// if the connection cannot be closed in this way.
     fn dismiss(&self, event: EventName) -> bool;
 
-    /// Closes because the node shuts down, once what waits is written.
+    /// Closes because the node shuts down, once everything queued is written.
     fn shut_down(&self);
 }
 
@@ -59,27 +58,27 @@ enum Queue {
 pub struct Connection {
     /// Its number on this node.
     pub id: ConnId,
-    /// Who is there.
+    /// The user and session.
     pub actor: Actor,
-    /// The only chat that it is about, for a chat's own socket.
+    /// The only chat of a socket that is bound to one chat.
     pub scope: Option<ChatId>,
-    /// When its token ends, milliseconds; `authenticate` moves it.
+    /// Expiry of its token, milliseconds; `authenticate` moves it.
     pub expires_at: Arc<AtomicI64>,
-    /// What carries it.
+    /// The transport that carries it.
     pub transport: Arc<Transport>,
-    /// End of the token that the client was warned of.
+    /// Expiry of the token that the client was last warned of.
     pub(super) warned_of: AtomicI64,
-    /// Rooms it is in; `None` once it is closed.
+    /// Its rooms; `None` once it is closed.
     pub(super) rooms: Mutex<Option<HashSet<ChatId>>>,
-    /// Counts it among the connections of its user and of its address.
+    /// Permits that count it among the connections of its user and of its address.
     permits: [ConcurrencyPermit; 2],
-    /// Whether it is in the rooms of all chats that its user was in when they were read.
+    /// Whether it has joined the rooms of all chats that its user was in when they were read.
     pub(super) settled: AtomicBool,
     queue: Mutex<Option<Queue>>,
 }
 
 impl Connection {
-    /// A connection that is not registered yet.
+    /// Creates a connection that is not registered yet.
     pub fn new(
         id: ConnId,
         actor: Actor,
@@ -103,12 +102,12 @@ impl Connection {
         }
     }
 
-    /// Opens the send queue once the client has been told that it is connected, and sends what has gathered; false if
-    /// the client has gone already.
+    /// Opens the send queue once the client has been told that it is connected, and sends the gathered events. Returns
+    /// `false` if the client is already gone.
     pub fn open_queue(&self, opened: Box<dyn SendQueue>) -> bool {
         let mut queue = self.queue.lock();
         let Some(Queue::Gathering(gathered)) = queue.take() else { return false };
-        // Their bytes were counted when they came.
+        // Their bytes were counted when they were gathered.
         let fits = gathered.iter().all(|(event, payload)| opened.send(*event, payload));
         *queue = Some(Queue::Open(opened));
         drop(queue);
@@ -118,7 +117,7 @@ impl Connection {
         fits
     }
 
-    /// Closes the send queue for good and returns it; only the first call finds it.
+    /// Closes the send queue for good and returns it; only the first call returns one.
     fn take_queue(&self) -> Option<Queue> {
         let taken = self.queue.lock().take();
         if taken.is_some() {
@@ -133,7 +132,7 @@ impl Connection {
         drop(self.take_queue());
     }
 
-    /// Whether it is so far behind that volatile events need not reach it.
+    /// Whether the client is so far behind that volatile events may be dropped.
     pub fn is_behind(&self) -> bool {
         self.transport.backlog() > VOLATILE_BACKLOG
     }
@@ -157,7 +156,7 @@ impl Connection {
         }
     }
 
-    /// Queues an event that is for this connection alone.
+    /// Queues an event for this connection alone.
     pub fn send_event(&self, event: Result<ConnectionEvent>) {
         match event {
             Ok(ConnectionEvent { name, payload }) => self.send(name, &payload),
@@ -165,7 +164,7 @@ impl Connection {
         }
     }
 
-    /// Answers a command: by its acknowledgement if the client waits for one, else by `exception` on failure.
+    /// Answers a command: by its acknowledgement if the client waits for one, otherwise by `exception` on failure.
     pub fn answer(&self, event: &str, ack: Option<Ack>, result: Result<Box<RawValue>>) {
         let Some(ack) = ack else {
             if let Err(error) = result {
@@ -204,10 +203,10 @@ impl Connection {
         }
     }
 
-    /// Ends it for good, after the event of this name: its client does not reconnect by itself.
+    /// Ends the connection for good, after the event of this name: its client does not reconnect by itself.
     ///
-    /// A client that does not read blocks what it is told from being written, and one that polls may never ask for it:
-    /// the transport ends a moment later whatever the client does. It stays only if another namespace still uses it and
+    /// A client that does not read blocks the event from being written, and one that polls may never request it: the
+    /// transport ends a moment later whatever the client does. It stays only if another namespace still uses it and
     /// everything was written.
     pub fn dismiss(&self, event: EventName) {
         // Taken out before anything is called: the disconnect handler calls back into this connection.

@@ -1,8 +1,8 @@
-//! The inbox of one connection, whatever its transport: its commands take effect in the order they
-//! were sent, however many there are.
+//! The inbox of one connection, whatever its transport: commands take effect in the order they were sent, however many
+//! there are.
 //!
-//! Events wait in a queue that one task at a time works off; the task exists only while there is work, so
-//! an idle connection costs nothing. Reading stops while too many are in flight (see `listener`).
+//! Events wait in a queue that one task at a time processes. The task exists only while there is work, so an idle
+//! connection costs nothing. Reading stops while too many commands are in flight (see `backpressure`).
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -22,18 +22,18 @@ use crate::realtime::connection::{Ack, Connection};
 use crate::realtime::pending::{PendingCount, PendingGuard};
 use crate::realtime::transport::Waiting;
 
-/// One event as it came.
+/// One received event.
 struct Incoming {
     event: String,
     payload: String,
     ack: Option<Ack>,
-    /// Kept until its turn has come.
+    /// Held until its turn comes.
     waiting: Waiting,
-    /// Kept until the event is answered.
+    /// Held until the event is answered.
     unanswered: Unanswered,
 }
 
-/// Holds the backpressure and the shutdown until an event is answered.
+/// Keeps the event counted for backpressure and shutdown until it is answered.
 struct Unanswered {
     _in_flight: InFlight,
     _underway: PendingGuard,
@@ -42,23 +42,23 @@ struct Unanswered {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Incoming>,
-    /// A task works on it, or it has not been started.
+    /// Whether a task is processing the queue, or the inbox has not been started.
     busy: bool,
 }
 
-/// See the file.
+/// The inbox of one connection.
 pub struct Inbox {
     connection: Arc<Connection>,
     context: Arc<AppContext>,
     queue: Mutex<Queue>,
-    /// Pipelined events that are with the writer.
+    /// Pipelined events that the writer has not answered yet.
     pipelined: Arc<PendingCount>,
     /// Events of all connections that were received and not yet answered.
     unanswered: Arc<PendingCount>,
 }
 
 impl Inbox {
-    /// An inbox that gathers until it is started.
+    /// Creates an inbox that only gathers events until it is started.
     pub fn new(
         connection: Arc<Connection>,
         context: Arc<AppContext>,
@@ -68,23 +68,23 @@ impl Inbox {
         Arc::new(Self { connection, context, queue, pipelined: Arc::default(), unanswered })
     }
 
-    /// Whose it is.
+    /// Returns the connection.
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
-    /// Begins to work off what has gathered.
+    /// Starts processing the gathered events.
     pub fn start(self: &Arc<Self>) {
         let inbox = self.clone();
         tokio::spawn(async move { inbox.work().await });
     }
 
-    /// Forgets what has gathered: its connection will never be set up.
+    /// Drops the gathered events, because the connection will never be set up.
     pub fn abandon(&self) {
         *self.queue.lock() = Queue { busy: true, ..Queue::default() };
     }
 
-    /// Takes an event. Called in the order that events came in.
+    /// Adds an event. Must be called in the order in which events were received.
     pub fn put(self: &Arc<Self>, event: String, payload: String, ack: Option<Ack>) {
         let unanswered = Unanswered {
             _in_flight: self.connection.transport.enter(),
@@ -111,14 +111,14 @@ impl Inbox {
                 next
             };
             let Some(incoming) = next else { return };
-            // A panic costs one event its answer's content, not the connection its voice.
+            // A panic costs one event its answer; the connection continues.
             if AssertUnwindSafe(self.handle(incoming)).catch_unwind().await.is_err() {
                 tracing::error!(user = self.connection.actor.user_id.0, "a command panicked");
             }
         }
     }
 
-    /// What waited while its session or its token ended takes no effect any more.
+    /// Fails if the session or the token has ended, so that events that waited meanwhile have no effect.
     async fn still_in(&self) -> Result<()> {
         sessions::require_live(&self.context, self.connection.actor).await?;
         if self.connection.expires_at.load(Ordering::Acquire) <= self.context.clock.now() {
@@ -131,7 +131,7 @@ impl Inbox {
         let Incoming { event, payload, ack, waiting, unanswered } = incoming;
         let pipelined = command(&event).is_some_and(|it| it.order == Order::pipelined);
         if !pipelined {
-            // What it may build on has to be done first.
+            // Commands that this one may depend on must be done first.
             self.pipelined.settled().await;
         }
         let underway = pipelined.then(|| PendingGuard::new(&self.pipelined));

@@ -1,5 +1,5 @@
-//! Delivery: which connections there are, which rooms they are in, and in which order commands come in and events go
-//! out. What a frame looks like is the transports' concern, what is stored the domain's.
+//! Delivery: the connections and their rooms, and the order in which commands are received and events are sent. The
+//! transports define the frames; the domain defines what is stored.
 
 pub mod backpressure;
 pub mod connection;
@@ -14,11 +14,11 @@ use self::pending::PendingCount;
 use self::publisher::Publisher;
 use crate::domain::AppContext;
 
-/// What every realtime transport works with.
+/// The shared state of all realtime transports.
 pub struct RealtimeState {
     /// The domain.
     pub context: Arc<AppContext>,
-    /// Rooms and send queues.
+    /// Rooms and connections.
     pub publisher: Arc<Publisher>,
     /// Commands of all connections that were received and not yet answered.
     pub unanswered: Arc<PendingCount>,

@@ -1,11 +1,11 @@
-//! Counts work that is pending, so that a shutdown can wait until none is.
+//! Counts pending work, so that a shutdown can wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// How much is pending.
+/// The amount of pending work.
 #[derive(Default)]
 pub struct PendingCount {
     count: AtomicUsize,
@@ -28,11 +28,11 @@ impl PendingCount {
     }
 }
 
-/// One piece of pending work, until it is dropped.
+/// Counts one piece of work as pending until dropped.
 pub struct PendingGuard(Arc<PendingCount>);
 
 impl PendingGuard {
-    /// Counts one more.
+    /// Adds one piece of pending work.
     pub fn new(pending: &Arc<PendingCount>) -> Self {
         pending.count.fetch_add(1, Ordering::AcqRel);
         Self(pending.clone())

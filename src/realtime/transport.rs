@@ -1,5 +1,5 @@
-//! What carries the connections of one session: one client's byte stream, or the polling requests in its place. Two
-//! namespaces of Socket.IO share one, and it may change from polling to websocket.
+//! The carrier of one session's connections: one client's byte stream, or polling requests in its place. Two namespaces
+//! of Socket.IO share a transport, and it may change from polling to websocket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -9,25 +9,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::backpressure::{Backpressure, InFlight};
 
-/// Bytes that may wait for one client. More ends the connection; one large answer alone does not.
+/// Bytes that may wait for one client. More ends the connection; a single large reply does not.
 const MAX_BACKLOG: u64 = 8 * 1_024 * 1_024;
 
 /// Bytes that may wait for any client even when the node is short of memory.
 const MIN_BACKLOG: u64 = 256 * 1_024;
 
-/// Bytes that may wait for all clients of the node together, about.
+/// Bytes that may wait for all clients of the node together, approximately.
 const NODE_BACKLOG: u64 = 192 * 1_024 * 1_024;
 
-/// Commands that may wait in the inboxes of one session. Only polling can get there, as nothing pauses its reading.
+/// Commands that may wait in the inboxes of one session. Only polling can reach this limit, because its reading is
+/// never paused.
 pub const MAX_WAITING: usize = 4_096;
 
-/// Bytes of those commands.
+/// Total size of those commands, in bytes.
 const MAX_WAITING_BYTES: usize = 8 * 1_024 * 1_024;
 
-/// Bytes that a client may send before it has authenticated: a token, with room to spare.
+/// Bytes that a client may send before it has authenticated: enough for a token.
 pub const UNAUTHENTICATED_BYTES: u64 = 64 * 1_024;
 
-/// Bytes that may wait for each client of a node at the moment.
+/// The current limit of bytes that may wait for each client of a node.
 pub struct BacklogLimit(AtomicU64);
 
 impl Default for BacklogLimit {
@@ -37,14 +38,14 @@ impl Default for BacklogLimit {
 }
 
 impl BacklogLimit {
-    /// Shares the memory of the node among the clients with large backlogs; takes the backlogs of all, in bytes. Called a
-    /// few times a second.
+    /// Shares the memory of the node among the clients with large backlogs. Takes the backlogs of all clients, in
+    /// bytes. Called several times a second.
     pub fn share_out(&self, backlogs: impl Iterator<Item = u64>) {
         let (mut total, mut clients) = (0, 0);
         for backlog in backlogs.filter(|it| *it > MIN_BACKLOG) {
             (total, clients) = (total + backlog, clients + 1);
         }
-        // The first half is free for all; beyond it the share of each shrinks.
+        // The first half of the memory is free for all; beyond it, each client's share shrinks.
         let allowed = if total <= NODE_BACKLOG / 2 { MAX_BACKLOG } else { NODE_BACKLOG / clients.max(1) };
         self.0.store(allowed.clamp(MIN_BACKLOG, MAX_BACKLOG), Ordering::Relaxed);
     }
@@ -52,7 +53,7 @@ impl BacklogLimit {
 
 /// How bytes travel.
 enum Carrier {
-    /// Request by request; the counts are those of the answers.
+    /// Over polling requests; the counts are those of the responses.
     Polling(Arc<Backpressure>),
     /// Over one TCP connection.
     WebSocket(Arc<Backpressure>),
@@ -72,14 +73,14 @@ impl Carrier {
     }
 }
 
-/// Commands that wait in inboxes, and their bytes.
+/// Number and size of the commands that wait in inboxes.
 #[derive(Default)]
 struct Load {
     commands: usize,
     bytes: usize,
 }
 
-/// One command that waits in an inbox, until it is dropped.
+/// Counts one command as waiting in an inbox until dropped.
 pub struct Waiting {
     transport: Arc<Transport>,
     bytes: usize,
@@ -93,8 +94,8 @@ impl Drop for Waiting {
     }
 }
 
-/// See the file. It lives as long as the session: what it counts does not start again with a namespace that is left and
-/// joined again.
+/// The transport of one session. It lives as long as the session: its counts do not restart if a client leaves a
+/// namespace and joins it again.
 #[derive(Default)]
 pub struct Transport {
     limit: Arc<BacklogLimit>,
@@ -102,19 +103,20 @@ pub struct Transport {
     ended: CancellationToken,
     /// Bytes queued so far, raised to the bytes written if those are more (frames have headers).
     queued: AtomicU64,
-    /// Connections that use it, one for each namespace.
+    /// Connections that use the transport, one for each namespace.
     connections: AtomicUsize,
     waiting: Mutex<Load>,
     authenticated: AtomicBool,
 }
 
 impl Transport {
-    /// A polling transport that nobody uses yet, on a node with this limit.
+    /// Creates a polling transport without connections, on a node with this limit.
     pub fn new(limit: Arc<BacklogLimit>) -> Self {
         Self { limit, ..Self::default() }
     }
 
-    /// Turns it into a websocket over the stream of this backpressure. What still waits for the client goes on counting.
+    /// Turns the transport into a websocket over the stream of this backpressure. Bytes that still wait for the client
+    /// remain counted.
     pub fn become_websocket(&self, stream: &Arc<Backpressure>) {
         let mut carrier = self.carrier.lock();
         let written = carrier.backpressure().written();
@@ -129,7 +131,7 @@ impl Transport {
         }
     }
 
-    /// The backpressure of its TCP connection, if it is a websocket.
+    /// Returns the backpressure of the TCP connection if the transport is a websocket.
     pub fn websocket(&self) -> Option<Arc<Backpressure>> {
         match &*self.carrier.lock() {
             Carrier::WebSocket(backpressure) => Some(backpressure.clone()),
@@ -137,7 +139,7 @@ impl Transport {
         }
     }
 
-    /// What counts a polling client's bytes and commands, if it polls.
+    /// Returns the backpressure of the polling requests if the transport is polling.
     pub fn polling(&self) -> Option<Arc<Backpressure>> {
         match &*self.carrier.lock() {
             Carrier::Polling(backpressure) => Some(backpressure.clone()),
@@ -145,16 +147,16 @@ impl Transport {
         }
     }
 
-    /// Notes that a command came in over it.
+    /// Counts a received command.
     pub fn enter(&self) -> InFlight {
         self.carrier.lock().backpressure().enter()
     }
 
-    /// Counts bytes that the answer to a polling request carried.
+    /// Counts bytes that the response to a polling request carried.
     pub fn answered(&self, bytes: u64) {
         match &*self.carrier.lock() {
             Carrier::Polling(backpressure) => backpressure.add_written(bytes),
-            // It became a websocket while the request waited.
+            // The transport became a websocket while the request waited.
             Carrier::WebSocket(_) => {
                 let queued = self.queued.load(Ordering::Acquire);
                 self.queued.store(queued.saturating_sub(bytes), Ordering::Release);
@@ -162,7 +164,7 @@ impl Transport {
         }
     }
 
-    /// Notes that the client has authenticated: it may send as much as all.
+    /// Marks the client as authenticated and lifts its read limit.
     pub fn authenticate(&self) {
         self.authenticated.store(true, Ordering::Release);
         if let Some(backpressure) = self.websocket() {
@@ -175,7 +177,7 @@ impl Transport {
         self.authenticated.load(Ordering::Acquire)
     }
 
-    /// Counts a command that is to wait in an inbox; `None` if too many wait already.
+    /// Counts a command that waits in an inbox. Returns `None` if too many are waiting.
     pub fn wait(self: &Arc<Self>, bytes: usize) -> Option<Waiting> {
         let mut load = self.waiting.lock();
         if load.commands >= MAX_WAITING || load.bytes + bytes > MAX_WAITING_BYTES {
@@ -186,7 +188,7 @@ impl Transport {
         Some(Waiting { transport: self.clone(), bytes })
     }
 
-    /// Counts one more connection that uses it.
+    /// Counts one more connection that uses the transport.
     pub fn join(&self) {
         self.connections.fetch_add(1, Ordering::AcqRel);
     }
@@ -196,18 +198,18 @@ impl Transport {
         self.connections.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Bytes queued so far.
+    /// Returns the bytes queued so far.
     pub fn queued(&self) -> u64 {
         self.queued.load(Ordering::Acquire)
     }
 
-    /// Whether no connection uses it any more, or some of the first `queued` bytes have not been written.
+    /// Whether no connection uses the transport any more, or some of the first `queued` bytes have not been written.
     pub fn is_left_behind(&self, queued: u64) -> bool {
         let unused = self.connections.load(Ordering::Acquire) == 0;
         unused || self.carrier.lock().backpressure().written() < queued
     }
 
-    /// Counts bytes that are to be written; false if too many wait already.
+    /// Counts bytes to be written. Returns `false` if too many are waiting.
     pub fn queue(&self, bytes: usize) -> bool {
         let carrier = self.carrier.lock();
         let written = carrier.backpressure().written();
@@ -216,13 +218,13 @@ impl Transport {
         queued - written <= self.limit.0.load(Ordering::Relaxed)
     }
 
-    /// Bytes that wait to be written, about.
+    /// Returns the approximate number of bytes that wait to be written.
     pub fn backlog(&self) -> u64 {
         let carrier = self.carrier.lock();
         self.queued.load(Ordering::Acquire).saturating_sub(carrier.backpressure().written())
     }
 
-    /// Ends it: a websocket at once, polling with its next request.
+    /// Ends the transport: a websocket at once, polling with its next request.
     pub fn end(&self) {
         self.ended.cancel();
         if let Some(backpressure) = self.websocket() {
@@ -230,12 +232,12 @@ impl Transport {
         }
     }
 
-    /// Whether it was ended.
+    /// Whether the transport was ended.
     pub fn has_ended(&self) -> bool {
         self.ended.is_cancelled()
     }
 
-    /// Waits until it is ended.
+    /// Waits until the transport is ended.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
     }

@@ -1,5 +1,5 @@
-//! The transports: Socket.IO, plain WebSocket, REST, pages and operations. They translate between the outside world's
-//! protocols and the layers below, and decide nothing that the domain decides.
+//! The transports: Socket.IO, plain WebSocket, REST, pages and operations. They translate between external protocols
+//! and the layers below, and make no decisions that belong to the domain.
 
 pub mod http;
 pub mod ops;

@@ -1,4 +1,4 @@
-//! Everything that answers HTTP, in one router.
+//! Combines everything that answers HTTP in one router.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::websocket;
 use crate::config::{CorsOrigins, Settings};
 use crate::error::{Code, Error};
 
-/// Everything that answers HTTP, Socket.IO included.
+/// Returns the router of everything that answers HTTP, Socket.IO included.
 pub fn router(state: &Arc<SocketIoState>, engine: Router) -> Router {
     let context = state.realtime.context.clone();
     let settings = context.settings.clone();
@@ -29,7 +29,7 @@ pub fn router(state: &Arc<SocketIoState>, engine: Router) -> Router {
         .with_state(state.realtime.clone());
     let sockets = engine.layer(from_fn_with_state(state.clone(), socketio::guard));
     let (api, document) = docs::routes().split_for_parts();
-    // Base64 takes a third more than the photo, and there is text around it.
+    // Base64 is a third longer than the photo, and there is text around it.
     let body_limit = settings.photos.max_bytes / 3 * 4 + 64 * 1_024;
     Router::new()
         .merge(api)

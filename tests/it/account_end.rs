@@ -88,7 +88,7 @@ async fn fill(app: &TestApp, person: &Person, other: &Person) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -159,7 +159,7 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     assert_eq!(app.login("alice").await.id, anew["id"].as_i64().expect("an id"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_block_goes_with_who_set_it_and_others_let_go_of_who_is_gone() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -192,7 +192,7 @@ async fn a_block_goes_with_who_set_it_and_others_let_go_of_who_is_gone() {
     assert_eq!(app.get("/user/me/blocked", &bob).await, json!([]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn no_token_of_a_deleted_user_opens_anything_any_more() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -243,7 +243,7 @@ fn database_of(app: &TestApp) -> String {
     app.server.context.settings.database.url.clone()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn deleting_takes_the_password() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -265,7 +265,7 @@ async fn deleting_takes_the_password() {
     assert_eq!(app.get("/user/me", &alice).await["deleted"], json!(false));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_last_admin_cannot_go() {
     let app = TestApp::start().await;
     let (root, second) = (app.person("root").await, app.person("second").await);

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::support::{TestApp, Transport};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_page_around_a_message_is_full_wherever_the_message_is() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -44,7 +44,7 @@ async fn a_page_around_a_message_is_full_wherever_the_message_is() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_mute_that_is_over_is_told_nowhere() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -68,7 +68,7 @@ async fn a_mute_that_is_over_is_told_nowhere() {
     assert_eq!(everywhere(&mut socket).await, vec![Value::Null; 5]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_message_ends_the_typing_of_its_sender_and_of_nobody_else() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;

@@ -138,7 +138,7 @@ async fn inhabit(host: &str) -> (Visitor, i64, String) {
     (alice, chat, photo)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_backup_beside_a_running_server_brings_its_moment_back() {
     let place = Place::new().await;
     let mut server = place.serve();
@@ -188,7 +188,7 @@ async fn a_backup_beside_a_running_server_brings_its_moment_back() {
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
     if database_kind() != "sqlite" {
         return;
@@ -243,7 +243,7 @@ async fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
     place.succeeds(&["restore", &backup.display().to_string()]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_server_starts_on_no_half_restored_and_no_damaged_database() {
     if database_kind() != "sqlite" {
         return;
@@ -279,7 +279,7 @@ async fn a_server_starts_on_no_half_restored_and_no_damaged_database() {
     assert!(!Visitor::login(&server.host).await.token.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_backup_needs_a_database_and_leaves_nothing_behind() {
     if database_kind() != "sqlite" {
         return;
@@ -305,7 +305,7 @@ async fn a_backup_needs_a_database_and_leaves_nothing_behind() {
     assert_eq!(after, before, "no draft is left");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_data_folder_may_have_any_name() {
     if database_kind() != "sqlite" {
         return;

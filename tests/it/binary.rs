@@ -79,7 +79,7 @@ pub fn signal(child: &Child, name: &str) {
     assert!(done.expect("kill runs").success());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_was_acknowledged_survives_kill_9_and_a_retry_is_known() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
@@ -127,7 +127,7 @@ async fn what_was_acknowledged_survives_kill_9_and_a_retry_is_known() {
     assert_eq!(page["messages"].as_array().expect("a page").len(), sent, "each once");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn sigterm_says_goodbye_finishes_what_came_and_exits_clean() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
@@ -219,7 +219,7 @@ fn commands_do_what_they_say() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = serve(&folder, &[("MANGO_ENV", "local")]);
@@ -276,7 +276,7 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
     assert_eq!(again.expect("an answer").status(), 200);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn after_a_clean_stop_the_database_file_alone_is_complete() {
     if database_kind() != "sqlite" {
         return;
@@ -307,7 +307,7 @@ fn a_database_url_that_does_not_parse_is_refused_without_its_password() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_log_that_goes_to_no_terminal_is_without_colours() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("mango.db").display());

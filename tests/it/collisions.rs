@@ -32,7 +32,7 @@ async fn at_once(app: &TestApp, person: Option<&Person>, method: Method, path: &
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn rest_requests_that_collide_are_tried_again_and_all_succeed() {
     let Some(app) = isolated().await else { return };
     let (alice, bob, carol) = app.three().await;

@@ -143,7 +143,7 @@ fn faults_at(at: u64) -> impl Iterator<Item = Fault> {
     changes.chain(looks)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_send_is_stored_once_and_stays_whichever_step_of_its_commit_fails() {
     if database_kind() != "sqlite" {
         return;
@@ -160,7 +160,7 @@ async fn a_send_is_stored_once_and_stays_whichever_step_of_its_commit_fails() {
     trial.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_send_is_stored_once_and_stays_where_moving_the_log_into_the_file_fails() {
     if database_kind() != "sqlite" {
         return;
@@ -185,7 +185,7 @@ async fn a_send_is_stored_once_and_stays_where_moving_the_log_into_the_file_fail
     trial.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_was_registered_can_log_in_and_a_chat_that_was_made_is_there_whichever_step_fails() {
     if database_kind() != "sqlite" {
         return;
@@ -233,7 +233,7 @@ async fn who_was_registered_can_log_in_and_a_chat_that_was_made_is_there_whichev
     trial.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_server_is_not_ready_while_its_files_take_nothing_and_is_again_by_itself() {
     if database_kind() != "sqlite" {
         return;

@@ -65,7 +65,7 @@ async fn ids(app: &TestApp, person: &Person, list: &str, limit: usize) -> Vec<i6
     found
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn contacts_are_listed_in_pages_and_the_followed_is_told() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -93,7 +93,7 @@ async fn contacts_are_listed_in_pages_and_the_followed_is_told() {
     assert_eq!(ids(&app, &dave, "followers", 1).await, Vec::<i64>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nonsense_about_contacts_names_the_field() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -118,7 +118,7 @@ async fn nonsense_about_contacts_names_the_field() {
     assert_eq!(ids(&app, &alice, "following", 50).await, Vec::<i64>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -174,7 +174,7 @@ async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
     assert_eq!(app.contents(group, &alice).await, ["in the group"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_block_hides_presence_both_ways() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -211,7 +211,7 @@ async fn a_block_hides_presence_both_ways() {
     b.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_block_parts_those_who_watch_already() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -226,7 +226,7 @@ async fn a_block_parts_those_who_watch_already() {
     assert_eq!(a.next("presence").await["user_id"], json!(carol.id));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -252,7 +252,7 @@ async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_shares_no_chat_any_more_is_not_told_who_is_online() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;

@@ -113,7 +113,7 @@ fn longest(board: &Board) -> Duration {
     std::mem::take(&mut *board.delays.lock().expect("a lock")).into_iter().max().unwrap_or_default()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn fifty_of_a_thousand_who_stop_reading_cost_the_others_nothing() {
     allow_many_files();
     let folder = tempfile::tempdir().expect("a folder");

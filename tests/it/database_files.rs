@@ -140,7 +140,7 @@ fn a_file_without_rights_is_named_and_said_what_to_do_with() {
     says(&told, &["closed/mango.db cannot be made", "give this user the right to write its folder"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_database_of_a_newer_version_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

@@ -23,7 +23,7 @@ fn devices(app: &TestApp) -> i64 {
     app.server.context.presence.count().1
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_stays_after_a_disconnect_is_cut_off_within_a_second() {
     let app = TestApp::start().await;
     app.person("alice").await;
@@ -40,7 +40,7 @@ async fn who_stays_after_a_disconnect_is_cut_off_within_a_second() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_does_not_read_is_cut_off_within_a_second_over_both_protocols() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
@@ -78,7 +78,7 @@ async fn who_does_not_read_is_cut_off_within_a_second_over_both_protocols() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_polling_client_that_never_asks_has_no_session_a_second_later() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -89,7 +89,7 @@ async fn a_polling_client_that_never_asks_has_no_session_a_second_later() {
     assert_eq!(polling.get().await.0, 400);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_other_namespace_of_a_dismissed_client_goes_on_with_its_own_session() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;

@@ -19,7 +19,7 @@ use crate::checker::verdict::verdict;
 use crate::checker::{Cast, Plan, run};
 use crate::support::{database_kind, fresh_database};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_was_acked_is_stored_once_and_in_order_whatever_breaks() {
     let folder = tempfile::tempdir().expect("a folder");
     let seed = seed();
@@ -42,7 +42,7 @@ async fn what_was_acked_is_stored_once_and_in_order_whatever_breaks() {
     assert!(report.faults.values().sum::<u64>() >= 10, "{report:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_was_acked_is_stored_once_and_in_order_whatever_the_database_suffers() {
     let folder = tempfile::tempdir().expect("a folder");
     let seed = seed();
@@ -76,7 +76,7 @@ fn seed() -> u64 {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_verdict_finds_what_is_lost_strange_out_of_order_and_unequal() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

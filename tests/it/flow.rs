@@ -9,7 +9,7 @@ fn message(chat: i64, content: &str) -> Value {
     json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_repeated_send_is_stored_and_announced_once_through_every_door() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -38,7 +38,7 @@ async fn a_repeated_send_is_stored_and_announced_once_through_every_door() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn events_of_one_socket_take_effect_in_the_order_sent() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -69,7 +69,7 @@ async fn events_of_one_socket_take_effect_in_the_order_sent() {
     assert_eq!(app.contents(chat, &bob).await, expected);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_a_socket_sends_before_ready_is_not_lost() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -93,7 +93,7 @@ async fn what_a_socket_sends_before_ready_is_not_lost() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn everybody_hears_once_on_every_device_and_the_acting_socket_by_its_ack() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -129,7 +129,7 @@ async fn everybody_hears_once_on_every_device_and_the_acting_socket_by_its_ack()
     stranger.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_is_removed_hears_it_last_and_who_is_added_sees_everything() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -157,7 +157,7 @@ async fn who_is_removed_hears_it_last_and_who_is_added_sees_everything() {
     assert_eq!(added.next("new_message").await["rev"], sent["rev"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_direct_chat_of_two_exists_once_even_if_both_ask_at_the_same_instant() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -184,7 +184,7 @@ async fn the_direct_chat_of_two_exists_once_even_if_both_ask_at_the_same_instant
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_group_made_with_a_client_id_is_made_once() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -202,7 +202,7 @@ async fn a_group_made_with_a_client_id_is_made_once() {
     assert_eq!(socket.call("create_chat", other).await["error"]["code"], json!("client_id_conflict"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn rooms_are_right_while_people_come_and_go() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;

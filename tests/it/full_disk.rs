@@ -114,7 +114,7 @@ impl SmallDisk {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn after_a_full_disk_every_acknowledged_message_is_stored() {
     let Some(mut server) = SmallDisk::start().await else { return };
     let alice = server.node.person(&server.http, "alice").await.expect("registers");

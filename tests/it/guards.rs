@@ -32,7 +32,7 @@ fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Va
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn every_command_tells_a_stranger_that_nothing_is_there() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -64,7 +64,7 @@ async fn every_command_tells_a_stranger_that_nothing_is_there() {
     stranger.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_comes_in_without_a_token() {
     let app = TestApp::start().await;
     for transport in Transport::ALL {
@@ -114,7 +114,7 @@ async fn nobody_comes_in_without_a_token() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn every_command_answers_nonsense_with_an_error_and_lives_on() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;

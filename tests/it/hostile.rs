@@ -19,7 +19,7 @@ async fn bare(app: &TestApp, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn static_paths_cannot_climb() {
     let app = TestApp::start().await;
     std::fs::write(app.folder.path().join("storage/secret.jpeg"), "secret").expect("written");
@@ -49,7 +49,7 @@ async fn static_paths_cannot_climb() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn two_registrations_of_one_phone_at_the_same_instant_make_one_account() {
     let app = TestApp::start().await;
     for field in ["phone", "email", "username"] {
@@ -73,7 +73,7 @@ async fn two_registrations_of_one_phone_at_the_same_instant_make_one_account() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn bodies_that_are_no_input_are_problems() {
     let app = TestApp::start().await;
     let send = async |path: &str, kind: &str, body: Vec<u8>| {
@@ -121,7 +121,7 @@ async fn bodies_that_are_no_input_are_problems() {
     assert_eq!(found.await.0, 401, "nobody was made by any of it");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn content_over_its_limit_is_refused_and_a_frame_over_its_limit_ends_the_connection() {
     let app = TestApp::with(&[("MAX_MESSAGE_BYTES", "1000"), ("MAX_FRAME_BYTES", "5000")]).await;
     let (alice, bob, _) = app.three().await;
@@ -151,7 +151,7 @@ async fn content_over_its_limit_is_refused_and_a_frame_over_its_limit_ends_the_c
     assert!(answer.status().is_client_error(), "{}", answer.status());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_reader_that_stops_loses_its_connection_and_nobody_else_a_message() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -177,7 +177,7 @@ async fn a_reader_that_stops_loses_its_connection_and_nobody_else_a_message() {
     assert_eq!(app.contents(chat, &carol).await.len(), 500);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn packets_that_no_client_sends_do_no_harm() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -223,7 +223,7 @@ async fn packets_that_no_client_sends_do_no_harm() {
     bystander.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_binary_is_answered_with_a_clear_error_until_attachments_come() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;

@@ -111,7 +111,7 @@ async fn nothing_is_stuck(postgres: &PrivatePostgres) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn while_postgres_stands_still_everything_is_refused_in_time_and_then_goes_on() {
     if database_kind() != "postgres" {
         return;
@@ -128,7 +128,7 @@ async fn while_postgres_stands_still_everything_is_refused_in_time_and_then_goes
     nothing_is_stuck(&postgres).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn while_the_network_to_postgres_is_gone_everything_is_refused_in_time_and_then_goes_on() {
     if database_kind() != "postgres" {
         return;
@@ -144,7 +144,7 @@ async fn while_the_network_to_postgres_is_gone_everything_is_refused_in_time_and
     eventually("it is ready", async || trial.ready().await == StatusCode::OK).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_lock_on_a_table_is_waited_for_no_longer_than_the_limit() {
     if database_kind() != "postgres" {
         return;
@@ -163,7 +163,7 @@ async fn a_lock_on_a_table_is_waited_for_no_longer_than_the_limit() {
     nothing_is_stuck(&postgres).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_lock_on_one_chat_keeps_nobody_else_waiting() {
     if database_kind() != "postgres" {
         return;
@@ -202,7 +202,7 @@ async fn a_lock_on_one_chat_keeps_nobody_else_waiting() {
     assert_eq!(trial.app.contents(trial.chat, &trial.alice).await, trial.acked, "each once");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_first_reads_and_sends_after_a_restart_of_postgres_succeed() {
     if database_kind() != "postgres" {
         return;
@@ -233,7 +233,7 @@ async fn the_first_reads_and_sends_after_a_restart_of_postgres_succeed() {
     assert_eq!(trial.app.contents(trial.chat, &trial.alice).await, trial.acked, "each once");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_column_that_changes_its_type_under_a_running_server_fails_no_request() {
     if database_kind() != "postgres" {
         return;

@@ -67,7 +67,7 @@ fn sees(messages: &Value) -> Vec<(String, String, i64)> {
     list.iter().rev().map(one).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn everything_arrives_and_the_old_password_opens_it() {
     let Some(mango) = Mango::with(&small()).await else { return };
     let app = TestApp::start().await;
@@ -143,7 +143,7 @@ async fn everything_arrives_and_the_old_password_opens_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     let Some(mango) = Mango::with(&small()).await else { return };
     let app = TestApp::start().await;
@@ -210,7 +210,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     assert_eq!(seen.chats.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_first_login_renews_the_hash_also_when_two_come_at_once() {
     let Some(mango) = Mango::with(&small()).await else { return };
     let app = TestApp::start().await;
@@ -233,7 +233,7 @@ async fn the_first_login_renews_the_hash_also_when_two_come_at_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_imported_account_takes_as_long_to_refuse_as_an_unknown_one() {
     let Some(mango) = Mango::with(&small()).await else { return };
     mango.run("UPDATE user_table SET hashed_password = 'nothing fits this' WHERE id = 4").await;
@@ -255,7 +255,7 @@ async fn an_imported_account_takes_as_long_to_refuse_as_an_unknown_one() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn sqlite_and_postgresql_come_to_the_same() {
     let Some(mango) = Mango::generated(60, 90, 2_000).await else { return };
     let folder = tempfile::tempdir().expect("a folder");
@@ -274,7 +274,7 @@ async fn sqlite_and_postgresql_come_to_the_same() {
     assert!(found[0] == found[1], "both databases hold the same");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn batches_of_any_size_come_to_the_same() {
     let Some(mango) = Mango::generated(40, 60, 700).await else { return };
     let mut found = Vec::new();
@@ -287,7 +287,7 @@ async fn batches_of_any_size_come_to_the_same() {
     assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_dry_run_tells_the_same_and_keeps_nothing() {
     let dirt = "INSERT INTO message (user_id, chat_id, content) VALUES (NULL, 1, 'nobody said this');";
     let Some(mango) = Mango::with(&format!("{}{dirt}", small())).await else { return };
@@ -303,7 +303,7 @@ async fn a_dry_run_tells_the_same_and_keeps_nothing() {
     assert!(!real.is_complete());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn common_passwords_are_refused_where_that_is_set() {
     let app = TestApp::with(&[("PASSWORD_BLOCKLIST", "true")]).await;
     let register = async |app: &TestApp, username: &str, password: &str| {

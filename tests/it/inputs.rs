@@ -144,7 +144,7 @@ impl World {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn every_transport_reads_numbers_and_ids_alike() {
     let world = World::start().await;
     for (name, mut way) in world.ways().await {
@@ -176,7 +176,7 @@ async fn every_transport_reads_numbers_and_ids_alike() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn frames_of_json_are_read_with_a_mark_in_binary_and_answered_by_their_id() {
     let world = World::start().await;
     let (app, token) = (&world.app, &world.alice.access);
@@ -198,7 +198,7 @@ async fn frames_of_json_are_read_with_a_mark_in_binary_and_answered_by_their_id(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn bodies_of_requests_are_read_whatever_case_and_mark_they_come_in() {
     let world = World::start().await;
     let (app, alice) = (&world.app, &world.alice);
@@ -239,7 +239,7 @@ async fn bodies_of_requests_are_read_whatever_case_and_mark_they_come_in() {
     assert_eq!(request.body(known).send().await.expect("an answer").status(), 200);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn errors_of_the_engine_carry_a_number() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -264,7 +264,7 @@ const HIDDEN: [&str; 9] = [
     "a\0b",
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn names_show_as_they_are_and_are_composed_whatever_bears_them() {
     let world = World::start().await;
     let (app, alice) = (&world.app, &world.alice);
@@ -292,7 +292,7 @@ async fn names_show_as_they_are_and_are_composed_whatever_bears_them() {
     assert_eq!(me["name"], json!("Zoë"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn people_are_found_by_every_way_to_type_their_name() {
     let app = TestApp::start().await;
     let (alice, ..) = app.three().await;
@@ -311,7 +311,7 @@ async fn people_are_found_by_every_way_to_type_their_name() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_password_is_the_same_on_every_keyboard() {
     let app = TestApp::start().await;
     let (composed, apart) = ("crème brûlée", "cre\u{300}me bru\u{302}le\u{301}e");

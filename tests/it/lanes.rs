@@ -56,7 +56,7 @@ async fn next_message(socket: &mut Socket) -> (i64, Value) {
     (told["chat"].as_i64().expect("a chat"), told["content"].clone())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_hole_that_takes_long_to_fill_keeps_no_other_chat_waiting() {
     if database_kind() != "postgres" {
         return;
@@ -101,7 +101,7 @@ async fn a_hole_that_takes_long_to_fill_keeps_no_other_chat_waiting() {
     listener.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn somebody_who_changes_all_the_time_is_told_now_and_then_and_as_they_are() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -130,7 +130,7 @@ async fn somebody_who_changes_all_the_time_is_told_now_and_then_and_as_they_are(
     assert_eq!(messages, 60, "all messages came");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_leaves_while_they_are_let_in_is_gone() {
     if database_kind() != "postgres" {
         return;
@@ -164,7 +164,7 @@ async fn who_leaves_while_they_are_let_in_is_gone() {
     assert_eq!(count(), (0, 0), "and nobody comes back");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_is_let_in_before_it_is_known_where_their_rooms_stand() {
     if database_kind() != "postgres" {
         return;

@@ -93,7 +93,7 @@ async fn stored_soon(socket: &mut Socket, acks: Vec<u64>) -> Vec<i64> {
     timeout(SOON, stored(socket, acks)).await.expect("nobody waits for another chat's row")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_chat_whose_row_is_locked_keeps_no_other_chat_waiting() {
     let outside = Outside::start().await;
     if !outside.is_postgres() {
@@ -128,7 +128,7 @@ async fn a_chat_whose_row_is_locked_keeps_no_other_chat_waiting() {
     assert_eq!(stored_soon(&mut sender, usual).await, [6]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn more_locked_chats_than_are_waited_for_at_a_time_are_all_stored_when_they_are_free() {
     let outside = Outside::start().await;
     if !outside.is_postgres() {
@@ -152,7 +152,7 @@ async fn more_locked_chats_than_are_waited_for_at_a_time_are_all_stored_when_the
     assert_eq!(stored_soon(&mut owner, acks).await, [2, 3].repeat(12));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_sender_whose_row_is_locked_keeps_nobody_else_waiting() {
     let outside = Outside::start().await;
     if !outside.is_postgres() {
@@ -174,7 +174,7 @@ async fn a_sender_whose_row_is_locked_keeps_nobody_else_waiting() {
     assert_eq!(app.contents(shared, &alice).await, ["b", "1", "2", "3"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_message_that_a_lock_kept_too_long_is_unavailable_and_not_stored_later() {
     let outside = Outside::start().await;
     let app = &outside.app;
@@ -198,7 +198,7 @@ async fn a_message_that_a_lock_kept_too_long_is_unavailable_and_not_stored_later
     assert_eq!(app.contents(chat, &bob).await, ["two", "one"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn many_who_wait_for_one_chat_leave_connections_to_the_others() {
     let outside = Outside::start().await;
     if !outside.is_postgres() {
@@ -236,7 +236,7 @@ async fn many_who_wait_for_one_chat_leave_connections_to_the_others() {
     assert_eq!(page[0]["likes"], json!(2));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn one_message_that_a_statement_fails_on_costs_the_others_few_transactions() {
     let outside = Outside::start().await;
     let app = &outside.app;
@@ -313,7 +313,7 @@ async fn one_message_that_a_statement_fails_on_costs_the_others_few_transactions
     assert!(tries <= 24, "{tries} transactions");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_is_sent_while_a_chat_is_locked_and_unlocked_at_random_is_stored_once_and_in_order() {
     let outside = Outside::start().await;
     let app = &outside.app;
@@ -375,7 +375,7 @@ async fn what_is_sent_while_a_chat_is_locked_and_unlocked_at_random_is_stored_on
     assert_eq!(all.iter().map(Vec::len).sum::<usize>(), 720);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn deleting_a_group_takes_one_statement_for_all_of_its_members() {
     let outside = Outside::start().await;
     let app = &outside.app;
@@ -416,7 +416,7 @@ async fn deleting_a_group_takes_one_statement_for_all_of_its_members() {
     assert_eq!(outside.number(&of_dave).await, before, "who had left before is not touched");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_chat_whose_row_is_never_free_for_long_still_takes_messages() {
     let outside = Outside::start().await;
     let app = &outside.app;

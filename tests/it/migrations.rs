@@ -13,7 +13,7 @@ use mango_chat::domain::epoch;
 
 use crate::support::{TestApp, Transport, fresh_database};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_schema_goes_forward_back_and_forward_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
@@ -36,7 +36,7 @@ async fn the_schema_goes_forward_back_and_forward_again() {
     app.person("alice").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_is_stored_outlives_a_step_back_and_forward() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -67,7 +67,7 @@ async fn what_is_stored_outlives_a_step_back_and_forward() {
     assert_eq!(app.contents(chat, &bob).await, ["kept"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nodes_that_start_together_do_not_race() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
@@ -80,7 +80,7 @@ async fn nodes_that_start_together_do_not_race() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn opening_waits_for_who_writes_to_a_new_sqlite_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}/new.db?mode=rwc", folder.path().display());
@@ -95,7 +95,7 @@ async fn opening_waits_for_who_writes_to_a_new_sqlite_file() {
     opening.await.expect("no panic").expect("opens as soon as it can");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_epoch_is_made_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

@@ -33,7 +33,7 @@ async fn fresh_token(app: &TestApp) -> String {
     tokens["access_token"].as_str().expect("a token").to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word() {
     let app = TestApp::start().await;
     app.person("alice").await;
@@ -84,7 +84,7 @@ async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word()
     assert_eq!(refused.as_deref(), Some("unauthorized: token_invalid"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_plain_websocket_that_fails_by_our_fault_is_closed_with_1013_and_no_ack() {
     let app = TestApp::start().await;
     app.person("alice").await;
@@ -114,7 +114,7 @@ async fn a_plain_websocket_that_fails_by_our_fault_is_closed_with_1013_and_no_ac
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn real_clients_that_connect_while_postgresql_is_away_come_back_by_themselves() {
     if database_kind() != "postgres" {
         return;

@@ -42,7 +42,7 @@ impl Fixture {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
     let mut fixture = Fixture::new().await;
     for number in 0..60 {
@@ -91,7 +91,7 @@ async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
     assert_eq!(plain.ack_of(&Value::Null).await["error"]["code"], json!("token_missing"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn events_are_those_of_socket_io() {
     let mut fixture = Fixture::new().await;
     let mut listeners = Vec::new();
@@ -122,7 +122,7 @@ async fn events_are_those_of_socket_io() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn acks_are_those_of_socket_io_and_only_frames_with_an_id_get_one() {
     let mut fixture = Fixture::new().await;
     fixture.owner.call("mark_read", json!({"chat": {"id": fixture.chat}})).await;
@@ -151,7 +151,7 @@ async fn acks_are_those_of_socket_io_and_only_frames_with_an_id_get_one() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn on_a_chats_own_socket_the_chat_is_implied_and_short_forms_work() {
     let mut fixture = Fixture::new().await;
     let other = fixture.app.group(&mut fixture.owner, &[&fixture.bob]).await;
@@ -207,7 +207,7 @@ async fn on_a_chats_own_socket_the_chat_is_implied_and_short_forms_work() {
     assert_eq!(fixture.app.contents(other, &fixture.alice).await, ["x"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn pings_are_answered_and_sent() {
     let app = TestApp::with(&[("PING_INTERVAL_MS", "300"), ("PING_TIMEOUT_MS", "300")]).await;
     let alice = app.person("alice").await;

@@ -227,7 +227,7 @@ async fn login(host: &str, username: &str) -> (i64, String) {
     (me["id"].as_i64().expect("an id"), token)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn real_clients_of_all_versions_talk_and_come_back_by_all_ways() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = match database_kind().as_str() {

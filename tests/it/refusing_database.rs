@@ -60,7 +60,7 @@ impl Trial {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_read_only_database_refuses_sends_and_still_answers_reads() {
     if database_kind() != "postgres" {
         return;
@@ -83,7 +83,7 @@ async fn a_read_only_database_refuses_sends_and_still_answers_reads() {
     trial.recovers(&["one", "two"]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_database_that_takes_no_more_connections_is_unavailable_until_it_does() {
     if database_kind() != "postgres" {
         return;
@@ -102,7 +102,7 @@ async fn a_database_that_takes_no_more_connections_is_unavailable_until_it_does(
     trial.recovers(&["one", "two"]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn reads_share_the_connections_that_the_database_allows() {
     if database_kind() != "postgres" {
         return;
@@ -122,7 +122,7 @@ async fn reads_share_the_connections_that_the_database_allows() {
     assert_eq!(trial.send("one").await.0, StatusCode::OK);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_database_that_cannot_be_used_is_told_in_one_line_without_the_password() {
     if database_kind() != "postgres" {
         return;

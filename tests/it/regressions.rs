@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, Socket, TestApp, Transport};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_group_goes_to_somebody_who_has_used_the_same_client_id() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -28,7 +28,7 @@ async fn a_group_goes_to_somebody_who_has_used_the_same_client_id() {
     assert_eq!(again["chat"]["id"], other["chat"]["id"], "{again}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_is_sent_once_a_client_is_connected_reaches_it() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -52,7 +52,7 @@ async fn what_is_sent_once_a_client_is_connected_reaches_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn people_who_make_chats_with_each_other_at_once_do_not_stand_in_each_others_way() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -79,7 +79,7 @@ async fn people_who_make_chats_with_each_other_at_once_do_not_stand_in_each_othe
     assert!(started.elapsed() < Duration::from_secs(10), "they waited for each other");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_namespace_that_is_left_can_be_joined_again_at_once() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -92,7 +92,7 @@ async fn a_namespace_that_is_left_can_be_joined_again_at_once() {
     socket.next("ready").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_polling_client_that_asks_for_more_than_it_fetches_loses_its_session() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -126,7 +126,7 @@ async fn a_polling_client_that_asks_for_more_than_it_fetches_loses_its_session()
     crate::support::eventually("the session is ended", async || post("3".into()).await == 400).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_form_is_read_as_a_form() {
     let app = TestApp::start().await;
     let wish = json!({"username": "alice", "password": "password1"});
@@ -147,7 +147,7 @@ async fn a_form_is_read_as_a_form() {
     assert_eq!(login(form, "username=alice").await, 422);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_can_lock_another_out_by_taking_their_name_as_a_phone() {
     let app = TestApp::start().await;
     for (field, password) in [("username", "first password"), ("phone", "second password")] {
@@ -164,7 +164,7 @@ async fn nobody_can_lock_another_out_by_taking_their_name_as_a_phone() {
     assert_eq!(app.send(Method::POST, "/auth/login", None, Some(wish)).await.0, 401);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn people_are_found_by_names_of_any_script() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -192,7 +192,7 @@ async fn people_are_found_by_names_of_any_script() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn only_a_shown_change_of_a_profile_is_told_and_only_a_new_phone_needs_the_password() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -214,7 +214,7 @@ async fn only_a_shown_change_of_a_profile_is_told_and_only_a_new_phone_needs_the
     assert_eq!(patch(json!({"username": null})).await.0, 422, "one way to log in has to stay");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_retry_by_somebody_who_was_removed_since_finds_their_message() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -232,7 +232,7 @@ async fn a_retry_by_somebody_who_was_removed_since_finds_their_message() {
     assert_eq!(member.call("send_message", other).await["error"]["code"], json!("not_found"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_first_message_of_a_chat_goes_by_the_rules_of_all_messages() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -260,7 +260,7 @@ async fn the_first_message_of_a_chat_goes_by_the_rules_of_all_messages() {
     assert_eq!(ack["chat"]["last_message"]["content"], json!("hi"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_page_of_a_foreign_origin_is_given_no_cookies() {
     let app = TestApp::start().await;
     app.person("alice").await;

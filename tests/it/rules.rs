@@ -25,7 +25,7 @@ async fn unread(app: &TestApp, chat: i64, person: &Person) -> Value {
     app.get(&format!("/chat/{chat}"), person).await["my"]["unread"].clone()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_was_said_before_somebody_came_counts_as_read() {
     let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
     let (alice, bob, carol) = app.three().await;
@@ -55,7 +55,7 @@ async fn what_was_said_before_somebody_came_counts_as_read() {
     assert_eq!(unread(&app, hall, &bob).await, json!(1));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_change_that_changes_nothing_is_told_to_nobody() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -106,7 +106,7 @@ async fn a_change_that_changes_nothing_is_told_to_nobody() {
     assert!(heard.is_empty(), "{heard:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_password_that_confirms_nothing_is_refused_and_names_where_it_is_changed() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -125,7 +125,7 @@ async fn a_password_that_confirms_nothing_is_refused_and_names_where_it_is_chang
     assert!(status.is_success(), "{body}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_text_of_white_space_is_refused_and_typing_does_not_come_back() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -163,7 +163,7 @@ async fn a_text_of_white_space_is_refused_and_typing_does_not_come_back() {
     owner.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_path_of_the_public_url_is_in_every_link_and_cookie() {
     for (url, path) in [("https://example.org/chat/", "/chat"), ("https://example.org", "")] {
         let app = TestApp::with(&[("PUBLIC_URL", url), ("EMAIL_VERIFICATION", "optional")]).await;
@@ -201,7 +201,7 @@ async fn the_path_of_the_public_url_is_in_every_link_and_cookie() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_type_of_a_problem_leads_to_an_explanation_of_every_code() {
     let app = TestApp::start().await;
     let page = app.raw(Method::GET, "/docs/errors", None, None).await;

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{PASSWORD, TestApp};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn cookies_are_secure_on_https() {
     let app = TestApp::with(&[("PUBLIC_URL", "https://chat.example.org")]).await;
     app.person("alice").await;
@@ -36,7 +36,7 @@ async fn cookies_are_secure_on_https() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn pages_have_no_opener_and_unused_methods_are_refused() {
     let app = TestApp::start().await;
     let page = app.raw(Method::GET, "/docs/", None, None).await;
@@ -56,7 +56,7 @@ async fn pages_have_no_opener_and_unused_methods_are_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_front_page_leads_to_this_host_only() {
     let app = TestApp::start().await;
     let client =
@@ -79,7 +79,7 @@ async fn told(app: &TestApp, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_request_that_could_be_read_in_two_ways_smuggles_nothing() {
     let app = TestApp::start().await;
     // By its length the second request would be part of the first one's body, or the other way round.
@@ -101,7 +101,7 @@ async fn a_request_that_could_be_read_in_two_ways_smuggles_nothing() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_password_is_any_characters_and_counts_as_it_was_typed() {
     let app = TestApp::start().await;
     let login = async |password: &str| {
@@ -127,7 +127,7 @@ async fn a_password_is_any_characters_and_counts_as_it_was_typed() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_session_ends_unless_it_is_refreshed_and_in_any_case() {
     let refresh = async |app: &TestApp, token: &str| {
         let (status, body) =
@@ -155,7 +155,7 @@ async fn a_session_ends_unless_it_is_refreshed_and_in_any_case() {
     assert_eq!((status, &body["code"]), (401, &json!("token_expired")));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_fault_of_ours_tells_nothing_of_the_inside() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;

@@ -21,7 +21,7 @@ fn text(body: &Value, name: &str) -> String {
     body[name].as_str().unwrap_or_else(|| panic!("{name} in {body}")).to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
     let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=64,t=1,p=1")]).await;
     app.person("alice").await;
@@ -36,7 +36,7 @@ async fn many_logins_that_renew_a_hash_at_once_all_succeed() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_refresh_token_that_comes_back_after_its_successor_was_used_ends_the_family() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -70,7 +70,7 @@ async fn wait_for_eleven_seconds(app: &TestApp) {
     tx.commit_silently().await.expect("committed");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_client_that_lost_the_answer_comes_back_however_late_and_often() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -99,7 +99,7 @@ async fn a_client_that_lost_the_answer_comes_back_however_late_and_often() {
     assert_eq!((status, &body["code"]), (401, &json!("session_ended")));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn of_two_chains_of_one_token_the_one_that_is_used_goes_on() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -114,7 +114,7 @@ async fn of_two_chains_of_one_token_the_one_that_is_used_goes_on() {
     assert_eq!((status, &body["code"]), (401, &json!("session_ended")));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn one_token_used_by_many_at_the_same_instant_does_no_harm() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -126,7 +126,7 @@ async fn one_token_used_by_many_at_the_same_instant_does_no_harm() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn ending_a_session_ends_its_sockets_within_a_second_and_no_others() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -155,7 +155,7 @@ async fn ending_a_session_ends_its_sockets_within_a_second_and_no_others() {
     assert_eq!(status, 404, "it is ended already");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_token_that_ends_is_warned_of_and_renewed_in_place() {
     let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "6")]).await;
     let alice = app.person("alice").await;
@@ -178,7 +178,7 @@ async fn a_token_that_ends_is_warned_of_and_renewed_in_place() {
     assert_eq!((status.as_u16(), &body["code"]), (401, &json!("token_expired")));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn forged_and_misused_tokens_open_nothing() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -212,7 +212,7 @@ async fn forged_and_misused_tokens_open_nothing() {
     assert_eq!((status, &body["code"]), (401, &json!("token_invalid")), "an access token is not exchanged");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn cookies_count_for_our_own_pages_only() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -260,7 +260,7 @@ fn name_and_path(cookie: &str) -> (&str, &str) {
     (name, cookie.split("; ").find(|part| part.starts_with("Path=")).unwrap_or_default())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_browser_whose_access_cookie_has_run_out_logs_out_all_the_same() {
     let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "1")]).await;
     let (alice, other) = (app.person("alice").await, app.login("alice").await);
@@ -291,7 +291,7 @@ async fn a_browser_whose_access_cookie_has_run_out_logs_out_all_the_same() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn unknown_users_and_wrong_passwords_answer_alike_and_take_as_long() {
     // Costly enough that a skipped hash would show.
     let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=8192,t=2,p=1")]).await;
@@ -314,7 +314,7 @@ async fn unknown_users_and_wrong_passwords_answer_alike_and_take_as_long() {
     assert!((0.3..3.0).contains(&ratio), "unknown users take {ratio} times as long");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_hash_of_other_costs_verifies_and_is_renewed_at_login() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = crate::support::fresh_database(&folder).await;

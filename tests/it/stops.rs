@@ -10,7 +10,7 @@ use crate::support::{PASSWORD, PATIENCE, Plain, Polling, TestApp, Transport};
 
 const ENGINE: &str = "/ws/socket.io/?EIO=4&transport=websocket";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_stop_closes_websockets_with_1012_and_without_the_packet_that_keeps_clients_away() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -35,7 +35,7 @@ async fn a_stop_closes_websockets_with_1012_and_without_the_packet_that_keeps_cl
     timeout(PATIENCE, stopping).await.expect("in time").expect("stops");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_stop_is_not_held_up_by_who_reads_nothing() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
@@ -59,7 +59,7 @@ async fn a_stop_is_not_held_up_by_who_reads_nothing() {
     deaf.drain_until_end(PATIENCE).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_stopped_server_is_gone_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = serve(&folder, &[("DATABASE_URL", "sqlite::memory:")]);

@@ -118,7 +118,7 @@ fn picture() -> Vec<u8> {
     bytes
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_photo_is_rendered_kept_served_replaced_and_removed() {
     use base64::Engine;
     let mut landscapes: Vec<Vec<(&str, String)>> = vec![Vec::new()];

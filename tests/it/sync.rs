@@ -55,7 +55,7 @@ async fn one_group() -> (TestApp, Person, Person, Socket, i64) {
     (app, alice, bob, socket, chat)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn since_0_is_from_the_beginning_and_what_is_not_named_comes_whole_with_its_last_30() {
     let (app, _, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 45).await;
@@ -81,7 +81,7 @@ async fn since_0_is_from_the_beginning_and_what_is_not_named_comes_whole_with_it
     drop(app);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn only_answers_for_what_it_names() {
     let (app, alice, bob, mut socket, chat) = one_group().await;
     let other = app.group(&mut socket, &[&bob]).await;
@@ -99,7 +99,7 @@ async fn only_answers_for_what_it_names() {
     drop((app, alice));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn pages_bring_everything_although_messages_change_between_them() {
     let (app, alice, bob, mut socket, chat) = one_group().await;
     let other = app.group(&mut socket, &[&bob]).await;
@@ -143,7 +143,7 @@ async fn pages_bring_everything_although_messages_change_between_them() {
     assert_eq!(model.differences(&real, Depth::Promise), Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_is_too_far_behind_or_ahead_of_the_head_gets_the_chat_whole() {
     let (_app, _, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 50).await;
@@ -159,7 +159,7 @@ async fn who_is_too_far_behind_or_ahead_of_the_head_gets_the_chat_whole() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn another_epoch_is_answered_by_a_reset_with_everything_whole() {
     let (app, alice, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 40).await;
@@ -176,7 +176,7 @@ async fn another_epoch_is_answered_by_a_reset_with_everything_whole() {
     assert_eq!(model.chats[&chat].messages.len(), 30, "what was held is dropped");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn chats_that_are_not_ones_own_are_left_with_the_reason() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -221,7 +221,7 @@ async fn chats_that_are_not_ones_own_are_left_with_the_reason() {
     assert!(list(&reply, "left").is_empty(), "nothing was named");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn own_state_comes_by_ones_own_counter() {
     let (app, _, bob, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 3).await;
@@ -244,7 +244,7 @@ async fn own_state_comes_by_ones_own_counter() {
     assert!(list(&reply, "mine").iter().all(|it| it["my"]["pinned"] == json!(false)), "{reply}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn rest_and_the_socket_give_the_same_answer() {
     let (app, alice, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 35).await;

@@ -27,7 +27,7 @@ fn devices(app: &TestApp) -> i64 {
     app.server.context.presence.count().1
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn joining_a_namespace_again_and_again_does_not_reset_what_waits_for_a_client() {
     let app = TestApp::start().await;
     let (chat, bob) = heavy_chat(&app).await;
@@ -56,7 +56,7 @@ async fn joining_a_namespace_again_and_again_does_not_reset_what_waits_for_a_cli
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_upgrade_that_is_refused_does_not_reset_what_waits_for_a_polling_client() {
     let app = TestApp::start().await;
     let (chat, bob) = heavy_chat(&app).await;
@@ -76,7 +76,7 @@ async fn an_upgrade_that_is_refused_does_not_reset_what_waits_for_a_polling_clie
     eventually("the session has ended", async || polling.post("3").await == 400).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_second_upgrade_of_one_session_is_refused() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -90,7 +90,7 @@ async fn a_second_upgrade_of_one_session_is_refused() {
     assert!(first.hears("430[{\"ok\":true").await, "the first goes on");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_polling_client_gets_sixteen_packets_at_a_time_and_all_in_order() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -122,7 +122,7 @@ async fn a_polling_client_gets_sixteen_packets_at_a_time_and_all_in_order() {
 }
 
 /// The engine's own packet for it is final to python-socketio.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_polling_client_whose_session_is_closed_is_told_to_open_a_new_one() {
     let app = TestApp::start().await;
     let (alice, _, _) = app.three().await;
@@ -138,7 +138,7 @@ async fn a_polling_client_whose_session_is_closed_is_told_to_open_a_new_one() {
     assert_eq!((status, body.contains("Session ID unknown")), (400, true), "{body}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_real_client_that_polls_takes_a_burst_and_stays() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -189,7 +189,7 @@ async fn ask_for(app: &TestApp, path: &str, headers: &str) -> (u16, String, Stri
     (head[9..12].parse().expect("a status"), head.to_lowercase(), body)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_request_that_cannot_become_a_websocket_is_refused_at_once() {
     let app = TestApp::start().await;
     let lines = [

@@ -34,7 +34,7 @@ async fn next_soon(socket: &mut Socket, event: &str) -> Value {
     timeout(COMPARED, socket.next(event)).await.expect("within the comparison")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_chat_that_another_process_gives_or_takes_is_joined_or_left_soon() {
     let (app, db) = start().await;
     let (alice, bob, carol) = app.three().await;
@@ -89,7 +89,7 @@ async fn a_chat_that_another_process_gives_or_takes_is_joined_or_left_soon() {
     outsider.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn connections_of_a_session_that_ended_unheard_are_dismissed_soon() {
     let (app, db) = start().await;
     let (alice, bob, carol) = app.three().await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Person, Socket, TestApp, Transport, database_kind};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn many_senders_in_many_chats_are_stored_once_and_heard_in_one_order() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -70,7 +70,7 @@ async fn many_senders_in_many_chats_are_stored_once_and_heard_in_one_order() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn one_client_id_sent_by_many_devices_at_once_is_one_message() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -91,7 +91,7 @@ async fn one_client_id_sent_by_many_devices_at_once_is_one_message() {
     assert_eq!(app.contents(chat, &alice).await, ["once"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_good_are_stored_beside_the_bad_of_the_same_group() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -140,7 +140,7 @@ async fn the_good_are_stored_beside_the_bad_of_the_same_group() {
     assert_eq!(app.contents(foreign, &carol).await, ["theirs"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn all_25_kinds_of_content_go_as_they_come() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -170,7 +170,7 @@ async fn all_25_kinds_of_content_go_as_they_come() {
     assert!(ack["error"]["errors"]["message.message_type"].is_array(), "{ack}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_is_removed_can_send_nothing_more_whatever_is_in_flight() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -200,7 +200,7 @@ async fn who_is_removed_can_send_nothing_more_whatever_is_in_flight() {
     assert_eq!(app.contents(chat, alice).await, stored);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_message_that_the_database_refuses_spoils_no_other_of_its_group() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;

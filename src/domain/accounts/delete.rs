@@ -1,9 +1,9 @@
-//! Deleting an account. One transaction turns the row into a tombstone, removes what is the user's
-//! alone, and ends all sessions; from its commit on the account is gone. Leaving the groups follows, group
-//! by group (see `leaving`).
+//! Deleting an account. One transaction turns the row into a tombstone, removes the data that belongs to the user
+//! alone, and ends all sessions; when it commits, the account is deleted. Afterwards the account leaves its groups
+//! one by one (see `leaving`).
 //!
-//! What others have stays with them: messages with the tombstone as their author, likes, direct chats, and
-//! what moderators were told.
+//! Data that other users share is kept: messages with the tombstone as their author, likes, direct chats and
+//! reports to moderators.
 
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ use crate::protocol::moderation::Role;
 use crate::protocol::parse::{Check, Limits, Problems};
 use tracing::Instrument;
 
-/// What a tombstone is called.
+/// The display name of a tombstone.
 const NAME: &str = "Deleted user";
 
-/// A request to delete the own account.
+/// A request to delete the caller's account.
 #[derive(Deserialize, ToSchema)]
 pub struct Deletion {
     /// The current password.
@@ -42,19 +42,19 @@ impl Check for Deletion {
     }
 }
 
-/// Deletes the account of who asks. The last admin stays.
+/// Deletes the caller's account. The last admin cannot be deleted.
 pub async fn delete(context: &Arc<AppContext>, actor: Actor, request: &Deletion) -> Result<()> {
     let id = actor.user_id;
     let known = users::find(context.db.read(), id).await?;
     users::confirm(context, &known, &request.password).await?;
     retry(|| bury(context, id, &known.password_hash)).await?;
     let context = context.clone();
-    // Thousands of groups take a while; who asked need not wait for it.
+    // Leaving thousands of groups takes a while; the caller need not wait for it.
     tokio::spawn(async move { finish(&context, id).await }.in_current_span());
     Ok(())
 }
 
-/// Makes the row a tombstone, if the password that was checked is still the current one.
+/// Turns the row into a tombstone, if the password that was checked is still the current one.
 async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
     let mut tx = context.db.begin().await?;
     let row = moderation::require_another_admin(tx.conn(), id).await?;
@@ -72,7 +72,7 @@ async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
     account_ending::Entity::insert(left).exec_without_returning(tx.conn()).await?;
     let tombstone = tombstone(&row, now).update(tx.conn()).await?;
     profiles::announce(context, &mut tx, &tombstone).await?;
-    // Where from is not noted: nothing of a deleted user is kept that nobody needs.
+    // The address is not recorded: only necessary data of a deleted user is kept.
     let details = json!({"role": row.role});
     let act =
         Act { actor: Some(id), action: "user.delete", target: Target::User(id), details, address: None };
@@ -81,7 +81,7 @@ async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
     Ok(())
 }
 
-/// The row as it stays: an id, a name that says what it is, and when.
+/// Returns the row that remains: an id, a name that marks a deleted account, and the time of the deletion.
 fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
     user::ActiveModel {
         id: Set(row.id),
@@ -109,12 +109,12 @@ fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
     }
 }
 
-/// Removes what is the user's alone.
+/// Removes the data that belongs to the user alone.
 async fn forget(conn: &impl ConnectionTrait, id: UserId) -> Result<()> {
-    // Follows and blocks set by other users stay: they can remove them.
+    // Follows and blocks by other users stay: those users can remove them.
     contact::Entity::delete_many().filter(contact::Column::UserId.eq(id.0)).exec(conn).await?;
     one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(id.0)).exec(conn).await?;
-    // With their refresh tokens.
+    // This also deletes their refresh tokens.
     session::Entity::delete_many().filter(session::Column::UserId.eq(id.0)).exec(conn).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! The export of everything that is held on a user: JSON lines, made page by page while they are read, so
-//! that an account of any size takes the memory of a page. The last line says how many there were; an
-//! export without it broke off.
+//! The export of all data that is stored about a user, as JSON lines. Pages are read while the client downloads, so
+//! an account of any size needs the memory of one page. The last line has the number of lines; an export without it
+//! is incomplete.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use tracing::Instrument;
 
-/// Bytes that are handed on at a time, and a record more.
+/// Size in bytes at which a chunk is sent; its last record may exceed it.
 const CHUNK: usize = 256 * 1_024;
 
-/// What reading a chunk may take; whoever is slower starts again.
+/// How long the client may take to read a chunk before the export is aborted.
 const READ_WITHIN: Duration = Duration::from_mins(1);
 
-/// Exports that may run at the same time.
+/// Maximum number of exports at the same time.
 const MOST: usize = 16;
 
-/// The exports that are running: one for each user, and not too many in all.
+/// The running exports: at most one per user, and a limited number in total.
 #[derive(Default)]
 pub struct Running(Mutex<HashSet<UserId>>);
 
-/// The place of one export among those that are running.
+/// The entry of one running export; dropping it removes the entry.
 struct RunningExport {
     running: Arc<Running>,
     id: UserId,
@@ -58,7 +58,7 @@ impl Running {
     }
 }
 
-/// A record as a line.
+/// A record as a line of the export.
 #[derive(Serialize)]
 struct Line {
     kind: &'static str,
@@ -66,27 +66,27 @@ struct Line {
     record: Value,
 }
 
-/// An export that is being made.
+/// An export in progress.
 pub struct Export(mpsc::Receiver<Result<Bytes>>);
 
 impl Export {
-    /// The next lines; an error where it broke off, none at the end.
+    /// Returns the next lines; an error if the export was interrupted, `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes>> {
         self.0.recv().await
     }
 }
 
-/// Begins the export of who asks. It ends with their session.
+/// Starts the export of the caller's data. It is aborted when their session ends.
 pub fn export(context: &Arc<AppContext>, running: &Arc<Running>, actor: Actor) -> Result<Export> {
     let permit = running.enter(actor.user_id)?;
-    // One chunk waits while the next is made.
+    // One chunk is buffered while the next one is prepared.
     let (lines, reader) = mpsc::channel(1);
     let context = context.clone();
     let work = async move {
         let _permit = permit;
         if let Err(error) = write(&context, actor, &lines).await {
             tracing::warn!(user = actor.user_id.0, %error, "an export was interrupted");
-            // Where nobody reads any more nobody is told.
+            // If the client has stopped reading, the error cannot be delivered.
             drop(timeout(READ_WITHIN, lines.send(Err(error))).await);
         }
     };
@@ -128,7 +128,7 @@ async fn hand_on(
     lines: &mpsc::Sender<Result<Bytes>>,
     chunk: &mut Vec<u8>,
 ) -> Result<()> {
-    // A reader may take a minute for each.
+    // Reading may take a minute per chunk, and the session can end meanwhile.
     sessions::require_live(context, actor).await?;
     let sent = timeout(READ_WITHIN, lines.send(Ok(std::mem::take(chunk).into()))).await;
     match sent {

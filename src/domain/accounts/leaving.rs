@@ -1,6 +1,5 @@
-//! The second half of deleting an account: leaving its groups and removing its photo. What is left to do is
-//! a row in the database, written with the deletion, so that a crash in between is picked up: at the next
-//! start, and every minute.
+//! The second half of deleting an account: leaving its groups and removing its photo. The deletion writes a row for
+//! the remaining work, so that it is resumed after a crash: at the next start, and every minute.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +13,10 @@ use crate::error::{Code, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::retry;
 
-/// Groups that are read at a time.
+/// Groups per query.
 const SOME: u64 = 100;
 
-/// Finishes what is left over, now and then.
+/// Finishes pending deletions, once a minute.
 pub fn watch(context: &Arc<AppContext>) {
     context.keep("deleted accounts", |context| async move {
         let mut minute = tokio::time::interval(Duration::from_mins(1));
@@ -30,7 +29,7 @@ pub fn watch(context: &Arc<AppContext>) {
     });
 }
 
-/// Finishes all accounts that were deleted and are not yet out of everything.
+/// Finishes all pending deletions.
 pub async fn finish_all(context: &AppContext) -> Result<()> {
     let left: Vec<i64> = account_ending::Entity::find()
         .select_only()
@@ -45,7 +44,7 @@ pub async fn finish_all(context: &AppContext) -> Result<()> {
     Ok(())
 }
 
-/// Finishes one account; where that fails, the next round tries again.
+/// Finishes one deletion; if that fails, the next round tries again.
 pub(super) async fn finish(context: &AppContext, id: UserId) {
     if let Err(error) = try_finish(context, id).await {
         tracing::warn!(user = id.0, %error, "a deleted account could not leave all its chats yet");
@@ -74,7 +73,7 @@ async fn try_finish(context: &AppContext, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Some of the groups that a user is in; direct chats stay, for the other side.
+/// Returns some of the groups that a user is in. Direct chats are kept for the other user.
 async fn own_groups(context: &AppContext, id: UserId) -> Result<Vec<ChatId>> {
     let mut mine = Query::select();
     mine.column(member::Column::ChatId)
@@ -94,7 +93,7 @@ async fn own_groups(context: &AppContext, id: UserId) -> Result<Vec<ChatId>> {
     Ok(ids.into_iter().map(ChatId).collect())
 }
 
-/// Direct chats that one of the two has blocked: where it was who is gone, they are open again.
+/// Returns the user's blocked direct chats. They open again if only the deleted user had blocked the other.
 async fn blocked_chats(context: &AppContext, id: UserId) -> Result<Vec<ChatId>> {
     let mine = member::Entity::of_user(id.0).select_only().column(member::Column::ChatId).into_query();
     let ids: Vec<i64> = chat::Entity::present()
@@ -108,10 +107,10 @@ async fn blocked_chats(context: &AppContext, id: UserId) -> Result<Vec<ChatId>> 
     Ok(ids.into_iter().map(ChatId).collect())
 }
 
-/// Leaves one group, in a transaction of its own.
+/// Leaves one group, in its own transaction.
 async fn leave(context: &AppContext, chat: ChatId, id: UserId) -> Result<()> {
     match retry(|| leave_once(context, chat, id)).await {
-        // Deleted, or left by another node in this moment.
+        // The group was deleted, or another node has just done this.
         Err(error) if error.code == Code::NotFound => Ok(()),
         done => done,
     }

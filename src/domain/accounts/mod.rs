@@ -1,4 +1,4 @@
-//! An account as a whole: its end, and everything that is held on its user.
+//! Whole accounts: deletion, and the export of all data that is stored about a user.
 
 mod delete;
 mod export;

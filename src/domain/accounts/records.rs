@@ -1,6 +1,6 @@
-//! What is held on a user, kind by kind and page by page, each record as one JSON object.
-//! Names are those of REST. Hashes of passwords and tokens stay out, and so does what is of others: reports
-//! against the user, messages of other people, who it was that moderated.
+//! The data that is stored about a user, by kind and page, each record as one JSON object. Names are those of the
+//! REST API. Excluded are hashes of passwords and tokens, and data of other users: reports against the user,
+//! messages of other authors, and the names of moderators.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::message_type::MessageType;
 
-/// Records of a page. Messages may have 64 KiB each by default.
+/// Records per page. A message may have 64 KiB by default.
 const PAGE: u64 = 100;
 
 /// A kind of record, in the order of the export.
@@ -27,26 +27,26 @@ pub enum Kind {
     Session,
     /// One-time tokens that were mailed, without the token.
     OneTimeToken,
-    /// Whom one follows and blocks.
+    /// Users whom the user follows or blocks.
     Contact,
     /// Memberships, past ones included.
     Chat,
-    /// What one has written.
+    /// Messages that the user has written.
     Message,
-    /// What one likes.
+    /// Messages that the user likes.
     Like,
-    /// What one has reported.
+    /// Reports that the user has filed.
     Report,
-    /// Mails to one.
+    /// E-mails to the user.
     Mail,
     /// The user's own privileged actions.
     Act,
-    /// What others did about one by their role: bans, roles.
+    /// Privileged actions of others on the user, such as bans and role changes.
     Moderation,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 11] = [
         Self::User,
         Self::Session,
@@ -61,7 +61,7 @@ impl Kind {
         Self::Moderation,
     ];
 
-    /// Its name in the export.
+    /// Returns the name of the kind in the export.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -79,10 +79,10 @@ impl Kind {
     }
 }
 
-/// A page of records, and the number of its last one where more may follow.
+/// A page of records, and the number of its last record if more may follow.
 pub type Page = (Vec<Value>, Option<i64>);
 
-/// The records of one kind whose number is above `after`.
+/// Returns the records of one kind whose number is greater than `after`.
 pub async fn page(conn: &impl ConnectionTrait, kind: Kind, id: UserId, after: i64) -> Result<Page> {
     match kind {
         Kind::User => account(conn, id).await,
@@ -99,7 +99,7 @@ pub async fn page(conn: &impl ConnectionTrait, kind: Kind, id: UserId, after: i6
     }
 }
 
-/// A page of what is selected, in the order of a column, after a number in it.
+/// Reads a page of a query in the order of a column, starting after a value of it.
 async fn read<E: EntityTrait>(
     conn: &impl ConnectionTrait,
     own: Select<E>,
@@ -109,7 +109,7 @@ async fn read<E: EntityTrait>(
     Ok(own.filter(order.gt(after)).order_by_asc(order).limit(PAGE).all(conn).await?)
 }
 
-/// Rows as records, with where to go on.
+/// Converts rows to records, with the number to continue after.
 fn shown<T>(rows: Vec<T>, number: impl Fn(&T) -> i64, show: impl FnMut(T) -> Value) -> Page {
     let next = rows.last().filter(|_| rows.len() as u64 == PAGE).map(number);
     (rows.into_iter().map(show).collect(), next)
@@ -182,7 +182,7 @@ async fn chats(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
     let known: HashMap<i64, chat::Model> = known.into_iter().map(|row| (row.id, row)).collect();
     let show = |row: member::Model| {
         let chat = known.get(&row.chat_id);
-        // The present name of a chat that the user has left is not theirs any more.
+        // The current name of a chat that the user has left is not the user's data.
         let name = chat.filter(|_| row.left_at.is_none()).and_then(|chat| chat.name.as_ref());
         json!({
             "chat_id": row.chat_id, "name": name,
@@ -248,7 +248,7 @@ async fn acts(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pag
     let own = audit::Entity::find().filter(audit::Column::ActorId.eq(id.0));
     let rows = read(conn, own, audit::Column::Id, after).await?;
     let show = |row: audit::Model| {
-        // Of what was done to others there is more to say, which is theirs.
+        // Details of actions on other users are those users' data.
         let on_oneself = row.target_kind.as_deref() == Some("user") && row.target_id == Some(id.0);
         let details: Option<Value> =
             on_oneself.then(|| serde_json::from_str(&row.details).unwrap_or_default());

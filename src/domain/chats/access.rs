@@ -1,5 +1,5 @@
-//! Who may see and do what. A stranger is told that there is no such chat; a member without the role is
-//! told that it takes one.
+//! Access to chats. For a user who is not a member, the chat does not exist; a member without the required role
+//! gets an error that names it.
 
 use crate::protocol::members::ChatRole;
 use entity::{chat, member};
@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Tx;
 
-/// A present member of a present chat: proof that a user may see it.
+/// A current member of an existing chat: proof that a user may see it.
 #[derive(Clone, Debug)]
 pub struct Membership {
     /// The chat.
@@ -20,7 +20,7 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Owner or admin of a group.
+    /// Returns `forbidden` unless the member is an owner or admin of the group.
     pub fn require_manager(&self, what: &str) -> Result<()> {
         if self.member.role >= ChatRole::Admin {
             Ok(())
@@ -30,8 +30,8 @@ impl Membership {
     }
 }
 
-/// Refuses what would tell the other side of a direct chat something that its owner may not say: one has
-/// blocked the other, or the chat waits for approval.
+/// Returns an error if a direct chat may not pass anything on to the other user: one has blocked the other, or the
+/// chat waits for approval.
 pub fn require_open(chat: &chat::Model, field: &str) -> Result<()> {
     if chat.blocked {
         return Err(contacts::blocked(field));
@@ -42,7 +42,7 @@ pub fn require_open(chat: &chat::Model, field: &str) -> Result<()> {
     Ok(())
 }
 
-/// Notes anew, from their contacts, whether one of the two of a direct chat blocks the other.
+/// Updates, from the contacts of its two members, whether a direct chat is blocked.
 pub async fn judge_block(context: &AppContext, chat_id: ChatId) -> Result<()> {
     let tx = context.db.begin().await?;
     tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
@@ -60,7 +60,7 @@ pub async fn judge_block(context: &AppContext, chat_id: ChatId) -> Result<()> {
     Ok(())
 }
 
-/// A chat as one of its members sees it, to whoever asks from outside: there is none.
+/// Returns a chat and the user's membership; `not_found` for users who are not members.
 pub async fn find_visible(
     conn: &impl ConnectionTrait,
     chat_id: ChatId,
@@ -74,7 +74,8 @@ pub async fn find_visible(
     }
 }
 
-/// The same, with the chat's row locked until the transaction ends: its counter stands still.
+/// Does the same as [`find_visible`], with the chat's row locked until the transaction ends, so that its counter
+/// cannot change.
 pub async fn lock(tx: &Tx, chat_id: ChatId, user_id: UserId) -> Result<Membership> {
     let chat = tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
     let member = membership(tx.conn(), chat_id, user_id).await?;
@@ -88,7 +89,7 @@ fn no_such_chat() -> Error {
     Error::field(Code::NotFound, "chat.id", "there is no such chat")
 }
 
-/// A user's present membership of a chat.
+/// Returns a user's current membership of a chat.
 pub async fn membership(
     conn: &impl ConnectionTrait,
     chat_id: ChatId,
@@ -97,7 +98,7 @@ pub async fn membership(
     Ok(member::Entity::of_chat(chat_id.0).filter(member::Column::UserId.eq(user_id.0)).one(conn).await?)
 }
 
-/// Everybody who is in a chat.
+/// Returns the current members of a chat.
 pub(super) async fn member_ids(conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<Vec<UserId>> {
     let ids: Vec<i64> = member::Entity::of_chat(chat_id.0)
         .select_only()
@@ -108,7 +109,7 @@ pub(super) async fn member_ids(conn: &impl ConnectionTrait, chat_id: ChatId) -> 
     Ok(ids.into_iter().map(UserId).collect())
 }
 
-/// A user's row in a chat, also when they have left.
+/// Returns a user's row in a chat, even if they have left.
 pub(super) async fn membership_ever(
     conn: &impl ConnectionTrait,
     chat_id: ChatId,

@@ -1,4 +1,4 @@
-//! `CONTACT_POLICY=approval`: the other side of a stranger's direct chat lets it in, or not.
+//! `CONTACT_POLICY=approval`: the recipient of a stranger's direct chat approves or declines it.
 
 use entity::chat;
 use sea_orm::ActiveModelTrait;
@@ -31,7 +31,7 @@ impl CommandHandler for ApproveChat {
     }
 }
 
-/// Lets a chat whose row is locked in, and announces it.
+/// Approves a chat whose row is locked, and announces it.
 pub(super) async fn approve_locked(
     context: &AppContext,
     tx: Tx,
@@ -40,7 +40,7 @@ pub(super) async fn approve_locked(
 ) -> Result<Tx> {
     let now = context.clock.now();
     let change = begin_meta_change(tx, chat).await?;
-    // It begins now, and moves up in both lists.
+    // The chat starts now, and moves up in both users' lists.
     chat::ActiveModel {
         id: Set(chat.id),
         approved: Set(true),
@@ -74,7 +74,7 @@ impl CommandHandler for DeclineChat {
     }
 }
 
-/// Only the one who did not open a direct chat has a say in it.
+/// Checks that the user is the recipient of a direct chat, not the one who opened it.
 fn require_other_side(chat: &chat::Model, user_id: UserId, what: &str) -> Result<()> {
     if chat.is_group {
         return Err(Error::forbidden(format!("groups need no approval, there is nothing to {what}")));

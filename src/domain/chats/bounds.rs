@@ -1,5 +1,6 @@
-//! How many chats one may be in, and how many groups one may have made. Asked inside the transaction that would
-//! add one, with the rows of the people locked, so that two at once cannot both be the last.
+//! Limits on how many chats a user may be in and how many groups a user may create. They are checked inside the
+//! transaction that adds a chat, with the users' rows locked, so that two concurrent transactions cannot both take
+//! the last place.
 
 use entity::{chat, contact, member};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
@@ -9,15 +10,15 @@ use crate::domain::AppContext;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
 
-/// Groups of one maker that somebody who does not follow them can be in: a tenth of all their chats.
+/// Returns how many groups of one creator a user who does not follow them can be in: a tenth of the limit on chats.
 fn groups_of_a_stranger(context: &AppContext) -> u64 {
     Ord::max(context.settings.contacts.max_chats as u64 / 10, 1)
 }
 
-/// People of a new group of whom each is looked at.
+/// Largest new group whose members are checked against [`groups_of_a_stranger`].
 const FEW: usize = 200;
 
-/// Everybody of a chat to be has room for one more.
+/// Checks that all members of a new chat can be in one more chat.
 pub(super) async fn require_room(
     context: &AppContext,
     conn: &impl ConnectionTrait,
@@ -27,7 +28,7 @@ pub(super) async fn require_room(
 ) -> Result<()> {
     if is_group {
         let made = require_room_to_make(context, conn, creator).await?;
-        // Of many people it would take long to find out, and they cost their tokens.
+        // For many users the check would take long; their number is limited by the rate limit for members.
         let few = everybody.len() <= FEW && made >= groups_of_a_stranger(context);
         if few && let Some(id) = crowded(context, conn, creator, everybody).await? {
             return Err(Error::invalid("chat.members_array", too_crowded(context, id)));
@@ -47,7 +48,7 @@ pub(super) async fn require_room(
     }
 }
 
-/// One more member has room for the chat.
+/// Checks that a user who is added to a group can be in one more chat.
 pub(super) async fn require_room_of(
     context: &AppContext,
     conn: &impl ConnectionTrait,
@@ -68,8 +69,8 @@ fn too_crowded(context: &AppContext, user: UserId) -> String {
     format!("user {user} is in {most} groups of users they do not follow")
 }
 
-/// One may make one more group; how many there are. What was handed over to somebody is not counted as theirs: nobody can fill
-/// another's count.
+/// Checks that a user may create one more group, and returns how many they have created. The creator counts, not
+/// the owner, so that no user can use up another user's limit by handing groups over.
 async fn require_room_to_make(
     context: &AppContext,
     conn: &impl ConnectionTrait,
@@ -87,7 +88,7 @@ async fn require_room_to_make(
     Err(Error::invalid("chat", format!("you have created {made} groups, which is the limit")))
 }
 
-/// Those whom somebody they do not follow has in as many of their groups as a stranger may.
+/// Returns a user who does not follow the creator and is already in as many of the creator's groups as allowed.
 async fn crowded(
     context: &AppContext,
     conn: &impl ConnectionTrait,
@@ -132,7 +133,7 @@ fn followers_of(user: UserId) -> SelectStatement {
         .to_owned()
 }
 
-/// Groups that a member did not make, of somebody whom the member does not follow.
+/// The condition for memberships in groups that another user created whom the member does not follow.
 fn of_strangers() -> Condition {
     let member = |column| Expr::col((member::Entity, column));
     let chat = |column| Expr::col((chat::Entity, column));
@@ -154,12 +155,12 @@ fn of_strangers() -> Condition {
     Condition::all().add(Expr::exists(strange))
 }
 
-/// Those who are in as many chats as one can be, in the order of their ids. Groups of strangers do not count: nobody
-/// can fill up somebody else.
+/// Returns the users who have reached the limit on chats, in the order of their ids. Groups of strangers do not
+/// count, so that no user can use up another user's limit.
 async fn full(context: &AppContext, conn: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec<UserId>> {
     let most = context.settings.contacts.max_chats as i64;
     let many = in_many(conn, users, most, Condition::all()).await?;
-    // Few are: only theirs are looked at one by one.
+    // Few users pass the first check: the expensive condition is evaluated only for them.
     in_many(conn, &many, most, of_strangers().not()).await
 }
 

@@ -1,5 +1,5 @@
-//! Creating a chat. The direct chat of two people exists once: asking for it again answers it. A `client_id`
-//! makes a retried creation of a group answer the group that was made first.
+//! Creating a chat. Two users have one direct chat: a second request returns the existing one. With a `client_id`,
+//! a retried creation of a group returns the group that was created first.
 
 use crate::config::ContactRule;
 use crate::protocol::members::ChatRole;
@@ -24,13 +24,13 @@ use crate::protocol::chats::ChatCreated;
 use crate::protocol::chats::NewChat;
 use crate::text::nfc;
 
-/// How long a declined stranger waits before asking again, milliseconds.
+/// How long a user whose chat was declined must wait before the next request, milliseconds.
 const DECLINED_FOR_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// Members from which on somebody makes one group after the other.
+/// Number of other members from which a user can only create one group at a time.
 const LARGE_GROUP: usize = 200;
 
-/// A chat that was found or created, within the transaction that holds its lock.
+/// A chat that was found or created, with the transaction that holds its lock.
 pub struct Opened {
     /// The transaction.
     pub tx: Tx,
@@ -38,11 +38,11 @@ pub struct Opened {
     pub chat: chat::Model,
     /// Whether it was created.
     pub is_new: bool,
-    /// Held until the commit.
+    /// The user's turn to create a large group, held until the commit.
     _turn: Option<Turn>,
 }
 
-/// Finds the chat that a request names, or creates it.
+/// Finds the chat that a request describes, or creates it.
 pub async fn open(context: &AppContext, request: &NewChat, creator: UserId) -> Result<Opened> {
     let others: BTreeSet<i64> =
         request.members_array.iter().map(|id| id.0).filter(|id| *id != creator.0).collect();
@@ -57,7 +57,7 @@ pub async fn open(context: &AppContext, request: &NewChat, creator: UserId) -> R
         let problem = format!("must have at most {} members", context.limits.max_group_members);
         return Err(Error::invalid("chat.members_array", problem));
     }
-    // Many members are much work for the one writer: others come in between.
+    // Large groups are much work for the one writer: with turns, other work gets in between.
     let turn = match others.len() {
         0..LARGE_GROUP => None,
         _ => Some(context.rates.large_groups.take(Key::user(creator)).await?),
@@ -67,13 +67,13 @@ pub async fn open(context: &AppContext, request: &NewChat, creator: UserId) -> R
         let (tx, chat) = make(context, tx, request, creator, &others).await?;
         return Ok(Opened { tx, chat, is_new: true, _turn: turn });
     };
-    // Asking for the chat that a stranger has opened approves it.
+    // A recipient who requests the chat that a stranger has opened approves it.
     let waits = !chat.approved && chat.owner_id != creator.0 && !chat.blocked;
     let tx = if waits { approve_locked(context, tx, &mut chat, creator).await? } else { tx };
     Ok(Opened { tx, chat, is_new: false, _turn: turn })
 }
 
-/// Stores the chat and announces it.
+/// Stores a new chat and announces it.
 async fn make(
     context: &AppContext,
     tx: Tx,
@@ -94,7 +94,7 @@ fn one<T>(list: Vec<T>) -> Result<T> {
     list.into_iter().next().ok_or_else(|| Error::internal("a chat that was just written is not there"))
 }
 
-/// The chat that a request names, if it exists already.
+/// Finds the chat that a request describes, if it exists already.
 async fn find_made_before(
     tx: &Tx,
     request: &NewChat,
@@ -126,7 +126,7 @@ fn group_name(request: &NewChat) -> Option<String> {
     request.name.as_deref().map(|name| nfc(name.trim())).filter(|_| request.is_group)
 }
 
-/// Somebody whose chat was declined does not ask again at once.
+/// Refuses a user whose chat with `other` was declined less than a day ago.
 async fn require_not_declined(
     conn: &impl ConnectionTrait,
     creator: UserId,
@@ -155,7 +155,7 @@ async fn require_not_declined(
     Err(Error::field(Code::ContactRequired, "chat.members_array", problem))
 }
 
-/// Every id is a present user's.
+/// Checks that every id belongs to an existing user.
 async fn require_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<()> {
     let ids: BTreeSet<i64> = ids.iter().map(|id| id.0).collect();
     let known: BTreeSet<i64> = user::Entity::present()
@@ -183,11 +183,12 @@ async fn insert(
     others: &BTreeSet<i64>,
 ) -> Result<(OpenChange, chat::Model)> {
     let now = context.clock.now();
-    // People are locked before anything refers to them: two who make chats with each other would otherwise
-    // wait for each other.
+    // Users are locked before any row refers to them: two users who create chats with each other would otherwise
+    // deadlock.
     let everybody: Vec<UserId> = others.iter().map(|id| UserId(*id)).chain([creator]).collect();
     let user_revs = users::advance(tx.conn(), &everybody).await?;
-    // Locked by now: an account that ends in this moment is either gone here, or leaves this chat, too.
+    // The users are locked now: an account that is being deleted either no longer exists here, or will leave this
+    // chat too.
     require_users(tx.conn(), &everybody).await?;
     let blocked = contacts::blocked_between(tx.conn(), creator, everybody.iter().copied()).await?;
     if let Some(id) = blocked.iter().min() {
@@ -227,7 +228,7 @@ async fn insert(
         created_at: Set(now),
         ..Default::default()
     };
-    // Another may make the same chat in this very moment: then the next attempt finds it.
+    // If another transaction creates the same chat at this moment, the retry finds it.
     let mut chat = row.insert(tx.conn()).await?;
     let change = begin_change(tx, &mut chat).await?;
     let rev = change.position().rev;
@@ -249,7 +250,7 @@ async fn insert(
             ..Default::default()
         })
         .collect();
-    // A statement takes a bounded number of values.
+    // The number of values per statement is limited.
     for rows in rows.chunks(1_000) {
         member::Entity::insert_many(rows.to_vec()).exec_without_returning(change.conn()).await?;
     }

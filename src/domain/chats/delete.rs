@@ -1,5 +1,5 @@
-//! Deleting a group for everybody. It is gone from every list; its row stays, so that its id is never used
-//! again and `sync` can tell.
+//! Deleting a group for all members. It disappears from every list; its row is kept, so that its id is never reused
+//! and `sync` can report the deletion.
 
 use crate::protocol::members::ChatRole;
 use entity::enums::LeftReason;
@@ -34,12 +34,12 @@ impl CommandHandler for DeleteChat {
     }
 }
 
-/// Why a chat is gone for everybody.
+/// Why a chat is deleted for all members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gone {
     /// A group was deleted.
     Deleted,
-    /// A direct chat was not approved; the two may have another one day.
+    /// A direct chat was declined; the two users may have another one later.
     Declined,
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn delete_locked(
     raised.column(user::Column::UserRev).from(user::Entity).and_where(
         Expr::col((user::Entity, user::Column::Id)).equals((member::Entity, member::Column::UserId)),
     );
-    // One statement however many there are: until the commit nobody can send to the chat.
+    // One statement for all members, because no one can send to the chat until the commit.
     member::Entity::update_many()
         .col_expr(member::Column::LeftAt, Expr::value(Some(now)))
         .col_expr(member::Column::LeftReason, Expr::value(Some(reason)))

@@ -1,5 +1,5 @@
-//! Leaving a group. An owner's place goes to the admin, else the member, who has been there longest; the
-//! last one out deletes the group.
+//! Leaving a group. If the owner leaves, the longest-standing admin takes over, or the longest-standing member if
+//! there is no admin; the last member who leaves deletes the group.
 
 use crate::protocol::members::ChatRole;
 use entity::enums::LeftReason;
@@ -32,8 +32,7 @@ impl CommandHandler for LeaveChat {
     }
 }
 
-/// Takes a user out of a group, as if they left: their place as its owner goes on, and the last one out
-/// deletes it.
+/// Removes a user from a group as if they had left: an owner is replaced, and the last member deletes the group.
 pub async fn leave(context: &AppContext, mut tx: Tx, chat_id: ChatId, user_id: UserId) -> Result<Tx> {
     let Membership { mut chat, member } = lock(&tx, chat_id, user_id).await?;
     if !chat.is_group {
@@ -50,7 +49,7 @@ pub async fn leave(context: &AppContext, mut tx: Tx, chat_id: ChatId, user_id: U
     Ok(tx)
 }
 
-/// Who takes over from an owner who leaves.
+/// Returns the member who takes over from an owner who leaves.
 async fn heir(tx: &Tx, chat: i64, owner: UserId) -> Result<Option<member::Model>> {
     let admins_first: SimpleExpr =
         CaseStatement::new().case(Expr::col(member::Column::Role).eq(ChatRole::Admin), 0).finally(1).into();
@@ -63,8 +62,8 @@ async fn heir(tx: &Tx, chat: i64, owner: UserId) -> Result<Option<member::Model>
         .await?)
 }
 
-/// Ends a membership of a chat whose row is locked, and announces it; for the one who goes it is the last
-/// event of the chat.
+/// Ends a membership of a chat whose row is locked, and announces it; for the user who leaves it is the last event
+/// of the chat.
 pub(super) async fn leave_locked(
     context: &AppContext,
     tx: Tx,

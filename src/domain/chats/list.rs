@@ -1,4 +1,4 @@
-//! Lists of a user's chats and of their members, in pages with a cursor.
+//! Lists of a user's chats and of a chat's members, in pages with a cursor.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,24 +14,24 @@ use crate::ids::ChatId;
 use crate::protocol::chats::Chat;
 use crate::protocol::members::Member;
 
-/// Chats that are read at the same time.
+/// Chats that are loaded together.
 const CHATS_AT_ONCE: usize = 20;
 
-/// Which of the user's chats.
+/// Which of the user's chats to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Neither archived nor waiting for the user's approval.
     Active,
     /// Waiting for the user's approval.
     Pending,
-    /// Put away.
+    /// Archived.
     Archived,
     /// Pinned.
     Pinned,
 }
 
 impl State {
-    /// By its name in a URL.
+    /// Returns the state with this name in a URL.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "active" => Some(Self::Active),
@@ -43,15 +43,15 @@ impl State {
     }
 }
 
-/// Part of a list, and the cursor of what follows it.
+/// A page of a list, with the cursor of the next page.
 pub struct Page<T> {
-    /// In order.
+    /// The items, in order.
     pub items: Vec<T>,
-    /// Where to go on; none at the end.
+    /// Cursor of the next page; `None` at the end.
     pub next: Option<String>,
 }
 
-/// The user's chats, latest activity first.
+/// Returns the user's chats, latest activity first.
 pub async fn list(
     context: &AppContext,
     actor: Actor,
@@ -105,7 +105,7 @@ pub async fn list(
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let (mut items, mut bytes) = (Vec::with_capacity(rows.len()), 0);
-    // Each shows its last message: what is too much for one page waits for the next.
+    // Each chat includes its last message: what exceeds the size of a page is left for the next one.
     for some in rows.chunks(CHATS_AT_ONCE) {
         let ids: Vec<ChatId> = some.iter().map(|(_, id)| ChatId(*id)).collect();
         for chat in load(context.db.read(), &ids, Some(Viewer::now(context, actor.user_id))).await? {
@@ -123,7 +123,7 @@ pub async fn list(
     Ok(Page { items, next })
 }
 
-/// One chat of the user.
+/// Returns one chat of the user.
 pub async fn one(context: &AppContext, actor: Actor, chat_id: ChatId) -> Result<Chat> {
     find_visible(context.db.read(), chat_id, actor.user_id).await?;
     load(context.db.read(), &[chat_id], Some(Viewer::now(context, actor.user_id)))
@@ -133,7 +133,7 @@ pub async fn one(context: &AppContext, actor: Actor, chat_id: ChatId) -> Result<
         .ok_or_else(|| Error::not_found("chat"))
 }
 
-/// A chat's members in the order of joining.
+/// Returns a chat's members in the order of joining.
 pub async fn members(
     context: &AppContext,
     actor: Actor,
@@ -165,7 +165,7 @@ pub async fn members(
     Ok(Page { items: unread_while_pending(chat.approved, items, Some(viewer)), next })
 }
 
-/// A cursor is a moment and an id; clients pass it back as it is.
+/// Encodes a cursor: a time and an id. Clients pass it back unchanged.
 fn write_cursor(at: i64, id: i64) -> String {
     URL_SAFE_NO_PAD.encode(format!("{at}:{id}"))
 }

@@ -1,8 +1,9 @@
-//! The lobby (`LOBBY_CHAT`): a group that everybody is a member of, from registration on. It belongs to
-//! nobody: all of its members are plain members, nobody leaves it, and moderators keep it clean.
+//! The lobby (`LOBBY_CHAT`): a group that every user joins at registration. It has no owner: all members are plain
+//! members, no member can leave it, and moderators keep it clean.
 //!
-//! Which chat it is stands in the database (`meta`), so a lobby that is renamed in the settings is renamed,
-//! not made again. With the setting taken away it stays as an ordinary group, which people can leave.
+//! The database (`meta`) stores the id of the lobby's chat, so a new name in the settings renames the lobby instead
+//! of creating another one. If the setting is removed, the lobby remains as an ordinary group, which users can
+//! leave.
 
 use crate::protocol::members::ChatRole;
 use std::collections::HashSet;
@@ -24,14 +25,14 @@ use crate::protocol::members::MemberChange;
 
 const KEY: &str = "lobby_chat";
 
-/// Why nobody has to be told.
+/// Why no event is needed.
 const BEFORE_START: &str = "the server is not listening yet";
 
-/// People who enter with one statement.
+/// Users who are added with one statement.
 const AT_ONCE: u64 = 1_000;
 
-/// Makes the lobby where it is missing, gives it the name that is set, and everybody a place in it. Nobody
-/// is told: it runs before the server listens.
+/// Creates the lobby if it is missing, sets its name, and adds all users who are not members. It sends no events,
+/// because it runs before the server listens.
 pub async fn prepare(context: &AppContext) -> Result<()> {
     let Some(name) = &context.settings.contacts.lobby_chat else { return Ok(()) };
     let mut seen = 0;
@@ -45,7 +46,7 @@ pub async fn prepare(context: &AppContext) -> Result<()> {
                 .update(tx.conn())
                 .await?;
         }
-        // Not "not in": PostgreSQL compares every row with every row there once they are many.
+        // `NOT EXISTS`, because with `NOT IN` PostgreSQL compares every user with every member once there are many.
         let mut inside = member::Entity::of_chat(chat.id).select_only().expr(Expr::value(1)).into_query();
         inside.and_where(
             Expr::col((member::Entity, member::Column::UserId)).equals((user::Entity, user::Column::Id)),
@@ -74,7 +75,7 @@ pub async fn prepare(context: &AppContext) -> Result<()> {
     }
 }
 
-/// Lets somebody new in, within the transaction that makes their account.
+/// Adds a new user to the lobby, within the transaction that creates their account.
 pub async fn join(context: &AppContext, tx: Tx, person: &user::Model) -> Result<Tx> {
     let Some(name) = &context.settings.contacts.lobby_chat else { return Ok(tx) };
     let user_id = UserId(person.id);
@@ -89,7 +90,7 @@ pub async fn join(context: &AppContext, tx: Tx, person: &user::Model) -> Result<
     open.announce(event)
 }
 
-/// Refuses to let somebody out of the lobby.
+/// Returns `forbidden` if this chat is the lobby.
 pub async fn refuse_leaving(
     context: &AppContext,
     conn: &impl ConnectionTrait,
@@ -103,7 +104,7 @@ pub async fn refuse_leaving(
     Err(Error::forbidden("every user is a member of this chat; mute or archive it instead"))
 }
 
-/// The lobby's chat, locked. Where there is none yet it takes somebody to make it for.
+/// Returns the lobby's chat, locked. Creates it if it is missing, unless there is no user at all.
 async fn find_or_make(
     context: &AppContext,
     tx: Tx,
@@ -115,7 +116,7 @@ async fn find_or_make(
         .on_conflict(keep)
         .exec_without_returning(tx.conn())
         .await?;
-    // The row is the lock: of several who come first, one makes the lobby.
+    // The row is the lock: of several concurrent transactions, only one creates the lobby.
     let known = number(tx.lock_row(meta::Entity::find_by_id(KEY.to_owned())).await?);
     let found = match known {
         Some(id) => tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(id))).await?,
@@ -130,7 +131,7 @@ async fn find_or_make(
     let row = chat::ActiveModel {
         is_group: Set(true),
         name: Set(Some(name.to_owned())),
-        // Nobody made it: it counts among nobody's groups.
+        // No user created it, so it does not count towards any user's limit of groups.
         creator_id: Set(0),
         owner_id: Set(owner.0),
         approved: Set(true),
@@ -151,12 +152,12 @@ async fn find_or_make(
     Ok((change.without_event("a lobby without members"), Some(chat)))
 }
 
-/// The chat that `meta` names; none where it names none yet.
+/// Returns the id of the chat in `meta`; `None` if it has none yet.
 fn number(row: Option<meta::Model>) -> Option<i64> {
     row.and_then(|row| row.value.parse().ok()).filter(|id| *id != 0)
 }
 
-/// Adds people to the lobby, whose row is locked, as one change; answers that, and their rows.
+/// Adds users to the lobby, whose row is locked, as one change; returns the change and their rows.
 async fn enter(
     context: &AppContext,
     tx: Tx,
@@ -168,7 +169,7 @@ async fn enter(
     if rows.is_empty() {
         return Ok((change, rows));
     }
-    // Who has been a member before has a row, which is used again.
+    // Former members already have a row, which is reused.
     let again = OnConflict::columns([member::Column::ChatId, member::Column::UserId])
         .update_columns([
             member::Column::Role,
@@ -189,7 +190,7 @@ async fn enter(
     Ok((change, rows))
 }
 
-/// Rows for those of the people who are still here, locked.
+/// Returns rows for those of the users who still exist, and locks the users.
 async fn member_rows(
     context: &AppContext,
     tx: &Tx,
@@ -199,7 +200,7 @@ async fn member_rows(
 ) -> Result<Vec<member::Model>> {
     let now = context.clock.now();
     let revs = users::advance(tx.conn(), people).await?;
-    // Locked by now: who has gone meanwhile stays out.
+    // The users are locked now: those who were deleted meanwhile are not added.
     let present: HashSet<i64> = user::Entity::present()
         .select_only()
         .column(user::Column::Id)
@@ -217,7 +218,7 @@ async fn member_rows(
             role: ChatRole::Member,
             joined_at: now,
             rev,
-            // What was said before counts as read.
+            // Earlier messages count as read.
             last_read_seq: chat.last_seq,
             pinned_at: None,
             muted_until: None,

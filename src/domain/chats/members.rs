@@ -1,5 +1,5 @@
-//! Adding and removing members of a group. Rooms are joined and left at the event's place in the chat's
-//! order: who is added hears their own arrival first, who is removed hears their removal last.
+//! Adding and removing members of a group. Rooms are joined and left at the event's place in the chat's order: for
+//! a new member their own arrival is the first event, for a removed member their removal is the last.
 
 use crate::protocol::members::ChatRole;
 use entity::enums::LeftReason;
@@ -35,8 +35,8 @@ impl CommandHandler for AddMember {
         if role == ChatRole::Admin && own.role != ChatRole::Owner {
             return Err(Error::forbidden("only the chat's owner may appoint admins"));
         }
-        // Locked before anything is read of them: an account that ends in this moment is either gone here, or leaves
-        // this chat, too.
+        // The user is locked before their data is read: an account that is being deleted either no longer exists
+        // here, or will leave this chat too.
         let revs = users::advance(tx.conn(), &[user_id]).await?;
         let user_rev = revs.first().map_or(0, |(_, rev)| *rev);
         let person = users::find_named(tx.conn(), user_id, "user.id").await?;
@@ -64,7 +64,7 @@ impl CommandHandler for AddMember {
             role: Set(role),
             joined_at: Set(now),
             rev: Set(open.position().rev),
-            // What was said before counts as read.
+            // Earlier messages count as read.
             last_read_seq: Set(chat.last_seq),
             pinned_at: Set(None),
             muted_until: Set(None),
@@ -110,7 +110,7 @@ impl CommandHandler for RemoveMember {
     }
 }
 
-/// The caller's group, locked; direct chats have no members to add or remove.
+/// Returns the caller's group, locked. Direct chats are refused, because their members are fixed.
 async fn lock_group(tx: &Tx, chat_id: ChatId, caller: &Caller) -> Result<Membership> {
     let found = lock(tx, chat_id, caller.actor.user_id).await?;
     if !found.chat.is_group {

@@ -1,4 +1,4 @@
-//! Chats: who may see and do what in them, their counter, making them, their members, lists of them.
+//! Chats: access, the change counter, creation, members, lists.
 
 mod access;
 mod approval;
@@ -33,7 +33,7 @@ use crate::platform::bus::ChatPosition;
 use crate::platform::db::{OpenChange, Tx};
 use crate::protocol::change::Change;
 
-/// Begins a change of a message: the chat's counter takes its next value. The row must be locked (see [`lock`]).
+/// Begins a change of a message: advances the chat's counter. The row must be locked (see [`lock`]).
 pub async fn begin_change(tx: Tx, chat: &mut chat::Model) -> Result<OpenChange> {
     let position = ChatPosition { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
     chat::ActiveModel { id: Set(chat.id), rev: Set(position.rev), ..Default::default() }
@@ -54,7 +54,7 @@ pub async fn begin_meta_change(tx: Tx, chat: &mut chat::Model) -> Result<OpenCha
     Ok(change)
 }
 
-/// What the event of a change says of it.
+/// Returns the description of a change for its event.
 pub fn change_at(position: ChatPosition, by: UserId, at: i64) -> Change {
     Change::new(position.chat_id, position.rev, position.prev, by, at)
 }

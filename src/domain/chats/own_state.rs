@@ -1,5 +1,4 @@
-//! Pinning, muting and archiving a chat in the user's own list. Only the user's own devices
-//! hear of it.
+//! Pinning, muting and archiving a chat in the user's own list. Only the user's own devices get the events.
 
 use entity::member;
 use sea_orm::ActiveValue::Set;
@@ -17,7 +16,7 @@ use crate::protocol::own_state::{ArchiveReply, MuteReply, ToggleChatArchive, Tog
 use crate::protocol::own_state::{OwnChatChange, OwnChatMuted};
 use crate::protocol::own_state::{PinReply, ToggleChatPin};
 
-/// A mute without an end: the last moment that the wire can tell.
+/// A mute without an end: the latest time that the protocol can express.
 const FOR_EVER: i64 = 253_402_300_799_999;
 
 impl CommandHandler for ToggleChatPin {
@@ -68,7 +67,7 @@ impl CommandHandler for ToggleChatArchive {
     }
 }
 
-/// The user's row in a chat, with the user's own counter raised.
+/// The user's row in a chat, within a transaction that has advanced the user's own counter.
 struct Own {
     tx: Tx,
     user_id: UserId,
@@ -77,7 +76,7 @@ struct Own {
 }
 
 impl Own {
-    /// The user's counter is raised first: it also keeps two toggles of one user apart.
+    /// Opens the transaction. It advances the user's counter first, which also serializes two toggles of one user.
     async fn open(context: &AppContext, user_id: UserId, chat_id: ChatId) -> Result<Self> {
         let tx = context.db.begin().await?;
         let revs = users::advance(tx.conn(), &[user_id]).await?;
@@ -86,7 +85,7 @@ impl Own {
         Ok(Self { tx, user_id, user_rev, row })
     }
 
-    /// Stores what `set` changes in the row, and announces what `event` makes of it.
+    /// Stores the row as changed by `set`, and announces the event that `event` creates.
     async fn change<T>(
         mut self,
         now: i64,

@@ -1,5 +1,5 @@
-//! Read marks. They only grow and do not change the chat's counter. The user's own devices hear of them by
-//! the user's own counter, the other members live, in chats that are not too large for it.
+//! Read marks. They only grow and do not change the chat's counter. The user's own devices follow them by the
+//! user's own counter; other members get live events, in chats that are not too large.
 
 use entity::message;
 use sea_orm::ActiveValue::Set;
@@ -14,7 +14,7 @@ use crate::platform::db::{Outcome, Tx};
 use crate::protocol::reading::ChatRead;
 use crate::protocol::reading::{MarkRead, ReadReply};
 
-/// Members beyond which reading and typing are not told to the others.
+/// Maximum number of members of a chat that gets events about reading and typing of others.
 pub const TOLD_UP_TO: i32 = 200;
 
 impl CommandHandler for MarkRead {

@@ -1,4 +1,4 @@
-//! Roles in a group: the owner makes admins, and may hand the group over.
+//! Roles in a group: the owner appoints admins, and may hand the group over.
 
 use crate::protocol::members::ChatRole;
 use entity::{chat, member};
@@ -48,7 +48,7 @@ impl CommandHandler for SetMemberRole {
     }
 }
 
-/// Gives a member a role and announces it; a new owner is noted in the chat.
+/// Gives a member a role and announces it; a new owner is also stored in the chat's row.
 pub(super) async fn set_role(
     context: &AppContext,
     tx: Tx,
@@ -78,7 +78,7 @@ pub(super) async fn set_role(
     Ok((change.announce(event)?, member))
 }
 
-/// A member's row with who it is.
+/// Returns the member for a row, with the user's profile.
 pub(super) async fn shown(conn: &impl ConnectionTrait, row: &member::Model) -> Result<Member> {
     let mut authors = users::authors(conn, [row.user_id]).await?;
     let author = authors.remove(&row.user_id).ok_or_else(|| Error::not_found("user"))?;

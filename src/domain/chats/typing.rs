@@ -1,4 +1,4 @@
-//! Typing: told to whoever is there, kept nowhere, over by itself.
+//! Typing: sent to connected members, never stored, ended by a timeout.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,20 +18,21 @@ use crate::protocol::change::Done;
 use crate::protocol::presence::Typing;
 use crate::protocol::presence::TypingChanged;
 
-/// Typing ends by itself after, milliseconds.
+/// Typing ends by itself after this time, milliseconds.
 const LASTS_MS: i64 = 6_000;
 
-/// Going on typing is told again after, milliseconds.
+/// Continued typing is announced again after this time, milliseconds.
 const AGAIN_MS: i64 = 3_000;
 
-/// Who is typing where on this node: until when, and when it was told last, by the clock's uptime.
+/// The users who are typing on this node: for each, when it ends and when it was last announced, in milliseconds of
+/// uptime.
 #[derive(Default)]
 pub struct TypingNow {
     until: Mutex<HashMap<(ChatId, UserId), (i64, i64)>>,
 }
 
 impl TypingNow {
-    /// Notes a word of typing; whether it is to be told.
+    /// Stores whether a user is typing; returns whether to announce it.
     fn note(&self, chat: ChatId, user: UserId, is_typing: bool, now: i64) -> bool {
         let mut until = self.until.lock();
         if !is_typing {
@@ -43,13 +44,13 @@ impl TypingNow {
         due
     }
 
-    /// Ends the typing of somebody who has sent what they typed: the event that tells so, if they were typing.
+    /// Ends the typing of a user who has sent their message; returns the event for it, if they were typing.
     pub fn end(&self, chat: ChatId, user: UserId) -> Option<Delivery> {
         self.until.lock().remove(&(chat, user))?;
         ended(chat, user)
     }
 
-    /// Takes out whoever has stopped without saying so.
+    /// Removes and returns those whose typing has timed out.
     fn over(&self, now: i64) -> Vec<(ChatId, UserId)> {
         let mut over = Vec::new();
         self.until.lock().retain(|who, (until, _)| {
@@ -62,7 +63,7 @@ impl TypingNow {
         over
     }
 
-    /// Ends typing that was left open, every half second.
+    /// Ends typing that has timed out, every half second.
     pub fn watch(context: &Arc<AppContext>) {
         context.keep("typing", |context| async move {
             let mut tick = tokio::time::interval(Duration::from_millis(500));
@@ -93,7 +94,7 @@ impl CommandHandler for Typing {
     }
 }
 
-/// The event of typing that is over.
+/// Returns the event for the end of typing.
 fn ended(chat: ChatId, user_id: UserId) -> Option<Delivery> {
     event(chat, user_id, false)
         .inspect_err(|error| tracing::error!(%error, "an event could not be encoded"))

@@ -26,7 +26,7 @@ impl CommandHandler for UpdateChat {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ChatReply>> {
         let user_id = caller.actor.user_id;
         let request = &self.chat.0;
-        // Before any picture is rendered: may they at all?
+        // Check the permission before rendering an image.
         allowed(&find_visible(context.db.read(), request.id, user_id).await?)?;
         let photo = match &request.photo {
             None => None,
@@ -37,7 +37,8 @@ impl CommandHandler for UpdateChat {
         let done = self.save(context, user_id, photo).await;
         match &done {
             Ok((_, Some(old))) => photos::discard(context, old).await,
-            // Where the fault is ours the change may have been committed: better a file too many.
+            // After an internal error the change may have been committed: better a leftover file than a missing
+            // one.
             Err(error) => {
                 if let Some(new) = new_photo.filter(|_| error.source.is_none()) {
                     photos::discard(context, &new).await;
@@ -50,7 +51,7 @@ impl CommandHandler for UpdateChat {
 }
 
 impl UpdateChat {
-    /// The outcome, and the photo that nothing refers to any more.
+    /// Stores the change; returns the outcome and the photo that is no longer referenced.
     #[expect(clippy::option_option, reason = "left out and null are two things")]
     async fn save(
         &self,
@@ -100,7 +101,7 @@ fn allowed(found: &Membership) -> Result<()> {
     found.require_manager("change it")
 }
 
-/// One chat as it is shown.
+/// Returns one chat as the viewer sees it.
 pub(super) async fn shown(
     conn: &impl sea_orm::ConnectionTrait,
     chat_id: ChatId,

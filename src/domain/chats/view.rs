@@ -1,4 +1,5 @@
-//! How chats are shown: with their first members, their newest message, and the viewer's own state.
+//! Conversion of chats to what clients receive: with their first members, their newest message, and the viewer's
+//! own state.
 
 use std::collections::HashMap;
 
@@ -17,29 +18,29 @@ use crate::protocol::members::Member;
 use crate::protocol::messages::Message;
 use crate::protocol::users::Author;
 
-/// Members that a chat carries along; the rest is asked for.
+/// Members that are included in a chat; clients request the others.
 pub const MEMBERS_SHOWN: u64 = 50;
 
-/// Unread messages are counted to this.
+/// Unread messages are counted up to this number.
 const UNREAD_MOST: i64 = 1_000;
 
-/// Who looks at chats, and when: what is their own depends on both.
+/// The user who views chats, and the time: their own state depends on both.
 #[derive(Clone, Copy)]
 pub struct Viewer {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
-    /// Milliseconds.
+    /// Milliseconds since the Unix epoch.
     pub now: i64,
 }
 
 impl Viewer {
-    /// A user, now.
+    /// Creates a viewer at the current time.
     pub fn now(context: &AppContext, user_id: UserId) -> Self {
         Self { user_id, now: context.clock.now() }
     }
 }
 
-/// Shows chats in the order of `ids`; with `my` where there is a viewer. Ids that are gone are left out.
+/// Loads chats in the order of `ids`; with `my` if there is a viewer. Ids of deleted chats are skipped.
 pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<Viewer>) -> Result<Vec<Chat>> {
     let wanted: Vec<i64> = ids.iter().map(|id| id.0).collect();
     if wanted.is_empty() {
@@ -82,7 +83,8 @@ pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<Vi
     Ok(wanted.iter().filter_map(|id| chats.remove(id)).collect())
 }
 
-/// A stranger whose chat waits for approval does not see whether the other has read it.
+/// Hides the read marks of others while a chat waits for approval, so that a stranger cannot see whether their chat
+/// was read.
 pub(super) fn unread_while_pending(
     approved: bool,
     mut members: Vec<Member>,
@@ -95,12 +97,12 @@ pub(super) fn unread_while_pending(
     members
 }
 
-/// A member's row with who it is.
+/// Converts a member's row, with the user's profile.
 pub fn show_member(row: &member::Model, user: Author) -> Member {
     Member { user, role: row.role, joined_at: Timestamp(row.joined_at), last_read_seq: row.last_read_seq }
 }
 
-/// Rows of members as they are shown, in the same order.
+/// Converts rows of members, in the same order.
 pub async fn show_members(conn: &impl ConnectionTrait, rows: Vec<member::Model>) -> Result<Vec<Member>> {
     let authors = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
     Ok(rows
@@ -154,7 +156,7 @@ async fn newest_messages(
     Ok(shown.into_iter().map(|message| (message.chat_id.0, message)).collect())
 }
 
-/// The viewer's own state in these chats, by chat.
+/// Returns the viewer's own state in these chats, by chat.
 pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Result<HashMap<i64, MyChat>> {
     let rows = member::Entity::of_user(viewer.user_id.0)
         .filter(member::Column::ChatId.is_in(ids.to_vec()))
@@ -177,10 +179,10 @@ pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Re
         .collect())
 }
 
-/// Unread messages of others, by chat; counted up to 1000.
+/// Returns the number of unread messages of others, by chat, counted up to 1000.
 pub async fn unread(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Result<HashMap<i64, i64>> {
     let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    // Each count stops at its bound, which an aggregate over a join would not.
+    // Each count stops at its limit, which an aggregate over a join would not do.
     let sql = format!(
         "SELECT m.chat_id, (SELECT COUNT(*) FROM (SELECT 1 FROM messages x WHERE x.chat_id = m.chat_id \
          AND x.seq > m.last_read_seq AND x.user_id <> m.user_id AND x.deleted_at IS NULL LIMIT {UNREAD_MOST}) t) \

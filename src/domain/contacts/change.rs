@@ -1,7 +1,7 @@
-//! Following and blocking, and taking either back.
+//! Following, unfollowing, blocking and unblocking.
 //!
-//! A direct chat carries whether one of its two blocks the other; its row is locked first, then the user's.
-//! A chat that appears in between (both were about to act) makes the whole begin again.
+//! A direct chat stores whether one of its two members blocks the other. Its row is locked first, then the user's.
+//! If a direct chat appears in between (both users acted at the same time), the transaction is retried.
 
 use entity::{chat, contact};
 use sea_orm::ActiveValue::Set;
@@ -85,7 +85,7 @@ async fn change(
         return Err(Error::again("a direct chat was made in this very moment"));
     }
     let before = contact::Entity::find_by_id((me.0, other.0)).one(tx.conn()).await?;
-    // Who is gone can still be let go of.
+    // Deleted users can still be unfollowed and unblocked.
     if before.is_none() || matches!(what, What::Follow | What::Block) {
         users::find_named(tx.conn(), other, "user.id").await?;
     }
@@ -115,7 +115,7 @@ async fn change(
     let nothing = contact::Model { followed_at: None, blocked_at: None, ..row.clone() };
     if before.as_ref().unwrap_or(&nothing) == &row {
         if what == What::Block {
-            // The answer to the commit that did it may have been lost.
+            // The reply to the commit that did it may have been lost.
             context.presence.part(me, other);
         }
         return tx.unchanged(reply).await;
@@ -130,7 +130,7 @@ async fn change(
     }
     announce(&mut tx, what, me, other, now, user_rev)?;
     if what == What::Block {
-        // From the commit on nobody begins to watch; who did before is parted here.
+        // After the commit neither user can start to watch the other; this stops those who already do.
         let presence = context.presence.clone();
         tx.after_commit(move || presence.part(me, other));
     }
@@ -164,7 +164,7 @@ async fn save(tx: &Tx, row: &contact::Model) -> Result<()> {
     Ok(())
 }
 
-/// The user's own devices get every event, the other user only `followed`.
+/// Announces the change: the user's own devices get every event, the other user only `followed`.
 fn announce(tx: &mut Tx, what: What, me: UserId, other: UserId, now: i64, user_rev: i64) -> Result<()> {
     let mut told = ContactChanged { user_id: other, by: me, at: Timestamp(now), user_rev: Some(user_rev) };
     tx.announce(what.event(me, &told)?);

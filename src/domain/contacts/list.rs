@@ -9,18 +9,18 @@ use crate::error::Result;
 use crate::ids::UserId;
 use crate::protocol::users::User;
 
-/// Which of the user's contacts.
+/// Which of the user's contacts to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
-    /// Whom one follows.
+    /// Users whom the user follows.
     Following,
-    /// Who follows one.
+    /// Users who follow the user.
     Followers,
-    /// Whom one blocks.
+    /// Users whom the user blocks.
     Blocked,
 }
 
-/// People in the order of their ids, from behind `cursor`; and where to go on.
+/// Returns users in the order of their ids, starting after `cursor`, and the next cursor.
 pub async fn list(
     context: &AppContext,
     actor: Actor,

@@ -1,5 +1,6 @@
-//! Who follows and who blocks whom. A contact is one user's own state: it counts in their own counter, and
-//! their own devices are told. What follows for chats is checked where chats are written.
+//! Contacts: which users a user follows and blocks. A contact is one user's own state: it uses their own counter,
+//! and only their own devices are notified of every change. The effects on chats are checked where chats are
+//! written.
 
 mod change;
 mod list;
@@ -19,13 +20,13 @@ use crate::ids::UserId;
 use crate::protocol::contacts::Contact;
 use crate::protocol::users::User;
 
-/// Whether one follows the other.
+/// Returns whether `one` follows `other`.
 pub async fn follows(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool> {
     let row = contact::Entity::find_by_id((one.0, other.0)).one(conn).await?;
     Ok(row.is_some_and(|row| row.followed_at.is_some()))
 }
 
-/// Those of `others` whom one blocks, or who block one.
+/// Returns those of `others` who block `one` or are blocked by `one`.
 pub async fn blocked_between(
     conn: &impl ConnectionTrait,
     one: UserId,
@@ -46,8 +47,8 @@ pub async fn blocked_between(
     Ok(found)
 }
 
-/// Refuses, where `CONTACT_POLICY=mutual`, those of `others` who do not follow `one` or whom `one` does not follow; the
-/// error names `field` and each of them.
+/// With `CONTACT_POLICY=mutual`, refuses those of `others` who do not follow `one` or whom `one` does not follow;
+/// the error names `field` and each of them.
 pub async fn require_mutual(
     context: &AppContext,
     conn: &impl ConnectionTrait,
@@ -86,14 +87,14 @@ pub async fn require_mutual(
     Err(error)
 }
 
-/// People whom one refusal names.
+/// Users who are named in one error.
 const NAMED: usize = 50;
 
-/// Contacts that `sync` tells one by one.
+/// Maximum number of changed contacts that `sync` lists.
 const TOLD_UP_TO: u64 = 500;
 
-/// Contacts of a user that changed after this value of their own counter; `None` if there are too many to be
-/// told.
+/// Returns the contacts of a user that changed after this value of their own counter; `None` if there are too many
+/// to list.
 pub async fn changed_since(
     conn: &impl ConnectionTrait,
     one: UserId,
@@ -106,7 +107,7 @@ pub async fn changed_since(
         .filter(contact::Column::UserId.eq(one.0))
         .filter(contact::Column::UserRev.gt(since));
     if since == 0 {
-        // From the beginning, what was taken back is nothing.
+        // A client without any state does not need contacts that were removed again.
         let any = contact::Column::FollowedAt.is_not_null().or(contact::Column::BlockedAt.is_not_null());
         changed = changed.filter(any);
     }
@@ -114,7 +115,7 @@ pub async fn changed_since(
     Ok((rows.len() as u64 <= TOLD_UP_TO).then(|| rows.iter().map(show).collect()))
 }
 
-/// A row as its user sees it.
+/// Converts a row to the contact that its user sees.
 pub fn show(row: &contact::Model) -> Contact {
     Contact {
         user_id: UserId(row.other_id),
@@ -123,12 +124,12 @@ pub fn show(row: &contact::Model) -> Contact {
     }
 }
 
-/// `blocked`, naming the field at fault.
+/// Returns the error `blocked` for a field.
 pub fn blocked(field: &str) -> Error {
     Error::field(Code::Blocked, field, "one of you has blocked the other")
 }
 
-/// Takes out of a profile what those who are blocked do not see.
+/// Removes what blocked users do not see from a profile.
 pub fn hide_presence(user: &mut User) {
     user.online = false;
     user.last_seen_at = None::<Timestamp>;

@@ -1,9 +1,9 @@
-//! Read marks. Mango keeps none, so everything that comes over counts as read, by everybody who had read a
-//! chat up to its end before.
+//! Read marks. Mango has none, so imported messages count as read for every member who had read the chat up to its
+//! end before.
 //!
-//! Where that end was is noted when a chat begins to grow; the marks move once, when all messages are there,
-//! and the note goes in the same transaction. An import that breaks off in between leaves the notes to the
-//! next one.
+//! That end is stored when the import starts to add messages to a chat. The marks move once, when all messages are
+//! imported, in the transaction that deletes the stored end. If an import is interrupted in between, the next one
+//! uses the stored ends.
 
 use entity::chat;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
@@ -13,16 +13,16 @@ use crate::domain::users;
 use crate::error::Result;
 use crate::ids::UserId;
 
-/// Chats of one transaction.
+/// Chats per transaction.
 const CHATS: u64 = 500;
 
-/// Moves all marks that wait for it.
+/// Moves all pending read marks.
 pub async fn bring(target: &Target<'_>) -> Result<()> {
     while target.batch(async |to| advance(to).await).await? > 0 {}
     Ok(())
 }
 
-/// Moves the marks of some chats; answers of how many.
+/// Moves the marks of some chats; returns the number of chats.
 async fn advance(to: &Writing<'_>) -> Result<usize> {
     let ends = to.noted(Noted::End, CHATS).await?;
     if ends.is_empty() {
@@ -41,7 +41,7 @@ async fn advance(to: &Writing<'_>) -> Result<usize> {
     let values = values.collect::<Vec<_>>().join(", ");
     let behind = "members.chat_id = v.column1 AND members.left_at IS NULL \
                   AND members.last_read_seq >= v.column3 AND members.last_read_seq < v.column2";
-    // A read mark must not be your own message state, and takes a value of the user's own counter.
+    // A read mark is the user's own state: moving it takes a value of the user's own counter.
     let sql = format!("SELECT DISTINCT user_id FROM members, (VALUES {values}) AS v WHERE {behind}");
     let rows = to.conn.query_all_raw(Statement::from_string(to.conn.get_database_backend(), sql)).await?;
     let mut people: Vec<i64> =

@@ -1,7 +1,7 @@
-//! Messages with their likes, in the order of their time, each taking the next value of its chat's counter.
+//! Imports messages with their likes, ordered by time; each takes the next value of its chat's counter.
 //!
-//! A run that comes later puts what Mango gained meanwhile behind what is here, with new values: so whoever
-//! holds the chat already hears of it.
+//! A later run appends the messages that Mango has gained meanwhile, with new values, so that clients which already
+//! have the chat receive them.
 
 use crate::protocol::members::ChatRole;
 use entity::enums::LeftReason;
@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::platform::progress::Progress;
 use crate::protocol::message_type::MessageType;
 
-/// Brings all messages over.
+/// Imports all messages.
 pub async fn bring(
     source: &Source,
     target: &mut Target<'_>,
@@ -45,14 +45,14 @@ pub async fn bring(
     }
 }
 
-/// A chat while messages are put into it.
+/// A chat to which messages are being added.
 struct ChatEnd {
     row: chat::Model,
-    /// The end of the chat before this batch.
+    /// The last `seq` of the chat before this batch.
     end: i64,
 }
 
-/// A message with everything that it refers to, as it is here.
+/// A message whose chat and author exist here, with their ids here.
 struct Fitting<'a> {
     from: &'a SourceMessage,
     chat: i64,
@@ -93,7 +93,7 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
         likes.extend(fans.iter().map(|user| like::ActiveModel {
             message_id: Set(*id),
             user_id: Set(*user),
-            // Mango does not note when.
+            // Mango does not store the time of a like.
             created_at: row.created_at.clone(),
         }));
         rows.push(message::ActiveModel { likes: Set(fans.len() as i32), ..row });
@@ -108,7 +108,7 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
     Ok(tally)
 }
 
-/// The chats of a batch, locked in the order of their ids: a server that runs beside it waits.
+/// Locks the chats of a batch in the order of their ids: a server that runs at the same time waits.
 async fn lock(to: &Writing<'_>, chats: &HashMap<i64, i64>) -> Result<HashMap<i64, ChatEnd>> {
     let ids: BTreeSet<i64> = chats.values().copied().collect();
     let ids: Vec<i64> = ids.into_iter().collect();
@@ -155,7 +155,7 @@ fn row(message: &Fitting<'_>, id: i64, end: &mut ChatEnd, tally: &mut Tally) -> 
     }
 }
 
-/// By name, or by the number that Mango gives it.
+/// Returns a message type by its name, or by Mango's number for it.
 fn message_type(text: &str) -> Option<MessageType> {
     MessageType::from_name(text).or_else(|| MessageType::from_id(text.parse().ok()?))
 }
@@ -168,7 +168,7 @@ fn likers(from: &SourceMessage, people: &HashMap<i64, i64>, tally: &mut Tally) -
     likers
 }
 
-/// Who wrote in a chat and is not in it was in it once.
+/// Adds authors who are not members of their message's chat as former members.
 async fn add_former_members(
     to: &Writing<'_>,
     messages: &[Fitting<'_>],
@@ -187,7 +187,7 @@ async fn add_former_members(
             user_id: Set(message.author),
             role: Set(ChatRole::Member),
             joined_at: Set(end.row.created_at),
-            // Nobody who is in the chat sees a change by it.
+            // The current members do not see a change.
             rev: Set(1),
             last_read_seq: Set(0),
             archived: Set(false),
@@ -200,8 +200,8 @@ async fn add_former_members(
     to.insert::<member::Entity, _>(former).await
 }
 
-/// Which authors are or were members where they wrote. Two lists instead of pairs would make SQLite look for
-/// everybody everywhere.
+/// Returns which authors are or were members of their message's chat. The query uses pairs: with two lists SQLite
+/// would look for every author in every chat.
 async fn ever_members(to: &Writing<'_>, messages: &[Fitting<'_>]) -> Result<HashSet<(i64, i64)>> {
     let pairs: BTreeSet<(i64, i64)> = messages.iter().map(|it| (it.chat, it.author)).collect();
     let pairs = pairs.iter().map(|(chat, user)| format!("[{chat},{user}]")).collect::<Vec<_>>().join(",");
@@ -224,7 +224,7 @@ async fn ever_members(to: &Writing<'_>, messages: &[Fitting<'_>]) -> Result<Hash
     rows.iter().map(|row| Ok((row.try_get("", "chat_id")?, row.try_get("", "user_id")?))).collect()
 }
 
-/// Moves the counters of all chats with one statement, and notes where those ended that begin to grow.
+/// Advances the counters of all chats with one statement, and stores the previous ends of chats that start to grow.
 async fn move_ends(to: &Writing<'_>, ends: &HashMap<i64, ChatEnd>) -> Result<()> {
     let moved: BTreeMap<i64, &ChatEnd> =
         ends.iter().filter(|(_, it)| it.row.last_seq > it.end).map(|(id, it)| (*id, it)).collect();

@@ -1,12 +1,11 @@
-//! Bringing a Mango database over: users, chats with their members and pins, messages with their likes,
-//! photos.
+//! Imports a Mango database: users, chats with their members and pins, messages with their likes, and photos.
 //!
-//! Everything is read in one snapshot of the source and written in batches. What a batch brings over and the
-//! note that it did so (table `imports`) are one transaction, so an import can break off anywhere, be run
-//! again, and neither double nor lose anything. Whatever was brought over once is not looked at again.
+//! The source is read in one snapshot and written in batches. Each transaction contains a batch and the note that
+//! it was imported (table `imports`). An import can therefore be interrupted at any point and run again without
+//! duplicating or losing anything. Rows that were imported once are skipped.
 //!
-//! Nothing is announced: there is nobody yet who could hear it. A server that runs beside it finds new
-//! messages in known chats by comparing heads, as it does with those of other nodes.
+//! No events are published. A server that runs at the same time finds new messages in known chats by comparing
+//! heads, as it does with messages of other nodes.
 
 mod chats;
 mod marks;
@@ -30,26 +29,26 @@ use report::{Kind, Report};
 use source::Source;
 use target::Target;
 
-/// The name under which a source is remembered if it is given none.
+/// The name under which a source is remembered by default.
 pub const DEFAULT_NAME: &str = "mango";
 
 /// What to import, and how.
 pub struct Options {
     /// `postgres://…`
     pub from: String,
-    /// Mango's `static` folder; without it everybody has a default avatar.
+    /// Mango's `static` folder; without it all new users have a default avatar.
     pub photos: Option<PathBuf>,
-    /// Everything is tried, nothing is kept.
+    /// Whether to run the whole import without keeping anything.
     pub dry_run: bool,
-    /// Rows of one transaction.
+    /// Rows per transaction.
     pub batch: usize,
-    /// The name under which this source is remembered; another Mango needs another one.
+    /// The name under which this source is remembered; each Mango database needs its own.
     pub name: String,
-    /// A file that each problem is written to as a line of JSON.
+    /// A file that gets each problem as a line of JSON.
     pub report: Option<PathBuf>,
 }
 
-/// Brings everything over; answers what became of it.
+/// Runs the import; returns its report.
 pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -> Result<Report> {
     if options.name.is_empty() || options.name.len() > 64 {
         return Err(Error::invalid("--source", "must have 1 to 64 characters"));
@@ -79,7 +78,7 @@ pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -
     target.close().await?;
     source.close().await?;
     if !options.dry_run {
-        // Who came over is a member of what everybody is a member of.
+        // Imported users become members of the lobby too.
         lobby::prepare(context).await?;
         note(context, options, &report).await?;
     }
@@ -87,7 +86,8 @@ pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -
     Ok(report)
 }
 
-/// Whoever can run this acts with all rights.
+/// Records an import in the audit log, unless it imported nothing. It has no actor: the operator of the command
+/// line has all rights.
 async fn note(context: &AppContext, options: &Options, report: &Report) -> Result<()> {
     let taken = |kind| report.count(kind).taken;
     let all = [Kind::User, Kind::Chat, Kind::Message, Kind::Photo];
@@ -109,7 +109,7 @@ async fn note(context: &AppContext, options: &Options, report: &Report) -> Resul
     Ok(())
 }
 
-/// Puts a bar over a phase.
+/// Starts the progress bar of a phase.
 fn begin(progress: &Progress, kind: Kind, total: u64) {
     progress.begin(kind.plural(), total);
 }

@@ -1,6 +1,6 @@
-//! People. Their passwords come over as they are hashed; a phone, e-mail or username that somebody here has
-//! stays with whom it is: a stranger who registered it first must not be given the other's chats, nor lose
-//! the account to them.
+//! Imports users. Password hashes are imported unchanged. A phone, e-mail address or username that an account here
+//! already has stays with that account: a stranger who registered it first must not get the other user's chats, nor
+//! lose their own account.
 
 use crate::protocol::moderation::Role;
 use std::collections::HashSet;
@@ -19,13 +19,13 @@ use crate::platform::passwords::foreign;
 use crate::platform::progress::Progress;
 use crate::text::{fold, presentable};
 
-/// No password fits it; the account's owner makes a new one by e-mail, or an operator helps.
+/// A hash that no password matches; the account's owner sets a new password by e-mail, or an operator helps.
 const UNUSABLE: &str = "!";
 
-/// Characters of a description.
+/// Maximum length of a description, in characters.
 const LONGEST_DESCRIPTION: usize = 1_000;
 
-/// Brings all people over.
+/// Imports all users.
 pub async fn bring(
     source: &Source,
     target: &mut Target<'_>,
@@ -119,8 +119,8 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
     }
 }
 
-/// What somebody has already, here or earlier in the batch. Deleted accounts count: the database does not
-/// tell them apart.
+/// Values that are taken, here or earlier in the batch. Deleted accounts count too, because the database's unique
+/// indexes include them.
 #[derive(Default)]
 struct Taken {
     phones: HashSet<String>,
@@ -180,7 +180,7 @@ impl Taken {
     }
 }
 
-/// Which of these values a column has.
+/// Returns which of these values exist in a column.
 async fn there(to: &Writing<'_>, column: user::Column, values: Vec<String>) -> Result<HashSet<String>> {
     let mut there = HashSet::new();
     for some in values.chunks(LIST) {

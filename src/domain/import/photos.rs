@@ -1,8 +1,8 @@
-//! Photos, from Mango's `static` folder: `{photo}/original.jpg` or one of its sizes. They are pictures that
-//! strangers uploaded, so they go the way of every upload here.
+//! Imports photos from Mango's `static` folder: `{photo}/original.jpg` or one of its sizes. They are untrusted
+//! uploads, so they are processed like every upload here.
 //!
-//! They come last, because they take the longest, and may come with a later run. Whoever has chosen another
-//! photo here meanwhile keeps it.
+//! They are imported last, because they take the longest, and can be imported by a later run. Users who have chosen
+//! another photo here meanwhile keep it.
 
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -19,13 +19,13 @@ use crate::domain::{AppContext, photos};
 use crate::error::{Code, Error, Result};
 use crate::platform::progress::Progress;
 
-/// Photos of one transaction: what a crash leaves behind unused.
+/// Photos per transaction; a crash leaves at most this many unused.
 const BATCH: usize = 16;
 
-/// Pictures that are worked on at a time.
+/// Images that are processed at the same time.
 const AT_ONCE: usize = 4;
 
-/// Files of a photo, the best first.
+/// Files of a photo, in order of preference.
 const FILES: [&str; 9] = [
     "original.jpeg",
     "original.jpg",
@@ -38,16 +38,16 @@ const FILES: [&str; 9] = [
     "50x50.webp",
 ];
 
-/// Somebody whose photo is to come.
+/// A user whose photo is to be imported.
 struct Wanted {
     old: i64,
     new: i64,
     photo: String,
-    /// The default avatar that they have.
+    /// The user's current default avatar.
     now: String,
 }
 
-/// Brings all photos over.
+/// Imports all photos.
 pub async fn bring(
     context: &AppContext,
     folder: &Path,
@@ -91,7 +91,7 @@ pub async fn bring(
     }
 }
 
-/// Those of a page who have a photo in Mango and a default avatar here.
+/// Returns the users of a page who have a photo in Mango and a default avatar here.
 async fn wanted(to: &Writing<'_>, page: &[SourceUser]) -> Result<(Vec<Wanted>, Tally)> {
     let mut tally = Tally::default();
     let with: Vec<(i64, &str)> = page
@@ -121,7 +121,7 @@ async fn wanted(to: &Writing<'_>, page: &[SourceUser]) -> Result<(Vec<Wanted>, T
     Ok((wanted, tally))
 }
 
-/// Renders and stores pictures, several at a time; a dry run only looks whether they are some.
+/// Renders and stores images, several at a time; a dry run only checks that they are valid.
 async fn make<'a>(
     context: &AppContext,
     folder: &Path,
@@ -171,7 +171,7 @@ async fn make<'a>(
     Err(error)
 }
 
-/// Gives people their photos; answers whose it became.
+/// Sets the photos of users; returns the source ids of those whose photo was set.
 async fn give(to: &Writing<'_>, made: &[(&Wanted, String)]) -> Result<Vec<i64>> {
     let mut kept = Vec::with_capacity(made.len());
     for (who, name) in made {
@@ -192,19 +192,19 @@ async fn give(to: &Writing<'_>, made: &[(&Wanted, String)]) -> Result<Vec<i64>> 
     Ok(kept)
 }
 
-/// The bytes of a photo's best file.
+/// Reads the best file of a photo.
 fn read_photo(folder: &Path, photo: &str, most: u64) -> std::result::Result<Vec<u8>, &'static str> {
     let place = place_of(folder, photo).ok_or("its name leads out of the folder")?;
     let Some(file) = FILES.iter().find_map(|name| std::fs::File::open(place.join(name)).ok()) else {
         return Err("there is no such file");
     };
     let mut bytes = Vec::new();
-    // One byte more tells that it is too large, without reading all of it.
+    // One extra byte shows that the file is too large, without reading all of it.
     file.take(most + 1).read_to_end(&mut bytes).map_err(|_| "the file could not be read")?;
     Ok(bytes)
 }
 
-/// The folder of one photo: below the given one, whatever the source says.
+/// Returns the folder of one photo; `None` if the name would lead outside `folder`.
 fn place_of(folder: &Path, photo: &str) -> Option<PathBuf> {
     let name = Path::new(photo.trim());
     let mut parts = name.components();

@@ -1,7 +1,7 @@
-//! What became of everything: counts by kind, and why something was not taken or not taken as it was.
+//! The report of an import: counts by kind, and why rows were skipped or changed.
 //!
-//! It names rows by their number in the source and never repeats what is in them: phones, passwords and
-//! messages are no business of a report.
+//! It identifies rows by their number in the source and never repeats their content: phones, passwords and messages
+//! do not belong in a report.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,31 +14,31 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
-/// Numbers that are kept for each reason; a file holds them all.
+/// Row numbers that are kept for each reason; the report file has all of them.
 const EXAMPLES: usize = 10;
 
-/// What is imported, in this order.
+/// The kinds of data, in the order of the import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// People.
+    /// Users.
     User,
     /// Chats.
     Chat,
-    /// Who is in which chat.
+    /// Memberships of chats.
     Member,
-    /// Who has pinned which chat.
+    /// Pins of chats.
     Pin,
     /// Messages.
     Message,
-    /// Who likes which message.
+    /// Likes of messages.
     Like,
-    /// Pictures of people.
+    /// Photos of users.
     Photo,
 }
 
 impl Kind {
-    /// How several are called.
+    /// Returns the plural name.
     pub fn plural(self) -> &'static str {
         match self {
             Self::User => "users",
@@ -52,43 +52,43 @@ impl Kind {
     }
 }
 
-/// How bad it is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// The row did not come over.
+    /// The row was not imported.
     Skipped,
-    /// The row came over, a part of it did not.
+    /// The row was imported without a part of it.
     LeftOut,
-    /// All of it came over, in another form.
+    /// The whole row was imported, in another form.
     Changed,
 }
 
 /// One problem with one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// Kind of row.
+    /// The kind of row.
     pub kind: Kind,
-    /// Its number in the source (a like's: its message's; a member's or pin's: its chat's).
+    /// Its number in the source (for a like, that of its message; for a member or pin, that of its chat).
     pub old_id: Option<i64>,
-    /// How bad.
+    /// The severity.
     pub what: What,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 
-/// How many of a kind.
+/// Counts of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
-    /// Brought over by this run.
+    /// Imported by this run.
     pub taken: u64,
-    /// Brought over by an earlier one.
+    /// Imported by an earlier run.
     pub known: u64,
-    /// Not brought over.
+    /// Not imported.
     pub skipped: u64,
 }
 
-/// What one batch did; it counts once the batch has committed.
+/// The result of one batch; it counts once the batch has been committed.
 #[derive(Default)]
 pub struct Tally {
     counts: BTreeMap<Kind, Count>,
@@ -96,48 +96,48 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// So many came over.
+    /// Counts imported rows.
     pub fn taken(&mut self, kind: Kind, number: usize) {
         self.counts.entry(kind).or_default().taken += number as u64;
     }
 
-    /// So many had come over before.
+    /// Counts rows that were imported before.
     pub fn known(&mut self, kind: Kind, number: usize) {
         self.counts.entry(kind).or_default().known += number as u64;
     }
 
-    /// A row did not come over.
+    /// Records that a row was not imported.
     pub fn skip(&mut self, kind: Kind, old_id: impl Into<Option<i64>>, reason: &'static str) {
         self.counts.entry(kind).or_default().skipped += 1;
         self.entries.push(Entry { kind, old_id: old_id.into(), what: What::Skipped, reason });
     }
 
-    /// So many rows did not come over, one line each; they have no number.
+    /// Records that a number of rows without an id were not imported, with one entry each.
     pub fn skip_many(&mut self, kind: Kind, count: u64, reason: &'static str) {
         for _ in 0..count {
             self.skip(kind, None, reason);
         }
     }
 
-    /// A part of a row did not come over.
+    /// Records that a part of a row was not imported.
     pub fn leave_out(&mut self, kind: Kind, old_id: i64, reason: &'static str) {
         self.entries.push(Entry { kind, old_id: Some(old_id), what: What::LeftOut, reason });
     }
 
-    /// A row came over in another form.
+    /// Records that a row was imported in another form.
     pub fn change(&mut self, kind: Kind, old_id: i64, reason: &'static str) {
         self.entries.push(Entry { kind, old_id: Some(old_id), what: What::Changed, reason });
     }
 }
 
-/// How often something happened, with the first rows it happened to.
+/// How often a problem occurred, with the first rows that have it.
 #[derive(Default)]
 struct Happened {
     times: u64,
     to: Vec<i64>,
 }
 
-/// Everything together.
+/// The report of a whole import.
 pub struct Report {
     counts: BTreeMap<Kind, Count>,
     reasons: BTreeMap<(Kind, What, &'static str), Happened>,
@@ -146,7 +146,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty one; `file` is continued where it exists.
+    /// Creates an empty report; appends to `file` if it exists.
     pub fn open(file: Option<&Path>, source: &str, now: i64) -> Result<Self> {
         let open = |path: &Path| {
             OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
@@ -159,7 +159,7 @@ impl Report {
         Ok(report)
     }
 
-    /// Adds what a batch did.
+    /// Adds the result of a batch.
     pub fn add(&mut self, tally: Tally) -> Result<()> {
         for (kind, count) in tally.counts {
             let sum = self.counts.entry(kind).or_default();
@@ -173,26 +173,26 @@ impl Report {
             happened.times += 1;
             happened.to.extend(entry.old_id.filter(|_| happened.to.len() < EXAMPLES));
         }
-        // What has committed is not told again by the next run.
+        // The next run does not report the rows of a committed batch again.
         self.file.as_mut().map_or(Ok(()), Write::flush).map_err(Error::internal)
     }
 
-    /// Says something about the whole.
+    /// Adds a note about the whole import.
     pub fn note(&mut self, text: String) {
         self.notes.push(text);
     }
 
-    /// How many of a kind.
+    /// Returns the counts of a kind.
     pub fn count(&self, kind: Kind) -> Count {
         self.counts.get(&kind).copied().unwrap_or_default()
     }
 
-    /// Whether every row came over with everything that is in it.
+    /// Returns whether every row was imported with all of its data.
     pub fn is_complete(&self) -> bool {
         self.reasons.keys().all(|(_, what, _)| *what == What::Changed)
     }
 
-    /// Closes the file with the counts.
+    /// Writes the final counts to the file.
     pub fn finish(&mut self) -> Result<()> {
         let counts: BTreeMap<&str, Count> =
             self.counts.iter().map(|(kind, count)| (kind.plural(), *count)).collect();
@@ -206,7 +206,7 @@ impl Report {
         writeln!(file, "{text}").map_err(Error::internal)
     }
 
-    /// For a terminal.
+    /// Returns the report as text for a terminal.
     pub fn to_text(&self) -> String {
         let mut lines = vec![format!("{:<10} {:>10} {:>10} {:>10}", "", "taken", "known", "skipped")];
         lines.extend(self.counts.iter().map(|(kind, count)| {

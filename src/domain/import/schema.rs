@@ -1,31 +1,31 @@
-//! Which tables and columns of the source are read, and the statements that read them.
+//! Finds the tables and columns of the source, and builds the statements that read them.
 //!
-//! Mango's own names come first; after them what its older versions and its copies call the same. What is
-//! needed and not there is named, so that a wrong database is told from a Mango at once.
+//! Mango's own names come first, then those of its older versions and forks. An error names each required table or
+//! column that is missing, so that a wrong database is recognized at once.
 
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 
-/// Columns of every table of the source's schema, with their types.
+/// The columns of every table in the source's schema, with their types.
 pub type Catalogue = HashMap<String, HashMap<String, String>>;
 
-/// The statements that read the source, and what is not there.
+/// The statements that read the source, and the tables that are missing.
 pub struct Schema {
-    /// Everybody, by number.
+    /// Selects users, ordered by id.
     pub users: String,
-    /// Chats with their members and pins, by number.
+    /// Selects chats with their members and pins, ordered by id.
     pub chats: String,
-    /// Messages with their likes, by time.
+    /// Selects messages with their likes, ordered by time.
     pub messages: String,
-    /// Rows of each, and rows that refer to nothing.
+    /// Count rows, and rows with missing references.
     pub counts: Counts,
     missing: Vec<&'static str>,
 }
 
-/// Statements that answer one number.
+/// Statements that return one number.
 pub struct Counts {
-    /// People.
+    /// Users.
     pub users: String,
     /// Chats.
     pub chats: String,
@@ -39,14 +39,14 @@ pub struct Counts {
     pub loose_pins: Option<String>,
 }
 
-/// One table of the source as it is named there.
+/// A table of the source, with its name there.
 struct Table<'a> {
     name: String,
     columns: &'a HashMap<String, String>,
 }
 
 impl Schema {
-    /// Finds Mango in a catalogue.
+    /// Finds Mango's tables in a catalogue. Returns an error if a required table or column is missing.
     pub fn find(catalogue: &Catalogue) -> Result<Self> {
         let users = need(catalogue, &["user_table", "user", "users"])?;
         let chats = need(catalogue, &["chat", "chats"])?;
@@ -120,7 +120,7 @@ impl Schema {
         })
     }
 
-    /// What a Mango has and this one does not.
+    /// Returns the optional data for which this database has no table.
     pub fn missing_tables(&self) -> &[&'static str] {
         &self.missing
     }
@@ -144,7 +144,8 @@ fn select_users(users: &Table<'_>) -> Result<String> {
     ))
 }
 
-/// Mango does not note who made a chat: its first author is the best guess.
+/// Builds the statement for chats. Mango does not store who created a chat: the author of its first message is the
+/// best guess.
 fn select_chats(chats: &Table<'_>, messages: &Table<'_>, present: &str, pinned: &str) -> Result<String> {
     let id = chats.need(&["id"])?;
     let owner = chats.column(&["owner_id", "created_by", "creator_id"]);
@@ -182,7 +183,7 @@ fn select_messages(messages: &Table<'_>, types: Option<&Table<'_>>, liked: &str)
         (None, _) => ("'text'".to_owned(), String::new()),
     };
     let created = messages.column(&["created_at"]);
-    // Text is compared byte by byte, which no locale of the source can bend.
+    // Text is compared byte by byte, so that the source's locale does not affect the order.
     let order = created.as_ref().map_or(String::new(), |it| {
         let bytes = if messages.is_text(it) { " COLLATE \"C\"" } else { "" };
         format!("m.{it}{bytes} NULLS FIRST, ")
@@ -234,7 +235,7 @@ impl Table<'_> {
         })
     }
 
-    /// A column that may be missing, as text.
+    /// Returns the expression for an optional column, as text.
     fn text(&self, names: &[&str]) -> String {
         self.column(names).map_or("NULL::text".to_owned(), |it| format!("{it}::text"))
     }

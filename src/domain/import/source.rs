@@ -1,5 +1,5 @@
-//! The Mango database, read in one snapshot: whatever goes on there meanwhile, chats, members and messages
-//! fit together. Rows come through cursors, so memory does not grow with the source.
+//! The Mango database. It is read in one snapshot, so chats, members and messages are consistent even if they
+//! change meanwhile. Rows are read through cursors, so memory does not grow with the source.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use super::schema::{Catalogue, Schema};
 use crate::error::{Error, Result};
 use crate::platform::tokens::hash;
 
-/// What the source may take to let us in.
+/// Timeout for connecting to the source.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// What one statement may take; the first rows wait for a sort of everything.
+/// Timeout of one statement; the first rows may wait until all rows are sorted.
 const ANSWER: Duration = Duration::from_mins(15);
 
-/// A person as Mango has them.
+/// A user of Mango.
 pub struct SourceUser {
     pub id: i64,
     pub phone: Option<String>,
@@ -35,7 +35,7 @@ pub struct SourceUser {
     pub email: Option<String>,
 }
 
-/// A chat as Mango has it.
+/// A chat of Mango.
 pub struct SourceChat {
     pub id: i64,
     pub name: Option<String>,
@@ -48,7 +48,7 @@ pub struct SourceChat {
     pub pins: Vec<i64>,
 }
 
-/// A message as Mango has it.
+/// A message of Mango.
 pub struct SourceMessage {
     pub id: i64,
     pub chat: Option<i64>,
@@ -59,16 +59,16 @@ pub struct SourceMessage {
     pub likes: Vec<i64>,
 }
 
-/// A Mango database.
+/// A connection to a Mango database, with its snapshot.
 pub struct Source {
     tx: DatabaseTransaction,
     batch: usize,
-    /// How it is read.
+    /// The statements that read it.
     pub schema: Schema,
 }
 
 impl Source {
-    /// Connects, and looks whether it is one.
+    /// Connects, and checks that it is a Mango database.
     #[expect(clippy::disallowed_methods, reason = "a transaction that only reads, of another database")]
     pub async fn open(url: &str, batch: usize) -> Result<Self> {
         let url = url_of(url)?;
@@ -94,12 +94,13 @@ impl Source {
         Ok(Self { tx, batch, schema })
     }
 
-    /// Lets the snapshot go.
+    /// Ends the snapshot.
     pub async fn close(self) -> Result<()> {
         self.tx.rollback().await.map_err(|error| away(&error))
     }
 
-    /// What tells this Mango from another one, wherever it is moved to; nothing while it has no members.
+    /// Returns a fingerprint of this Mango database, which survives a move to another server; `None` while it has
+    /// no users.
     pub async fn mark(&self) -> Result<Option<String>> {
         let sql = format!("SELECT id, created_at FROM ({}) u ORDER BY id LIMIT 1", self.schema.users);
         let rows = self.query(&sql).await?;
@@ -108,21 +109,21 @@ impl Source {
         Ok(Some(hash(&format!("{id}\n{}", created_at.unwrap_or_default()))))
     }
 
-    /// One number.
+    /// Runs a statement that returns one number.
     pub async fn number(&self, sql: &str) -> Result<u64> {
         let rows = self.query(sql).await?;
         let number: i64 = rows.first().map_or(Ok(0), |row| get(row, "count"))?;
         Ok(number.unsigned_abs())
     }
 
-    /// Makes a statement ready to be read in pages.
+    /// Opens a cursor for a statement, to read it in pages.
     pub async fn declare(&self, cursor: &str, sql: &str) -> Result<()> {
         let sql = format!("DECLARE {cursor} NO SCROLL CURSOR FOR {sql}");
         let done = timeout(ANSWER, self.tx.execute_unprepared(&sql)).await.map_err(|_| too_slow())?;
         done.map(drop).map_err(|error| away(&error))
     }
 
-    /// The next page; empty at the end.
+    /// Returns the next page; empty at the end.
     pub async fn fetch<T>(&self, cursor: &str, read: fn(&QueryResult) -> Result<T>) -> Result<Vec<T>> {
         let rows = self.query(&format!("FETCH {} FROM {cursor}", self.batch)).await?;
         rows.iter().map(read).collect()
@@ -138,7 +139,7 @@ async fn query(tx: &DatabaseTransaction, sql: &str) -> Result<Vec<QueryResult>> 
     timeout(ANSWER, asked).await.map_err(|_| too_slow())?.map_err(|error| away(&error))
 }
 
-/// A pool tries again and again and then says only that it took too long: one connection says why.
+/// Connects once to get the reason of a failure: a pool retries and then reports only a timeout.
 async fn knock(url: &str) -> Result<()> {
     let problem = |error: sea_orm::sqlx::Error| Error::invalid("--from", format!("cannot connect: {error}"));
     let options: PgConnectOptions = url.parse().map_err(problem)?;
@@ -147,7 +148,7 @@ async fn knock(url: &str) -> Result<()> {
     connection.map_err(problem)?.close().await.map_err(problem)
 }
 
-/// `SQLAlchemy`'s spelling names a driver, too.
+/// Converts a URL to the form `postgres://…`; in `SQLAlchemy`'s form the scheme also names a driver.
 fn url_of(text: &str) -> Result<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let scheme = scheme.split('+').next().unwrap_or_default();
@@ -181,7 +182,7 @@ fn get<T: sea_orm::TryGetable>(row: &QueryResult, column: &str) -> Result<T> {
     row.try_get("", column).map_err(|error| away(&error))
 }
 
-/// Numbers between commas.
+/// Reads a column of numbers separated by commas.
 fn numbers(row: &QueryResult, column: &str) -> Result<Vec<i64>> {
     let text: Option<String> = get(row, column)?;
     let mut numbers: Vec<i64> = text.iter().flat_map(|it| it.split(',')).flat_map(str::parse).collect();

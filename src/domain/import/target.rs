@@ -1,4 +1,4 @@
-//! Our own database while something is brought over: batches, what earlier batches brought, new ids.
+//! The database that is imported into: batches, the notes of earlier batches, and new ids.
 
 use std::collections::HashMap;
 
@@ -13,13 +13,13 @@ use crate::domain::AppContext;
 use crate::error::{Error, Result};
 use crate::platform::db::{Tx, TxConnection, retry};
 
-/// Rows of one insert; SQLite binds 32,766 values at most, PostgreSQL 65,535.
+/// Rows per insert; SQLite binds 32,766 values at most, PostgreSQL 65,535.
 pub const ROWS: usize = 1_000;
 
-/// Values of one list.
+/// Maximum number of values in a list.
 pub const LIST: usize = 10_000;
 
-/// A kind of thing as the notes name it.
+/// A kind of object in the notes.
 #[derive(Clone, Copy)]
 pub enum Noted {
     /// An account.
@@ -28,9 +28,9 @@ pub enum Noted {
     Chat,
     /// A message.
     Message,
-    /// A picture, by the id of the account that shows it.
+    /// A photo, by the id of the account that shows it.
     Photo,
-    /// Where a chat of ours (by its own id) ended before messages came over.
+    /// The end of a chat (by its id here) before messages were imported into it.
     End,
 }
 
@@ -46,35 +46,36 @@ impl Noted {
     }
 }
 
-/// Bytes of a message that comes over though nobody could send it: what was said elsewhere is kept, and fits into a page.
+/// Size in bytes up to which a message is imported even if clients may not send such a message: existing messages
+/// are kept, and they fit into a page.
 const LONGEST_MESSAGE: usize = 900_000;
 
-/// Where everything goes.
+/// The database that is imported into.
 pub struct Target<'a> {
     context: &'a AppContext,
     source: String,
-    /// In a dry run all batches are one transaction, which is never committed.
+    /// In a dry run, the single transaction for all batches, which is never committed.
     dry: Option<Tx>,
 }
 
 impl<'a> Target<'a> {
-    /// Our database, for a source of this name.
+    /// Opens the database for a source with this name.
     pub async fn open(context: &'a AppContext, source: &str, dry_run: bool) -> Result<Self> {
         let dry = if dry_run { Some(context.db.begin().await?) } else { None };
         Ok(Self { context, source: source.to_owned(), dry })
     }
 
-    /// Whether nothing is kept.
+    /// Returns whether this is a dry run.
     pub fn is_dry(&self) -> bool {
         self.dry.is_some()
     }
 
-    /// The time that is now.
+    /// Returns the current time, milliseconds since the Unix epoch.
     pub fn now(&self) -> i64 {
         self.context.clock.now()
     }
 
-    /// Ends the whole.
+    /// Ends the import; rolls a dry run back.
     pub async fn close(self) -> Result<()> {
         match self.dry {
             Some(tx) => tx.roll_back().await,
@@ -82,7 +83,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Lets PostgreSQL know how full the tables are: what follows is planned by it.
+    /// Updates PostgreSQL's table statistics, which the following queries are planned with.
     pub async fn count_rows(&self) -> Result<()> {
         if self.context.db.backend() == DbBackend::Postgres {
             self.batch(async |to| Ok(to.conn.execute_unprepared("ANALYZE users, chats, members").await?))
@@ -91,7 +92,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Does some work in one transaction.
+    /// Runs work in one transaction.
     pub async fn batch<T>(&self, work: impl AsyncFn(&Writing<'_>) -> Result<T>) -> Result<T> {
         if let Some(tx) = &self.dry {
             return work(&self.writing(tx)).await;
@@ -99,7 +100,7 @@ impl<'a> Target<'a> {
         let attempt = async || {
             let tx = self.context.db.begin().await?;
             let done = work(&self.writing(&tx)).await?;
-            // Nothing is announced, see the module.
+            // No events are published, see the module.
             tx.commit_silently().await?;
             Ok(done)
         };
@@ -111,8 +112,8 @@ impl<'a> Target<'a> {
         Writing { conn: tx.conn(), longest, source: &self.source }
     }
 
-    /// Refuses a source that is not the one that was imported under this name before: its numbers mean
-    /// others.
+    /// Refuses a source that is not the one that was imported under this name before: the same ids would mean other
+    /// rows.
     pub async fn require_mark(&self, mark: &str) -> Result<()> {
         let known = self.batch(async |to| {
             let key = format!("import:{}", to.source);
@@ -130,17 +131,17 @@ impl<'a> Target<'a> {
     }
 }
 
-/// One batch being written.
+/// A batch that is being written.
 pub struct Writing<'a> {
     /// The transaction.
     pub conn: &'a TxConnection,
-    /// Bytes of a message, at most.
+    /// Maximum size of a message, in bytes.
     pub longest: usize,
     source: &'a str,
 }
 
 impl Writing<'_> {
-    /// Which of these were brought over, and what they are here.
+    /// Returns those of these ids that were imported, with their ids here.
     pub async fn known(&self, kind: Noted, old: impl IntoIterator<Item = i64>) -> Result<HashMap<i64, i64>> {
         let mut old: Vec<i64> = old.into_iter().collect();
         old.sort_unstable();
@@ -151,8 +152,8 @@ impl Writing<'_> {
             DbBackend::Postgres => "SELECT unnest(string_to_array($3, ',')::bigint[]) AS id",
             _ => "SELECT value AS id FROM json_each('[' || $3 || ']')",
         };
-        // One look into the index for each, whatever the planner believes of a table that is just filling: with a
-        // list and no statistics yet, PostgreSQL was seen to compare every row with every number.
+        // One index lookup per id, whatever plan the optimizer would choose for a table that is just being filled:
+        // with a list and no statistics yet, PostgreSQL compared every row with every number.
         let sql = format!(
             "SELECT v.id AS old_id, (SELECT i.new_id FROM imports i WHERE i.source = $1 AND i.kind = $2 \
              AND i.old_id = v.id) AS new_id FROM ({list}) AS v"
@@ -169,12 +170,12 @@ impl Writing<'_> {
         Ok(known)
     }
 
-    /// Notes what was brought over, in the same transaction.
+    /// Records what was imported, in the same transaction.
     pub async fn note(&self, kind: Noted, pairs: &[(i64, i64)]) -> Result<()> {
         self.insert::<import::Entity, _>(self.rows(kind, pairs)).await
     }
 
-    /// Notes what has no note yet.
+    /// Records pairs that have no note yet.
     pub async fn note_first(&self, kind: Noted, pairs: &[(i64, i64)]) -> Result<()> {
         use import::Column::{Kind, OldId, Source};
         for some in pairs.chunks(ROWS) {
@@ -185,7 +186,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Some notes of a kind.
+    /// Returns up to `number` notes of a kind.
     pub async fn noted(&self, kind: Noted, number: u64) -> Result<HashMap<i64, i64>> {
         let rows: Vec<(i64, i64)> = import::Entity::find()
             .select_only()
@@ -200,7 +201,7 @@ impl Writing<'_> {
         Ok(rows.into_iter().collect())
     }
 
-    /// Takes notes back.
+    /// Deletes notes.
     pub async fn forget(&self, kind: Noted, old: impl Iterator<Item = i64>) -> Result<()> {
         import::Entity::delete_many()
             .filter(import::Column::Source.eq(self.source))
@@ -221,7 +222,7 @@ impl Writing<'_> {
         pairs.iter().map(row).collect()
     }
 
-    /// Inserts rows, many with one statement.
+    /// Inserts rows, many per statement.
     pub async fn insert<E, A>(&self, rows: Vec<A>) -> Result<()>
     where
         E: EntityTrait,
@@ -235,7 +236,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Ids that nothing has or had.
+    /// Returns ids that have never been used.
     pub async fn new_ids(&self, table: &str, number: usize) -> Result<Vec<i64>> {
         if number == 0 {
             return Ok(Vec::new());
@@ -248,7 +249,7 @@ impl Writing<'_> {
             let rows = self.conn.query_all_raw(Statement::from_string(backend, sql)).await?;
             return rows.iter().map(|row| Ok(row.try_get("", "id")?)).collect();
         }
-        // The transaction is the only one that writes; explicit ids move the table's own counter.
+        // On SQLite no other transaction can write now; explicit ids advance the table's own counter.
         let sql = format!(
             "SELECT MAX(COALESCE((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0), \
              COALESCE((SELECT MAX(id) FROM {table}), 0)) AS last"

@@ -1,8 +1,9 @@
-//! Mango keeps its times as text, as PostgreSQL's `now()` prints it. Without a zone it is UTC.
+//! Parses Mango's times: text as PostgreSQL's `now()` prints it, in UTC if it has no zone.
 
 use time::{Date, Month, PlainDateTime, Time};
 
-/// Milliseconds since the Unix epoch of `2023-02-01 19:54:27.920006+00` and its like; nothing where it is none.
+/// Parses a time such as `2023-02-01 19:54:27.920006+00` into milliseconds since the Unix epoch; `None` if it is
+/// invalid.
 pub fn read(text: &str) -> Option<i64> {
     let text = text.trim();
     let (date, rest) = (text.get(..10)?, text.get(11..)?);
@@ -39,7 +40,7 @@ fn read_clock(text: &str) -> Option<Time> {
     Time::from_hms_nano(number(hour)?, number(minute)?, number(second)?, nanos).ok()
 }
 
-/// Seconds east of UTC.
+/// Parses a time zone into seconds east of UTC.
 fn read_zone(text: &str) -> Option<i64> {
     let Some(sign) = text.chars().next() else { return Some(0) };
     let digits: String = text.get(1..)?.chars().filter(|c| *c != ':').collect();

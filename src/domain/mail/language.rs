@@ -1,9 +1,9 @@
-//! What mails are written in: English or Russian, as the client's `Accept-Language` prefers.
+//! The languages of mails: English or Russian, chosen by the client's `Accept-Language` header.
 
-/// See the file.
+/// A language that mails are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
-    /// English, for all whose own is not known.
+    /// English, the default if the user's language is unknown.
     #[default]
     English,
     /// Russian.
@@ -11,10 +11,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// All.
+    /// All languages.
     pub const ALL: [Self; 2] = [Self::English, Self::Russian];
 
-    /// The name in the database and of the templates' folder (RFC 5646).
+    /// Returns the name in the database, which is also the name of the templates' folder (RFC 5646).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -22,12 +22,13 @@ impl Language {
         }
     }
 
-    /// By the name in the database.
+    /// Returns the language with this name in the database, or the default.
     pub fn of(name: Option<&str>) -> Self {
         Self::ALL.into_iter().find(|it| Some(it.as_str()) == name).unwrap_or_default()
     }
 
-    /// The one of ours that an `Accept-Language` (RFC 9110, section 12.5.4) prefers, if it names any.
+    /// Returns the supported language that an `Accept-Language` header (RFC 9110, section 12.5.4) prefers, if it names
+    /// any.
     pub fn accepted(header: &str) -> Option<Self> {
         let mut best: Option<(f32, Self)> = None;
         for range in header.split(',').take(32) {

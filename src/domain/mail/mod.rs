@@ -1,7 +1,7 @@
 //! Mail: templates, a persistent outbox with a worker, and the one-time tokens that mails carry.
 //!
-//! A mail is written in the transaction of the change that causes it, so it exists exactly if the change
-//! is. What became of each is in `mail_log`; what it says is kept only until that is known.
+//! A mail is stored in the transaction of the change that causes it, so it exists if and only if the change does.
+//! `mail_log` records the outcome of each mail; the content is kept only until the outcome is known.
 
 mod language;
 mod outbox;
@@ -26,10 +26,10 @@ use crate::error::{Error, Result};
 use crate::platform::mail::Mailer;
 use templates::Templates;
 
-/// What may be done after its answer at the same time; beyond it the answer is `unavailable`.
+/// Tasks that may run after their response at the same time. Beyond this limit, the response is `unavailable`.
 const MAX_LATER: usize = 256;
 
-/// What sending takes.
+/// Everything that sending mail requires.
 pub struct Mail {
     mailer: Mailer,
     templates: Templates,
@@ -38,7 +38,7 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// As the settings say.
+    /// Opens the mailer that the settings describe, and the templates.
     pub fn open(settings: &Settings) -> Result<Self> {
         Ok(Self {
             mailer: Mailer::open(settings)?,
@@ -48,12 +48,12 @@ impl Mail {
         })
     }
 
-    /// Has the worker look for mails now: one was committed. Without it the mail leaves a little later.
+    /// Wakes the worker after a mail was committed. Without this call, the mail is sent a little later.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// Does what the answer must not tell, by its content or its time, after the answer.
+    /// Runs work after the response, so that neither the content nor the timing of the response reveals its outcome.
     pub fn run_after_response(&self, work: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
         if self.later.len() >= MAX_LATER {
             return Err(Error::unavailable("too many requests for mail at once, try again in a moment"));
@@ -67,7 +67,7 @@ impl Mail {
         Ok(())
     }
 
-    /// Waits for what was put off, until `deadline`.
+    /// Waits until all deferred work is done, or until `deadline`.
     pub async fn settled(&self, deadline: Instant) {
         self.later.close();
         if timeout_at(deadline, self.later.wait()).await.is_err() {

@@ -1,20 +1,20 @@
-//! The outbox: a row per mail in `mail_log`, what it says in `mail_outbox`, both written in the transaction of
-//! the change that causes the mail.
+//! The outbox: one row per mail in `mail_log` and its content in `mail_outbox`, both written in the transaction of the
+//! change that causes the mail.
 //!
-//! **Neither lost nor sent twice.** A mail is claimed by a lease (`claimed_until`) with one conditional UPDATE,
-//! so of several nodes one sends it. What became of it is recorded, and its content deleted, in one transaction.
+//! **Mails are neither lost nor sent twice.** A node claims a mail by a lease (`claimed_until`) with one conditional
+//! UPDATE, so only one of several nodes sends it. The outcome is recorded and the content deleted in one transaction.
 //!
-//! - The server dies before the claim, or between the claim and the final dot: the peer has not taken it. The
-//!   lease runs out (on `SQLite`, which has one node, it is released at start), and it is sent.
-//! - The peer dies, or refuses for now: the mail waits longer each time, ten attempts over a day.
-//! - The server dies between the peer's 250 and the record, or the peer between taking it and its 250: nobody can
-//!   know whether it was taken (RFC 1047). It is sent again, with the same `Message-ID`. This window cannot be
-//!   closed from one side; it is one write to the database wide here.
-//! - The record fails while the server lives: it is tried until it succeeds, and the mail is not claimed again
-//!   meanwhile by this node. A lease is three times as long as a conversation may take, so other nodes have no
-//!   reason to claim it either, as long as the clocks of nodes differ by less than a minute.
+//! - The server dies before the claim, or between the claim and the final dot: the peer has not accepted the mail. The
+//!   lease expires (on `SQLite`, which has one node, it is released at startup), and the mail is sent.
+//! - The peer dies or rejects the mail temporarily: the mail is retried with growing pauses, ten attempts over a day.
+//! - The server dies between the peer's 250 and the record, or the peer dies between accepting the mail and its 250:
+//!   whether the mail was accepted cannot be known (RFC 1047). It is sent again, with the same `Message-ID`. This
+//!   window cannot be closed from one side; here it is as short as one write to the database.
+//! - The record fails while the server lives: the write is retried until it succeeds, and this node does not claim the
+//!   mail again meanwhile. A lease is three times as long as an SMTP conversation may take, so other nodes do not claim
+//!   it either, as long as the clocks of the nodes differ by less than a minute.
 //!
-//! The number of the attempt is the fence: a node that was thought dead cannot undo what another has recorded.
+//! The attempt number is the fencing token: a node that was presumed dead cannot undo what another node has recorded.
 
 use entity::{mail, mail_outbox};
 use sea_orm::ActiveValue::Set;
@@ -32,27 +32,27 @@ use crate::platform::db::Tx;
 use crate::platform::mail::{CONVERSATION, Outgoing, SendStatus, is_address};
 use entity::enums::MailState;
 
-/// How long a node may be at a mail, milliseconds: three times what a conversation may take, so that nobody else
-/// takes it up meanwhile.
+/// Lease of a node on a mail, in milliseconds: three times the longest conversation, so that no other node claims the
+/// mail meanwhile.
 const LEASE_MS: i64 = 3 * CONVERSATION.as_millis() as i64;
 
-/// Pauses after the first, second, … attempt that failed for now, seconds. After the last one it is given up.
+/// Pauses after the first, second, … temporary failure, in seconds. The failure after the last pause is final.
 const PAUSES: [i64; 9] = [5, 30, 120, 600, 3_600, 7_200, 14_400, 28_800, 28_800];
 
-/// A mail that this node is at.
+/// A mail that this node has claimed.
 pub struct Claimed {
-    /// Its row.
+    /// The id of its row.
     pub id: i64,
-    /// Which attempt this is.
+    /// The number of this attempt.
     pub attempt: i32,
-    /// The mail.
+    /// The mail to send.
     pub mail: Outgoing,
 }
 
 /// Writes a mail into the outbox; it is sent if the transaction commits.
 ///
-/// An address that no mail can be sent to (stored before addresses were checked, or imported) is noted as
-/// failed: it must not stop the change that the mail is about.
+/// A mail to an invalid address (stored before addresses were checked, or imported) is recorded as failed, because it
+/// must not block the change that the mail is about.
 pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<()> {
     let now = context.clock.now();
     let mut row = mail::ActiveModel {
@@ -92,8 +92,8 @@ pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<
     Ok(())
 }
 
-/// Mails of these kinds to a user that have not gone yet do not go any more: what they say does not hold.
-/// One that is on its way this moment cannot be called back; where it has to be tried again, it is not.
+/// Cancels a user's unsent mails of these kinds, because their content is no longer valid. A mail that is being sent
+/// cannot be recalled, but it is not retried.
 pub async fn cancel(context: &AppContext, tx: &Tx, user: UserId, templates: &[MailTemplate]) -> Result<()> {
     let now = context.clock.now();
     let waiting: Vec<i64> = mail::Entity::find()
@@ -119,8 +119,8 @@ pub async fn cancel(context: &AppContext, tx: &Tx, user: UserId, templates: &[Ma
     Ok(())
 }
 
-/// What is part of deleting an account: its mails do not go any more, and the log forgets the addresses. One
-/// that is on its way this moment cannot be called back; whatever becomes of it, the log says that it was given up.
+/// Cancels all mails of a deleted account and removes its addresses from the log. A mail that is being sent cannot be
+/// recalled; the log shows it as failed whatever its outcome.
 pub async fn forget(context: &AppContext, tx: &Tx, user: UserId) -> Result<()> {
     super::tokens::revoke(context, tx, user, super::tokens::Purpose::ALL).await?;
     mail::Entity::update_many()
@@ -133,12 +133,12 @@ pub async fn forget(context: &AppContext, tx: &Tx, user: UserId) -> Result<()> {
         .await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::Recipient, Expr::value(""))
-        // A peer's words often name the recipient.
+        // The peer's reply often contains the recipient's address.
         .col_expr(mail::Column::LastError, Expr::value(None::<String>))
         .filter(mail::Column::UserId.eq(user.0))
         .exec(tx.conn())
         .await?;
-    // After the log, as `finish` does: in the other order the two could wait for each other.
+    // Delete in the same order as `finish`; the opposite order could deadlock with it.
     let mails =
         mail::Entity::find().select_only().column(mail::Column::Id).filter(mail::Column::UserId.eq(user.0));
     mail_outbox::Entity::delete_many()
@@ -152,7 +152,7 @@ fn unclaimed(now: i64) -> Condition {
     Condition::any().add(mail::Column::ClaimedUntil.is_null()).add(mail::Column::ClaimedUntil.lte(now))
 }
 
-/// Claims a mail that is due and that is not one of `in_hand`. What is past its time is given up on the way.
+/// Claims a mail that is due and not one of `in_hand`. Marks expired mails as failed on the way.
 pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claimed>> {
     loop {
         let now = context.clock.now();
@@ -179,14 +179,14 @@ pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claim
             .exec(tx.conn())
             .await?;
         if claimed.rows_affected != 1 {
-            // Another node was faster.
+            // Another node has claimed it first.
             tx.roll_back().await?;
             continue;
         }
         let row = mail::Entity::find_by_id(id).one(tx.conn()).await?;
         let body = mail_outbox::Entity::find_by_id(id).one(tx.conn()).await?;
         let expired = row.as_ref().is_some_and(|it| it.expires_at.is_some_and(|end| end <= now));
-        // Attempts that came to no record, by a crash or a panic, count too.
+        // Attempts without a record, because of a crash or a panic, count too.
         let worn_out = row.as_ref().is_some_and(|it| it.attempts as usize > PAUSES.len() + 2);
         let (Some(row), Some(body), false) = (row, body, expired || worn_out) else {
             let why = match (expired, worn_out) {
@@ -210,10 +210,10 @@ pub async fn claim(context: &AppContext, in_hand: &[i64]) -> Result<Option<Claim
     }
 }
 
-/// Records what became of an attempt.
+/// Records the outcome of an attempt.
 pub async fn record(context: &AppContext, claimed: &Claimed, status: &SendStatus) -> Result<()> {
     let now = context.clock.now();
-    // That it was sent is so, whoever thinks to be at it now.
+    // Sent and logged mails are recorded unconditionally; other outcomes count only for the current attempt.
     let ours = Condition::all().add(mail::Column::Attempts.eq(claimed.attempt));
     let pause = usize::try_from(claimed.attempt - 1).ok().and_then(|index| PAUSES.get(index));
     let tx = context.db.begin().await?;
@@ -225,7 +225,7 @@ pub async fn record(context: &AppContext, claimed: &Claimed, status: &SendStatus
             finish(tx.conn(), claimed.id, Condition::all(), (MailState::Logged, None), now).await?;
         }
         (SendStatus::Later(why), Some(pause)) => {
-            // What would be past its time by then need not wait for it.
+            // A mail that expires before its next attempt fails now.
             let too_late = ours.clone().add(mail::Column::ExpiresAt.lte(now + pause * 1_000));
             let told_late = format!("its token expires before the next attempt: {}", told(why));
             finish(tx.conn(), claimed.id, too_late, (MailState::Failed, Some(&told_late)), now).await?;
@@ -247,7 +247,7 @@ pub async fn record(context: &AppContext, claimed: &Claimed, status: &SendStatus
     Ok(())
 }
 
-/// The end of a mail's way: its content goes, its row stays. `(MailState::Failed, why)` and the like.
+/// Moves a mail to its final state, for example `(MailState::Failed, why)`: deletes its content and keeps its row.
 async fn finish(
     conn: &impl ConnectionTrait,
     id: i64,
@@ -272,12 +272,12 @@ async fn finish(
     Ok(())
 }
 
-/// A peer's words, bounded, in one line.
+/// Returns a peer's reply as one line of at most 500 characters.
 fn told(why: &str) -> String {
     why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
 
-/// `SQLite` has one node: what is claimed when it starts was claimed by one that is dead.
+/// Releases all claims at startup. `SQLite` has one node, so any claim belongs to a process that has died.
 pub async fn release(context: &AppContext) -> Result<()> {
     if context.db.backend() != DbBackend::Sqlite {
         return Ok(());

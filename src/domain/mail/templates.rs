@@ -1,8 +1,8 @@
-//! What mails say: templates in `assets/mail/{language}/`, one for text (its first line is the subject) and one
-//! for HTML. The HTML is escaped by its engine; the text needs none.
+//! The content of mails: templates in `assets/mail/{language}/`, one for text (its first line is the subject) and one
+//! for HTML. The template engine escapes the HTML; the text needs no escaping.
 //!
-//! Mails to an unconfirmed address contain nothing that a user typed (no name, no
-//! greeting): otherwise a stranger could use us to send their words to anybody.
+//! Mails to an unconfirmed address contain nothing that a user typed (no name, no greeting): otherwise an attacker
+//! could use the server to send arbitrary text to any address.
 
 use entity::enums::MailTemplate;
 use entity::user;
@@ -21,7 +21,7 @@ use crate::platform::mail::{Draft, compose};
 #[include = "*.html"]
 struct Sources;
 
-/// The page that a mail's link leads to.
+/// Returns the page that a mail's link leads to.
 fn page_of(template: MailTemplate) -> Option<&'static str> {
     match template {
         MailTemplate::VerifyEmail | MailTemplate::EmailChange => Some("verify"),
@@ -30,45 +30,45 @@ fn page_of(template: MailTemplate) -> Option<&'static str> {
     }
 }
 
-/// A mail to write.
+/// A mail to render.
 pub struct Email<'a> {
-    /// Which.
+    /// The template.
     pub template: MailTemplate,
-    /// Whose account it is about.
+    /// The user whose account the mail is about.
     pub user: &'a user::Model,
-    /// The address.
+    /// The recipient's address.
     pub to: &'a str,
-    /// What its link carries.
+    /// The token in the mail's link.
     pub token: Option<&'a Issued>,
-    /// What else it tells.
+    /// Further values for the template.
     pub facts: Value,
 }
 
 impl Email<'_> {
-    /// The page with the token behind `#`: what stands there is sent to no server, and is in no log.
+    /// Returns the link, with the token behind `#`: browsers send the fragment to no server, so it appears in no log.
     pub(super) fn link(&self, public_url: &str) -> Option<String> {
         let (page, token) = (page_of(self.template)?, self.token?);
         Some(format!("{public_url}/account/{page}#token={}", token.text))
     }
 }
 
-/// A mail as it is sent.
+/// A rendered mail.
 pub struct Written {
-    /// One line.
+    /// The subject, one line.
     pub subject: String,
-    /// `Message-ID`.
+    /// The `Message-ID`.
     pub id: String,
     /// The whole message.
     pub content: String,
 }
 
-/// The templates, read.
+/// The parsed templates.
 pub struct Templates {
     environment: Environment<'static>,
 }
 
 impl Templates {
-    /// Reads all templates.
+    /// Parses all templates.
     pub fn open() -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -83,7 +83,7 @@ impl Templates {
         Ok(Self { environment })
     }
 
-    /// Writes a mail. `from` is `MAIL_FROM`.
+    /// Renders a mail. `from` is `MAIL_FROM`.
     pub fn write(&self, email: &Email<'_>, public_url: &str, from: &str, now: i64) -> Result<Written> {
         let language = Language::of(email.user.language.as_deref());
         let link = email.link(public_url);
@@ -114,14 +114,14 @@ impl Templates {
     }
 }
 
-/// An address as a notice shows it: enough for its owner to know it.
+/// Masks an address for a notice, so that only its owner recognizes it.
 pub fn masked(address: &str) -> String {
     let (local, host) = address.rsplit_once('@').unwrap_or((address, ""));
     let first: String = local.chars().take(1).collect();
     format!("{first}…@{host}")
 }
 
-/// A moment as a notice shows it.
+/// Formats a time (milliseconds) for a notice.
 pub fn moment(at: i64) -> String {
     let text = Timestamp(at).to_rfc3339();
     format!("{} UTC", text.get(..16).unwrap_or(&text).replace('T', " "))

@@ -1,5 +1,5 @@
-//! One-time tokens: 32 random bytes, mailed, good for one use and a short time, known here by their SHA-256 only.
-//! A new one takes the earlier ones of its purpose out of use, and mails that still carry those are not sent.
+//! One-time tokens: 32 random bytes that are mailed, valid for one use and a short time. The server stores only their
+//! SHA-256. A new token revokes the earlier ones of its purpose, and cancels mails that carry them.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn lifetime(purpose: Purpose) -> Duration {
     }
 }
 
-/// The mail that carries a token.
+/// Returns the template of the mail that carries a token.
 fn template_of(purpose: Purpose) -> MailTemplate {
     match purpose {
         Purpose::VerifyEmail => MailTemplate::VerifyEmail,
@@ -35,12 +35,12 @@ fn template_of(purpose: Purpose) -> MailTemplate {
     }
 }
 
-/// A new token.
+/// A newly issued token.
 #[derive(Clone)]
 pub struct Issued {
-    /// What is mailed.
+    /// The token, as it is mailed.
     pub text: String,
-    /// Its end, milliseconds.
+    /// Expiry time, milliseconds.
     pub expires_at: i64,
 }
 
@@ -69,7 +69,7 @@ pub async fn issue(
     Ok(Issued { text, expires_at })
 }
 
-/// Takes a user's tokens of these purposes out of use; mails that carry them are not sent any more.
+/// Revokes a user's tokens of these purposes and cancels the mails that carry them.
 pub async fn revoke(context: &AppContext, tx: &Tx, user: UserId, purposes: &[Purpose]) -> Result<()> {
     one_time_token::Entity::update_many()
         .col_expr(one_time_token::Column::UsedAt, Expr::value(Some(context.clock.now())))
@@ -82,7 +82,7 @@ pub async fn revoke(context: &AppContext, tx: &Tx, user: UserId, purposes: &[Pur
     outbox::cancel(context, tx, user, &templates).await
 }
 
-/// Whether a token of this purpose was mailed to somebody and can still be used.
+/// Whether a token of this purpose was mailed to the user and is still valid.
 pub async fn is_waiting(context: &AppContext, user: UserId, purpose: Purpose) -> Result<bool> {
     let waiting = one_time_token::Entity::find()
         .filter(one_time_token::Column::UserId.eq(user.0))
@@ -92,13 +92,13 @@ pub async fn is_waiting(context: &AppContext, user: UserId, purpose: Purpose) ->
     Ok(waiting.one(context.db.read()).await?.is_some())
 }
 
-/// One answer for a token that never was, was used, replaced, has ended, is for something else, or whose
-/// account is gone.
+/// Returns the same error for a token that never existed, was used, replaced, has expired, has another purpose, or
+/// whose account is gone.
 fn not_good() -> Error {
     Error::invalid("token", "is invalid or no longer valid; request a new mail")
 }
 
-/// The token's row, if it is good now.
+/// Returns the token's row if the token is valid now.
 pub async fn peek(
     context: &AppContext,
     conn: &impl ConnectionTrait,
@@ -117,18 +117,18 @@ pub async fn peek(
 
 /// A token that was used within a transaction.
 pub struct Spent {
-    /// What it was for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// The address it was mailed to.
     pub email: String,
-    /// Whose account it is about; the row is locked.
+    /// The user it belongs to; the row is locked.
     pub user: user::Model,
 }
 
-/// Uses a token within the transaction that does what it is good for. Of two at the same instant one gets it:
-/// whoever changes the row is right, the other is told what everybody with a used token is told.
+/// Uses a token within the transaction of the change that it allows. Of two simultaneous uses, the one that changes the
+/// row succeeds; the other fails as for any used token.
 ///
-/// The account's row is locked before the token's, in the order in which tokens are issued.
+/// The account's row is locked before the token's row, in the same order as when tokens are issued.
 pub async fn spend(context: &AppContext, tx: &Tx, text: &str, purposes: &[Purpose]) -> Result<Spent> {
     let row = peek(context, tx.conn(), text, purposes).await?;
     let user = users::lock(tx.conn(), UserId(row.user_id))
@@ -145,7 +145,7 @@ pub async fn spend(context: &AppContext, tx: &Tx, text: &str, purposes: &[Purpos
     }
     let purpose = row.purpose;
     let email = row.email.unwrap_or_default();
-    // A token that was mailed to an address which is the account's no more proves nothing.
+    // A token proves nothing if it was mailed to an address that is no longer the account's.
     if purpose != Purpose::ChangeEmail && user.email.as_deref() != Some(&email) {
         return Err(not_good());
     }

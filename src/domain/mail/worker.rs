@@ -1,5 +1,5 @@
-//! Sends what is due: a few mails at a time, right after a mail was committed, and periodically for those
-//! that wait for their next attempt or that a dead node has left. One worker per node.
+//! The worker that sends due mails, a few at a time: right after a mail was committed, and periodically for mails that
+//! wait for a retry or were left behind by a dead node. Each node runs one worker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::domain::AppContext;
 use crate::error::Result;
 use crate::platform::mail::SendStatus;
 
-/// Mails under way at the same time.
+/// Mails that are sent at the same time.
 const AT_ONCE: usize = 4;
 
-/// How often it looks by itself.
+/// Interval between two polls of the outbox.
 const LOOKS_EVERY: Duration = Duration::from_secs(2);
 
-/// A record that fails is tried again after.
+/// Pause before a failed record is retried.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How long the log of mails is kept, milliseconds.
+/// Retention of the mail log, milliseconds.
 const LOG_KEPT_MS: i64 = 90 * 24 * 3_600 * 1_000;
 
-/// How long tokens are kept after their end, milliseconds.
+/// Retention of tokens after their expiry, milliseconds.
 const TOKENS_KEPT_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
 /// A running worker.
@@ -38,7 +38,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts it.
+    /// Starts the worker.
     pub fn start(context: &Arc<AppContext>) -> Self {
         let stop = CancellationToken::new();
         let until = stop.clone();
@@ -46,8 +46,8 @@ impl Worker {
         Self { stop, task }
     }
 
-    /// Takes nothing more up, and waits for what is under way until `deadline`. What is cut off is sent after
-    /// the next start.
+    /// Stops claiming mails and waits until `deadline` for those being sent. A mail that is cut off is sent after the
+    /// next start.
     pub async fn stop(self, deadline: Instant) {
         self.stop.cancel();
         let cut_off = self.task.abort_handle();
@@ -115,14 +115,14 @@ async fn run(context: Arc<AppContext>, stop: CancellationToken) {
     while under_way.join_next().await.is_some() {}
 }
 
-/// One attempt, and its record, which is tried until it succeeds: the mail would otherwise go twice.
+/// Makes one attempt and retries its record until it succeeds: without the record, the mail would be sent twice.
 async fn deliver(context: Arc<AppContext>, claimed: Claimed) {
     let status = context.mail.mailer.send(&claimed.mail).await;
     let (id, template, attempt) = (claimed.id, &claimed.mail.template, claimed.attempt);
     match &status {
         SendStatus::Sent => tracing::info!(mail = id, template, attempt, "a mail was sent"),
         SendStatus::Logged => {}
-        // The peer's words often name the recipient: they stand in `mail_log`, not here.
+        // The peer's reply often contains the recipient's address, so it is stored in `mail_log` and not logged here.
         SendStatus::Later(_) => tracing::warn!(mail = id, template, attempt, "a mail could not be sent yet"),
         SendStatus::Never(_) => tracing::warn!(mail = id, template, attempt, "a mail cannot be sent"),
     }
@@ -132,7 +132,7 @@ async fn deliver(context: Arc<AppContext>, claimed: Claimed) {
     }
 }
 
-/// Forgets old mails and tokens.
+/// Deletes old mails and tokens.
 async fn prune(context: &AppContext) -> Result<()> {
     let now = context.clock.now();
     let tx = context.db.begin().await?;

@@ -1,8 +1,8 @@
-//! Messages that wait because another transaction holds their chat's row, or their sender's: per chat, in order,
-//! while the writer stores those of all other chats.
+//! Messages that wait because another transaction holds the lock of their chat or their sender. They wait in order, per
+//! chat, while the writer stores the messages of all other chats.
 //!
-//! A chat is here from its first such message until its queue is empty. In between all its messages queue here, so
-//! none overtakes another.
+//! A chat is here from its first such message until its queue is empty. All its messages queue here meanwhile, so none
+//! overtakes another.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -15,17 +15,18 @@ use super::writer::Entry;
 use crate::error::Error;
 use crate::ids::ChatId;
 
-/// Messages that may wait, of one chat and of all.
+/// Messages that may wait, per chat and in total.
 const MOST_OF_A_CHAT: usize = 512;
 const MOST: usize = 4_096;
 
-/// Chats that are waited for at the same time: each takes a connection of the pool, and others have to be left.
+/// Chats whose locks are waited for at the same time: each takes a connection of the pool, and some must remain for
+/// other work.
 const TURNS: usize = 2;
 
-/// Within about this time each of the waiting chats gets a turn.
+/// Time in which each waiting chat gets a turn, approximately.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// Bounds of a turn.
+/// Bounds of the length of a turn.
 const SHORTEST_TURN: Duration = Duration::from_millis(5);
 const LONGEST_TURN: Duration = Duration::from_millis(200);
 
@@ -40,17 +41,17 @@ pub struct Aside {
 #[derive(Default)]
 struct Queues {
     chats: HashMap<ChatId, VecDeque<Entry>>,
-    /// Messages in all of them.
+    /// Messages in all queues.
     total: usize,
 }
 
 impl Aside {
-    /// With nothing set aside yet.
+    /// Creates an empty set of queues.
     pub fn new(longest_wait: Duration) -> Self {
         Self { longest_wait, queues: Mutex::default(), turns: Semaphore::new(TURNS) }
     }
 
-    /// Queues the messages whose chat waits behind those that wait, and answers the others.
+    /// Queues the messages of chats that are already waiting, and returns the others.
     pub fn divert(&self, group: Vec<Entry>) -> Vec<Entry> {
         let mut queues = self.queues.lock();
         if queues.chats.is_empty() {
@@ -64,7 +65,7 @@ impl Aside {
         rest
     }
 
-    /// Sets messages aside. Answers the chats that did not wait before.
+    /// Queues messages. Returns the chats that were not waiting before.
     pub fn put(&self, group: Vec<Entry>) -> Vec<ChatId> {
         let mut queues = self.queues.lock();
         let mut fresh = Vec::new();
@@ -80,7 +81,7 @@ impl Aside {
         fresh
     }
 
-    /// Waits for a turn, and says how long it lasts.
+    /// Waits for a turn and returns its length.
     pub async fn turn(&self) -> (Option<SemaphorePermit<'_>>, Duration) {
         let permit = self.turns.acquire().await.ok();
         let chats = self.queues.lock().chats.len().max(1);
@@ -88,8 +89,8 @@ impl Aside {
         (permit, share.clamp(SHORTEST_TURN, LONGEST_TURN))
     }
 
-    /// Takes a chat's first messages out, but for those that have waited too long, which are refused. None once the
-    /// queue is empty: from then on the chat waits no more.
+    /// Takes a chat's first messages, and refuses those among them that have waited too long. Returns `None` once the
+    /// queue is empty; the chat then no longer waits.
     pub fn take(&self, chat: ChatId, most: usize) -> Option<Vec<Entry>> {
         let mut queues = self.queues.lock();
         let taken = match queues.chats.get_mut(&chat) {
@@ -109,7 +110,7 @@ impl Aside {
         Some(taken)
     }
 
-    /// Puts back, at the front, what could not be stored.
+    /// Puts messages that could not be stored back at the front.
     pub fn give_back(&self, chat: ChatId, left: Vec<Entry>) {
         let mut queues = self.queues.lock();
         queues.total += left.len();
@@ -121,7 +122,7 @@ impl Aside {
 }
 
 impl Queues {
-    /// Appends to the queues of chats that have one. Answers what is too much.
+    /// Appends messages to the queues of waiting chats. Returns those that do not fit.
     fn add(&mut self, group: Vec<Entry>, longest_wait: Duration) -> Vec<Entry> {
         let until = Instant::now() + longest_wait;
         let mut full = Vec::new();
@@ -139,7 +140,7 @@ impl Queues {
     }
 }
 
-/// Tells that messages were not stored, and never will be.
+/// Answers messages with an error: they were not stored and never will be.
 fn refuse(group: Vec<Entry>, why: &str) {
     let Some(first) = group.first() else { return };
     tracing::warn!(chat = first.chat_id().0, messages = group.len(), why, "messages were not stored");

@@ -1,4 +1,4 @@
-//! Stores messages, one or many, with a handful of statements whatever their number.
+//! Stores any number of messages with a handful of statements.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,20 +16,20 @@ use crate::protocol::messages::NewMessage;
 use crate::protocol::messages::{Message, MyMessage};
 use crate::protocol::users::Author;
 
-/// Rows of one insert: 9 values each, and SQLite binds 32,766 at most.
+/// Rows per insert: each binds 10 values, and SQLite allows at most 32,766.
 const ROWS_PER_INSERT: usize = 1_000;
 
-/// A message that was given its place and waits to be stored.
+/// A message with a position in its chat, ready to be stored.
 pub struct Positioned<'a> {
-    /// What.
+    /// The message.
     pub draft: &'a Draft,
-    /// By whom.
+    /// Its author.
     pub author: Author,
-    /// Where in which chat.
+    /// Its position in the chat.
     pub position: ChatPosition,
 }
 
-/// Gives a message the next place in its chat, whose row is locked.
+/// Gives a message the next position in its chat. The caller holds the lock of the chat's row.
 pub fn place<'a>(chat: &mut chat::Model, draft: &'a Draft, author: Author) -> Positioned<'a> {
     let position = ChatPosition { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
     chat.rev = position.rev;
@@ -38,7 +38,7 @@ pub fn place<'a>(chat: &mut chat::Model, draft: &'a Draft, author: Author) -> Po
     Positioned { draft, author, position }
 }
 
-/// Stores placed messages and moves their chats' counters; answers the messages in the same order.
+/// Stores positioned messages and advances the counters of their chats. Returns the messages in the same order.
 pub async fn store(
     conn: &impl ConnectionTrait,
     positioned: &[Positioned<'_>],
@@ -107,7 +107,7 @@ async fn insert(
     Ok(())
 }
 
-/// One statement for all chats: each counter is set to the last value that was given out.
+/// Sets the counter of each chat to its last assigned value, with one statement for all chats.
 async fn move_counters(conn: &impl ConnectionTrait, positioned: &[Positioned<'_>], now: i64) -> Result<()> {
     use chat::Column;
     let last: BTreeMap<i64, i64> =
@@ -116,7 +116,7 @@ async fn move_counters(conn: &impl ConnectionTrait, positioned: &[Positioned<'_>
     for (chat, value) in &last {
         rev = rev.case(Expr::col(Column::Id).eq(*chat), Expr::value(*value));
     }
-    // A counter never loses its value, whatever id is asked for.
+    // Without this branch, a row that no case matches would lose its value.
     let rev = rev.finally(Expr::col(Column::Rev));
     chat::Entity::update_many()
         .col_expr(Column::Rev, rev.clone().into())
@@ -153,13 +153,13 @@ fn message_of(id: MessageId, positioned: &Positioned<'_>, now: i64) -> Message {
     }
 }
 
-/// The event of a new message; the socket that sent it is left out.
+/// Returns the event of a new message, which the sending connection does not receive.
 pub fn announcement(message: &Message, position: ChatPosition, conn: Option<ConnId>) -> Result<Delivery> {
     let event = NewMessage { message, prev: position.prev, by: message.user.id, at: message.created_at };
     Ok(events::new_message::at(position, &event)?.except(conn))
 }
 
-/// A message as its author is answered.
+/// Returns a message as its author sees it.
 pub fn to_author(mut message: Message) -> Message {
     message.my = Some(MyMessage::default());
     message

@@ -1,4 +1,4 @@
-//! Reading messages within a budget of bytes: one may be 64 KiB long, and grow sixfold as JSON.
+//! Reads messages within a budget of bytes: a message may have 64 KiB, and grow sixfold as JSON.
 
 use entity::message;
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -6,25 +6,25 @@ use sea_orm::{ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect, Sele
 
 use crate::error::Result;
 
-/// Rows that are read before it is known how large they are.
+/// Rows of the first read, before the size of rows is known.
 const FIRST_ROWS: usize = 51;
 
 /// Bytes of a message besides its content: names, times, its author.
 const FRAME: usize = 700;
 
-/// Bytes of one who likes a message, where they are listed.
+/// Bytes of one user in the list of those who like a message.
 pub const LIKER: usize = 150;
 
-/// In which order rows are read.
+/// The order in which rows are read.
 #[derive(Clone, Debug)]
 pub struct By(pub message::Column, pub Order);
 
 impl By {
-    /// The newest first.
+    /// Newest first.
     pub const NEWEST: Self = Self(message::Column::Seq, Order::Desc);
-    /// The oldest first.
+    /// Oldest first.
     pub const OLDEST: Self = Self(message::Column::Seq, Order::Asc);
-    /// What changed earliest first.
+    /// Earliest change first.
     pub const CHANGED: Self = Self(message::Column::Rev, Order::Asc);
 
     fn value(&self, row: &message::Model) -> i64 {
@@ -32,8 +32,8 @@ impl By {
     }
 }
 
-/// Reads rows in this order until there are `limit` or their `size`s use `bytes` up, at least one; and whether there
-/// are more.
+/// Reads rows in this order, at least one, until there are `limit` or their `size`s exhaust `bytes`. Also returns
+/// whether there are more.
 pub async fn read(
     conn: &impl ConnectionTrait,
     select: Select<message::Entity>,
@@ -45,7 +45,7 @@ pub async fn read(
     let mut rows: Vec<message::Model> = Vec::new();
     let mut some = FIRST_ROWS;
     loop {
-        // One more than wanted tells whether there is more.
+        // One row more than needed shows whether there are more.
         let wanted = limit + 1 - rows.len();
         let asked = some.clamp(1, wanted);
         let mut next = select.clone();
@@ -74,13 +74,13 @@ pub async fn read(
     }
 }
 
-/// Bytes of a message as JSON, about.
+/// Returns the approximate size of a message as JSON, in bytes.
 pub fn size(row: &message::Model) -> usize {
     let content = if row.deleted_at.is_some() { 0 } else { row.content.bytes().map(escaped).sum() };
     FRAME + content
 }
 
-/// Bytes that one of a text becomes in JSON (RFC 8259, section 7).
+/// Returns how many bytes a byte of a string takes in JSON (RFC 8259, section 7).
 fn escaped(byte: u8) -> usize {
     match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,

@@ -1,4 +1,4 @@
-//! `create_chat`: a chat and, if the request has one, its first message, in one transaction.
+//! `create_chat`: creates a chat and, if the request has one, its first message, in one transaction.
 
 use entity::{chat, message};
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
@@ -27,7 +27,7 @@ impl CommandHandler for CreateChat {
         let opened = chats::open(context, &self.chat.0, creator).await?;
         let mut first = self.message.as_ref();
         if !opened.is_new && opened.chat.is_group {
-            // The retry of a group finds its first message, too; a direct chat takes every message as new.
+            // A retry for a group also finds its first message; a direct chat stores every message as new.
             if let Some(Envelope(message)) = first {
                 require_same_first(opened.tx.conn(), &opened.chat, creator, message).await?;
             }
@@ -55,7 +55,7 @@ impl CommandHandler for CreateChat {
     }
 }
 
-/// The group of this `client_id` was made with this first message.
+/// Fails unless the group of this `client_id` was created with the same first message.
 async fn require_same_first(
     conn: &impl ConnectionTrait,
     chat: &chat::Model,
@@ -67,7 +67,7 @@ async fn require_same_first(
         .filter(message::Column::UserId.eq(creator.0))
         .one(conn)
         .await?;
-    // A message that was edited or deleted since is not held against a late retry.
+    // A late retry must not fail because the message was edited or deleted since.
     let same = stored.is_some_and(|row| {
         row.rev != row.seq || (row.content == first.content && row.message_type == first.message_type.id())
     });

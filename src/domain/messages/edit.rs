@@ -1,5 +1,5 @@
-//! Editing a message, which is its author's, and deleting one. A deleted message keeps its row and its
-//! place; its content and its likes are gone.
+//! Edits messages, which only their author may do, and deletes them. A deleted message keeps its row and its position;
+//! its content and its likes are removed.
 
 use crate::protocol::members::ChatRole;
 use entity::{like, message, session};
@@ -94,7 +94,7 @@ impl CommandHandler for DeleteMessage {
     }
 }
 
-/// A message whose chat is locked, and the caller's role in it, if they are a member.
+/// A message whose chat is locked, and the caller's role in the chat if they are a member.
 struct Locked {
     chat: entity::chat::Model,
     message: message::Model,
@@ -118,14 +118,15 @@ fn no_such_message() -> Error {
     Error::field(Code::NotFound, "message.id", "there is no such message")
 }
 
-/// Whether the user's service-wide role lets them delete what others wrote: as it stands under the row's lock, so
-/// that who loses the role in this moment has lost it. Chats are locked before users everywhere.
+/// Whether the user's service-wide role allows deleting the messages of others. Reads the role under the lock of the
+/// user's row, so that a revoked role has no effect any more. Everywhere, chats are locked before users.
 async fn moderates(context: &AppContext, tx: &Tx, user_id: UserId) -> Result<bool> {
     let user = users::lock(tx.conn(), user_id).await?;
     Ok(user.role >= Role::Moderator && !user.is_banned(context.clock.now()))
 }
 
-/// Whoever deletes by their service-wide role is noted, with where their session was opened.
+/// Writes an audit entry for a deletion by a service-wide role, with the address that the moderator's session was
+/// opened from.
 async fn note_moderation(
     context: &AppContext,
     tx: &Tx,
@@ -143,7 +144,7 @@ async fn note_moderation(
     audit::record(context, tx, act).await
 }
 
-/// The event of a message that was edited or deleted.
+/// Returns the event of an edited or deleted message.
 pub fn changed(position: ChatPosition, by: UserId, now: i64, message: &Message) -> Result<Delivery> {
     let event = MessageChanged { change: change_at(position, by, now), message };
     if message.deleted_at.is_some() {

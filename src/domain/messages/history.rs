@@ -15,16 +15,16 @@ use crate::ids::ChatId;
 use crate::platform::db::Outcome;
 use crate::protocol::history::{History, HistoryReply};
 
-/// Messages of a page where nothing is said.
+/// Default number of messages per page.
 const DEFAULT_LIMIT: i64 = 50;
 
-/// Messages that Mango lists.
+/// Messages that Mango lists at most.
 const MANGO_MOST: usize = 1_000;
 
-/// Where a page lies.
+/// The position of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
-    /// The newest.
+    /// The newest messages.
     Newest,
     /// Below this `seq`.
     Before(i64),
@@ -35,7 +35,7 @@ pub enum Anchor {
 }
 
 impl Anchor {
-    /// From the three optional bounds, of which at most one is given.
+    /// Returns the anchor of three optional bounds, of which at most one is given.
     pub fn of(before: Option<i64>, after: Option<i64>, around: Option<i64>) -> Self {
         match (before, after, around) {
             (Some(seq), _, _) => Self::Before(seq),
@@ -54,7 +54,8 @@ impl CommandHandler for History {
     }
 }
 
-/// A page, newest first, of at most `PAGE_BYTES`. `has_more` looks in the direction asked for (with `around`, to the older side).
+/// Returns a page of at most `PAGE_BYTES`, newest first. `has_more` refers to the requested direction (with `around`,
+/// to older messages).
 pub async fn page(
     context: &AppContext,
     actor: Actor,
@@ -75,14 +76,14 @@ pub async fn page(
             newer(conn, all().filter(message::Column::Seq.gt(seq)), limit, PAGE_BYTES).await?
         }
         Anchor::Around(seq) => {
-            // What one side cannot fill, the other does: each is read as if it had to fill the page alone.
+            // Either side fills what the other cannot, so each is read as if it had to fill the page alone.
             let half = PAGE_BYTES / 2;
             let (mut rows, _) = newer(conn, all().filter(message::Column::Seq.gt(seq)), limit, half).await?;
             let (mut below, more) =
                 older(conn, all().filter(message::Column::Seq.lte(seq)), limit, half).await?;
             let above = rows.len();
             let kept = above.min((limit / 2).max(limit.saturating_sub(below.len())));
-            // Newest first: the nearest of the newer ones are at the end.
+            // Newest first: the nearest of the newer messages are at the end.
             rows.drain(..above - kept);
             let has_more = more || below.len() > limit - kept;
             below.truncate(limit - kept);
@@ -93,7 +94,7 @@ pub async fn page(
     Ok(HistoryReply { messages: show(conn, rows, Some(actor.user_id)).await?, has_more })
 }
 
-/// The newest of `select`, newest first, and whether there are older ones.
+/// Returns the newest messages of `select`, newest first, and whether there are older ones.
 async fn older(
     conn: &impl ConnectionTrait,
     select: Select<message::Entity>,
@@ -103,7 +104,7 @@ async fn older(
     budget::read(conn, select, By::NEWEST, limit, bytes, budget::size).await
 }
 
-/// The oldest of `select`, newest first, and whether there are newer ones.
+/// Returns the oldest messages of `select`, newest first, and whether there are newer ones.
 async fn newer(
     conn: &impl ConnectionTrait,
     select: Select<message::Entity>,
@@ -115,25 +116,24 @@ async fn newer(
     Ok((rows, more))
 }
 
-/// The newest thousand messages in Mango's spelling, part by part: all of them at once would be hundreds of megabytes
-/// where they are long.
+/// The newest 1,000 messages in Mango's format, part by part: together, long ones would take hundreds of megabytes.
 pub struct MangoMessages {
     context: Arc<AppContext>,
     actor: Actor,
     chat_id: ChatId,
-    /// Only those with a lower `seq` are still to be read.
+    /// Only messages with a lower `seq` remain to be read.
     before: Option<i64>,
     left: usize,
 }
 
 impl MangoMessages {
-    /// Messages of a chat that the user belongs to.
+    /// Starts reading the messages of a chat. Fails if the chat is not visible to the user.
     pub async fn of(context: Arc<AppContext>, actor: Actor, chat_id: ChatId) -> Result<Self> {
         find_visible(context.db.read(), chat_id, actor.user_id).await?;
         Ok(Self { context, actor, chat_id, before: None, left: MANGO_MOST })
     }
 
-    /// The next of them, newest first; none at the end.
+    /// Returns the next messages, newest first, or `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<MangoMessage>>> {
         if self.left == 0 {
             return Ok(None);
@@ -143,7 +143,7 @@ impl MangoMessages {
         if let Some(before) = self.before {
             select = select.filter(message::Column::Seq.lt(before));
         }
-        // Whoever likes a message is listed with it.
+        // Each message comes with the users who like it.
         let size = |row: &message::Model| budget::size(row) + row.likes.max(0) as usize * budget::LIKER;
         let (rows, more) = budget::read(conn, select, By::NEWEST, self.left, PAGE_BYTES, size).await?;
         self.left = if more { self.left - rows.len() } else { 0 };

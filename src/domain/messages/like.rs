@@ -1,4 +1,4 @@
-//! Liking a message. Only members of its chat may, and each likes it once.
+//! Likes messages. Only members of the chat may do so, and each likes a message once.
 
 use entity::{like, message};
 use sea_orm::ActiveValue::Set;

@@ -1,4 +1,4 @@
-//! Messages: sending them in groups, editing, deleting and liking them, and pages of history.
+//! Messages: sending them in batches, editing, deleting and liking them, and reading the history.
 
 mod aside;
 mod batch;

@@ -1,5 +1,5 @@
-//! What a send request is decided by, the same for one and for many: the sender's membership, the
-//! `client_id`, the message it answers.
+//! Decides send requests by the sender's membership, the `client_id` and the replied-to message; used for single
+//! messages and for batches.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,22 +14,22 @@ use crate::platform::tokens::hash;
 use crate::protocol::message_type::MessageType;
 use crate::protocol::users::Author;
 
-/// A message to be, its types checked.
+/// A message to send, with its fields validated.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// As it is to be stored.
+    /// The content to store.
     pub content: String,
     /// Kind of content.
     pub message_type: MessageType,
-    /// The sender's own mark.
+    /// The client's own id of the message.
     pub client_id: Option<String>,
-    /// The message it answers.
+    /// The message that it replies to.
     pub reply_to: Option<MessageId>,
 }
 
 impl Draft {
-    /// What its `client_id` stands for: chat, type and content as one hash, so that the comparison outlives
-    /// the content.
+    /// Returns a hash of chat, type and content if the message has a `client_id`. It allows a comparison even after the
+    /// content is gone.
     pub fn fingerprint(&self, chat_id: i64) -> Option<String> {
         self.client_id
             .as_ref()
@@ -37,74 +37,74 @@ impl Draft {
     }
 }
 
-/// One request: who sends what where.
+/// A request to send a message.
 pub struct SendRequest<'a> {
-    /// Sender.
+    /// The sender.
     pub user_id: UserId,
-    /// Where.
+    /// The chat.
     pub chat_id: ChatId,
-    /// What.
+    /// The message.
     pub draft: &'a Draft,
 }
 
-/// Within which time the same text is refused, for requests without a `client_id`.
+/// The time in which the same text is refused, for requests without a `client_id`.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    /// Its length, milliseconds; 0 refuses nothing.
+    /// Length, milliseconds; 0 refuses nothing.
     pub length: i64,
-    /// Now, milliseconds.
+    /// Current time, milliseconds.
     pub now: i64,
 }
 
-/// What is done about rows that another transaction holds. `SQLite` has one writer, and no such rows.
+/// How to treat rows that another transaction has locked. `SQLite` has a single writer and no such rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locking {
-    /// The caller holds the chat; the sender is waited for.
+    /// The caller holds the chat's lock. A locked sender is waited for.
     Held,
-    /// Chats and senders that another transaction holds are left out.
+    /// Skips locked chats and locked senders.
     Skip,
-    /// Chats are waited for; senders that another transaction holds are left out.
+    /// Waits for locked chats and skips locked senders.
     Wait,
 }
 
-/// Changes of a chat that are looked through for the same text.
+/// How many of a chat's latest changes are searched for the same text.
 const LOOKED_THROUGH: i64 = 500;
 
-/// Sender, chat, kind and content: what is compared within the [`Window`].
+/// Sender, chat, type and content, which are compared within the [`Window`].
 type Text = (i64, i64, i16, String);
 
-/// Everything that requests are decided by, read inside the transaction that stores them.
+/// The data that requests are decided by, read inside the transaction that stores them.
 #[derive(Default)]
 pub struct SendContext {
-    /// Present chats, locked.
+    /// Existing chats, locked.
     pub chats: HashMap<i64, chat::Model>,
-    /// Present members among the senders.
+    /// Senders who are members of the chat.
     senders: HashMap<(i64, i64), Author>,
-    /// Chats and people that are present, but were left out because another transaction holds them.
+    /// Existing chats and users that were skipped because another transaction has locked them.
     busy_chats: HashSet<i64>,
     busy_people: HashSet<i64>,
-    /// Senders who were banned since they sent, and what they are told.
+    /// Senders who were banned since they sent, and the error message for them.
     banned: HashMap<i64, String>,
-    /// Earlier messages of these `client_id`s.
+    /// Earlier messages with these `client_id`s.
     earlier: HashMap<(i64, String), message::Model>,
-    /// Chats of the messages that are answered.
+    /// Chats of the messages that are replied to.
     answered: HashMap<i64, i64>,
-    /// What was sent lately without a `client_id`.
+    /// Recent messages without a `client_id`.
     lately: HashSet<Text>,
-    /// Whether that is to be refused.
+    /// Whether to refuse repetitions of `lately`.
     window: bool,
 }
 
-/// What becomes of a request.
+/// The decision on a request.
 pub enum Decision {
-    /// It is stored as a new message by this author.
+    /// Store it as a new message by this author.
     Store(Author),
     /// It was stored before.
     Earlier(message::Model),
 }
 
 impl SendContext {
-    /// Reads it for many requests at once, locking their chats in the order of their ids.
+    /// Reads the data for many requests at once. Locks their chats in the order of their ids.
     pub async fn read(
         conn: &impl ConnectionTrait,
         requests: &[SendRequest<'_>],
@@ -174,7 +174,7 @@ impl SendContext {
         let ids = distinct(present.iter().map(|(_, user)| *user));
         let mut people = user::Entity::present().filter(user::Column::Id.is_in(ids.iter().copied()));
         if locking != Locking::Held {
-            // The lock that a new message takes on the row it refers to. Taken here, it need not be waited for.
+            // The insert of a message takes this lock on the sender's row. Taking it here avoids a wait there.
             people = people.lock_with_behavior(LockType::KeyShare, LockBehavior::SkipLocked);
         }
         let people = people.all(conn).await?;
@@ -240,8 +240,8 @@ impl SendContext {
         Ok(())
     }
 
-    /// What the senders said in the same chats since `since`. A chat that changed so often that it is not
-    /// looked through to its end lets a repetition pass.
+    /// Reads what the senders sent in the same chats since `since`. In a chat with more changes than are searched, a
+    /// repetition may pass.
     async fn read_lately(
         &mut self,
         conn: &impl ConnectionTrait,
@@ -261,7 +261,7 @@ impl SendContext {
                     .eq(chat_id)
                     .and(message::Column::Seq.gt(chat.rev - LOOKED_THROUGH))
                     .and(message::Column::UserId.is_in(distinct(users.into_iter())))
-                    // Compared there: hundreds of long messages per chat do not come here.
+                    // Compared by the database, to avoid reading hundreds of long messages per chat.
                     .and(message::Column::Content.is_in(distinct(texts.into_iter())));
                 lately = lately.add(recent);
             }
@@ -280,19 +280,19 @@ impl SendContext {
         Ok(())
     }
 
-    /// Notes a request that is about to be stored: the next of the same batch is decided by it, too.
+    /// Records a request that is about to be stored, so that the next requests of the batch are checked against it.
     pub fn note(&mut self, request: &SendRequest<'_>) {
         if self.window && request.draft.client_id.is_none() {
             self.lately.insert(text_of(request));
         }
     }
 
-    /// Whether a request cannot be decided now, because another transaction holds its chat or its sender.
+    /// Whether a request cannot be decided now because another transaction has locked its chat or its sender.
     pub fn is_busy(&self, request: &SendRequest<'_>) -> bool {
         self.busy_chats.contains(&request.chat_id.0) || self.busy_people.contains(&request.user_id.0)
     }
 
-    /// Decides one request.
+    /// Decides on one request.
     pub fn decide(&self, request: &SendRequest<'_>) -> Result<Decision> {
         let chat = self.chats.get(&request.chat_id.0);
         let author = self.senders.get(&(request.chat_id.0, request.user_id.0));
@@ -303,7 +303,7 @@ impl SendContext {
             .and_then(|client_id| self.earlier.get(&(request.user_id.0, client_id.clone())));
         let is_same = |row: &&message::Model| row.fingerprint == request.draft.fingerprint(request.chat_id.0);
         if let Some(row) = earlier.filter(is_same) {
-            // For ever, also for who has left since: it is their own.
+            // Without a time limit, and even if the sender has left the chat: the message is their own.
             return Ok(Decision::Earlier(row.clone()));
         }
         if let Some(told) = self.banned.get(&request.user_id.0) {
@@ -337,8 +337,8 @@ impl SendContext {
     }
 }
 
-/// Whether a direct chat takes a message of this user: nobody has blocked the other, and one that waits for
-/// approval holds its creator's first message only.
+/// Checks whether a direct chat accepts a message of this user: neither user has blocked the other, and a chat that
+/// waits for approval holds only its creator's first message.
 fn judge_direct(chat: &chat::Model, user_id: UserId) -> Result<()> {
     if chat.is_group {
         return Ok(());

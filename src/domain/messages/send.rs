@@ -1,5 +1,5 @@
-//! Sending a message: through the writer for `send_message`, within another transaction for the first
-//! message of a new chat.
+//! Sends messages: through the writer for `send_message`, within another transaction for the first message of a new
+//! chat.
 
 use entity::chat;
 use tokio::sync::oneshot;
@@ -37,7 +37,7 @@ impl CommandHandler for SendMessage {
             client_id: request.client_id.clone(),
             reply_to: request.reply_to,
         };
-        // The receiver waits below; if it is gone, so is whoever asked.
+        // The receiver is awaited below. If it is gone, the caller is gone too.
         let answer = Box::new(move |sent: SendResult| drop(answer.send(sent)));
         let job = Job { user_id: caller.actor.user_id, conn: caller.conn, chat_id: request.chat_id, draft };
         context.writer.submit(job, answer).await;
@@ -45,7 +45,7 @@ impl CommandHandler for SendMessage {
         Ok(Outcome::published(reply, position))
     }
 
-    /// Hands the message to the writer and returns; the writer answers at the message's place in the order.
+    /// Hands the message to the writer and returns; the writer answers in the order of the messages.
     async fn execute(self, context: &AppContext, caller: &Caller, respond: Respond) {
         let Envelope(request) = self.message;
         let (user_id, chat_id) = (caller.actor.user_id, request.chat_id);
@@ -57,13 +57,13 @@ impl CommandHandler for SendMessage {
     }
 }
 
-/// Within which the same text is refused, milliseconds.
+/// Returns the time in which the same text is refused, milliseconds.
 fn duplicate_window(context: &AppContext) -> i64 {
     context.settings.contacts.duplicate_window.as_millis() as i64
 }
 
-/// Stores one message within a transaction that holds the chat's lock, and announces it; answers whether it is new:
-/// one with a known `client_id` was stored before.
+/// Stores and announces one message within a transaction that holds the chat's lock. Returns `false` if a message with
+/// this `client_id` was stored before.
 pub async fn insert_one(
     context: &AppContext,
     tx: Tx,

@@ -1,4 +1,4 @@
-//! The kinds of content that a message may have, as the database lists them.
+//! The message types, as listed in the database.
 
 use entity::message_type;
 use sea_orm::{EntityTrait, QueryOrder};
@@ -7,7 +7,7 @@ use crate::domain::AppContext;
 use crate::error::Result;
 use crate::protocol::messages::MessageTypeInfo;
 
-/// All message types, by number.
+/// Returns all message types, ordered by id.
 pub async fn types(context: &AppContext) -> Result<Vec<MessageTypeInfo>> {
     let rows =
         message_type::Entity::find().order_by_asc(message_type::Column::Id).all(context.db.read()).await?;

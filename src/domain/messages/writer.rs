@@ -1,11 +1,12 @@
-//! The writer: one task that takes whatever messages are waiting and stores them with one commit.
+//! The writer: one task that stores all waiting messages with one commit.
 //!
-//! There is no timer: idle, a message is stored at once; under load, those that arrive during a commit
-//! share the next. The queue is bounded, and who finds it full waits. Messages of a chat are stored in the order
-//! they were handed over, and acks and events leave after the commit, in that order.
+//! There is no timer: an idle writer stores a message at once; under load, the messages that arrive during a commit
+//! share the next one. The queue is bounded, and a sender waits while it is full. The messages of a chat are stored in
+//! the order in which they were submitted, and their acknowledgements and events are sent in that order after the
+//! commit.
 //!
-//! It never waits for a row that another transaction holds: messages of such a chat are set aside (see `aside`) and
-//! stored by a task of the chat's own, while those of all other chats go on.
+//! The writer never waits for a row that another transaction has locked: it sets the messages of such a chat aside (see
+//! `aside`) for a task of that chat, and continues with all other chats.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -30,11 +31,11 @@ use crate::platform::bus::{Batch, Bus, ChatPosition, Delivery};
 use crate::platform::db::{Db, Tx};
 use crate::protocol::messages::SendReply;
 
-/// Messages that may wait.
+/// Messages that may wait in the queue.
 const QUEUE: usize = 4_096;
 
-/// Messages of one commit. SQLite gains by more of them; PostgreSQL was seen to lose. A SQLite expression may
-/// be 1,000 deep, and a group's chats are alternatives of one.
+/// Messages per commit. Larger batches are faster on SQLite; measurements on PostgreSQL showed them to be slower. A
+/// SQLite expression may be 1,000 levels deep, and the chats of a batch are alternatives of one expression.
 const fn group_size(backend: DbBackend) -> usize {
     match backend {
         DbBackend::Sqlite => 512,
@@ -42,63 +43,64 @@ const fn group_size(backend: DbBackend) -> usize {
     }
 }
 
-/// How often a group is begun again when the database had to choose a victim, or another node stored the same
-/// `client_id` first.
+/// How often a batch is attempted if the database aborted its transaction as a deadlock victim, or another node stored
+/// the same `client_id` first.
 const ATTEMPTS: usize = 3;
 
-/// Between two looks at a chat none of whose waiting messages could be stored.
+/// Pause before the next attempt for a chat none of whose waiting messages could be stored.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What became of one message: the reply and its place, none where it had been stored before.
+/// The result of one message: the reply and the position, which is `None` if the message was stored before.
 pub type SendResult = Result<(SendReply, Option<ChatPosition>)>;
 
-/// Takes what became of a message; runs once, at its place in the order.
+/// Receives the result of a message. Called once, in the order of the messages.
 pub type Answer = Box<dyn FnOnce(SendResult) + Send>;
 
-/// One message on its way.
+/// A message to store.
 pub struct Job {
-    /// Sender.
+    /// The sender.
     pub user_id: UserId,
-    /// The socket it came on.
+    /// The connection that sent it.
     pub conn: Option<ConnId>,
-    /// Where.
+    /// The chat.
     pub chat_id: ChatId,
-    /// What.
+    /// The message.
     pub draft: Draft,
 }
 
-/// One message and who waits for it.
+/// A message and the callback for its result.
 pub(super) struct Entry {
     job: Job,
-    /// Takes what became of it.
+    /// Receives the result.
     pub(super) answer: Answer,
-    /// Until when it may wait for a chat that another transaction holds; set once it does.
+    /// Until when it may wait for a chat that another transaction has locked; set when the wait begins.
     pub(super) until: Option<Instant>,
 }
 
 impl Entry {
-    /// Where it goes.
+    /// Returns the chat that the message goes to.
     pub(super) fn chat_id(&self) -> ChatId {
         self.job.chat_id
     }
 }
 
-/// Messages of one commit.
+/// The messages of one commit.
 type Group = Vec<Entry>;
 
-/// The way to the writer.
+/// A handle to the writer.
 #[derive(Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<(Job, Answer)>,
 }
 
-/// Another transaction holds a message's chat or its sender.
+/// Another transaction has locked the message's chat or sender.
 struct Busy;
 
-/// What becomes of one message of a transaction: its answer, and its event where it is new.
+/// The outcome of one message of a transaction: its result, and its event if it is new.
 type Attempt = std::result::Result<(SendResult, Option<Delivery>), Busy>;
 
-/// What of a group has to wait for another transaction; or the whole group, and why nothing of it was stored.
+/// The messages of a batch that must wait for another transaction; or the whole batch and the reason why none was
+/// stored.
 type Attempted = std::result::Result<Group, (Group, Error)>;
 
 struct Task {
@@ -106,14 +108,14 @@ struct Task {
     bus: Bus,
     clock: Clock,
     typing: Arc<TypingNow>,
-    /// Within which the same text is refused, milliseconds.
+    /// The time in which the same text is refused, milliseconds.
     window: i64,
-    /// Messages of chats that another transaction holds.
+    /// Messages of chats that another transaction has locked.
     aside: Aside,
 }
 
 impl Writer {
-    /// Starts the task; within `window` milliseconds the same text is refused.
+    /// Starts the task. The same text is refused within `window` milliseconds.
     pub fn start(
         background: &Arc<Background>,
         db: Db,
@@ -130,7 +132,7 @@ impl Writer {
         Self { jobs }
     }
 
-    /// Hands a message over; waits while the queue is full.
+    /// Submits a message; waits while the queue is full.
     pub async fn submit(&self, job: Job, answer: Answer) {
         if let Err(mpsc::error::SendError((_, answer))) = self.jobs.send((job, answer)).await {
             answer(Err(Error::unavailable("the server is shutting down")));
@@ -152,8 +154,8 @@ impl Task {
         }
     }
 
-    /// Stores the messages of a chat that was set aside, in order, until none is left: waits for its row for a turn,
-    /// lets other chats have theirs, and waits again.
+    /// Stores the messages of a waiting chat, in order, until none is left: waits for its lock during a turn, lets
+    /// other chats have theirs, and waits again.
     async fn catch_up(self: Arc<Self>, chat: ChatId) {
         loop {
             let (permit, turn) = self.aside.turn().await;
@@ -164,14 +166,14 @@ impl Task {
             let stuck = taken > 0 && left.len() == taken;
             self.aside.give_back(chat, left);
             if stuck {
-                // It may be a sender's row, which is not waited for.
+                // The cause may be a sender's row, which is not waited for.
                 sleep(PAUSE).await;
             }
         }
     }
 
-    /// Stores a group and answers what has to wait for another transaction, in order. A panic costs the group an
-    /// error, not the server its writer.
+    /// Stores a batch. Returns the messages that must wait for another transaction, in order. If a panic occurs, the
+    /// batch is lost with an error and the writer continues.
     async fn store(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Group {
         let done = AssertUnwindSafe(self.store_in_parts(group, locking, turn)).catch_unwind().await;
         done.unwrap_or_else(|_| {
@@ -180,12 +182,12 @@ impl Task {
         })
     }
 
-    /// Where a group fails as a whole it is halved, and so on, so that a bad message costs the others little.
+    /// Stores a batch. If it fails as a whole, it is halved, repeatedly, so that a bad message affects few others.
     async fn store_in_parts(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Group {
         let mut parts = vec![group];
         let mut left = Group::new();
         while let Some(part) = parts.pop() {
-            // Those of a chat that has to wait stay behind the first of them.
+            // Messages of a chat that must wait stay behind its first waiting message.
             let waits: HashSet<ChatId> = left.iter().map(Entry::chat_id).collect();
             let (behind, part): (Group, Group) =
                 part.into_iter().partition(|entry| waits.contains(&entry.chat_id()));
@@ -195,7 +197,8 @@ impl Task {
             }
             match self.attempt(part, locking, turn).await {
                 Ok(busy) => left.extend(busy),
-                // Nobody is to blame for a database that is away, and the next part would only wait for it, too.
+                // If the database is unavailable, no message is at fault, and the other parts would fail in the same
+                // way.
                 Err((part, error)) if error.code == Code::Unavailable => {
                     refuse(part, &error);
                     parts.drain(..).rev().for_each(|part| refuse(part, &error));
@@ -211,7 +214,7 @@ impl Task {
         left
     }
 
-    /// Begins a group again where the database had to choose a victim.
+    /// Stores a batch; retries it if the error is temporary.
     async fn attempt(&self, mut group: Group, locking: Locking, turn: Option<Duration>) -> Attempted {
         let mut tries = 1;
         loop {
@@ -225,7 +228,7 @@ impl Task {
         }
     }
 
-    /// One transaction. Nothing is answered before it has committed.
+    /// Runs one transaction. Answers nothing before the commit.
     async fn once(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Attempted {
         let jobs: Vec<&Job> = group.iter().map(|entry| &entry.job).collect();
         let deciding = async {
@@ -258,17 +261,17 @@ impl Task {
                 Ok(_) => unknown.push(entry),
             }
         }
-        // The connection may have broken after the database had committed: trying again could store everything
-        // twice. Who has a `client_id` can find out by sending again.
+        // The connection may have broken after the database had committed: a retry could store everything twice.
+        // Clients that use a `client_id` find out by sending again.
         if let Err(error) = &committed {
             refuse(unknown, error);
         }
-        // It keeps later commits from publishing until all of it is published.
+        // The guard keeps later commits from publishing until this batch is published.
         drop(committed);
         Ok(busy)
     }
 
-    /// Answers one message and announces it where it is new.
+    /// Answers one message, and announces it if it is new.
     async fn publish(&self, entry: Entry, sent: SendResult, event: Option<Delivery>) {
         let Entry { job, answer, .. } = entry;
         let mut deliveries: Vec<Delivery> = event.into_iter().collect();
@@ -278,14 +281,14 @@ impl Task {
         let batch = Batch {
             deliveries,
             answer: Some(Box::new(move || answer(sent))),
-            // An answer without an event keeps its place among those of its chat, too.
+            // An answer without an event also keeps its position among those of its chat.
             chat: Some(job.chat_id),
             ..Batch::default()
         };
         self.bus.publish(batch).await;
     }
 
-    /// What becomes of each job, in order: its answer, and its event where it is new.
+    /// Returns the outcome of each job, in order.
     async fn results(
         &self,
         conn: &impl ConnectionTrait,
@@ -300,7 +303,7 @@ impl Task {
         let mut send_context = SendContext::read(conn, &requests, window, locking).await?;
         let mut results: Vec<Option<Attempt>> = Vec::with_capacity(jobs.len());
         let mut positioned = Vec::with_capacity(jobs.len());
-        // Which job each placed message belongs to, and repeats of one in the same group.
+        // The job of each positioned message, and repetitions of a message within the batch.
         let mut owners: Vec<usize> = Vec::with_capacity(jobs.len());
         let mut twins: Vec<(usize, usize)> = Vec::new();
         for (index, request) in requests.iter().enumerate() {
@@ -314,7 +317,7 @@ impl Task {
                     other.user_id == request.user_id && other.draft.client_id.as_ref() == Some(client_id)
                 })
             });
-            // A repetition is not decided again: what it repeats may have changed what is allowed.
+            // A repetition is not decided again: the first message may have changed what is allowed.
             if let Some(twin) = twin {
                 twins.push((index, twin));
                 results.push(None);
@@ -356,8 +359,8 @@ impl Task {
     }
 }
 
-/// Tells everybody in a group why it could not be stored. The cause is logged here and nowhere else, once for the
-/// group: a database that fails would fill the log otherwise.
+/// Answers all messages of a batch with the error. Logs the cause only here, once per batch, so that a failing database
+/// does not fill the log.
 fn refuse(group: Group, error: &Error) {
     tracing::error!(messages = group.len(), %error, "messages could not be stored");
     for Entry { answer, .. } in group {
@@ -365,7 +368,7 @@ fn refuse(group: Group, error: &Error) {
     }
 }
 
-/// The answer to a message that came twice in one group.
+/// Returns the result of a message that occurs twice in a batch.
 fn repeated(
     request: &SendRequest<'_>,
     first: &SendRequest<'_>,

@@ -1,5 +1,5 @@
-//! Bans. A ban ends all sessions of its user in the transaction that sets it: from its commit on no token
-//! of theirs works, and their sockets are told and closed. One with an end date ends by itself.
+//! Bans. A ban ends all sessions of the user in the transaction that sets it: from the commit on, none of the user's
+//! tokens works, and their connections are notified and closed. A ban with an end date expires by itself.
 
 use entity::user;
 use sea_orm::ActiveModelTrait;
@@ -17,7 +17,7 @@ use crate::ids::UserId;
 use crate::platform::db::retry;
 use crate::protocol::moderation::{AdminUser, BanUser, Role};
 
-/// Bans a user, or gives a banned one another reason and end; the same again changes nothing.
+/// Bans a user, or changes the reason and end of an existing ban. The same request again changes nothing.
 pub async fn ban(context: &AppContext, by: &Moderator, id: UserId, request: BanUser) -> Result<AdminUser> {
     let until = request.until.as_deref().and_then(Timestamp::from_rfc3339);
     if until.is_some_and(|until| until.0 <= context.clock.now()) {
@@ -62,7 +62,7 @@ async fn ban_once(
     Ok(context.publish(tx.commit(user_view::show(context, &row, by)).await?).await)
 }
 
-/// Lifts a ban; where there is none nothing happens.
+/// Lifts a ban. Does nothing if the user is not banned.
 pub async fn unban(context: &AppContext, by: &Moderator, id: UserId) -> Result<AdminUser> {
     retry(|| unban_once(context, by, id)).await
 }
@@ -90,7 +90,7 @@ async fn unban_once(context: &AppContext, by: &Moderator, id: UserId) -> Result<
     Ok(context.publish(tx.commit(user_view::show(context, &row, by)).await?).await)
 }
 
-/// Ends all sessions of a user, as one would for an account that was taken over.
+/// Ends all sessions of a user, for example of an account that was taken over.
 pub async fn end_sessions(context: &AppContext, by: &Admin, id: UserId) -> Result<()> {
     retry(|| end_sessions_once(context, by.as_moderator(), id)).await
 }
@@ -106,7 +106,8 @@ async fn end_sessions_once(context: &AppContext, by: &Moderator, id: UserId) -> 
     Ok(())
 }
 
-/// Nobody bans themselves, and nobody their equals: an admin loses the role first.
+/// Checks that the user's role is below the moderator's: moderators cannot ban themselves or their equals, and an admin
+/// must lose the role first.
 fn require_below(locked: &Locked, by: &Moderator, target: &user::Model) -> Result<()> {
     if target.id == by.id().0 {
         return Err(Error::forbidden("you cannot ban or unban yourself"));
@@ -120,7 +121,7 @@ fn require_below(locked: &Locked, by: &Moderator, target: &user::Model) -> Resul
     }))
 }
 
-/// Notes an act about a user.
+/// Writes an audit entry for an action on a user.
 pub(super) async fn record(
     context: &AppContext,
     tx: &crate::platform::db::Tx,

@@ -1,4 +1,4 @@
-//! What admins look things up in: the audit log and the log of mails, the newest first.
+//! The audit log and the mail log for admins, newest first.
 
 use crate::protocol::moderation::MailState;
 use entity::{audit, mail};
@@ -13,18 +13,18 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::moderation::{AuditEntry, MailEntry};
 
-/// Which acts.
+/// A filter of the audit log.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// Done by this user.
+    /// Actions by this user.
     pub actor: Option<i64>,
-    /// Done to this user.
+    /// Actions on this user.
     pub user: Option<i64>,
-    /// Of this name, such as `user.ban`.
+    /// Actions of this name, such as `user.ban`.
     pub action: Option<String>,
 }
 
-/// Privileged acts.
+/// Returns a page of privileged actions.
 pub async fn audit(
     context: &AppContext,
     _: &Admin,
@@ -58,7 +58,7 @@ pub async fn audit(
     }))
 }
 
-/// Mails and their states; their contents are not kept.
+/// Returns a page of mails and their states; their contents are not kept.
 pub async fn mails(
     context: &AppContext,
     _: &Admin,

@@ -1,8 +1,8 @@
-//! Keeping order: who may, bans, reports, and what admins look at.
+//! Moderation: roles, bans, reports, and views for admins.
 //!
-//! Every privileged function takes a proof, [`Moderator`] or [`Admin`], which is only made from the user's
-//! row as it stands in the database. An act that changes something reads the row again under its lock, so
-//! that who loses a role loses it at once, and writes its audit row in the same transaction.
+//! Every privileged function takes a proof, [`Moderator`] or [`Admin`], which can only be made from the user's row in
+//! the database. An action that changes something reads the row again under its lock, so that a revoked role loses its
+//! effect at once, and writes its audit entry in the same transaction.
 
 mod bans;
 mod logs;
@@ -20,16 +20,16 @@ pub use roles::{Appointment, appoint, list_moderators, set_role};
 pub use statistics::count;
 pub use user_view::{UserFilter, details, list_users, sessions_of};
 
-/// Part of a list, and the number that the next part goes on after.
+/// A page of a list, and the number to continue after.
 pub struct Numbered<T> {
-    /// In order.
+    /// The items, in order.
     pub items: Vec<T>,
-    /// None at the end.
+    /// The number to continue after; `None` on the last page.
     pub next: Option<i64>,
 }
 
 impl<T> Numbered<T> {
-    /// One page of what was read: `limit` rows, and one more where there is more.
+    /// Makes a page of `limit` rows from the rows that were read: one more than `limit` if there are more.
     fn cut(mut items: Vec<T>, limit: u64, number: impl Fn(&T) -> i64) -> Self {
         let more = items.len() as u64 > limit;
         items.truncate(limit as usize);
@@ -37,7 +37,7 @@ impl<T> Numbered<T> {
         Self { items, next }
     }
 
-    /// The same page with its items as they are shown.
+    /// Converts the items of the page.
     fn map<U>(self, show: impl FnMut(T) -> U) -> Numbered<U> {
         Numbered { items: self.items.into_iter().map(show).collect(), next: self.next }
     }

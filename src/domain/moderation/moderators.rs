@@ -1,4 +1,4 @@
-//! Service-wide roles, and the proof that somebody has one.
+//! Service-wide roles, and the proof that a user has one.
 
 use entity::user;
 use sea_orm::sea_query::LockType;
@@ -10,7 +10,7 @@ use crate::ids::UserId;
 use crate::platform::db::Tx;
 use crate::protocol::moderation::Role;
 
-/// Proof that a user is a moderator or an admin, as the database had it a moment ago.
+/// Proof that a user is a moderator or an admin, as of the last read of the database.
 #[derive(Clone, Debug)]
 pub struct Moderator {
     id: UserId,
@@ -18,12 +18,13 @@ pub struct Moderator {
     address: Option<String>,
 }
 
-/// Proof that a user is an admin, as the database had it a moment ago.
+/// Proof that a user is an admin, as of the last read of the database.
 #[derive(Clone, Debug)]
 pub struct Admin(Moderator);
 
 impl Moderator {
-    /// Reads the user's row. `address` is where the request came from, for the audit log.
+    /// Reads the user's row and fails if the user is no moderator. `address` is the origin of the request, for the
+    /// audit log.
     pub async fn prove(context: &AppContext, actor: Actor, address: Option<String>) -> Result<Self> {
         let row = users::find(context.db.read(), actor.user_id).await?;
         if row.role < Role::Moderator || row.is_banned(context.clock.now()) {
@@ -32,24 +33,24 @@ impl Moderator {
         Ok(Self { id: actor.user_id, role: row.role, address })
     }
 
-    /// Who.
+    /// Returns the user's id.
     pub fn id(&self) -> UserId {
         self.id
     }
 
-    /// Whether more than moderators see may be shown.
+    /// Whether the user is an admin, who may see more than moderators do.
     pub fn is_admin(&self) -> bool {
         self.role == Role::Admin
     }
 
-    /// Where the request came from.
+    /// Returns the address that the request came from.
     pub fn address(&self) -> Option<&str> {
         self.address.as_deref()
     }
 }
 
 impl Admin {
-    /// Reads the user's row.
+    /// Reads the user's row and fails if the user is no admin.
     pub async fn prove(context: &AppContext, actor: Actor, address: Option<String>) -> Result<Self> {
         let refused = || Error::forbidden("this is for admins");
         let proof = Moderator::prove(context, actor, address).await.map_err(|error| match error.source {
@@ -59,20 +60,20 @@ impl Admin {
         if proof.is_admin() { Ok(Self(proof)) } else { Err(refused()) }
     }
 
-    /// An admin may do whatever a moderator may.
+    /// Returns the proof as a moderator's: an admin may do everything that a moderator may.
     pub fn as_moderator(&self) -> &Moderator {
         &self.0
     }
 }
 
-/// The rows of one who acts, of one it is about, and of all admins, locked in the order of their ids: no
-/// role that the action requires changes before it commits.
+/// The rows of the acting user, of the user acted on, and of all admins, locked in the order of their ids: no role that
+/// the action requires changes before the commit.
 pub(super) struct Locked {
     rows: Vec<user::Model>,
 }
 
 impl Locked {
-    /// Locks them; `by` still has to have at least the role `least`.
+    /// Locks the rows. Fails if `by` no longer has at least the role `least`.
     pub(super) async fn read(
         context: &AppContext,
         tx: &Tx,
@@ -88,12 +89,12 @@ impl Locked {
         Ok(locked)
     }
 
-    /// One of the rows.
+    /// Returns one of the rows.
     pub(super) fn find(&self, id: UserId) -> Result<&user::Model> {
         self.rows.iter().find(|row| row.id == id.0).ok_or_else(|| Error::not_found("user"))
     }
 
-    /// Refuses what would leave nobody who can make admins.
+    /// Fails if no admin other than `than` would be left.
     pub(super) fn require_another_admin(&self, than: UserId) -> Result<()> {
         let other = self.rows.iter().any(|row| row.id != than.0 && row.role == Role::Admin);
         if other {
@@ -103,8 +104,8 @@ impl Locked {
     }
 }
 
-/// Locks these users' rows and all admins', and refuses where `leaving` is the only admin. For whoever
-/// takes an account away.
+/// Locks the rows of this user and of all admins, and fails if `leaving` is the only admin. For callers that delete an
+/// account.
 pub async fn require_another_admin(conn: &impl ConnectionTrait, leaving: UserId) -> Result<user::Model> {
     let locked = Locked { rows: lock_with_admins(conn, &[leaving]).await? };
     let row = locked.find(leaving)?.clone();
@@ -121,7 +122,8 @@ async fn lock_with_admins(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result
     let rows = user::Entity::present()
         .filter(which)
         .order_by_asc(user::Column::Id)
-        // Weak enough not to wait for those who only refer to a row, as a new message does.
+        // A weak lock: transactions that only reference a row, such as the insert of a message, do not conflict with
+        // it.
         .lock(LockType::NoKeyUpdate)
         .all(conn)
         .await?;

@@ -1,5 +1,5 @@
-//! Reports: what anybody tells the moderators about a message or a user. The message is kept as it was, so
-//! that editing or deleting it takes no evidence away.
+//! Reports of messages and users to the moderators. A report keeps the message as it was, so that editing or deleting
+//! the message does not remove the evidence.
 
 use crate::protocol::moderation::ReportState;
 use std::collections::HashMap;
@@ -23,14 +23,14 @@ use crate::platform::db::retry;
 use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport, Role};
 use crate::protocol::users::Author;
 
-/// What is reported.
+/// The subject of a report.
 struct Subject {
     user_id: i64,
     message: Option<message::Model>,
 }
 
-/// Reports a message or a user; true where the report is new. As long as it is open, reporting the same
-/// again answers the one that is there.
+/// Reports a message or a user. Returns `true` if the report is new; a repeated report returns the existing one while
+/// that is open.
 pub async fn report(context: &AppContext, actor: Actor, request: NewReport) -> Result<(Report, bool)> {
     retry(|| report_once(context, actor, &request)).await
 }
@@ -38,7 +38,7 @@ pub async fn report(context: &AppContext, actor: Actor, request: NewReport) -> R
 async fn report_once(context: &AppContext, actor: Actor, request: &NewReport) -> Result<(Report, bool)> {
     let me = actor.user_id;
     let tx = context.db.begin().await?;
-    // Two of the same at once take their turns.
+    // Serializes simultaneous reports of the same user.
     users::lock(tx.conn(), me).await?;
     let subject = find_subject(tx.conn(), me, request).await?;
     let message_id = subject.message.as_ref().map(|row| row.id);
@@ -106,7 +106,7 @@ fn show_own(row: report::Model) -> Report {
     }
 }
 
-/// Reports, the newest first.
+/// Returns a page of reports, newest first.
 pub async fn reports(
     context: &AppContext,
     _: &Moderator,
@@ -126,7 +126,7 @@ pub async fn reports(
     Ok(Numbered { items: show(context.db.read(), page.items).await?, next })
 }
 
-/// Notes what was done about a report. One that is resolved already stays as it is.
+/// Records how a report was resolved. A report that is already resolved stays unchanged.
 pub async fn resolve(
     context: &AppContext,
     by: &Moderator,

@@ -1,5 +1,5 @@
-//! Giving and taking service-wide roles. There are two ways to one: an admin gives it, or the command line
-//! of the machine does. Registration and profiles never read a role.
+//! Grants and revokes service-wide roles. Only an admin or the command line on the server can do so. Registration and
+//! profile changes never read a role.
 
 use entity::user;
 use sea_orm::ActiveValue::Set;
@@ -19,7 +19,7 @@ use crate::platform::db::{Tx, retry};
 use crate::protocol::moderation::{AdminUser, Role};
 use crate::protocol::parse::{Check, Problems};
 
-/// Gives a user another role.
+/// Sets a user's role.
 pub async fn set_role(context: &AppContext, by: &Admin, id: UserId, role: Role) -> Result<AdminUser> {
     retry(|| set_role_once(context, by.as_moderator(), id, role)).await
 }
@@ -46,7 +46,7 @@ async fn set_role_once(context: &AppContext, by: &Moderator, id: UserId, role: R
     Ok(context.publish(tx.commit(user_view::show(context, &row, by)).await?).await)
 }
 
-/// Sets the role and tells those who share a chat.
+/// Sets the role and notifies the users who share a chat.
 async fn give(context: &AppContext, tx: &mut Tx, id: UserId, role: Role) -> Result<user::Model> {
     let row =
         user::ActiveModel { id: Set(id.0), role: Set(role), ..Default::default() }.update(tx.conn()).await?;
@@ -54,20 +54,20 @@ async fn give(context: &AppContext, tx: &mut Tx, id: UserId, role: Role) -> Resu
     Ok(row)
 }
 
-/// What `admin create` asks for.
+/// The arguments of `admin create`.
 pub struct Appointment {
-    /// Login name.
+    /// The username.
     pub username: String,
-    /// Address of a new account; taken as confirmed, the operator has typed it.
+    /// The address of a new account; it counts as confirmed, because the operator entered it.
     pub email: Option<String>,
-    /// Password of a new account; none: an account that exists is to be promoted.
+    /// The password of a new account; `None` promotes an existing account.
     pub password: Option<String>,
 }
 
-/// Makes an account an admin, from the command line. Answers its id.
+/// Makes an account an admin, from the command line. Returns its id.
 ///
-/// The account is registered first and promoted then: broken off between the two, there is an account
-/// without a role, which another call promotes.
+/// The account is registered first and then promoted. If the process stops between the two, the account has no role,
+/// and another call promotes it.
 pub async fn appoint(context: &AppContext, request: Appointment) -> Result<UserId> {
     let promoted = request.password.is_none();
     let id = match request.password {
@@ -78,7 +78,7 @@ pub async fn appoint(context: &AppContext, request: Appointment) -> Result<UserI
     Ok(id)
 }
 
-/// Makes an account an admin; `promoted` where it was there before.
+/// Makes an account an admin; `promoted` if it existed before.
 async fn promote(context: &AppContext, id: UserId, promoted: bool) -> Result<()> {
     let mut tx = context.db.begin().await?;
     let row = users::lock(tx.conn(), id).await?;
@@ -141,7 +141,7 @@ async fn find_by_username(context: &AppContext, username: &str) -> Result<UserId
         .ok_or_else(|| Error::field(Code::NotFound, "username", "there is no such account to promote"))
 }
 
-/// Moderators and admins, for the command line: id, username, role.
+/// Returns id, username and role of moderators and admins, for the command line.
 pub async fn list_moderators(context: &AppContext) -> Result<Vec<(UserId, Option<String>, Role)>> {
     let rows = user::Entity::present()
         .filter(user::Column::Role.ne(Role::User))

@@ -1,5 +1,5 @@
-//! How much there is of everything, counted by the database. Every count stops at a million, so that its
-//! cost is bounded however large the tables are; whoever calls keeps the answer for some seconds.
+//! Counts of all kinds of objects, computed by the database. Every count stops at a million, so that its cost is
+//! bounded however large the tables are; the caller caches the result for some seconds.
 
 use crate::protocol::moderation::{MailState, ReportState};
 use entity::{chat, mail, message, report, session, user};
@@ -15,7 +15,7 @@ use crate::domain::AppContext;
 use crate::error::Result;
 use crate::protocol::moderation::Statistics;
 
-/// Where counting stops.
+/// The number at which counting stops.
 const MOST: u64 = 1_000_000;
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
@@ -58,7 +58,7 @@ pub async fn count(context: &AppContext, _: &Admin) -> Result<Statistics> {
     })
 }
 
-/// How many rows there are, up to the bound.
+/// Counts the rows, up to `MOST`.
 async fn counted<E: EntityTrait>(conn: &impl ConnectionTrait, select: sea_orm::Select<E>) -> Result<i64> {
     let mut rows = select.select_only().expr_as(Expr::val(1), "one").limit(MOST).into_query();
     let rows = rows.take();
@@ -68,8 +68,8 @@ async fn counted<E: EntityTrait>(conn: &impl ConnectionTrait, select: sea_orm::S
     Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or(0))
 }
 
-/// All messages, and those since a moment (milliseconds). Messages have no index by time: the latter are looked
-/// for among the million that were stored last.
+/// Counts all messages, and those since a time (milliseconds). Messages have no index by time, so the latter are
+/// searched among the latest million.
 async fn messages(conn: &impl ConnectionTrait, since: i64) -> Result<(i64, i64)> {
     let newest = message::Entity::find()
         .select_only()

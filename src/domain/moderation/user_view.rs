@@ -1,4 +1,4 @@
-//! People as moderators and admins see them. Phones and e-mails are for admins.
+//! Users as moderators and admins see them. Only admins see phones and e-mails.
 
 use crate::protocol::moderation::ReportState;
 use entity::{member, report, session, user};
@@ -17,18 +17,18 @@ use crate::protocol::moderation::{AdminUser, AdminUserDetails, Ban, Reach, Role}
 use crate::protocol::sessions::Session;
 use crate::text::fold;
 
-/// Which people.
+/// A filter of the user list.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
     /// A part of the username or name; for admins also of phone or e-mail.
     pub query: Option<String>,
-    /// With this role.
+    /// Users with this role.
     pub role: Option<Role>,
-    /// Banned now, or not.
+    /// Whether the user is banned now.
     pub banned: Option<bool>,
 }
 
-/// Accounts in the order of their ids.
+/// Returns a page of accounts, ordered by id.
 pub async fn list_users(
     context: &AppContext,
     by: &Moderator,
@@ -61,13 +61,13 @@ pub async fn list_users(
     Ok(Numbered::cut(rows, limit, |row| row.id).map(|row| show(context, &row, by)))
 }
 
-/// Rows whose ban holds at `now`; never null, so that it can be turned round.
+/// Returns the condition for rows with a ban in effect at `now`. It is never null, so that it can be negated.
 pub(super) fn banned_at(now: i64) -> Condition {
     let open_end = user::Column::BannedUntil.is_null().or(user::Column::BannedUntil.gt(now));
     Condition::all().add(user::Column::BannedAt.is_not_null()).add(open_end)
 }
 
-/// One account, also a deleted one, with what else is known.
+/// Returns the details of one account, deleted ones included.
 pub async fn details(context: &AppContext, by: &Moderator, id: UserId) -> Result<AdminUserDetails> {
     let conn = context.db.read();
     let row = user::Entity::find_by_id(id.0).one(conn).await?.ok_or_else(|| Error::not_found("user"))?;
@@ -81,14 +81,14 @@ pub async fn details(context: &AppContext, by: &Moderator, id: UserId) -> Result
     })
 }
 
-/// The sessions of an account that hold.
+/// Returns the live sessions of an account.
 pub async fn sessions_of(context: &AppContext, _: &Admin, id: UserId) -> Result<Vec<Session>> {
     user::Entity::find_by_id(id.0).one(context.db.read()).await?.ok_or_else(|| Error::not_found("user"))?;
-    // None of them is the one that asks.
+    // None of them is the session of the request.
     sessions::list(context, Actor { user_id: id, session_id: SessionId(0) }).await
 }
 
-/// A row as its viewer may see it.
+/// Returns a user's row as the viewer may see it.
 pub(super) fn show(context: &AppContext, row: &user::Model, viewer: &Moderator) -> AdminUser {
     let public = show_public(context, row);
     let ban = row.banned_at.filter(|_| row.is_banned(context.clock.now())).map(|since| Ban {

@@ -1,4 +1,4 @@
-//! Telling people how somebody is shown now.
+//! Announces changes of profiles.
 
 use entity::{contact, member, user};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect, QueryTrait};
@@ -10,7 +10,7 @@ use crate::ids::{ChatId, UserId};
 use crate::platform::db::Tx;
 use crate::protocol::users::UserUpdated;
 
-/// Tells everybody who shares a chat.
+/// Sends a changed profile to all users who share a chat with the user.
 pub async fn announce(context: &AppContext, tx: &mut Tx, row: &user::Model) -> Result<()> {
     let chats: Vec<i64> = member::Entity::of_user(row.id)
         .select_only()
@@ -19,7 +19,7 @@ pub async fn announce(context: &AppContext, tx: &mut Tx, row: &user::Model) -> R
         .all(tx.conn())
         .await?;
     let mut event = UserUpdated { user: show(context, row) };
-    // The user's own devices are in the rooms of their chats; without a chat there is nobody else to tell.
+    // The user's own devices are in the rooms of their chats; without a chat, they are the only recipients.
     let delivery = if chats.is_empty() {
         events::user_updated::to_user(UserId(row.id), &event)?
     } else {
@@ -28,7 +28,7 @@ pub async fn announce(context: &AppContext, tx: &mut Tx, row: &user::Model) -> R
     let hidden = blocked_sharing(tx, row.id).await?;
     tx.announce(delivery.about(UserId(row.id)).except_users(hidden.iter().copied()));
     if !hidden.is_empty() {
-        // Who shares a chat but is blocked sees the profile without presence.
+        // Users who share a chat but are blocked see the profile without presence.
         contacts::hide_presence(&mut event.user);
         for other in hidden {
             tx.announce(events::user_updated::to_user(other, &event)?.about(UserId(row.id)));
@@ -37,7 +37,7 @@ pub async fn announce(context: &AppContext, tx: &mut Tx, row: &user::Model) -> R
     Ok(())
 }
 
-/// Those whom a user blocks, or who block them, and who share a chat with them.
+/// Returns the users who share a chat with a user and are blocked by them or block them.
 async fn blocked_sharing(tx: &Tx, user: i64) -> Result<Vec<UserId>> {
     let chats = member::Entity::of_user(user).select_only().column(member::Column::ChatId).into_query();
     let blocked =

@@ -1,4 +1,4 @@
-//! Profiles: registration, changing a profile, telling others of it, and finding people.
+//! Profiles: registration, changing and announcing a profile, and searching for users.
 
 mod announce;
 mod patch;
@@ -19,9 +19,9 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::protocol::users::User;
 
-/// Somebody's public profile; a deleted account still answers, as deleted.
+/// Returns a user's public profile; a deleted account is returned as deleted.
 ///
-/// Whoever blocks or is blocked sees no presence.
+/// If either user blocks the other, presence is hidden.
 pub async fn profile(context: &AppContext, viewer: UserId, id: UserId) -> Result<User> {
     let row = user::Entity::find_by_id(id.0).one(context.db.read()).await?;
     let mut user = row.map(|row| show(context, &row)).ok_or_else(|| Error::not_found("user"))?;

@@ -1,4 +1,4 @@
-//! Changing a profile.
+//! Changes profiles.
 
 use entity::user;
 use sea_orm::ActiveValue::Set;
@@ -20,7 +20,7 @@ use crate::protocol::parse::{Check, Limits, Problems, given};
 use crate::protocol::users::Me;
 use crate::text::{fold, nfc};
 
-/// A field that is left out stays; `null` clears it.
+/// Changes to a profile. Omitted fields stay unchanged; `null` clears a field.
 #[derive(Default, Deserialize, ToSchema)]
 pub struct Patch {
     /// Display name.
@@ -32,16 +32,16 @@ pub struct Patch {
     /// 3 to 32 letters, digits or `_`.
     #[serde(default, deserialize_with = "given")]
     pub username: Option<Option<String>>,
-    /// Base64; `null` gives a default avatar.
+    /// Base64; `null` sets a default avatar.
     #[serde(default, deserialize_with = "given")]
     pub photo: Option<Option<String>>,
-    /// A new one needs `password`.
+    /// A new phone requires `password`.
     #[serde(default, deserialize_with = "given")]
     pub phone: Option<Option<String>>,
-    /// A new one needs `password`.
+    /// A new e-mail requires `password`.
     #[serde(default, deserialize_with = "given")]
     pub email: Option<Option<String>>,
-    /// The current password, for phone and e-mail.
+    /// The current password; required for a new phone or e-mail.
     #[serde(default)]
     pub password: Option<String>,
 }
@@ -75,7 +75,7 @@ impl Check for Patch {
     }
 }
 
-/// Changes what the patch names, all of it or nothing.
+/// Makes all changes of the patch, or none.
 pub async fn patch(context: &AppContext, user_id: UserId, request: Patch) -> Result<Me> {
     let before = find(context.db.read(), user_id).await?;
     let identity = request.identity(&mut Problems::default());
@@ -102,12 +102,12 @@ pub async fn patch(context: &AppContext, user_id: UserId, request: Patch) -> Res
     save(context, user_id, &request, identity, photo, checked_hash).await
 }
 
-/// A default avatar in place of a photo; whoever has one keeps it.
+/// Returns a default avatar to replace a photo, or `None` if the user already has one.
 fn without_photo(before: &user::Model) -> Option<String> {
     (!photos::is_default_avatar(&before.photo)).then(photos::default_avatar)
 }
 
-/// Sets a photo that was stored already, or `None` for a default avatar.
+/// Sets a stored photo, or a default avatar for `None`.
 pub async fn set_photo(context: &AppContext, user_id: UserId, photo: Option<String>) -> Result<Me> {
     let photo = match photo {
         Some(photo) => Some(photo),
@@ -116,7 +116,8 @@ pub async fn set_photo(context: &AppContext, user_id: UserId, photo: Option<Stri
     save(context, user_id, &Patch::default(), Identity::default(), photo, None).await
 }
 
-/// Stores the change, if the password that was `checked_hash` is still the one; whichever photo is no longer referred to goes.
+/// Stores the changes if the password hash is still `checked_hash`, then deletes the photo that is no longer
+/// referenced.
 async fn save(
     context: &AppContext,
     user_id: UserId,
@@ -134,7 +135,7 @@ async fn save(
         }
         Ok((me, None)) => Ok(me),
         Err(error) => {
-            // Where the fault is ours the change may have been committed: better a file too many.
+            // After an internal error the change may have been committed: an unused file is better than a missing one.
             if error.source.is_none()
                 && let Some(photo) = photo
             {
@@ -145,7 +146,7 @@ async fn save(
     }
 }
 
-/// The profile as it is now, and the photo that it had, if that changed.
+/// Returns the new profile, and the previous photo if it changed.
 async fn store(
     context: &AppContext,
     user_id: UserId,
@@ -159,7 +160,7 @@ async fn store(
     let other_phone = request.phone.is_some() && identity.phone != before.phone;
     let other_email = request.email.is_some() && identity.email != before.email;
     if checked_hash.is_none() && (other_phone || other_email) {
-        // When it was checked, it was what the request says; it has been changed since.
+        // The request matched the account when it was checked, but the account has changed since.
         return Err(Error::invalid("password", "is required to change phone or email"));
     }
     if let Some(checked_hash) = checked_hash {
@@ -209,7 +210,7 @@ async fn store(
     Ok(reply)
 }
 
-/// Gives the row another address, or none, where that takes no confirmation; else a mail is on its way.
+/// Sets or removes the address if that requires no confirmation; otherwise queues a mail.
 async fn set_email(
     context: &AppContext,
     tx: &Tx,
@@ -218,7 +219,7 @@ async fn set_email(
     email: Option<String>,
 ) -> Result<()> {
     if email == before.email {
-        // Whoever names the present address has thought better of another one.
+        // A request with the current address withdraws a pending change.
         return mail::tokens::revoke(context, tx, UserId(before.id), &[Purpose::ChangeEmail]).await;
     }
     if change_address(context, tx, before, email.as_deref()).await? == AddressChange::AtOnce {

@@ -38,7 +38,7 @@ pub struct Registration {
     /// Free text about the user.
     #[serde(default)]
     pub description: Option<String>,
-    /// Base64 of a JPEG, PNG, WebP or GIF, bare or as a data URL; without it a default avatar.
+    /// Base64 of a JPEG, PNG, WebP or GIF, bare or as a data URL; if omitted, a default avatar is set.
     #[serde(default)]
     pub photo: Option<String>,
 }
@@ -62,7 +62,7 @@ impl Check for Registration {
     }
 }
 
-/// Creates an account by registration; its address is verified as the settings require.
+/// Creates an account by registration. The address is verified as the settings require.
 pub async fn sign_up(context: &AppContext, request: Registration, language: Language) -> Result<Me> {
     let given = request.email.as_deref().is_some_and(|it| !it.trim().is_empty());
     if context.settings.mail.verification == Verification::Required && !given {
@@ -71,7 +71,7 @@ pub async fn sign_up(context: &AppContext, request: Registration, language: Lang
     make(context, request, Some(language)).await
 }
 
-/// Creates an account for demo data or by an operator; no mail is sent.
+/// Creates an account for demo data or for an operator; sends no mail.
 pub async fn register(context: &AppContext, request: Registration) -> Result<Me> {
     make(context, request, None).await
 }
@@ -92,13 +92,13 @@ async fn make(context: &AppContext, request: Registration, asked_in: Option<Lang
         if asked_in.is_some() {
             verification::take_verification(context, identity.email.as_deref()).await?;
         }
-        // The lobby's row may be busy.
+        // The lobby's row may be locked.
         retry(|| insert(context, identity.clone(), &request, &password_hash, &photo, asked_in)).await
     };
     match made.await {
         Ok(model) => Ok(me(context, model)),
         Err(error) => {
-            // Where the fault is ours the account may be there: better a file too many.
+            // After an internal error the account may exist: an unused file is better than a missing one.
             if error.source.is_none() {
                 photos::discard(context, &photo).await;
             }

@@ -1,4 +1,4 @@
-//! Finding people by a part of their name or username.
+//! Searches for users by a part of their name or username.
 
 use entity::user;
 use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
@@ -11,9 +11,9 @@ use crate::ids::UserId;
 use crate::protocol::users::User;
 use crate::text::fold;
 
-/// People whose username or name holds `query`, in the order of their ids; and where to go on.
+/// Returns users whose username or name contains `query`, ordered by id, and the cursor of the next page.
 ///
-/// Phones and e-mails are not searched: who knows one may log in with it, but nobody learns whose it is.
+/// Phones and e-mails are not searched: they can be used to log in, but must not reveal whose they are.
 pub async fn search(
     context: &AppContext,
     viewer: UserId,
@@ -46,12 +46,12 @@ pub async fn search(
     Ok((found, next))
 }
 
-/// The pattern of whatever holds this text.
+/// Returns the pattern of texts that contain this text.
 pub fn containing(text: &str) -> LikeExpr {
     LikeExpr::new(format!("%{}%", escape(text))).escape('\\')
 }
 
-/// The pattern's own signs stand for themselves.
+/// Escapes the special characters of a pattern.
 fn escape(text: &str) -> String {
     text.chars().flat_map(|c| ['\\', c].into_iter().skip(usize::from(!"\\%_".contains(c)))).collect()
 }

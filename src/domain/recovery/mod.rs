@@ -1,9 +1,9 @@
-//! Setting a new password by mail, and changing it.
+//! Resetting a password by mail, and changing it.
 //!
-//! What a stranger asks about an address (`forgot`, `resend`) is answered before it is looked at: the answer
-//! is the same in the same time whether or not there is such an account. What is mailed goes to the address
-//! that the account has, never to what was typed. A mailed token proves its address; a change of password or
-//! address takes all other tokens out of use.
+//! Unauthenticated requests about an address (`forgot`, `resend`) are answered before the address is looked up: the
+//! response and its timing are the same whether or not an account exists. Mails go to the stored address of the
+//! account, never to the address in the request. A mailed token proves its address. A new password revokes the tokens
+//! for passwords and for new addresses; a new address revokes all tokens.
 
 mod password;
 
@@ -11,7 +11,7 @@ pub use password::{ChangePassword, ResetPassword, change, forgot, reset};
 
 use super::sessions::Ending;
 
-/// Why sessions end with a new password.
+/// The reason that ends sessions after a new password.
 fn password_changed() -> Ending {
     Ending::new("password_changed", "the password was changed, log in again")
 }

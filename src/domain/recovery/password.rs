@@ -1,4 +1,4 @@
-//! New passwords: by a mailed token for those who have forgotten theirs, and by the present one.
+//! Sets new passwords: with a mailed token for users who forgot theirs, or with the current password.
 
 use entity::user;
 use minijinja::context;
@@ -19,10 +19,10 @@ use crate::platform::db::{Tx, retry};
 use crate::platform::limits::{Bucket, Key};
 use crate::protocol::parse::{Check, Limits, Problems};
 
-/// A new password for a mailed token.
+/// A new password, with a mailed token.
 #[derive(Deserialize, ToSchema)]
 pub struct ResetPassword {
-    /// As it stands in the mailed link, behind `#token=`.
+    /// The token from the mailed link, after `#token=`.
     pub token: String,
     /// The new password, 8 to 128 characters.
     pub password: String,
@@ -34,7 +34,7 @@ impl Check for ResetPassword {
     }
 }
 
-/// The current password, and a new one.
+/// The current and the new password.
 #[derive(Deserialize, ToSchema)]
 pub struct ChangePassword {
     /// The current password.
@@ -49,7 +49,7 @@ impl Check for ChangePassword {
     }
 }
 
-/// Mails a token to the account that has this address, if one has. Runs after the answer.
+/// Mails a token to the account with this address, if there is one. Runs after the response.
 pub async fn forgot(context: &AppContext, email: &str) -> Result<()> {
     let Some(found) = by_address(context, email).await? else { return Ok(()) };
     retry(|| send_token(context, UserId(found.id))).await
@@ -72,11 +72,11 @@ async fn send_token(context: &AppContext, id: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Sets a new password for a mailed token. It ends all sessions, and logs nobody in. The token has also proved
-/// the address that it was mailed to.
+/// Sets a new password with a mailed token. Ends all sessions and opens none. The token also proves the address that it
+/// was mailed to.
 pub async fn reset(context: &AppContext, request: &ResetPassword) -> Result<()> {
     users::check_password(context, "password", &request.password)?;
-    // Hashing is for those who have a token.
+    // Hash only for requests with a valid token, because hashing is expensive.
     tokens::peek(context, context.db.read(), &request.token, &[Purpose::ResetPassword]).await?;
     let hash = context.passwords.hash(&request.password).await?;
     retry(|| reset_to(context, &request.token, hash.clone())).await
@@ -91,7 +91,7 @@ async fn reset_to(context: &AppContext, token: &str, hash: String) -> Result<()>
     Ok(())
 }
 
-/// Sets a new password for the present one. The session that asks goes on, all others end.
+/// Sets a new password with the current one. Ends all sessions except that of the request.
 pub async fn change(context: &AppContext, actor: Actor, request: &ChangePassword) -> Result<()> {
     let before = users::find(context.db.read(), actor.user_id).await?;
     users::confirm(context, &before, &request.password).await?;
@@ -103,7 +103,7 @@ pub async fn change(context: &AppContext, actor: Actor, request: &ChangePassword
     retry(|| change_to(context, actor, &before, hash.clone())).await
 }
 
-/// Stores the new password, if the current one is still the one that was checked.
+/// Stores the new password if the current one is still the one that was checked.
 async fn change_to(context: &AppContext, actor: Actor, before: &user::Model, hash: String) -> Result<()> {
     let mut tx = context.db.begin().await?;
     let user = users::lock(tx.conn(), actor.user_id).await?;
@@ -114,7 +114,7 @@ async fn change_to(context: &AppContext, actor: Actor, before: &user::Model, has
     Ok(())
 }
 
-/// Stores a password, ends sessions but one, takes mailed tokens out of use and tells the owner.
+/// Stores a password, ends all sessions except one, revokes mailed tokens and notifies the owner.
 async fn store(
     context: &AppContext,
     tx: &mut Tx,
@@ -135,9 +135,9 @@ async fn store(
     .await?;
     let id = UserId(user.id);
     sessions::end_all(context, tx, id, except, &password_changed()).await?;
-    // A thief who had asked for another address, or a link that was left unused, is of no use any more.
+    // An attacker's pending change of address, or an unused link, must not outlive the password.
     tokens::revoke(context, tx, id, &[Purpose::ResetPassword, Purpose::ChangeEmail]).await?;
-    // Whoever changes it again and again is told of some of it.
+    // If the password is changed very often, only some changes cause a mail.
     let may_mail = context.rates.take(Bucket::Notice, Key::user(id)).await.is_ok();
     if let Some(to) = user.email.as_deref().filter(|_| may_mail) {
         let email = Email {

@@ -1,4 +1,4 @@
-//! Renewing a connection's token in place.
+//! Renews the token of an open connection.
 
 use std::sync::atomic::Ordering;
 

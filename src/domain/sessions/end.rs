@@ -1,4 +1,4 @@
-//! Ending sessions: their tokens stop working and their sockets close.
+//! Ends sessions: their tokens stop working and their connections close.
 
 use entity::session;
 use sea_orm::sea_query::Expr;
@@ -14,7 +14,7 @@ use crate::protocol::moderation::UserBanned;
 use crate::protocol::sessions::Farewell;
 use crate::protocol::sessions::Session;
 
-/// The user's live sessions, the latest used first.
+/// Returns the user's live sessions, most recently used first.
 pub async fn list(context: &AppContext, actor: Actor) -> Result<Vec<Session>> {
     let rows = session::Entity::live_of(actor.user_id.0, context.clock.now())
         .order_by_desc(session::Column::LastUsedAt)
@@ -56,15 +56,15 @@ async fn end_once(context: &AppContext, user_id: UserId, id: SessionId, reason: 
     Ok(())
 }
 
-/// Why sessions end, and what their sockets are told.
+/// Why sessions end, and the event that their connections receive.
 #[derive(Debug)]
 pub struct Ending {
-    /// For the record: `password_changed`, `banned`, `deleted`, …
+    /// The stored reason: `password_changed`, `banned`, `deleted`, …
     reason: &'static str,
     told: Told,
 }
 
-/// The event before the DISCONNECT.
+/// The event that is sent before the DISCONNECT.
 #[derive(Debug)]
 enum Told {
     Ended(Farewell),
@@ -72,12 +72,12 @@ enum Told {
 }
 
 impl Ending {
-    /// Sockets are told this sentence.
+    /// Ends sessions with this message to their connections.
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, told: Told::Ended(Farewell { message: message.into() }) }
     }
 
-    /// Sockets are told of a ban.
+    /// Ends sessions because of a ban, which their connections receive.
     pub fn banned(ban: UserBanned) -> Self {
         Self { reason: "banned", told: Told::Banned(ban) }
     }
@@ -94,8 +94,8 @@ pub(super) async fn end_in(
     end_rows(context, tx, std::slice::from_ref(row), &ending).await
 }
 
-/// Ends all sessions of a user but one within a transaction that holds the lock of the user's row: a login
-/// that is under way then either has its session ended too, or sees what has changed.
+/// Ends all sessions of a user except one, within a transaction that holds the lock of the user's row: the session of a
+/// concurrent login is either ended too, or opened after the change.
 pub async fn end_all(
     context: &AppContext,
     tx: &mut Tx,
@@ -112,8 +112,8 @@ pub async fn end_all(
     end_rows(context, tx, &rows, ending).await
 }
 
-/// Ends the sessions of a user that were not used for the longest time, but for `kept` of them, within a
-/// transaction that holds the lock of the user's row.
+/// Ends a user's least recently used sessions and keeps `kept` of them, within a transaction that holds the lock of the
+/// user's row.
 pub async fn end_oldest(context: &AppContext, tx: &mut Tx, user_id: UserId, kept: u64) -> Result<()> {
     let rows = session::Entity::live_of(user_id.0, context.clock.now())
         .order_by_desc(session::Column::LastUsedAt)
@@ -126,11 +126,11 @@ pub async fn end_oldest(context: &AppContext, tx: &mut Tx, user_id: UserId, kept
     end_rows(context, tx, &rows, &ending).await
 }
 
-/// Sessions that one login ends at most; there is one too many, unless the bound was lower once.
+/// Sessions that one login ends at most. Normally it ends one; more if the limit was lowered.
 const MOST_AT_ONCE: u64 = 100;
 
 async fn end_rows(context: &AppContext, tx: &mut Tx, rows: &[session::Model], ending: &Ending) -> Result<()> {
-    // A row may be gone with its account by now, which is an end as well.
+    // A row may have been deleted with its account, which ends the session as well.
     session::Entity::update_many()
         .col_expr(session::Column::EndedAt, Expr::value(Some(context.clock.now())))
         .col_expr(session::Column::EndReason, Expr::value(Some(ending.reason)))
@@ -144,7 +144,7 @@ async fn end_rows(context: &AppContext, tx: &mut Tx, rows: &[session::Model], en
             Told::Banned(ban) => events::user_banned::to_session(user, session, ban)?,
         });
     }
-    // Their tokens stop working here before anybody is told.
+    // The tokens stop working on this node before the events are sent.
     let (live, ids) =
         (context.sessions.clone(), rows.iter().map(|row| SessionId(row.id)).collect::<Vec<_>>());
     tx.after_commit(move || ids.into_iter().for_each(|id| live.end(id)));

@@ -1,5 +1,5 @@
-//! Which sessions hold, answered from memory. An end on this node is known at once; the memory is short,
-//! so that what it does not hear of is known soon.
+//! Checks sessions against a cache. A session that this node ends is known at once. Entries live only a short time, so
+//! that a session that another process ends is noticed soon.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::ids::{SessionId, UserId};
 use crate::platform::tokens::{Kind, Verified};
 use crate::protocol::sessions::Farewell;
 
-/// Ids that one statement names.
+/// Ids per statement.
 const MANY_IDS: usize = 2_000;
 
-/// What is known of sessions: whose it is where one holds, nobody's where it was ended.
+/// The cached sessions: the owner of a live session, `None` for an ended one.
 pub struct Live {
     known: Cache<SessionId, Option<UserId>>,
 }
@@ -31,14 +31,15 @@ impl Default for Live {
 }
 
 impl Live {
-    /// Notes that a session was ended. The note stays a while, so that somebody who read the database just
-    /// before cannot put the session back.
+    /// Marks a session as ended. The entry stays for a while, so that a concurrent caller with an older read of the
+    /// database cannot restore the session.
     pub fn end(&self, session: SessionId) {
         self.known.insert(session, None);
     }
 }
 
-/// Who an access token stands for, if it is genuine, in time, and its session holds.
+/// Returns the user and session of an access token, and its expiry. Fails if the token is invalid or expired, or if its
+/// session is over.
 pub async fn authenticate(context: &AppContext, token: &str) -> Result<(Actor, i64)> {
     let Verified { user_id, session_id, expires_at, .. } = context.tokens.verify(Kind::Access, token)?;
     let actor = Actor { user_id, session_id };
@@ -46,8 +47,8 @@ pub async fn authenticate(context: &AppContext, token: &str) -> Result<(Actor, i
     Ok((actor, expires_at))
 }
 
-/// Fails where the session of somebody who was let in does not hold any more. From memory nearly always; what is
-/// long under way asks it again before each step, however long ago the end was.
+/// Fails if the session of an authenticated caller is over. Nearly always answered from the cache. Long-running work
+/// calls this again before each step.
 pub async fn require_live(context: &AppContext, Actor { user_id, session_id }: Actor) -> Result<()> {
     let now = context.clock.now();
     match context.sessions.known.get(&session_id) {
@@ -72,7 +73,7 @@ pub async fn require_live(context: &AppContext, Actor { user_id, session_id }: A
     if owner == Some(user_id) { Ok(()) } else { Err(over()) }
 }
 
-/// Which of these sessions have not been ended.
+/// Returns those of the sessions that have not been ended.
 pub async fn live_among(context: &AppContext, ids: &[SessionId]) -> Result<HashSet<SessionId>> {
     let mut live = HashSet::with_capacity(ids.len());
     for some in ids.chunks(MANY_IDS) {
@@ -89,7 +90,7 @@ pub async fn live_among(context: &AppContext, ids: &[SessionId]) -> Result<HashS
     Ok(live)
 }
 
-/// The event for the connections of a session that was found to have ended.
+/// Returns the event for the connections of a session that was found to have ended.
 pub async fn end_unheard(context: &AppContext, user_id: UserId) -> Result<ConnectionEvent> {
     let row = user::Entity::find_by_id(user_id.0).one(context.db.background()).await?;
     match row.filter(|row| row.is_banned(context.clock.now())) {

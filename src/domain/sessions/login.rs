@@ -1,4 +1,4 @@
-//! Logging in with a phone, an e-mail or a username.
+//! Logs users in with a phone, an e-mail or a username.
 
 use entity::{session, user};
 use sea_orm::ActiveValue::Set;
@@ -16,7 +16,7 @@ use crate::platform::db::retry;
 use crate::platform::passwords::PasswordCheck;
 use crate::protocol::parse::{Check, Limits, Problems};
 
-/// The body of a login, as a form or as JSON; other fields of an `OAuth2` form are ignored.
+/// A login, as a form or as JSON. Other fields of an `OAuth2` form are ignored.
 #[derive(Deserialize, ToSchema)]
 pub struct Login {
     /// A phone, an e-mail or a username.
@@ -32,7 +32,7 @@ impl Check for Login {
     }
 }
 
-/// Opens a session, where it may be tried now: failures slow down, by account and by address.
+/// Opens a session. Failed attempts delay further ones, per account and per address.
 pub async fn login(context: &AppContext, request: &Login, origin: Origin) -> Result<TokenPair> {
     let address = origin.address.clone();
     let attempt = context.rates.begin_login(origin.ip(), &request.username, context.clock.uptime()).await?;
@@ -40,20 +40,20 @@ pub async fn login(context: &AppContext, request: &Login, origin: Origin) -> Res
     match &result {
         Ok(_) => context.rates.failures.settle(attempt, true, context.clock.uptime()),
         Err(error) if error.code == Code::InvalidCredentials => {
-            // Never what was typed: people type passwords there.
+            // Never log the input: people type passwords into this field.
             tracing::warn!(address, "a login failed");
             context.rates.failures.settle(attempt, false, context.clock.uptime());
         }
-        // A faulty or busy server is nobody's failure, and who is banned has given the right password.
+        // An internal error is no failed attempt, and a banned user has given the right password.
         Err(_) => context.rates.failures.give_back(attempt),
     }
     result
 }
 
-/// An unknown user and a wrong password answer alike and take as long.
+/// Checks a login. An unknown user and a wrong password give the same response after the same time.
 async fn judge(context: &AppContext, request: &Login, origin: Origin) -> Result<TokenPair> {
-    // All of this only to whoever knows the password. An account without any address has nothing to confirm: such are
-    // made by operators only, where this is required.
+    // Only a caller who knows the password learns about bans and confirmation. If confirmation is required, only
+    // operators can create accounts without an address; those have nothing to confirm.
     let confirms = context.settings.mail.verification == Verification::Required;
     for _ in 0..ATTEMPTS {
         let (user, check) = find_by_password(context, request).await?.ok_or_else(wrong)?;
@@ -77,18 +77,19 @@ async fn judge(context: &AppContext, request: &Login, origin: Origin) -> Result<
     Err(wrong())
 }
 
-/// Sessions that one account has at most; a login beyond it ends the one that was not used for the longest time.
+/// Sessions per account. A further login ends the least recently used one.
 const MOST_SESSIONS: u64 = 100;
 
-/// How often a login is checked again because the password's hash changed meanwhile: another login renewed it, or
-/// the password was changed.
+/// How often a login is checked if the password's hash changed meanwhile: another login rehashed it, or the password
+/// was changed.
 const ATTEMPTS: usize = 3;
 
 fn wrong() -> Error {
     Error::new(Code::InvalidCredentials, "unknown user or wrong password")
 }
 
-/// A session for a user whose password was right; `None` if the hash is no longer the one that was checked.
+/// Opens a session for a user whose password was right. Returns `None` if the hash is no longer the one that was
+/// checked.
 async fn open_session(
     context: &AppContext,
     user: &user::Model,
@@ -143,15 +144,15 @@ async fn open_session(
     Ok(Some(pair))
 }
 
-/// Of the users that the text may mean, the one whose password it is. A text may be one user's phone, another's
-/// e-mail and a third one's username; none of them can keep another from logging in.
+/// Returns the one of the matching users whose password is right. A text may be one user's phone, another's e-mail and
+/// a third one's username; none of them can keep another from logging in.
 async fn find_by_password(
     context: &AppContext,
     request: &Login,
 ) -> Result<Option<(user::Model, PasswordCheck)>> {
     let candidates = find_by_any(context, &request.username).await?;
     if candidates.is_empty() {
-        // As long as it would have taken with one.
+        // Take as long as for an existing user.
         context.passwords.verify(&request.password, None).await?;
     }
     for row in candidates {
@@ -165,7 +166,7 @@ async fn find_by_password(
 
 async fn find_by_any(context: &AppContext, text: &str) -> Result<Vec<user::Model>> {
     let key = text.trim().to_lowercase();
-    // No name holds one, and PostgreSQL takes none.
+    // No name contains NUL, and PostgreSQL rejects it.
     if key.contains('\0') {
         return Ok(Vec::new());
     }

@@ -1,4 +1,4 @@
-//! Logins: tokens, their rotation, and ending sessions.
+//! Sessions: login, tokens and their rotation, and ending sessions.
 
 mod authenticate;
 mod end;
@@ -32,9 +32,9 @@ use crate::platform::tokens::Kind;
 /// The reply to a login or a refresh.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct TokenPair {
-    /// Opens REST and sockets.
+    /// Grants access to REST and sockets.
     pub access_token: String,
-    /// Is exchanged for the next pair; left out where only an access token was asked for.
+    /// Is exchanged for the next pair; omitted if only an access token was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
     /// Always `bearer`.
@@ -46,35 +46,35 @@ pub struct TokenPair {
     pub refresh_expires_in: i64,
 }
 
-/// Where a login comes from.
+/// The origin of a login.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// The client's name for itself.
+    /// The client's user agent.
     pub user_agent: Option<String>,
-    /// Its address.
+    /// The client's IP address.
     pub address: Option<String>,
-    /// What it prefers to be written to in, where it says so.
+    /// The client's preferred language, if known.
     pub language: Option<Language>,
 }
 
 impl Origin {
-    /// The client's name for itself as it is stored.
+    /// Returns the user agent as it is stored.
     fn stored_agent(&self) -> Option<String> {
         self.user_agent.as_ref().map(|text| text.chars().take(255).collect())
     }
 
-    /// Its address, for what is counted by it.
+    /// Returns the IP address, for rate limits.
     pub fn ip(&self) -> Option<IpAddr> {
         self.address.as_deref().and_then(|text| text.parse().ok())
     }
 }
 
-/// Whole seconds, rounded up: tokens count whole seconds, rounded down.
+/// Returns whole seconds, rounded up, because the expiry in tokens is rounded down.
 fn seconds_left(end: i64, now: i64) -> i64 {
     (end - now).max(0).div_euclid(1_000) + i64::from((end - now).max(0) % 1_000 > 0)
 }
 
-/// Issues a pair of tokens of a session that ends at `session_end` (milliseconds).
+/// Issues a pair of tokens for a session that ends at `session_end` (milliseconds).
 async fn issue_pair(
     context: &AppContext,
     conn: &impl ConnectionTrait,

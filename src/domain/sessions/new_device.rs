@@ -1,5 +1,5 @@
-//! Notice of a login from a device that was not seen before. A device is known by its address and its own
-//! name for itself, among the sessions that are still remembered; the first login after registration is no news.
+//! Sends a notice of a login from a new device. A device is identified by its address and user agent among the sessions
+//! that are still stored. The first login after registration causes no notice.
 
 use entity::{session, user};
 use minijinja::context;
@@ -13,14 +13,14 @@ use crate::ids::UserId;
 use crate::platform::db::Tx;
 use crate::platform::limits::{Bucket, Key};
 
-/// Of a name for itself, this much is told.
+/// Characters of the user agent that the notice shows.
 const TOLD: usize = 120;
 
-/// A first login within this time after registration is no news, milliseconds; a later one may be: sessions are
-/// forgotten some time after their end, and imported accounts never had one.
+/// A first login within this time after registration causes no notice, milliseconds. A later one may: sessions are
+/// deleted some time after their end, and imported accounts never had one.
 const FRESH_MS: i64 = 24 * 3_600 * 1_000;
 
-/// Writes the notice, before the new session is stored.
+/// Queues the notice, before the new session is stored.
 pub async fn notice(context: &AppContext, tx: &Tx, user: &user::Model, origin: &Origin) -> Result<()> {
     let Some(to) = user.email.as_deref() else { return Ok(()) };
     let former = || {
@@ -43,12 +43,12 @@ pub async fn notice(context: &AppContext, tx: &Tx, user: &user::Model, origin: &
     if same.into_tuple::<i64>().one(tx.conn()).await?.is_some() {
         return Ok(());
     }
-    // Whoever logs in from ever new devices is told of some of them; the login itself never fails for it.
+    // A user who logs in from many new devices is notified of only some. The rate limit never fails the login.
     if context.rates.take(Bucket::Notice, Key::user(UserId(user.id))).await.is_err() {
         return Ok(());
     }
-    // The words of whoever logged in, bounded and in one line; and not to an address that nobody has confirmed,
-    // which may be a stranger's: we send them no mails.
+    // The client chose this text: reduce it to one short line, and omit it for an unconfirmed address, which may belong
+    // to a stranger.
     let device = origin.user_agent.as_ref().filter(|_| user.email_verified).map(|text| {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TOLD).collect::<String>()
     });

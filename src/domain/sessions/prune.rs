@@ -1,4 +1,4 @@
-//! Forgetting what no token can refer to any more.
+//! Deletes sessions and tokens that are no longer needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
 use crate::domain::AppContext;
 use crate::error::Result;
 
-/// Ended sessions are kept this long, for whoever asks what happened; milliseconds.
+/// Retention of ended sessions, so that they can be investigated; milliseconds.
 const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
 
-/// Prunes now and then.
+/// Prunes once an hour.
 pub fn watch(context: &Arc<AppContext>) {
     context.keep("old sessions", |context| async move {
         let mut hour = tokio::time::interval(Duration::from_hours(1));
@@ -25,7 +25,7 @@ pub fn watch(context: &Arc<AppContext>) {
     });
 }
 
-/// Removes refresh tokens that have ended, and sessions that ended long ago.
+/// Deletes expired refresh tokens, and sessions that ended long ago.
 pub async fn prune(context: &AppContext) -> Result<()> {
     let now = context.clock.now();
     let tx = context.db.begin().await?;

@@ -1,7 +1,7 @@
-//! Exchanging a refresh token. It may be exchanged again as long as its successor has not been used: the answer was
-//! lost, and the new successor replaces the unused one. Two tabs may do so at once, within ten seconds of the first
-//! exchange, and the family goes on with the successor that is used first. Everything else that comes back is theft, and
-//! the family ends.
+//! Exchanges refresh tokens. A token may be exchanged again as long as its successor has not been used, because the
+//! response may have been lost; the new successor replaces the unused one. Several tabs may exchange the same token
+//! within ten seconds of the first exchange; the family (the tokens of one session) continues with the successor that
+//! is used first. Any other reuse counts as theft and ends the session.
 
 use entity::{refresh_token, session};
 use sea_orm::ActiveValue::Set;
@@ -18,10 +18,10 @@ use crate::platform::db::{Tx, retry};
 use crate::platform::limits::{Bucket, Key};
 use crate::platform::tokens::{Kind, Verified};
 
-/// Exchanges within this time of the first are those of several tabs at once, milliseconds.
+/// Exchanges within this time of the first count as simultaneous exchanges of several tabs, milliseconds.
 const AT_ONCE_MS: i64 = 10_000;
 
-/// Successors of one token: enough for many tabs, too few to fill the database.
+/// Successors per token: enough for many tabs, too few to fill the database.
 const MOST_SUCCESSORS: usize = 32;
 
 /// Exchanges a refresh token for a new pair.
@@ -34,7 +34,7 @@ pub async fn refresh(context: &AppContext, token: &str) -> Result<TokenPair> {
 async fn exchange(context: &AppContext, verified: &Verified) -> Result<TokenPair> {
     let now = context.clock.now();
     let tx = context.db.begin().await?;
-    // The session's row is locked first: two exchanges of one family take their turns.
+    // Locking the session's row first serializes the exchanges of one family.
     let family =
         session::Entity::find_by_id(verified.session_id.0).lock_exclusive().one(tx.conn()).await?.filter(
             |row| row.ended_at.is_none() && row.expires_at > now && row.user_id == verified.user_id.0,
@@ -49,13 +49,14 @@ async fn exchange(context: &AppContext, verified: &Verified) -> Result<TokenPair
         .await?
         .ok_or_else(unknown)?;
     match row.exchanged_at {
-        // The family goes on with this one: what another tab, or a thief, was given at the same time ends.
+        // The family continues with this token: tokens that another tab or an attacker received at the same time are
+        // revoked.
         None => mark_all_exchanged(tx.conn(), family.id, now).await?,
         Some(exchanged) => {
             let successors = children(tx.conn(), &[row.id]).await?;
             let used = !children(tx.conn(), &successors).await?.is_empty();
             let at_once = now <= exchanged + AT_ONCE_MS;
-            // A token without a successor was replaced by another: somebody else went on with its parent.
+            // A token without a successor was replaced by a sibling: another client continued from its parent.
             if successors.is_empty() || (used && !at_once) {
                 return Err(end_family(context, tx, &family).await?);
             }
@@ -83,7 +84,7 @@ async fn exchange(context: &AppContext, verified: &Verified) -> Result<TokenPair
     Ok(context.publish(tx.commit(pair).await?).await)
 }
 
-/// Ends a session one of whose tokens came back after its time; the refusal.
+/// Ends a session after the reuse of one of its tokens. Returns the error for the client.
 async fn end_family(context: &AppContext, mut tx: Tx, family: &session::Model) -> Result<Error> {
     end_in(context, &mut tx, family, "refresh_reused").await?;
     tracing::warn!(
@@ -97,7 +98,7 @@ async fn end_family(context: &AppContext, mut tx: Tx, family: &session::Model) -
     Ok(Error::new(Code::RefreshReused, "this token was used before; the session has ended"))
 }
 
-/// The tokens that any of these were exchanged for.
+/// Returns the tokens that any of these were exchanged for.
 async fn children(conn: &impl ConnectionTrait, parents: &[i64]) -> Result<Vec<i64>> {
     let children = refresh_token::Entity::find()
         .select_only()
@@ -106,8 +107,8 @@ async fn children(conn: &impl ConnectionTrait, parents: &[i64]) -> Result<Vec<i6
     Ok(children.into_tuple().all(conn).await?)
 }
 
-/// Takes successors that were never used out of use: a new one takes their place. The oldest are forgotten where a client
-/// has lost many answers.
+/// Revokes successors that were never used, because a new one replaces them. Deletes the oldest if a client has lost
+/// many responses.
 async fn replace(conn: &impl ConnectionTrait, mut successors: Vec<i64>, now: i64) -> Result<()> {
     mark_exchanged(conn, &successors, now).await?;
     successors.sort_unstable_by(|one, other| other.cmp(one));
@@ -120,7 +121,7 @@ async fn replace(conn: &impl ConnectionTrait, mut successors: Vec<i64>, now: i64
     Ok(())
 }
 
-/// Takes all tokens of a family out of use.
+/// Marks all tokens of a family as exchanged, which revokes them.
 async fn mark_all_exchanged(conn: &impl ConnectionTrait, family: i64, now: i64) -> Result<()> {
     refresh_token::Entity::update_many()
         .col_expr(refresh_token::Column::ExchangedAt, Expr::value(Some(now)))
@@ -131,7 +132,7 @@ async fn mark_all_exchanged(conn: &impl ConnectionTrait, family: i64, now: i64) 
     Ok(())
 }
 
-/// Notes the first exchange of those that were not exchanged yet.
+/// Marks those tokens that have not been exchanged yet as exchanged.
 async fn mark_exchanged(conn: &impl ConnectionTrait, ids: &[i64], now: i64) -> Result<()> {
     refresh_token::Entity::update_many()
         .col_expr(refresh_token::Column::ExchangedAt, Expr::value(Some(now)))
@@ -142,7 +143,7 @@ async fn mark_exchanged(conn: &impl ConnectionTrait, ids: &[i64], now: i64) -> R
     Ok(())
 }
 
-/// Whose refresh token it is, exchanged or not, without exchanging it: enough to log out by.
+/// Returns the holder of a refresh token, exchanged or not, without exchanging it; used to log out.
 pub async fn holder(context: &AppContext, token: &str) -> Result<Actor> {
     let verified = context.tokens.verify(Kind::Refresh, token)?;
     refresh_token::Entity::find()
@@ -160,7 +161,7 @@ fn unknown() -> Error {
     Error::new(Code::TokenInvalid, "the token was not issued by this server")
 }
 
-/// A new access token for a holder of one, as Mango's clients ask for; not beyond the session's end.
+/// Issues only an access token, as Mango's clients request it. It expires with the session at the latest.
 pub async fn access_only(context: &AppContext, actor: Actor) -> Result<TokenPair> {
     context.rates.take(Bucket::Refresh, Key::user(actor.user_id)).await?;
     retry(|| access_only_once(context, actor)).await

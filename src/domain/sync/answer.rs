@@ -1,8 +1,8 @@
-//! `sync`: what changed in a user's chats, page by page.
+//! `sync`: returns what changed in a user's chats, page by page.
 //!
-//! A chat's counter is read before its messages, and messages are read without an upper bound: one that
-//! changes meanwhile moves up and is given in its new form, never skipped. What is then given twice, live
-//! and here, carries the same `rev`.
+//! A chat's counter is read before its messages, and messages are read without an upper bound: a message that changes
+//! meanwhile moves up and is returned in its new form, never skipped. If a change arrives both live and in a page, both
+//! carry the same `rev`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,20 +22,20 @@ use crate::protocol::chats::Chat;
 use crate::protocol::messages::Message;
 use crate::protocol::sync::{LeftChat, Mine, Sync, SyncReply, SyncedChat};
 
-/// Messages that come with a chat that is given whole.
+/// Messages that are returned with a whole chat.
 const WHOLE_MESSAGES: usize = 30;
 
-/// Messages of a page where nothing is said.
+/// Default number of messages per page.
 const DEFAULT_LIMIT: i64 = 200;
 
 /// Chats that are read at the same time.
 const CHATS_AT_ONCE: usize = 10;
 
-/// How one chat is to be caught up with.
+/// What a client needs to catch up with one chat.
 enum Need {
-    /// Chat and newest messages; true where what the client holds is to be dropped.
+    /// The chat and its newest messages; `true` if the client must drop its stored data.
     Whole(bool),
-    /// What changed after this value.
+    /// The changes after this value.
     Changes(i64),
 }
 
@@ -60,7 +60,7 @@ impl CommandHandler for Sync {
         let contacts = if self.only.is_some() {
             Some(Vec::new())
         } else {
-            // A client without data, or with data of another history, gets all of them.
+            // A client without data, or with data of another history, receives all contacts.
             contacts::changed_since(conn, user_id, self.user_rev.filter(|_| !reset).unwrap_or(0)).await?
         };
         let contacts_truncated = contacts.is_none();
@@ -81,7 +81,7 @@ impl CommandHandler for Sync {
         let mut wanted =
             heads.iter().filter_map(|(id, head)| Some((*id, head, self.need(*id, head.rev, reset)?)));
         'page: loop {
-            // Chats are read some at a time: most pages need few of them.
+            // Chats are read in portions, because most pages need only a few.
             let some: Vec<_> = wanted.by_ref().take(CHATS_AT_ONCE).collect();
             if some.is_empty() {
                 break;
@@ -102,7 +102,7 @@ impl CommandHandler for Sync {
             }
         }
         drop(wanted);
-        // Whoever was removed while this was read sees nothing of it.
+        // A user who was removed from a chat during the reads must not see it.
         let told: Vec<ChatId> = reply.revs.keys().copied().collect();
         let still = own_heads(conn, user_id, Some(&told)).await?;
         reply.revs.retain(|chat, _| still.contains_key(chat));
@@ -113,7 +113,7 @@ impl CommandHandler for Sync {
 }
 
 impl Sync {
-    /// What a chat with this head needs; nothing where the client has it all.
+    /// Returns what the client needs of a chat with this head, or `None` if it is up to date.
     fn need(&self, chat_id: ChatId, rev: i64, reset: bool) -> Option<Need> {
         let Some(since) = self.since.get(&chat_id).copied().filter(|_| !reset) else {
             return Some(Need::Whole(reset));
@@ -122,11 +122,11 @@ impl Sync {
             return None;
         }
         let too_far = self.max_behind.is_some_and(|most| rev - since > most);
-        // Above the head: the client's state is of a history that this database does not have.
+        // A value above the head comes from a history that this database does not have.
         Some(if since > rev || too_far { Need::Whole(true) } else { Need::Changes(since) })
     }
 
-    /// Own state that changed after the given counter.
+    /// Returns the user's own state that changed after the given counter.
     async fn mine(&self, conn: &impl ConnectionTrait, viewer: Viewer) -> Result<Vec<Mine>> {
         let Some(since) = self.user_rev else { return Ok(Vec::new()) };
         let mut changed = member::Entity::of_user(viewer.user_id.0).filter(member::Column::UserRev.gt(since));
@@ -147,7 +147,7 @@ impl Sync {
         Ok(mine)
     }
 
-    /// Every named chat that is not the user's.
+    /// Returns all requested chats that the user is not a member of.
     async fn left(
         &self,
         conn: &impl ConnectionTrait,
@@ -183,7 +183,7 @@ impl Sync {
     }
 }
 
-/// A chat's counters as they were read before its messages.
+/// A chat's counters, read before its messages.
 struct Head {
     rev: i64,
     meta_rev: i64,
@@ -210,7 +210,7 @@ async fn own_heads(
     Ok(rows.into_iter().map(|(id, rev, meta_rev)| (ChatId(id), Head { rev, meta_rev })).collect())
 }
 
-/// The newest messages of a chat in `rev` order.
+/// Returns the newest messages of a chat in `rev` order.
 async fn newest(conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<Vec<message::Model>> {
     let all = message::Entity::of_chat(chat_id.0);
     let (mut rows, _) = budget::read(conn, all, By::NEWEST, WHOLE_MESSAGES, PAGE_BYTES, budget::size).await?;
@@ -218,7 +218,7 @@ async fn newest(conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<Vec<mess
     Ok(rows)
 }
 
-/// Messages that changed after `since` in `rev` order, as many as fit, and whether these are all.
+/// Returns the messages that changed after `since` in `rev` order, as many as fit, and whether these are all.
 async fn changes(
     conn: &impl ConnectionTrait,
     chat_id: ChatId,
@@ -231,18 +231,18 @@ async fn changes(
     Ok((rows, !more))
 }
 
-/// One chat that is to go into a page.
+/// A chat to add to a page.
 struct Wish {
     user_id: UserId,
     chat_id: ChatId,
-    /// Its counter as it was read before its messages.
+    /// The chat's counter, read before its messages.
     rev: i64,
     need: Need,
-    /// As it is shown, where that is needed.
+    /// The chat itself, if the client needs it.
     chat: Option<Chat>,
 }
 
-/// What is left of a page.
+/// The remaining space of a page.
 struct Page {
     messages: u64,
     bytes: usize,
@@ -250,13 +250,13 @@ struct Page {
 }
 
 impl Page {
-    /// A page that holds already what `reply` does.
+    /// Creates a page that already holds the content of `reply`.
     fn new(reply: &SyncReply, messages: u64) -> Result<Self> {
         Ok(Self { messages, bytes: PAGE_BYTES.saturating_sub(size(reply)?), is_empty: true })
     }
 
-    /// Puts into the reply what one chat needs, or as much of it as fits; false where there is no room for
-    /// all of it. A page holds at least something.
+    /// Adds what the client needs of one chat to the reply, or as much of it as fits. Returns `false` if not all of it
+    /// fits. A page contains at least something.
     async fn add(
         &mut self,
         conn: &impl ConnectionTrait,
@@ -278,7 +278,7 @@ impl Page {
         let room = self.bytes.saturating_sub(chat_bytes);
         let (messages, complete) = match need {
             _ if total <= self.bytes => (messages, all),
-            // A chat that comes whole waits for a page of its own; there the newest that fit are given.
+            // A whole chat waits for a page of its own, which then contains the newest messages that fit.
             Need::Whole(_) if !self.is_empty => return Ok(false),
             Need::Whole(_) => (newest_that_fit(messages, &sizes, room), true),
             Need::Changes(_) if !self.is_empty && chat_bytes > self.bytes => return Ok(false),
@@ -300,12 +300,12 @@ impl Page {
     }
 }
 
-/// Bytes on the wire, about: the parts of a page are measured before they are put together.
+/// Returns the approximate size in bytes: the parts of a page are measured separately.
 fn size(part: &impl Serialize) -> Result<usize> {
     serde_json::to_vec(part).map(|bytes| bytes.len() + 8).map_err(Error::internal)
 }
 
-/// How many of these sizes fit, from the front.
+/// Returns how many of these sizes fit, from the front.
 fn fitting(sizes: impl Iterator<Item = usize>, mut room: usize) -> usize {
     sizes
         .take_while(|size| {
@@ -316,7 +316,7 @@ fn fitting(sizes: impl Iterator<Item = usize>, mut room: usize) -> usize {
         .count()
 }
 
-/// The newest messages that fit, at least one, in `rev` order; older ones are in `history`.
+/// Returns the newest messages that fit, at least one, in `rev` order; older ones are available through `history`.
 fn newest_that_fit(messages: Vec<Message>, sizes: &[usize], room: usize) -> Vec<Message> {
     let mut measured: Vec<(Message, usize)> = messages.into_iter().zip(sizes.iter().copied()).collect();
     measured.sort_by_key(|(message, _)| std::cmp::Reverse(message.seq));

@@ -1,5 +1,5 @@
-//! Filling a hole: the events that bring a node's clients from one value of a chat's counter to another,
-//! made from the present state. Several changes may come as one event.
+//! Fills gaps: creates, from the current state, the events that move a node's clients from one value of a chat's
+//! counter to another. Several changes may be combined in one event.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,21 +21,21 @@ use crate::protocol::members::MemberChange;
 use crate::protocol::messages::NewMessage;
 use crate::protocol::messages::{Message, MyMessage};
 
-/// Users beyond whom a changed message is told to all alike, without what is their own in it.
+/// Number of users beyond which all of them receive the same event of a changed message, without their own state.
 const TOLD_APART: usize = 200;
 
-/// Ids that one statement names.
+/// Ids per statement.
 const MANY_IDS: usize = 2_000;
 
-/// Changes that one filling reads; beyond it clients are told to `sync`.
+/// Changes that one call reads; for more, clients have to `sync`.
 const MOST: i64 = 1_000;
 
-/// What happened in a chat after `given`, up to `upto`, as events in order; none where it is too much to be
-/// told this way, or the chat is gone. `users` are those who will hear it: what is their own in a message
-/// that changed is told to each of them.
+/// Returns what happened in a chat after `given`, up to `upto`, as events in order; `None` if there are too many
+/// changes or the chat is gone. `users` are the recipients: each receives a changed message with their own state.
 ///
-/// What changed again beyond `upto` is left to the event of that change, but for new messages: they are
-/// given at their place, in their present form, for nobody can apply a change to what they do not have.
+/// Changes that were changed again after `upto` are left to the event of the later change. New messages are an
+/// exception: they are returned at their original position in their current form, because a client cannot apply a
+/// change to a message that it does not have.
 pub async fn fill(
     context: &AppContext,
     chat_id: ChatId,
@@ -51,10 +51,10 @@ pub async fn fill(
         return Ok(None);
     }
     let mut found = messages_between(context, chat_id, given, upto).await?;
-    // A chat that is new as a whole tells its first members itself.
+    // The event of a new chat includes its first members.
     let is_new = given == 0;
     found.extend(members_between(context, chat_id, if is_new { 1 } else { given }, upto).await?);
-    // Several may share a value, as those who come into the lobby at once.
+    // Several members may share a value, for example if they join the lobby together.
     if found.len() as i64 > MOST {
         return Ok(None);
     }
@@ -67,8 +67,8 @@ pub async fn fill(
             (rev, Told::Chat(Box::new(details)))
         });
     }
-    // Several who came in at one value, as into the lobby: clients take one event of each value, so the chat as
-    // it is now comes first there, and the members' own events join them to its room.
+    // Several members joined at one value, for example the lobby. Clients apply only one event per value, so the
+    // current state of the chat comes first; the members' own events join them to its room.
     for rev in shared_values(&found) {
         if let Some(details) = load(conn, &[chat_id], None).await?.pop() {
             found.push((rev, Told::Chat(Box::new(details))));
@@ -86,7 +86,7 @@ pub async fn fill(
     Ok(Some(events))
 }
 
-/// New messages at their place, and changes of any at the place of the change.
+/// Returns new messages at their original positions, and changed messages at the positions of the changes.
 async fn messages_between(
     context: &AppContext,
     chat_id: ChatId,
@@ -135,7 +135,7 @@ async fn members_between(
         .collect())
 }
 
-/// Values that more than one member took.
+/// Returns values that more than one member has.
 fn shared_values(found: &[(i64, Told)]) -> Vec<i64> {
     let mut values: Vec<i64> =
         found.iter().filter(|(_, told)| matches!(told, Told::Member(..))).map(|(rev, _)| *rev).collect();
@@ -145,13 +145,13 @@ fn shared_values(found: &[(i64, Told)]) -> Vec<i64> {
     shared
 }
 
-/// The highest value that no other event takes. Where all are taken, the chat itself did not change.
+/// Returns the highest value that no other event uses. If all are used, the chat itself did not change.
 fn free_value(found: &[(i64, Told)], given: i64, upto: i64) -> Option<i64> {
     let taken: HashSet<i64> = found.iter().map(|(rev, _)| *rev).collect();
     (given + 1..=upto).rev().find(|rev| !taken.contains(rev))
 }
 
-/// Which of the changed messages these users like.
+/// Returns which of the changed messages these users like.
 async fn likes_of(
     context: &AppContext,
     found: &[(i64, Told)],
@@ -172,7 +172,7 @@ async fn likes_of(
     Ok(rows.into_iter().map(|row| (row.message_id, row.user_id)).collect())
 }
 
-/// The present counters of these chats.
+/// Returns the current counters of these chats.
 pub async fn heads(conn: &impl ConnectionTrait, chats: &[ChatId]) -> Result<Vec<(ChatId, i64)>> {
     let mut heads = Vec::with_capacity(chats.len());
     for ids in chats.chunks(MANY_IDS) {
@@ -188,7 +188,7 @@ pub async fn heads(conn: &impl ConnectionTrait, chats: &[ChatId]) -> Result<Vec<
     Ok(heads)
 }
 
-/// One change as it is told.
+/// A change that becomes an event.
 enum Told {
     New(Box<Message>),
     Changed(Box<Message>),
@@ -254,7 +254,7 @@ impl Told {
     }
 }
 
-/// The present value of a user's own counter; 0 where there is no such user any more.
+/// Returns the current value of a user's own counter; 0 if the user no longer exists.
 pub async fn user_rev(context: &AppContext, user: UserId) -> Result<i64> {
     let rev = user::Entity::find_by_id(user.0)
         .select_only()
@@ -265,7 +265,7 @@ pub async fn user_rev(context: &AppContext, user: UserId) -> Result<i64> {
     Ok(rev.unwrap_or_default())
 }
 
-/// The same of many users.
+/// Returns the current values of the own counters of many users.
 pub async fn user_revs(context: &AppContext, users: &[UserId]) -> Result<Vec<(UserId, i64)>> {
     let mut revs = Vec::with_capacity(users.len());
     for some in users.chunks(MANY_IDS) {
@@ -281,20 +281,20 @@ pub async fn user_revs(context: &AppContext, users: &[UserId]) -> Result<Vec<(Us
     Ok(revs)
 }
 
-/// A user's place in a chat as it stands in the database.
+/// A user's membership in a chat, as stored in the database.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// Where.
+    /// The chat.
     pub chat: ChatId,
-    /// The value of the chat's counter at which it began or ended.
+    /// The value of the chat's counter at which the membership began or ended.
     pub rev: i64,
-    /// Whether they are a member.
+    /// Whether the user is a member.
     pub present: bool,
 }
 
-/// The places that changed in some way since these values of their users' own counters.
+/// Returns the memberships that changed since these values of their users' own counters.
 pub async fn standings_since(context: &AppContext, users: &[(UserId, i64)]) -> Result<Vec<Standing>> {
     let mut found = Vec::new();
     for some in users.chunks(MANY_IDS) {
@@ -310,7 +310,7 @@ pub async fn standings_since(context: &AppContext, users: &[(UserId, i64)]) -> R
     Ok(found)
 }
 
-/// A user's place in a chat; none where they never were in it, or it is gone.
+/// Returns a user's membership in a chat; `None` if they were never a member or the chat is gone.
 pub async fn standing_in(context: &AppContext, user: UserId, chat: ChatId) -> Result<Option<Standing>> {
     let row = member::Entity::find()
         .filter(member::Column::ChatId.eq(chat.0))
@@ -329,7 +329,7 @@ fn standing(row: &member::Model) -> Standing {
     }
 }
 
-/// Which of these users are in the chat now.
+/// Returns which of these users are members of the chat now.
 pub async fn present_in(context: &AppContext, chat_id: ChatId, users: &[UserId]) -> Result<HashSet<UserId>> {
     let mut present = HashSet::new();
     for users in users.chunks(1_000) {
@@ -345,7 +345,7 @@ pub async fn present_in(context: &AppContext, chat_id: ChatId, users: &[UserId])
     Ok(present)
 }
 
-/// The chats that a user is a member of.
+/// Returns the chats that a user is a member of.
 pub async fn chats_of(context: &AppContext, user: UserId) -> Result<Vec<ChatId>> {
     let ids = member::Entity::of_user(user.0).select_only().column(member::Column::ChatId);
     let ids: Vec<i64> = ids.into_tuple().all(context.db.read()).await?;

@@ -1,5 +1,5 @@
-//! Catching up: what a client missed (`sync`), and what a node missed (filling a gap in a chat's order).
-//! Both read the present state by `rev`, so nothing has to be kept for it.
+//! Catching up: what a client missed (`sync`), and what a node missed (gaps in a chat's order). Both read the current
+//! state by `rev`, so no history of events is stored.
 
 mod answer;
 mod fill;

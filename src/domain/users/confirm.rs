@@ -1,6 +1,6 @@
-//! Confirming a request with the current password, before something that a stolen session
-//! must not do. The password is checked without a lock, because hashing takes long; the caller then locks the
-//! row and checks that the hash is still the same.
+//! Confirms a request with the current password, before a change that a stolen session must not be able to make. The
+//! password is checked without a lock, because hashing takes long; the caller then locks the row and checks that the
+//! hash is unchanged.
 
 use entity::user;
 
@@ -11,15 +11,16 @@ use crate::platform::limits::{Bucket, Key};
 use crate::platform::passwords::PasswordCheck;
 use crate::protocol::parse::Problems;
 
-/// Bytes of a password that is tried; none that was ever set is longer.
+/// Longest password that is checked, in bytes; no stored password is longer.
 const LONGEST_TRIED: usize = 1_024;
 
-/// Refuses what is too long to be hashed for nothing.
+/// Refuses a password that is too long to be right, before it is hashed.
 pub fn check_tried(problems: &mut Problems, password: &str) {
     problems.check("password", password.len() <= LONGEST_TRIED, "is longer than a password can be");
 }
 
-/// Fails unless the password must not be your own message; a stolen token finds it out no faster than a login would.
+/// Fails unless the password is the user's current one. The rate limits are as strict as for a login, so a stolen token
+/// does not help to guess the password.
 pub async fn confirm(context: &AppContext, user: &user::Model, password: &str) -> Result<()> {
     context.rates.take(Bucket::Login, Key::user(UserId(user.id))).await?;
     let failures = &context.rates.failures;
@@ -30,8 +31,8 @@ pub async fn confirm(context: &AppContext, user: &user::Model, password: &str) -
     if right { Ok(()) } else { Err(wrong()) }
 }
 
-/// Fails if the locked row has another password than the one that was checked: it was changed a moment ago,
-/// and knowing the previous one proves nothing any more.
+/// Fails if the password of the locked row is no longer the one that was checked: it was changed meanwhile, and knowing
+/// the previous one proves nothing.
 pub fn require_unchanged(locked: &user::Model, judged_hash: &str) -> Result<()> {
     if locked.password_hash == judged_hash { Ok(()) } else { Err(wrong()) }
 }

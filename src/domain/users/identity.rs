@@ -1,4 +1,4 @@
-//! Phone, e-mail and username: what they look like, and whose they are.
+//! Phone, e-mail and username: their formats and their owners.
 
 use entity::user;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, QueryFilter, SqlErr};
@@ -7,7 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::platform::mail::is_address;
 use crate::protocol::parse::Problems;
 
-/// What a person may log in with. Blank fields count as not given.
+/// The identifiers that a user may log in with. Blank fields count as missing.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
     /// Digits with an optional leading `+`.
@@ -19,7 +19,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Normalises the three and notes what is wrong with them.
+    /// Normalizes the three fields and records their errors in `problems`.
     pub fn read(
         phone: Option<&str>,
         email: Option<&str>,
@@ -45,7 +45,7 @@ impl Identity {
         Self { phone, email, username }
     }
 
-    /// The first of the three that another account has.
+    /// Returns an error for the first of the three that another account uses.
     pub async fn taken(&self, conn: &impl ConnectionTrait, but: Option<i64>) -> Result<Option<Error>> {
         let mut any = Condition::any();
         if let Some(phone) = &self.phone {
@@ -79,7 +79,7 @@ impl Identity {
     }
 }
 
-/// The error of a field that another account has.
+/// Returns the error for a field that another account uses.
 fn taken(field: &str) -> Error {
     let code = match field {
         "phone" => Code::PhoneTaken,
@@ -89,7 +89,8 @@ fn taken(field: &str) -> Error {
     Error::field(code, field, "is taken by another account")
 }
 
-/// What two registrations at the same instant meet: the unique index, told by its name or column.
+/// Converts the violation of a unique index, as in two simultaneous registrations, to the error of its field. The field
+/// is found by the name of the index or column.
 pub fn taken_at_insert(error: DbErr) -> Error {
     if let Some(SqlErr::UniqueConstraintViolation(message)) = error.sql_err() {
         for field in ["phone", "email", "username"] {
@@ -101,7 +102,8 @@ pub fn taken_at_insert(error: DbErr) -> Error {
     Error::from(error)
 }
 
-/// Digits with an optional leading `+`, after spaces, `-`, `(` and `)` are removed; 3 to 30 digits.
+/// Removes spaces, `-`, `(` and `)` from a phone. Returns `None` unless 3 to 30 digits remain, with an optional leading
+/// `+`.
 pub fn normalize_phone(text: &str) -> Option<String> {
     let plain: String = text.chars().filter(|c| !" -()".contains(*c)).collect();
     let digits = plain.strip_prefix('+').unwrap_or(&plain);
@@ -109,12 +111,12 @@ pub fn normalize_phone(text: &str) -> Option<String> {
     fits.then_some(plain)
 }
 
-/// A username in the form that accounts keep; none where it is none.
+/// Returns a username in its stored form, or `None` if it is invalid.
 pub fn read_username(text: &str) -> Option<String> {
     Some(text.trim()).filter(|it| looks_like_username(it)).map(str::to_owned)
 }
 
-/// The same of an e-mail address.
+/// Returns an e-mail address in its stored form, or `None` if it is invalid.
 pub fn read_email(text: &str) -> Option<String> {
     Some(text.trim()).filter(|it| is_address(it)).map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! Users: finding and locking their rows, their own counter, what they may be called, and how they are shown.
+//! Users: finding and locking their rows, their own counter, the rules for their names and passwords, and their views.
 
 mod confirm;
 mod identity;
@@ -16,7 +16,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
 use crate::error::{Code, Error, Result};
 use crate::ids::UserId;
 
-/// A present user's row.
+/// Returns the row of an existing user.
 pub async fn find(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
     user::Entity::present()
         .filter(user::Column::Id.eq(id.0))
@@ -25,7 +25,7 @@ pub async fn find(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model
         .ok_or_else(|| Error::not_found("user"))
 }
 
-/// The same of a user whom a request names; a refusal names the request's `field`.
+/// Returns the row of a user that a request names; an error refers to the request's `field`.
 pub async fn find_named(conn: &impl ConnectionTrait, id: UserId, field: &str) -> Result<user::Model> {
     find(conn, id).await.map_err(|error| match error.code {
         Code::NotFound => Error::field(Code::NotFound, field, "there is no such user"),
@@ -33,8 +33,8 @@ pub async fn find_named(conn: &impl ConnectionTrait, id: UserId, field: &str) ->
     })
 }
 
-/// A present user's row, locked until the transaction ends; weakly enough not to wait for those who only
-/// refer to it, as a new message does.
+/// Returns the row of an existing user, locked until the transaction ends. The lock is weak: transactions that only
+/// reference the row, such as the insert of a message, do not conflict with it.
 pub async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
     use sea_orm::QuerySelect;
     use sea_orm::sea_query::LockType;
@@ -47,8 +47,8 @@ pub async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model
         .ok_or_else(|| Error::not_found("user"))
 }
 
-/// Locks rows in the order of their ids, tombstones too: whoever writes to several users takes them so, or two could
-/// wait for each other.
+/// Locks rows in the order of their ids, deleted users included. Transactions that write to several users must use this
+/// order to avoid deadlocks.
 pub async fn lock_in_order(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<()> {
     use sea_orm::sea_query::LockType;
     use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
@@ -58,7 +58,8 @@ pub async fn lock_in_order(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<(
         .column(user::Column::Id)
         .filter(user::Column::Id.is_in(ids.iter().copied()))
         .order_by_asc(user::Column::Id)
-        // Weak enough not to wait for those who only refer to the row, as a new message does.
+        // A weak lock: transactions that only reference the row, such as the insert of a message, do not conflict with
+        // it.
         .lock(LockType::NoKeyUpdate)
         .into_tuple::<i64>()
         .all(conn)
@@ -66,11 +67,11 @@ pub async fn lock_in_order(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<(
     Ok(())
 }
 
-/// Rows of one statement: its values are bounded on both databases.
+/// Rows per statement: both databases limit the number of bound values.
 const AT_ONCE: usize = 1_000;
 
-/// Raises the users' own counters by one, and tells the new value of each. The rows are locked in the order of their
-/// ids, so that two transactions do not wait for each other.
+/// Increments the users' own counters and returns their new values. Locks the rows in the order of their ids to avoid
+/// deadlocks.
 pub async fn advance(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, i64)>> {
     use sea_orm::sea_query::{Expr, ExprTrait, Query};
 

@@ -1,21 +1,21 @@
-//! What a new password has to be: 8 to 128 characters and, where `PASSWORD_BLOCKLIST` is on, none of the
-//! 10,000 most common. No other rule: they make passwords worse (NIST SP 800-63B, 5.1.1.2; ASVS 5.0, 6.2).
+//! Rules for a new password: 8 to 128 characters and, if `PASSWORD_BLOCKLIST` is on, none of the 10,000 most common
+//! ones. There are no other rules, because they make passwords worse (NIST SP 800-63B, 5.1.1.2; ASVS 5.0, 6.2).
 //!
-//! The list is text in the binary, in byte order, and is looked up where it lies: nothing is built or held.
+//! The list is text in the binary, sorted by bytes, and is searched in place: nothing is built or kept in memory.
 
 use crate::domain::AppContext;
 use crate::error::{Error, Result};
 
-/// Characters that a password has at least.
+/// Minimum length, in characters.
 pub const SHORTEST: usize = 8;
 
-/// Characters that a password has at most.
+/// Maximum length, in characters.
 pub const LONGEST: usize = 128;
 
-/// In lower case, one per line, in byte order; see `assets/passwords/README.md`.
+/// The list in lower case, one password per line, sorted by bytes; see `assets/passwords/README.md`.
 const COMMON: &str = include_str!("../../../assets/passwords/common.txt");
 
-/// Judges a password that somebody chooses; `field` is what a refusal names.
+/// Checks a new password; an error refers to `field`.
 pub fn check_password(context: &AppContext, field: &str, password: &str) -> Result<()> {
     let length = password.chars().count();
     if !(SHORTEST..=LONGEST).contains(&length) {
@@ -31,7 +31,7 @@ pub fn check_password(context: &AppContext, field: &str, password: &str) -> Resu
     Ok(())
 }
 
-/// Whether a password is on the list, whatever its case.
+/// Whether a password is on the list, ignoring case.
 fn is_common(password: &str) -> bool {
     let wanted = password.to_lowercase();
     let (mut from, mut to) = (0, COMMON.len());
@@ -48,7 +48,7 @@ fn is_common(password: &str) -> bool {
     false
 }
 
-/// The list up to a byte; it is ASCII.
+/// Returns the list up to a byte offset. The list is ASCII, so every offset is valid.
 fn before(byte: usize) -> &'static str {
     COMMON.get(..byte).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! How people are shown: to others, to themselves, as authors.
+//! Views of users: for others, for themselves, and as authors.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::ids::UserId;
 use crate::protocol::users::{Author, Me, User};
 
-/// A row as others see it.
+/// Returns a user as others see them.
 pub fn show(context: &AppContext, row: &user::Model) -> User {
     let id = UserId(row.id);
     User {
@@ -28,12 +28,12 @@ pub fn show(context: &AppContext, row: &user::Model) -> User {
     }
 }
 
-/// A row as its own user sees it.
+/// Returns a user as they see themselves.
 pub fn me(context: &AppContext, row: user::Model) -> Me {
     Me { user: show(context, &row), phone: row.phone, email: row.email, email_verified: row.email_verified }
 }
 
-/// A row as the author of something.
+/// Returns a user as the author of something.
 pub fn author(row: &user::Model) -> Author {
     Author {
         id: UserId(row.id),
@@ -44,7 +44,7 @@ pub fn author(row: &user::Model) -> Author {
     }
 }
 
-/// The authors of these ids, deleted ones included.
+/// Returns the authors with these ids, deleted ones included.
 pub async fn authors(
     conn: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = i64>,

@@ -1,5 +1,6 @@
-//! A new address for an account. Where addresses are verified it stays pending until the token that was mailed
-//! to it comes back; the old one gets a notice either way, so that a thief cannot take an account over in silence.
+//! Changes the address of an account. If addresses are verified, the change stays pending until the token that was
+//! mailed to the new address is used. The old address receives a notice either way, so that an attacker cannot take
+//! over an account unnoticed.
 
 use entity::user;
 use minijinja::context;
@@ -20,11 +21,12 @@ use crate::platform::limits::{Bucket, Key};
 pub enum AddressChange {
     /// The caller stores it now.
     AtOnce,
-    /// Nothing is stored before the new address is confirmed.
+    /// Nothing is stored until the new address is confirmed.
     Pending,
 }
 
-/// Decides, and queues the mails. `before` is locked; `new` was checked, and differs from the present address.
+/// Decides when the change takes effect, and queues the mails. `before` is locked; `new` is valid and differs from the
+/// current address.
 pub async fn change_address(
     context: &AppContext,
     tx: &Tx,
@@ -40,7 +42,7 @@ pub async fn change_address(
             return Err(Error::invalid("email", "is required on this server"));
         }
         context.rates.take(Bucket::Mail, own).await?;
-        // Tokens that went to the old address are good for nothing now, and there is none to change to.
+        // Without an address, tokens that were mailed to the old one and pending changes are void.
         tokens::revoke(context, tx, id, Purpose::ALL).await?;
         notice_old_address(context, tx, before, None, false).await?;
         return Ok(AddressChange::AtOnce);
@@ -54,7 +56,7 @@ pub async fn change_address(
         notice_old_address(context, tx, before, Some(new), false).await?;
         return Ok(AddressChange::AtOnce);
     }
-    // However many accounts ask: one mailbox gets few of these.
+    // However many accounts request it, one mailbox receives only a few of these mails.
     context.rates.take(Bucket::Mail, Key::account(new)).await?;
     let token = tokens::issue(context, tx, id, Purpose::ChangeEmail, new).await?;
     let email = Email {
@@ -69,8 +71,8 @@ pub async fn change_address(
     Ok(AddressChange::Pending)
 }
 
-/// Tells the address that the account has, or had, where the account goes: masked, it may be a stranger's; and
-/// not to one that nobody has confirmed, which may be a stranger's itself.
+/// Notifies the account's address, current or former, of the new one. The new address is masked, because it may belong
+/// to a stranger, and is omitted if the old address is unconfirmed and may itself belong to a stranger.
 pub async fn notice_old_address(
     context: &AppContext,
     tx: &Tx,
@@ -89,7 +91,7 @@ pub async fn notice_old_address(
     mail::enqueue(context, tx, email).await
 }
 
-/// Gives the account the address that has just been confirmed, if nobody else has it by now.
+/// Sets the address that has just been confirmed. Fails if another account has it by now.
 pub(super) async fn confirm(context: &AppContext, tx: &Tx, spent: &Spent) -> Result<()> {
     let after = user::ActiveModel {
         id: Set(spent.user.id),

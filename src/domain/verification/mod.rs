@@ -1,7 +1,7 @@
-//! E-mail addresses: confirming them and changing them.
+//! Confirming and changing e-mail addresses.
 //!
-//! What is mailed goes to the address that the account has, never to what was typed. A mailed token proves its address; a
-//! change of address takes all other tokens out of use.
+//! Mails go to the address of the account, or to the new address to be confirmed. A mailed token proves its address; a
+//! change of address revokes all other tokens.
 
 mod address;
 mod verify;
@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::platform::mail::is_address;
 use crate::protocol::parse::Problems;
 
-/// The account that has an address now.
+/// Returns the account that currently has an address.
 pub async fn by_address(context: &AppContext, email: &str) -> Result<Option<user::Model>> {
     Ok(user::Entity::present()
         .filter(user::Column::EmailKey.eq(email.trim().to_lowercase()))
@@ -28,7 +28,7 @@ pub async fn by_address(context: &AppContext, email: &str) -> Result<Option<user
         .await?)
 }
 
-/// Notes not a valid mail address: this is no secret, it shows without looking anywhere.
+/// Checks that an address is well-formed. The result reveals nothing, because it requires no lookup.
 pub fn check_address(problems: &mut Problems, email: &str) {
     problems.check("email", is_address(email.trim()), "does not look like an e-mail address");
 }

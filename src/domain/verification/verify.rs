@@ -1,4 +1,4 @@
-//! Confirming addresses.
+//! Confirms addresses.
 
 use entity::user;
 use minijinja::context;
@@ -22,7 +22,7 @@ use crate::protocol::parse::{Check, Limits, Problems};
 /// A token from a mail.
 #[derive(Deserialize, ToSchema)]
 pub struct VerifyEmail {
-    /// As it stands in the mailed link, behind `#token=`.
+    /// The token from the mailed link, after `#token=`.
     pub token: String,
 }
 
@@ -32,7 +32,7 @@ impl Check for VerifyEmail {
     }
 }
 
-/// Mails a token for the account's present address, within a transaction that holds the row.
+/// Mails a token for the account's current address, within a transaction that holds the lock of its row.
 pub async fn request_verification(context: &AppContext, tx: &Tx, user: &user::Model) -> Result<()> {
     let Some(email) = user.email.as_deref().filter(|_| !user.email_verified) else { return Ok(()) };
     if context.settings.mail.verification == Verification::Off {
@@ -49,8 +49,8 @@ pub async fn request_verification(context: &AppContext, tx: &Tx, user: &user::Mo
     mail::enqueue(context, tx, email).await
 }
 
-/// Mails that registrations cause have a count of their own per address of mail: whoever registers, deletes and
-/// registers again fills no mailbox. The registrations of a network address have a limit, too.
+/// Takes from the rate limit for mails that registrations cause, which is counted per address: registering and deleting
+/// repeatedly cannot flood a mailbox. Registrations are also limited per network address.
 pub async fn take_verification(context: &AppContext, email: Option<&str>) -> Result<()> {
     match email {
         Some(email) if context.settings.mail.verification != Verification::Off => {
@@ -60,10 +60,10 @@ pub async fn take_verification(context: &AppContext, email: Option<&str>) -> Res
     }
 }
 
-/// Accepts a mailed token: the account's address, or the one that it is to have, is confirmed.
+/// Accepts a mailed token: confirms the account's address, or the pending new one.
 pub async fn verify(context: &AppContext, request: &VerifyEmail) -> Result<()> {
     let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
-    // Writing is for those who have a token.
+    // Begin a write transaction only for a valid token.
     tokens::peek(context, context.db.read(), &request.token, &purposes).await?;
     retry(|| accept(context, &request.token, &purposes)).await
 }
@@ -85,7 +85,7 @@ async fn accept(context: &AppContext, token: &str, purposes: &[Purpose]) -> Resu
     Ok(())
 }
 
-/// Refuses where this server does not verify addresses; that is the same for everybody.
+/// Fails if this server does not verify addresses; the response is the same for all callers.
 pub fn in_use(context: &AppContext) -> Result<()> {
     if context.settings.mail.verification == Verification::Off {
         return Err(Error::forbidden("this server does not verify e-mail addresses"));
@@ -107,7 +107,7 @@ pub async fn resend_own(context: &AppContext, actor: Actor) -> Result<()> {
     retry(|| send_again(context, actor.user_id)).await
 }
 
-/// The same for somebody who cannot log in yet. Runs after the answer.
+/// Mails the token again for a user who cannot log in yet. Runs after the response.
 pub async fn resend_to(context: &AppContext, email: &str) -> Result<()> {
     in_use(context)?;
     match by_address(context, email).await? {
@@ -116,8 +116,8 @@ pub async fn resend_to(context: &AppContext, email: &str) -> Result<()> {
     }
 }
 
-/// Makes sure that somebody who has just given the right password has a link to confirm the address with: accounts from
-/// before confirming was required were never mailed one. Answers what to tell them.
+/// Makes sure that a user who has just given the right password has a link to confirm the address: accounts that are
+/// older than the requirement never received one. Returns the message for the user.
 pub async fn link_at_login(context: &AppContext, user: &user::Model) -> Result<String> {
     let id = UserId(user.id);
     let to = user.email.as_deref().map(masked).unwrap_or_default();
@@ -131,7 +131,7 @@ pub async fn link_at_login(context: &AppContext, user: &user::Model) -> Result<S
     Ok(format!("confirm your e-mail address first: a link was mailed to {to}, {again_by}"))
 }
 
-/// Accounts that have an address and may not log in before it is confirmed.
+/// Counts the accounts whose address is not confirmed, which cannot log in while confirmation is required.
 pub async fn count_unconfirmed(context: &AppContext) -> Result<u64> {
     let waiting = user::Entity::present()
         .filter(user::Column::Email.is_not_null())

@@ -1,5 +1,5 @@
-//! What an operator reads when the database cannot be opened: which setting or file it is about, and what to do.
-//! A file is only opened for it after something has failed: closing it would release the locks that SQLite holds.
+//! Explains to an operator why the database cannot be opened: which setting or file is at fault, and what to do. The
+//! file is only opened for this after something has failed, because closing it would release SQLite's locks.
 
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -10,13 +10,13 @@ use migration::{Migrator, MigratorTrait};
 use super::{Db, known_migrations, sqlite};
 use crate::error::{Code, Error, Result};
 
-/// How every SQLite file begins (its file format, section 1.3.1).
+/// The first bytes of every SQLite file (its file format, section 1.3.1).
 const SQLITE_HEADER: &[u8; 16] = b"SQLite format 3\0";
 
-/// Bytes of the smallest SQLite database (its file format, section 1.3.2).
+/// Size of the smallest SQLite database in bytes (its file format, section 1.3.2).
 const SMALLEST: u64 = 512;
 
-/// Refuses a file that SQLite would take for a new database and write over, though somebody's words are in it.
+/// Refuses a file with other content that SQLite would take for a new database and overwrite.
 pub fn check_before(url: &str) -> Result<()> {
     let Some(path) = sqlite::file_of(url) else { return Ok(()) };
     let in_use = path.metadata().is_ok_and(|it| it.is_file() && (1..SMALLEST).contains(&it.len()));
@@ -29,7 +29,7 @@ const NO_DATABASE: &str = "is not a SQLite database: name another file, or move 
 pub fn explain_open(url: &str, error: Error) -> Error {
     let Some(path) = sqlite::file_of(url) else { return error };
     let problem = what_is_wrong(&path).unwrap_or_else(|| {
-        // Of a file that its owner may not write, SQLite says no more than this.
+        // SQLite says no more than this about a file that the user may not write.
         let told = if error.source.is_some() { error.chain() } else { error.message.clone() };
         if told.contains("readonly") {
             "cannot be written: give this user the right to write it and its folder".to_owned()
@@ -40,7 +40,7 @@ pub fn explain_open(url: &str, error: Error) -> Error {
     refusal(&format!("{} {problem}", path.display()))
 }
 
-/// Explains why the database could not be brought up to date.
+/// Explains why the database could not be migrated.
 pub async fn explain_migrate(url: &str, db: &Db, error: Error) -> Error {
     let known = known_migrations();
     let applied = Migrator::get_migration_models(db.read()).await.unwrap_or_default();
@@ -58,7 +58,7 @@ fn refusal(problem: &str) -> Error {
     Error::new(Code::Unavailable, format!("DATABASE_URL: {problem}"))
 }
 
-/// What is wrong with a file that should be a SQLite database, if that can be seen from outside.
+/// Returns what is wrong with a file that should be a SQLite database, if that can be seen from outside.
 fn what_is_wrong(path: &Path) -> Option<String> {
     if path.is_dir() {
         return Some(format!("is a folder: name a file in it, as sqlite://{}/mango.db", path.display()));

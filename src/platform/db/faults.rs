@@ -1,4 +1,4 @@
-//! What an error of the database says about the connection it came from.
+//! What a database error says about the connection it came from.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use sea_orm::{DbErr, RuntimeErr};
 
 use crate::error::{driver_error, is_outdated_plan};
 
-/// Whether the server ended the connection, so that nothing was done on it and another one may do it: after a restart
-/// of PostgreSQL every open connection fails once like this.
+/// Returns whether the server closed the connection, so that nothing was done and another connection may do it. After a
+/// restart of PostgreSQL, every open connection fails once like this.
 pub fn is_cut_off(error: &DbErr) -> bool {
     match driver_error(error) {
         Some(SqlxError::Io(error)) => error.kind() != ErrorKind::TimedOut,
@@ -22,12 +22,12 @@ pub fn is_cut_off(error: &DbErr) -> bool {
     }
 }
 
-/// Whether a prepared statement no longer fits the tables.
+/// Returns whether a prepared statement no longer fits the tables.
 pub fn is_outdated(error: &DbErr) -> bool {
     driver_error(error).is_some_and(is_outdated_plan)
 }
 
-/// The error of a statement that was not answered in time.
+/// Creates the error for a statement that was not answered in time.
 pub fn timed_out() -> DbErr {
     let error = std::io::Error::new(ErrorKind::TimedOut, "the database did not answer a statement in time");
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(SqlxError::Io(error))))

@@ -1,4 +1,4 @@
-//! The file of a SQLite database: copying it, checking it, closing it.
+//! Operations on a SQLite database file: copying, checking and closing it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::time::timeout;
 use super::Db;
 use crate::error::{Error, Result};
 
-/// What closing the connections may take.
+/// How long closing the connections may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
 impl Db {
-    /// SQLite's file; none for a database in memory and for PostgreSQL.
+    /// Returns the SQLite file; `None` for an in-memory database and for PostgreSQL.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// Writes a complete copy of a SQLite database as it is now to `target`, which must not exist. Others go on
-    /// reading and writing.
+    /// Writes a complete copy of the current SQLite database to `target`, which must not exist. Others can read and
+    /// write meanwhile.
     pub async fn copy_into(&self, target: &Path) -> Result<()> {
         let target = target.to_str().ok_or_else(|| Error::unavailable("the path is not UTF-8"))?;
         let copy = Statement::from_sql_and_values(DbBackend::Sqlite, "VACUUM INTO $1", [target.into()]);
@@ -27,13 +27,13 @@ impl Db {
         Ok(())
     }
 
-    /// What `PRAGMA quick_check` finds wrong with a SQLite database first. It reads the whole file.
+    /// Returns the first problem that `PRAGMA quick_check` finds in a SQLite database. It reads the whole file.
     pub async fn damage(&self) -> Result<Option<String>> {
         self.first_fault("PRAGMA quick_check(1)", |found| found != "ok").await
     }
 
-    /// What is wrong with a SQLite database at a closer look: it compares indexes with their tables, and references
-    /// with what they refer to, and takes several times as long.
+    /// Returns the first problem that a thorough check finds in a SQLite database: it also compares indexes with their
+    /// tables and checks foreign keys, and takes several times as long.
     pub async fn damage_in_depth(&self) -> Result<Option<String>> {
         if let Some(fault) = self.first_fault("PRAGMA integrity_check(1)", |found| found != "ok").await? {
             return Ok(Some(fault));
@@ -48,7 +48,7 @@ impl Db {
         Ok(found.filter(|found| is_fault(found)).map(|found| found.replace('\n', " ")))
     }
 
-    /// Closes the connections. What still holds a clone of it fails from then on.
+    /// Closes the connections. All clones of this handle fail from then on.
     pub async fn close(self) -> Result<()> {
         self.checkpoint().await?;
         let closing = async {

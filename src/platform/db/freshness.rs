@@ -1,13 +1,13 @@
-//! Which connections are still used. Where one was found dead, hung or outdated, all that were opened before are
-//! replaced: after a restart of the database, a gap in the network or a change of its tables they are alike.
+//! Decides which connections are still used. If one connection is found dead, hung or outdated, all that were opened
+//! before are replaced: after a database restart, a network failure or a schema change they all have the same problem.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// See the file.
+/// Tracks which connections are still used; see the module documentation.
 pub struct Freshness {
     started: Instant,
-    /// Connections opened before this are replaced; milliseconds since `started`.
+    /// Connections that were opened before this are replaced. Milliseconds since `started`.
     since: AtomicU64,
 }
 
@@ -18,13 +18,13 @@ impl Default for Freshness {
 }
 
 impl Freshness {
-    /// From now on only connections that are opened from now on are used.
+    /// Excludes all connections that were opened before now.
     pub fn renew(&self) {
         let now = self.started.elapsed().as_millis() as u64;
         self.since.fetch_max(now, Ordering::AcqRel);
     }
 
-    /// Whether a connection of this age is still used.
+    /// Returns whether a connection of this age may still be used.
     pub fn allows(&self, age: Duration) -> bool {
         let opened = self.started.elapsed().saturating_sub(age);
         opened.as_millis() as u64 >= self.since.load(Ordering::Acquire)

@@ -1,5 +1,5 @@
-//! Connections as the rules see them: every statement has a time limit of ours beside the database's own, which does
-//! nothing against a server that hangs or a network that is gone.
+//! Connections with a client-side time limit on every statement, in addition to the database's own limit, which has no
+//! effect if the server hangs or the network fails.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use tokio::time::{Instant, timeout};
 use super::faults::{is_cut_off, is_outdated, timed_out};
 use super::freshness::Freshness;
 
-/// How long things may take; shared by all connections of one database.
+/// Time limits, shared by all connections of one database.
 #[derive(Clone)]
 pub struct Patience {
-    /// For the answer to a statement; none where the database runs in this process (SQLite).
+    /// For the reply to a statement; `None` if the database runs in this process (SQLite).
     pub statement: Option<Duration>,
     /// For a free connection.
     pub acquire: Duration,
-    /// Which connections are still used.
+    /// Decides which connections are still used.
     pub freshness: Arc<Freshness>,
 }
 
 impl Patience {
-    /// Waits for the answer to one statement.
+    /// Waits for the reply to one statement.
     pub async fn for_statement<T>(&self, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let Some(limit) = self.statement else { return answer.await };
         timeout(limit, answer).await.unwrap_or_else(|_| {
@@ -36,12 +36,13 @@ impl Patience {
         })
     }
 
-    /// Does something on a connection that has to be acquired first, and again if it failed by no fault of its own:
+    /// Runs `work` on a connection that it has to acquire first, and repeats it after a failure that the work did not
+    /// cause:
     ///
-    /// - No connection came free. The pool waits in slices of this time, because sqlx goes on trying to open a new
-    ///   connection where the server allows no more, though others have come free meanwhile.
-    /// - The connection had been cut off, or its prepared statements do not fit any more: once more, on a new one. So
-    ///   this is only for what may be done twice: reading, and beginning a transaction.
+    /// - No connection became free. The pool waits in slices of the acquire timeout, because sqlx keeps trying to open
+    ///   a new connection although the server allows no more, even if others have become free meanwhile.
+    /// - The connection had been closed, or its prepared statements are outdated: the work is repeated once on a new
+    ///   one. So use this only for work that may run twice, such as reading or beginning a transaction.
     pub async fn on_a_connection<T, F: Future<Output = Result<T, DbErr>>>(
         &self,
         work: impl Fn() -> F,
@@ -49,7 +50,7 @@ impl Patience {
         let until = Instant::now() + self.acquire;
         let mut repeated = false;
         loop {
-            // The pool's own limits bound the wait for a connection; they come on top of the statement's.
+            // The pool's own limits bound the wait for a connection; that time is added to the limit of the statement.
             let limit = self.statement.map(|statement| statement + self.acquire);
             let done = match limit {
                 Some(limit) => timeout(limit, work()).await.unwrap_or_else(|_| {
@@ -70,7 +71,7 @@ impl Patience {
     }
 }
 
-/// For reading outside of transactions. A read that failed on a dead connection is done once more.
+/// Reads outside of transactions. A read that fails on a dead connection is repeated once.
 #[derive(Clone)]
 pub struct Reader {
     pool: DatabaseConnection,
@@ -110,12 +111,13 @@ impl ConnectionTrait for Reader {
     }
 }
 
-/// The inside of a transaction. It remembers that a statement failed: PostgreSQL answers the commit of such a
-/// transaction with a rollback and no error, and SQLite may have rolled back already and store what follows at once.
+/// The connection of a transaction. It records whether a statement failed: PostgreSQL answers the commit of such a
+/// transaction with a rollback and no error, and SQLite may already have rolled back and would store later statements
+/// at once.
 pub struct TxConnection {
     inner: DatabaseTransaction,
     patience: Patience,
-    /// Statements that failed, or whose answer nobody waited for.
+    /// Number of statements that failed, or whose reply was not awaited.
     unsuccessful: AtomicUsize,
 }
 
@@ -124,13 +126,13 @@ impl TxConnection {
         Self { inner, patience, unsuccessful: AtomicUsize::new(0) }
     }
 
-    /// The transaction, to be ended, and whether all of its statements succeeded.
+    /// Returns the transaction, for commit or rollback, and whether all of its statements succeeded.
     pub(super) fn into_parts(self) -> (DatabaseTransaction, Patience, bool) {
         (self.inner, self.patience, self.unsuccessful.load(Ordering::Acquire) == 0)
     }
 
     async fn bounded<T>(&self, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        // Counted before the statement and taken back after it: it stays counted if its answer is not waited for.
+        // Increment before the statement and decrement after it, so that a cancelled statement stays counted.
         self.unsuccessful.fetch_add(1, Ordering::AcqRel);
         let answer = self.patience.for_statement(answer).await;
         match &answer {

@@ -1,4 +1,4 @@
-//! Migrations: applying them, taking one back, telling where the database stands.
+//! Migrations: applying them, rolling one back, and listing which are applied.
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
@@ -7,10 +7,10 @@ use super::{Db, ServingLock, postgres, sqlite};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
-/// Any number of our own; all nodes take this PostgreSQL advisory lock while migrating.
+/// An arbitrary number. All nodes take this PostgreSQL advisory lock while they migrate.
 const MIGRATION_LOCK: i64 = 0x6d61_6e67_6f01;
 
-/// The migrations of this version, by name.
+/// Returns the names of this version's migrations.
 pub fn known_migrations() -> Vec<String> {
     Migrator::get_migration_files().iter().map(|file| file.name().to_owned()).collect()
 }
@@ -21,7 +21,8 @@ impl Db {
         self.migrating(async |db| Migrator::up(db, None).await).await
     }
 
-    /// Takes one migration back. Refused while a server uses the database: it would go on with tables that are gone.
+    /// Rolls back one migration. Fails while a server uses the database, because that server would use tables that no
+    /// longer exist.
     pub async fn migrate_down(&self) -> Result<()> {
         let _lock = ServingLock::take(&self.url, Clock::system().now())?;
         if self.backend() == DbBackend::Postgres
@@ -32,7 +33,7 @@ impl Db {
         self.migrating(async |db| Migrator::down(db, Some(1)).await).await
     }
 
-    /// Every migration by name, and whether it is applied.
+    /// Returns the name of every migration, and whether it is applied.
     pub async fn migration_status(&self) -> Result<Vec<(String, bool)>> {
         let pending: Vec<String> = Migrator::get_pending_migrations_read_only(&self.write)
             .await?
@@ -67,7 +68,7 @@ impl Db {
         .await?;
         let done = work(&unlimited).await;
         lock.rollback().await?;
-        // What it changed does not fit the statements that were prepared before.
+        // Statements that were prepared before the migration do not fit the changed tables.
         self.patience.freshness.renew();
         unlimited.close().await?;
         done.map_err(Error::from)

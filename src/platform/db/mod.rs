@@ -1,9 +1,8 @@
-//! The database: connecting, migrating, and transactions that keep their events to themselves until they
-//! have committed.
+//! The database: connections, migrations, and transactions that hold back their events until they have committed.
 //!
-//! SQLite: WAL, one connection that writes, a pool that reads. PostgreSQL: pools for writing, reading and what happens
-//! in the background. On both, a commit and the publishing of what it announces happen behind one lock, so that events
-//! leave in commit order. Everything is answered in time, also while the database hangs.
+//! SQLite: WAL, one connection that writes and a pool that reads. PostgreSQL: separate pools for writing, reading and
+//! background work. On both, a commit and the publishing of its events happen under one lock, so that events are
+//! published in commit order. Every call returns in time, even if the database hangs.
 
 mod explain;
 mod faults;
@@ -42,31 +41,31 @@ use crate::random;
 use freshness::Freshness;
 use limited::Patience;
 
-/// Into so many parts the wait for a connection is divided, see [`Patience::on_a_connection`].
+/// Into how many slices the wait for a connection is divided; see [`Patience::on_a_connection`].
 const SLICES: u32 = 3;
 
-/// What the answer to a statement may take beyond the database's own limit, which is the better error.
+/// How much longer a statement may take than the database's own limit, whose error is more precise.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// What [`Db::check_writable`] writes.
+/// Number of bytes that [`Db::check_writable`] writes.
 const PROBE_BYTES: usize = 32 * 1_024;
 
-/// What [`Db::check_writable`] may take.
+/// How long [`Db::check_writable`] may take.
 const PROBE: Duration = Duration::from_secs(3);
 
-/// What a checkpoint may take.
+/// How long a checkpoint may take.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 
-/// Connections by what they are for.
+/// Connections by purpose.
 struct Pools {
     write: DatabaseConnection,
     read: DatabaseConnection,
     background: DatabaseConnection,
-    /// Connections in `write`.
+    /// Number of connections in `write`.
     writers: usize,
 }
 
-/// The database.
+/// A handle to the database. Clones share its connections.
 #[derive(Clone)]
 pub struct Db {
     write: DatabaseConnection,
@@ -75,11 +74,11 @@ pub struct Db {
     patience: Patience,
     lock_timeout: Duration,
     commit_order: Arc<Mutex<()>>,
-    /// Transactions that may wait for a row that another transaction holds: half of the connections. The other half
-    /// is left to those that touch other rows.
+    /// Limits how many transactions may wait for a row that another transaction has locked, to half of the connections.
+    /// The other half stays available for transactions on other rows.
     waiting: Arc<Semaphore>,
     url: Arc<str>,
-    /// Where SQLite's file is, if there is one.
+    /// The SQLite file, if there is one.
     file: Option<PathBuf>,
 }
 
@@ -111,35 +110,35 @@ impl Db {
         })
     }
 
-    /// For reading outside of any transaction. Never while a [`Tx`] of the same task is open: an in-memory SQLite
-    /// has one connection, and it would wait for itself.
+    /// Returns the connections for reading outside of any transaction. Do not use them while the same task has a [`Tx`]
+    /// open: an in-memory SQLite database has a single connection, so the task would wait for itself.
     pub fn read(&self) -> &Reader {
         &self.read
     }
 
-    /// The same for what happens in the background, on connections of its own: it keeps no request waiting, and
-    /// requests do not keep it waiting.
+    /// Returns the connections for background reads. They are separate, so that background work and requests do not
+    /// wait for each other.
     pub fn background(&self) -> &Reader {
         &self.background
     }
 
-    /// How long a lock that another transaction holds is waited for.
+    /// Returns how long a transaction waits for a lock that another transaction holds.
     pub fn lock_timeout(&self) -> Duration {
         self.lock_timeout
     }
 
-    /// Which of the two it is.
+    /// Returns the kind of the database.
     pub fn backend(&self) -> DbBackend {
         self.write.get_database_backend()
     }
 
-    /// Begins a transaction that will write.
+    /// Begins a transaction for writing.
     #[expect(clippy::disallowed_methods, reason = "the one place that begins transactions")]
     pub async fn begin(&self) -> Result<Tx> {
         let options = TransactionOptions {
             isolation_level: None,
             access_mode: None,
-            // A deferred transaction that reads and then writes fails when another wrote in between.
+            // A deferred transaction that reads and then writes fails if another one wrote in between.
             sqlite_transaction_mode: (self.backend() == DbBackend::Sqlite)
                 .then_some(SqliteTransactionMode::Immediate),
         };
@@ -147,7 +146,7 @@ impl Db {
         let begun = begun.map_err(|error| {
             let mut error = Error::from(error);
             if error.retryable && self.backend() == DbBackend::Sqlite {
-                // It has waited for the busy timeout already: nobody should wait for several times that.
+                // The busy timeout has already passed; a retry would multiply the wait.
                 let source = error.source.take();
                 error = Error::unavailable("another process holds the database");
                 error.source = source;
@@ -158,12 +157,12 @@ impl Db {
         Ok(Tx::new(inner, self.commit_order.clone(), self.waiting.clone()))
     }
 
-    /// Whether the database takes changes: one on a full disk still answers queries. It writes about as much as a
-    /// long message takes, because the last few bytes of a disk would take a shorter one.
+    /// Checks that the database accepts changes, because one with a full disk still answers queries. It writes about as
+    /// much as a long message takes, since a shorter write might fit into the last bytes of the disk.
     pub async fn check_writable(&self) -> Result<()> {
         let write = async {
             let tx = self.begin().await?;
-            // SQLite writes no page whose content stays the same, and PostgreSQL compresses what repeats.
+            // SQLite does not write pages whose content stays the same, and PostgreSQL compresses repetitions.
             let probe = random::hex(PROBE_BYTES / 2)?;
             let mark = format!(
                 "INSERT INTO meta (key, value) VALUES ('write_probe', '{probe}') \
@@ -177,7 +176,8 @@ impl Db {
             .map_err(|_| Error::unavailable("the database did not answer a write in time"))?
     }
 
-    /// Moves SQLite's write-ahead log into the database file, so that after a clean stop the file alone is complete.
+    /// Moves SQLite's write-ahead log into the database file, so that the file alone is complete after a clean
+    /// shutdown.
     pub async fn checkpoint(&self) -> Result<()> {
         if self.file.is_some() {
             let moved = self.write.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)");

@@ -1,4 +1,4 @@
-//! Connecting to PostgreSQL: what is checked at the start, what every connection is told, and when one is replaced.
+//! Connecting to PostgreSQL: checks at startup, settings of each connection, and when a connection is replaced.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,20 +17,20 @@ use crate::config::DatabaseLimits;
 use crate::error::{Error, Result};
 use crate::random;
 
-/// What the names of our processes begin with.
+/// Prefix of this program's `application_name`.
 const PROGRAM: &str = "mango-chat";
 
-/// A connection that has not been used for this long is asked whether it is still there before it is used.
+/// A connection that has been idle for this long is pinged before it is used.
 const ASKED_AFTER: Duration = Duration::from_secs(1);
 
-/// How long the answer to that may take, before and after a connection is used.
+/// How long the reply to a ping may take, before and after a connection is used.
 const PING: Duration = Duration::from_secs(1);
 
-/// What a server that is just starting gets at least before the start is given up.
+/// Minimum time to wait for a database server that is still starting.
 const STARTING: Duration = Duration::from_secs(5);
 
-/// The connections of this node: half of them write, a small part is for what happens in the background, the rest
-/// reads. So none of the three can take the connections of the others.
+/// Opens the connections of this node: half of them for writing, a small part for background work, the rest for
+/// reading. None of the three can use up the connections of the others.
 pub async fn connect(url: &str, limits: &DatabaseLimits, freshness: &Arc<Freshness>) -> Result<Pools> {
     let allowed = examine(url, limits).await?;
     let most = limits.max_connections.min(allowed).max(3);
@@ -55,7 +55,7 @@ pub async fn connect(url: &str, limits: &DatabaseLimits, freshness: &Arc<Freshne
     })
 }
 
-/// How this process is called in `pg_stat_activity`.
+/// Returns the name of this process in `pg_stat_activity`.
 fn process_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
@@ -64,7 +64,7 @@ fn process_name() -> &'static str {
     })
 }
 
-/// Another process of ours that has connections to the database, in words.
+/// Describes another mango-chat process that is connected to the database, if there is one.
 pub async fn other_process(reader: &Reader) -> Result<Option<String>> {
     let sql = "SELECT application_name || COALESCE(' at ' || host(client_addr), '') AS process \
                FROM pg_stat_activity WHERE datname = current_database() \
@@ -75,7 +75,7 @@ pub async fn other_process(reader: &Reader) -> Result<Option<String>> {
     Ok(found.map(|row| row.try_get("", "process")).transpose()?)
 }
 
-/// Two connections without time limits: a migration of a large table takes its time.
+/// Opens two connections without time limits, because migrating a large table may take long.
 pub async fn connect_for_migrations(url: &str) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(2).acquire_timeout(STARTING).sqlx_logging(false);
@@ -101,10 +101,10 @@ async fn open(
     Ok(Database::connect(options).await?)
 }
 
-/// Tells every new connection its settings, and replaces those that do not answer in time.
+/// Applies the settings to every new connection, and replaces connections that do not answer in time.
 ///
-/// sqlx pings a connection when it is given back, without a limit: on a network that is gone it would count as in use
-/// until TCP gives up, a quarter of an hour later. So it has to answer a ping of ours first.
+/// sqlx pings a connection without a time limit when it is returned to the pool. If the network has failed, it would
+/// count as in use until TCP gives up a quarter of an hour later. So this pings it first, with a limit.
 fn watched(
     pool: PoolOptions<Postgres>,
     settings: &Arc<str>,
@@ -129,8 +129,8 @@ async fn answers(connection: &mut PgConnection) -> bool {
     matches!(timeout(PING, connection.ping()).await, Ok(Ok(())))
 }
 
-/// What a connection is told when it is opened. By `SET` rather than by startup options, which poolers refuse. The
-/// server notices a node that is gone within 20 s and gives up what it held.
+/// Returns the `SET` statements for a new connection. Startup options would do the same, but poolers refuse them. The
+/// server notices a node that has disappeared within 20 s and releases its locks.
 fn session_settings(limits: &DatabaseLimits) -> Arc<str> {
     let DatabaseLimits { statement_timeout, lock_timeout, .. } = limits;
     let (statement, lock) = (statement_timeout.as_millis(), lock_timeout.as_millis());
@@ -143,10 +143,10 @@ fn session_settings(limits: &DatabaseLimits) -> Arc<str> {
     .into()
 }
 
-/// Opens one connection, to learn in PostgreSQL's own words why that fails, and looks whether the database can be
-/// used. Answers how many connections it allows us.
+/// Opens one connection to get PostgreSQL's own error message if that fails, and checks that the database is usable.
+/// Returns how many connections it allows.
 async fn examine(url: &str, limits: &DatabaseLimits) -> Result<u32> {
-    // The libraries' own words for a bad URL repeat it, password and all.
+    // The libraries' error messages for an invalid URL repeat it, including the password.
     let options = url.parse::<PgConnectOptions>().map_err(|_| {
         refused("is not a valid PostgreSQL URL; percent-encode special characters in the password")
     })?;
@@ -168,7 +168,7 @@ async fn examine(url: &str, limits: &DatabaseLimits) -> Result<u32> {
         timeout(STARTING, asked).await.map_err(|_| refused(&format!("{position} does not answer")))?;
     let (encoding, allowed) =
         asked.map_err(|error| refused(&format!("{position} cannot be used: {error}")))?;
-    // Whatever it says to the goodbye, the connection is dropped.
+    // The connection is dropped whatever the reply to the close is.
     drop(timeout(PING, connection.close()).await);
     if encoding != "UTF8" {
         return Err(refused(&format!(
@@ -178,14 +178,14 @@ async fn examine(url: &str, limits: &DatabaseLimits) -> Result<u32> {
     Ok(allowed.unsigned_abs())
 }
 
-/// One connection; a server that is still starting is asked again until `patience` is over.
+/// Opens one connection, retrying until `patience` has passed if the server is still starting.
 async fn knock(options: &PgConnectOptions, patience: Duration) -> std::result::Result<PgConnection, String> {
     let until = Instant::now() + patience;
     loop {
         let starting = match timeout(patience, options.clone().disable_statement_logging().connect()).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(SqlxError::Io(error))) => error.to_string(),
-            // It says that it is starting or shutting down.
+            // The server reports that it is starting or shutting down.
             Ok(Err(SqlxError::Database(error))) if error.code().as_deref() == Some("57P03") => {
                 error.message().to_owned()
             }

@@ -1,4 +1,4 @@
-//! Beginning a piece of work again that failed by no fault of its own.
+//! Retries work that failed through no fault of its own.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use tokio::time::{Instant, sleep};
 use crate::error::Result;
 use crate::random;
 
-/// How often a piece of work is begun again when the database had to choose a victim.
+/// Maximum number of attempts when the database aborts the transaction because of a conflict.
 const ATTEMPTS: u64 = 5;
 
-/// How long it is begun again while too many wait for rows that other transactions hold.
+/// How long to retry while too many transactions wait for locked rows.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Does a piece of work that has a transaction of its own, and does it again where it failed by no fault of its own:
-/// two wrote to the same rows, or something changed that had been looked at, or too many wait for locks. After a short
-/// pause of random length, so that two that collided do not collide again.
+/// Runs `work`, which has its own transaction, and retries it if it failed through no fault of its own: two
+/// transactions wrote to the same rows, a row changed after it was read, or too many transactions wait for locks. It
+/// pauses for a short random time before each retry, so that two colliding transactions do not collide again.
 pub async fn retry<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
     let until = Instant::now() + LONGEST_WAIT;
     let mut attempt = 1;

@@ -1,4 +1,4 @@
-//! Who serves a SQLite database: one process at a time. Two would not hear each other's events.
+//! Ensures that one process at a time serves a SQLite database. Two servers would not see each other's events.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -8,17 +8,18 @@ use super::sqlite;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
-/// Holds the database of a URL until it is dropped, or its process ends. The kernel keeps the lock, so none is left
-/// behind by a crash.
+/// Locks the database of a URL until this is dropped or the process ends. It is a kernel lock, so a crash does not
+/// leave it behind.
 pub struct ServingLock {
     _file: Option<File>,
 }
 
 impl ServingLock {
-    /// Takes the lock at `now`; PostgreSQL and a database in memory need none. An error names who holds it.
+    /// Takes the lock at `now`; PostgreSQL and in-memory databases need none. The error names the process that holds
+    /// it.
     pub fn take(url: &str, now: i64) -> Result<Self> {
         let Some(database) = sqlite::file_of(url) else { return Ok(Self { _file: None }) };
-        // Whatever name it is opened by, it is the same file.
+        // Resolve links: the same file has the same lock, whatever path it is opened by.
         let database = database.canonicalize().unwrap_or(database);
         let path = sqlite::beside(&database, "-serving");
         let unusable = |error: std::io::Error| {
@@ -37,7 +38,7 @@ impl ServingLock {
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Who it is is for information: without it the refusal says less.
+                // The holder's name is only informative; without it the error message is less specific.
                 drop(file.read_to_string(&mut holder));
                 let holder = if holder.is_empty() { "another process" } else { holder.trim() };
                 return Err(Error::unavailable(format!(

@@ -1,4 +1,4 @@
-//! Opening SQLite: a write-ahead log, one connection that writes, some that read.
+//! Opening SQLite: a write-ahead log, one connection that writes, several that read.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -16,10 +16,10 @@ use super::Pools;
 use crate::config::DatabaseLimits;
 use crate::error::{Error, Result};
 
-/// Connections that read.
+/// Number of connections that read.
 const READERS: u32 = 4;
 
-/// The file that a SQLite URL names.
+/// Returns the file that a SQLite URL names.
 pub fn file_of(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("sqlite:")?;
     if path.contains(":memory:") || path.contains("mode=memory") {
@@ -30,14 +30,14 @@ pub fn file_of(url: &str) -> Option<PathBuf> {
     Some(PathBuf::from(percent_decode_str(path).decode_utf8_lossy().into_owned()))
 }
 
-/// The path with an ending, as SQLite names what belongs to a file.
+/// Returns the path with `ending` appended, as SQLite names the files that belong to a database.
 pub fn beside(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
 }
 
-/// SQLite's own locks cannot be held over several transactions: a file beside it can.
+/// Locks a file beside the database: SQLite's own locks cannot be held across several transactions.
 pub async fn lock_beside(file: PathBuf) -> Result<File> {
     let locked = tokio::task::spawn_blocking(move || {
         let lock = File::create(beside(&file, "-migrating"))?;
@@ -67,9 +67,10 @@ pub async fn connect(url: &str, limits: &DatabaseLimits) -> Result<Pools> {
                 sqlite
                     .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
-                    // An ack promises a commit that survives the machine, not only the process.
+                    // An acknowledgement promises a commit that survives a crash of the machine, not only of the
+                    // process.
                     .synchronous(SqliteSynchronous::Full)
-                    // Statement journals of large inserts stay in memory instead of a file of their own.
+                    // Keep statement journals of large inserts in memory instead of in a file.
                     .pragma("temp_store", "memory")
                     // Fewer checkpoints between commits; the log grows to 16 MB.
                     .pragma("wal_autocheckpoint", "4000")
@@ -78,14 +79,14 @@ pub async fn connect(url: &str, limits: &DatabaseLimits) -> Result<Pools> {
             })
             .map_sqlx_sqlite_pool_opts(move |pool| {
                 let pool = pool.idle_timeout(None).max_lifetime(None);
-                // Closing its only connection would delete an in-memory database.
+                // Closing the only connection would delete an in-memory database.
                 if in_memory { pool } else { without_open_transactions(pool) }
             });
         options
     };
     let write = open(|| options(1), lock_timeout).await?;
     if let Some(file) = &file {
-        // Password hashes are in it: its owner's alone, also in a folder that others may look into.
+        // The file contains password hashes: only its owner may read it, even in a folder that others can access.
         std::fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(Error::internal)?;
     }
     if in_memory {
@@ -96,17 +97,17 @@ pub async fn connect(url: &str, limits: &DatabaseLimits) -> Result<Pools> {
     Ok(Pools { write, read, background, writers: 1 })
 }
 
-/// Closes a connection whose last transaction did not end, instead of lending it out again.
+/// Closes a connection whose last transaction did not end, instead of returning it to the pool.
 ///
-/// SQLite rolls back by itself when a commit meets a full disk or an I/O error. The `ROLLBACK` that follows then
-/// fails, and sqlx goes on counting an open transaction: every later `BEGIN` would only set a savepoint in a
-/// transaction that never commits, and whatever is acknowledged in it would be lost.
+/// SQLite rolls back by itself if a commit fails because of a full disk or an I/O error. The `ROLLBACK` that follows
+/// then fails, and sqlx keeps counting an open transaction: every later `BEGIN` would only set a savepoint in a
+/// transaction that never commits, and every change acknowledged in it would be lost.
 fn without_open_transactions(pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
     pool.after_release(|connection, _| Box::pin(has_ended(connection)))
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
 }
 
-/// Whether the connection's last transaction ended; a rollback that is queued on it is carried out first.
+/// Returns whether the connection's last transaction ended, after executing a rollback that is queued on it.
 async fn has_ended(connection: &mut SqliteConnection) -> std::result::Result<bool, SqlxError> {
     connection.ping().await?;
     let ended = !connection.is_in_transaction();
@@ -116,8 +117,8 @@ async fn has_ended(connection: &mut SqliteConnection) -> std::result::Result<boo
     Ok(ended)
 }
 
-/// Opens the file, again and again for as long as `patience` while another process has it locked: SQLite waits by
-/// itself for most locks, but not while it turns a new file to a write-ahead log.
+/// Opens the file, and retries until `patience` has passed if another process has locked it. SQLite itself waits for
+/// most locks, but not while it switches a new file to a write-ahead log.
 async fn open(options: impl Fn() -> ConnectOptions, patience: Duration) -> Result<DatabaseConnection> {
     let until = Instant::now() + patience;
     loop {

@@ -1,4 +1,4 @@
-//! Transactions that keep their events until they have committed.
+//! Transactions that hold back their events until they have committed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,15 @@ use super::limited::TxConnection;
 use crate::error::{Error, Result};
 use crate::platform::bus::{ChatPosition, Delivery};
 
-/// How long a commit may take if the database sets no limit to statements (SQLite): it holds the commit order.
+/// How long a commit, which holds the lock on the commit order, may take if the database has no statement limit
+/// (SQLite).
 const COMMIT: Duration = Duration::from_secs(15);
 
-/// Work that runs once a transaction has committed.
+/// Work to run once a transaction has committed.
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// The reply of a command and the events that its commit released. It has to be published: until then no later commit
-/// publishes its own.
+/// The reply of a command and the events that its commit released. It must be published: until then, no later commit
+/// can publish its own events.
 #[must_use = "its events are lost unless it is published"]
 pub struct Outcome<T> {
     reply: T,
@@ -29,42 +30,42 @@ pub struct Outcome<T> {
     order: Option<OwnedMutexGuard<()>>,
 }
 
-/// What an [`Outcome`] is made of, to publish it.
+/// The parts of an [`Outcome`], for publishing it.
 pub struct OutcomeParts<T> {
-    /// For the caller.
+    /// The reply to the caller.
     pub reply: T,
-    /// Where the change stands in its chat's order, if it changed a chat.
+    /// The position of the change in its chat's order, if a chat was changed.
     pub position: Option<ChatPosition>,
-    /// In order.
+    /// The events, in order.
     pub events: Vec<Delivery>,
-    /// Keeps later commits from publishing first; drop it once the events are published.
+    /// Prevents later commits from publishing first; drop it once the events are published.
     pub order: Option<OwnedMutexGuard<()>>,
 }
 
 impl<T> Outcome<T> {
-    /// The reply of a command that changed nothing.
+    /// Creates the reply of a command that changed nothing.
     pub fn unchanged(reply: T) -> Self {
         Self { reply, position: None, events: Vec::new(), order: None }
     }
 
-    /// The reply of a command that changed nothing and announces something that is not stored.
+    /// Creates the reply of a command that stored nothing but publishes an event.
     pub fn unstored(reply: T, event: Delivery) -> Self {
         Self { events: vec![event], ..Self::unchanged(reply) }
     }
 
-    /// The reply of a command whose events have been published already.
+    /// Creates the reply of a command whose events have already been published.
     pub fn published(reply: T, position: Option<ChatPosition>) -> Self {
         Self { position, ..Self::unchanged(reply) }
     }
 
-    /// Takes it apart, to publish it.
+    /// Returns the parts, for publishing them.
     pub fn into_parts(self) -> OutcomeParts<T> {
         let Self { reply, position, events, order } = self;
         OutcomeParts { reply, position, events, order }
     }
 }
 
-/// A transaction that keeps its events until it commits. Dropping it rolls back and publishes nothing.
+/// A transaction that holds back its events until it commits. Dropping it rolls back and publishes nothing.
 pub struct Tx {
     inner: TxConnection,
     order: Arc<Mutex<()>>,
@@ -79,14 +80,14 @@ impl Tx {
         Self { inner, order, waiting, events: Vec::new(), position: None, hooks: SyncMutex::default() }
     }
 
-    /// The connection to query within the transaction.
+    /// Returns the connection for queries within the transaction.
     pub fn conn(&self) -> &TxConnection {
         &self.inner
     }
 
-    /// The row that `select` finds, locked until the transaction ends. If another transaction holds it, this one
-    /// waits; if too many wait already, the error is [`Error::busy`]: give the connection back and
-    /// [`retry`](super::retry).
+    /// Returns the row that `select` finds, locked until the transaction ends. If another transaction has locked it,
+    /// this one waits. If too many transactions are waiting already, it returns [`Error::busy`]: give the connection
+    /// back and [`retry`](super::retry).
     pub async fn lock_row<E: EntityTrait>(&self, select: Select<E>) -> Result<Option<E::Model>> {
         let conn = &self.inner;
         let free = select.clone().lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
@@ -100,13 +101,13 @@ impl Tx {
         Ok(select.lock_exclusive().one(conn).await?)
     }
 
-    /// Adds an event outside any chat's order, to publish after the commit. The event of a change in a chat is given by
+    /// Adds an event outside of any chat's order, to publish after the commit. Add the event of a change in a chat with
     /// [`OpenChange::announce`].
     pub fn announce(&mut self, event: Delivery) {
         self.events.push(event);
     }
 
-    /// Takes a position in a chat's order. The transaction comes back when the event at that position is given:
+    /// Takes a position in a chat's order. The transaction is returned when the event at that position is given:
     ///
     /// ```compile_fail
     /// # use mango_chat::platform::{bus::ChatPosition, db::Tx};
@@ -119,17 +120,18 @@ impl Tx {
         OpenChange { tx: self, position }
     }
 
-    /// Whether a change in a chat was made.
+    /// Returns whether the transaction has changed a chat.
     pub fn has_changed_chat(&self) -> bool {
         self.position.is_some()
     }
 
-    /// Runs `hook` right after the commit, before anything is published; never if the transaction does not commit.
+    /// Runs `hook` right after the commit, before anything is published. It does not run if the transaction does not
+    /// commit.
     pub fn after_commit(&self, hook: impl FnOnce() + Send + 'static) {
         self.hooks.lock().push(Box::new(hook));
     }
 
-    /// Waits for each lock no longer than this, until the transaction ends. SQLite has no such locks.
+    /// Limits each wait for a lock to this time, until the transaction ends. SQLite has no such locks.
     pub async fn limit_lock_waits(&self, longest: Duration) -> Result<()> {
         if self.inner.get_database_backend() == DbBackend::Postgres {
             let sql = format!("SET LOCAL lock_timeout = '{}ms'", longest.as_millis().max(1));
@@ -138,8 +140,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Commits and releases the events. Errors after which nothing is stored, and errors after which nobody knows, look
-    /// alike: a change that was not certainly stored is never acknowledged.
+    /// Commits and releases the events. The error does not tell whether nothing was stored or the result is unknown: a
+    /// change is never acknowledged unless it was certainly stored.
     pub async fn commit<T>(self, reply: T) -> Result<Outcome<T>> {
         let Self { inner, order, events, position, hooks, .. } = self;
         let (transaction, patience, succeeded) = inner.into_parts();
@@ -149,7 +151,7 @@ impl Tx {
             ));
         }
         let limit = patience.statement.unwrap_or(COMMIT);
-        // The wait for the order counts, too: while one commit hangs, those behind it are answered in time.
+        // The limit includes the wait for the commit order: if one commit hangs, those behind it still fail in time.
         let committed = timeout(limit, async {
             let order = order.lock_owned().await;
             transaction.commit().await.map(|()| order)
@@ -164,7 +166,7 @@ impl Tx {
         Ok(Outcome { reply, position, events, order: Some(order) })
     }
 
-    /// Commits a transaction that announces nothing.
+    /// Commits a transaction that has no events.
     pub async fn commit_silently(self) -> Result<()> {
         if !self.events.is_empty() {
             return Err(Error::internal(
@@ -174,7 +176,7 @@ impl Tx {
         self.commit(()).await.map(|_| ())
     }
 
-    /// Rolls back and answers `reply`: nothing changes.
+    /// Rolls back and returns `reply`: nothing changes.
     pub async fn unchanged<T>(self, reply: T) -> Result<Outcome<T>> {
         self.roll_back().await?;
         Ok(Outcome::unchanged(reply))
@@ -188,8 +190,8 @@ impl Tx {
     }
 }
 
-/// A change in a chat that has taken its position and not yet given its event. It holds the transaction, so that a
-/// position without an event cannot be committed: every client would find a gap there.
+/// A change in a chat that has taken its position but has no event yet. It holds the transaction, so that a position
+/// without an event cannot be committed: every client would see a gap there.
 #[must_use = "the transaction is rolled back unless the change is announced"]
 pub struct OpenChange {
     tx: Tx,
@@ -197,22 +199,22 @@ pub struct OpenChange {
 }
 
 impl OpenChange {
-    /// The connection to query within the transaction.
+    /// Returns the connection for queries within the transaction.
     pub fn conn(&self) -> &TxConnection {
         self.tx.conn()
     }
 
-    /// The transaction, for what only reads or locks.
+    /// Returns the transaction, for reading and locking.
     pub fn tx(&self) -> &Tx {
         &self.tx
     }
 
-    /// Where the change stands in the chat's order.
+    /// Returns the position of the change in the chat's order.
     pub fn position(&self) -> ChatPosition {
         self.position
     }
 
-    /// Gives the change its event and the transaction back.
+    /// Adds the event of the change and returns the transaction.
     pub fn announce(mut self, event: Delivery) -> Result<Tx> {
         if event.position != Some(self.position) {
             return Err(Error::internal(format!(
@@ -224,12 +226,12 @@ impl OpenChange {
         Ok(self.committable())
     }
 
-    /// Gives the transaction back without an event: nobody is connected who could miss it. Say why.
+    /// Returns the transaction without an event, because no connected client could miss it. `_why` states the reason.
     pub fn without_event(self, _why: &'static str) -> Tx {
         self.committable()
     }
 
-    /// Several changes of one transaction are answered as one: from before the first to after the last.
+    /// Merges the changes of one transaction into one position: from before the first to after the last.
     fn committable(self) -> Tx {
         let Self { mut tx, position } = self;
         tx.position.get_or_insert(position).rev = position.rev;

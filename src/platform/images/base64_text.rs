@@ -1,7 +1,7 @@
-//! Reads a picture out of the base64 text clients send it as.
+//! Decodes pictures that clients send as base64 text.
 //!
-//! Clients differ: some send a data URL, some wrap lines, some drop the padding or use the URL alphabet. All of
-//! that is accepted; what the text claims to be is not believed, the content decides later.
+//! Clients differ: some send a data URL, some wrap lines, some omit the padding or use the URL-safe alphabet. All of
+//! these are accepted. The media type in the text is not trusted; the content decides later.
 
 use base64::Engine;
 use base64::alphabet;
@@ -15,12 +15,12 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Decodes bare base64 or a `data:…;base64,…` URL. ASCII white space is ignored, padding is optional, and the
-/// standard and the URL-safe alphabet are both understood (RFC 4648, sections 4 and 5; RFC 2397).
+/// Decodes bare base64 or a `data:…;base64,…` URL. ASCII white space is ignored, padding is optional, and both the
+/// standard and the URL-safe alphabet are accepted (RFC 4648, sections 4 and 5; RFC 2397).
 ///
 /// # Errors
-/// `NotBase64` for any other text and for empty text, `TooManyBytes` when the result would exceed the limit; the
-/// latter is known from the length of the text, before anything is allocated.
+/// `NotBase64` for any other text and for empty text; `TooManyBytes` if the result would exceed the limit, which is
+/// determined from the length of the text before anything is allocated.
 pub fn from_base64(text: &str, limits: &Limits) -> Result<Vec<u8>, ImageError> {
     let payload = payload(text)?;
     let mut digits = payload.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').count();
@@ -36,7 +36,7 @@ pub fn from_base64(text: &str, limits: &Limits) -> Result<Vec<u8>, ImageError> {
     if bytes.is_empty() { Err(ImageError::NotBase64) } else { Ok(bytes) }
 }
 
-/// What follows the comma of a data URL, or the whole text where there is no such prefix.
+/// Returns the part after the comma of a data URL, or the whole text if it is not a data URL.
 fn payload(text: &str) -> Result<&str, ImageError> {
     let text = text.trim_start();
     let is_url = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));

@@ -1,7 +1,7 @@
-//! Converts pictures to sRGB, which browsers take for granted where a picture names no colour space.
+//! Converts pictures to sRGB, which browsers assume if a picture names no colour space.
 //!
-//! A profile that cannot be read, or that describes other channels than the picture has, is ignored as browsers
-//! ignore it: the colours are then taken as sRGB.
+//! A profile that cannot be read, or that describes other channels than the picture has, is ignored, as browsers do:
+//! the colours are then treated as sRGB.
 
 use image::{DynamicImage, RgbImage, RgbaImage};
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
@@ -11,7 +11,7 @@ pub(super) fn profile(icc: Option<Vec<u8>>) -> Option<ColorProfile> {
     ColorProfile::new_from_slice(&icc?).ok()
 }
 
-/// Converts a picture of 8 bits a channel, grey or RGB, with or without alpha. Alpha stays as it is.
+/// Converts a picture with 8 bits per channel, grey or RGB, with or without alpha. Alpha is not changed.
 pub(super) fn to_srgb(picture: DynamicImage, profile: Option<&ColorProfile>) -> DynamicImage {
     let Some(profile) = profile else {
         return picture;
@@ -38,9 +38,9 @@ pub(super) fn to_srgb(picture: DynamicImage, profile: Option<&ColorProfile>) -> 
     converted.unwrap_or(picture)
 }
 
-/// Converts amounts of cyan, magenta, yellow and black ink, 255 for all of it; answers RGB.
+/// Converts amounts of cyan, magenta, yellow and black ink (255 is full) to RGB.
 pub(super) fn inks_to_srgb(inks: &[u8], profile: &ColorProfile) -> Option<Vec<u8>> {
-    // The library takes four inks in the layout of four colours.
+    // The library accepts four inks in the layout of four colour channels.
     convert(profile, inks, Layout::Rgba, Layout::Rgb)
 }
 

@@ -1,13 +1,13 @@
-//! Reads just enough of each format to know how large a picture claims to be and whether all of it is there.
+//! Parses just enough of each format to know the dimensions that a picture claims and whether all of it is there.
 //!
-//! The decoders cannot be asked either question safely. They forgive a truncated JPEG and paint the missing part
-//! grey; the WebP decoder allocates what a chunk claims to hold before it looks whether the bytes exist, and the
-//! size of a nested frame before it compares it with the canvas. So the sizes are read here, from plain slices,
-//! with no more memory than a copy of the input. Nothing here decodes a pixel.
+//! The decoders cannot answer either question safely. They accept a truncated JPEG and paint the missing part grey. The
+//! WebP decoder allocates the size that a chunk claims before it checks that the bytes exist, and the size of a nested
+//! frame before it compares it with the canvas. So this module reads the sizes from plain slices, with no more memory
+//! than a copy of the input. It does not decode pixels.
 
 use super::{ImageError, Limits};
 
-/// The formats an upload may have.
+/// The accepted upload formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Jpeg,
@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Gif,
 }
 
-/// Recognises a format by its first bytes; names and media types are not asked.
+/// Recognises a format by its first bytes; file names and media types are ignored.
 pub(super) fn sniff(bytes: &[u8]) -> Result<Kind, ImageError> {
     if bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
         Ok(Kind::Jpeg)
@@ -31,9 +31,9 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Kind, ImageError> {
     }
 }
 
-/// The name of a picture format that people have and that is not taken.
+/// Returns the name of a common picture format that is not accepted.
 fn refused_format(bytes: &[u8]) -> Option<&'static str> {
-    // HEIC and AVIF share a container: a box of brands comes first (ISO/IEC 14496-12, section 4.3).
+    // HEIC and AVIF share a container: it starts with a box of brands (ISO/IEC 14496-12, section 4.3).
     if bytes.get(4..8) == Some(b"ftyp") {
         let length = big_endian_32(bytes, 0).map_or(0, |length| length as usize).clamp(16, 256);
         let (brands, _) = bytes.get(8..length.min(bytes.len()))?.as_chunks::<4>();
@@ -62,9 +62,9 @@ fn refused_format(bytes: &[u8]) -> Option<&'static str> {
     (text.starts_with('<') && text.contains("<svg")).then_some("SVG")
 }
 
-/// What follows the compressed data of the last scan: ones, which are no code of any JPEG (ITU-T T.81,
-/// section C.2), so that a decoder that runs out of data reports it; at an end marker it would go on with zeros. It
-/// reads at most eight bytes ahead.
+/// Appended to the compressed data of the last scan: ones, which are not a code in any JPEG (ITU-T T.81, section C.2),
+/// so that a decoder that runs out of data reports it; at an end marker it would continue with zeros. The decoder reads
+/// at most eight bytes ahead.
 const PADDING: [u8; 24] = {
     let mut padding = [0; 24];
     let mut at = 0;
@@ -77,17 +77,19 @@ const PADDING: [u8; 24] = {
 
 /// A JPEG reduced to what decoding needs (ITU-T T.81, annex B).
 pub(super) struct Jpeg {
-    /// Width and height as stored, before any rotation.
+    /// Width and height as stored, before rotation.
     pub(super) size: (u32, u32),
-    /// The picture without stray bytes, comments and previews; of metadata only EXIF and the colour profile are left.
+    /// The picture without stray bytes, comments and previews. Of the metadata, only EXIF and the colour profile are
+    /// kept.
     pub(super) clean: Vec<u8>,
 }
 
-/// Walks a JPEG from marker to marker up to its end marker. Where that is missing, as some phones forget it, the
-/// picture ends with the compressed data; whether enough of it is there, the decoder finds out.
+/// Walks a JPEG from marker to marker up to its end marker. If that is missing, as in files of some phones, the picture
+/// ends with the compressed data; the decoder finds out whether there is enough of it.
 ///
 /// # Errors
-/// `TooManyPixels` or `SideTooLong` by the frame header, `Broken` when the picture ends outside of compressed data.
+/// `TooManyPixels` or `SideTooLong` according to the frame header; `Broken` if the picture ends outside of compressed
+/// data.
 pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     let truncated = || ImageError::broken("the JPEG ends too early");
     let mut clean = Vec::with_capacity(bytes.len() + 2 * PADDING.len());
@@ -98,7 +100,7 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     let mut in_scan = false;
     loop {
         let found = next_marker(bytes, at);
-        // In a scan, what does not read as a segment is something that was written behind a picture without an end.
+        // In a scan, bytes that do not form a segment were appended to a picture that has no end marker.
         let segment = found.and_then(|(marker, code)| {
             if code == 0xD9 {
                 return Some((bytes.get(marker..marker)?, code));
@@ -109,7 +111,7 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
         if in_scan {
             let end = found.map_or(bytes.len(), |(marker, _)| marker);
             let data = bytes.get(at..end).unwrap_or_default();
-            // Half an end marker.
+            // Remove half an end marker.
             clean.extend_from_slice(if found.is_none() {
                 data.strip_suffix(&[0xFF]).unwrap_or(data)
             } else {
@@ -129,7 +131,7 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
         let wanted = match code {
             0xE1 => body.starts_with(b"Exif\0\0"),
             0xE2 => body.starts_with(b"ICC_PROFILE\0"),
-            // JFIF, and Adobe's word on which colours are meant.
+            // JFIF, and Adobe's segment with the colour transform.
             0xE0 | 0xEE => true,
             0xE3..=0xEF | 0xFE => false,
             _ => true,
@@ -152,7 +154,7 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     }
     let (width, height, progressive) =
         frame.ok_or_else(|| ImageError::broken("the JPEG has no picture in it"))?;
-    // A progressive picture never fits into one scan: here the file was cut and an end marker glued on.
+    // A progressive picture always has several scans: this file was truncated and an end marker was appended.
     if scans == 0 || (progressive && scans == 1) {
         return Err(truncated());
     }
@@ -161,8 +163,8 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     Ok(Jpeg { size: (width, height), clean })
 }
 
-/// The position of the next marker's last FF, and its code. In compressed data FF 00 is a stuffed byte and FF D0
-/// to FF D7 are restart points; elsewhere neither has a meaning, and any number of FF may precede the code.
+/// Returns the position of the next marker's last FF, and its code. In compressed data, FF 00 is a stuffed byte and FF
+/// D0 to FF D7 are restart markers; elsewhere neither has a meaning. Any number of FF may precede the code.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(usize, u8)> {
     loop {
         at += bytes.get(at..)?.iter().position(|byte| *byte == 0xFF)? + 1;
@@ -174,10 +176,10 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(usize, u8)> {
     }
 }
 
-/// Width and height of a PNG, from the header chunk that has to come first (PNG specification, section 11.2.1).
+/// Returns width and height of a PNG from its header chunk, which must come first (PNG specification, section 11.2.1).
 ///
 /// # Errors
-/// `TooManyPixels` or `SideTooLong`, `Broken` when there is no such chunk.
+/// `TooManyPixels` or `SideTooLong`; `Broken` if there is no such chunk.
 pub(super) fn png(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), ImageError> {
     let header = bytes.get(12..24).filter(|header| header.starts_with(b"IHDR"));
     let size = header.and_then(|header| Some((big_endian_32(header, 4)?, big_endian_32(header, 8)?)));
@@ -187,10 +189,10 @@ pub(super) fn png(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), ImageErro
     Ok(size)
 }
 
-/// Width and height of a GIF's canvas (specification of the version 89a, section 18).
+/// Returns width and height of a GIF's canvas (specification of version 89a, section 18).
 ///
 /// # Errors
-/// `TooManyPixels`, `Broken` when the canvas has no pixels.
+/// `TooManyPixels`; `Broken` if the canvas has no pixels.
 pub(super) fn gif(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), ImageError> {
     let sides = little_endian_32(bytes, 6).map(|sides| (sides & 0xFFFF, sides >> 16));
     let size = sides.filter(|(width, height)| *width > 0 && *height > 0);
@@ -199,14 +201,14 @@ pub(super) fn gif(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), ImageErro
     Ok(size)
 }
 
-/// Walks the chunks of a WebP, checks every size in it, and returns the picture without what may follow it
-/// (RFC 9649, section 2).
+/// Walks the chunks of a WebP, checks every size in it, and returns the picture without trailing data (RFC 9649,
+/// section 2).
 ///
 /// # Errors
-/// `TooManyPixels` or `SideTooLong` when the canvas or any frame is too large, `Broken` when a chunk is cut off.
+/// `TooManyPixels` or `SideTooLong` if the canvas or a frame is too large; `Broken` if a chunk is truncated.
 pub(super) fn webp<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a [u8], ImageError> {
     let end = little_endian_32(bytes, 4).map_or(usize::MAX, |length| (length as usize).saturating_add(8));
-    // The padding byte of the last chunk is forgotten by some writers, hence the one byte of patience.
+    // Some encoders omit the padding byte of the last chunk, so one byte may be missing.
     if end > bytes.len() + 1 {
         return Err(ImageError::broken("the WebP ends too early"));
     }
@@ -240,7 +242,7 @@ fn webp_chunks(mut rest: &[u8], limits: &Limits, outermost: bool) -> Result<(), 
     Ok(())
 }
 
-/// Two 24-bit numbers, each stored less one.
+/// Reads two 24-bit numbers, each stored minus one.
 fn size_24(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
     let (sides, _) = bytes.get(at..)?.as_chunks::<3>();
     let side = |[low, middle, high]: [u8; 3]| u32::from_le_bytes([low, middle, high, 0]) + 1;

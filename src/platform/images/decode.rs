@@ -1,7 +1,7 @@
 //! Decodes a picture into upright, opaque sRGB.
 //!
-//! JPEG goes to zune-jpeg itself instead of through `image`, which switches its strict mode off and thereby turns
-//! damage into grey areas.
+//! JPEG is decoded by zune-jpeg directly. The `image` crate turns its strict mode off, so damage would become grey
+//! areas.
 
 use std::io::Cursor;
 
@@ -19,20 +19,20 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use super::container::{self, Kind};
 use super::{ImageError, Limits, MAX_SIDE, colour};
 
-/// Scans a progressive JPEG may have. Encoders write about ten; each one costs a pass over the whole picture.
+/// Maximum number of scans of a progressive JPEG. Encoders write about ten; each costs a pass over the whole picture.
 const MAX_SCANS: usize = 40;
 
-/// What a PNG may additionally unpack next to its pixels: colour profiles and texts.
+/// Bytes that a PNG may unpack in addition to its pixels: colour profiles and texts.
 const PNG_EXTRAS: u64 = 16 << 20;
 
-/// The part of a picture's rows that may be missing at its end.
+/// One part in this many of a picture's rows may be missing at its end.
 const MISSING_ROWS: usize = 50;
 
-/// A value of rows that are not decoded yet, the same that the decoder writes where a picture ends too early.
+/// The value of rows that are not decoded. The decoder also writes it if a picture ends too early.
 const UNDECODED: u8 = 128;
 
-/// Decodes the first frame of a JPEG, PNG, WebP or GIF, turned upright by its EXIF orientation, in sRGB, transparent
-/// parts on white.
+/// Decodes the first frame of a JPEG, PNG, WebP or GIF into sRGB, rotated by its EXIF orientation, with a white
+/// background.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     match container::sniff(bytes)? {
         Kind::Jpeg => jpeg(bytes, limits),
@@ -42,15 +42,15 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageErr
     }
 }
 
-/// Bytes of memory that decoding and rendering take, about: for each pixel what its kind is decoded into, and the
-/// copies that turning, converting and scaling make.
+/// Estimates the bytes of memory that decoding and rendering need: the decoded pixels, and the copies for rotating,
+/// converting and scaling.
 ///
 /// # Errors
-/// What is no picture, or too large, is found out here already.
+/// Returns the error already if the data is not a picture or is too large.
 pub(super) fn cost(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
     limits.check_bytes(bytes.len())?;
     let ((width, height), per_pixel) = match container::sniff(bytes)? {
-        // A progressive one keeps its coefficients.
+        // The decoder of a progressive JPEG keeps its coefficients.
         Kind::Jpeg => (container::jpeg(bytes, limits)?.size, 15),
         Kind::Png => (container::png(bytes, limits)?, 11),
         Kind::WebP => (
@@ -77,7 +77,7 @@ fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     decoder.decode_headers().map_err(ImageError::broken)?;
     let profile = colour::profile(decoder.icc_profile());
     let stored = decoder.input_colorspace().unwrap_or(ColorSpace::YCbCr);
-    // A profile is about the channels as they are stored.
+    // A profile describes the channels as they are stored.
     let channels = match (profile.as_ref().map(|profile| profile.color_space), stored) {
         (Some(DataColorSpace::Gray), ColorSpace::Luma) => ColorSpace::Luma,
         (Some(DataColorSpace::Cmyk), ColorSpace::CMYK | ColorSpace::YCCK) => stored,
@@ -111,7 +111,7 @@ fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     Ok(turned(picture.into_rgb8(), upright))
 }
 
-/// Repeats the last decoded row where no more than a small part of the rows is missing; else answers false.
+/// Fills missing rows with the last decoded row if only a small part is missing. Otherwise returns false.
 fn complete(pixels: &mut [u8], row: usize) -> bool {
     let missing = pixels.rchunks_exact(row).take_while(|row| row.iter().all(|value| *value == UNDECODED));
     let missing = missing.count();
@@ -126,8 +126,8 @@ fn complete(pixels: &mut [u8], row: usize) -> bool {
     true
 }
 
-/// Amounts of ink from what Adobe's programs write, and browsers therefore expect: the inks inverted, or the first
-/// three of them also as `YCbCr`, then not inverted.
+/// Converts stored values to amounts of ink. Adobe's programs store the inks inverted, or the first three as `YCbCr`
+/// and not inverted, and browsers expect that.
 fn inks(mut stored: Vec<u8>, channels: ColorSpace) -> Vec<u8> {
     let (pixels, _) = stored.as_chunks_mut::<4>();
     for [first, second, third, black] in pixels {
@@ -146,7 +146,7 @@ fn inks(mut stored: Vec<u8>, channels: ColorSpace) -> Vec<u8> {
     stored
 }
 
-/// RGB from inks that nothing is known about.
+/// Converts inks to RGB without a profile.
 fn without_profile(inks: &[u8]) -> Vec<u8> {
     let (pixels, _) = inks.as_chunks::<4>();
     let light = |ink: u8, black: u8| ((255 - u16::from(ink)) * (255 - u16::from(black)) / 255) as u8;
@@ -159,7 +159,7 @@ fn without_profile(inks: &[u8]) -> Vec<u8> {
 fn gif(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     let (width, height) = container::gif(bytes, limits)?;
     let mut allowed = image::Limits::default();
-    // A frame that does not fill the canvas has a buffer of its own.
+    // A frame that does not fill the canvas needs its own buffer.
     allowed.max_alloc = Some(limits.max_pixels * 4);
     allowed.max_image_width = Some(width);
     allowed.max_image_height = Some(height);
@@ -171,7 +171,7 @@ fn gif(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
 fn png(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     let (width, height) = container::png(bytes, limits)?;
     let mut allowed = image::Limits::default();
-    // Two rows of four 16-bit channels and the unpacked chunks are all the decoder keeps for itself.
+    // The decoder itself keeps only two rows of four 16-bit channels and the unpacked chunks.
     allowed.max_alloc = Some(PNG_EXTRAS + u64::from(width) * 16);
     allowed.max_image_width = Some(width);
     allowed.max_image_height = Some(height);
@@ -183,7 +183,7 @@ fn png(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     by_image(decoder)
 }
 
-/// A PNG of 16 bits per channel, narrowed row by row: whole it would take twice the memory of what is kept of it.
+/// Decodes a PNG with 16 bits per channel and narrows it row by row: the whole picture would take twice the memory.
 fn deep_png(bytes: &[u8], mut about: PngDecoder<Cursor<&[u8]>>) -> Result<RgbImage, ImageError> {
     let exif = about.exif_metadata().ok().flatten();
     let upright = exif.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
@@ -215,7 +215,7 @@ fn webp(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     let mut decoder = WebPDecoder::new(Cursor::new(picture)).map_err(ImageError::broken)?;
     limits.check_size(decoder.dimensions())?;
     if decoder.has_animation() {
-        // The first frame need not cover the canvas.
+        // The first frame may not cover the canvas.
         decoder.set_background_color(Rgba([255; 4])).map_err(ImageError::broken)?;
     }
     by_image(decoder)
@@ -230,7 +230,7 @@ fn by_image(mut decoder: impl ImageDecoder) -> Result<RgbImage, ImageError> {
     Ok(finished(picture, upright, profile.as_ref()))
 }
 
-/// A decoded picture in sRGB, on white, upright.
+/// Converts a decoded picture to sRGB, lays it on white and rotates it.
 fn finished(picture: DynamicImage, upright: Orientation, profile: Option<&ColorProfile>) -> RgbImage {
     let picture = colour::to_srgb(picture, profile);
     let opaque =
@@ -238,7 +238,7 @@ fn finished(picture: DynamicImage, upright: Orientation, profile: Option<&ColorP
     turned(opaque, upright)
 }
 
-/// The orientation in an EXIF block; some writers leave the prefix on that belongs to JPEG only.
+/// Returns the orientation in an EXIF block. Some encoders include the prefix that only belongs in JPEG.
 fn orientation(exif: &[u8]) -> Orientation {
     let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms)
@@ -250,7 +250,7 @@ fn turned(picture: RgbImage, upright: Orientation) -> RgbImage {
     picture.into_rgb8()
 }
 
-/// Lays a picture with alpha onto white, rounding to the nearest value.
+/// Blends a picture with alpha onto white, rounding to the nearest value.
 fn on_white(picture: &image::RgbaImage) -> RgbImage {
     let mut opaque = RgbImage::new(picture.width(), picture.height());
     let (pixels, _) = picture.as_chunks::<4>();

@@ -1,4 +1,5 @@
-//! Crops, scales and encodes what is served. Only colours come in, so only colours can go out.
+//! Crops, scales and encodes the pictures that are served. The input is only colours, so no metadata can reach the
+//! output.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -7,16 +8,16 @@ use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, SamplingFactor};
 
 use super::{ImageError, MAX_SIDE};
 
-/// Quality of the kept original: no difference to be seen, about half the bytes of quality 95.
+/// Quality of the stored original: no visible difference, and about half the bytes of quality 95.
 const JPEG_QUALITY: u8 = 90;
 
-/// Quality of the squares.
+/// Quality of the square pictures.
 const WEBP_QUALITY: f32 = 80.0;
 
 /// The four pictures made from one upload. None carries metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// The whole picture, upright and in full size, as JPEG.
+    /// The whole picture, upright and at full size, as JPEG.
     pub original_jpeg: Vec<u8>,
     /// Its central square, 400 by 400 pixels, as lossy WebP.
     pub webp_400: Vec<u8>,
@@ -26,7 +27,7 @@ pub struct Rendered {
     pub webp_50: Vec<u8>,
 }
 
-/// Renders all four. The small squares come from the large one: a hundredth of the work and no visible loss.
+/// Renders all four. The small squares are scaled from the large one: a hundredth of the work and no visible loss.
 pub(super) fn render(picture: &RgbImage) -> Result<Rendered, ImageError> {
     let (width, height) = picture.dimensions();
     let whole =
@@ -40,7 +41,7 @@ pub(super) fn render(picture: &RgbImage) -> Result<Rendered, ImageError> {
     })
 }
 
-/// The central square of a picture in the given side length, without copying the crop first.
+/// Scales the central square of a picture to the given side length, without copying the crop first.
 fn scale(source: &impl fast_image_resize::IntoImageView, side: u32) -> Result<Image<'static>, ImageError> {
     let (width, height) = (f64::from(source.width()), f64::from(source.height()));
     let shorter = width.min(height);
@@ -59,7 +60,7 @@ fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::with_capacity(picture.len() / 8);
     let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, JPEG_QUALITY);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    // The default keeps one colour of four, which shows as steps along red edges.
+    // The default keeps one of four chroma values, which shows as steps along red edges.
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     encoder.encode(picture.as_raw(), width, height, ColorType::Rgb).map_err(ImageError::broken)?;
     Ok(bytes)
@@ -68,6 +69,6 @@ fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
 fn webp(square: &Image<'_>) -> Result<Vec<u8>, ImageError> {
     let encoder = webp::Encoder::from_rgb(square.buffer(), square.width(), square.height());
     let result = encoder.encode_simple(false, WEBP_QUALITY);
-    // The encoder's memory belongs to libwebp and may not cross threads, so it is copied here.
+    // The encoder's memory belongs to libwebp and cannot be sent to another thread, so it is copied here.
     result.map(|memory| memory.to_vec()).map_err(|reason| ImageError::broken(format!("{reason:?}")))
 }

@@ -1,9 +1,9 @@
-//! Turns the bytes somebody uploads into the four pictures the product serves.
+//! Turns uploaded bytes into the four pictures that are served.
 //!
-//! An upload is hostile until proven otherwise: its kind is read from its content, its size from its own header
-//! before a pixel is decoded, and nothing of it but the colours reaches the outputs. Pictures are work for the
-//! processor, so [`ImageWorker`] keeps them off the async threads and refuses what it could only queue up.
-//! This module stores nothing and knows no user, no status code and no file name.
+//! Uploads are not trusted: the format is determined from the content, the size from the picture's header before a
+//! pixel is decoded, and nothing but the colours reaches the output. Rendering needs a lot of CPU, so [`ImageWorker`]
+//! keeps it off the async threads and refuses work when its queue is full. This module stores nothing and knows no
+//! users, status codes or file names.
 
 mod base64_text;
 mod colour;
@@ -19,17 +19,16 @@ pub use base64_text::from_base64;
 pub use encode::Rendered;
 pub use worker::{ImageWorker, RenderError};
 
-/// The longest side in pixels a picture may have: JPEG, the form the original is kept in, counts no further.
+/// Maximum length of a picture's side in pixels. Originals are stored as JPEG, which supports no more.
 pub const MAX_SIDE: u32 = 65_535;
 
-/// What an upload may weigh. Both bounds are checked before the memory they are about is taken.
+/// Limits on an upload. Both are checked before the memory is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes the encoded picture may have.
+    /// Maximum size of the encoded picture in bytes.
     pub max_bytes: usize,
-    /// The most pixels, width times height, the decoded picture may have. Decoding takes up to about 12 bytes
-    /// for each of them (16-bit PNG with alpha), 9 for a progressive JPEG, 3 for an ordinary one, 6 with a colour
-    /// profile.
+    /// Maximum number of pixels (width times height) of the decoded picture. Decoding takes up to about 12 bytes per
+    /// pixel (16-bit PNG with alpha), 9 for a progressive JPEG, 3 for an ordinary one, 6 with a colour profile.
     pub max_pixels: u64,
 }
 
@@ -52,7 +51,7 @@ impl Limits {
     }
 }
 
-/// Why an upload did not become a picture. The texts are sentences for the person who uploaded it.
+/// Why an upload was rejected. The texts are messages for the person who uploaded it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// The text is neither base64 nor a base64 data URL.
@@ -70,38 +69,38 @@ pub enum ImageError {
         /// The limit in pixels.
         max: u64,
     },
-    /// One side is longer than [`MAX_SIDE`] although the picture as a whole is small enough.
+    /// One side is longer than [`MAX_SIDE`], although the number of pixels is within the limit.
     #[error("The image is too long: at most {max} pixels are allowed on each side.")]
     SideTooLong {
         /// The limit in pixels.
         max: u32,
     },
-    /// The content is a picture in a format that is not taken.
+    /// The content is a picture in a format that is not accepted.
     #[error("{format} pictures are not accepted: send a JPEG, PNG, WebP or GIF.")]
     WrongFormat {
         /// The format's usual name.
         format: &'static str,
     },
-    /// The content is no picture.
+    /// The content is not a picture.
     #[error("The file is not a picture: send a JPEG, PNG, WebP or GIF.")]
     NotAnImage,
-    /// It begins as a picture but is truncated, corrupt or of an exotic kind. The text says what was found.
+    /// The picture is truncated, corrupt or of an unusual kind. The text says what was found.
     #[error("The image is damaged, incomplete or of an unsupported kind: {0}.")]
     Broken(String),
 }
 
 impl ImageError {
-    /// A [`ImageError::Broken`] from whatever a decoder or an encoder has to say.
+    /// Creates an [`ImageError::Broken`] from an error of a decoder or an encoder.
     fn broken(reason: impl Into<Box<dyn std::error::Error>>) -> Self {
         let reason = reason.into().to_string();
         Self::Broken(reason.trim_end_matches(['.', '\n']).to_owned())
     }
 }
 
-/// Decodes an upload and renders the four pictures from it. Blocks for as long as that takes, about 200 ms for
-/// 12 megapixels; on an async thread use [`ImageWorker::render`].
+/// Decodes an upload and renders the four pictures. Blocks for about 200 ms for 12 megapixels; on an async thread use
+/// [`ImageWorker::render`].
 ///
-/// Colours are converted from the embedded profile to sRGB; the profile goes away with all other metadata.
+/// Colours are converted from the embedded profile to sRGB; the profile is removed with all other metadata.
 ///
 /// # Errors
 /// Every [`ImageError`] except `NotBase64`. A decoder that panics on hostile input is reported as `Broken`.

@@ -1,7 +1,7 @@
-//! Renders pictures beside the async runtime: so many at a time, so many waiting, and no more.
+//! Renders pictures outside of the async runtime, with limits on how many are rendered and how many wait.
 //!
-//! A picture costs tens of megabytes and a fraction of a second of a whole core. Without a bound, a burst of
-//! uploads would fill the blocking pool and the memory together; with it, the surplus is told to come back.
+//! A picture costs tens of megabytes and a fraction of a second of a whole core. Without limits, a burst of uploads
+//! would fill the blocking pool and the memory. With them, the client is asked to retry.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use super::{ImageError, Limits, Rendered, render};
 use crate::error::Error;
 use crate::platform::thread_pool::ThreadPool;
 
-/// Why [`ImageWorker::render`] gave no pictures.
+/// Why [`ImageWorker::render`] failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// All threads are at work and the queue is full, or the process is shutting down.
+    /// All threads are busy and the queue is full, or the process is shutting down.
     #[error("Too many images are being processed just now. Please try again in a moment.")]
     Busy,
     /// The upload itself is at fault.
@@ -23,49 +23,49 @@ pub enum RenderError {
     Image(#[from] ImageError),
 }
 
-/// A bounded number of threads rendering pictures. Clones share the same bounds.
+/// A bounded number of threads that render pictures. Clones share the same limits.
 #[derive(Clone, Debug)]
 pub struct ImageWorker {
-    /// One permit for everyone admitted, at work or waiting. Never waited for: none left means busy.
+    /// One permit for each admitted job, running or waiting. It is never awaited: if none is left, the worker is busy.
     places: Arc<Semaphore>,
-    /// One permit for everyone at work.
+    /// One permit for each running job.
     threads: Arc<Semaphore>,
-    /// One permit for each megabyte that pictures at work may take together.
+    /// One permit for each megabyte that running jobs may use together.
     memory: Arc<Semaphore>,
     thread_pool: ThreadPool,
     limits: Limits,
 }
 
-/// Megabytes for all pictures at work.
+/// Megabytes for all running jobs.
 const MEMORY: u32 = 256;
 
 impl ImageWorker {
-    /// A worker that renders `threads` pictures at a time (at least one) and lets `queue` more wait.
+    /// Creates a worker that renders `threads` pictures at a time (at least one) and lets `queue` more wait.
     pub fn new(threads: usize, queue: usize, limits: Limits) -> Result<Self, Error> {
         let threads = threads.clamp(1, Semaphore::MAX_PERMITS);
         let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
         Ok(Self {
             places: Arc::new(Semaphore::new(places)),
             threads: Arc::new(Semaphore::new(threads)),
-            // A job comes with one of as many permits: there is always room for it.
+            // Each job holds one of as many permits, so there is always room for it.
             thread_pool: ThreadPool::start("images", threads, threads)?,
             memory: Arc::new(Semaphore::new(MEMORY as usize)),
             limits,
         })
     }
 
-    /// The limits every upload is held to.
+    /// Returns the limits on every upload.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Does what [`render`] does, on a thread of the worker's own.
+    /// Does the same as [`render`], on one of the worker's threads.
     ///
     /// # Errors
-    /// `Busy` at once when threads and queue are full; otherwise what [`render`] says.
+    /// `Busy` immediately if all threads are busy and the queue is full; otherwise the errors of [`render`].
     pub async fn render(&self, bytes: Vec<u8>) -> Result<Rendered, RenderError> {
         let limits = self.limits;
-        // A picture that needs more than there is works alone.
+        // A picture that needs more memory than the limit is rendered alone.
         let megabytes = u32::try_from(cost(&bytes, &limits)? >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
         let place = self.place()?;
         let memory = Arc::clone(&self.memory).acquire_many_owned(megabytes).await;
@@ -77,13 +77,13 @@ impl ImageWorker {
         .await
     }
 
-    /// A place among those who are at work or wait.
+    /// Returns a permit for a job that runs or waits.
     fn place(&self) -> Result<OwnedSemaphorePermit, RenderError> {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| RenderError::Busy)
     }
 
-    /// Runs one job within the bounds. The permits travel with the job: a caller who goes away stops waiting, but
-    /// a job that has begun keeps its place until it ends, because its memory is in use until then.
+    /// Runs one job within the limits. The permits belong to the job: if the caller is dropped, it stops waiting, but a
+    /// job that has started keeps its permits until it ends, because its memory is in use until then.
     async fn run_at<T, F>(&self, place: OwnedSemaphorePermit, job: F) -> Result<T, RenderError>
     where
         T: Send + 'static,

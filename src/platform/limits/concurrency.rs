@@ -1,5 +1,5 @@
-//! What an address or a user may have of something at the same time: sockets, sockets that have not authenticated,
-//! large bodies on their way. Opening one costs a client nothing, and us a task, buffers and a time-out.
+//! Limits on what an address or a user may have at the same time: sockets, unauthenticated sockets, large bodies in
+//! transfer. Opening one costs a client nothing, but costs the server a task, buffers and a timeout.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,29 +10,30 @@ use dashmap::DashMap;
 use super::Key;
 use crate::error::{Error, Result};
 
-/// When somebody who was turned away may come again, milliseconds.
+/// When a refused client may retry, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
 
-/// How many each address or user has.
+/// Counts what each address or user has.
 pub struct ConcurrencyLimit {
     most: Option<usize>,
-    /// What is told to whoever has too many.
+    /// The error message for a client that has too many.
     told: &'static str,
     counts: Arc<DashMap<Key, usize>>,
 }
 
 impl ConcurrencyLimit {
-    /// At most so many per key; `None` counts nothing.
+    /// Creates a limit per key; `None` means no limit.
     pub fn new(most: Option<usize>, told: &'static str) -> Self {
         Self { most, told, counts: Arc::default() }
     }
 
-    /// One more of this address; see [`Self::enter_as`].
+    /// Adds one for this address; see [`Self::enter_as`].
     pub fn enter(&self, address: Option<IpAddr>) -> Result<ConcurrencyPermit> {
         self.enter_as(Key::address(address))
     }
 
-    /// One more of this key, until it is released or dropped; `rate_limited` where it has too many.
+    /// Adds one for this key, until the permit is released or dropped. Fails with `rate_limited` if the key has too
+    /// many.
     pub fn enter_as(&self, key: Key) -> Result<ConcurrencyPermit> {
         let Some(most) = self.most else {
             return Ok(ConcurrencyPermit { counted: None, released: AtomicBool::new(true) });
@@ -45,20 +46,20 @@ impl ConcurrencyLimit {
         Ok(ConcurrencyPermit { counted: Some((self.counts.clone(), key)), released: AtomicBool::new(false) })
     }
 
-    /// All that are counted now.
+    /// Returns the current total over all keys.
     pub fn total(&self) -> usize {
         self.counts.iter().map(|entry| *entry.value()).sum()
     }
 }
 
-/// One of them.
+/// A permit that counts for its key until it is released or dropped.
 pub struct ConcurrencyPermit {
     counted: Option<(Arc<DashMap<Key, usize>>, Key)>,
     released: AtomicBool,
 }
 
 impl ConcurrencyPermit {
-    /// It counts no more. Doing so twice is doing so once.
+    /// Releases the permit. A second call has no effect.
     pub fn release(&self) {
         if self.released.swap(true, Ordering::AcqRel) {
             return;

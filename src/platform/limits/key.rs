@@ -1,5 +1,5 @@
-//! For whom tokens are counted. A key is small and of one size whoever it is about, so that what attackers
-//! type costs no memory, and the text of an account is not kept.
+//! The keys that tokens are counted for. Every key is small and has the same size, so that long input from an attacker
+//! costs no memory, and the text of an account is not stored.
 
 use std::net::IpAddr;
 
@@ -7,28 +7,28 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::UserId;
 
-/// For whom.
+/// Whom tokens are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// An account of ours, by its number.
+    /// A registered user, by id.
     User(UserId),
-    /// An address, or the network that one customer has (IPv6: /64).
+    /// An address, or the network of one customer (IPv6: /64).
     Network(u128),
-    /// An account as somebody typed it, whether or not there is one.
+    /// An account name as entered, whether or not the account exists.
     Account(u128),
-    /// An account as typed, and the network that it was typed from.
+    /// An account and the network that the attempt came from.
     Pair(u128),
-    /// Shared by all strangers of the same number, where there are too many to count each.
+    /// Shared by all addresses and account names with the same number, if there are too many to count each.
     Crowd(u16),
 }
 
 impl Key {
-    /// A user.
+    /// Returns the key of a user.
     pub fn user(id: UserId) -> Self {
         Self::User(id)
     }
 
-    /// An address. Without one (no client comes without) all share a key.
+    /// Returns the key of an address. Without an address, which does not happen for clients, all share one key.
     pub fn address(address: Option<IpAddr>) -> Self {
         Self::Network(match address.map(|it| it.to_canonical()) {
             None => 0,
@@ -37,8 +37,8 @@ impl Key {
         })
     }
 
-    /// An account as typed into a login form: a phone, an e-mail or a username. Spellings that mean the same
-    /// are the same key.
+    /// Returns the key of an account as entered into a login form: a phone number, an e-mail address or a username.
+    /// Equivalent spellings have the same key.
     pub fn account(text: &str) -> Self {
         let text = text.trim().to_lowercase();
         let phone = |c: char| c.is_ascii_digit() || "+-() ".contains(c);
@@ -50,12 +50,12 @@ impl Key {
         Self::Account(digest(&[text.as_bytes()]))
     }
 
-    /// An account of ours and a network, or an account as typed and a network.
+    /// Returns the key of an account, registered or as entered, together with a network.
     pub fn pair(account: Self, network: Self) -> Self {
         Self::Pair(digest(&[account.name().as_bytes(), network.name().as_bytes()]))
     }
 
-    /// Its name where it is kept outside of this process.
+    /// Returns the name of the key for storage outside of this process.
     pub fn name(&self) -> String {
         match self {
             Self::User(id) => format!("user:{id}"),
@@ -66,7 +66,7 @@ impl Key {
         }
     }
 
-    /// The crowd it belongs to; users are never counted in one.
+    /// Returns the shared key that this key falls into; users never share one.
     pub(super) fn crowd(self) -> Self {
         match self {
             Self::Network(bits) => {
@@ -79,7 +79,7 @@ impl Key {
     }
 }
 
-/// 128 bits of SHA-256: the same on every node, and nobody makes two texts meet.
+/// Returns 128 bits of SHA-256: the same on every node, and an attacker cannot construct a collision.
 fn digest(parts: &[&[u8]]) -> u128 {
     let mut hasher = Sha256::new();
     for part in parts {

@@ -1,6 +1,6 @@
-//! Token buckets in the memory of this process: the generic cell rate algorithm (GCRA) of the `governor`
-//! crate, one small number per key. Memory is bounded: full buckets are forgotten every minute, and where
-//! more strangers come than are kept, they share buckets until the next time.
+//! Token buckets in the memory of this process: the generic cell rate algorithm (GCRA) of the `governor` crate, with
+//! one small number per key. Memory is bounded: full buckets are removed every minute, and if there are more addresses
+//! and account names than can be stored, the rest share buckets until the next cleanup.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,20 +15,20 @@ use super::{Bucket, Key};
 use crate::config::{Rate, Rates};
 use crate::error::Result;
 
-/// Exchanges of tokens: many devices with many tabs, too few to fill the database.
+/// Token refreshes: enough for many devices with many tabs, too few to fill the database.
 const REFRESH: Rate = Rate { count: 120, period: Duration::from_mins(1), burst: 120 };
 
-/// Connections: many devices that come back at once after an outage, too few to keep a core busy with them.
+/// Connections: enough for many devices that reconnect at once after an outage, too few to keep a core busy.
 const CONNECT: Rate = Rate { count: 2, period: Duration::from_secs(1), burst: 100 };
 
-/// People who are put into chats: the largest group there can be by default, then as many a minute.
+/// Users added to chats: the largest group allowed by default at once, then as many per minute.
 const MEMBER: Rate = Rate { count: 10_000, period: Duration::from_mins(1), burst: 10_000 };
 
-/// Changes of chats: their event carries the whole chat with its last message to every member.
+/// Changes of chats: their event sends the whole chat with its last message to every member.
 const CHAT_CHANGE: Rate = Rate { count: 1, period: Duration::from_secs(1), burst: 20 };
 
-/// Strangers (addresses, accounts as typed) that are counted each by themselves, per bucket. Users of ours
-/// come on top, there are only so many.
+/// Maximum number of addresses and account names (as entered) that are counted individually, per bucket. Registered
+/// users come on top; their number is limited.
 const STRANGERS_MOST: usize = 200_000;
 
 type Limiter =
@@ -38,9 +38,9 @@ type Limiter =
 struct Buckets {
     limiter: Limiter,
     burst: NonZeroU32,
-    /// At least as many as there are strangers: those at the last sweep, and every take since.
+    /// Upper bound on the number of addresses and account names: those at the last cleanup, plus every take since.
     strangers: AtomicUsize,
-    /// More came than are kept.
+    /// Whether there were more of them than can be stored.
     crowded: AtomicBool,
     most: usize,
 }
@@ -61,7 +61,7 @@ impl Buckets {
 
     fn take(&self, key: Key, tokens: u32) -> Result<(), Duration> {
         let key = if matches!(key, Key::User(_)) { key } else { self.place(key) };
-        // What is more than a full bucket holds takes all of it.
+        // A request for more than the burst takes a full bucket.
         let tokens = NonZeroU32::new(tokens).unwrap_or(NonZeroU32::MIN).min(self.burst);
         match self.limiter.check_key_n(&key, tokens) {
             Ok(Err(until)) => Err(until.wait_time_from(self.limiter.clock().now())),
@@ -69,7 +69,7 @@ impl Buckets {
         }
     }
 
-    /// The stranger's own key, or their crowd's where there are too many.
+    /// Returns the key itself, or its shared key if there are too many.
     fn place(&self, key: Key) -> Key {
         if self.crowded.load(Ordering::Relaxed) {
             return key.crowd();
@@ -96,11 +96,11 @@ impl Buckets {
     }
 }
 
-/// All of them.
+/// The buckets of all kinds.
 pub struct LocalStore([Buckets; Bucket::ALL.len()]);
 
 impl LocalStore {
-    /// As the settings say.
+    /// Creates the buckets with the rates of the settings.
     pub fn new(rates: &Rates) -> Self {
         Self(Bucket::ALL.map(|bucket| {
             let rate = match bucket {
@@ -120,12 +120,13 @@ impl LocalStore {
         }))
     }
 
-    /// Takes so many tokens at once, at most all of a full bucket; if there are fewer, how long until there are enough.
+    /// Takes this many tokens at once, at most a full bucket. If there are fewer, returns how long until there are
+    /// enough.
     pub fn take(&self, bucket: Bucket, key: Key, tokens: u32) -> Result<(), Duration> {
         self.0[bucket as usize].take(key, tokens)
     }
 
-    /// Forgets buckets that are full again: they are as good as new ones.
+    /// Removes buckets that are full again: they equal new ones.
     pub fn sweep(&self) {
         self.0.iter().for_each(Buckets::sweep);
     }
@@ -170,7 +171,7 @@ mod tests {
         let strangers =
             |count: u32| (0..count).map(|it| Key::address(Some(std::net::Ipv4Addr::from(it).into())));
         for key in strangers(1_000) {
-            // Each is full again a microsecond later: sweeping makes room.
+            // Each bucket is full again a microsecond later, so the cleanup makes room.
             let _ = quick.take(key, 1);
         }
         assert!(quick.limiter.len() <= 100, "{}", quick.limiter.len());

@@ -1,18 +1,18 @@
-//! Failed logins slow down (OWASP authentication cheat sheet, "login throttling"): after a few, each further
-//! failure doubles a wait, up to a minute, and who comes before it is over is refused before anything is
-//! hashed. Nothing is locked for good.
+//! Slows down failed logins (OWASP authentication cheat sheet, "login throttling"): after a few failures, each further
+//! one doubles a wait, up to a minute. An attempt during the wait is refused before anything is hashed. Accounts are
+//! never locked permanently.
 //!
-//! Failures count for the account as it was typed (also where there is none, so that it tells nothing) and for
-//! the address that they came from. An attacker could so keep somebody else waiting: therefore whoever has
-//! logged in to an account from an address before is counted apart, as that pair alone, and does not notice
-//! what others do elsewhere (the idea of OWASP's device cookies, with the address in the cookie's place).
-//! Open sessions are renewed without a password and never wait. From an address that is new to the account,
-//! its owner shares the wait with the attacker: at most a minute at a time. Strangers together have so about
-//! 1,440 guesses a day at each name of an account (phone, e-mail, username), however many they are.
+//! Failures are counted for the account as entered (even if it does not exist, so that the reply reveals nothing) and
+//! for the address that they came from. An attacker could use this to keep the owner of an account waiting. Therefore
+//! an account and an address from which it has logged in before are counted as a separate pair, which failures from
+//! elsewhere do not affect (the idea of OWASP's device cookies, with the address instead of the cookie). Open sessions
+//! are renewed without a password and never wait. From an address that is new to the account, the owner shares the wait
+//! with the attacker: at most a minute at a time. All unknown addresses together therefore have about 1,440 guesses a
+//! day for each name of an account (phone, e-mail, username), however many they are.
 //!
-//! A success forgets the failures of the account, or of the pair, but not of the address: who owns one
-//! account could otherwise try the others' without end. All of it is bounded memory of one process; after a
-//! restart everybody starts anew.
+//! A success clears the failures of the account or the pair, but not those of the address: otherwise an attacker who
+//! owns one account could try passwords of others without limit. All data is kept in bounded memory of one process; a
+//! restart clears it.
 
 use std::time::Duration;
 
@@ -23,47 +23,47 @@ use moka::sync::Cache;
 use super::Key;
 use crate::error::{Error, Result};
 
-/// Failures of an account, or of a pair, that cost nothing yet: mistyping is human.
+/// Failures of an account or a pair that cause no wait, because people mistype.
 const FREE: u32 = 3;
 
-/// The same for an address, behind which many people may be.
+/// The same for an address, which many people may share.
 const FREE_PER_ADDRESS: u32 = 10;
 
-/// The first wait, milliseconds; each further failure doubles it.
+/// The first wait in milliseconds; each further failure doubles it.
 const FIRST_WAIT_MS: u64 = 1_000;
 
-/// No wait is longer, milliseconds.
+/// The longest wait in milliseconds.
 const LONGEST_WAIT_MS: u64 = 60_000;
 
-/// After so long without a failure those before are forgotten.
+/// Failures are cleared after this time without a new one.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(15);
 
-/// How long it is remembered that somebody got in from an address.
+/// How long a successful login from an address is remembered.
 const KNOWN_FOR: Duration = Duration::from_hours(30 * 24);
 
-/// Keys that are kept of each kind.
+/// Maximum number of keys of each kind.
 const CAPACITY: u64 = 100_000;
 
-/// What went wrong under one key.
+/// The failures of one key.
 #[derive(Clone, Copy, Debug)]
 struct Failures {
     count: u32,
-    /// Until when nobody may try, milliseconds since the epoch.
+    /// No attempt is allowed until then. In milliseconds of the clock's uptime.
     until: i64,
 }
 
-/// A password that is about to be tried.
+/// A password attempt that is about to be checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
     account: Key,
-    /// None where the account alone counts.
+    /// `None` if only the account counts.
     network: Option<Key>,
-    /// Somebody got in from there before.
+    /// Whether the account has logged in from this network before.
     known: bool,
 }
 
 impl Attempt {
-    /// For whom it counts: the account, or the account from this very address.
+    /// Returns the key that it counts for: the account, or the account together with this network.
     pub fn counted_as(&self) -> Key {
         match self.network {
             Some(network) if self.known => Key::pair(self.account, network),
@@ -72,7 +72,7 @@ impl Attempt {
     }
 }
 
-/// See the file.
+/// The throttle; see the module documentation.
 pub struct LoginThrottle {
     on: bool,
     failures: Cache<Key, Failures>,
@@ -80,7 +80,7 @@ pub struct LoginThrottle {
 }
 
 impl LoginThrottle {
-    /// Remembering nothing yet.
+    /// Creates a throttle without any recorded failures.
     pub fn new(on: bool) -> Self {
         Self {
             on,
@@ -89,7 +89,8 @@ impl LoginThrottle {
         }
     }
 
-    /// Whether a password may be tried now (milliseconds of the clock's uptime); `rate_limited` where not.
+    /// Checks whether a password may be tried at `now` (milliseconds of the clock's uptime). Fails with `rate_limited`
+    /// if not.
     pub fn begin(&self, account: Key, network: Key, now: i64) -> Result<Attempt> {
         let known = self.on && self.known.get(&Key::pair(account, network)).is_some();
         let attempt = Attempt { account, network: Some(network), known };
@@ -100,14 +101,14 @@ impl LoginThrottle {
         Ok(attempt)
     }
 
-    /// The same for the password of somebody who is logged in already and has to confirm something: a stolen
-    /// token shall not find the password out.
+    /// Does the same for a user who is logged in and has to confirm their password, so that a stolen token cannot be
+    /// used to guess it.
     pub fn begin_confirmation(&self, user: Key, now: i64) -> Result<Attempt> {
         self.enter(user, now)?;
         Ok(Attempt { account: user, network: None, known: false })
     }
 
-    /// What became of an attempt: `right` is whether the password was.
+    /// Records the result of an attempt; `right` is whether the password was correct.
     pub fn settle(&self, attempt: Attempt, right: bool, now: i64) {
         if !self.on {
             return;
@@ -127,7 +128,7 @@ impl LoginThrottle {
         }
     }
 
-    /// Nothing was tried: the server was busy, or it was no matter of the password.
+    /// Cancels an attempt whose password was not checked, because the server was busy or the failure had another cause.
     pub fn give_back(&self, attempt: Attempt) {
         if !self.on {
             return;
@@ -141,8 +142,8 @@ impl LoginThrottle {
         });
     }
 
-    /// Counts an attempt on an account as a failure until it is settled: of many that are made at the same
-    /// time, no more are checked than if they came one after the other.
+    /// Counts an attempt as a failure until it is settled, so that concurrent attempts do not get more checks than
+    /// sequential ones.
     fn enter(&self, key: Key, now: i64) -> Result<()> {
         if !self.on {
             return Ok(());
@@ -171,7 +172,7 @@ fn refuse_until(until: i64, now: i64) -> Result<()> {
     Err(Error::rate_limited("too many failed logins, try again later", wait))
 }
 
-/// The wait after so many failures, of which `free` cost nothing; milliseconds.
+/// Returns the wait after this many failures, of which `free` cause none, in milliseconds.
 fn wait_after(failures: u32, free: u32) -> u64 {
     match failures.checked_sub(free) {
         None | Some(0) => 0,
@@ -187,7 +188,7 @@ mod tests {
         Key::address(Some(text.parse().expect("an address")))
     }
 
-    /// Fails once; when the next may come.
+    /// Fails once and returns when the next attempt is allowed.
     fn fail(slow: &LoginThrottle, account: Key, network: Key, now: i64) -> i64 {
         let attempt = slow.begin(account, network, now).expect("may try");
         slow.settle(attempt, false, now);

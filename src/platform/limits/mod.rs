@@ -1,7 +1,7 @@
-//! Rate limits: token buckets, a throttle for failed logins, and limits on what one address has open at the same time.
-//! This module counts and refuses; the layers above decide what is counted against whom.
+//! Rate limits: token buckets, a throttle for failed logins, and limits on concurrent use by one address. This module
+//! counts and refuses; the layers above decide which key a request counts for.
 //!
-//! The buckets are kept in this process (`local`). With `RATE_LIMIT=off` nothing is counted and nothing is refused.
+//! The buckets are stored in this process (`local`). With `RATE_LIMIT=off` nothing is counted or refused.
 
 mod concurrency;
 mod key;
@@ -24,28 +24,27 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::background::Background;
 
-/// Large bodies that one address may send at the same time: they take turns, and one client shall not hold all.
+/// Large bodies that one address may send at the same time, so that one client cannot use the whole capacity.
 const LARGE_BODIES_PER_ADDRESS: usize = 4;
 
-/// Reads of one user that are answered at the same time.
+/// Reads of one user that are processed at the same time.
 const READS_PER_USER: usize = 8;
 
-/// What is counted.
+/// The kinds of token buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
     /// Logins, per address and per account.
     Login,
     /// Registrations, per address.
     Register,
-    /// Mails that somebody causes, per address and per account.
+    /// Mails caused by requests, per address and per account.
     Mail,
-    /// Notices to a user of what happens to their account; as many as mails, but nobody can use them up by
-    /// asking for mails.
+    /// Notices to users about their account. As many as mails, but requests for mails cannot use them up.
     Notice,
-    /// Mails that registrations cause, per account; as many as mails, but nobody can use them up for somebody else by
-    /// asking for mails.
+    /// Mails caused by registrations, per account. As many as mails, but other people's requests for mails cannot use
+    /// them up.
     Welcome,
-    /// Exchanges of tokens, per user.
+    /// Token refreshes, per user.
     Refresh,
     /// `send_message`, per user.
     Send,
@@ -55,16 +54,16 @@ pub enum Bucket {
     Upload,
     /// REST requests that only read, per user.
     Read,
-    /// Connections that are made, per user.
+    /// New connections, per user.
     Connect,
-    /// People who are put into chats, per user who does it.
+    /// Users added to chats, per acting user.
     Member,
-    /// Changes of a chat that all of its members are told whole, per user.
+    /// Changes of a chat that send the whole chat to all members, per user.
     ChatChange,
 }
 
 impl Bucket {
-    /// Every one, in the order of their numbers.
+    /// All buckets, in the order of their numbers.
     pub const ALL: [Self; 13] = [
         Self::Login,
         Self::Register,
@@ -98,15 +97,15 @@ impl Bucket {
     }
 }
 
-/// See the file.
+/// All rate limits; see the module documentation.
 pub struct RateLimits {
-    /// Nothing where the limits are off.
+    /// `None` if the limits are off.
     store: Option<Arc<LocalStore>>,
     /// Failed logins.
     pub failures: LoginThrottle,
-    /// Sockets that have not authenticated.
+    /// Unauthenticated sockets.
     pub pending: ConcurrencyLimit,
-    /// Large bodies on their way.
+    /// Large bodies in transfer.
     pub large_bodies: ConcurrencyLimit,
     /// Connections, by user.
     pub user_sockets: ConcurrencyLimit,
@@ -114,12 +113,12 @@ pub struct RateLimits {
     pub address_sockets: ConcurrencyLimit,
     /// Reads, by user.
     pub reads: Turns,
-    /// Groups of many people that are being made, by user.
+    /// Creation of large groups, by user.
     pub large_groups: Turns,
 }
 
 impl RateLimits {
-    /// As the settings say.
+    /// Creates the limits from the settings.
     pub fn new(rates: &Rates) -> Self {
         Self {
             store: rates.on.then(|| Arc::new(LocalStore::new(rates))),
@@ -148,13 +147,13 @@ impl RateLimits {
         }
     }
 
-    /// A place for one more connection of a user: of theirs, and of their address.
+    /// Admits one more connection of a user, and returns its permits for the user and the address.
     pub async fn admit(&self, user: UserId, address: Option<IpAddr>) -> Result<[ConcurrencyPermit; 2]> {
         self.take(Bucket::Connect, Key::user(user)).await?;
         Ok([self.user_sockets.enter_as(Key::user(user))?, self.address_sockets.enter(address)?])
     }
 
-    /// Forgets full buckets every minute, so that many strangers leave nothing behind.
+    /// Removes full buckets every minute, so that many unknown addresses do not use up memory.
     pub fn watch(&self, background: &Arc<Background>) {
         let Some(store) = self.store.clone() else { return };
         background.keep("limits", move || {
@@ -169,12 +168,12 @@ impl RateLimits {
         });
     }
 
-    /// Takes one token from the bucket of `key`; `rate_limited` where there is none.
+    /// Takes one token from the bucket of `key`. Fails with `rate_limited` if there is none.
     pub async fn take(&self, bucket: Bucket, key: Key) -> Result<()> {
         self.take_many(bucket, key, 1).await
     }
 
-    /// Takes so many tokens at once, or none.
+    /// Takes this many tokens at once, or none.
     #[expect(clippy::unused_async, reason = "a store that several nodes share answers over the network")]
     pub async fn take_many(&self, bucket: Bucket, key: Key, tokens: u32) -> Result<()> {
         let Some(store) = &self.store else { return Ok(()) };
@@ -188,21 +187,22 @@ impl RateLimits {
         }
     }
 
-    /// A mail is about to be caused (password forgotten, confirmation once more) from `address`, for the
-    /// account that `account` names, as it was typed. To be asked before looking whether there is one, so that
-    /// the answer tells nothing.
+    /// Takes tokens for a mail that is requested (forgotten password, repeated confirmation) from `address` for
+    /// `account`, as it was entered. Call it before looking up the account, so that the reply does not reveal whether
+    /// it exists.
     pub async fn take_mail(&self, address: Option<IpAddr>, account: &str) -> Result<()> {
         self.take(Bucket::Mail, Key::address(address)).await?;
         self.take(Bucket::Mail, Key::account(account)).await
     }
 
-    /// Whether somebody may try a password for the account that `account` names, as it was typed; to be asked
-    /// before hashing. What became of it goes to [`LoginThrottle::settle`]. `now` in milliseconds.
+    /// Checks whether a password may be tried for `account`, as it was entered. Call it before hashing, and pass the
+    /// result to [`LoginThrottle::settle`]. `now` is in milliseconds of the clock's uptime.
     pub async fn begin_login(&self, address: Option<IpAddr>, account: &str, now: i64) -> Result<Attempt> {
         let (network, account) = (Key::address(address), Key::account(account));
         self.take(Bucket::Login, network).await?;
         let attempt = self.failures.begin(account, network, now)?;
-        // Whoever has been let in from here before does not share the account's tokens with strangers.
+        // A client at an address from which the account has logged in before does not share the account's tokens with
+        // others.
         let taken = self.take(Bucket::Login, attempt.counted_as()).await;
         taken.inspect_err(|_| self.failures.give_back(attempt))?;
         Ok(attempt)

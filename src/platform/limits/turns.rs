@@ -1,5 +1,5 @@
-//! Taking turns: so many requests of one user are worked on at the same time, the others wait. Reading is cheap for who
-//! asks and costs us a database connection and an answer in memory until it has been fetched.
+//! Limits how many requests of one user are processed at the same time; the others wait. A read is cheap for the
+//! client, but takes a database connection and keeps its response in memory until the client has received it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use tokio::time::timeout;
 use super::Key;
 use crate::error::{Error, Result};
 
-/// How long somebody waits for a turn.
+/// How long a request waits for a turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// When somebody who got none may come again, milliseconds.
+/// When a request that got no turn may be retried, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1_000;
 
 /// One queue per key.
 pub struct Turns {
     most: Option<usize>,
-    /// What is told to whoever waited in vain.
+    /// The error message for a request that waited in vain.
     told: &'static str,
     queues: Arc<DashMap<Key, Arc<Semaphore>>>,
 }
 
 impl Turns {
-    /// So many at the same time per key; `None` lets everybody through.
+    /// Allows this many at the same time per key; `None` means no limit.
     pub fn new(most: Option<usize>, told: &'static str) -> Self {
         Self { most, told, queues: Arc::default() }
     }
 
-    /// Waits for a turn, which lasts until it is dropped; `rate_limited` where none comes in time.
+    /// Waits for a turn, which lasts until it is dropped. Fails with `rate_limited` if none becomes free in time.
     pub async fn take(&self, key: Key) -> Result<Turn> {
         let Some(most) = self.most else { return Ok(Turn(None)) };
         let queue = self.queues.entry(key).or_insert_with(|| Arc::new(Semaphore::new(most))).clone();
@@ -43,7 +43,7 @@ impl Turns {
     }
 }
 
-/// A turn of somebody. Its permit goes first, then the queue where it has no members any more.
+/// A turn. When it is dropped, the permit is released first, then the queue is removed if it is empty.
 pub struct Turn(
     #[expect(dead_code, reason = "held until it is dropped")] Option<(OwnedSemaphorePermit, Leaving)>,
 );
@@ -55,7 +55,7 @@ struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        // Whoever waits or works holds the queue too.
+        // Every running or waiting request also holds the queue.
         self.queues.remove_if(&self.key, |_, queue| Arc::strong_count(queue) == 1);
     }
 }

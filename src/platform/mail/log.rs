@@ -1,9 +1,10 @@
-//! Where there is no SMTP peer a mail is only logged, and so is the link in it: it is the one way to use the
-//! product locally. Not in production: whoever reads the log could take over accounts.
+//! Logs mails instead of sending them if no mail server is configured. The link in a mail is logged too, because it is
+//! the only way to confirm an address locally. In production it is not: anyone who can read the log could take over
+//! accounts.
 
 use super::{Outgoing, SendStatus};
 
-/// See the file.
+/// Logs mails; see the module documentation.
 pub struct Log {
     /// Whether links are logged.
     pub with_link: bool,

@@ -1,5 +1,5 @@
-//! Makes messages (RFC 5322) of an HTML and a text part. Nothing that people type becomes a header but their
-//! address, and that has been through the parser of the library that writes it.
+//! Builds messages (RFC 5322) from an HTML and a text part. The only user input in the headers is the address, which
+//! the library's own parser has checked.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,35 +9,35 @@ use lettre::{Address, message::header::HeaderName};
 use crate::error::{Error, Result};
 use crate::random;
 
-/// Sender where none is set: such a mail is only logged.
+/// The sender if none is configured: such a mail is only logged.
 const NOBODY: &str = "mango-chat@localhost";
 
-/// What a message is made of.
+/// The parts of a message.
 pub struct Draft<'a> {
-    /// The sender as `MAIL_FROM` has it; may be empty.
+    /// The sender from `MAIL_FROM`; may be empty.
     pub from: &'a str,
     /// The recipient's address.
     pub to: &'a str,
     /// One line.
     pub subject: &'a str,
-    /// For those who read text.
+    /// The plain text part.
     pub text: String,
-    /// For those who read HTML.
+    /// The HTML part.
     pub html: String,
-    /// When it was made, milliseconds.
+    /// Time of creation in milliseconds.
     pub date: i64,
     /// Language of subject and text, such as `en`.
     pub language: &'static str,
 }
 
-/// Whether mail can be sent to what was typed; the same check at registration and before sending. Whether it arrives,
-/// only mail can tell. Hosts are names: a peer is not asked to deliver to a bare address.
+/// Returns whether mail can be sent to the entered address. Registration and sending use the same check; it does not
+/// show that mail arrives. The host must be a name, because mail servers may refuse an IP address.
 pub fn is_address(text: &str) -> bool {
     address(text).is_some()
 }
 
-/// An address as it goes on the wire: a host with characters beyond ASCII in its ASCII form (RFC 5890), so that
-/// peers without SMTPUTF8 take it.
+/// Parses an address into its wire form: a host with characters beyond ASCII is converted to ASCII (RFC 5890), so that
+/// servers without SMTPUTF8 accept it.
 pub(super) fn address(text: &str) -> Option<Address> {
     let (_, host) = text.split_once('@')?;
     let last = host.rsplit('.').next().unwrap_or_default();
@@ -56,13 +56,13 @@ pub(super) fn address(text: &str) -> Option<Address> {
     }
 }
 
-/// The message and its `Message-ID`.
+/// Builds the message and returns it with its `Message-ID`.
 pub fn compose(draft: Draft<'_>) -> Result<(String, String)> {
     let from = if draft.from.is_empty() { NOBODY } else { draft.from };
     let from: Mailbox = from.parse().map_err(Error::internal)?;
     let to = address(draft.to).ok_or_else(|| Error::internal("not a valid mail address"))?;
     let id = format!("<{}@{}>", random::hex(16)?, from.email.domain());
-    // Header values are encoded by the library; a line break never gets that far.
+    // The library encodes header values; line breaks are removed before.
     let subject: String = draft.subject.chars().filter(|c| !c.is_control()).collect();
     let date = UNIX_EPOCH + Duration::from_millis(draft.date.unsigned_abs());
     let message = Message::builder()
@@ -71,7 +71,7 @@ pub fn compose(draft: Draft<'_>) -> Result<(String, String)> {
         .subject(subject)
         .date(date)
         .message_id(Some(id.clone()))
-        // No out-of-office answers, please (RFC 3834).
+        // Ask for no automatic replies, such as out-of-office messages (RFC 3834).
         .raw_header(plain("Auto-Submitted", "auto-generated"))
         .raw_header(plain("Content-Language", draft.language))
         .multipart(MultiPart::alternative_plain_html(draft.text, draft.html))

@@ -1,5 +1,5 @@
-//! Mail leaves through here: to an SMTP peer, or, where none is set, into the log. One mail at a time, whole,
-//! and what became of it; when it is tried again is not decided here.
+//! Sends mail to an SMTP server, or to the log if none is configured. Each call sends one mail and returns the result;
+//! callers decide about retries.
 
 mod log;
 mod message;
@@ -14,12 +14,12 @@ use smtp::Peer;
 use crate::config::{Environment, Settings};
 use crate::error::Result;
 
-/// A mail that is ready to go.
+/// A mail that is ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// The address.
+    /// The recipient's address.
     pub recipient: String,
-    /// Which kind of mail it is, for the log.
+    /// The kind of mail, for the log.
     pub template: &'static str,
     /// The link in it, for the log.
     pub link: Option<String>,
@@ -27,29 +27,29 @@ pub struct Outgoing {
     pub content: String,
 }
 
-/// What became of an attempt.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendStatus {
-    /// The peer took it.
+    /// The mail server accepted it.
     Sent,
-    /// It was logged: there is no peer.
+    /// It was logged because no mail server is configured.
     Logged,
-    /// Not now; why.
+    /// It failed temporarily, for this reason.
     Later(String),
-    /// Not ever; why.
+    /// It failed permanently, for this reason.
     Never(String),
 }
 
-/// The two ways out.
+/// How mail is sent.
 pub enum Mailer {
-    /// An SMTP peer.
+    /// To an SMTP server.
     Smtp(Box<Peer>),
-    /// The log.
+    /// To the log.
     Log(Log),
 }
 
 impl Mailer {
-    /// What the settings name.
+    /// Creates the mailer that the settings configure.
     pub fn open(settings: &Settings) -> Result<Self> {
         Ok(match &settings.mail.smtp {
             Some(smtp) => {
@@ -61,7 +61,7 @@ impl Mailer {
         })
     }
 
-    /// Tries once. It is over within [`smtp::CONVERSATION`].
+    /// Tries to send a mail once. Takes at most [`smtp::CONVERSATION`].
     pub async fn send(&self, mail: &Outgoing) -> SendStatus {
         match self {
             Self::Smtp(peer) => peer.send(mail).await,
@@ -70,7 +70,7 @@ impl Mailer {
     }
 }
 
-/// What we call ourselves at the peer (RFC 5321, section 4.1.4): the name that clients reach us by, if it is one.
+/// Returns the name to send in EHLO (RFC 5321, section 4.1.4): the host of the public URL, if it is a domain name.
 fn own_name(public_url: &str) -> Option<String> {
     match url::Url::parse(public_url).ok()?.host()? {
         url::Host::Domain(name) if name.contains('.') => Some(name.to_owned()),

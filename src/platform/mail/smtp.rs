@@ -1,14 +1,14 @@
-//! One mail over one SMTP conversation (RFC 5321), step by step over lettre's connection, because it matters
-//! at which step it broke off:
+//! Sends one mail per SMTP session (RFC 5321), command by command over lettre's connection, because the step at which
+//! it fails matters:
 //!
-//! - before the final dot is out, the peer cannot have taken the mail: it is tried again;
-//! - once the final dot is out and before the 250 is read, nobody can know (RFC 1047; RFC 5321, section 6.1,
-//!   tells peers to keep that time short): it is tried again with the same `Message-ID`, by which peers and mailboxes
-//!   know a second copy;
-//! - once the 250 is read, the mail is sent, whatever happens to the connection: the goodbye is not waited for.
+//! - Before the final dot is sent, the server cannot have accepted the mail: it is retried.
+//! - After the final dot is sent and before the 250 is read, the result is unknown (RFC 1047; RFC 5321, section 6.1,
+//!   tells servers to keep that time short). The mail is retried with the same `Message-ID`, by which servers and
+//!   mailboxes recognise a duplicate.
+//! - After the 250 is read, the mail is sent, whatever happens to the connection: the reply to QUIT is not awaited.
 //!
-//! A refusal (5xx) of the sender, the recipient or the message is final. One before that (greeting, TLS,
-//! login) is about us and not about the mail: somebody will mend it, and the mail waits.
+//! A rejection (5xx) of the sender, the recipient or the message is final. An earlier one (greeting, TLS, login)
+//! concerns this server and not the mail: the mail waits until an operator has fixed it.
 
 use std::time::Duration;
 
@@ -26,19 +26,19 @@ use super::{Outgoing, SendStatus};
 use crate::config::{Security, Smtp};
 use crate::error::{Error, Result};
 
-/// What connecting may take.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// What the whole conversation may take, connecting included.
+/// How long the whole session may take, including connecting.
 pub const CONVERSATION: Duration = Duration::from_mins(1);
 
-/// What the goodbye may take; nobody waits for it.
+/// How long the reply to QUIT may take; no caller waits for it.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Refusals of MAIL that are about our login (RFC 4954, section 6), not about the mail.
+/// Rejections of MAIL that concern the login (RFC 4954, section 6) and not the mail.
 const ABOUT_LOGIN: [u16; 4] = [530, 534, 535, 538];
 
-/// The peer that takes mail.
+/// The mail server.
 pub struct Peer {
     smtp: Smtp,
     tls: Option<TlsParameters>,
@@ -48,16 +48,16 @@ pub struct Peer {
 
 /// Why an attempt failed.
 enum Failure {
-    /// Before the mail itself was spoken of.
+    /// The session failed before the mail was offered.
     Early(SmtpError),
-    /// Of the mail.
+    /// The server did not accept the mail.
     Late(SmtpError),
-    /// The peer cannot take this mail at all.
+    /// The server cannot accept this mail at all.
     Unfit(&'static str),
 }
 
 impl Peer {
-    /// Checks what can be checked without connecting. Certificates are checked against the system's roots
+    /// Checks the settings as far as possible without connecting. Certificates are verified against the system's roots
     /// (`SSL_CERT_FILE` names others).
     pub fn new(smtp: Smtp, from: &str) -> Result<Self> {
         let from: Mailbox = from.parse().map_err(Error::internal)?;
@@ -69,7 +69,7 @@ impl Peer {
         Ok(Self { smtp, tls, hello, sender: from.email })
     }
 
-    /// Tries once.
+    /// Tries to send a mail once.
     pub async fn send(&self, mail: &Outgoing) -> SendStatus {
         let Some(recipient) = address(&mail.recipient) else {
             return SendStatus::Never("not a valid mail address".into());
@@ -87,7 +87,7 @@ impl Peer {
         let mut peer = self.connect().await.map_err(Failure::Early)?;
         let told = self.hand_over(&mut peer, recipient, content).await;
         tokio::spawn(async move {
-            // Whatever the peer says to it changes nothing.
+            // The reply to QUIT changes nothing.
             drop(timeout(GOODBYE, peer.command(Quit)).await);
         });
         told

@@ -1,7 +1,7 @@
-//! Argon2id (RFC 9106) in PHC strings, with memory that a thread keeps for the next hash.
+//! Argon2id (RFC 9106) in PHC strings, with memory that each thread reuses for the next hash.
 //!
-//! The crate's own way asks for the memory anew each time, aligned to 64 bytes. glibc before 2.38 leaves a hole
-//! behind each such block (its bug 14581): 50 people who logged in at once left hundreds of megabytes.
+//! The crate's own method allocates the memory for each hash, aligned to 64 bytes. glibc before 2.38 fragments its heap
+//! with such blocks (its bug 14581): after 50 simultaneous logins, hundreds of megabytes stayed allocated.
 
 use std::cell::RefCell;
 
@@ -12,18 +12,18 @@ use crate::config::HashCost;
 use crate::error::{Error, Result};
 use crate::random;
 
-/// Bytes of a hash.
+/// Length of a hash in bytes.
 const OUTPUT: usize = 32;
 
-/// Bytes of a salt (RFC 9106, section 3.1).
+/// Length of a salt in bytes (RFC 9106, section 3.1).
 const SALT: usize = 16;
 
 thread_local! {
-    /// As large as the largest hash so far; a thread that hashes once hashes again.
+    /// As large as the largest hash so far. A thread that has hashed once will hash again.
     static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The PHC string of a password with a salt of its own.
+/// Returns the PHC string of a password with a random salt.
 pub fn hash(cost: HashCost, password: &str) -> Result<String> {
     let mut salt = [0_u8; SALT];
     random::fill(&mut salt)?;
@@ -40,7 +40,7 @@ pub fn hash(cost: HashCost, password: &str) -> Result<String> {
     Ok(whole.to_string())
 }
 
-/// Whether the password is the one of this PHC string; compared in constant time.
+/// Returns whether the password matches this PHC string; compared in constant time.
 pub fn verify(password: &str, known: &PasswordHash) -> bool {
     let (Some(salt), Some(expected)) = (&known.salt, &known.hash) else { return false };
     let Ok(algorithm) = Algorithm::try_from(known.algorithm.as_str()) else { return false };
@@ -91,7 +91,7 @@ mod tests {
         let params = Params::new(64, 1, 1, None).expect("params");
         let theirs = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password(b"mango");
         let theirs = theirs.expect("hash");
-        // In memory that was larger, too.
+        // Also with memory that was larger before.
         assert!(verify("mango", &theirs));
         assert!(!verify("papaya", &theirs));
         assert!(verify("mango", &PasswordHash::new(&ours).expect("PHC")));

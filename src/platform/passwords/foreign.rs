@@ -1,8 +1,8 @@
-//! Password hashes that other software made: people who move here keep their password, and the first login
-//! makes a hash of our own of it.
+//! Password hashes made by other software: imported users keep their password, and their first login replaces the hash
+//! with an argon2id one.
 //!
-//! Known are PBKDF2-SHA256 as passlib, Django and PHC strings write it, and bcrypt (`2a`, `2b`, `2y`, and
-//! passlib's `bcrypt-sha256`). A hash is data that somebody else wrote: what it may cost is bounded here.
+//! Supported are PBKDF2-SHA256 in the formats of passlib, Django and PHC strings, and bcrypt (`2a`, `2b`, `2y`, and
+//! passlib's `bcrypt-sha256`). A hash is untrusted data, so its cost is limited here.
 
 use std::sync::Once;
 
@@ -13,26 +13,26 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use pbkdf2::hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-/// Rounds of PBKDF2 that are worked off (some seconds); passlib makes 29,000, Django 1,000,000.
+/// Maximum number of PBKDF2 rounds (some seconds); passlib uses 29,000, Django 1,000,000.
 const MAX_ROUNDS: u32 = 10_000_000;
 
-/// Cost of bcrypt that is worked off (some seconds); passlib makes 12.
+/// Maximum cost of bcrypt (some seconds); passlib uses 12.
 const MAX_COST: u32 = 16;
 
-/// Bytes of a salt or of a result.
+/// Maximum length of a salt or a result in bytes.
 const MAX_BYTES: usize = 1_024;
 
-/// What bcrypt looks at, its closing zero included.
+/// Number of bytes that bcrypt uses, including the closing zero.
 const BCRYPT_BYTES: usize = 72;
 
-/// A hash of other software, taken apart.
+/// A parsed hash of other software.
 #[derive(Debug, PartialEq, Eq)]
 enum Foreign {
     Pbkdf2 { rounds: u32, salt: Vec<u8>, result: Vec<u8> },
     Bcrypt { cost: u32, salt: [u8; 16], result: Vec<u8>, before: Before },
 }
 
-/// What is done to a password before bcrypt sees it.
+/// How a password is processed before bcrypt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Before {
     Nothing,
@@ -42,22 +42,22 @@ enum Before {
     Hmac(String),
 }
 
-/// Whether a hash is one of these, or our own, and worked off in a sensible time: its owner can log in.
+/// Returns whether a hash is argon2 or of a supported kind and has a reasonable cost, so that its owner can log in.
 pub fn is_usable(hash: &str) -> bool {
     let own = PasswordHash::new(hash)
         .is_ok_and(|it| it.algorithm.as_str().starts_with("argon2") && it.hash.is_some() && is_sensible(&it));
     own || Foreign::read(hash).is_some_and(|foreign| !foreign.is_absurd_and_told())
 }
 
-/// Costs that are worked off in about a second; with others, everybody who tries a password for the account would take
-/// all memory, or a core for a long time.
+/// Returns whether the costs are reasonable (about a second). With higher ones, anyone who tries a password for the
+/// account could use up all memory, or a core for a long time.
 fn is_sensible(hash: &PasswordHash) -> bool {
     let within = |name: &str, most: u32| hash.params.get_decimal(name).is_some_and(|it| it <= most);
     within("m", 131_072) && within("t", 10) && within("p", 8)
 }
 
-/// Whether the password fits a hash of other software; nothing where it is none of the known kinds, or costs
-/// too much.
+/// Returns whether the password matches a hash of other software; `None` if the hash is not of a supported kind or
+/// costs too much.
 pub fn verify(password: &str, hash: &str) -> Option<bool> {
     let foreign = Foreign::read(hash).filter(|it| !it.is_absurd_and_told())?;
     Some(foreign.fits(password.as_bytes()))
@@ -104,7 +104,7 @@ impl Foreign {
         fits.then_some(Self::Bcrypt { cost, salt, result, before })
     }
 
-    /// `v=2,t=2b,r=12$salt$result`, or `2b,12$salt$result` as the first version wrote it.
+    /// Parses `v=2,t=2b,r=12$salt$result`, or `2b,12$salt$result` as written by the first version.
     fn bcrypt_sha256(rest: &str) -> Option<Self> {
         let parts: Vec<&str> = rest.split('$').collect();
         let [settings, salt, result] = parts[..] else { return None };
@@ -149,8 +149,8 @@ impl Foreign {
     }
 }
 
-/// The bytes that bcrypt hashes: closed by a zero, and cut at 72 as passlib does. A zero inside would end
-/// the password there for other software, so passlib takes none, and there is nothing that it could fit.
+/// Returns the bytes that bcrypt hashes: terminated by a zero, and cut at 72 as passlib does. For other software, a
+/// zero inside would end the password, so passlib refuses such passwords and no hash can match.
 fn shown_to_bcrypt(password: &[u8], before: &Before) -> Option<Vec<u8>> {
     let mut shown = match before {
         Before::Nothing if password.contains(&0) => return None,
@@ -172,7 +172,7 @@ fn encode(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn decode(alphabet: &Alphabet, text: &str) -> Option<Vec<u8>> {
-    // Some software leaves bits behind the last byte.
+    // Some software leaves bits set after the last byte.
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
@@ -180,10 +180,10 @@ fn decode(alphabet: &Alphabet, text: &str) -> Option<Vec<u8>> {
     short.then(|| GeneralPurpose::new(alphabet, config).decode(text).ok())?
 }
 
-/// Digits only: `parse` alone would take a sign.
+/// Parses digits only: `parse` alone would accept a sign.
 fn number(text: &str) -> Option<u32> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // What does not fit is absurd, not unknown.
+    // A number that does not fit is excessive, not malformed.
     plain.then(|| text.parse().unwrap_or(u32::MAX))
 }
 
@@ -199,7 +199,7 @@ fn phc_rounds(settings: &str) -> Option<u32> {
     rounds
 }
 
-/// In a time that does not tell where they differ.
+/// Compares in constant time.
 fn are_same(one: &[u8], other: &[u8]) -> bool {
     let differing = one.iter().zip(other).fold(0, |all, (a, b)| std::hint::black_box(all | (a ^ b)));
     one.len() == other.len() && differing == 0
@@ -240,7 +240,7 @@ mod tests {
                 assert_eq!(verify(wrong, hash), Some(false), "{wrong:?} {hash}");
             }
         }
-        // Other letters than ASCII, and a salt whose base64 has `.` and `/`.
+        // Letters beyond ASCII, and a salt whose base64 has `.` and `/`.
         let hash = "$pbkdf2-sha256$1000$.//.AHNhbHQ$ofUPDcdBKJL4Jzrk.rkafr7ieWj1W/z7xhmg.Afz5U0";
         assert_eq!(verify("пароль", hash), Some(true));
         let empty = "$2b$04$abcdefghijklmnopqrstuubyCG3zY1GIXMyxfivm.ClDiInHzxjiq";
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn bcrypt_takes_no_zero_byte() {
-        // PBKDF2 itself takes a key with zeros behind it for the same, here as in passlib.
+        // PBKDF2 itself treats a key with trailing zeros as equal, here as in passlib.
         for hash in MADE_ELSEWHERE.iter().filter(|it| it.starts_with("$2")) {
             assert_eq!(verify("mango salad\0", hash), Some(false), "{hash}");
             assert_eq!(verify("mango salad\0more", hash), Some(false), "{hash}");
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn bcrypt_sees_72_bytes_as_in_passlib_and_bcrypt_sha256_sees_all() {
-        // `bcrypt.hash("x" * 71 + "яйцо and more")`: the cut goes through the middle of a letter.
+        // `bcrypt.hash("x" * 71 + "яйцо and more")`: the cut falls inside a letter.
         let cut = "$2b$04$abcdefghijklmnopqrstuuFAAtdfp76cn3q920AY3iRyJb91ls5jW";
         let whole = "$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuu$TrU5hXLFY3LhI66DrdCRDak/1Bod6di";
         let long = format!("{}яйцо and more", "x".repeat(71));

@@ -1,5 +1,5 @@
-//! Files below one folder. A file is written beside its place, made durable, then moved there, so that
-//! nobody ever reads half of one.
+//! Files below one folder. A file is written to a draft in the same folder, made durable, then renamed, so that readers
+//! never see a partial file.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub struct LocalStorage {
 }
 
 impl LocalStorage {
-    /// Opens the folder, making it where it is missing.
+    /// Opens the folder, and creates it if it is missing.
     pub fn open(root: &Path) -> Result<Self> {
         std::fs::create_dir_all(root).map_err(Error::internal)?;
         Ok(Self { root: root.to_owned() })
@@ -36,7 +36,7 @@ impl LocalStorage {
             fs::rename(&draft, &path).await
         };
         if let Err(error) = written.await {
-            // The draft may not be there; nothing more can be done about it.
+            // The draft may not exist; nothing more can be done about it.
             drop(fs::remove_file(&draft).await);
             return Err(Error::internal(error));
         }
@@ -59,7 +59,7 @@ impl LocalStorage {
             Err(error) => return Err(Error::internal(error)),
         }
         if let Some(folder) = path.parent().filter(|it| *it != self.root) {
-            // Only an empty folder goes; others refuse, which is right.
+            // Only an empty folder is removed; for others this fails, as intended.
             drop(fs::remove_dir(folder).await);
         }
         Ok(())

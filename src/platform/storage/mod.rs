@@ -1,5 +1,5 @@
-//! Where photos are kept: a folder or an S3-compatible store, the same to everybody above. Keys are made
-//! by us from checked parts; a key that could climb out of its place is refused here once more.
+//! Storage for photos: a folder or an S3-compatible store, with the same interface. The server builds keys from
+//! validated parts; a key that could escape its folder is refused here as well.
 
 mod local;
 mod s3;
@@ -19,7 +19,7 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// As the settings say.
+    /// Opens the storage that the settings configure.
     pub fn open(settings: &Settings) -> Result<Self> {
         match &settings.storage {
             StorageKind::Local => {
@@ -29,7 +29,7 @@ impl Storage {
         }
     }
 
-    /// Stores a file whole or not at all.
+    /// Stores a file, either completely or not at all.
     pub async fn put(&self, key: &str, bytes: Bytes, content_type: &str) -> Result<()> {
         check_key(key)?;
         match self {
@@ -38,7 +38,7 @@ impl Storage {
         }
     }
 
-    /// The file, or `None` where there is none.
+    /// Returns the file, or `None` if it does not exist.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>> {
         check_key(key)?;
         match self {
@@ -47,7 +47,7 @@ impl Storage {
         }
     }
 
-    /// Removes a file; one that is not there is removed already.
+    /// Removes a file. Succeeds if it does not exist.
     pub async fn delete(&self, key: &str) -> Result<()> {
         check_key(key)?;
         match self {
@@ -56,7 +56,7 @@ impl Storage {
         }
     }
 
-    /// Whether files can be stored now.
+    /// Checks whether files can be stored now.
     pub async fn ready(&self) -> Result<()> {
         match self {
             Self::Local(storage) => storage.ready().await,
@@ -65,7 +65,7 @@ impl Storage {
     }
 }
 
-/// Keys are parts of letters, digits, `-`, `_` and inner dots, joined by `/`.
+/// Checks a key: parts of letters, digits, `-`, `_` and inner dots, joined by `/`.
 fn check_key(key: &str) -> Result<()> {
     let part_fits = |part: &str| {
         !part.is_empty()

@@ -25,7 +25,7 @@ pub struct S3Storage {
 }
 
 impl S3Storage {
-    /// A client of the bucket; nothing is asked of the store yet.
+    /// Creates a client for the bucket. It does not connect yet.
     pub fn open(settings: &S3) -> Self {
         let credentials =
             Credentials::new(&settings.access_key_id, &settings.secret_access_key, None, None, "settings");
@@ -35,7 +35,7 @@ impl S3Storage {
             .region(Region::new(settings.region.clone()))
             .credentials_provider(credentials)
             .force_path_style(settings.force_path_style)
-            // Small S3-compatible stores do not know the newer trailing checksums.
+            // Small S3-compatible stores do not support the newer trailing checksums.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .timeout_config(
@@ -98,7 +98,7 @@ impl S3Storage {
     }
 }
 
-/// The store does not do what it is asked: worth trying again, and the cause is for the log.
+/// Creates the error for a failed request to the store: it may be retried, and the cause is logged.
 fn unavailable(error: &(impl std::error::Error + Send + Sync)) -> Error {
     let mut unavailable = Error::unavailable("the file store does not answer");
     unavailable.source = Some(DisplayErrorContext(error).to_string().into());

@@ -1,5 +1,5 @@
-//! Catching up: holes in a chat's order are filled from the database, and what nobody was told of is found by
-//! comparing.
+//! Catching up: gaps in a chat's order are filled from the database, and changes without an event are found by
+//! comparison.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use crate::protocol::sync::SyncHint;
 use crate::realtime::connection::Connection;
 use crate::realtime::publisher::{Devices, Publisher};
 
-/// How often the heads of chats are compared with what was given.
+/// Interval at which the counters of chats are compared with the delivered values.
 const COMPARE_EVERY: Duration = Duration::from_secs(4);
 
-/// What is on its way gets this long before it counts as missing.
+/// Time that an event in flight may take before it counts as missing.
 const ON_ITS_WAY: Duration = Duration::from_millis(700);
 
 impl Publisher {
-    /// Gives what lies between the last value given and `upto`, from the database; where that cannot be
-    /// done, clients are told to `sync`.
+    /// Delivers the changes between the last delivered value and `upto` from the database. If that is impossible,
+    /// clients are told to `sync`.
     pub(super) async fn fill(&self, context: &Arc<AppContext>, chat: ChatId, upto: i64) {
         let Some(delivered_rev) = self.delivered_rev(chat).filter(|delivered_rev| *delivered_rev < upto)
         else {
@@ -45,7 +45,7 @@ impl Publisher {
                 }
             }
             Err(error) => {
-                // What comes late of it is still handed out.
+                // Late events of these changes are still delivered.
                 tracing::error!(%error, chat = chat.0, "a gap could not be filled");
                 return self.hint(chat, upto);
             }
@@ -56,8 +56,8 @@ impl Publisher {
         }
     }
 
-    /// Leaves a room to those who are in its chat now: who left in a hole that could not be told is not told
-    /// of it one by one.
+    /// Removes users from a room who are no longer members of its chat. If a gap cannot be filled, those who left
+    /// within it receive no event of their own.
     async fn sort_out(&self, context: &AppContext, chat: ChatId, users: &[UserId]) -> Result<()> {
         let present = sync::present_in(context, chat, users).await?;
         let gone: Vec<UserId> = users.iter().copied().filter(|user| !present.contains(user)).collect();
@@ -70,8 +70,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Whether a connection of the user that ought to be in the room of a chat they are in is not there, or the other
-    /// way round.
+    /// Whether a connection of the user is missing from the room of a chat they are in, or is in the room of a chat
+    /// they have left.
     fn is_astray(&self, standing: &Standing) -> bool {
         self.devices(standing.user).iter().any(|it| {
             let inside = it.rooms.lock().as_ref().map(|rooms| rooms.contains(&standing.chat));
@@ -81,8 +81,8 @@ impl Publisher {
         })
     }
 
-    /// Takes a user into the room of a chat that they are in, or out of the room of one that they are not in any more,
-    /// where no event has, and tells them.
+    /// Adds a user to the room of a chat that they are in, or removes them from that of a chat that they have left, if
+    /// no event has done so, and notifies them.
     pub(super) async fn reconcile(&self, context: &Arc<AppContext>, user: UserId, chat: ChatId) {
         let standing = match sync::standing_in(context, user, chat).await {
             Ok(standing) => standing,
@@ -95,7 +95,7 @@ impl Publisher {
         if standing.present {
             self.gain(context, &standing).await;
         } else {
-            // Their leaving lies in what was not given, and is told with it.
+            // The removal is among the undelivered changes and is delivered with them.
             self.fill(context, chat, standing.rev).await;
             if self.is_astray(&standing)
                 && let Err(error) = self.sort_out(context, chat, &[user]).await
@@ -106,14 +106,14 @@ impl Publisher {
         }
     }
 
-    /// Has all memberships of a user compared the next time: one could not be.
+    /// Makes the next comparison include all memberships of a user, because reading one failed.
     fn compare_again(&self, user: UserId) {
         if let Some(mut devices) = self.users.get_mut(&user) {
             devices.compared = devices.compared.map(|_| 0);
         }
     }
 
-    /// Takes a user into a chat, and tells them what happened in it since they are in it.
+    /// Adds a user to a chat's room, and delivers what happened in the chat since they joined it.
     async fn gain(&self, context: &Arc<AppContext>, standing: &Standing) {
         let Standing { user, chat, rev, .. } = *standing;
         tracing::info!(chat = chat.0, user = user.0, rev, "a chat was joined without an event");
@@ -133,7 +133,7 @@ impl Publisher {
                     self.deliver(event);
                 }
             }
-            // The chat is gone again, or there is too much to tell: it comes whole with the next `sync`.
+            // The chat is gone again, or there are too many changes: the next `sync` returns the whole chat.
             Ok(None) => self.hint(chat, upto),
             Err(error) => tracing::error!(%error, chat = chat.0, "a joined chat could not be announced"),
         }
@@ -142,7 +142,7 @@ impl Publisher {
         }
     }
 
-    /// The users of a room's connections.
+    /// Returns the users of a room's connections.
     fn users_in(&self, chat: ChatId) -> Vec<UserId> {
         let Some(room) = self.rooms.get(&chat) else { return Vec::new() };
         let users: HashSet<UserId> = room.connections.values().map(|it| it.actor.user_id).collect();
@@ -156,8 +156,8 @@ impl Publisher {
         }
     }
 
-    /// Compares what is known here with the database, now and then: whoever committed something may have crashed
-    /// before it was told, or be another process.
+    /// Periodically compares the state of this node with the database: a process may have crashed between a commit and
+    /// its events, or another process may have made the change.
     pub fn watch_database(self: &Arc<Self>, context: &Arc<AppContext>) {
         let publisher = self.clone();
         context.keep("comparison", move |context| {
@@ -175,7 +175,7 @@ impl Publisher {
         });
     }
 
-    /// What is behind is looked at twice: it may just be on its way.
+    /// Compares once. Anything that is behind is checked twice, because its event may be in flight.
     async fn compare(&self, context: &AppContext) -> Result<()> {
         self.end_lost_sessions(context).await?;
         let chats: Vec<ChatId> =
@@ -208,8 +208,9 @@ impl Publisher {
         Ok(())
     }
 
-    /// Users whose own counter moved since their memberships were compared, with both values; of gaining and losing
-    /// a chat the counter tells. Whose connection is just joining its rooms has their turn next time.
+    /// Returns users whose own counter changed since their memberships were compared, with both values; gaining or
+    /// losing a chat changes the counter. Users with a connection that is still joining its rooms are skipped until the
+    /// next time.
     async fn changed_users(&self, context: &AppContext) -> Result<Vec<(UserId, i64, i64)>> {
         let settled =
             |devices: &Devices| devices.connections.values().all(|it| it.settled.load(Ordering::Acquire));
@@ -225,8 +226,8 @@ impl Publisher {
         Ok(revs.into_iter().filter_map(moved).filter(|(_, compared, now)| now > compared).collect())
     }
 
-    /// Ends connections whose session has ended without a word: the answer to that commit was lost, or another process
-    /// made it.
+    /// Ends connections whose session has ended without an event: the response to the commit was lost, or another
+    /// process made it.
     async fn end_lost_sessions(&self, context: &AppContext) -> Result<()> {
         let mut sessions: HashMap<SessionId, Vec<Arc<Connection>>> = HashMap::new();
         for connection in self.all_connections() {

@@ -1,4 +1,4 @@
-//! How connections end: with their token, or with the node.
+//! Ends connections: when their token expires, or when the node shuts down.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,20 +13,20 @@ use crate::protocol::sessions::{Farewell, ServerShutdown, TokenExpiring};
 use crate::random;
 use crate::realtime::publisher::Publisher;
 
-/// `token_expiring` comes this long before the end, milliseconds.
+/// `token_expiring` is sent this long before the expiry, milliseconds.
 const WARN_BEFORE_MS: i64 = 60_000;
 
-/// A clock that is behind by less was only corrected, milliseconds.
+/// If the clock falls back by less than this, it was only adjusted, milliseconds.
 const SET_BACK_MS: i64 = 1_000;
 
-/// Between two looks at how much waits for all clients together.
+/// Interval at which the backlogs of all clients are added up.
 const SHARE_EVERY: Duration = Duration::from_millis(100);
 
-/// Between two looks at whether all websockets have closed.
+/// Interval at which websockets are checked for having closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 impl Publisher {
-    /// Warns of tokens that end soon and dismisses connections whose token has ended; once a second.
+    /// Warns connections whose token expires soon and dismisses those whose token has expired, once a second.
     pub fn watch_tokens(self: &Arc<Self>, context: &Arc<AppContext>) {
         let publisher = self.clone();
         context.keep("tokens", move |context| {
@@ -45,7 +45,7 @@ impl Publisher {
         });
     }
 
-    /// Shares what may wait for clients among them, a few times a second.
+    /// Shares the node's memory for backlogs among the clients, several times a second.
     pub fn watch_backlogs(self: &Arc<Self>, context: &Arc<AppContext>) {
         let publisher = self.clone();
         context.keep("backlogs", move |_| {
@@ -62,7 +62,7 @@ impl Publisher {
         });
     }
 
-    /// A token lasts as long as it was given for: where the clock was set back, ends move along.
+    /// Keeps the lifetimes of tokens unchanged: if the clock was set back, their expiry moves with it.
     fn move_ends(&self, set_back: i64) {
         if set_back > 0 {
             tracing::warn!(milliseconds = set_back, "the clock was set back");
@@ -86,7 +86,7 @@ impl Publisher {
         }
     }
 
-    /// Tells everybody that the node goes, each to come back at a time of their own within `spread`.
+    /// Notifies all clients of the shutdown; each is to reconnect after its own random delay within `spread`.
     pub fn announce_shutdown(&self, spread: Duration) {
         let spread = spread.as_millis() as usize;
         for connection in self.all_connections() {
@@ -95,7 +95,7 @@ impl Publisher {
         }
     }
 
-    /// Reads nothing more from anybody.
+    /// Stops reading from all websockets.
     pub fn pause_all(&self) {
         for connection in self.all_connections() {
             if let Some(stream) = connection.transport.websocket() {
@@ -104,12 +104,12 @@ impl Publisher {
         }
     }
 
-    /// Closes plain connections in their own way; the engine closes its own.
+    /// Closes plain connections in their own way; the engine closes its own connections.
     pub fn shut_down_all(&self) {
         self.all_connections().iter().for_each(|connection| connection.shut_down());
     }
 
-    /// Closes every websocket with this code, and those that did not take it in time without.
+    /// Closes every websocket with this code. Ends those that have not closed in time.
     pub async fn close_websockets(&self, code: u16, within: Duration) {
         let streams: Vec<_> =
             self.all_connections().iter().filter_map(|connection| connection.transport.websocket()).collect();
@@ -128,14 +128,14 @@ impl Publisher {
         }
     }
 
-    /// Ends every connection's transport; the clients come back by themselves.
+    /// Ends every connection's transport; the clients reconnect by themselves.
     pub fn end_all(&self) {
         self.all_connections().iter().for_each(|connection| connection.transport.end());
     }
 }
 
-/// Milliseconds that the clock was set back between two looks at it, each with the uptime; 0 for what its corrections
-/// are.
+/// Returns by how many milliseconds the clock was set back between two readings of clock and uptime; 0 if it was only
+/// adjusted.
 fn set_back((then, uptime_then): (i64, i64), (now, uptime_now): (i64, i64)) -> i64 {
     let missing = (uptime_now - uptime_then) - (now - then);
     if missing >= SET_BACK_MS { missing } else { 0 }

@@ -1,5 +1,5 @@
-//! Working off the bus's lanes. Nothing here waits for the database: a chat with a hole is parked while a task fills
-//! it, its later events queue behind it, and all other chats of the lane go on.
+//! Processes the lanes of the bus. No lane waits for the database: a chat with a gap is parked while a task fills the
+//! gap. Its later events queue behind it, and all other chats of the lane continue.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,47 +16,49 @@ use crate::ids::{ChatId, UserId};
 use crate::platform::bus::{Answer, Batch, Delivery};
 use crate::realtime::publisher::{Publisher, send};
 
-/// Events that may queue behind a hole. Beyond, those that the database knows are read from there once it is filled.
+/// Events that may queue behind a gap. Further ones are read from the database once the gap is filled, if it knows
+/// them.
 const MAX_PARKED: usize = 1_024;
 
-/// Holes that are filled at the same time: reading for them shares connections with nothing that clients wait for.
+/// Gaps that are filled at the same time. Their reads use a separate pool, so client requests do not wait for them.
 const FILLING: usize = 4;
 
-/// Connections that are told of a person in one go, before others have a turn.
+/// Connections that receive a profile or presence event before other tasks get a turn.
 const IN_ONE_GO: usize = 256;
 
-/// What telling one connection of a person may cost: who is seen by 10,000 takes a fifth of a second.
+/// Time per connection for a profile or presence event: one for 10,000 connections takes a fifth of a second.
 const PACE: Duration = Duration::from_micros(20);
 
-/// Timers are no finer than a millisecond: what few are told of is not worth a rest each.
+/// Timers have a resolution of a millisecond, so shorter pauses are added up until they reach this length.
 const SHORTEST_REST: Duration = Duration::from_millis(5);
 
-/// What has to be read from the database before a chat goes on.
+/// What has to be read from the database before a chat can continue.
 enum Work {
-    /// What lies between the last value given and this one.
+    /// The changes between the last delivered value and this one.
     Fill(i64),
-    /// Whether a user is in the chat.
+    /// Whether a user is a member of the chat.
     Reconcile(UserId),
 }
 
-/// What waits for a chat to go on.
+/// The batches of a parked chat.
 #[derive(Default)]
 struct Parked {
     batches: VecDeque<Batch>,
-    /// What the head of the queue waited for is done. It goes on even where a hole is left: clients were told to `sync`.
+    /// The read for the first batch was attempted. The chat continues even if a gap remains: its clients were told to
+    /// `sync`.
     tried: bool,
     events: usize,
-    /// What came when too much waited already.
+    /// What arrived after the queue was full.
     beyond: Option<Beyond>,
 }
 
-/// Events whose content is read again, with what the database does not know of them.
+/// Events whose content is read again, and what the database does not know about them.
 #[derive(Default)]
 struct Beyond {
-    /// The last value among them.
+    /// The highest counter value among them.
     upto: i64,
     answers: Vec<Answer>,
-    /// Events without a place in the order.
+    /// Events without a position in the order.
     others: Vec<Delivery>,
 }
 
@@ -81,7 +83,7 @@ impl Parked {
         }
     }
 
-    /// The next to go on with.
+    /// Returns the next batch to deliver.
     fn next(&mut self, chat: ChatId) -> Option<Batch> {
         if let Some(batch) = self.batches.pop_front() {
             self.events = self.events.saturating_sub(batch.deliveries.len().max(1));
@@ -106,7 +108,7 @@ struct Lane {
     publisher: Arc<Publisher>,
     context: Arc<AppContext>,
     parked: HashMap<ChatId, Parked>,
-    /// What is read for parked chats.
+    /// Reads for parked chats.
     works: JoinSet<ChatId>,
     filling: Arc<Semaphore>,
 }
@@ -150,7 +152,7 @@ impl Lane {
         }
     }
 
-    /// Gives what waits, up to the next hole: there the chat is parked.
+    /// Delivers waiting batches up to the next gap, where the chat is parked.
     fn work_off(&mut self, chat: ChatId, mut parked: Parked) {
         while let Some(mut batch) = parked.next(chat) {
             let tried = std::mem::take(&mut parked.tried);
@@ -186,7 +188,8 @@ impl Lane {
 }
 
 impl Publisher {
-    /// Delivers what comes through `lanes`, one task each, and what is told of people, until the bus is gone.
+    /// Starts one task for each of the `lanes`, and one for profiles and presence. They deliver events until the bus is
+    /// gone.
     pub fn start(self: &Arc<Self>, context: &Arc<AppContext>, lanes: Vec<mpsc::Receiver<Batch>>) {
         let filling = Arc::new(Semaphore::new(FILLING));
         for batches in lanes {
@@ -207,7 +210,7 @@ impl Publisher {
         context.keep("profiles and presence", move |context| publisher.clone().deliver_latest(context));
     }
 
-    /// What has to be read before a batch is given. A hole that was `tried` already is no reason any more.
+    /// Returns what must be read before a batch can be delivered. A gap that was already `tried` is ignored.
     fn missing(&self, chat: ChatId, batch: &mut Batch, tried: bool) -> Option<Work> {
         if let Some((user, _)) = batch.membership.take() {
             return Some(Work::Reconcile(user));

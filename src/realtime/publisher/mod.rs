@@ -1,9 +1,9 @@
-//! The publisher: owns the rooms and knows every connection of this node, whatever its transport.
+//! The publisher: owns the rooms and all connections of this node, whatever their transport.
 //!
-//! Events come in by lane. Per chat with local members it keeps the last value of the counter that it gave;
-//! what lies between that and an event is read from the database and given first, and what was given
-//! already is not given again (see `lanes`). Rooms are joined and left at their place in that order. So events of
-//! another node can come in by the same way, late, twice or with holes.
+//! Events arrive through lanes. For each chat with local members, the publisher keeps the last counter value that was
+//! delivered. If an event leaves a gap after this value, the missing changes are read from the database and delivered
+//! first; changes that were already delivered are skipped (see `lanes`). Connections join and leave rooms at the right
+//! position in this order. So events of another node may arrive in the same way, late, twice or with gaps.
 
 mod catching_up;
 mod ending;
@@ -26,13 +26,13 @@ use crate::realtime::transport::BacklogLimit;
 
 type Connections = HashMap<ConnId, Arc<Connection>>;
 
-/// A user's devices here, and how often they gained or lost a chat since the first came.
+/// A user's connections on this node, and how often they gained or lost a chat since the first one connected.
 #[derive(Default)]
 struct Devices {
     connections: Connections,
     room_changes: u64,
-    /// The value of the user's own counter up to which memberships were compared with the rooms; none before the
-    /// first of the devices has read them.
+    /// The value of the user's own counter up to which memberships were compared with the rooms; `None` until the first
+    /// connection has read it.
     compared: Option<i64>,
 }
 
@@ -40,44 +40,44 @@ struct Devices {
 #[derive(Default)]
 struct Room {
     connections: Connections,
-    /// Up to this value of the counter nothing is missing here: it was given, or is in what clients fetch
-    /// when they come. None before anything is known.
+    /// Changes up to this counter value were delivered here, or are part of what clients fetch when they connect.
+    /// `None` until the value is known.
     delivered_rev: Option<i64>,
-    /// Up to this value it was given by filling: what comes late of it was told already.
+    /// Changes up to this value were delivered by filling a gap: their late events are duplicates.
     filled_rev: i64,
 }
 
-/// See the file.
+/// Delivers events to the connections of this node.
 #[derive(Default)]
 pub struct Publisher {
     next_id: AtomicU64,
     connections: DashMap<ConnId, Arc<Connection>>,
     users: DashMap<UserId, Devices>,
     rooms: DashMap<ChatId, Room>,
-    /// What may wait for each client of this node.
+    /// The limit of each client's backlog on this node.
     pub backlog_limit: Arc<BacklogLimit>,
 }
 
 impl Publisher {
-    /// A number for a new connection.
+    /// Returns an id for a new connection.
     pub fn next_id(&self) -> ConnId {
         ConnId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     pub fn connection_count(&self) -> usize {
         self.connections.len()
     }
 
-    /// The last value given in a chat; none where nobody is there or nothing is known yet.
+    /// Returns the last value delivered in a chat; `None` if the chat has no room here or the value is not known yet.
     fn delivered_rev(&self, chat: ChatId) -> Option<i64> {
         self.rooms.get(&chat).and_then(|room| room.delivered_rev)
     }
 
-    /// Hands an event out, unless filling has given it already.
+    /// Delivers an event unless its change was already delivered by filling a gap.
     ///
-    /// An event at or below `delivered_rev` may be on its way when a room is new here: it still changes rooms, and
-    /// who was there before has not heard it.
+    /// An event at or below `delivered_rev` may still be in flight when a room is created here. It is delivered,
+    /// because it may change rooms, and the connections that were there before have not received it.
     fn deliver_once(&self, delivery: &Delivery) {
         let filled_rev = |chat| self.rooms.get(&chat).map_or(0, |room| room.filled_rev);
         if delivery.position.is_none_or(|position| position.rev > filled_rev(position.chat_id)) {
@@ -97,7 +97,7 @@ impl Publisher {
                 if let (Some(position), Some(mut room)) = (position, self.rooms.get_mut(chat)) {
                     room.delivered_rev = room.delivered_rev.max(Some(position.rev));
                 }
-                // Telling a large room takes a while: others may read meanwhile.
+                // Sending to a large room takes a while; a read lock lets other readers proceed meanwhile.
                 if let Some(room) = self.rooms.get(chat) {
                     room.connections.values().for_each(|connection| send(connection, delivery));
                 }
@@ -105,7 +105,7 @@ impl Publisher {
             audience => {
                 for connection in self.audience(audience) {
                     send(&connection, delivery);
-                    // Only here, where no room is held: dismissing comes back for the rooms.
+                    // Only in this branch, which holds no room: dismissing a connection locks its rooms.
                     if delivery.closes {
                         connection.dismiss(delivery.event);
                     }
@@ -122,12 +122,12 @@ impl Publisher {
         }
     }
 
-    /// The connections of an audience.
+    /// Returns the connections of an audience.
     fn audience(&self, audience: &Audience) -> Vec<Arc<Connection>> {
         match audience {
             Audience::Chat(chat) => self.in_any(&[*chat]).into_values().collect(),
             Audience::Chats(chats) => self.in_any(chats).into_values().collect(),
-            // A chat's own socket is about that chat alone.
+            // A socket for a single chat receives only events of that chat.
             Audience::User(user) => self.devices(*user).into_iter().filter(|it| it.scope.is_none()).collect(),
             Audience::Session(user, session) => {
                 self.devices(*user).into_iter().filter(|it| it.actor.session_id == *session).collect()
@@ -152,7 +152,7 @@ impl Publisher {
         self.users.get(&user).map(|it| it.connections.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// Counts a change of rooms before it is made, so that whoever is just reading memberships reads again.
+    /// Counts a change of rooms before it is made, so that a concurrent read of the memberships is repeated.
     fn note_room_change(&self, users: &[UserId]) -> Vec<Arc<Connection>> {
         let mut connections = Vec::new();
         for user in users {
@@ -164,7 +164,7 @@ impl Publisher {
         connections
     }
 
-    /// Puts a connection into a room. `delivered_rev` is what a room that is new here starts from.
+    /// Adds a connection to a room. `delivered_rev` is the initial value of a room that is new here.
     fn join(&self, connection: &Arc<Connection>, chat: ChatId, delivered_rev: Option<i64>) {
         if connection.scope.is_some_and(|scope| scope != chat) {
             return;
@@ -197,7 +197,7 @@ impl Publisher {
         self.rooms.remove_if(&chat, |_, room| room.connections.is_empty());
     }
 
-    /// What `ready` says to a connection.
+    /// Returns the `ready` event of a connection.
     pub fn ready(context: &AppContext, connection: &Connection) -> Ready {
         Ready {
             user_id: connection.actor.user_id,
@@ -207,14 +207,14 @@ impl Publisher {
         }
     }
 
-    /// Makes a connection known and joins its rooms. From here on it misses nothing.
+    /// Registers a connection and joins its rooms. From then on it misses no event.
     ///
-    /// The user is known before memberships are read: a chat gained or lost meanwhile is either in what is
-    /// read, or counted, and then they are read again before any room is joined.
+    /// The user is registered before the memberships are read: a chat gained or lost meanwhile is either part of the
+    /// result, or counted, and then the memberships are read again before any room is joined.
     pub async fn register(&self, context: &Arc<AppContext>, connection: &Arc<Connection>) -> Result<()> {
         let user = connection.actor.user_id;
         let watchers = {
-            // Under this lock a connection is either known or gone, never both.
+            // Under this lock a connection is either registered or gone, never both.
             let rooms = connection.rooms.lock();
             if rooms.is_none() {
                 return Ok(());
@@ -230,7 +230,7 @@ impl Publisher {
         let chats = loop {
             let before = self.users.get(&user).map_or(0, |devices| devices.room_changes);
             let chats = sync::chats_of(context, user).await?;
-            // While this is held nobody gains or loses a room.
+            // While this lock is held, no room of the user is gained or lost.
             let Some(devices) =
                 self.users.get_mut(&user).filter(|it| it.connections.contains_key(&connection.id))
             else {
@@ -246,15 +246,15 @@ impl Publisher {
         };
         self.read_heads(context, &chats).await?;
         presence::tell_arrival(context, user, watchers).await;
-        // It may have ended while nobody could tell this connection.
+        // The session may have ended before this connection could be notified.
         sessions::require_live(context, connection.actor).await
     }
 
-    /// Reads where rooms stand that nobody knows of yet: what was committed before is in what their clients fetch after
-    /// `ready`, all else is given.
+    /// Reads the counters of rooms whose value is not known yet. After `ready`, clients fetch everything that was
+    /// committed up to then; everything later is delivered.
     ///
-    /// Every connection does so for itself before it is `ready`, and the first value counts: a later one would take
-    /// for given what was committed after somebody else had fetched.
+    /// Every connection does so itself before it is `ready`, and the first value counts: with a later value, changes
+    /// that were committed after another client had fetched would count as delivered.
     async fn read_heads(&self, context: &AppContext, chats: &[ChatId]) -> Result<()> {
         let unknown: Vec<ChatId> = chats
             .iter()
@@ -269,7 +269,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Forgets a connection that is gone.
+    /// Removes a connection that is gone.
     pub fn unregister(&self, context: &AppContext, connection: &Arc<Connection>) {
         let user = connection.actor.user_id;
         let Some(rooms) = connection.rooms.lock().take() else { return };
@@ -292,7 +292,7 @@ impl Publisher {
     }
 }
 
-/// Tells one connection of an event's audience, unless it is left out.
+/// Sends an event to one connection of its audience, unless the connection is excluded.
 fn send(connection: &Connection, delivery: &Delivery) {
     let left_out = delivery.except == Some(connection.id)
         || delivery.except_users.contains(&connection.actor.user_id)

@@ -1,5 +1,5 @@
-//! What the headers of a body say, read in one place for all readers of bodies: media types compare without case
-//! (RFC 9110, section 8.3.1), and an encoding that is not offered is refused rather than read as text.
+//! Normalizes the headers of a request body in one place for all code that reads bodies: media types compare without
+//! case (RFC 9110, section 8.3.1), and an encoding that is not supported is refused instead of being read as text.
 
 use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use crate::error::{Code, Error};
 use crate::transport::http::problem::Problem;
 
-/// See the file.
+/// Refuses an encoded body, and normalizes the content type.
 pub async fn understand(mut request: Request, next: Next) -> Response {
     if let Some(encoding) = encoding(request.headers()) {
         let problem = format!("Content-Encoding: {encoding} is not offered, send the body as it is");
@@ -22,14 +22,14 @@ pub async fn understand(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// The encoding of a body that is encoded.
+/// Returns the encoding of a body, if it is encoded.
 fn encoding(headers: &HeaderMap) -> Option<String> {
     let value =
         String::from_utf8_lossy(headers.get(CONTENT_ENCODING)?.as_bytes()).trim().to_ascii_lowercase();
     (!value.is_empty() && value != "identity").then_some(value)
 }
 
-/// A media type as our readers compare it: type and subtype in lower case, no space around the semicolons.
+/// Returns a media type as the extractors compare it: type and subtype in lower case, no space around the semicolons.
 fn plain(value: &HeaderValue) -> Option<HeaderValue> {
     let text = value.to_str().ok()?;
     let mut parts = text.split(';').map(str::trim);

@@ -1,6 +1,6 @@
-//! Where a request comes from. Behind a proxy the TCP peer is the proxy, and `X-Forwarded-For` says for whom
-//! it asks; but anybody can send that header, so it is believed from `TRUSTED_PROXIES` only, and of its
-//! addresses only those that a trusted proxy added.
+//! The address of the client. Behind a proxy the TCP peer is the proxy, and `X-Forwarded-For` names the client. But
+//! every client can send that header, so it is trusted only if the peer is one of `TRUSTED_PROXIES`, and only the
+//! addresses that a trusted proxy added count.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::transport::http::listener::Peer;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The client's address, noted once for everything that looks at a request.
+/// The client's address, determined once per request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// Notes the address before anything else sees the request.
+/// Stores the address in the request's extensions before any other code sees the request.
 pub async fn note(State(settings): State<Arc<Settings>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.address.ip());
     if let Some(peer) = peer {
@@ -30,14 +30,14 @@ pub async fn note(State(settings): State<Arc<Settings>>, mut request: Request, n
     next.run(request).await
 }
 
-/// What was noted.
+/// Returns the stored address.
 pub fn noted(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ClientAddress>().map(|it| it.0)
 }
 
-/// The peer's address; where the peer is a trusted proxy, the right-most address of `X-Forwarded-For` that is
-/// none itself. Each proxy adds on the right whom it heard from, so what is left of that one is hearsay. What
-/// is no address makes the header worthless, and the peer's address stands.
+/// Returns the peer's address or, if the peer is a trusted proxy, the right-most address of `X-Forwarded-For` that is
+/// not a trusted proxy. Each proxy appends the address that it received the request from, so everything left of that
+/// address is unverified. If an entry is not an address, the header is ignored and the peer's address is returned.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
@@ -52,13 +52,13 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
         if !is_trusted(&address) {
             return address;
         }
-        // A client on the proxies' own network.
+        // The client may be in the proxies' own network.
         nearest = address;
     }
     nearest
 }
 
-/// An address as proxies write it: bare, with a port, in brackets, quoted.
+/// Parses an address as proxies write it: bare, with a port, in brackets, or quoted.
 fn parse(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"');
     let address = text

@@ -1,31 +1,32 @@
-//! Where frames end in what a server writes to a websocket (RFC 6455, section 5.2): only there another may begin.
+//! Finds the ends of frames in what a server writes to a WebSocket (RFC 6455, section 5.2), because the next frame may
+//! only begin there.
 
-/// The end of the answer that makes a request a websocket.
+/// The end of the response that turns a request into a WebSocket.
 const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 
-/// The most that the head of a frame takes: two bytes, a length of eight, a mask of four.
+/// Maximum size of the header of a frame: two bytes, a length of eight, a mask of four.
 const LONGEST_HEAD: usize = 14;
 
-/// Follows what is written from the answer `101 Switching Protocols` on.
+/// Tracks what is written, beginning with the response `101 Switching Protocols`.
 #[derive(Clone, Default)]
 pub struct Frames {
-    /// Bytes of [`HEAD_END`] that were seen last; all of them once frames have begun.
+    /// Number of bytes of [`HEAD_END`] that were seen last; all of them once frames have begun.
     seen: usize,
     head: [u8; LONGEST_HEAD],
-    /// Bytes of the head that were seen.
+    /// Number of bytes of the header that were seen.
     in_head: usize,
-    /// Bytes of the payload that are still to come.
+    /// Number of bytes of the payload that are still to come.
     left: u64,
 }
 
 impl Frames {
-    /// Whether the next byte begins a frame.
+    /// Returns whether the next byte begins a frame.
     pub fn is_between(&self) -> bool {
         self.seen == HEAD_END.len() && self.in_head == 0 && self.left == 0
     }
 
-    /// Takes note of bytes that were written; stops behind the first that ends a frame, or the answer, and says how many
-    /// those are.
+    /// Tracks bytes that were written, up to and including the first that ends a frame or the response. Returns how
+    /// many bytes those are.
     pub fn follow(&mut self, bytes: &[u8]) -> usize {
         for (place, byte) in bytes.iter().enumerate() {
             if self.left > 0 {

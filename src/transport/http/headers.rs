@@ -1,7 +1,7 @@
-//! Security headers of every answer (OWASP secure headers project), set here where a handler has not chosen
-//! otherwise: nothing is sniffed, framed or told to other sites; answers are no documents that may load
-//! anything; what is personal is not kept by caches. Requests by scripts of other origins are the business of
-//! CORS, these headers do not touch them.
+//! Sets the security headers of every response (OWASP secure headers project) unless the handler has set them: browsers
+//! do not sniff or frame responses, do not send referrers to other sites, load nothing for responses that are not
+//! pages, and do not cache personal data. CORS governs requests by scripts of other origins; these headers do not
+//! affect them.
 
 use std::sync::Arc;
 
@@ -13,28 +13,28 @@ use axum::response::Response;
 
 use crate::config::Settings;
 
-/// Of answers that are data: whoever opens one as a page gets an inert one.
+/// Policy for data: a response that is opened as a page is inert.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Of pages of our own: everything from here, sockets included, nothing inline. Photos are shown before they are
-/// sent (`blob:`, `data:`).
+/// Policy for the server's own pages: everything from this origin, sockets included, nothing inline. Photos are shown
+/// before they are sent (`blob:`, `data:`).
 const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Of Swagger UI, which styles itself inline and carries its icons as data.
+/// Policy for Swagger UI, which uses inline styles and contains its icons as data.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// On https a browser shall not come by http for a year.
+/// Over HTTPS: browsers must not use plain HTTP for a year.
 const STRICT_TRANSPORT: &str = "max-age=31536000";
 
-/// See the file.
+/// Adds the security headers; see the module's documentation.
 pub async fn protect(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_docs = path.starts_with("/docs");
-    // What is for everybody, and for pages of any origin: photos and the SDK.
+    // Public, and for pages of any origin: photos and the SDK.
     let is_public = path.starts_with("/static/") || path.starts_with("/client/");
-    // Their own handlers say how long these may be kept; the documents hold nothing personal.
+    // Their handlers set how long these may be cached; the documents contain nothing personal.
     let is_kept = is_docs || is_public || matches!(path, "/openapi.json" | "/asyncapi.json");
     let mut response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

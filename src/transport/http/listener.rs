@@ -21,7 +21,7 @@ use crate::transport::http::frames::Frames;
 /// The first byte of a close frame (RFC 6455, section 5.5.1).
 const CLOSE_FRAME: u8 = 0x88;
 
-/// A peer that acknowledges nothing for this long is gone, whatever TCP still hopes for.
+/// A peer that acknowledges nothing for this long counts as gone, even if TCP would still retry.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// A TCP stream with backpressure.
@@ -29,9 +29,9 @@ pub struct BackpressureStream {
     tcp: TcpStream,
     backpressure: Arc<Backpressure>,
     frames: Frames,
-    /// Bytes of the close frame that were written.
+    /// Number of bytes of the close frame that were written.
     close_written: usize,
-    /// Of its address.
+    /// The permit of the peer's address.
     _place: Option<ConcurrencyPermit>,
 }
 
@@ -66,7 +66,8 @@ impl AsyncRead for BackpressureStream {
 }
 
 impl BackpressureStream {
-    /// Fails once the connection has ended; true while the close frame waits for room.
+    /// Writes the close frame if one is due. Fails once the connection has ended; returns true while the frame waits
+    /// for buffer space.
     fn close(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let ended = || io::Error::from(io::ErrorKind::ConnectionReset);
         if self.backpressure.is_ended() {
@@ -98,7 +99,7 @@ impl AsyncWrite for BackpressureStream {
         }
         let closing = self.backpressure.close_code().is_some();
         let upgraded = self.backpressure.is_upgraded();
-        // No further frame is begun.
+        // Finish the current frame, but begin no other.
         let buf = if closing && upgraded { &buf[..self.frames.clone().follow(buf)] } else { buf };
         let written = std::task::ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
         self.backpressure.add_written(written as u64);
@@ -142,7 +143,7 @@ impl AsyncWrite for BackpressureStream {
     }
 }
 
-/// Who is on the other side, and the backpressure of the connection they came on.
+/// The peer of a connection, and the connection's backpressure.
 #[derive(Clone)]
 pub struct Peer {
     /// Address of the TCP peer.
@@ -154,25 +155,25 @@ pub struct Peer {
 /// A TCP listener that applies backpressure to every connection.
 pub struct BackpressureListener {
     tcp: TcpListener,
-    /// Connections by address, apart from those of proxies, behind which are many clients.
+    /// Counts connections by address, except those of proxies, which serve many clients.
     connections: ConcurrencyLimit,
     proxies: Vec<IpNet>,
 }
 
-/// The part of all descriptors that one address may have.
+/// One address may use all descriptors divided by this number.
 const SHARE_OF_AN_ADDRESS: u64 = 4;
 
-/// Raises how many files and sockets the process may have open to what the system lets it, and answers how many.
+/// Raises the limit of open files and sockets as far as the system allows, and returns the new limit.
 fn raise_descriptors() -> u64 {
     let limit = rlimit::increase_nofile_limit(DESCRIPTORS).or_else(|_| rlimit::Resource::NOFILE.get_soft());
     limit.unwrap_or(1_024)
 }
 
-/// Descriptors that are enough for any node.
+/// Number of descriptors that is enough for any node.
 const DESCRIPTORS: u64 = 1_048_576;
 
 impl BackpressureListener {
-    /// Listens on `address`; port 0 picks a free one.
+    /// Listens on `address`; port 0 picks a free port.
     pub async fn bind(address: SocketAddr, rates: &Rates) -> io::Result<Self> {
         let most = usize::try_from(raise_descriptors() / SHARE_OF_AN_ADDRESS).unwrap_or(usize::MAX);
         Ok(Self {
@@ -185,7 +186,8 @@ impl BackpressureListener {
         })
     }
 
-    /// A place for one more connection of this address, where it is counted.
+    /// Reserves a place for one more connection of this address. Returns `None` for a proxy, which is not
+    /// counted, and an error if the address has too many.
     fn place(&self, address: IpAddr) -> Result<Option<ConcurrencyPermit>> {
         if self.proxies.iter().any(|net| net.contains(&address.to_canonical())) {
             return Ok(None);
@@ -193,12 +195,12 @@ impl BackpressureListener {
         self.connections.enter(Some(address)).map(Some)
     }
 
-    /// The next connection, and who is on its other side.
+    /// Waits for the next connection, and returns its stream and its peer.
     pub async fn accept(&self) -> (BackpressureStream, Peer) {
         loop {
             match self.tcp.accept().await {
                 Ok((tcp, address)) => {
-                    // Too many: it is closed without a word, which costs nothing.
+                    // Too many connections: close it without a response, which costs nothing.
                     let Ok(place) = self.place(address.ip()) else { continue };
                     tune(&tcp);
                     let backpressure = Arc::<Backpressure>::default();
@@ -214,7 +216,7 @@ impl BackpressureListener {
                     );
                 }
                 Err(error) => {
-                    // Out of file descriptors, mostly: those who are in go on, new ones wait a moment.
+                    // Usually there are no file descriptors left: open connections continue, new ones wait a moment.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -222,13 +224,14 @@ impl BackpressureListener {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 }
 
-/// Small frames leave at once, and a peer that vanished is noticed. A kernel that refuses costs only that.
+/// Sends small frames immediately, and detects peers that have vanished. If the kernel refuses an option, the
+/// connection works without it.
 fn tune(tcp: &TcpStream) {
     let socket = SockRef::from(tcp);
     let keepalive = TcpKeepalive::new().with_time(Duration::from_mins(1));

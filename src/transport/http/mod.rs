@@ -1,5 +1,5 @@
-//! What all requests go through, whatever they ask for: the listener, limits of time and size, who the client is, and
-//! the one table of status codes.
+//! What all requests pass through: the listener, limits of time and size, the address of the client, and the only table
+//! of status codes.
 
 pub mod body_headers;
 pub mod client_address;

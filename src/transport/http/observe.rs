@@ -1,5 +1,5 @@
-//! Around every request: its id, its span and its line in the log, and the completion of problem bodies. Query strings and
-//! bodies are not logged, because they may contain secrets.
+//! Wraps every request: sets its id, its span and its line in the log, and completes the bodies of problems. Query
+//! strings and bodies are not logged, because they may contain secrets.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::transport::http::problem::{Described, Problem};
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// Bytes of a path with its query.
+/// Maximum size of a path with its query, bytes.
 const LONGEST_URI: usize = 8_192;
 
-/// Characters of a path that are logged.
+/// Maximum characters of a path that are logged.
 const LOGGED_PATH: usize = 200;
 
-/// See the file.
+/// Logs a request and completes its response; see the module's documentation.
 pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
@@ -61,7 +61,7 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let ms = started.elapsed().as_millis() as u64;
-    // Polling would drown everything else.
+    // At the info level, polling would flood the log.
     if path.contains("/socket.io") {
         tracing::debug!(%method, path, status = status.as_u16(), code, ms, address, request_id = id, "request");
     } else {
@@ -70,7 +70,7 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
     response
 }
 
-/// The beginning of a path, as it is logged: whoever asks for long ones shall not fill the disk.
+/// Returns the beginning of a path for the log, so that requests with long paths cannot fill the disk.
 fn shown(path: &str) -> String {
     match path.char_indices().nth(LOGGED_PATH) {
         Some((end, _)) => format!("{}…", &path[..end]),
@@ -78,7 +78,7 @@ fn shown(path: &str) -> String {
     }
 }
 
-/// The caller's own id where it is harmless, else a new one.
+/// Returns the caller's own request id if it is harmless, otherwise a new one.
 fn request_id(request: &Request) -> String {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let harmless = |text: &&str| {
@@ -88,7 +88,7 @@ fn request_id(request: &Request) -> String {
     given.filter(harmless).map_or_else(|| random::hex(8).unwrap_or_default(), str::to_owned)
 }
 
-/// A panic costs one request, not the server.
+/// Turns a panic into an internal error, so that it fails one request and not the server.
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 pub fn after_panic(panic: Box<dyn Any + Send>) -> Response {
     let text = panic

@@ -1,5 +1,5 @@
-//! Cookies, and when they count: a page of a foreign origin can make a browser send them along, so they
-//! count only where `Origin` is absent, our own, or named in `CORS_ORIGINS`.
+//! Cookies, and when they count. A page of another origin can make a browser send them, so they count only if `Origin`
+//! is absent, is the server's own, or is listed in `CORS_ORIGINS`.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -7,7 +7,7 @@ use crate::config::{CorsOrigins, Settings};
 use crate::domain::sessions::TokenPair;
 use crate::error::{Error, Result};
 
-/// The value of a cookie.
+/// Returns the value of a cookie, unless it is empty.
 pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
@@ -20,7 +20,7 @@ pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// Whether cookies of this request count.
+/// Returns whether the cookies of this request count.
 pub fn may_use_cookies(settings: &Settings, headers: &HeaderMap) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return true };
@@ -35,8 +35,8 @@ pub fn may_use_cookies(settings: &Settings, headers: &HeaderMap) -> bool {
     listed || origin == settings.public_url.origin() || is_own_host(settings, origin, headers)
 }
 
-/// The origin's host is the one that the request was sent to. Where pages are on https one that came by http is
-/// not ours: whoever sits on the way may have written it.
+/// Returns whether the host of the origin is the one that the request was sent to. If the server uses HTTPS, an origin
+/// with plain HTTP does not count, because an attacker on the network may have written that page.
 fn is_own_host(settings: &Settings, origin: &str, headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let by_http = origin.strip_prefix("http://").filter(|_| !settings.is_https());
@@ -44,10 +44,10 @@ fn is_own_host(settings: &Settings, origin: &str, headers: &HeaderMap) -> bool {
     matches!((host, origin_host), (Some(host), Some(origin)) if host.eq_ignore_ascii_case(origin))
 }
 
-/// Paths that the refresh token's cookie is sent to.
+/// Paths that the cookie of the refresh token is sent to.
 const REFRESH_PATHS: [&str; 2] = ["/auth", "/user/refresh"];
 
-/// Cookies of a login or a refresh.
+/// Sets the cookies of a login or a refresh.
 pub fn set_cookies(settings: &Settings, pair: &TokenPair, headers: &mut HeaderMap) -> Result<()> {
     add(headers, settings, "access_token", &pair.access_token, "/", pair.expires_in)?;
     if let Some(refresh) = &pair.refresh_token {
@@ -58,7 +58,7 @@ pub fn set_cookies(settings: &Settings, pair: &TokenPair, headers: &mut HeaderMa
     Ok(())
 }
 
-/// Takes the cookies back.
+/// Removes the cookies.
 pub fn clear_cookies(settings: &Settings, headers: &mut HeaderMap) -> Result<()> {
     add(headers, settings, "access_token", "", "/", 0)?;
     for path in REFRESH_PATHS {

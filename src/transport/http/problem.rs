@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::error::{Code, Error, FieldErrors};
 
-/// The page that explains every code, each under its name.
+/// The page that explains every code; the name of a code is its anchor.
 pub const EXPLANATIONS: &str = "/docs/errors";
 
 /// An error for a REST client; the middleware adds the request's id.
@@ -33,9 +33,9 @@ pub struct ProblemBody {
     pub detail: String,
     /// Stable name.
     pub code: String,
-    /// Field path to what is wrong with it.
+    /// Maps the path of each invalid field to what is wrong with it.
     pub errors: FieldErrors,
-    /// For asking about it.
+    /// Identifies the request in the server's log.
     pub request_id: Option<String>,
 }
 
@@ -44,21 +44,21 @@ pub struct ProblemBody {
 pub struct Described {
     /// The body without the request's id.
     pub body: ProblemBody,
-    /// The cause of our own faults.
+    /// The causes of an internal error.
     pub chain: Option<String>,
 }
 
-/// What a code means to a REST client.
+/// The meaning of a code for a REST client.
 pub struct Kind {
     /// HTTP status.
     pub status: StatusCode,
-    /// Short.
+    /// A short summary.
     pub title: &'static str,
-    /// What has happened and what to do, for the page that `type` leads to.
+    /// What happened and what to do, for the page that `type` points to.
     pub about: &'static str,
 }
 
-/// Every code's status, title and explanation.
+/// Returns the status, title and explanation of a code.
 pub fn kind(code: Code) -> Kind {
     let (status, title, about) = match code {
         Code::ValidationFailed => (
@@ -117,7 +117,7 @@ pub fn kind(code: Code) -> Kind {
         Code::ContactRequired => (
             StatusCode::FORBIDDEN,
             "Not a mutual contact",
-            "On this server only users who follow each other may share a group (`CONTACT_POLICY=mutual`). \
+            "On this server you can only add users whom you follow and who follow you (`CONTACT_POLICY=mutual`). \
                 `errors` names who does not follow whom.",
         ),
         Code::EmailUnverified => (
@@ -213,7 +213,8 @@ pub fn kind(code: Code) -> Kind {
         Code::Internal => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "Internal error",
-            "Something went wrong on the server. Its log has the cause under the `request_id`.",
+            "Something went wrong on the server, and the change may or may not have been stored: send it again with the \
+             same `client_id`. The server's log has the cause under the `request_id`.",
         ),
     };
     Kind { status, title, about }
@@ -243,15 +244,15 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if status == StatusCode::UPGRADE_REQUIRED {
-            // Names what is spoken (RFC 9110, section 15.5.22) and its version (RFC 6455, section 4.4). hyper
-            // adds `Connection: upgrade` for no status but 101.
+            // `Upgrade` names the protocol (RFC 9110, section 15.5.22), `Sec-WebSocket-Version` its version (RFC 6455,
+            // section 4.4). hyper adds `Connection: upgrade` only to status 101.
             let headers = response.headers_mut();
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if status == StatusCode::REQUEST_TIMEOUT {
-            // What is still to come of it would be taken for the next request (RFC 9110, section 15.5.9).
+            // The rest of the body would be read as the next request (RFC 9110, section 15.5.9).
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(seconds) = retry_after {

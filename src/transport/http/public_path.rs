@@ -1,4 +1,4 @@
-//! The path of `PUBLIC_URL`: a proxy strips it from requests, so it goes in front of the paths that answers name.
+//! Adds the path of `PUBLIC_URL`, which a proxy strips from requests, to the paths in response headers.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use crate::config::Settings;
 
-/// See the file.
+/// Adds the path to `Location` and `Link`; see the module's documentation.
 pub async fn add(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let path = settings.public_url.path();
@@ -21,7 +21,7 @@ pub async fn add(State(settings): State<Arc<Settings>>, request: Request, next: 
     response
 }
 
-/// Puts `path` into a header's value that begins with `start`, which ends in the slash of a path.
+/// Inserts `path` into the value of a header. The value must begin with `start`, which ends with the slash of a path.
 fn prefix(headers: &mut HeaderMap, name: &HeaderName, start: &str, path: &str) {
     let Some(value) = headers.get(name).and_then(|it| it.to_str().ok()) else { return };
     let Some(rest) = value.strip_prefix(start) else { return };

@@ -1,9 +1,9 @@
-//! Serving connections: HTTP/1 with upgrades, a time limit for headers that come slowly and for connections
-//! that do nothing, and an end that lets requests finish.
+//! Serves connections: HTTP/1 with upgrades, time limits for slow headers and for idle connections, and a shutdown that
+//! lets requests finish.
 //!
-//! It stands in place of `axum::serve`, which sets no time limits. hyper has one limit for both, the headers
-//! of a request and the wait for the next request; `HeaderTimer` tells them apart by whether bytes have
-//! come, so that attackers are short-lived and a proxy may keep its connections.
+//! It replaces `axum::serve`, which sets no time limits. hyper has one limit for both the headers of a request and the
+//! wait for the next request. `HeaderTimer` distinguishes them by whether bytes have arrived, so that slow attackers
+//! are cut off early and a proxy may keep its connections.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,16 +27,16 @@ use tower::{Service, ServiceExt};
 use crate::realtime::backpressure::Backpressure;
 use crate::transport::http::listener::{BackpressureListener, BackpressureStream, Peer};
 
-/// The headers of a request have to come within.
+/// How long the headers of a request may take to arrive.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a connection may wait for its next request.
 const IDLE_AT_MOST: Duration = Duration::from_secs(75);
 
-/// What hyper holds of one connection at most, headers included; larger ones are answered by 431.
+/// Maximum buffer of one connection, bytes, headers included; larger headers are answered with 431.
 const BUFFER: usize = 64 * 1_024;
 
-/// Serves until `stop`, then until the requests that are under way have ended.
+/// Serves until `stop` is cancelled, then waits until the requests in progress have ended.
 pub async fn serve<S>(listener: BackpressureListener, router: S, stop: CancellationToken)
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
@@ -85,7 +85,7 @@ where
     }
 }
 
-/// hyper's timer for one connection. hyper asks it for one thing only: when to give up on a request's headers.
+/// hyper's timer for one connection. hyper uses it for one purpose only: the timeout of a request's headers.
 struct HeaderTimer(Arc<Backpressure>);
 
 impl Timer for HeaderTimer {
@@ -102,12 +102,12 @@ impl Timer for HeaderTimer {
     }
 }
 
-/// Waits for a request's headers: long for the first byte of a later request, short from then on.
+/// Waits for the headers of a request: long for the first byte of a later request, short after it.
 struct Patience {
     backpressure: Arc<Backpressure>,
-    /// Bytes that had come when the wait began.
+    /// Number of bytes that had arrived when the wait began.
     read: u64,
-    /// Nothing has come since.
+    /// Whether nothing has arrived since.
     idle: bool,
     sleep: Pin<Box<tokio::time::Sleep>>,
 }

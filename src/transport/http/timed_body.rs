@@ -1,5 +1,5 @@
-//! Bodies of requests have to come whole within a time, however they are read. A client that sends a byte now
-//! and then would otherwise hold a request, and its turn for a large body, without end.
+//! Sets a deadline for the whole body of a request, however it is read. A client that sends a byte now and then would
+//! otherwise hold a request, and its turn for a large body, forever.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,10 +18,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::error::{Code, Error};
 
-/// A body has to come whole within.
+/// How long a whole body may take to arrive.
 pub const BODY_WITHIN: Duration = Duration::from_secs(30);
 
-/// It did not.
+/// The error of a body that did not arrive in time.
 #[derive(Clone, Copy, Debug)]
 pub struct TooSlow;
 
@@ -39,7 +39,7 @@ impl From<TooSlow> for Error {
     }
 }
 
-/// What is wrong where a body could not be read: too slow, over its limit, or broken off in `field`.
+/// Returns why a body could not be read: it was too slow, over its limit, or broke off in `field`.
 pub fn unreadable(field: &str, error: &(dyn StdError + 'static)) -> Error {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -54,7 +54,7 @@ pub fn unreadable(field: &str, error: &(dyn StdError + 'static)) -> Error {
     Error::invalid(field, format!("could not be read: {error}"))
 }
 
-/// Puts the clock on the body of every request that has one.
+/// Sets the deadline for the body of every request that has one.
 pub async fn time(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -64,11 +64,11 @@ pub async fn time(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// A body and when it has to be there.
+/// A body and its deadline.
 struct TimedBody {
     inner: Body,
     end: Instant,
-    /// Set when it is first waited for: most bodies are there with their headers.
+    /// Created at the first wait, because most bodies arrive with their headers.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Where a request may carry an access token; the first one found counts.
+//! Finds the access token of a request; the first one found counts.
 
 use axum::http::{HeaderMap, header};
 use serde_json::Value;
@@ -6,19 +6,20 @@ use serde_json::Value;
 use super::origin;
 use crate::domain::AppContext;
 
-/// `auth` header, `Authorization: Bearer`, CONNECT payload `{token}`, `access_token` cookie.
+/// Returns the token of the `auth` header, `Authorization: Bearer`, the CONNECT payload `{token}` or the `access_token`
+/// cookie, in this order.
 pub fn find_token(context: &AppContext, headers: &HeaderMap, payload: Option<&Value>) -> Option<String> {
     header_token(headers)
         .or_else(|| payload.and_then(|it| it.get("token")).and_then(Value::as_str).and_then(given_token))
         .or_else(|| {
-            // A page of another origin can make a browser send its cookies along: those do not count.
+            // A page of another origin can make a browser send its cookies; those do not count.
             origin::may_use_cookies(&context.settings, headers)
                 .then(|| origin::cookie(headers, "access_token"))
                 .flatten()
         })
 }
 
-/// The token of the `auth` header, else of `Authorization: Bearer`.
+/// Returns the token of the `auth` header, or else of `Authorization: Bearer`.
 pub fn header_token(headers: &HeaderMap) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     header("auth")
@@ -26,7 +27,7 @@ pub fn header_token(headers: &HeaderMap) -> Option<String> {
         .or_else(|| header(header::AUTHORIZATION.as_str()).filter(|it| has_bearer(it)).and_then(given_token))
 }
 
-/// A token as it came, without the word before it that some send along; none where nothing is left.
+/// Returns a token without the word `Bearer`, which some clients send with it; `None` if nothing is left.
 pub fn given_token(text: &str) -> Option<String> {
     Some(without_bearer(text)).filter(|it| !it.is_empty()).map(str::to_owned)
 }

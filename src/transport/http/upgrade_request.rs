@@ -1,13 +1,13 @@
-//! What a request has to bring to become a websocket (RFC 6455, section 4.2.1). Both protocols ask here.
+//! Checks that a request is a WebSocket handshake (RFC 6455, section 4.2.1), for both realtime transports.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::error::{Code, Error, Result};
 
-/// The key of a request for a websocket, or what it lacks.
+/// Returns the key of a WebSocket handshake, or an error that names what is missing.
 ///
-/// A proxy that is not told to pass `Upgrade` and `Connection` on removes them; its client would wait for an
-/// answer that never comes.
+/// A proxy removes `Upgrade` and `Connection` unless it is configured to pass them; without this check the client would
+/// wait for a response that never arrives.
 pub fn require(headers: &HeaderMap) -> Result<HeaderValue> {
     let lacks = |what: &str| {
         Err(Error::new(

@@ -1,4 +1,4 @@
-//! For operators: is it alive, is it ready.
+//! Health checks for operators: liveness and readiness.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use utoipa::ToSchema;
 use crate::error::Result;
 use crate::transport::rest::RestState;
 
-/// How long an answer is good for: anybody may ask, and asking costs a write.
+/// How long a result is cached: anyone may call the check, and each check writes to the database.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
 type Parts = BTreeMap<&'static str, &'static str>;
 
-/// The latest answer and when it was found; those who ask at the same time wait for one.
+/// The latest result and when it was determined. Concurrent requests wait for the same check.
 #[derive(Default)]
 pub struct Remembered(Mutex<Option<(Instant, Parts)>>);
 
@@ -27,7 +27,7 @@ pub struct Remembered(Mutex<Option<(Instant, Parts)>>);
 pub struct Health {
     /// `ok` or `unavailable`.
     pub status: &'static str,
-    /// The same for each part that is needed.
+    /// The state of each required part, `ok` or `unavailable`.
     pub parts: BTreeMap<&'static str, &'static str>,
 }
 

@@ -1,6 +1,6 @@
-//! The pages that mailed links lead to, in the binary. The token stands behind `#` in the link, so it comes
-//! here neither in a path nor in a `Referer`; the script posts it. Nothing happens before a click: programs
-//! that open every link of a mail confirm nothing.
+//! The pages that mailed links point to, contained in the binary. The token follows `#` in the link, so that the server
+//! receives it neither in a path nor in a `Referer`; the script posts it. Nothing happens before a click, so that
+//! programs that open every link of a mail confirm nothing.
 
 use axum::Router;
 use axum::http::header;
@@ -16,11 +16,11 @@ use crate::transport::rest::RestState;
 #[folder = "assets/web/account"]
 struct Pages;
 
-/// Own scripts and styles, own server, nothing else.
+/// Allows the server's own scripts, styles and connections, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Their routes.
+/// Returns the routes of the pages.
 pub fn pages() -> Router<RestState> {
     Router::new()
         .route("/account/verify", get(async || file("verify.html", "text/html; charset=utf-8")))

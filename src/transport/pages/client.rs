@@ -1,4 +1,4 @@
-//! The JavaScript client, which the binary itself hands out: to browsers as a file, to npm as a package.
+//! The JavaScript client, contained in the binary and served to browsers as a file and to npm as a package.
 
 use std::io;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use crate::transport::http::problem::Problem;
 #[exclude = "src/*"]
 struct Client;
 
-/// The folder of the client as `npm install` takes it from an address.
+/// The client's folder as an archive that `npm install` accepts from a URL.
 static PACKAGE: LazyLock<io::Result<Vec<u8>>> = LazyLock::new(package);
 
 fn package() -> io::Result<Vec<u8>> {
@@ -29,14 +29,14 @@ fn package() -> io::Result<Vec<u8>> {
         let mut header = tar::Header::new_gnu();
         header.set_size(file.data.len() as u64);
         header.set_mode(0o644);
-        // npm expects everything in one folder of this name.
+        // npm expects all files in a folder of this name.
         archive.append_data(&mut header, format!("package/{name}"), &*file.data)?;
     }
     archive.into_inner()?.finish()
 }
 
-/// `GET /client/{name}`: `mango-chat.js`, the same as `mango-chat.mjs` for a Node.js project without `package.json`, the
-/// types beside it, and `mango-chat.tgz` for npm.
+/// Handles `GET /client/{name}`: `mango-chat.js`, the same as `mango-chat.mjs` for a Node.js project without
+/// `package.json`, the types beside it, and `mango-chat.tgz` for npm.
 pub async fn client(Path(name): Path<String>) -> Result<Response, Problem> {
     let (name, kind) = match name.as_str() {
         "mango-chat.tgz" => {

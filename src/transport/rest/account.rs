@@ -55,7 +55,7 @@ pub async fn delete_by_post(
     ))]
 pub async fn export(State(app): State<RestState>, Auth(actor): Auth) -> Result<Response, Problem> {
     let mut export = accounts::export(&app.context, &app.exports, actor)?;
-    // What fails at once is still told as a problem; later the connection breaks off.
+    // An error in the first chunk becomes a problem response; a later error breaks the connection.
     let first = export.next().await.transpose()?.unwrap_or_default();
     let rest = stream::unfold((Some(first), export), async |(first, mut export)| {
         let chunk = match first {

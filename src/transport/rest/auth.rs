@@ -17,8 +17,8 @@ use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
 use crate::transport::rest::extract::{Auth, From, Id, JsonOrForm, Text, access_token, bearer};
 
-/// The pair, also as cookies, where a page of our own asks: a foreign one could otherwise log its visitor in
-/// as somebody else.
+/// Returns the token pair, also as cookies if the request may use them. A page of another origin could otherwise log
+/// its visitor in as a different user.
 fn with_cookies(app: &RestState, request: &HeaderMap, pair: TokenPair) -> Result<Response, Problem> {
     let mut headers = HeaderMap::new();
     if origin::may_use_cookies(&app.context.settings, request) {
@@ -68,12 +68,12 @@ pub async fn mango_login(
 /// A refresh token in a body.
 #[derive(Deserialize, ToSchema)]
 pub struct RefreshBody {
-    /// The refresh token; left out, it is looked for in the `Authorization` header and the cookie.
+    /// The refresh token; without it, the `Authorization` header and the cookie are used.
     #[serde(default)]
     pub refresh_token: Option<String>,
 }
 
-/// The refresh token of a request: body, bearer or cookie, first present.
+/// Returns the refresh token of a request, from the body, the bearer header or the cookie, in this order.
 fn refresh_token(app: &RestState, headers: &HeaderMap, body: &str) -> Result<Option<String>> {
     if !body.trim().is_empty() {
         let body: RefreshBody = parse::read(body)?;
@@ -147,8 +147,8 @@ pub async fn logout(State(app): State<RestState>, request: HeaderMap) -> Result<
             .await
     };
     let ended = ended.await;
-    // A browser that has nothing but cookies is done with them, whatever became of the session; no foreign page logs
-    // it out. Who has sent a token meant that one: where it is no good, the cookies are left alone.
+    // A browser that only has cookies loses them, whether or not its session could be ended; but a page of another
+    // origin cannot log it out. A client that sent a token meant that one: if it is invalid, the cookies stay.
     let cookies_go = (ended.is_ok() || !request.contains_key(header::AUTHORIZATION))
         && origin::may_use_cookies(&app.context.settings, &request);
     let mut response = match ended {
@@ -161,8 +161,8 @@ pub async fn logout(State(app): State<RestState>, request: HeaderMap) -> Result<
     Ok(response)
 }
 
-/// Whose session an access token names. A browser whose access cookie has run out still has the other one, and
-/// its session is to end, too.
+/// Returns the actor that the access token names. If a browser's access cookie has expired, the refresh cookie is used
+/// instead, so that its session ends, too.
 async fn who_logs_out(app: &RestState, request: &HeaderMap) -> Result<Actor> {
     let by_access = match access_token(app, request) {
         Some(token) => sessions::authenticate(&app.context, &token).await.map(|(actor, _)| actor),

@@ -21,7 +21,7 @@ use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
 use crate::transport::rest::extract::{Auth, ChatPaging, Id, Params, page};
 
-/// Items of a page where nothing is said.
+/// Default number of items per page.
 const DEFAULT_LIMIT: u64 = 50;
 
 async fn list_state(
@@ -153,7 +153,7 @@ pub async fn mango_messages(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let mut messages = MangoMessages::of(app.context.clone(), actor, ChatId(id)).await?;
-    // What goes wrong at first is a problem; later the answer breaks off.
+    // An error in the first part becomes a problem response; a later error breaks the response off.
     let Some(first) = messages.next().await? else { return Ok(axum::Json([(); 0]).into_response()) };
     let parts = stream::try_unfold((messages, Some(first), true), async |(mut messages, part, is_first)| {
         let Some(part) = part else { return Ok::<_, Error>(None) };

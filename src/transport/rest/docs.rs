@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the handlers, and the pages that show the documents.
+//! The OpenAPI document, generated from the handlers, and the pages that show the documents.
 
 use axum::Router;
 use axum::response::Redirect;
@@ -52,7 +52,7 @@ impl Modify for Bearer {
     }
 }
 
-/// Every route with its description.
+/// Returns all routes with their descriptions.
 pub fn routes() -> OpenApiRouter<RestState> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(users::register, users::search))
@@ -103,19 +103,19 @@ pub fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(health::ready))
 }
 
-/// The whole OpenAPI document.
+/// Returns the complete OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     describe(routes().split_for_parts().1)
 }
 
-/// Adds what no handler tells of by itself.
+/// Adds what cannot be derived from the handlers.
 fn describe(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     events::document(&mut document);
     documented_refusals::document(document)
 }
 
-/// Swagger UI and the documents, which name the `path` that a proxy strips; the front page leads there until there is a
-/// web client.
+/// Returns the routes of Swagger UI and of the documents, which name the `path` that a proxy strips. The front page
+/// redirects to Swagger UI until there is a web client.
 pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<RestState> {
     let mut document = describe(document);
     if !path.is_empty() {

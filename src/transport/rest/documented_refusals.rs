@@ -1,12 +1,11 @@
-//! What the OpenAPI document says of refusals that are the same for all operations alike: whatever takes a token may
-//! come without a good one, whatever takes a body or a query may get one that does not fit, whatever changes something
-//! can come too often, whatever has a body can send it too slowly, whatever is asked in somebody's name can be asked by
-//! somebody who may not or who is banned, and what a database has to answer it may not answer now.
+//! The error responses that many operations share, as the OpenAPI document describes them: 401, 403 and 503 for
+//! operations that authenticate, 422 for a body or a query that is invalid, 429 for changes that come too often, and
+//! 408 for a body that arrives too slowly.
 
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
-/// Adds them where a handler does not tell of them itself.
+/// Adds each of these responses to the operations that do not document it themselves.
 pub fn document(mut openapi: OpenApi) -> OpenApi {
     for item in openapi.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]

@@ -1,4 +1,4 @@
-//! The page that the `type` of a problem leads to.
+//! The page that the `type` of a problem points to.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use axum::response::Html;
 use crate::error::Code;
 use crate::transport::http::problem::{Kind, kind};
 
-/// Every code with its status and explanation.
+/// Returns the page with every code, its status and its explanation.
 pub async fn page() -> Html<String> {
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
@@ -31,7 +31,7 @@ pub async fn page() -> Html<String> {
     Html(page)
 }
 
-/// Our own text as HTML: what stands between backquotes is code.
+/// Converts one of the server's own texts to HTML; text between backquotes becomes code.
 fn marked_up(text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut parts = escaped.split('`');

@@ -1,4 +1,4 @@
-//! Every client event over REST: the body is the payload, the answer is the ack, or a problem.
+//! Every client event over REST: the body is the payload, the response is the acknowledgement or a problem.
 
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -18,7 +18,7 @@ use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
 use crate::transport::rest::extract::{Auth, LargeText};
 
-/// Runs a client event: the body is its payload, the answer its ack.
+/// Runs a client event. The body is its payload, the response its acknowledgement.
 pub async fn run(
     State(app): State<RestState>,
     Auth(actor): Auth,
@@ -26,7 +26,7 @@ pub async fn run(
     LargeText(payload): LargeText,
 ) -> Result<Response, Problem> {
     let (answer, ack) = oneshot::channel();
-    // Whoever asked may be gone by then; the event still takes effect.
+    // The client may have disconnected by then; the event still takes effect.
     let respond = Respond::new(move |result| drop(answer.send(result)));
     let context = app.context.clone();
     let work =
@@ -36,7 +36,7 @@ pub async fn run(
     Ok(([(header::CONTENT_TYPE, "application/json")], ack.get().to_owned()).into_response())
 }
 
-/// Adds each client event with its own body and answer to the document: the route is one for all of them.
+/// Adds each client event with its own body and response to the document, because one route serves all of them.
 pub fn document(openapi: &mut OpenApi) {
     let mut schemas = Schemas::new();
     let entries = asyncapi::client_events(&mut schemas);

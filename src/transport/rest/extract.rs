@@ -1,5 +1,5 @@
-//! What handlers take: who is asking, a checked body, a checked query. Each misfit is a problem that names
-//! the field.
+//! Extractors of the handlers: the caller, a checked body, a checked query. Each invalid input becomes a problem that
+//! names the field.
 
 use std::net::IpAddr;
 
@@ -27,11 +27,11 @@ use crate::transport::http::{client_address, origin};
 use crate::transport::rest::RestState;
 use crate::transport::rest::reads::Slot;
 
-/// Bodies of everything but what may hold a photo.
+/// Maximum size of a body that cannot contain a photo, bytes.
 const SMALL_BODY: usize = 256 * 1_024;
 
-/// Who is asking: `Authorization: Bearer` comes before the cookie. A request that changes something counts as
-/// an event of theirs; one that only reads takes its turn.
+/// The caller. `Authorization: Bearer` takes precedence over the cookie. A request that changes something counts
+/// towards the caller's limit of events; a read counts towards the limit of reads and waits for its turn.
 pub struct Auth(pub Actor);
 
 impl FromRequestParts<RestState> for Auth {
@@ -41,7 +41,7 @@ impl FromRequestParts<RestState> for Auth {
         let token = access_token(app, &parts.headers)
             .ok_or_else(|| Error::new(Code::TokenMissing, "send an access token as Authorization: Bearer"))?;
         let (actor, _) = sessions::authenticate(&app.context, &token).await?;
-        // Events over REST are counted where those of sockets are.
+        // Events over REST are counted in the same place as those of sockets.
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let key = Key::user(actor.user_id);
         if reads {
@@ -53,13 +53,13 @@ impl FromRequestParts<RestState> for Auth {
         } else if !parts.uri.path().starts_with("/events/") {
             app.context.rates.take(Bucket::Event, key).await?;
         }
-        // Its body may come much later, and the session may have ended by then.
+        // The body may arrive much later; the session is then checked again.
         parts.extensions.insert(actor);
         Ok(Self(actor))
     }
 }
 
-/// The access token of a request.
+/// Returns the access token of a request.
 pub fn access_token(app: &RestState, headers: &HeaderMap) -> Option<String> {
     if headers.contains_key(header::AUTHORIZATION) {
         return bearer(headers);
@@ -69,7 +69,7 @@ pub fn access_token(app: &RestState, headers: &HeaderMap) -> Option<String> {
         .flatten()
 }
 
-/// The token of an `Authorization: Bearer` header.
+/// Returns the token of an `Authorization: Bearer` header.
 pub fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.trim().split_once(' ')?;
@@ -77,7 +77,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
 }
 
-/// Where a request comes from.
+/// The origin of a request: the client's address, user agent and language.
 pub struct From(pub Origin);
 
 impl FromRequestParts<RestState> for From {
@@ -93,7 +93,7 @@ impl FromRequestParts<RestState> for From {
     }
 }
 
-/// An upload by somebody who need not be known: one of their address.
+/// An upload without authentication; it counts towards the rate limit of the client's address.
 pub struct StrangersUpload;
 
 impl FromRequestParts<RestState> for StrangersUpload {
@@ -106,7 +106,7 @@ impl FromRequestParts<RestState> for StrangersUpload {
     }
 }
 
-/// A JSON body, checked.
+/// A JSON body, parsed and checked.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned + Check> FromRequest<RestState> for Json<T> {
@@ -119,7 +119,7 @@ impl<T: DeserializeOwned + Check> FromRequest<RestState> for Json<T> {
     }
 }
 
-/// A JSON object or a form, by its content type; checked.
+/// A JSON object or a form, by its content type, parsed and checked.
 pub struct JsonOrForm<T>(pub T);
 
 impl<T: DeserializeOwned + Check> FromRequest<RestState> for JsonOrForm<T> {
@@ -144,7 +144,7 @@ fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// A form's fields as a JSON object of texts, so that both are checked alike.
+/// Converts the fields of a form to a JSON object of strings, so that both are checked alike.
 fn form_as_json(text: &str) -> Result<String> {
     let fields: std::collections::HashMap<String, String> = serde_urlencoded::from_str(text)
         .map_err(|error| Error::invalid("payload", format!("is not a form: {error}")))?;
@@ -167,7 +167,7 @@ async fn multipart_as_json(request: Request, app: &RestState) -> Result<String> 
     serde_json::to_string(&fields).map_err(Error::internal)
 }
 
-/// The whole body as text, within its limit; see `timed_body` for its time.
+/// Reads the whole body as text, up to `most` bytes; see `timed_body` for its deadline.
 async fn text_body(request: Request, app: &RestState, most: usize) -> Result<String> {
     let address = client_address::noted(request.extensions());
     let actor = request.extensions().get().copied();
@@ -176,7 +176,7 @@ async fn text_body(request: Request, app: &RestState, most: usize) -> Result<Str
     String::from_utf8(bytes).map_err(|_| Error::invalid("payload", "is not UTF-8"))
 }
 
-/// Whoever asks may still do so now that the body is there.
+/// Checks that the caller's session is still live after the body has arrived.
 async fn still(app: &RestState, actor: Option<Actor>) -> Result<()> {
     match actor {
         Some(actor) => sessions::require_live(&app.context, actor).await,
@@ -184,7 +184,7 @@ async fn still(app: &RestState, actor: Option<Actor>) -> Result<()> {
     }
 }
 
-/// A turn for a large body: so many at a time, and so many of one address.
+/// Waits for a turn to read a large body. Fails if the address already reads too many.
 async fn turn_of(
     app: &RestState,
     address: Option<IpAddr>,
@@ -194,8 +194,8 @@ async fn turn_of(
     Ok((place, turn))
 }
 
-/// What is beyond the limit is read and thrown away, up to four times as much: a client that is still
-/// writing would otherwise see a broken connection instead of the answer. Large bodies take their turns.
+/// Reads the body. Bytes beyond the limit are read and discarded, up to four times the limit, because a client that is
+/// still writing would otherwise see a broken connection instead of the response. Large bodies wait for their turn.
 async fn read_body(mut body: Body, app: &RestState, address: Option<IpAddr>, most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut length = 0;
@@ -219,7 +219,7 @@ async fn read_body(mut body: Body, app: &RestState, address: Option<IpAddr>, mos
     Ok(bytes)
 }
 
-/// The body as text, for those that may do without one.
+/// The body as text; it may be empty.
 pub struct Text(pub String);
 
 impl FromRequest<RestState> for Text {
@@ -230,7 +230,7 @@ impl FromRequest<RestState> for Text {
     }
 }
 
-/// The body as text, where it may hold a photo.
+/// The body as text, which may contain a photo.
 pub struct LargeText(pub String);
 
 impl FromRequest<RestState> for LargeText {
@@ -287,7 +287,7 @@ impl FromRequest<RestState> for Image {
     }
 }
 
-/// A number in the path; anything else is nothing that exists.
+/// A number in the path; anything else is answered with `not_found`.
 pub struct Id(pub i64);
 
 impl FromRequestParts<RestState> for Id {
@@ -302,7 +302,7 @@ impl FromRequestParts<RestState> for Id {
     }
 }
 
-/// What lists in pages take besides, as the OpenAPI document says it; [`Params`] reads it.
+/// The query parameters of lists in pages, for the OpenAPI document; [`Params`] reads them.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive alone")]
@@ -313,7 +313,7 @@ pub struct Paging {
     limit: Option<i64>,
 }
 
-/// The same for lists of chats.
+/// The query parameters of lists of chats.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive alone")]
@@ -324,7 +324,7 @@ pub struct ChatPaging {
     limit: Option<i64>,
 }
 
-/// The query's values by name.
+/// The query parameters by name.
 pub struct Params(Vec<(String, String)>);
 
 impl FromRequestParts<RestState> for Params {
@@ -338,19 +338,19 @@ impl FromRequestParts<RestState> for Params {
 }
 
 impl Params {
-    /// A value as text.
+    /// Returns a parameter as text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A value as a whole number.
+    /// Returns a parameter as a whole number.
     pub fn number(&self, name: &str) -> Result<Option<i64>> {
         self.text(name)
             .map(|value| value.parse().map_err(|_| Error::invalid(name, "must be a whole number")))
             .transpose()
     }
 
-    /// A value of a closed set; an empty one counts as absent.
+    /// Returns a parameter that must be one of a closed set of values; an empty value counts as absent.
     pub fn one_of<T: TryFrom<String, Error = String>>(&self, name: &str) -> Result<Option<T>> {
         self.text(name)
             .filter(|text| !text.is_empty())
@@ -358,7 +358,7 @@ impl Params {
             .transpose()
     }
 
-    /// `limit`, 1 to 200.
+    /// Returns `limit`, which must be between 1 and 200, or `default` if it is absent.
     pub fn limit(&self, default: u64) -> Result<u64> {
         match self.number("limit")? {
             None => Ok(default),
@@ -368,7 +368,7 @@ impl Params {
     }
 }
 
-/// A plain array, with `Link: rel="next"` where there is more.
+/// Returns a plain array as a response, with `Link: rel="next"` if there is more.
 pub fn page<T: Serialize>(items: Vec<T>, next: Option<String>) -> Response {
     let mut response = axum::Json(items).into_response();
     if let Some(link) = next.and_then(|url| HeaderValue::from_str(&format!("<{url}>; rel=\"next\"")).ok()) {

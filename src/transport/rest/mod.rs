@@ -26,10 +26,10 @@ use super::ops::health;
 use crate::domain::AppContext;
 use crate::domain::accounts::Running;
 
-/// Large bodies at the same time.
+/// Maximum large bodies that are read at the same time.
 const LARGE_BODIES: usize = 16;
 
-/// What handlers work with.
+/// State of the handlers.
 #[derive(Clone)]
 pub struct RestState {
     /// The domain.
@@ -38,16 +38,16 @@ pub struct RestState {
     pub large_body: usize,
     /// Large bodies that may be read at the same time.
     pub large_bodies: Arc<Semaphore>,
-    /// What `/health/ready` answered lately.
+    /// The latest reply of `/health/ready`.
     pub health: Arc<health::Remembered>,
-    /// What `/admin/statistics` counted lately.
+    /// The latest counts of `/admin/statistics`.
     pub statistics: Arc<admin::Counted>,
     /// Exports that are running.
     pub exports: Arc<Running>,
 }
 
 impl RestState {
-    /// The state of a server that has answered nothing yet; `large_body` in bytes.
+    /// Creates the state of a server that has just started; `large_body` is in bytes.
     pub fn new(context: Arc<AppContext>, large_body: usize) -> Self {
         Self {
             context,

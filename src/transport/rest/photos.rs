@@ -63,7 +63,7 @@ pub async fn read(
     let PhotoFile { bytes, content_type } = photos::read(&app.context, &photo, &file)
         .await?
         .ok_or_else(|| Error::new(Code::NotFound, "there is no such photo"))?;
-    // A name never gets another content, so the name is its version.
+    // The content of a name never changes, so the name is its version.
     let etag = format!("\"{photo}-{}\"", file.split('.').next().unwrap_or_default());
     let mut response = part(&headers, bytes, &etag);
     let all = response.headers_mut();
@@ -76,7 +76,7 @@ pub async fn read(
     Ok(response)
 }
 
-/// The whole, a part, or nothing where the client has it (RFC 9110, sections 13 and 14).
+/// Returns the whole photo, a part, or 304 if the client has it already (RFC 9110, sections 13 and 14).
 fn part(headers: &HeaderMap, bytes: Bytes, etag: &str) -> Response {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if text(header::IF_NONE_MATCH).is_some_and(|list| {
@@ -89,7 +89,7 @@ fn part(headers: &HeaderMap, bytes: Bytes, etag: &str) -> Response {
     let Some(range) = text(header::RANGE).filter(|_| fresh).and_then(|it| it.strip_prefix("bytes=")) else {
         return bytes.into_response();
     };
-    // Several ranges at once may be answered with the whole.
+    // A server may answer a request for several ranges with the whole file.
     if range.contains(',') {
         return bytes.into_response();
     }
@@ -109,7 +109,7 @@ fn part(headers: &HeaderMap, bytes: Bytes, etag: &str) -> Response {
     }
 }
 
-/// First and last byte of `a-b`, `a-` or `-n`, where there are any.
+/// Returns the first and last byte of `a-b`, `a-` or `-n`, if the range contains any.
 fn parse_range(range: &str, length: usize) -> Option<(usize, usize)> {
     let (first, last) = range.trim().split_once('-')?;
     let end = length.checked_sub(1)?;

@@ -1,5 +1,5 @@
-//! A read keeps its turn until its answer has been fetched: a client that reads slowly holds up its own further reads, and
-//! nobody else's memory.
+//! Keeps the turn of a read until its response has been fetched: a client that reads slowly delays only its own further
+//! reads, and cannot use up memory that other clients need.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use parking_lot::Mutex;
 
 use crate::platform::limits::Turn;
 
-/// The server buffers so many bytes of an answer at a time, so that the rest stays here.
+/// Maximum bytes that the server buffers of a response at a time, so that the rest stays here.
 const PIECE: usize = 16 * 1_024;
 
-/// Where a handler's extractor leaves the turn of a request.
+/// Where the extractor of a handler stores the turn of a request.
 #[derive(Clone, Default)]
 pub struct Slot(Arc<Mutex<Option<Turn>>>);
 
 impl Slot {
-    /// The request has this turn.
+    /// Stores the turn of the request.
     pub fn keep(&self, turn: Turn) {
         *self.0.lock() = Some(turn);
     }
 }
 
-/// See the file.
+/// Attaches the turn of a request to its response; see the module's documentation.
 pub async fn hold(mut request: Request, next: Next) -> Response {
     let slot = Slot::default();
     request.extensions_mut().insert(slot.clone());
@@ -39,7 +39,7 @@ pub async fn hold(mut request: Request, next: Next) -> Response {
     }
 }
 
-/// A body in pieces, and the turn that ends with it.
+/// A body in pieces, and the turn that is released with it.
 struct Held {
     body: Body,
     rest: Bytes,

@@ -1,5 +1,5 @@
-//! Confirming addresses, and new passwords. What a stranger asks about an address is answered before anything
-//! is looked up, so that neither the answer nor its time tells whether there is such an account.
+//! Confirming addresses and setting new passwords. A request about an arbitrary address is answered before anything is
+//! looked up, so that neither the response nor its time reveals whether an account has this address.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -94,7 +94,7 @@ pub async fn forgot(
     Json(request): Json<ForEmail>,
 ) -> Result<StatusCode, Problem> {
     let context = app.context.clone();
-    // Before anything is looked up: the same for addresses that nobody has.
+    // Before anything is looked up, so that unknown addresses get the same response.
     context.rates.take_mail(from.ip(), &request.email).await?;
     app.context.mail.run_after_response(async move { recovery::forgot(&context, &request.email).await })?;
     Ok(StatusCode::ACCEPTED)

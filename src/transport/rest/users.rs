@@ -77,7 +77,7 @@ pub async fn patch_me(
     Ok(axum::Json(me))
 }
 
-/// A patch that brings a photo is an upload.
+/// Counts a patch that contains a photo as an upload.
 async fn count_photo(app: &RestState, user: UserId, request: &Patch) -> crate::error::Result<()> {
     if matches!(request.photo, Some(Some(_))) {
         app.context.rates.take(Bucket::Upload, Key::user(user)).await?;
@@ -109,7 +109,7 @@ pub async fn mango_patch(
     Ok((StatusCode::ACCEPTED, axum::Json(me)))
 }
 
-/// Get a user's profile; for the own id the same as `/user/me`.
+/// Get a user's profile; for the caller's own id, the same as `/user/me`.
 #[utoipa::path(get, path = "/user/{id}", tag = "user", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")),
     responses(
@@ -148,7 +148,7 @@ pub async fn search(
     Ok(page(found, next))
 }
 
-/// A query value as it stands in a URL (RFC 3986: all but unreserved characters are encoded).
+/// Percent-encodes a query value for a URL (RFC 3986: all but unreserved characters).
 fn utf8_percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

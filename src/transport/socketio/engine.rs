@@ -1,4 +1,4 @@
-//! The engine below Socket.IO: its limits, and a guard in front of its HTTP requests.
+//! Configures the engine below Socket.IO, and guards its HTTP requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,17 +26,18 @@ use crate::transport::http::problem::Problem;
 use crate::transport::http::timed_body::{BODY_WITHIN, TooSlow};
 use crate::transport::http::{client_address, origin, upgrade_request};
 
-/// Packets that may wait for one client. Idle it costs nothing; full, the connection ends.
+/// Maximum packets that may be queued for one client. An idle client costs nothing; if the queue is full, the
+/// connection ends.
 const OUTBOX_PACKETS: usize = 4_096;
 
-/// Binary attachments of one event.
+/// Maximum binary attachments of one event.
 const ATTACHMENTS_MOST: usize = 64;
 
-/// How long the parts of one event may take to come; looked at when the next part does.
+/// How long the parts of one event may take to arrive; checked when the next part arrives.
 const PARTS_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a handshake is decided by, and the engine needs for its upgrade. The engine keeps a session's first request as
-/// long as the session, and a header keeps the whole buffer that it was read into.
+/// Headers that decide the handshake, or that the engine needs for its upgrade. The engine keeps a session's first
+/// request as long as the session, and a header keeps the whole buffer that it was read into.
 const KEPT_HEADERS: [HeaderName; 10] = [
     HeaderName::from_static("auth"),
     header::AUTHORIZATION,
@@ -50,9 +51,9 @@ const KEPT_HEADERS: [HeaderName; 10] = [
     header::SEC_WEBSOCKET_EXTENSIONS,
 ];
 
-/// The engine as the settings say, at both of its paths.
+/// Builds the engine from the settings, and mounts it at both of its paths.
 pub fn build(settings: &Settings) -> (Router, SocketIo) {
-    // What is half sent waits in memory: as much as one event may have.
+    // An incomplete event waits in memory, so it has the size limit of one frame.
     let parser = ParserConfig::common()
         .max_incoming_binaries(ATTACHMENTS_MOST)
         .max_incoming_binary_buf_size(settings.sockets.max_frame_bytes)
@@ -74,7 +75,7 @@ pub fn build(settings: &Settings) -> (Router, SocketIo) {
     (paths, io)
 }
 
-/// The session of the session that began with this request.
+/// Returns the session that began with this request.
 pub fn session(parts: &Parts) -> Result<Arc<Session>> {
     parts.extensions.get().cloned().ok_or_else(|| Error::internal("a session without its session"))
 }
@@ -84,32 +85,32 @@ fn wants_websocket(request: &Request) -> bool {
     request.method() == Method::GET && query.split('&').any(|pair| pair == "transport=websocket")
 }
 
-/// Bytes of the packet that opens a session, at most.
+/// Maximum size of the packet that opens a session, bytes.
 const LONGEST_OPEN: usize = 4_096;
 
-/// The content type of packets.
+/// Content type of a response with packets.
 const PACKETS: &str = "text/plain; charset=UTF-8";
 
 /// How long an upgrade waits for a client to fetch the packets that are kept for it.
 const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Between two looks at whether it has.
+/// Interval between checks whether the client has fetched them.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// What a waiting polling client gets before its events are taken though too many are in flight.
+/// How long a polling client waits while too many of its events are in flight; then its events are accepted anyway.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Turns requests of ended sessions away, notes the backpressure of a session that upgrades, makes a polling client
-/// wait while too many of its events are in flight, and counts what its answers carry.
+/// Refuses requests of ended sessions, registers the backpressure of a session that upgrades, delays a polling client
+/// while too many of its events are in flight, and counts the bytes of its responses.
 pub async fn guard(State(state): State<Arc<SocketIoState>>, request: Request, next: Next) -> Response {
     let response = guarded(state, request, next).await;
     if response.status() == StatusCode::BAD_REQUEST { with_number(response).await } else { response }
 }
 
-/// The engine writes the code of its errors as a text, where the protocol and its clients have a number.
+/// Replaces the text code in an error of the engine by a number, as the protocol and its clients expect.
 async fn with_number(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    // It is in memory already.
+    // The body is already in memory.
     let Ok(body) = to_bytes(body, LONGEST_OPEN).await else {
         return Response::from_parts(parts, Body::empty());
     };
@@ -143,7 +144,7 @@ async fn guarded(state: Arc<SocketIoState>, request: Request, next: Next) -> Res
     }
     let is_post = request.method() == Method::POST;
     let Some(session) = session else { return unknown_session() };
-    // It became a websocket: the engine says so.
+    // The session has become a WebSocket; the engine reports that to the client.
     let Some(backpressure) = session.transport.polling() else { return next.run(request).await };
     if is_post {
         drop(timeout(PATIENCE, backpressure.room()).await);
@@ -160,13 +161,12 @@ async fn guarded(state: Arc<SocketIoState>, request: Request, next: Next) -> Res
         () = session.transport.ended() => return unknown_session(),
         response = next.run(request) => response,
     };
-    // What the engine still had to say is not for the client. The session may have ended after the first arm above was
-    // looked at and before the second was.
+    // Discard the engine's last packets. The session may have ended between the polls of the two branches above.
     if session.transport.has_ended() {
         return unknown_session();
     }
     let (mut parts, body) = response.into_parts();
-    // It is in memory already.
+    // The body is already in memory.
     let mut body = match to_bytes(body, usize::MAX).await {
         Ok(body) => body,
         Err(error) => return Problem(Error::internal(error)).into_response(),
@@ -182,8 +182,9 @@ async fn guarded(state: Arc<SocketIoState>, request: Request, next: Next) -> Res
     Response::from_parts(parts, body.into())
 }
 
-/// The packets of an answer without the one that closes the session; `None` where there is no other. python-socketio
-/// takes that packet as final and stays away, while a session that is unknown makes every client open a new one.
+/// Returns the packets of a response without the one that closes the session; `None` if there is no other.
+/// python-socketio treats that packet as final and does not reconnect, but every client opens a new session if its
+/// session is unknown.
 fn without_close(packets: Bytes) -> Option<Bytes> {
     match packets.strip_suffix(b"1") {
         Some([]) => None,
@@ -192,16 +193,16 @@ fn without_close(packets: Bytes) -> Option<Bytes> {
     }
 }
 
-/// What the engine answers for a session that it does not know: the client opens a new one.
+/// Returns the engine's response for an unknown session, after which the client opens a new one.
 fn unknown_session() -> Response {
     let body = r#"{"code":1,"message":"Session ID unknown"}"#;
     (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// A polling session becomes a websocket, once: the engine would end the session of a second attempt that fails.
-/// Nothing changes before the engine has agreed.
+/// Upgrades a polling session to a WebSocket, once: if a second attempt failed, the engine would end the session. The
+/// session changes only after the engine has accepted the upgrade.
 async fn upgrade(session: Option<Arc<Session>>, request: Request, next: Next) -> Response {
-    // The session is nobody's, or began as a websocket.
+    // The session is unknown, or began as a WebSocket.
     let (Some(session), Some(backpressure)) = (session, backpressure(&request)) else {
         return unknown_session();
     };
@@ -220,7 +221,8 @@ async fn upgrade(session: Option<Arc<Session>>, request: Request, next: Next) ->
     response
 }
 
-/// Claims the upgrade, once the client has fetched what is kept for it.
+/// Waits until the client has fetched the packets that are kept for it, then claims the upgrade. Returns whether it
+/// succeeded.
 async fn claimed(session: &Session) -> bool {
     let claiming = async {
         loop {
@@ -238,8 +240,8 @@ fn backpressure(request: &Request) -> Option<Arc<Backpressure>> {
     request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.backpressure.clone())
 }
 
-/// Prepares the request that begins a session. It counts as a socket of its address that has not authenticated
-/// until it has joined a namespace, or is gone: the engine keeps the request's extensions as long as the session.
+/// Prepares the request that begins a session. The session counts as an unauthenticated socket of its address until it
+/// joins a namespace or ends: the permit is in the request's extensions, which the engine keeps as long as the session.
 fn begin(state: &SocketIoState, request: &mut Request) -> Result<(Arc<Session>, Arc<ConcurrencyPermit>)> {
     let address = client_address::noted(request.extensions());
     let session = Arc::new(Session::new(state.realtime.publisher.backlog_limit.clone()));
@@ -250,7 +252,7 @@ fn begin(state: &SocketIoState, request: &mut Request) -> Result<(Arc<Session>, 
     Ok((session, pending))
 }
 
-/// Copies what is needed of a request that is kept, and drops the rest.
+/// Copies the needed parts of a request that the engine keeps, and drops the rest.
 fn trim(request: &mut Request) {
     let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
     let headers = request.headers();
@@ -301,7 +303,7 @@ async fn open_polling(state: &SocketIoState, mut request: Request, next: Next) -
     Response::from_parts(parts, body.into())
 }
 
-/// The session's id in the packet that opens it: only the engine knows it before.
+/// Reads the session's id from the packet that opens it. Before, only the engine knows the id.
 fn opened(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Open {
@@ -311,14 +313,14 @@ fn opened(body: &[u8]) -> Option<String> {
     Some(open.sid)
 }
 
-/// The session has joined a namespace.
+/// Releases the permit of an unauthenticated session once it has joined a namespace.
 pub fn admitted(parts: &Parts) {
     if let Some(pending) = parts.extensions.get::<Arc<ConcurrencyPermit>>() {
         pending.release();
     }
 }
 
-/// A polling client's packets: within the limits of a body like any other, and no more of them than a client sends.
+/// Forwards the packets of a polling client after checking the limits of the body and the number of packets.
 async fn post(session: &Session, most: usize, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let packets = match timeout(BODY_WITHIN, Limited::new(body, most).collect()).await {

@@ -9,11 +9,11 @@ use crate::domain::{Actor, AppContext, sessions};
 use crate::error::{Code, Error, Result};
 use crate::transport::http::token::find_token;
 
-/// Why a client is refused; its text is what `connect_error` carries.
+/// The reason why a client is refused; `connect_error` carries its text.
 pub struct Refused(Error);
 
 impl From<Error> for Refused {
-    /// Our own faults are logged here.
+    /// Logs internal errors.
     fn from(error: Error) -> Self {
         if error.source.is_some() {
             tracing::error!(%error, "a handshake could not be checked");
@@ -28,7 +28,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// The user and session of a handshake, and when its token ends (milliseconds).
+/// Authenticates a handshake. Returns the user and session, and when the token expires (milliseconds).
 pub async fn authenticate(
     context: &AppContext,
     parts: &Parts,

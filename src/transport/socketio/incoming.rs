@@ -1,4 +1,4 @@
-//! From Socket.IO packets to the inbox. The engine hands packets over on the socket's reader task, in order.
+//! Passes Socket.IO packets to the inbox. The engine calls the handler on the socket's reader task, in order.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use socketioxide_core::Value;
 use super::send_queue;
 use crate::realtime::inbox::Inbox;
 
-/// Takes every event of a socket, whatever its name.
+/// Handles every event of a socket, whatever its name.
 pub struct Intake(Arc<Inbox>);
 
 impl Intake {
-    /// Into this inbox.
+    /// Creates a handler that puts events into `inbox`.
     pub fn new(inbox: Arc<Inbox>) -> Self {
         Self(inbox)
     }
 }
 
-/// Tells this handler's implementation from those for closures.
+/// Distinguishes this implementation of the handler trait from those for closures.
 pub struct Raw;
 
 impl MessageHandler<LocalAdapter, Raw> for Intake {

@@ -1,6 +1,6 @@
-//! The Socket.IO state: one engine at two paths, two namespaces with the same events, rooms of our
-//! own. Handlers are registered before the client is told that it is connected, so that nothing it sends
-//! at once is lost.
+//! The Socket.IO transport: one engine at two paths, two namespaces with the same events, and rooms that are not the
+//! library's. Handlers are registered before the client learns that it is connected, so that nothing it sends
+//! immediately is lost.
 
 mod engine;
 mod handshake;
@@ -35,27 +35,27 @@ use crate::transport::http::client_address;
 /// Both namespaces.
 const NAMESPACES: [&str; 2] = ["/", "/ws"];
 
-/// What this transport works with.
+/// State of this transport.
 pub struct SocketIoState {
-    /// Shared with the other realtime transport.
+    /// State that is shared with the other realtime transport.
     pub realtime: Arc<RealtimeState>,
-    /// Sessions that began with polling, by Engine.IO session id. A session's first request holds it as long as the
-    /// engine holds the session.
+    /// Sessions that began with polling, by Engine.IO session id. The session's first request keeps it alive, and the
+    /// engine keeps that request as long as the session.
     sessions: DashMap<String, Weak<Session>>,
 }
 
 impl SocketIoState {
-    /// A transport without sessions.
+    /// Creates a transport without sessions.
     pub fn new(realtime: Arc<RealtimeState>) -> Arc<Self> {
         Arc::new(Self { realtime, sessions: DashMap::new() })
     }
 
-    /// A session that began with polling.
+    /// Returns a session that began with polling.
     fn session(&self, sid: &str) -> Option<Arc<Session>> {
         self.sessions.get(sid).and_then(|session| session.upgrade())
     }
 
-    /// Forgets sessions that have ended, every minute.
+    /// Starts a task that removes ended sessions every minute.
     pub fn sweep(self: Arc<Self>) {
         let context = self.realtime.context.clone();
         context.keep("ended sessions", move |_| {
@@ -86,17 +86,18 @@ pub fn register(io: &SocketIo, state: &Arc<SocketIoState>) {
     }
 }
 
-/// Before the client is told that it is connected: who is it, and where do its events go.
+/// Authenticates a client and registers its connection, before the client learns that it is connected.
 ///
-/// `connect_error` is for refusals that another try cannot change: clients take it as final. Where the fault is ours, or
-/// there are too many connections just now, the session ends without a word, and the client comes back by itself.
+/// `connect_error` is for refusals that a retry cannot change, because clients treat it as final. If the fault is the
+/// server's, or there are too many connections at the moment, the session ends without a message and the client
+/// reconnects by itself.
 async fn admit(
     state: &Arc<SocketIoState>,
     socket: &SocketRef,
     payload: Option<serde_json::Value>,
 ) -> Result<(), Refused> {
     let session = engine::session(socket.req_parts())?;
-    // A client that sends many before the first is decided: only so many are looked at.
+    // A client may send many requests before the first is decided; only a limited number is checked.
     if session.transport.has_ended() {
         return Err(Error::new(Code::TokenInvalid, "this session was refused too often").into());
     }
@@ -128,8 +129,8 @@ async fn set_up(
     let connection =
         Arc::new(Connection::new(id, actor, None, expires_at, session.transport.clone(), permits));
     socket.on_disconnect(Leaving { realtime: realtime.clone(), connection: connection.clone() });
-    // Rooms are joined before the client is told that it is connected: what it fetches from then on and
-    // what it is told from now on leave nothing out between them.
+    // Join the rooms before the client learns that it is connected, so that there is no gap between what it fetches and
+    // the events that it receives from then on.
     if let Err(error) = realtime.publisher.register(&realtime.context, &connection).await {
         realtime.publisher.unregister(&realtime.context, &connection);
         return Err(error);
@@ -142,11 +143,11 @@ async fn set_up(
     Ok(())
 }
 
-/// After it: what has gathered is sent, `ready` is said, and what the client sent meanwhile is worked off.
+/// Runs after `admit`: sends the queued events and `ready`, and processes what the client has sent meanwhile.
 fn enter(state: &Arc<SocketIoState>, socket: SocketRef) {
     let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() else { return };
     let connection = inbox.connection();
-    // From here the socket and its outbox hold each other, until the disconnect handler parts them.
+    // From here the socket and its queue refer to each other, until the disconnect handler separates them.
     if !connection.open_queue(Box::new(SocketQueue(socket))) {
         return inbox.abandon();
     }
@@ -155,11 +156,11 @@ fn enter(state: &Arc<SocketIoState>, socket: SocketRef) {
     inbox.start();
 }
 
-/// What happens when a socket goes, whoever ended it.
+/// Unregisters a connection when its socket ends, whichever side ended it.
 ///
-/// The library frees the socket's place in its namespace only when this returns, and ignores a CONNECT that
-/// comes before: so nothing here waits. Of a client that leaves while its registration runs the library tells nobody:
-/// it drops the socket, and this with it.
+/// The library frees the socket's place in its namespace only when this returns, and ignores a CONNECT that arrives
+/// earlier, so nothing here waits. If a client leaves during its registration, the library calls no handler; it drops
+/// the socket, and this value with it.
 struct Leaving {
     realtime: Arc<RealtimeState>,
     connection: Arc<Connection>,
@@ -171,7 +172,7 @@ impl Drop for Leaving {
     }
 }
 
-/// Tells this handler's implementation from those for closures.
+/// Distinguishes this implementation of the handler trait from those for closures.
 struct AtOnce;
 
 impl DisconnectHandler<LocalAdapter, AtOnce> for Leaving {

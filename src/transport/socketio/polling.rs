@@ -1,5 +1,5 @@
-//! What is particular to a session that polls (Engine.IO protocol 4): how many packets an answer and a request may
-//! have, and its one upgrade to a websocket.
+//! State of an Engine.IO session (protocol 4) that uses polling: how many packets a response and a request may contain,
+//! and the session's one upgrade to a WebSocket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,52 +9,53 @@ use parking_lot::Mutex;
 
 use crate::realtime::transport::{BacklogLimit, MAX_WAITING, Transport, UNAUTHENTICATED_BYTES};
 
-/// Packets of one answer to a polling client: python-engineio gives a session up over more.
+/// Maximum packets of one response to a polling client. python-engineio gives up a session if there are more.
 const MAX_PACKETS: usize = 16;
 
-/// Packets of one request before the client has authenticated: it names its namespaces and sends nothing else.
+/// Maximum packets of one request before the client has authenticated; until then it only sends CONNECT packets.
 const UNAUTHENTICATED_PACKETS: usize = 8;
 
-/// Packets of one request afterwards: clients send at once what has gathered, and more commands could not wait.
+/// Maximum packets of one request afterwards. Clients send all buffered packets at once, and the inbox does not queue
+/// more commands.
 const AUTHENTICATED_PACKETS: usize = MAX_WAITING;
 
-/// Refusals after which a session ends.
+/// Number of refused namespaces after which a session ends.
 const MAX_REFUSALS: usize = 4;
 
-/// What stands between packets (Engine.IO protocol 4, payloads).
+/// Separates the packets of a payload (Engine.IO protocol 4).
 pub const SEPARATOR: u8 = 0x1e;
 
-/// One session of the engine, however it began.
+/// A session of the engine, whichever transport it began with.
 #[derive(Default)]
 pub struct Session {
-    /// What carries it.
+    /// The session's transport.
     pub transport: Arc<Transport>,
     polled: Mutex<Polled>,
-    /// Bytes that came by polling before the client had authenticated.
+    /// Bytes received by polling before the client had authenticated.
     unauthenticated_bytes: AtomicU64,
     refusals: AtomicUsize,
 }
 
-/// What polling needs to remember.
+/// State of a session that polls.
 #[derive(Default)]
 struct Polled {
-    /// Packets of an answer that had too many.
+    /// Packets that did not fit into the previous response.
     kept: Bytes,
-    /// Whether a request is to become the websocket, or did.
+    /// Whether a request has claimed the upgrade to a WebSocket.
     upgrading: bool,
 }
 
-/// Whether a request may become the websocket of its session.
+/// The result of claiming the upgrade of a session to a WebSocket.
 pub enum UpgradeClaim {
-    /// It may.
+    /// The request may upgrade.
     Granted,
-    /// Once the client has fetched what is kept for it.
+    /// The client must first fetch the packets that are kept for it.
     Later,
-    /// Another request has it.
+    /// Another request has claimed the upgrade.
     Taken,
 }
 
-/// Takes as many packets as one answer may carry from the front.
+/// Removes as many packets from the front of `kept` as one response may contain.
 fn take_packets(kept: &mut Bytes) -> Bytes {
     let mut ends = kept.iter().enumerate().filter(|(_, byte)| **byte == SEPARATOR);
     let Some((end, _)) = ends.nth(MAX_PACKETS - 1) else { return std::mem::take(kept) };
@@ -64,13 +65,13 @@ fn take_packets(kept: &mut Bytes) -> Bytes {
 }
 
 impl Session {
-    /// A session that polls until told otherwise, on a node with this limit.
+    /// Creates a session that polls until it upgrades. All sessions of a node share `limit`.
     pub fn new(limit: Arc<BacklogLimit>) -> Self {
         Self { transport: Arc::new(Transport::new(limit)), ..Self::default() }
     }
 
-    /// Claims the one upgrade of a session that polls. Not while packets are kept: a client that upgrades asks for no
-    /// more by polling.
+    /// Claims the one upgrade of a polling session. The claim has to wait while packets are kept, because a client that
+    /// upgrades stops polling.
     pub fn claim_upgrade(&self) -> UpgradeClaim {
         let mut polled = self.polled.lock();
         if polled.upgrading {
@@ -83,12 +84,12 @@ impl Session {
         UpgradeClaim::Granted
     }
 
-    /// Gives the upgrade back: the engine refused the request that had claimed it.
+    /// Releases the upgrade after the engine has refused the request that claimed it.
     pub fn release_upgrade(&self) {
         self.polled.lock().upgrading = false;
     }
 
-    /// The packets of an answer that go out now; the rest is kept for the next request.
+    /// Returns the packets that fit into this response, and keeps the rest for the next request.
     pub fn split(&self, packets: Bytes) -> Bytes {
         let mut polled = self.polled.lock();
         if polled.upgrading {
@@ -98,20 +99,20 @@ impl Session {
         take_packets(&mut polled.kept)
     }
 
-    /// The next packets that were kept.
+    /// Returns the next packets that were kept, if any.
     pub fn kept(&self) -> Option<Bytes> {
         let mut polled = self.polled.lock();
         (!polled.kept.is_empty()).then(|| take_packets(&mut polled.kept))
     }
 
-    /// Counts a namespace that was refused; ends a session that was refused too often.
+    /// Counts a refused namespace, and ends the session after too many.
     pub fn refuse(&self) {
         if self.refusals.fetch_add(1, Ordering::AcqRel) + 1 >= MAX_REFUSALS {
             self.transport.end();
         }
     }
 
-    /// Whether a polling client may send this.
+    /// Returns whether a polling client may send these packets.
     pub fn accepts(&self, packets: &[u8]) -> bool {
         let (mut count, mut connects) = (0, 0);
         for packet in packets.split(|byte| *byte == SEPARATOR) {

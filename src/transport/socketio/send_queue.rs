@@ -1,4 +1,4 @@
-//! The send queue of a Socket.IO client: the engine's.
+//! The send queue of a Socket.IO client, which is the engine's queue.
 
 use serde_json::value::RawValue;
 use socketioxide::extract::{AckSender, SocketRef};
@@ -25,11 +25,11 @@ impl SendQueue for SocketQueue {
         self.0.clone().disconnect().is_ok()
     }
 
-    /// The engine closes its own.
+    /// Does nothing, because the engine closes its own sockets.
     fn shut_down(&self) {}
 }
 
-/// Answers through a client's callback.
+/// Returns an acknowledgement that calls the client's callback.
 pub fn ack(sender: AckSender) -> Ack {
     Box::new(move |reply: &RawValue| !is_full(&sender.send(reply)))
 }

@@ -1,4 +1,4 @@
-//! The send queue of a plain WebSocket: a bounded queue of finished frames and the task that writes them.
+//! The send queue of a plain WebSocket: a bounded queue of complete frames, and the task that writes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -19,10 +19,10 @@ use crate::protocol::catalogue::EventName;
 use crate::realtime::connection::{Ack, SendQueue};
 use crate::realtime::transport::Transport;
 
-/// Frames that may wait for one client.
+/// Maximum frames that may be queued for one client.
 const CAPACITY: usize = 4_096;
 
-/// What a closing handshake gets.
+/// Timeout of a closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Queues frames for a connection's writer.
@@ -32,7 +32,7 @@ pub struct FrameWriter {
     closing: Arc<Closing>,
 }
 
-/// Why the writer is to close, 0 while it is not, and whether what waits is written first.
+/// The close code of a writer that must close immediately, 0 if it need not, and the signal to do so.
 #[derive(Default)]
 struct Closing {
     now: AtomicU16,
@@ -59,7 +59,7 @@ impl SendQueue for FrameWriter {
 }
 
 impl FrameWriter {
-    /// Answers the frame with this id.
+    /// Returns an acknowledgement of the frame with this id.
     pub fn ack(&self, id: Box<RawValue>) -> Ack {
         let writer = self.clone();
         Box::new(move |reply: &RawValue| {
@@ -67,25 +67,25 @@ impl FrameWriter {
         })
     }
 
-    /// Closes when everything that waits is written.
+    /// Closes after all queued frames have been written, or immediately if the queue is full.
     pub fn close_after(&self, code: u16) {
         if self.frames.try_send(close_frame(code)).is_err() {
             self.close(code);
         }
     }
 
-    /// Closes at once; what waits is dropped.
+    /// Closes immediately; queued frames are dropped.
     pub fn close(&self, code: u16) {
         self.closing.now.store(code, Ordering::Release);
         self.closing.at_once.notify_one();
     }
 
     fn write(&self, text: Utf8Bytes) -> bool {
-        // A writer that is gone takes its connection with it; only a full queue is news.
+        // If the writer has ended, so has its connection; only a full queue must be reported.
         !matches!(self.frames.try_send(Message::Text(text)), Err(mpsc::error::TrySendError::Full(_)))
     }
 
-    /// Starts the task that writes to `sink`, with a ping every `ping`.
+    /// Starts the task that writes frames to `sink` and sends a ping every `ping`.
     pub fn start<S>(
         sink: SplitSink<WebSocketStream<S>, Message>,
         transport: Arc<Transport>,
@@ -99,7 +99,7 @@ impl FrameWriter {
         let writer = Self { frames, closing: closing.clone() };
         tokio::spawn(async move {
             write(sink, waiting, &closing, ping).await;
-            // Whatever the client does, the connection is over.
+            // The connection ends even if the client does not answer the close frame.
             transport.end();
         });
         writer
@@ -124,7 +124,7 @@ where
             if sink.feed(frame).await.is_err() {
                 return false;
             }
-            // One flush for all that waits.
+            // Flush once for all queued frames.
             while !last && let Ok(frame) = waiting.try_recv() {
                 last = matches!(frame, Message::Close(_));
                 if sink.feed(frame).await.is_err() {
@@ -143,7 +143,7 @@ where
             goes_on = step => if !goes_on { break },
         }
     }
-    // The other side's close, or the end of the connection.
+    // Wait for the peer's close frame, or the end of the connection.
     drop(timeout(CLOSING, sink.close()).await);
 }
 
@@ -151,7 +151,7 @@ fn close_frame(code: u16) -> Message {
     Message::Close(Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static("") }))
 }
 
-/// `head` and the fields of an object as one object.
+/// Joins `head` and the fields of `object` into one object.
 fn splice(head: &str, object: &RawValue) -> Utf8Bytes {
     let fields = object.get().trim_start().strip_prefix('{').unwrap_or("}");
     let comma = if fields.trim_start().starts_with('}') { "" } else { "," };

@@ -1,5 +1,5 @@
-//! From a frame to an event: `{"type": <event>, "id"?: <any>, …payload}`. On a chat's socket the chat is
-//! implied, and the short forms of sending, reading and typing are spelled out.
+//! Converts a frame to an event: `{"type": <event>, "id"?: <any>, …payload}`. On the socket of a chat the chat is
+//! implied, and the short forms of sending, reading and typing are expanded.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use crate::error::{Error, Result};
 use crate::ids::ChatId;
 use crate::protocol::catalogue::{ChatScope, command};
 
-/// A frame as the dispatcher takes it.
+/// A frame, split as the dispatcher needs it.
 pub struct Frame {
     /// The event's name.
     pub event: String,
-    /// Whom to answer.
+    /// Identifies the acknowledgement.
     pub id: Option<Box<RawValue>>,
-    /// The rest of the frame, as it came: what is wrong in there is answered to whoever waits for it.
+    /// The rest of the frame, unparsed: an error in it is reported in the acknowledgement of the frame.
     payload: BTreeMap<String, Box<RawValue>>,
 }
 
-/// Reads a frame. The error says what is wrong with the frame as such.
+/// Reads a frame. Fails if the frame itself is invalid.
 pub fn read(text: &str) -> Result<Frame> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_object = text.trim_start().starts_with('{');
@@ -40,8 +40,8 @@ pub fn read(text: &str) -> Result<Frame> {
 }
 
 impl Frame {
-    /// The payload as the dispatcher takes it; on a chat's socket `scope` fills in the chat, and naming another
-    /// is an error.
+    /// Returns the payload for the dispatcher. On the socket of a chat `scope` is filled in; naming another chat is an
+    /// error.
     pub fn payload(&mut self, scope: Option<ChatId>) -> Result<String> {
         let fields = std::mem::take(&mut self.payload);
         let Some(chat) = scope else { return serde_json::to_string(&fields).map_err(Error::internal) };
@@ -55,15 +55,15 @@ impl Frame {
     }
 }
 
-/// Whether an id, as clients may write it, is that of this chat.
+/// Returns whether an id, in any form that clients may write it, is the id of this chat.
 fn names(id: &Value, chat: ChatId) -> bool {
     ChatId::deserialize(id).is_ok_and(|it| it == chat)
 }
 
-/// Fills in the chat that a chat's socket is about; naming another is an error.
+/// Fills in the chat on the socket of a chat; naming another chat is an error.
 fn imply(event: &str, mut fields: Map<String, Value>, chat: ChatId) -> Result<Map<String, Value>> {
     let other = |field: &str| Error::invalid(field, format!("this socket is for chat {chat} only"));
-    // An unknown event is refused by the dispatcher; `auth` is the first frame.
+    // The dispatcher refuses an unknown event; `auth` is the first frame.
     match command(event).map_or(ChatScope::any, |it| it.chat) {
         ChatScope::message => {
             if let Some(text) = fields.remove("text") {

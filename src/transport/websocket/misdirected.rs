@@ -1,5 +1,5 @@
-//! Socket.IO clients that were given the plain WebSocket's path, as by `path: "/ws"`: they would wait for a handshake
-//! that never comes. They get one, and the `connect_error` that says what is meant.
+//! Answers Socket.IO clients that use the path of the plain WebSocket, for example because of `path: "/ws"`. They would
+//! wait for a handshake that never comes, so they get one, and a `connect_error` that explains the mistake.
 
 use std::time::Duration;
 
@@ -15,31 +15,31 @@ use crate::error::Result;
 use crate::transport::http::problem::Problem;
 use crate::transport::websocket::upgrade::{accept, websocket};
 
-/// What the developer reads.
+/// The explanation for the developer.
 const EXPLANATION: &str = "wrong path: /ws is the plain WebSocket and a namespace, Socket.IO is at the path \
     /ws/socket.io; set path: \"/ws/socket.io\", or leave it out";
 
-/// How long a client may take to read it.
+/// How long a client may take to read the explanation.
 const READ_WITHIN: Duration = Duration::from_secs(2);
 
-/// Whether a request is of Engine.IO.
+/// Returns whether a request belongs to Engine.IO.
 pub fn is_engine(request: &Request) -> bool {
     request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("EIO=")))
 }
 
-/// The packet of a handshake (Engine.IO protocol 4).
+/// Returns the packet of a handshake (Engine.IO protocol 4).
 fn open() -> String {
     let open = json!({"sid": "none", "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 1});
     format!("0{open}")
 }
 
-/// The packet that refuses a namespace (Socket.IO protocol 5), named as in a client's packet: empty, or `/ws,`.
+/// Returns the packet that refuses a namespace (Socket.IO protocol 5), named as in a client's packet: empty, or `/ws,`.
 fn refusal(namespace: &str) -> String {
     let error = json!({"message": EXPLANATION, "data": {"code": "not_found"}});
     format!("44{namespace}{error}")
 }
 
-/// Answers a request of Engine.IO at this path.
+/// Answers an Engine.IO request at this path.
 pub fn answer(mut request: Request) -> Result<Response, Problem> {
     let query = request.uri().query().unwrap_or_default();
     if query.split('&').any(|pair| pair == "transport=websocket") {
@@ -50,7 +50,7 @@ pub fn answer(mut request: Request) -> Result<Response, Problem> {
             let mut stream = websocket(upgraded, 65_536).await;
             let closing = async {
                 stream.send(WsMessage::text(open())).await?;
-                // A client that is told of a namespace it did not ask for may go on waiting for its own.
+                // If a client is refused a namespace that it did not request, it may keep waiting for its own.
                 let request = stream.next().await.transpose()?;
                 let namespace = match request.as_ref().and_then(|it| it.to_text().ok()) {
                     Some(text) if text.starts_with("40/ws,") => "/ws,",
@@ -65,12 +65,12 @@ pub fn answer(mut request: Request) -> Result<Response, Problem> {
         });
         return Ok(accepted);
     }
-    // What a client sends or asks for after the refusal is of a session that there is none of.
+    // After the refusal, the client's requests belong to a session that does not exist.
     if query.split('&').any(|pair| pair.starts_with("sid=")) {
         let unknown = json!({"code": 1, "message": EXPLANATION});
         return Ok((StatusCode::BAD_REQUEST, axum::Json(unknown)).into_response());
     }
-    // Which namespace it wants is in a request that has yet to come, and nothing is kept from this one: both.
+    // The client names its namespace only in a later request, and no state is kept until then, so refuse both.
     let packets = [open(), refusal(""), refusal("/ws,")];
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], packets.join("\u{1e}")).into_response())
 }

@@ -11,24 +11,24 @@ pub use upgrade::{all_chats, no_polling, one_chat};
 
 use crate::protocol::catalogue::EventName;
 
-/// No token, a bad one, or none in time.
+/// No token, an invalid one, or none in time.
 pub const UNAUTHORIZED: u16 = 4401;
-/// Banned, or the session was ended.
+/// The user was banned, or the session ended.
 pub const FORBIDDEN: u16 = 4403;
-/// Not a member of the chat.
+/// The user is not a member of the chat.
 pub const NOT_A_MEMBER: u16 = 4404;
-/// Frames that are not ours, again and again.
+/// Too many invalid frames in a row.
 pub const BAD_FRAMES: u16 = 1003;
-/// A frame over the limit.
+/// A frame is over the size limit.
 pub const TOO_BIG: u16 = 1009;
-/// The node goes; come back.
+/// The node shuts down; the client should reconnect.
 pub const SHUTDOWN: u16 = 1012;
-/// Reads too slowly.
+/// The client reads too slowly.
 pub const TOO_SLOW: u16 = 1013;
-/// The server cannot let anybody in just now; come back (IANA: try again later).
+/// The server cannot accept connections at the moment; the client should reconnect (IANA: try again later).
 pub const TRY_LATER: u16 = 1013;
 
-/// The code of an end that an event told of.
+/// Returns the close code of a connection that ends after this event.
 pub fn close_code(event: EventName) -> u16 {
     match event {
         EventName::token_expired => UNAUTHORIZED,

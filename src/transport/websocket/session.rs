@@ -1,4 +1,4 @@
-//! One plain WebSocket from its first frame to its last.
+//! A plain WebSocket connection, from its first frame to its last.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,43 +38,43 @@ use crate::transport::websocket::{
     BAD_FRAMES, FORBIDDEN, NOT_A_MEMBER, TOO_BIG, TRY_LATER, UNAUTHORIZED, frames,
 };
 
-/// The first frame has to come within.
+/// How long the first frame may take to arrive.
 const AUTH_WITHIN: Duration = Duration::from_secs(10);
 
-/// Bad frames in a row that end a connection.
+/// Number of invalid frames in a row that end a connection.
 const BAD_FRAMES_MOST: u32 = 10;
 
-/// Messages that come with a chat's own socket.
+/// Number of messages in the first acknowledgement on the socket of a chat.
 const FIRST_MESSAGES: i64 = 50;
 
 type Stream = WebSocketStream<TokioIo<Upgraded>>;
 
-/// A websocket that nobody has spoken on yet.
+/// A WebSocket before its first frame.
 pub struct Opening {
-    /// The frames.
+    /// The stream of frames.
     pub stream: Stream,
     /// The backpressure of its TCP connection.
     pub backpressure: Arc<Backpressure>,
-    /// A token that came in a header of the request.
+    /// The token of a header of the request.
     pub token: Option<String>,
-    /// One that came as a cookie: a browser sends it along also when it is old.
+    /// The token of the cookie; a browser also sends an expired one.
     pub cookie: Option<String>,
-    /// The chat that it is about, for a chat's own socket.
+    /// The chat, on the socket of a chat.
     pub scope: Option<ChatId>,
-    /// Counts as one that has not authenticated.
+    /// The permit of a connection that has not authenticated.
     pub pending: ConcurrencyPermit,
-    /// Of the client.
+    /// The client's address.
     pub address: Option<IpAddr>,
 }
 
-/// The first frame.
+/// The payload of the first frame.
 #[derive(Deserialize)]
 struct AuthFrame {
     #[serde(default)]
     token: Option<String>,
 }
 
-/// What the ack of the first frame brings.
+/// The acknowledgement of the first frame.
 #[derive(Serialize)]
 struct AuthReply {
     ok: bool,
@@ -86,7 +86,7 @@ struct AuthReply {
     messages: Option<Vec<Message>>,
 }
 
-/// Serves a websocket until it ends.
+/// Serves a WebSocket until it ends.
 pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
     let Opening { mut stream, backpressure, token, cookie, scope, pending, address } = opening;
     backpressure.limit_reading(UNAUTHENTICATED_BYTES);
@@ -158,7 +158,7 @@ pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
     drop(writer);
 }
 
-/// The first frame's `id`, and its token or what is wrong with it.
+/// Reads the first frame. Returns its `id`, and its token or what is wrong with it.
 async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<String>) {
     let missing = |problem: &str| Err(Error::new(Code::TokenMissing, problem));
     loop {
@@ -190,12 +190,12 @@ async fn first_frame(stream: &mut Stream) -> (Option<Box<RawValue>>, Result<Stri
     }
 }
 
-/// A binary frame of JSON; what is no text is no JSON either.
+/// Converts a binary frame to text. Bytes that are not UTF-8 become an empty text, which is not JSON either.
 fn as_text(bytes: Bytes) -> Utf8Bytes {
     Utf8Bytes::try_from(bytes).unwrap_or_default()
 }
 
-/// The code that an error closes with. Faults of ours let clients come back.
+/// Returns the close code for an error. If the fault is the server's, clients may reconnect.
 fn code_of(error: &Error) -> u16 {
     match error.code {
         Code::NotFound => NOT_A_MEMBER,
@@ -206,8 +206,8 @@ fn code_of(error: &Error) -> u16 {
     }
 }
 
-/// Says why, closes, and waits a moment for the other side to have read it. A fault of ours is told by the close
-/// code alone: an ack would read as a refusal of the token.
+/// Sends the error, closes, and gives the peer up to two seconds to read it. If the fault is the server's, only the
+/// close code reports it: clients would read an acknowledgement as a refusal of the token.
 async fn refuse(mut stream: Stream, id: Option<Box<RawValue>>, error: &Error) {
     #[derive(Serialize)]
     struct Refusal<'a> {
@@ -252,7 +252,7 @@ async fn register(
     Ok(AuthReply { ok: true, ready, chat, messages })
 }
 
-/// Reads until the end; pongs count as a sign of life like anything else.
+/// Reads frames until the connection ends. Pongs count as a sign of life like any other frame.
 async fn read(
     state: &RealtimeState,
     mut frames: SplitStream<Stream>,
@@ -267,7 +267,7 @@ async fn read(
             Ok(WsMessage::Text(text)) => text,
             Ok(WsMessage::Binary(bytes)) => as_text(bytes),
             Ok(WsMessage::Close(_)) => break,
-            // Pings are answered by the library.
+            // The library answers pings.
             Ok(_) => continue,
             Err(WsError::Capacity(_)) => {
                 writer.close(TOO_BIG);
@@ -283,7 +283,7 @@ async fn read(
                 let ack = frame.id.take().map(|id| writer.ack(id));
                 match payload {
                     Ok(payload) => {
-                        // Who came in by a cookie may still send the frame that others begin with.
+                        // A client that authenticated by cookie may still send the frame that others begin with.
                         let event = if frame.event == "auth" { "authenticate".into() } else { frame.event };
                         inbox.put(event, payload, ack);
                     }
@@ -305,7 +305,7 @@ async fn read(
     }
 }
 
-/// Gives the other side a moment to read the close before the connection goes.
+/// Gives the peer a moment to read the close frame before the connection ends.
 async fn linger(frames: &mut SplitStream<Stream>) {
     let closed = async { while let Some(Ok(_)) = frames.next().await {} };
     drop(timeout(Duration::from_secs(1), closed).await);

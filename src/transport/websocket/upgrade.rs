@@ -1,4 +1,4 @@
-//! The upgrade from HTTP (RFC 6455, section 4), done by hand: axum's own would bring a second websocket library.
+//! The upgrade from HTTP (RFC 6455, section 4), without axum's own, which would add a second WebSocket library.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::transport::http::{client_address, upgrade_request};
 use crate::transport::websocket::session::Opening;
 use crate::transport::websocket::{misdirected, session};
 
-/// `GET /ws`, and what Socket.IO clients ask there by mistake.
+/// Handles `GET /ws`, and the requests that Socket.IO clients send there by mistake.
 pub async fn all_chats(
     State(state): State<Arc<RealtimeState>>,
     request: Request,
@@ -32,7 +32,7 @@ pub async fn all_chats(
     upgrade(state, None, request)
 }
 
-/// `POST /ws`, which only Socket.IO clients ask for, by mistake.
+/// Handles `POST /ws`, which only Socket.IO clients request, by mistake.
 pub async fn no_polling(request: Request) -> Result<Response, Problem> {
     if misdirected::is_engine(&request) {
         return misdirected::answer(request);
@@ -40,7 +40,7 @@ pub async fn no_polling(request: Request) -> Result<Response, Problem> {
     Err(Error::new(Code::MethodNotAllowed, "this path does not support this method").into())
 }
 
-/// `GET /chat/{id}/ws`.
+/// Handles `GET /chat/{id}/ws`.
 pub async fn one_chat(
     State(state): State<Arc<RealtimeState>>,
     Path(id): Path<String>,
@@ -82,7 +82,7 @@ fn upgrade(
     Ok(accepted)
 }
 
-/// The answer that agrees to a request for a websocket.
+/// Returns the response that accepts a WebSocket handshake.
 pub(super) fn accept(headers: &HeaderMap) -> Result<Response> {
     let key = upgrade_request::require(headers)?;
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
@@ -94,7 +94,7 @@ pub(super) fn accept(headers: &HeaderMap) -> Result<Response> {
     Ok(response)
 }
 
-/// A websocket of which messages have at most `limit` bytes.
+/// Returns a WebSocket whose messages have at most `limit` bytes.
 pub(super) async fn websocket(upgraded: Upgraded, limit: usize) -> WebSocketStream<TokioIo<Upgraded>> {
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1_024)

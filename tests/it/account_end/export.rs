@@ -49,7 +49,7 @@ async fn write(app: &TestApp, chat: i64, author: i64, count: i64, content: &str)
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -110,7 +110,7 @@ async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_export_ends_with_its_session_however_long_ago_that_ended() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
@@ -132,7 +132,7 @@ async fn an_export_ends_with_its_session_however_long_ago_that_ended() {
     assert!(lines.next().await.is_none());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_export_of_any_size_takes_the_memory_of_a_page() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -196,7 +196,7 @@ const REFERENCES: [&str; 19] = [
     "users.id",                  // exported; the tombstone
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn no_table_about_users_is_forgotten() {
     let app = TestApp::start().await;
     let conn = app.server.context.db.read();

@@ -22,7 +22,7 @@ async fn members(app: &TestApp, chat: i64, person: &Person) -> Vec<(i64, String)
     members
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -62,7 +62,7 @@ async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_draws_a_deleted_user_into_a_chat() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -88,7 +88,7 @@ async fn nobody_draws_a_deleted_user_into_a_chat() {
     assert_eq!(socket.call("send_message", wish).await["ok"], json!(true));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn whoever_is_drawn_into_groups_while_they_go_is_in_none_afterwards() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
@@ -127,7 +127,7 @@ async fn whoever_is_drawn_into_groups_while_they_go_is_in_none_afterwards() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_deletion_that_was_cut_off_is_finished_at_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = crate::support::fresh_database(&folder).await;
@@ -151,7 +151,7 @@ async fn a_deletion_that_was_cut_off_is_finished_at_the_next_start() {
     assert_eq!(members(&second, group, &bob).await, [(bob.id, "owner".into()), (carol.id, "member".into())]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
@@ -180,7 +180,7 @@ async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_photo_that_cannot_be_removed_yet_is_removed_later() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{code, direct, done, message, taken_at_once, user};
 use crate::support::{Person, TestApp, Transport};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
@@ -68,7 +68,7 @@ async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
     assert_eq!(app.contents(chat, &alice).await, ["hi", "hello", "nice"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn many_first_messages_at_once_are_one() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
@@ -79,7 +79,7 @@ async fn many_first_messages_at_once_are_one() {
     assert_eq!(app.contents(chat, &bob).await, ["first 0"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
@@ -108,7 +108,7 @@ async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
     drop(bob);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nothing_gets_past_an_approval_that_is_waited_for() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
@@ -137,7 +137,7 @@ async fn nothing_gets_past_an_approval_that_is_waited_for() {
     assert_eq!(app.contents(chat, &bob).await, [""]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
@@ -157,7 +157,7 @@ async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
     assert_eq!(app.contents(chat, &bob).await, ["I know you", "and I you"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn followers_need_no_approval_and_groups_never_do() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
@@ -176,7 +176,7 @@ async fn followers_need_no_approval_and_groups_never_do() {
     assert_eq!(code(&refused), "forbidden", "{refused}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_stranger_does_not_see_whether_the_other_has_read() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
@@ -202,7 +202,7 @@ async fn a_stranger_does_not_see_whether_the_other_has_read() {
     assert!(read(&bob, &alice).await > 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_declined_stranger_does_not_ask_again_at_once() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{code, direct, done, message, taken_at_once, user};
 use crate::support::{TestApp, Transport};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_is_in_more_chats_than_are_set() {
     let app = TestApp::with(&[("MAX_CHATS_PER_USER", "2")]).await;
     let (alice, bob, carol) = app.three().await;
@@ -39,7 +39,7 @@ async fn nobody_is_in_more_chats_than_are_set() {
     assert_eq!(app.get(&format!("/chat/{group}"), &bob).await["member_count"], json!(2));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn strangers_fill_up_nobody() {
     let app = TestApp::with(&[("MAX_CHATS_PER_USER", "60"), ("MAX_GROUPS_PER_USER", "60")]).await;
     let (alice, bob, _) = app.three().await;
@@ -67,7 +67,7 @@ async fn strangers_fill_up_nobody() {
     done(&mut b, "create_chat", json!({"chat": {"name": "60", "is_group": true, "members_array": []}})).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_makes_more_groups_than_are_set() {
     let app = TestApp::with(&[("MAX_GROUPS_PER_USER", "1")]).await;
     let (alice, bob, _) = app.three().await;
@@ -89,7 +89,7 @@ async fn nobody_makes_more_groups_than_are_set() {
     assert_eq!(code(&refused.await), "validation_failed");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_same_text_is_refused_for_a_while_and_only_that() {
     let app = TestApp::with(&[("DUPLICATE_WINDOW_MS", "1500")]).await;
     let (alice, bob, carol) = app.three().await;

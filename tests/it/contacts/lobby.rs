@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{code, done, message};
 use crate::support::{TestApp, Transport};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn everybody_is_in_the_lobby_and_hears_who_comes() {
     let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
     let alice = app.person("alice").await;
@@ -38,7 +38,7 @@ async fn everybody_is_in_the_lobby_and_hears_who_comes() {
     assert_eq!(app.get(&format!("/chat/{hall}"), &alice).await["member_count"], json!(2));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn of_many_who_register_first_one_makes_the_lobby() {
     let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
     let names: Vec<String> = (0..12).map(|number| format!("person{number}")).collect();
@@ -54,7 +54,7 @@ async fn of_many_who_register_first_one_makes_the_lobby() {
     assert_eq!(halls.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_lobby_that_is_set_later_takes_in_who_was_there_and_is_renamed() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{done, ids, user};
 use crate::support::{Person, TestApp, Transport};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_demo_landscape_comes_up_whatever_the_policy() {
     for policy in ["approval", "mutual", "approval,mutual"] {
         let app =
@@ -26,7 +26,7 @@ async fn the_demo_landscape_comes_up_whatever_the_policy() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_adds_and_who_creates_at_the_same_time_do_not_stand_in_each_others_way() {
     let app = TestApp::with(&[("CONTACT_POLICY", "mutual")]).await;
     let (alice, bob, carol) = app.three().await;
@@ -60,7 +60,7 @@ async fn who_adds_and_who_creates_at_the_same_time_do_not_stand_in_each_others_w
     assert_eq!(app.get("/chat?limit=200", &carol).await.as_array().map(Vec::len), Some(40));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_group_is_for_people_who_follow_each_other_and_nobody_follows_anybody_by_it() {
     let app = TestApp::with(&[("CONTACT_POLICY", "mutual"), ("LOBBY_CHAT", "Hall")]).await;
     let (alice, bob, carol) = app.three().await;

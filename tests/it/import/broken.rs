@@ -33,7 +33,7 @@ async fn noted(db: &impl ConnectionTrait) -> i64 {
     rows(db, "SELECT COUNT(*) AS number FROM imports").await[0]["number"].as_i64().expect("a number")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn killed_again_and_again_it_comes_to_what_one_run_does() {
     let Some(mango) = Mango::generated(60, 90, 3_000).await else { return };
     let clean = TestApp::start().await;
@@ -77,7 +77,7 @@ async fn killed_again_and_again_it_comes_to_what_one_run_does() {
     assert!(by_old_ids(db).await == expected, "after {kills} kills it is as if it had run once");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_source_that_dies_in_the_middle_costs_nothing() {
     let Some(mango) = Mango::generated(40, 60, 2_000).await else { return };
     let clean = TestApp::start().await;
@@ -110,7 +110,7 @@ async fn a_source_that_dies_in_the_middle_costs_nothing() {
     assert!(by_old_ids(db).await == expected);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn two_imports_at_once_double_nothing() {
     let Some(mango) = Mango::generated(40, 60, 1_500).await else { return };
     let clean = TestApp::start().await;
@@ -128,7 +128,7 @@ async fn two_imports_at_once_double_nothing() {
     assert!(by_old_ids(app.server.context.db.read()).await == expected);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_source_that_is_no_mango_or_away_is_told() {
     let Some(mango) = Mango::empty().await else { return };
     let app = TestApp::start().await;
@@ -166,7 +166,7 @@ async fn a_source_that_is_no_mango_or_away_is_told() {
     assert!(report.to_text().contains("no table for likes"), "{}", report.to_text());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn another_mango_needs_another_name() {
     let Some(one) = Mango::generated(10, 5, 50).await else { return };
     let Some(other) = Mango::generated(10, 5, 50).await else { return };
@@ -184,7 +184,7 @@ async fn another_mango_needs_another_name() {
     expect_sound(app.server.context.db.read()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_binary_tells_by_its_exit_code_and_in_a_file() {
     let Some(mango) = Mango::generated(10, 5, 50).await else { return };
     let folder = tempfile::tempdir().expect("a folder");

@@ -69,7 +69,7 @@ fn dirt() -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn dirt_is_told_and_loses_nothing_else() {
     let Some(mango) = Mango::with(&dirt()).await else { return };
     let app = TestApp::start().await;
@@ -154,7 +154,7 @@ async fn dirt_is_told_and_loses_nothing_else() {
     expect_sound(db).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_is_here_keeps_what_is_theirs() {
     let fill = super::small();
     let Some(mango) = Mango::with(&fill).await else { return };
@@ -176,7 +176,7 @@ async fn who_is_here_keeps_what_is_theirs() {
     expect_sound(app.server.context.db.read()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn whoever_goes_while_a_batch_is_written_is_in_none_of_its_chats() {
     let Some(mango) = Mango::with(&super::small()).await else { return };
     let app = TestApp::start().await;
@@ -204,7 +204,7 @@ async fn whoever_goes_while_a_batch_is_written_is_in_none_of_its_chats() {
     expect_sound(context.db.read()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_was_changed_here_stays_changed() {
     let Some(mango) = Mango::with(&super::small()).await else { return };
     let app = TestApp::start().await;

@@ -36,7 +36,7 @@ fn people(photos: &[&str]) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn photos_come_over_and_broken_ones_are_told() {
     let names = [
         "jpeg",

@@ -20,7 +20,7 @@ async fn noted(app: &TestApp, forwarded: &[&str]) -> String {
     current["address"].as_str().expect("an address").to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn sessions_show_the_clients_address_where_a_trusted_proxy_tells_it() {
     let app = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.7")]).await;
     app.person("alice").await;
@@ -35,7 +35,7 @@ async fn sessions_show_the_clients_address_where_a_trusted_proxy_tells_it() {
     assert_eq!(noted(&app, &["192.0.2.1, nonsense"]).await, "127.0.0.1");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_made_up_header_changes_no_address_and_opens_no_new_bucket() {
     let app = limited(&[("RATE_LOGIN", "1/h:5"), ("TRUSTED_PROXIES", "10.0.0.0/8")]).await;
     app.person("alice").await;

@@ -26,7 +26,7 @@ async fn done(socket: &mut Socket, event: &str, payload: Value) -> Value {
     ack
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_polling_client_that_has_not_authenticated_may_send_little() {
     let app = limited(&[]).await;
     let alice = app.person("alice").await;
@@ -44,7 +44,7 @@ async fn a_polling_client_that_has_not_authenticated_may_send_little() {
     assert_eq!(polling.post(&connects(9)).await, 400, "but joins no namespace that often");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_websocket_that_has_not_authenticated_may_send_little() {
     let app = limited(&[]).await;
     for (path, frame) in [(ENGINE, Message::text("4")), ("/ws", Message::text("x"))] {
@@ -56,7 +56,7 @@ async fn a_websocket_that_has_not_authenticated_may_send_little() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_session_that_is_refused_again_and_again_ends() {
     let app = limited(&[]).await;
     let mut socket = Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens");
@@ -69,7 +69,7 @@ async fn a_session_that_is_refused_again_and_again_ends() {
     socket.drain_until_end(Duration::from_secs(5)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn events_in_parts_have_few_parts_and_as_many_bytes_as_others() {
     let app = limited(&[("MAX_FRAME_BYTES", "100000")]).await;
     let alice = app.person("alice").await;
@@ -91,7 +91,7 @@ async fn events_in_parts_have_few_parts_and_as_many_bytes_as_others() {
     socket.drain_until_end(Duration::from_secs(5)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn requests_for_sessions_that_are_nobodys_are_refused_at_once() {
     let app = limited(&[]).await;
     let made_up = "sid=AAAAAAAAAAAAAAAAAAAAAA";
@@ -106,7 +106,7 @@ async fn requests_for_sessions_that_are_nobodys_are_refused_at_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_user_and_an_address_have_so_many_connections() {
     let app = limited(&[("MAX_SOCKETS_PER_USER", "3"), ("MAX_SOCKETS_PER_ADDRESS", "4")]).await;
     let (alice, bob, _) = app.three().await;
@@ -147,7 +147,7 @@ fn numbers(messages: &Value) -> Vec<usize> {
     messages.as_array().expect("a list").iter().filter_map(number).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_page_is_at_most_a_megabyte_and_the_pages_together_are_everything() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -208,7 +208,7 @@ async fn a_page_is_at_most_a_megabyte_and_the_pages_together_are_everything() {
     assert_eq!(app.get(&format!("/message/{empty}"), &alice).await, json!([]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn chats_are_listed_a_megabyte_at_a_time() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -232,7 +232,7 @@ async fn chats_are_listed_a_megabyte_at_a_time() {
     assert_eq!((found, pages), (chats, 3));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_fetches_answers_slowly_waits_for_further_ones_and_nobody_else_does() {
     let app = limited(&[]).await;
     let (alice, bob, _) = app.three().await;
@@ -265,7 +265,7 @@ async fn who_fetches_answers_slowly_waits_for_further_ones_and_nobody_else_does(
     assert_eq!(waiting.await.status(), 200, "there is a turn again");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn reads_have_a_bucket_and_an_answer_says_its_length() {
     let app = limited(&[("RATE_READ", "1/s:20")]).await;
     let alice = app.person("alice").await;
@@ -277,7 +277,7 @@ async fn reads_have_a_bucket_and_an_answer_says_its_length() {
     assert!(answers.iter().any(|it| it.status() == 429 && it.headers().contains_key("retry-after")));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn many_members_cost_many_tokens() {
     let app = limited(&[]).await;
     let (alice, bob, carol) = app.three().await;
@@ -298,7 +298,7 @@ async fn many_members_cost_many_tokens() {
     assert_eq!(code(&b.call("create_chat", wish).await), "validation_failed");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_chat_is_changed_so_often_and_no_more() {
     let app = limited(&[]).await;
     let alice = app.person("alice").await;
@@ -316,7 +316,7 @@ async fn a_chat_is_changed_so_often_and_no_more() {
     assert!((10..=20).contains(&refused), "{refused}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_long_address_is_refused_and_a_long_value_is_not_repeated() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -336,7 +336,7 @@ async fn a_long_address_is_refused_and_a_long_value_is_not_repeated() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_body_that_comes_after_the_session_has_ended_does_nothing() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;

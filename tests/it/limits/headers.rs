@@ -10,7 +10,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map_or("", |value| value.to_str().expect("text"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn every_answer_has_its_security_headers() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -60,7 +60,7 @@ async fn every_answer_has_its_security_headers() {
     assert_eq!(text(photo.headers(), "cache-control"), "public, max-age=31536000, immutable");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn on_https_browsers_are_told_to_stay_there() {
     let app = TestApp::with(&[("PUBLIC_URL", "https://chat.example.org")]).await;
     let answer = app.raw(Method::GET, "/health/live", None, None).await;
@@ -78,7 +78,7 @@ async fn preflight(app: &TestApp, origin: &str, path: &str, method: &str) -> Res
         .expect("an answer")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn every_origin_may_ask_without_credentials_where_all_may() {
     let app = TestApp::start().await;
     for (path, method) in [("/user/me", "PATCH"), ("/events/sync", "POST"), ("/socket.io/", "GET")] {
@@ -98,7 +98,7 @@ async fn every_origin_may_ask_without_credentials_where_all_may() {
     assert!(["link", "x-request-id", "retry-after"].iter().all(|it| exposed.contains(it)), "{exposed}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn only_listed_origins_may_ask_where_some_are_listed() {
     let app = TestApp::with(&[("CORS_ORIGINS", "https://app.example.org, http://localhost:3000")]).await;
     for origin in ["https://app.example.org", "http://localhost:3000"] {
@@ -120,7 +120,7 @@ async fn only_listed_origins_may_ask_where_some_are_listed() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_refusal_for_coming_too_often_can_be_read_by_other_origins() {
     let app = super::limited(&[("RATE_LOGIN", "1/h:1")]).await;
     let login = async || {

@@ -31,7 +31,7 @@ async fn behind_a_proxy() -> TestApp {
     limited(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1000/s"), ("RATE_REGISTER", "1000/s")]).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn logins_have_a_bucket_per_address_and_per_account() {
     let app = limited(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1/h:2")]).await;
     app.http
@@ -56,7 +56,7 @@ async fn logins_have_a_bucket_per_address_and_per_account() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_login_that_the_bucket_refused_is_no_wrong_password() {
     let app = limited(&[("RATE_LOGIN", "1/h:2")]).await;
     let rates = &app.server.context.rates;
@@ -71,7 +71,7 @@ async fn a_login_that_the_bucket_refused_is_no_wrong_password() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn failed_logins_slow_down_alike_for_accounts_that_are_and_are_not() {
     let app = behind_a_proxy().await;
     app.person("alice").await;
@@ -107,7 +107,7 @@ async fn failed_logins_slow_down_alike_for_accounts_that_are_and_are_not() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_attacker_elsewhere_does_not_keep_a_user_out() {
     let app = behind_a_proxy().await;
     let alice = app.person("alice").await;
@@ -126,7 +126,7 @@ async fn an_attacker_elsewhere_does_not_keep_a_user_out() {
     assert!(Socket::open(&app.host, Some(&alice.access), Transport::MAIN).await.is_ok());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn one_address_that_tries_many_accounts_waits_too() {
     let app = behind_a_proxy().await;
     let mut statuses = Vec::new();
@@ -144,7 +144,7 @@ async fn one_address_that_tries_many_accounts_waits_too() {
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 11, "{statuses:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_has_to_wait_costs_no_hashing() {
     // Costly enough that hashing would show.
     let settings = [("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1000/s")];
@@ -165,7 +165,7 @@ async fn who_has_to_wait_costs_no_hashing() {
     assert!(refusing < hashing / 4, "a refusal takes {refusing:?}, a hash {hashing:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_stolen_token_does_not_find_the_password_out_either() {
     let app = behind_a_proxy().await;
     let alice = app.person("alice").await;
@@ -185,7 +185,7 @@ async fn a_stolen_token_does_not_find_the_password_out_either() {
     assert_eq!(patch(PASSWORD).await.0, 200);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn more_logins_at_once_than_can_wait_are_told_to_come_again() {
     // Limits are off: this one protects memory and CPU whatever the settings say. A process of its own, so that
     // its memory is nobody else's.

@@ -32,7 +32,7 @@ async fn alone(app: &TestApp) -> (Person, Socket, i64) {
     (alice, socket, chat)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn messages_over_the_limit_are_refused_told_when_to_come_and_nothing_else_is_lost() {
     let app = limited(&[("RATE_SEND", "1/s:5")]).await;
     let (alice, mut socket, chat) = alone(&app).await;
@@ -61,7 +61,7 @@ async fn messages_over_the_limit_are_refused_told_when_to_come_and_nothing_else_
     assert_eq!(socket.call("history", json!({"chat": {"id": chat}})).await["ok"], json!(true));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_limit_is_of_the_user_whatever_the_door_and_nobody_elses() {
     let app = limited(&[("RATE_SEND", "1/min:4")]).await;
     let (alice, mut socket, chat) = alone(&app).await;
@@ -102,7 +102,7 @@ async fn a_limit_is_of_the_user_whatever_the_door_and_nobody_elses() {
     assert_eq!(app.contents(chat, &alice).await, ["0", "1", "2", "3"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn other_events_share_a_bucket_and_a_token_is_renewed_all_the_same() {
     let app = limited(&[("RATE_EVENT", "1/min:3")]).await;
     let (alice, mut socket, chat) = alone(&app).await;
@@ -135,7 +135,7 @@ async fn other_events_share_a_bucket_and_a_token_is_renewed_all_the_same() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn rest_requests_that_change_something_count_as_events_and_reading_does_not() {
     let app = limited(&[("RATE_EVENT", "1/min:3")]).await;
     let alice = app.person("alice").await;
@@ -154,7 +154,7 @@ async fn rest_requests_that_change_something_count_as_events_and_reading_does_no
     assert_eq!(status, StatusCode::NO_CONTENT, "whoever wants to leave may leave");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn registering_in_masses_from_one_address_ends_soon() {
     let app = limited(&[("RATE_REGISTER", "3/h")]).await;
     let register = async |number: usize, path: &str| {
@@ -181,7 +181,7 @@ async fn registering_in_masses_from_one_address_ends_soon() {
     assert_eq!(found.as_array().expect("a list").len(), 3, "no more accounts than were told: {found}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn uploads_have_a_bucket_of_their_own() {
     let app = limited(&[("RATE_UPLOAD", "1/h:2"), ("RATE_EVENT", "50/s")]).await;
     let alice = app.person("alice").await;
@@ -211,7 +211,7 @@ async fn uploads_have_a_bucket_of_their_own() {
     assert_eq!(patch(json!({"name": "no photo"})).await, StatusCode::OK);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn no_event_is_a_way_round_the_limit_of_another() {
     let app = limited(&[("RATE_SEND", "1/h:2"), ("RATE_UPLOAD", "1/h:2")]).await;
     let (alice, mut socket, group) = alone(&app).await;
@@ -240,7 +240,7 @@ async fn no_event_is_a_way_round_the_limit_of_another() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn tokens_are_exchanged_so_often_and_no_more_by_one_user() {
     let app = limited(&[]).await;
     let (alice, bob) = (app.person("alice").await, app.person("bob").await);
@@ -266,7 +266,7 @@ async fn tokens_are_exchanged_so_often_and_no_more_by_one_user() {
     eventually("it is refused, too", async || refresh(&alice.access).await == 429).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn registering_again_and_again_fills_nobodys_mailbox() {
     let app = limited(&[("RATE_MAIL", "1/h:2"), ("EMAIL_VERIFICATION", "optional")]).await;
     let register = async |name: &str, email: &str| {
@@ -297,7 +297,7 @@ async fn registering_again_and_again_fills_nobodys_mailbox() {
     assert_eq!(register("bob", "bob@example.org").await, 201, "another's address is not counted with it");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn mails_are_counted_by_address_and_by_account() {
     let app = limited(&[("RATE_MAIL", "1/h:2")]).await;
     let rates = &app.server.context.rates;
@@ -315,7 +315,7 @@ async fn mails_are_counted_by_address_and_by_account() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn prod_without_limits_warns_in_the_log() {
     for (switch, warns) in [("off", true), ("on", false)] {
         let folder = tempfile::tempdir().expect("a folder");
@@ -331,7 +331,7 @@ async fn prod_without_limits_warns_in_the_log() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nothing_is_limited_where_limits_are_off() {
     let app = TestApp::with(&[("RATE_SEND", "1/h"), ("RATE_EVENT", "1/h"), ("RATE_LOGIN", "1/h")]).await;
     let (alice, mut socket, chat) = alone(&app).await;

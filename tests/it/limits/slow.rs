@@ -44,7 +44,7 @@ async fn polling(app: &TestApp) -> String {
     format!("/socket.io/?EIO=4&transport=polling&sid={}", open["sid"].as_str().expect("a sid"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn connections_that_send_their_headers_byte_by_byte_end_and_others_are_served_meanwhile() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -70,7 +70,7 @@ async fn connections_that_send_their_headers_byte_by_byte_end_and_others_are_ser
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_connection_may_wait_for_its_next_request_but_not_in_the_middle_of_one() {
     let app = TestApp::start().await;
     let mut stream = TcpStream::connect(&app.host).await.expect("connects");
@@ -89,7 +89,7 @@ async fn a_connection_may_wait_for_its_next_request_but_not_in_the_middle_of_one
     assert!((8..14).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn bodies_that_never_come_whole_are_answered_and_their_connections_end() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -158,7 +158,7 @@ async fn flood(host: &str, head: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn endless_bodies_are_cut_off() {
     let app = TestApp::with(&[("MAX_PHOTO_BYTES", "100000"), ("MAX_FRAME_BYTES", "50000")]).await;
     let alice = app.person("alice").await;
@@ -207,7 +207,7 @@ async fn endless_bodies_are_cut_off() {
     app.login("alice").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn bodies_over_their_limit_are_problems_everywhere() {
     let app = TestApp::with(&[("MAX_PHOTO_BYTES", "100000"), ("MAX_FRAME_BYTES", "50000")]).await;
     let alice = app.person("alice").await;
@@ -238,7 +238,7 @@ async fn bodies_over_their_limit_are_problems_everywhere() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn headers_have_a_limit() {
     let app = TestApp::start().await;
     let huge = format!("GET /health/live HTTP/1.1\r\nhost: x\r\nx-huge: {}\r\n\r\n", "a".repeat(200_000));
@@ -257,7 +257,7 @@ async fn headers_have_a_limit() {
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn one_address_cannot_take_all_turns_for_large_bodies() {
     let app = limited(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let head = |address: &str, path: &str| {

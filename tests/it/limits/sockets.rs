@@ -17,7 +17,7 @@ async fn nobody_waits(app: &TestApp) {
     eventually("no socket is counted", async || app.server.context.rates.pending.total() == 0).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doors() {
     let app = limited(&[("MAX_PENDING_SOCKETS", "4"), ("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let alice = app.person("alice").await;
@@ -56,7 +56,7 @@ async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doo
     app.connect(&alice, Transport::MAIN).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_socket_that_does_not_authenticate_ends_and_is_counted_until_then() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "1500")]).await;
     let mut engine = Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens");
@@ -68,7 +68,7 @@ async fn a_socket_that_does_not_authenticate_ends_and_is_counted_until_then() {
     nobody_waits(&app).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nothing_is_counted_any_more_however_a_socket_ended() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "1000")]).await;
     let alice = app.person("alice").await;
@@ -102,7 +102,7 @@ async fn nothing_is_counted_any_more_however_a_socket_ended() {
     nobody_waits(&app).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_polling_client_counts_until_it_gets_in() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "60000")]).await;
     let alice = app.person("alice").await;
@@ -127,7 +127,7 @@ async fn a_polling_client_counts_until_it_gets_in() {
     nobody_waits(&app).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_crowd_behind_one_address_gets_in_by_and_by() {
     let app =
         limited(&[("MAX_PENDING_SOCKETS", "5"), ("RATE_EVENT", "10000/s"), ("RATE_REGISTER", "1000/s")])
@@ -158,7 +158,7 @@ async fn a_crowd_behind_one_address_gets_in_by_and_by() {
     assert_eq!(app.server.context.rates.pending.total(), 0, "all of them are in");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn sockets_are_not_counted_where_limits_are_off() {
     let app = TestApp::with(&[("MAX_PENDING_SOCKETS", "1")]).await;
     let mut silent = Vec::new();
@@ -169,7 +169,7 @@ async fn sockets_are_not_counted_where_limits_are_off() {
     assert_eq!(app.server.context.rates.pending.total(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_socket_of_a_foreign_page_cannot_use_its_visitors_cookies() {
     let app = TestApp::with(&[("CORS_ORIGINS", "https://app.example.org")]).await;
     let alice = app.person("alice").await;

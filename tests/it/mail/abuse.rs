@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Peer, app, expect_log, log, post, register, token};
 use crate::support::{PASSWORD, TestApp, eventually};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn neither_answer_nor_time_tells_who_has_an_account() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
@@ -62,7 +62,7 @@ async fn offer(app: &TestApp, token: &str) -> [(u16, Value); 2] {
     answers
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn tokens_that_are_not_good_are_all_answered_alike() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
@@ -114,7 +114,7 @@ async fn tokens_that_are_not_good_are_all_answered_alike() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_writes_headers_or_words_into_our_mails() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
@@ -190,7 +190,7 @@ async fn nobody_writes_headers_or_words_into_our_mails() {
     assert!(peer.mail().await["text"].as_str().expect("text").contains("Device: a b\n"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_address_from_before_that_cannot_be_mailed_to_fails_in_the_log_and_stops_nothing() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
@@ -211,7 +211,7 @@ async fn an_address_from_before_that_cannot_be_mailed_to_fails_in_the_log_and_st
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_asks_again_and_again_gets_the_latest_only_while_the_peer_is_away() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
@@ -232,7 +232,7 @@ async fn who_asks_again_and_again_gets_the_latest_only_while_the_peer_is_away() 
     assert_eq!(log(&app).await[0].last_error.as_deref(), Some("superseded"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_mail_whose_token_was_replaced_while_the_peer_had_it_does_not_come_after_the_new_one() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
@@ -252,7 +252,7 @@ async fn a_mail_whose_token_was_replaced_while_the_peer_had_it_does_not_come_aft
     assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 204);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_deleted_account_gets_no_mail_and_its_address_leaves_the_log() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;

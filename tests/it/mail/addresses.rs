@@ -9,7 +9,7 @@ use super::{FROM, Peer, app, expect_log, login, post, register, row, token};
 use crate::checker::node::Node;
 use crate::support::{PASSWORD, Person, TestApp, fresh_database};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_address_is_confirmed_by_the_mailed_token_once() {
     let mut peer = Peer::start().await;
     let app =
@@ -38,7 +38,7 @@ async fn an_address_is_confirmed_by_the_mailed_token_once() {
     expect_log(&app, &[("verify_email", "sent")]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn where_it_is_required_nobody_logs_in_before_the_token_came_back() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
@@ -66,7 +66,7 @@ async fn where_it_is_required_nobody_logs_in_before_the_token_came_back() {
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn accounts_that_operators_made_without_an_address_come_in_where_it_is_required() {
     let peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
@@ -74,7 +74,7 @@ async fn accounts_that_operators_made_without_an_address_come_in_where_it_is_req
     assert_eq!(login(&app, "alice", "mango-demo").await.0, 200);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn where_it_is_off_no_mail_is_sent_for_it() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
@@ -89,7 +89,7 @@ async fn where_it_is_off_no_mail_is_sent_for_it() {
     expect_log(&app, &[]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn mails_speak_the_language_of_their_reader() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
@@ -123,7 +123,7 @@ async fn patch(app: &TestApp, person: &Person, body: serde_json::Value) -> (u16,
     (status.as_u16(), body)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_new_address_stays_pending_until_its_token_comes_back_and_the_old_one_is_told() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
@@ -171,7 +171,7 @@ async fn a_new_address_stays_pending_until_its_token_comes_back_and_the_old_one_
     assert_eq!((status, problem["errors"]["email"].is_array()), (422, true), "{problem}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_address_that_somebody_else_took_meanwhile_is_refused_and_a_pending_one_can_be_taken_back() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
@@ -192,7 +192,7 @@ async fn an_address_that_somebody_else_took_meanwhile_is_refused_and_a_pending_o
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token})).await.0, 422);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn where_addresses_are_not_verified_a_new_one_holds_at_once_and_the_old_one_is_told() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
@@ -210,7 +210,7 @@ async fn where_addresses_are_not_verified_a_new_one_holds_at_once_and_the_old_on
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn turning_it_on_warns_of_the_accounts_it_keeps_out_and_a_right_login_mails_them_a_link() {
     let mut peer = Peer::start().await;
     let folder = tempfile::tempdir().expect("a folder");

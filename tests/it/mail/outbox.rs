@@ -33,7 +33,7 @@ async fn receive(peer: &mut Peer, count: usize) -> BTreeMap<String, Vec<String>>
 
 const VERIFY: (&str, &str) = ("EMAIL_VERIFICATION", "optional");
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn mails_wait_for_a_peer_that_is_away() {
     let peer = Peer::start().await;
     let port = peer.port;
@@ -60,7 +60,7 @@ async fn mails_wait_for_a_peer_that_is_away() {
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_fails_for_now_is_tried_again_and_arrives_once() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
@@ -86,7 +86,7 @@ async fn what_fails_for_now_is_tried_again_and_arrives_once() {
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_is_refused_for_good_is_not_tried_again_and_the_reason_is_kept() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
@@ -102,7 +102,7 @@ async fn what_is_refused_for_good_is_not_tried_again_and_the_reason_is_kept() {
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn once_the_peer_has_said_250_the_mail_is_sent_whatever_comes_then() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
@@ -116,7 +116,7 @@ async fn once_the_peer_has_said_250_the_mail_is_sent_whatever_comes_then() {
     assert_eq!(log(&app).await[0].attempts, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn where_nobody_can_know_it_goes_again_under_the_same_message_id() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
@@ -128,7 +128,7 @@ async fn where_nobody_can_know_it_goes_again_under_the_same_message_id() {
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_mail_is_given_up_after_its_last_attempt_or_when_its_token_has_ended() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
@@ -161,7 +161,7 @@ async fn a_mail_is_given_up_after_its_last_attempt_or_when_its_token_has_ended()
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn of_two_nodes_on_one_database_one_sends_each_mail() {
     let mut peer = Peer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -183,7 +183,7 @@ async fn of_two_nodes_on_one_database_one_sends_each_mail() {
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_shutdown_lets_the_mail_under_way_finish() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
@@ -220,7 +220,7 @@ async fn join(server: &Running, number: usize) {
     assert!(me["id"].is_i64(), "{me}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again() {
     let mut peer = Peer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -262,7 +262,7 @@ async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again
     db.close().await.expect("closed");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_killed_server_that_starts_while_others_hold_leases_leaves_them_alone() {
     if database_kind() != "postgres" {
         return;
@@ -282,7 +282,7 @@ async fn a_killed_server_that_starts_while_others_hold_leases_leaves_them_alone(
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_mail_is_there_exactly_if_its_change_is() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;

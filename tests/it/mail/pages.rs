@@ -34,7 +34,7 @@ fn link(mail: &Value, url: &str) -> String {
     format!("{url}/account/{path}")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_click_in_a_mail_and_one_on_the_page_do_it_in_the_language_of_the_browser() {
     let Some(chromium) = chromium() else { return };
     let mut peer = Peer::start().await;

@@ -14,7 +14,7 @@ async fn ask_for_reset(app: &TestApp, peer: &mut Peer, email: &str) -> String {
     token(&peer.expect(email, "Set a new password").await)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_reset_ends_all_sessions_at_once_tells_the_owner_and_logs_nobody_in() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
@@ -62,7 +62,7 @@ async fn a_reset_ends_all_sessions_at_once_tells_the_owner_and_logs_nobody_in() 
     expect_log(&app, &[("reset_password", "sent"), ("password_changed", "sent")]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn of_many_who_use_one_reset_token_at_the_same_instant_one_succeeds() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
@@ -87,7 +87,7 @@ async fn of_many_who_use_one_reset_token_at_the_same_instant_one_succeeds() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
@@ -131,7 +131,7 @@ async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
     assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 422);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_login_from_a_new_device_is_told_once_and_the_first_one_not_at_all() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
@@ -160,7 +160,7 @@ async fn a_login_from_a_new_device_is_told_once_and_the_first_one_not_at_all() {
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_asks_for_mails_cannot_use_up_the_notices() {
     let mut peer = Peer::start().await;
     let limits = [("RATE_LIMIT", "on"), ("RATE_MAIL", "2/h"), ("EMAIL_VERIFICATION", "optional")];
@@ -181,7 +181,7 @@ async fn who_asks_for_mails_cannot_use_up_the_notices() {
     peer.expect("alice@example.org", "Your password was changed").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_sends_words_of_their_own_to_an_address_that_is_not_confirmed() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;

@@ -34,7 +34,7 @@ async fn registered(server: &Running) {
     assert!(me["id"].is_i64(), "{me}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn tls_holds_with_a_trusted_certificate_and_not_with_any_other() {
     for (kind, scheme, tail) in [
         ("wrapped", "smtps", ""),
@@ -78,7 +78,7 @@ async fn tls_holds_with_a_trusted_certificate_and_not_with_any_other() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn where_tls_is_required_nothing_goes_without_it() {
     let mut peer = Peer::start().await;
     let url = format!("{}?tls=required", peer.url());
@@ -89,7 +89,7 @@ async fn where_tls_is_required_nothing_goes_without_it() {
     peer.expect_silence().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_login_that_the_peer_refuses_loses_no_mail() {
     let mut peer = Peer::with(json!({"user": "me", "password": "right"})).await;
     let url = |password: &str| format!("smtp://me:{password}@127.0.0.1:{}", peer.port);
@@ -122,7 +122,7 @@ fn logged(folder: &TempDir) -> String {
     logs
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn without_a_peer_mails_are_logged_with_their_link_but_not_in_prod() {
     for environment in ["test", "prod"] {
         let folder = tempfile::tempdir().expect("a folder");
@@ -187,7 +187,7 @@ fn a_bad_smtp_url_stops_the_start_with_one_line_and_without_its_password() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("MAIL_FROM"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_token_is_in_no_log_where_there_is_a_peer() {
     let mut peer = Peer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -213,7 +213,7 @@ async fn a_token_is_in_no_log_where_there_is_a_peer() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_pages_of_mailed_links_run_own_scripts_only_and_pass_nothing_on() {
     let peer = Peer::start().await;
     let app = app(&peer, &[]).await;

@@ -18,7 +18,7 @@ async fn login(fixture: &Fixture, password: &str) -> (u16, Value) {
     (status.as_u16(), body)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_ban_closes_every_socket_within_a_second_and_refuses_every_token() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -71,7 +71,7 @@ async fn a_ban_closes_every_socket_within_a_second_and_refuses_every_token() {
     assert_eq!(act["address"], json!("127.0.0.1"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_ban_is_lifted_or_ends_by_itself() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -98,7 +98,7 @@ async fn a_ban_is_lifted_or_ends_by_itself() {
     assert_eq!(shown["sessions"], json!(1));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_was_sent_and_not_yet_stored_when_the_ban_came_is_not_stored() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -135,7 +135,7 @@ async fn what_was_sent_and_not_yet_stored_when_the_ban_came_is_not_stored() {
     assert_eq!(app.contents(chat, &fixture.admin).await, ["m0", "m100"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_login_at_the_same_instant_does_not_outlive_the_ban() {
     let fixture = Fixture::start().await;
     for _ in 0..5 {
@@ -155,7 +155,7 @@ async fn a_login_at_the_same_instant_does_not_outlive_the_ban() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_login_whose_password_was_judged_before_the_ban_gets_no_session() {
     let fixture = Fixture::start().await;
     let tx = fixture.app.server.context.db.begin().await.expect("begins");
@@ -170,7 +170,7 @@ async fn a_login_whose_password_was_judged_before_the_ban_gets_no_session() {
     assert_eq!((status, &body["code"]), (403, &json!("user_banned")), "{body}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn nobody_bans_themselves_or_their_equals() {
     let fixture = Fixture::start().await;
     let (second_mod, second_admin) = (fixture.app.person("mod2").await, fixture.app.person("root2").await);
@@ -199,7 +199,7 @@ async fn nobody_bans_themselves_or_their_equals() {
     assert_eq!(fixture.post(&fixture.admin, &unban, json!({})).await.0, 200);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_wish_for_a_ban_that_does_not_fit_names_its_field() {
     let fixture = Fixture::start().await;
     for (wish, field) in [
@@ -225,7 +225,7 @@ async fn a_wish_for_a_ban_that_does_not_fit_names_its_field() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_admin_ends_all_sessions_of_a_user() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;

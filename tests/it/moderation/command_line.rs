@@ -41,7 +41,7 @@ async fn login(app: &TestApp, username: &str, password: &str) -> Option<Person> 
     Some(Person { id: me["id"].as_i64()?, access, refresh: String::new() })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_admin_is_made_beside_a_running_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
@@ -82,7 +82,7 @@ async fn an_admin_is_made_beside_a_running_server() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_the_command_line_cannot_do_is_said_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

@@ -30,7 +30,7 @@ async fn all_pages(app: &TestApp, person: &Person, path: &str) -> (Vec<Value>, u
     (items, pages)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -77,7 +77,7 @@ async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn the_audit_log_is_read_in_pages_the_newest_first() {
     let fixture = Fixture::start().await;
     for round in 0..6 {
@@ -98,7 +98,7 @@ async fn the_audit_log_is_read_in_pages_the_newest_first() {
     assert_eq!(count(&format!("user={}&action=user.role", fixture.moderator.id)).await, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn mails_and_figures_are_for_admins() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;

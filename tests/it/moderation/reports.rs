@@ -23,7 +23,7 @@ async fn report(fixture: &Fixture, by: &Person, wish: Value) -> (u16, Value) {
     fixture.post(by, "/report", wish).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_report_keeps_the_message_as_it_was_and_is_resolved_once() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -67,7 +67,7 @@ async fn a_report_keeps_the_message_as_it_was_and_is_resolved_once() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_stranger_learns_nothing_by_reporting() {
     let fixture = Fixture::start().await;
     let (_, message) = chat_with_message(&fixture, "private").await;
@@ -81,7 +81,7 @@ async fn a_stranger_learns_nothing_by_reporting() {
     assert_eq!(fixture.app.get("/admin/report", &fixture.admin).await, json!([]));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_report_that_does_not_fit_names_its_field() {
     let fixture = Fixture::start().await;
     let (_, message) = chat_with_message(&fixture, "mine").await;
@@ -106,7 +106,7 @@ async fn a_report_that_does_not_fit_names_its_field() {
     assert_eq!(status, 401);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn one_report_comes_of_many_at_the_same_instant() {
     let fixture = Fixture::start().await;
     let wish = json!({"user_id": fixture.user.id, "reason": "rude"});
@@ -118,7 +118,7 @@ async fn one_report_comes_of_many_at_the_same_instant() {
     assert_eq!(fixture.app.get("/admin/report", &fixture.admin).await.as_array().expect("a list").len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_report_waits_for_the_same_one_that_is_just_being_stored() {
     let fixture = Fixture::start().await;
     let tx = fixture.app.server.context.db.begin().await.expect("begins");

@@ -19,7 +19,7 @@ const FOR_MODERATORS: [(&str, &str); 6] = [
     ("post", "/admin/report/{id}/resolve"),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_role_is_never_read_from_what_people_send() {
     let app = TestApp::start().await;
     let wish = json!({"username": "mallory", "password": PASSWORD, "role": "admin", "is_admin": true});
@@ -45,7 +45,7 @@ async fn a_role_is_never_read_from_what_people_send() {
     assert_eq!(app.get("/user/me", &mallory).await["role"], json!("user"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn every_admin_path_asks_for_a_token_first_and_for_the_role_then() {
     let fixture = Fixture::start().await;
     let document = serde_json::to_value(mango_chat::transport::rest::openapi()).expect("JSON");
@@ -76,7 +76,7 @@ async fn every_admin_path_asks_for_a_token_first_and_for_the_role_then() {
     assert_eq!(status, 200, "nothing was done to them");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_role_that_is_taken_away_is_lost_at_once() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -103,7 +103,7 @@ async fn a_role_that_is_taken_away_is_lost_at_once() {
     assert_eq!(app.contents(chat, &fixture.user).await, ["x"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn roles_are_told_to_those_who_share_a_chat_and_noted() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -130,7 +130,7 @@ async fn roles_are_told_to_those_who_share_a_chat_and_noted() {
     assert_eq!(nobody.0, 404);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn there_is_always_an_admin() {
     let fixture = Fixture::start().await;
     let role_of = |person: &crate::support::Person| format!("/admin/user/{}/role", person.id);
@@ -157,7 +157,7 @@ async fn there_is_always_an_admin() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -182,7 +182,7 @@ async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
     assert_eq!(app.contents(chat, &fixture.user).await, ["stays"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_moderator_takes_a_message_away_anywhere_and_it_is_noted() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
@@ -218,7 +218,7 @@ async fn a_moderator_takes_a_message_away_anywhere_and_it_is_noted() {
     assert_eq!(fixture.audit().await.len(), acts.len());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_admin_is_appointed_once() {
     let app = TestApp::start().await;
     app.person("root").await;

@@ -10,7 +10,7 @@ use super::Fixture;
 use crate::checker::node::Node;
 use crate::support::{PATIENCE, Plain, TestApp, eventually, fresh_database};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_has_no_good_token_is_closed_with_4401_and_told_why() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -30,7 +30,7 @@ async fn who_has_no_good_token_is_closed_with_4401_and_told_why() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_says_nothing_is_closed_with_4401_after_ten_seconds() {
     let app = TestApp::start().await;
     let mut plain = Plain::upgrade(&app.host, "/ws", &[]).await.expect("upgrades");
@@ -40,7 +40,7 @@ async fn who_says_nothing_is_closed_with_4401_after_ten_seconds() {
     assert!(waited > Duration::from_secs(9) && waited < Duration::from_secs(13), "{waited:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_ended_session_is_told_and_closed_with_4403() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -66,7 +66,7 @@ async fn an_ended_session_is_told_and_closed_with_4403() {
     assert_eq!(stays.call("sync", json!({})).await["ok"], json!(true));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_token_that_ends_closes_with_4401() {
     let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "2")]).await;
     let alice = app.person("alice").await;
@@ -76,7 +76,7 @@ async fn a_token_that_ends_closes_with_4401() {
     assert_eq!(plain.expect_close(Duration::from_secs(5)).await, 4401);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_chats_own_socket_ends_with_the_membership() {
     let mut fixture = Fixture::new().await;
     let [path, other_path] = fixture.own_paths();
@@ -101,7 +101,7 @@ async fn a_chats_own_socket_ends_with_the_membership() {
     assert_eq!(deleted.expect_close(PATIENCE).await, 4404);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn ten_bad_frames_in_a_row_close_with_1003() {
     let fixture = Fixture::new().await;
     let (mut plain, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
@@ -126,7 +126,7 @@ async fn ten_bad_frames_in_a_row_close_with_1003() {
     assert_eq!(plain.expect_close(PATIENCE).await, 1003);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn content_in_a_frame_is_too_large_and_a_larger_frame_closes_with_1009() {
     let fixture = Fixture::new().await;
     let (mut plain, _) = fixture.own_socket(&fixture.bob).await;
@@ -141,7 +141,7 @@ async fn content_in_a_frame_is_too_large_and_a_larger_frame_closes_with_1009() {
     assert!(code == 1009 || code == 4401, "{code}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() {
     let mut fixture = Fixture::new().await;
     let (mut slow, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
@@ -163,7 +163,7 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() {
     assert_eq!(quick.call("sync", json!({"only": []})).await["ok"], json!(true));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn sigterm_is_told_and_closes_with_1012() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, TestApp, Transport};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn an_account_has_a_hundred_sessions_and_a_newer_login_ends_the_oldest() {
     let app = TestApp::start().await;
     let first = app.person("alice").await;
@@ -26,7 +26,7 @@ async fn an_account_has_a_hundred_sessions_and_a_newer_login_ends_the_oldest() {
     assert_eq!(app.get("/auth/session", &latest).await.as_array().map(Vec::len), Some(100));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn one_token_is_not_exchanged_without_end_and_the_session_lives_on() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -47,7 +47,7 @@ async fn one_token_is_not_exchanged_without_end_and_the_session_lives_on() {
     assert_eq!(status, 200, "{pair}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_page_of_a_foreign_origin_logs_nobody_out() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
@@ -62,7 +62,7 @@ async fn a_page_of_a_foreign_origin_logs_nobody_out() {
     app.get("/user/me", &alice).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn mails_that_one_causes_are_few_and_the_refusal_tells_nothing() {
     let settings =
         [("RATE_LIMIT", "on"), ("RATE_MAIL", "2/h"), ("RATE_LOGIN", "1000/min"), ("RATE_REGISTER", "1000/h")];
@@ -81,7 +81,7 @@ async fn mails_that_one_causes_are_few_and_the_refusal_tells_nothing() {
     assert_eq!(told[2..], [(429, json!("rate_limited")), (429, json!("rate_limited"))]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_name_is_one_line_and_a_new_password_is_a_new_one() {
     let app = TestApp::start().await;
     for name in ["two\nlines", "\u{1b}[31mred", "bell\u{7}"] {

@@ -14,7 +14,7 @@ use crate::support::{PASSWORD, Socket, Transport, fresh_database};
 /// Typed into the wrong field, as people do.
 const SECRET: &str = "my-other-password";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

@@ -13,7 +13,7 @@ use crate::support::{Person, TestApp, Transport, fresh};
 /// An answer stays below this many bytes.
 const MOST: usize = 1_000_000;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_it_takes_is_checked() {
     let (_app, _, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 1).await;
@@ -76,18 +76,18 @@ async fn large(content: &str, count: usize) {
     bounded(&app, &alice, Model::new(alice.id)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_page_of_large_messages_stays_below_1_mb() {
     Box::pin(large(&"x".repeat(60_000), 40)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_page_of_messages_that_grow_as_json_stays_below_1_mb() {
     // One byte each, six in JSON.
     Box::pin(large(&"\u{1}".repeat(60_000), 12)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_page_of_many_chats_with_large_last_messages_stays_below_1_mb() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
@@ -107,7 +107,7 @@ async fn a_page_of_many_chats_with_large_last_messages_stays_below_1_mb() {
     assert_eq!(model.differences(&real, Depth::Promise), Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_page_of_many_chats_with_many_members_stays_below_1_mb() {
     let app = TestApp::start().await;
     let names: Vec<String> = (0..50).map(|number| format!("somebody_with_a_long_name_{number}")).collect();
@@ -129,7 +129,7 @@ async fn a_page_of_many_chats_with_many_members_stays_below_1_mb() {
     assert!(list(&reply, "chats").is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_chat_that_comes_whole_comes_with_its_last_30_however_full_the_page_is() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;

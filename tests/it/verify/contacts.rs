@@ -15,7 +15,7 @@ fn direct(with: i64) -> Value {
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn contacts_look_the_same_on_all_devices() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;
@@ -36,7 +36,7 @@ async fn contacts_look_the_same_on_all_devices() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_direct_chat_that_waits_looks_the_same_to_both() {
     for transport in [0, 1] {
         let mut world = World::with(transport, &[("CONTACT_POLICY", "approval")]).await;

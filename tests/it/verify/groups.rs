@@ -43,17 +43,17 @@ async fn groups(transport: usize) {
     world.finish("groups");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn groups_look_the_same_live_synced_and_fetched() {
     groups(0).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn groups_look_the_same_to_the_plain_door() {
     groups(1).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn endings_look_the_same_live_synced_and_fetched() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;

@@ -58,7 +58,7 @@ impl World {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn messages_that_nobody_was_told_of_come_before_the_next_one() {
     let mut world = World::new(0).await;
     let chat = world.direct().await;
@@ -72,7 +72,7 @@ async fn messages_that_nobody_was_told_of_come_before_the_next_one() {
     world.say(BOB, chat, "next").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_message_that_changed_while_the_hole_was_filled_hides_nothing() {
     let mut world = World::new(0).await;
     let chat = world.direct().await;
@@ -92,7 +92,7 @@ async fn a_message_that_changed_while_the_hole_was_filled_hides_nothing() {
     world.settle("filling", before, &["new_message"]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn changes_of_a_chat_that_nobody_was_told_of_are_told_before_the_next_message() {
     let mut world = World::new(0).await;
     let chat = world.group().await;
@@ -113,7 +113,7 @@ async fn changes_of_a_chat_that_nobody_was_told_of_are_told_before_the_next_mess
     world.say(BOB, chat, "mine").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_like_that_nobody_was_told_of_is_on_all_devices() {
     let mut world = World::new(0).await;
     let chat = world.group().await;
@@ -122,7 +122,7 @@ async fn a_like_that_nobody_was_told_of_is_on_all_devices() {
     world.say(CAROL, chat, "next").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn what_nobody_was_told_of_comes_by_itself() {
     let mut world = World::new(0).await;
     let chat = world.direct().await;
@@ -134,7 +134,7 @@ async fn what_nobody_was_told_of_comes_by_itself() {
     world.settle_by_itself("comparing heads of a deleted chat", &[]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn a_chat_that_nobody_was_told_of_comes_by_itself() {
     let mut world = World::new(0).await;
     let wish = json!({"chat": {"name": "new", "is_group": true, "members_array": [world.id(BOB)]}});

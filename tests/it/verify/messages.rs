@@ -39,17 +39,17 @@ async fn messages(transport: usize) {
     world.finish("messages");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn messages_look_the_same_live_synced_and_fetched() {
     messages(0).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn messages_look_the_same_to_the_plain_door() {
     messages(1).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn direct_chats_look_the_same_live_synced_and_fetched() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;

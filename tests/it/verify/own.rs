@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{ALICE, BOB, CAROL, World};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn own_state_looks_the_same_on_all_devices() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;
@@ -43,7 +43,7 @@ async fn own_state_looks_the_same_on_all_devices() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[harness::test]
 async fn profiles_look_the_same_live_and_fetched() {
     let mut world = World::new(0).await;
     let chat = world.group().await;

@@ -1,8 +1,8 @@
-//! Chats with their members and pins. A chat begins as one that is made here does: its counter stands at 1,
-//! and so does everybody's membership; messages take what follows.
+//! Imports chats with their members and pins. A chat starts like one that is created here: its counter and the
+//! revision of all memberships are 1; messages take the following values.
 //!
-//! Mango lets a chat that is no group have any number of members, and several for the same two people. Here a
-//! direct chat has two and exists once: the others become groups, or one with the first.
+//! In Mango a chat that is not a group can have any number of members, and two users can have several. Here a
+//! direct chat has two members and exists once: other chats become groups, or are merged with the first.
 
 mod plan;
 mod store;
@@ -21,10 +21,10 @@ use super::target::{LIST, Noted, Target, Writing};
 use crate::error::Result;
 use crate::platform::progress::Progress;
 
-/// Memberships of one transaction, about: chats of a page are split where they have more.
+/// Approximate number of memberships per transaction: pages with more are split.
 const MEMBERS: usize = 20_000;
 
-/// Brings all chats over.
+/// Imports all chats.
 pub async fn bring(
     source: &Source,
     target: &mut Target<'_>,
@@ -82,8 +82,8 @@ async fn write(to: &Writing<'_>, page: &[SourceChat], now: i64) -> Result<Tally>
     Ok(tally)
 }
 
-/// Chats that came over before are not changed; who came and who went there since is reported, so that
-/// somebody can do here what was done there.
+/// Reports members who joined or left in the source since a chat was imported. Chats that were imported before are
+/// not changed, so an operator can make these changes by hand.
 async fn tell_changed_members(
     to: &Writing<'_>,
     page: &[SourceChat],
@@ -109,7 +109,7 @@ async fn tell_changed_members(
     for from in theirs {
         let Some(here) = known.get(&from.id).and_then(|id| ours.get(id)) else { continue };
         let there = members_of(from, &people);
-        // Authors who were no members have a row as well: they have left.
+        // Authors who were not members have a row too: it says that they have left.
         if there.iter().any(|id| here.get(id) != Some(&true)) {
             tally.skip(Kind::Member, from.id, "a user joined a chat after it was imported");
         }
@@ -136,13 +136,14 @@ async fn direct_chats_here(
     Ok(here)
 }
 
-/// Those whose account here was not deleted since it came over: nobody draws them into a chat any more.
+/// Returns the users whose imported account has not been deleted here since: deleted accounts are not added to
+/// chats.
 async fn still_here(to: &Writing<'_>, people: HashMap<i64, i64>) -> Result<HashMap<i64, i64>> {
     let present = present(to, people.values().copied().collect()).await?;
     Ok(people.into_iter().filter(|(_, id)| present.contains(id)).collect())
 }
 
-/// Those of these accounts that are not deleted.
+/// Returns those of these accounts that are not deleted.
 async fn present(to: &Writing<'_>, ids: Vec<i64>) -> Result<BTreeSet<i64>> {
     let mut present: BTreeSet<i64> = BTreeSet::new();
     for some in ids.chunks(LIST) {

@@ -1,5 +1,5 @@
-//! What becomes of the chats of a batch: which are made, which are one with another. Decided from what was read;
-//! nothing is read or written here.
+//! Decides which chats of a batch are created and which are merged. It only uses data that was already read, and
+//! accesses no database.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,48 +9,49 @@ use super::super::report::{Kind, Tally};
 use super::super::source::SourceChat;
 use super::super::times;
 
-/// A chat that is about to be made.
+/// A chat to be created.
 pub struct New<'a> {
-    /// As Mango has it.
+    /// The chat in Mango.
     pub from: &'a SourceChat,
-    /// By their ids here.
+    /// The members, by their ids here.
     pub members: BTreeSet<i64>,
-    /// Those of them who pinned it.
+    /// The members who pinned it.
     pub pinned: BTreeSet<i64>,
-    /// One of them.
+    /// The owner, one of the members.
     pub owner: i64,
-    /// Where it is a direct chat.
+    /// The key of the pair of users, if it is a direct chat.
     pub direct_key: Option<String>,
-    /// Milliseconds.
+    /// Milliseconds since the Unix epoch.
     pub created_at: i64,
 }
 
-/// What a batch of chats comes to.
+/// What to do with the chats of a batch.
 #[derive(Default)]
 pub struct Plan<'a> {
-    /// To be made.
+    /// Chats to be created.
     pub new: Vec<New<'a>>,
-    /// Direct chats of the batch by their key.
+    /// Indexes in `new` of the batch's direct chats, by key.
     by_key: HashMap<String, usize>,
-    /// A chat of the source that is one with the new chat at this place.
+    /// Chats of the source that are merged with the new chat at this index.
     pub twins: Vec<(i64, usize)>,
-    /// A chat of the source that is one with a chat that is here: its id, and who has pinned it.
+    /// Chats of the source that are merged with an existing chat: the source's id, the existing id, and the users
+    /// who pinned it.
     pub here: Vec<(i64, i64, BTreeSet<i64>)>,
 }
 
-/// Members as they are known here.
+/// Returns the ids here of the members who were imported.
 pub fn members_of(from: &SourceChat, people: &HashMap<i64, i64>) -> BTreeSet<i64> {
     from.members.iter().filter_map(|id| people.get(id).copied()).collect()
 }
 
-/// What names the direct chat of two, where it is one.
+/// Returns the key of a direct chat; `None` if the chat is not a direct chat of two users.
 pub fn direct_key(from: &SourceChat, members: &BTreeSet<i64>) -> Option<String> {
     let pair = (members.len() == 2 && !from.is_group).then(|| members.first().zip(members.last()))?;
     pair.map(|(one, other)| chat::Entity::direct_key(*one, *other))
 }
 
 impl<'a> Plan<'a> {
-    /// Decides what becomes of one chat.
+    /// Decides what to do with one chat.
     pub fn place(
         &mut self,
         from: &'a SourceChat,

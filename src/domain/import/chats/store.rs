@@ -1,4 +1,4 @@
-//! Writing the chats that a plan has, with their members and pins, in the batch's transaction.
+//! Writes the chats of a plan with their members and pins, in the batch's transaction.
 
 use crate::protocol::members::ChatRole;
 use std::collections::{BTreeSet, HashMap};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::text::presentable;
 
-/// Writes what the plan has. People are locked first, in the order of their ids.
+/// Writes the chats of the plan. Users are locked first, in the order of their ids.
 pub async fn store(to: &Writing<'_>, plan: &Plan<'_>, now: i64) -> Result<()> {
     let pinned_here = plan.here.iter().flat_map(|(_, _, pinned)| pinned);
     let everybody: BTreeSet<i64> =
@@ -26,7 +26,7 @@ pub async fn store(to: &Writing<'_>, plan: &Plan<'_>, now: i64) -> Result<()> {
     for some in everybody.chunks(LIST) {
         user_revs.extend(users::advance(to.conn, some).await?.into_iter().map(|(id, rev)| (id.0, rev)));
     }
-    // Looked at before the lock, and gone since: the end of an account has looked for its chats without these.
+    // The accounts were checked before they were locked; one that was deleted since cannot leave these chats.
     if present(to, user_revs.keys().copied().collect()).await?.len() < user_revs.len() {
         return Err(Error::again("an account was deleted in this very moment"));
     }
@@ -50,7 +50,7 @@ pub async fn store(to: &Writing<'_>, plan: &Plan<'_>, now: i64) -> Result<()> {
     to.note(Noted::Chat, &pairs).await
 }
 
-/// Keys of those new direct chats whose two have blocked one another here already.
+/// Returns the direct-chat keys of pairs in which one user has already blocked the other here.
 async fn blocked_keys(to: &Writing<'_>, plan: &Plan<'_>) -> Result<BTreeSet<String>> {
     let pairs: Vec<&New<'_>> = plan.new.iter().filter(|it| it.direct_key.is_some()).collect();
     let people: BTreeSet<i64> = pairs.iter().flat_map(|it| it.members.iter().copied()).collect();
@@ -70,8 +70,8 @@ async fn blocked_keys(to: &Writing<'_>, plan: &Plan<'_>) -> Result<BTreeSet<Stri
     Ok(keys)
 }
 
-/// Those who are logged in here. A server that runs beside it looks for who has joined lately, and so puts whoever
-/// is connected into the chat's room: for them the joining is now.
+/// Returns the users who are logged in here. A running server finds recent joins and puts connected users into the
+/// chat's room, so these users join now.
 async fn logged_in(to: &Writing<'_>, people: &[UserId], now: i64) -> Result<BTreeSet<i64>> {
     let mut found = BTreeSet::new();
     for some in people.chunks(LIST) {
@@ -104,7 +104,7 @@ fn chat_row(new: &New<'_>, id: i64, blocked: bool) -> chat::ActiveModel {
         direct_key: Set(new.direct_key.clone()),
         approved: Set(true),
         blocked: Set(blocked),
-        // In Mango both saw it, also without a message.
+        // In Mango both users saw the chat, even without a message.
         visible: Set(true),
         rev: Set(1),
         meta_rev: Set(1),
@@ -130,7 +130,7 @@ fn member_rows(
         joined_at: Set(joined(new, *user)),
         rev: Set(1),
         last_read_seq: Set(0),
-        // Mango does not note since when.
+        // Mango does not store when a chat was pinned.
         pinned_at: Set(new.pinned.contains(user).then_some(new.created_at)),
         archived: Set(false),
         user_rev: Set(user_revs.get(user).copied().unwrap_or_default()),
@@ -139,7 +139,7 @@ fn member_rows(
     new.members.iter().map(row).collect()
 }
 
-/// Pins a chat that was here before.
+/// Pins a chat that existed here before the import.
 async fn pin_here(to: &Writing<'_>, chat: i64, user: i64, user_rev: i64) -> Result<()> {
     let since = entity::chat::Entity::find_by_id(chat).one(to.conn).await?.map(|row| row.created_at);
     member::Entity::update_many()

@@ -1,4 +1,4 @@
-//! Damaged, lying and random input is refused with the right word, at no cost and without a panic.
+//! Damaged, hostile and random input is refused with the right error, cheaply and without a panic.
 
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use jpeg_encoder::SamplingFactor;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A lossy WebP chunk that claims a size and holds nothing else.
+/// A lossy WebP chunk that claims a size and has no content.
 fn empty_vp8(side: u16) -> Vec<u8> {
     [[0x10, 0, 0, 0x9D, 0x01, 0x2A].as_slice(), &side.to_le_bytes(), &side.to_le_bytes(), &[0; 40]].concat()
 }
@@ -187,7 +187,7 @@ proptest! {
     fn noise_never_panics(head in 0_usize..6, noise in prop::collection::vec(any::<u8>(), 0..600)) {
         let heads = [b"".as_slice(), &[0xFF, 0xD8, 0xFF], b"\x89PNG\r\n\x1a\n\0\0\0\x0DIHDR", b"RIFF\0\x01\0\0WEBPVP8X", b"RIFF\0\x01\0\0WEBPVP8 ", b"GIF89a"];
         let bytes = [heads[head], &noise].concat();
-        // Past `render`, so that the net under the decoders does not hide what falls into it.
+        // Not through `render`, whose `catch_unwind` would hide a panic of the decoders.
         let _ = decode::decode(&bytes, &Limits { max_bytes: 1 << 20, max_pixels: 1 << 20 });
         let _ = from_base64(&String::from_utf8_lossy(&noise), &LIMITS);
     }

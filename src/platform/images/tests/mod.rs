@@ -1,6 +1,6 @@
-//! What pictures go through here, good and bad, and the tools the tests make them with.
+//! Tests of accepted and rejected pictures, and helpers that make them.
 //!
-//! Every sample is made on the spot: no files, and each byte has a reason.
+//! Every sample is made in the test: there are no files, and each byte has a reason.
 
 mod hostile;
 mod pictures;
@@ -32,7 +32,7 @@ fn ok<T, E: Debug>(result: Result<T, E>) -> T {
     }
 }
 
-/// Quarters in red, green, blue and yellow, read like a page.
+/// A picture with red, green, blue and yellow quarters, in reading order.
 fn quarters(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb(match (x < width / 2, y < height / 2) {
@@ -44,7 +44,7 @@ fn quarters(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// A picture that does not compress to nothing, so that cutting it cuts something.
+/// A picture that does not compress well, so that truncating it removes pixels.
 fn busy(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let noise = (x.wrapping_mul(7919) ^ y.wrapping_mul(104_729)).wrapping_mul(2_654_435_761) >> 24;
@@ -74,11 +74,11 @@ fn icc(profile: &ColorProfile) -> Vec<u8> {
     ok(profile.encode())
 }
 
-/// A colour profile for inks that look in no way like cyan, magenta, yellow and black: the first is red, the others
-/// are not seen (ICC.1:2022, section 10.10: `lut8Type`).
+/// A colour profile for inks that do not look like cyan, magenta, yellow and black: the first is red, the others are
+/// invisible (ICC.1:2022, section 10.10: `lut8Type`).
 fn ink_profile() -> Vec<u8> {
     let identity: Vec<u8> = (0..=255).collect();
-    // CIELAB in 8 bits: white paper, and sRGB's red.
+    // CIELAB in 8 bits: white paper, and the red of sRGB.
     let table: Vec<u8> =
         (0..16).flat_map(|inks| if inks < 8 { [255, 128, 128] } else { [138, 209, 198] }).collect();
     let matrix: Vec<u8> =
@@ -99,7 +99,7 @@ fn ink_profile() -> Vec<u8> {
     profile
 }
 
-/// A TIFF block with an orientation and a text that must not survive.
+/// A TIFF block with an orientation and a text that must be removed.
 fn exif(orientation: u8) -> Vec<u8> {
     let mut block = b"II*\0\x08\0\0\0\x02\0".to_vec();
     block.extend([0x12, 0x01, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0]);
@@ -145,7 +145,7 @@ fn assert_broken(bytes: &[u8]) {
     assert!(matches!(result, Err(ImageError::Broken(_))), "{result:?}");
 }
 
-/// An animated WebP of one frame at (0, 0), given the chunks of a still one.
+/// An animated WebP with one frame at (0, 0), made from the chunks of a still one.
 fn animation(frame: &[u8], canvas: (u32, u32), size: (u32, u32)) -> Vec<u8> {
     let sides = |(width, height): (u32, u32)| {
         [&(width - 1).to_le_bytes()[..3], &(height - 1).to_le_bytes()[..3]].concat()
@@ -166,7 +166,7 @@ fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     [b"RIFF".as_slice(), &(body.len() as u32).to_le_bytes(), &body].concat()
 }
 
-/// A PNG of the given chunks; the end is added.
+/// A PNG with the given chunks and an end chunk.
 fn png(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     for (name, content) in chunks.iter().chain([&(b"IEND", [].as_slice())]) {
@@ -182,7 +182,7 @@ fn png(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// A zlib stream that stores instead of compressing.
+/// A zlib stream that stores its content uncompressed.
 fn zlib(content: &[u8]) -> Vec<u8> {
     let length = content.len() as u16;
     let (low, high) = content.iter().fold((1_u32, 0_u32), |(low, high), byte| {

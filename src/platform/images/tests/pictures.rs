@@ -1,4 +1,4 @@
-//! Good pictures of every kind come out upright, opaque, square and without their metadata.
+//! Valid pictures of every kind become upright, opaque and square, without their metadata.
 
 use std::io::Cursor;
 
@@ -98,7 +98,7 @@ fn alpha_is_laid_on_white() {
 
 #[test]
 fn a_palette_with_transparency_works() {
-    // Two bits a pixel: four pixels of colour 0, which is transparent, then four of colour 1.
+    // Two bits per pixel: four pixels of colour 0, which is transparent, then four of colour 1.
     let rows = [0, 0x00, 0x55].repeat(8);
     let bytes = png(&[
         (b"IHDR", &[0, 0, 0, 8, 0, 0, 0, 8, 2, 3, 0, 0, 0]),
@@ -133,7 +133,7 @@ fn grey_sixteen_bit_and_cmyk_pictures_work() {
 
 #[test]
 fn colours_are_converted_from_the_embedded_profile_in_all_formats() {
-    // sRGB's red, green and blue, as CSS Color 4 and Adobe give them in the other spaces.
+    // The red, green and blue of sRGB in the other colour spaces, as given by CSS Color 4 and Adobe.
     let display_p3 = (ColorProfile::new_display_p3(), [[234, 51, 35], [117, 251, 76], [0, 0, 245]]);
     let adobe_rgb = (ColorProfile::new_adobe_rgb(), [[219, 0, 0], [144, 255, 60], [0, 0, 250]]);
     for (profile, stored) in [display_p3, adobe_rgb] {
@@ -165,7 +165,7 @@ fn colours_are_converted_from_the_embedded_profile_in_all_formats() {
 
 #[test]
 fn grey_is_converted_from_its_profile_too() {
-    // A fifth of the light is half of what sRGB counts.
+    // A fifth of the light is half of the sRGB scale.
     let linear = icc(&ColorProfile::new_gray_with_gamma(1.0));
     let mut luma = Vec::new();
     let mut encoder = Encoder::new(&mut luma, 90);
@@ -255,7 +255,7 @@ fn the_first_frame_of_a_gif_is_taken() {
     assert_corners(&ok(render(&animated, &LIMITS)), [RED, GREEN, BLUE, YELLOW]);
     let trailing = [animated.as_slice(), b"a trailer"].concat();
     assert_corners(&ok(render(&trailing, &LIMITS)), [RED, GREEN, BLUE, YELLOW]);
-    // On a larger canvas: the rest is white.
+    // On a larger canvas, the rest is white.
     animated[6..10].copy_from_slice(&[80, 0, 80, 0]);
     assert_corners(&ok(render(&animated, &LIMITS)), [RED, [255; 3], [255; 3], [255; 3]]);
 
@@ -274,7 +274,7 @@ fn the_first_frame_of_an_animation_is_taken() {
     let still = encoded(&DynamicImage::ImageRgb8(quarters(40, 40)), ImageFormat::WebP);
     let rendered = ok(render(&animation(&still[12..], (40, 40), (40, 40)), &LIMITS));
     assert_corners(&rendered, [RED, GREEN, BLUE, YELLOW]);
-    // A frame in the corner of a larger canvas: the rest is white.
+    // With a frame in the corner of a larger canvas, the rest is white.
     let rendered = ok(render(&animation(&still[12..], (80, 80), (40, 40)), &LIMITS));
     assert_corners(&rendered, [RED, [255; 3], [255; 3], [255; 3]]);
 
@@ -302,7 +302,7 @@ fn tiny_and_stretched_pictures_work() {
         let picture = RgbImage::from_pixel(width, height, Rgb(RED));
         let dynamic = DynamicImage::ImageRgb8(picture.clone());
         let mut kinds = vec![jpeg(&picture), encoded(&dynamic, ImageFormat::Png)];
-        // No WebP is longer.
+        // WebP supports no longer sides.
         if width < 16_384 {
             kinds.push(encoded(&dynamic, ImageFormat::WebP));
         }

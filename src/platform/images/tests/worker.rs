@@ -1,4 +1,4 @@
-//! The two ways in: base64 text, and the bounded worker.
+//! The two entry points: base64 text and the bounded worker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! `/admin/*`: for moderators and admins. The role is checked before anything else of the request, from the
-//! user's row as it stands.
+//! `/admin/*`, for moderators and admins. The role is checked before the rest of the request, from the user's current
+//! row.
 
 mod logs;
 mod reports;
@@ -20,10 +20,10 @@ use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
 use crate::transport::rest::extract::{Auth, From};
 
-/// Items of a page where nothing is said.
+/// Default number of items per page.
 const DEFAULT_LIMIT: u64 = 50;
 
-/// A moderator or an admin is asking.
+/// The caller, who is a moderator or an admin.
 pub struct Moderator(pub moderation::Moderator);
 
 impl FromRequestParts<RestState> for Moderator {
@@ -36,7 +36,7 @@ impl FromRequestParts<RestState> for Moderator {
     }
 }
 
-/// An admin is asking.
+/// The caller, who is an admin.
 pub struct Admin(pub moderation::Admin);
 
 impl FromRequestParts<RestState> for Admin {
@@ -49,7 +49,7 @@ impl FromRequestParts<RestState> for Admin {
     }
 }
 
-/// The URL of the next page: the path with what was asked for, and where to go on.
+/// Returns the URL of the next page: the path with the parameters of this request and the next cursor.
 fn next_page(
     path: &str,
     asked: &[(&str, Option<String>)],

@@ -1,4 +1,4 @@
-//! Reports: anybody makes them, moderators work them off.
+//! Reports: users create them, moderators resolve them.
 
 use axum::extract::State;
 use axum::http::StatusCode;

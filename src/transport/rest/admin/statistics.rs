@@ -1,4 +1,4 @@
-//! How much there is of everything, kept for some seconds: counting costs, and panels ask often.
+//! Statistics, cached for a few seconds, because counting is expensive and dashboards ask often.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
 use crate::transport::rest::admin::Admin;
 
-/// How long an answer is good for.
+/// How long a count is cached.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 
-/// The latest count and when it was made; those who ask at the same time wait for one.
+/// The latest count and when it was made. Concurrent requests wait for the same count.
 #[derive(Default)]
 pub struct Counted(Mutex<Option<(Instant, Statistics)>>);
 

@@ -1,4 +1,4 @@
-//! People: looking for them, roles, bans, sessions.
+//! Users, for moderators and admins: search, roles, bans and sessions.
 
 use axum::extract::State;
 use axum::http::StatusCode;
