@@ -1,7 +1,7 @@
-// What one client that means harm costs a server: for each attack the server's peak memory, and how long somebody else
-// waits meanwhile. `node bench/abuse.mjs PROGRAM [ATTACK…]` starts the program on a throw-away folder, with limits on as in
-// `prod` (but for registering and sending, so that the attacks can be prepared), runs the attacks one after the other, and
-// prints one line of JSON for each and one for all. Only Node.js 20.15 or newer is needed; everything stays on loopback.
+// How much one malicious client costs a server: for each attack the server's peak memory, and how long another client
+// waits meanwhile. `node bench/abuse.mjs PROGRAM [ATTACK…]` starts the program in a temporary folder, with the limits
+// of `prod` (except for registering and sending, to prepare the attacks), runs the attacks one after the other, and
+// prints one line of JSON for each and one for all. It needs only Node.js 20.15 or newer and connects only to loopback.
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -16,7 +16,7 @@ import zlib from 'node:zlib';
 const [program, ...chosen] = process.argv.slice(2);
 if (program === '--bystander') await standBy(...chosen);
 
-/** Sends and reads in turn until its input ends; then tells how long that took. */
+/** Sends and reads in turn until its input ends; then prints how long that took. */
 async function standBy(port, token, chat) {
   const [waits, failed] = [[], {}];
   const message = JSON.stringify({ message: { chat_id: Number(chat), content: 'hi', message_type: 'text' } });
@@ -65,7 +65,7 @@ const { port } = new URL(url);
 // --- clients ---
 
 const open = new Set();
-/** A bare connection; errors are what attacks end with. */
+/** Opens a bare connection; its errors are ignored, because attacks end with them. */
 function connect(bytes) {
   const socket = net.connect(Number(port), '127.0.0.1');
   socket.on('error', () => {});
@@ -77,7 +77,7 @@ function connect(bytes) {
 const closeAll = () => { for (const socket of open) socket.destroy(); };
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
-/** A request; its status and body, or status 0 where the connection ended. */
+/** Sends a request; returns its status and body, or status 0 if the connection ended. */
 function request(method, path, { token, body, headers = {}, from = agent } = {}) {
   return new Promise((resolve) => {
     const text = body === undefined || Buffer.isBuffer(body) || typeof body === 'string' ? body : JSON.stringify(body);
@@ -105,7 +105,7 @@ const group = async (token, members = []) =>
   (await event(token, 'create_chat', { chat: { name: 'group', is_group: true, members_array: members } })).chat.id;
 const say = (token, chat, content) => event(token, 'send_message', { message: { chat_id: chat, content, message_type: 'text' } });
 
-/** A frame of a client (RFC 6455, section 5.2). */
+/** Returns a client frame (RFC 6455, section 5.2). */
 function frame(payload, opcode = 1) {
   const bytes = Buffer.from(payload);
   const head = bytes.length < 126 ? Buffer.from([0x80 | opcode, 0x80 | bytes.length])
@@ -117,7 +117,7 @@ const engine = '/socket.io/?EIO=4&transport=websocket';
 const handshake = (path, token, extra = '') => `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n`
   + `sec-websocket-version: 13\r\n${extra}${token ? `auth: ${token}\r\n` : ''}`;
 const KEY = 'sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
-/** A websocket that has sent these texts and reads nothing. */
+/** Opens a websocket that sends these texts and reads nothing. */
 function websocket(path, token, texts = []) {
   const socket = connect(`${handshake(path, token, KEY)}\r\n`);
   socket.once('data', () => { for (const text of texts) socket.write(frame(text)); socket.pause(); });
@@ -135,7 +135,7 @@ const status = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSy
 const cpu = () => readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13).reduce((sum, it) => sum + Number(it), 0) / 100;
 const bystander = await account();
 const theirs = await group(bystander.token);
-/** Somebody else goes on, in a process of their own; answers how long that took. */
+/** Runs another client in a separate process during `work`; returns how long its requests took. */
 async function meanwhile(work) {
   const other = spawn(process.execPath, [new URL(import.meta.url).pathname, '--bystander', port, bystander.token, theirs], { stdio: ['pipe', 'pipe', 'inherit'] });
   let text = '';
@@ -215,7 +215,7 @@ const attacks = {
   },
   async refused_upgrades() {
     let path;
-    // Sessions of the attack before may still wait to join.
+    // Sessions of the previous attack may still be waiting to join.
     while (!(path = await polling(prepared.author.token))) await sleep(500);
     await request('POST', path, { body: '40', headers: { 'content-type': 'text/plain' } });
     for (let round = 0; round < 40; round += 1) {

@@ -5,12 +5,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const CLIENT = new URL('../assets/client/', import.meta.url);
-/** Each module after those that it imports. */
+/** The modules, each after those that it imports. */
 const MODULES = [
   'types', 'errors', 'tokens', 'connections', 'chat', 'replica', 'synchronizer', 'sender', 'connector', 'listeners',
   'requests', 'client',
 ];
-/** What the joined file exports; all other exports are internal. */
+/** Matches all exports except those of the joined file; the others are internal. */
 const PUBLIC = /^export (?!(class (MangoError|ChatState|MangoChat)|function sessionTokens)\b)/gm;
 const HEAD = `// The Mango Chat client: one ES module without dependencies, for browsers and Node.js 20+. It connects, stays connected,
 // and keeps \`chats\` equal to what the server has. docs/sdk.md explains how to use it.

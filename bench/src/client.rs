@@ -1,5 +1,6 @@
-//! A raw Socket.IO client over one websocket: just enough of Engine.IO 4 and Socket.IO 5, and nothing that
-//! would cost more than the server that is measured. No reconnecting: a connection that ends is a finding.
+//! A raw Socket.IO client over one websocket: only the necessary parts of Engine.IO 4 and Socket.IO 5, so that the
+//! client does not cost more than the server that it measures. It does not reconnect: a connection that ends is a
+//! result.
 //!
 //! Packets: <https://socket.io/docs/v4/engine-io-protocol/> and <https://socket.io/docs/v4/socket-io-protocol/>.
 
@@ -16,13 +17,13 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use crate::Result;
 
-/// How long connecting, or an ack while setting up, may take.
+/// The time limit for connecting, and for an ack during setup.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The library's own 128 KiB per socket would make thousands of idle clients the biggest process around.
+/// With the library's own 128 KiB per socket, thousands of idle clients would use more memory than the server.
 const READ_BUFFER: usize = 4 * 1_024;
 
-/// What came from the server.
+/// A packet from the server.
 pub enum Packet {
     /// The answer to the event with this ack id.
     Ack(u64, Body),
@@ -30,14 +31,14 @@ pub enum Packet {
     Event(Body),
 }
 
-/// A JSON array: the arguments of an ack, or name and arguments of an event.
+/// A JSON array: the arguments of an ack, or the name and arguments of an event.
 pub struct Body {
     text: Utf8Bytes,
     from: usize,
 }
 
 impl Body {
-    /// The array as it came.
+    /// Returns the array as it was received.
     pub fn json(&self) -> &str {
         self.text.as_str().get(self.from..).unwrap_or_default()
     }
@@ -51,7 +52,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the server at `url` (`http://host:port`) and waits for `ready`: rooms are joined then.
+    /// Connects to the server at `url` (`http://host:port`) and waits for `ready`, which says that the rooms are
+    /// joined.
     pub async fn connect(url: &str, token: &str) -> Result<Self> {
         timeout(PATIENCE, Self::enter(url, token))
             .await
@@ -79,7 +81,8 @@ impl Client {
         }
     }
 
-    /// The next ack or event; pings are answered on the way. An error is the end of the connection.
+    /// Returns the next ack or event, and answers pings that arrive before it. An error means that the connection has
+    /// ended.
     pub async fn next(&mut self) -> Result<Packet> {
         loop {
             if self.pong_due {
@@ -95,19 +98,19 @@ impl Client {
                     let id = text.as_str().get(2..2 + digits).unwrap_or_default().parse()?;
                     return Ok(Packet::Ack(id, Body { text, from: 2 + digits }));
                 }
-                // NOOP, and the CONNECT that answers ours: `ready` follows.
+                // NOOP, and the answer to our CONNECT, which `ready` follows.
                 [b'6'] | [b'4', b'0', ..] => {}
                 _ => return Err(format!("the server ended the connection with {text}").into()),
             }
         }
     }
 
-    /// The next packet if one has come already.
+    /// Returns the next packet if it has already arrived.
     pub fn next_at_hand(&mut self) -> Option<Result<Packet>> {
         self.next().now_or_never()
     }
 
-    /// Puts an event on its way; it leaves with the next `flush`. Answers its ack id.
+    /// Queues an event, which the next `flush` sends. Returns its ack id.
     pub async fn emit(&mut self, event: &str, payload: &str) -> Result<u64> {
         let id = self.next_ack;
         self.next_ack += 1;
@@ -115,12 +118,12 @@ impl Client {
         Ok(id)
     }
 
-    /// Lets everything that was put on its way leave.
+    /// Sends all queued events.
     pub async fn flush(&mut self) -> Result<()> {
         Ok(self.websocket.flush().await?)
     }
 
-    /// Emits and waits for the ack's object; events meanwhile are dropped. For setting up only.
+    /// Emits an event and returns the ack's object; events that arrive meanwhile are dropped. For setup only.
     pub async fn call(&mut self, event: &str, payload: &Value) -> Result<Value> {
         let sent = self.emit(event, &payload.to_string()).await?;
         self.flush().await?;
@@ -141,7 +144,7 @@ impl Client {
         timeout(PATIENCE, answered).await.map_err(|_| format!("{event}: no ack within a minute"))?
     }
 
-    /// Says goodbye and goes, whether or not the server listens.
+    /// Closes the connection, whether or not the server answers.
     pub async fn close(mut self) {
         let _ = timeout(Duration::from_secs(1), self.websocket.close(None)).await;
     }

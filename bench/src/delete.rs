@@ -1,5 +1,5 @@
-//! `delete`: groups of several sizes are deleted while somebody sends in another chat: how long a deletion takes, and
-//! how long those sends wait meanwhile.
+//! `delete`: deletes groups of several sizes while another user sends in another chat; measures how long each deletion
+//! takes, and how long those sends wait meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ use crate::report::Report;
 /// Options of `delete`.
 #[derive(Args)]
 pub struct Options {
-    /// The server.
+    /// URL of the server.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: String,
-    /// Members of the groups, from the smallest to the largest.
+    /// Members of each group, from the smallest to the largest.
     #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000, 10_000])]
     sizes: Vec<usize>,
     /// A name for this run in the output.
@@ -28,7 +28,7 @@ pub struct Options {
     label: Option<String>,
 }
 
-/// Runs it; answers whether everything was answered `ok`.
+/// Runs the bench; returns whether every event was acknowledged with `ok`.
 pub async fn run(options: Options) -> Result<bool> {
     let people = people::register(&options.url, 2).await?;
     let most = options.sizes.iter().copied().max().unwrap_or(1);
@@ -65,7 +65,7 @@ async fn group(owner: &mut Client, members: &[i64]) -> Result<i64> {
     made["chat"]["id"].as_i64().ok_or_else(|| "a new chat came back without an id".into())
 }
 
-/// Sends one message after the other; answers the longest wait for an ack.
+/// Sends one message after the other; returns the longest wait for an ack.
 async fn send_until(mut sender: Client, chat: i64, over: Arc<AtomicBool>) -> Result<(Client, Duration)> {
     let mut longest = Duration::ZERO;
     while !over.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! `fanout`: one sender in one big group; everybody else listens.
+//! `fanout`: one sender in one big group; all other members listen.
 
 use clap::Args;
 
@@ -9,7 +9,7 @@ use crate::room::{self, Plan};
 /// Options of `fanout`.
 #[derive(Args)]
 pub struct Options {
-    /// The server.
+    /// URL of the server.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: String,
     /// Members that listen, each on one socket.
@@ -18,7 +18,7 @@ pub struct Options {
     /// Sends that the one sender keeps in flight.
     #[arg(long, default_value_t = 8)]
     window: usize,
-    /// Seconds that are counted.
+    /// Measured seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Process id of the server, for its CPU seconds and memory.
@@ -29,7 +29,7 @@ pub struct Options {
     label: Option<String>,
 }
 
-/// Runs it; answers whether the promise was kept.
+/// Runs the bench; returns whether the promise was kept.
 pub async fn run(options: Options) -> Result<bool> {
     let plan = Plan {
         url: options.url,

@@ -1,5 +1,5 @@
-//! `floor`: what the database gives when every message is a transaction of its own, with the product's
-//! connection settings and the product's columns and indexes, but nothing of the product.
+//! `floor`: how many messages per second the database stores if each is its own transaction, with the server's
+//! connection settings, columns and indexes, but none of its code.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,16 +13,16 @@ use tokio::time::Instant;
 use crate::Result;
 use crate::report::Report;
 
-/// Connections to `PostgreSQL`, as many as the product's pool has.
+/// Connections to `PostgreSQL`, as many as the server's pool has.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Options of `floor`.
 #[derive(Args)]
 pub struct Options {
-    /// `sqlite://FILE` or `postgres://…`. The table `bench_floor` is made there and dropped again.
+    /// `sqlite://FILE` or `postgres://…`. The bench creates the table `bench_floor` there and drops it at the end.
     #[arg(long)]
     database_url: String,
-    /// Seconds that are counted.
+    /// Measured seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Tasks that insert at the same time.
@@ -33,7 +33,7 @@ pub struct Options {
     label: Option<String>,
 }
 
-/// Runs it.
+/// Runs the bench.
 pub async fn run(options: Options) -> Result<bool> {
     let db = connect(&options.database_url).await?;
     make_table(&db).await?;
@@ -48,7 +48,7 @@ pub async fn run(options: Options) -> Result<bool> {
     Ok(report.finish(true))
 }
 
-/// One connection to `SQLite`, as the product writes; sixteen to `PostgreSQL`.
+/// Opens one connection to `SQLite`, as the server's writer does, or sixteen to `PostgreSQL`.
 async fn connect(url: &str) -> Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     let connections = if url.starts_with("sqlite") { 1 } else { POSTGRES_CONNECTIONS };
@@ -92,7 +92,7 @@ async fn make_table(db: &DatabaseConnection) -> Result<()> {
     Ok(())
 }
 
-/// Microseconds of every insert that was done in time.
+/// Returns the duration in microseconds of every insert that ended in time.
 async fn insert_for(db: &DatabaseConnection, tasks: usize, time: Duration) -> Result<Vec<u32>> {
     let until = Instant::now() + time;
     let number = Arc::new(AtomicI64::new(0));

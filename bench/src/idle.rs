@@ -1,4 +1,4 @@
-//! `idle`: many websockets that do nothing, and what each costs the server in memory.
+//! `idle`: many websockets that do nothing, and how much of the server's memory each uses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,16 +15,16 @@ use crate::people::{self, Person};
 use crate::process::Process;
 use crate::report::Report;
 
-/// What the server's memory gets to settle before it is read.
+/// How long the server's memory may settle before it is measured.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Users of one group chat; each user is in as many chats.
+/// Users in each group chat, which is also the number of chats of each user.
 const CHAT_SIZE: usize = 4;
 
 /// Options of `idle`.
 #[derive(Args)]
 pub struct Options {
-    /// The server.
+    /// URL of the server.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: String,
     /// Websockets to open. The server and this program each need as many file descriptors (`ulimit -n`).
@@ -33,7 +33,7 @@ pub struct Options {
     /// Users that share them.
     #[arg(long, default_value_t = 20)]
     users: usize,
-    /// Seconds to hold them; above the ping interval (25 s), every socket answers a ping meanwhile.
+    /// Seconds to hold them; if longer than the ping interval (25 s), every socket answers a ping meanwhile.
     #[arg(long, default_value_t = 5)]
     hold: u64,
     /// Process id of the server.
@@ -44,7 +44,7 @@ pub struct Options {
     label: Option<String>,
 }
 
-/// Runs it; answers whether every socket was there to the end.
+/// Runs the bench; returns whether every socket stayed connected to the end.
 pub async fn run(options: Options) -> Result<bool> {
     let users = options.users.clamp(CHAT_SIZE, options.sockets.max(CHAT_SIZE));
     let server = Process::new(options.pid);
@@ -96,7 +96,7 @@ pub async fn run(options: Options) -> Result<bool> {
     Ok(report.finish(lost == 0))
 }
 
-/// Puts each user into `CHAT_SIZE` group chats with the next ones.
+/// Puts each user into `CHAT_SIZE` group chats with the users that follow.
 async fn open_chats(url: &str, people: &[Person]) -> Result<()> {
     for (index, person) in people.iter().enumerate() {
         let members: Vec<i64> = (0..CHAT_SIZE).map(|step| people[(index + step) % people.len()].id).collect();
@@ -109,7 +109,7 @@ async fn open_chats(url: &str, people: &[Person]) -> Result<()> {
     Ok(())
 }
 
-/// Answers pings until it is time to go.
+/// Answers pings until the bench ends.
 async fn hold(mut client: Client, lost: Arc<AtomicUsize>, leaving: Arc<AtomicBool>, leave: Arc<Notify>) {
     let time_to_go = leave.notified();
     tokio::pin!(time_to_go);

@@ -1,24 +1,24 @@
-//! What one connection was given of one chat: whether each number came once, and in order.
+//! What one connection received of one chat: whether each number arrived once, and in order.
 
-/// See the file. Numbers are `seq`s; the chat's first message has `base + 1`.
+/// The numbers that a connection received. They are `seq`s; the chat's first message has `base + 1`.
 #[derive(Debug, Default)]
 pub struct Ledger {
     base: i64,
     seen: Vec<bool>,
     last: i64,
-    /// Numbers that came again.
+    /// Numbers that arrived again.
     pub doubled: u64,
-    /// Numbers that came after a higher one.
+    /// Numbers that arrived after a higher one.
     pub out_of_order: u64,
 }
 
 impl Ledger {
-    /// A connection that knows the chat up to `base`.
+    /// Creates a ledger for a connection that knows the chat up to `base`.
     pub fn new(base: i64) -> Self {
         Self { base, last: base, ..Self::default() }
     }
 
-    /// Notes a number as it comes.
+    /// Notes a number that has arrived.
     pub fn note(&mut self, seq: i64) {
         let Ok(index) = usize::try_from(seq - self.base - 1) else {
             self.out_of_order += 1;
@@ -36,13 +36,13 @@ impl Ledger {
         self.last = self.last.max(seq);
     }
 
-    /// The highest number so far.
+    /// Returns the highest number so far.
     pub fn last(&self) -> i64 {
         self.last
     }
 
-    /// How many of the numbers up to `head` never came. In a bench nothing but messages takes a number, so
-    /// that every one of them has to be there.
+    /// Counts the numbers up to `head` that never arrived. In a bench only messages take a number, so none may be
+    /// missing.
     pub fn missing(&self, head: i64) -> u64 {
         let expected = usize::try_from(head - self.base).unwrap_or_default();
         let came = self.seen.iter().take(expected).filter(|seen| **seen).count();

@@ -1,5 +1,5 @@
-//! `logins`: people who log in at the same time, with password hashes as they are made for real accounts;
-//! beside it, in the same run, what the machine's processors give for that hash and nothing else.
+//! `logins`: users who log in at the same time, with the password hashes of real accounts; and in the same run, how
+//! many such hashes the machine's processors compute if they do nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,16 +18,16 @@ use crate::report::Report;
 /// Options of `logins`.
 #[derive(Args)]
 pub struct Options {
-    /// The server, with the default `PASSWORD_HASH`.
+    /// URL of the server, which must use the default `PASSWORD_HASH`.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: String,
     /// Process id of the server, to read its memory.
     #[arg(long)]
     pid: u32,
-    /// People who log in again and again, each with one login under way.
+    /// Users who log in again and again, each with one login in flight.
     #[arg(long, default_value_t = 50)]
     people: usize,
-    /// Seconds that are counted.
+    /// Measured seconds.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     /// A name for this run in the output.
@@ -35,7 +35,7 @@ pub struct Options {
     label: Option<String>,
 }
 
-/// Runs it; answers whether every login was let in.
+/// Runs the bench; returns whether every login succeeded.
 pub async fn run(options: Options) -> Result<bool> {
     let time = Duration::from_secs(options.seconds.max(1));
     let server = Process::new(options.pid);
@@ -76,7 +76,7 @@ pub async fn run(options: Options) -> Result<bool> {
     Ok(report.finish(refused == 0))
 }
 
-/// Memory at its highest, looked at often.
+/// Records the peak of the server's memory, which it reads often.
 async fn watch(server: Process, stop: Arc<AtomicBool>, peak: Arc<AtomicU64>) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         peak.fetch_max(server.rss_kib()?, Ordering::Relaxed);
@@ -105,7 +105,7 @@ async fn log_in(url: String, name: String, password: String, until: Instant) -> 
     }
 }
 
-/// The default `PASSWORD_HASH` on every processor at once.
+/// Computes the default `PASSWORD_HASH` on every processor at once; returns the hashes per second.
 async fn hashes_per_second(time: Duration) -> Result<f64> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let until = Instant::now() + time;

@@ -1,6 +1,6 @@
-//! `mango-bench`: puts load on a running server and tells what it persists, delivers and holds. It looks at
-//! the server from outside only, through REST, Socket.IO and `/proc`, and never shares code with it, so that
-//! a mistake of the server cannot hide in a type that both use.
+//! `mango-bench`: puts load on a running server and measures what it stores, delivers and uses. It observes the server
+//! only from outside, through REST, Socket.IO and `/proc`, and shares no code with it: a mistake in a shared type would
+//! go unnoticed.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
 
@@ -25,14 +25,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Anything that ends a bench before it has a result.
+/// Any error that ends a bench before it has a result.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// What most functions here answer.
+/// The result of most functions here.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Load generator for Mango Chat. Every subcommand prints its numbers with what they mean, and ends with one
-/// line of JSON for scripts. The exit status is 1 where the server broke a promise.
+/// Load generator for Mango Chat. Every subcommand prints its numbers with what they mean, and ends with one line of
+/// JSON for scripts. The exit status is 1 if the server broke a promise.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -42,9 +42,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// Closed-loop senders in many group chats: persisted sends per second, ack latency, nothing lost.
+    /// Closed-loop senders in many group chats: stored sends per second, ack latency, nothing lost.
     Sends(sends::Options),
-    /// One INSERT per transaction into a scratch table: what a database gives without gathering.
+    /// One INSERT per transaction into a scratch table: what a database achieves without batches.
     Floor(floor::Options),
     /// Idle websockets: memory per socket.
     Idle(idle::Options),
@@ -52,11 +52,11 @@ enum Bench {
     Fanout(fanout::Options),
     /// A large photo: milliseconds until all its sizes are stored.
     Photo(photo::Options),
-    /// People who log in at the same time: logins per second, and memory meanwhile.
+    /// Users who log in at the same time: logins per second, and memory meanwhile.
     Logins(logins::Options),
-    /// A crowd that comes back, everybody some messages behind: until all have caught up.
+    /// Many clients that reconnect at once, each some messages behind: time until all have caught up.
     Reconnect(reconnect::Options),
-    /// Groups of several sizes that are deleted: milliseconds, and how long a send in another chat waits meanwhile.
+    /// Deleting groups of several sizes: milliseconds, and how long a send in another chat waits meanwhile.
     Delete(delete::Options),
     /// Reads the JSON lines of other runs from stdin and prints them as a Markdown table.
     Table,

@@ -1,4 +1,4 @@
-//! One member of one chat at work: keeps so many sends in flight, listens, and notes what it was given.
+//! One member of one chat: keeps a number of sends in flight, listens, and records what it receives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -12,67 +12,67 @@ use crate::Result;
 use crate::client::{Body, Client, Packet};
 use crate::ledger::Ledger;
 
-/// How long a member listens on once it has everything, for what should not come any more.
+/// How long a member keeps listening after it has everything, to notice events that should not arrive.
 const AFTERTHOUGHT: Duration = Duration::from_millis(500);
 
-/// How often a member that waits for others looks at what they sent.
+/// How often a member that waits for others checks what they have sent.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// A chat of the bench.
 #[derive(Debug)]
 pub struct Chat {
-    /// As the server numbers it.
+    /// The chat's id.
     pub id: i64,
-    /// Its counter before the first message.
+    /// The chat's counter before the first message.
     pub base: i64,
-    /// Senders that have not yet had all their acks.
+    /// Senders that have not received all their acks yet.
     pub sending: AtomicUsize,
-    /// The highest number that was acked to anybody.
+    /// The highest number in any ack so far.
     pub head: AtomicI64,
 }
 
-/// When things happen.
+/// The times of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// Sending begins; times in messages count from here.
+    /// When sending begins; times in messages count from here.
     pub start: Instant,
-    /// Counting begins.
+    /// When measuring begins.
     pub from: Instant,
-    /// Counting and sending end.
+    /// When measuring and sending end.
     pub until: Instant,
-    /// What has not come by now is missing.
+    /// When messages that have not arrived count as missing.
     pub give_up: Instant,
 }
 
-/// What a member has to do.
+/// The work of a member.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Where.
+    /// The chat.
     pub chat: Arc<Chat>,
-    /// Sends in flight; 0 only listens.
+    /// Sends in flight; a member with 0 only listens.
     pub window: usize,
-    /// When.
+    /// The times of the run.
     pub span: Span,
-    /// What every content ends with, to give it its size.
+    /// Text that every content ends with, to reach the planned size.
     pub padding: Arc<str>,
     /// Whether every message carries a `client_id`.
     pub client_ids: bool,
 }
 
-/// What became of it.
+/// What a member saw.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Microseconds from send to ack, of acks within the span.
     pub ack_micros: Vec<u32>,
     /// Microseconds from send to receipt by this member, of events within the span.
     pub delivery_micros: Vec<u32>,
-    /// Messages acked with `ok: true`, in all.
+    /// Messages acknowledged with `ok: true`, in total.
     pub acked: u64,
     /// Acks that were not `ok`.
     pub refused: u64,
     /// Sends that were never answered.
     pub unanswered: u64,
-    /// What came of the chat, acks and events in one order, as the contract promises it.
+    /// Numbers of the chat from acks and events, in the order of their arrival, which the contract defines.
     pub ledger: Ledger,
     /// Why the connection ended early, or the first refusal.
     pub complaint: Option<String>,
@@ -107,7 +107,7 @@ struct Member {
     sent: u64,
 }
 
-/// Works until everything has come or it is too late; never fails, but tells.
+/// Works until everything has arrived or it is too late. Never fails: errors are in the result.
 pub async fn work(client: Client, task: Task) -> Seen {
     let seen = Seen { ledger: Ledger::new(task.chat.base), ..Seen::default() };
     let in_flight = Vec::with_capacity(task.window);

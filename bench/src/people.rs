@@ -1,5 +1,5 @@
-//! Users for a bench: registered and logged in over REST, a few at a time, because a password hash is made
-//! to be slow.
+//! Users for a bench: registered and logged in over REST, only a few at a time, because password hashes are slow on
+//! purpose.
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::Result;
 use crate::client::Client;
 
-/// Registrations at the same time; more only wait for each other in the server.
+/// Registrations at the same time; further ones would only wait in the server.
 const AT_ONCE: usize = 4;
 
 /// Connections opened at the same time.
@@ -21,16 +21,16 @@ const CONNECTING_AT_ONCE: usize = 50;
 /// One user.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// As the server numbers them.
+    /// The user's id.
     pub id: i64,
-    /// Access token.
+    /// The access token.
     pub token: String,
 }
 
 /// Registers and logs in `count` new users.
 pub async fn register(url: &str, count: usize) -> Result<Vec<Person>> {
     let http = reqwest::Client::new();
-    // Names of one run differ from those of every other, so that a server can be measured twice.
+    // Usernames differ between runs, so that one server can be measured twice.
     let run = RandomState::new().build_hasher().finish() & 0xffff_ffff;
     let all = (0..count).map(|number| {
         let (http, name) = (http.clone(), format!("bench_{run:08x}_{number}"));
@@ -39,7 +39,7 @@ pub async fn register(url: &str, count: usize) -> Result<Vec<Person>> {
     gather(all, AT_ONCE).await
 }
 
-/// Registers `count` new users without logging them in; answers their usernames and passwords.
+/// Registers `count` new users without logging them in; returns their usernames and passwords.
 pub async fn names(url: &str, count: usize) -> Result<Vec<(String, String)>> {
     let http = reqwest::Client::new();
     let run = RandomState::new().build_hasher().finish() & 0xffff_ffff;
@@ -54,7 +54,7 @@ pub async fn names(url: &str, count: usize) -> Result<Vec<(String, String)>> {
     gather(all, AT_ONCE).await
 }
 
-/// Registers `count` new users who never log in; answers their ids.
+/// Registers `count` new users who never log in; returns their ids.
 pub async fn members(url: &str, count: usize) -> Result<Vec<i64>> {
     let http = reqwest::Client::new();
     let run = RandomState::new().build_hasher().finish() & 0xffff_ffff;
@@ -88,19 +88,19 @@ async fn post(http: &reqwest::Client, url: &str, body: &Value) -> Result<Value> 
     Ok(serde_json::from_str(&text)?)
 }
 
-/// What the server holds of a chat, read over REST: the `seq` of its newest message.
+/// Reads the `seq` of a chat's newest stored message over REST.
 pub async fn stored_last_seq(http: &reqwest::Client, url: &str, person: &Person, chat: i64) -> Result<i64> {
     let response = http.get(format!("{url}/chat/{chat}")).bearer_auth(&person.token).send().await?;
     let chat: Value = response.error_for_status()?.json().await?;
     chat["last_seq"].as_i64().ok_or_else(|| "a chat came back without last_seq".into())
 }
 
-/// Connects every one of `people`, in order.
+/// Connects all `people`, in order.
 pub async fn connect(url: &str, people: &[Person]) -> Result<Vec<Client>> {
     gather(people.iter().map(|person| Client::connect(url, &person.token)), CONNECTING_AT_ONCE).await
 }
 
-/// Runs futures, some at a time, and answers their results in order; the first failure ends it.
+/// Runs futures, up to `at_once` at a time, and returns their results in order, or the first error.
 async fn gather<T>(
     all: impl Iterator<Item = impl Future<Output = Result<T>>>,
     at_once: usize,

@@ -1,4 +1,4 @@
-//! `photo`: what a large photo costs, from sending it to the answer that all its sizes are stored.
+//! `photo`: the cost of a large photo, from the request to the answer that all its sizes are stored.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::report::Report;
 /// Options of `photo`.
 #[derive(Args)]
 pub struct Options {
-    /// The server.
+    /// URL of the server.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: String,
     /// Width in pixels.
@@ -30,7 +30,7 @@ pub struct Options {
     label: Option<String>,
 }
 
-/// Runs it; answers whether every upload was taken.
+/// Runs the bench; returns whether every upload was accepted.
 pub async fn run(options: Options) -> Result<bool> {
     let picture = picture(options.width, options.height)?;
     let person = people::register(&options.url, 1).await?.remove(0);
@@ -59,7 +59,7 @@ pub async fn run(options: Options) -> Result<bool> {
     Ok(report.finish(refused == 0))
 }
 
-/// A JPEG with gradients and texture, so that it neither compresses to nothing nor is noise.
+/// Creates a JPEG with gradients and texture, which compresses like a photo.
 fn picture(width: u16, height: u16) -> Result<Vec<u8>> {
     let mut pixels = Vec::with_capacity(usize::from(width) * usize::from(height) * 3);
     let mut state = 0x2545_f491_u32;
@@ -77,7 +77,7 @@ fn picture(width: u16, height: u16) -> Result<Vec<u8>> {
     Ok(jpeg)
 }
 
-/// Standard base64; too little for a dependency.
+/// Encodes standard base64; not worth a dependency.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

@@ -1,38 +1,38 @@
-//! What a process has used, read from `/proc` (Linux only).
+//! Resource use of a process, read from `/proc` (Linux only).
 
 use std::fs;
 
 use crate::Result;
 
-/// Ticks per second of the times in `/proc/PID/stat`: `USER_HZ`, 100 on every Linux that this runs on.
+/// Ticks per second of the times in `/proc/PID/stat`: `USER_HZ`, which is 100 on every Linux that this runs on.
 const TICKS: f64 = 100.0;
 
-/// A process that is watched.
+/// A process to measure.
 #[derive(Clone, Debug)]
 pub struct Process(String);
 
 impl Process {
-    /// By its id.
+    /// Returns the process with this id.
     pub fn new(pid: u32) -> Self {
         Self(pid.to_string())
     }
 
-    /// The bench itself.
+    /// Returns the bench's own process.
     pub fn own() -> Self {
         Self("self".into())
     }
 
-    /// CPU seconds so far, user and system, of all threads.
+    /// Returns the CPU seconds so far, user and system, of all threads.
     pub fn cpu_seconds(&self) -> Result<f64> {
         let stat = self.read("stat")?;
-        // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th field after it.
+        // The name, in parentheses, may contain spaces; utime and stime are the 12th and 13th field after it.
         let (_, fields) = stat.rsplit_once(')').ok_or("/proc/PID/stat has no name")?;
         let mut times = fields.split_whitespace().skip(11).map(str::parse::<f64>);
         let (user, system) = (times.next().ok_or("no utime")??, times.next().ok_or("no stime")??);
         Ok((user + system) / TICKS)
     }
 
-    /// Resident memory in KiB.
+    /// Returns the resident memory in KiB.
     pub fn rss_kib(&self) -> Result<u64> {
         let status = self.read("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;

@@ -1,5 +1,5 @@
-//! `reconnect`: a crowd that comes back at once, everybody some messages behind, and how long it takes until
-//! all have caught up with `sync`.
+//! `reconnect`: many clients that reconnect at once, each some messages behind; measures how long it takes until all
+//! have caught up with `sync`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,10 +18,10 @@ use crate::report::Report;
 /// Options of `reconnect`.
 #[derive(Args)]
 pub struct Options {
-    /// The server.
+    /// URL of the server.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: String,
-    /// Clients that come back. The server and this program each need as many file descriptors (`ulimit -n`).
+    /// Clients that reconnect. The server and this program each need as many file descriptors (`ulimit -n`).
     #[arg(long, default_value_t = 5_000)]
     clients: usize,
     /// Users that share them.
@@ -41,11 +41,11 @@ pub struct Options {
     label: Option<String>,
 }
 
-/// Runs it; answers whether everybody got exactly what they missed.
+/// Runs the bench; returns whether every client received exactly what it had missed.
 pub async fn run(options: Options) -> Result<bool> {
     let people = people::register(&options.url, options.users.max(2)).await?;
     let mut since = Vec::with_capacity(people.len());
-    // Pairs: each user is in one group with the next, which has messages before and after they went.
+    // Pairs: each user shares a group with the next. It has messages from before and after the clients disconnected.
     for pair in people.chunks(2) {
         let mut client = Client::connect(&options.url, &pair[0].token).await?;
         let members: Vec<i64> = pair.iter().map(|person| person.id).collect();
@@ -113,7 +113,7 @@ pub async fn run(options: Options) -> Result<bool> {
     Ok(report.finish(wrong == 0))
 }
 
-/// Sends some messages; the place of the last.
+/// Sends `count` messages; returns the `seq` of the last.
 async fn say(client: &mut Client, chat: i64, count: usize) -> Result<i64> {
     let mut last = 1;
     for number in 0..count {
@@ -124,7 +124,7 @@ async fn say(client: &mut Client, chat: i64, count: usize) -> Result<i64> {
     Ok(last)
 }
 
-/// Connects and syncs; the connection, and the microseconds it took.
+/// Connects and syncs; returns the connection, and the duration in microseconds.
 async fn come_back(url: &str, person: &Person, chat: i64, seen: i64, behind: usize) -> Result<(Client, u32)> {
     let began = Instant::now();
     let mut client = Client::connect(url, &person.token).await?;

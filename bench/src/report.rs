@@ -1,14 +1,14 @@
-//! Printing: every number with what it means, then all of them as one line of JSON.
+//! Prints every number with its meaning, then all of them as one line of JSON.
 
 use serde_json::{Map, Value};
 
-/// Numbers of one run.
+/// The numbers of one run.
 pub struct Report {
     values: Map<String, Value>,
 }
 
 impl Report {
-    /// Begins the report of a subcommand.
+    /// Creates the report of a subcommand.
     pub fn new(bench: &str, label: Option<&str>) -> Self {
         let mut values = Map::new();
         values.insert("bench".into(), bench.into());
@@ -21,16 +21,16 @@ impl Report {
         Self { values }
     }
 
-    /// Prints a number with its meaning, and keeps it under `key`.
+    /// Prints a number with its meaning, and stores it under `key`.
     pub fn number(&mut self, key: &str, value: f64, meaning: &str) {
-        // Three decimals are more than any of this is good for.
+        // More than three decimals would only be noise.
         let rounded = (value * 1_000.0).round() / 1_000.0;
         let value = if rounded.fract() == 0.0 { Value::from(rounded as i64) } else { Value::from(rounded) };
         println!("{:>14}  {meaning}", value.to_string());
         self.values.insert(key.into(), value);
     }
 
-    /// Prints p50, p95, p99 and the maximum of microseconds, as milliseconds.
+    /// Prints p50, p95, p99 and the maximum in milliseconds; `micros` are microseconds.
     pub fn latency(&mut self, key: &str, mut micros: Vec<u32>, meaning: &str) {
         micros.sort_unstable();
         for (name, share) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
@@ -39,7 +39,7 @@ impl Report {
         }
     }
 
-    /// Prints the line for scripts; answers `ok` again, for the exit status.
+    /// Prints the line for scripts; returns `ok`, for the exit status.
     pub fn finish(mut self, ok: bool) -> bool {
         self.values.insert("ok".into(), ok.into());
         if !ok {
@@ -50,7 +50,7 @@ impl Report {
     }
 }
 
-/// The smallest value that `share` of the sorted values do not exceed (nearest rank); 0 of none.
+/// Returns the smallest value that `share` of the sorted values do not exceed (nearest rank), or 0 if there are none.
 fn quantile(sorted: &[u32], share: f64) -> u32 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied().unwrap_or_default()

@@ -1,5 +1,5 @@
-//! Chats under load: sets them up, lets their members work for a while, and gathers what became of it.
-//! `sends` and `fanout` are two shapes of the same thing.
+//! Chats under load: creates them, lets their members work for a while, and collects the results. `sends` and `fanout`
+//! use it with different plans.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -15,13 +15,13 @@ use crate::process::Process;
 use crate::report::Report;
 use crate::{Error, Result};
 
-/// How long the last acks and events may take after the last send.
+/// The time limit for the last acks and events after the last send.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is to be done.
+/// The load of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Server, `http://host:port`.
+    /// URL of the server, `http://host:port`.
     pub url: String,
     /// Group chats.
     pub chats: usize,
@@ -31,22 +31,22 @@ pub struct Plan {
     pub listeners: usize,
     /// Sends that each sender keeps in flight.
     pub window: usize,
-    /// Seconds that are not counted, then seconds that are.
+    /// Seconds before measuring begins, and measured seconds.
     pub seconds: (u64, u64),
     /// Bytes of padding in each content.
     pub padding: usize,
     /// Whether every message carries a `client_id`.
     pub client_ids: bool,
-    /// The server's process, where it is on this machine.
+    /// The server's process, if it is on this machine.
     pub pid: Option<u32>,
 }
 
-/// Everything together.
+/// The results of all members.
 #[derive(Debug, Default)]
 pub struct Totals {
-    /// Of all senders.
+    /// Of all senders, in microseconds.
     pub ack_micros: Vec<u32>,
-    /// Of all members.
+    /// Of all members, in microseconds.
     pub delivery_micros: Vec<u32>,
     acked: u64,
     refused: u64,
@@ -61,7 +61,7 @@ pub struct Totals {
     server_rss_kib: Option<u64>,
 }
 
-/// Does it.
+/// Runs the plan.
 pub async fn run(plan: &Plan) -> Result<Totals> {
     let count = plan.senders + plan.chats * plan.listeners;
     let people = people::register(&plan.url, count).await?;
@@ -94,7 +94,7 @@ pub async fn run(plan: &Plan) -> Result<Totals> {
     Ok(totals)
 }
 
-/// One group chat per column of the people: member `i` is in chat `i % chats`, its first member owns it.
+/// Creates the group chats: member `i` is in chat `i % chats`, whose first member owns it.
 async fn open_chats(
     plan: &Plan,
     people: &[Person],
@@ -118,7 +118,7 @@ async fn open_chats(
     Ok(chats)
 }
 
-/// Reads the clocks of both processes where counting begins and where it ends.
+/// Reads the CPU times of both processes when measuring begins and when it ends.
 async fn watch(plan: &Plan, span: Span) -> Result<Totals> {
     let (server, own) = (plan.pid.map(Process::new), Process::own());
     let cpu = || Ok::<_, Error>((server.as_ref().map(Process::cpu_seconds).transpose()?, own.cpu_seconds()?));
@@ -150,7 +150,7 @@ impl Totals {
         self.broken += u64::from(seen.broken);
     }
 
-    /// Prints what holds for every shape: the promise, and what it cost. Answers whether it was kept.
+    /// Prints what all plans have in common: the promise, and the cost. Returns whether the promise was kept.
     pub fn tell(&self, report: &mut Report) -> bool {
         let promise = [
             ("refused", self.refused, "acks that were not ok"),

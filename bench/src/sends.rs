@@ -1,4 +1,4 @@
-//! `sends`: many senders in many group chats, each with so many sends in flight.
+//! `sends`: many senders in many group chats, each with a number of sends in flight.
 
 use clap::Args;
 
@@ -9,10 +9,10 @@ use crate::room::{self, Plan};
 /// Options of `sends`.
 #[derive(Args)]
 pub struct Options {
-    /// The server.
+    /// URL of the server.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: String,
-    /// Users that send, each on one socket and in one chat.
+    /// Users who send, each on one socket and in one chat.
     #[arg(long, default_value_t = 100)]
     senders: usize,
     /// Group chats that the senders are spread over.
@@ -24,16 +24,16 @@ pub struct Options {
     /// Sends that each sender keeps in flight.
     #[arg(long, default_value_t = 1)]
     window: usize,
-    /// Seconds that are counted.
+    /// Measured seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Seconds before counting begins.
+    /// Seconds before measuring begins.
     #[arg(long, default_value_t = 1)]
     warmup: u64,
     /// Bytes of padding in each content.
     #[arg(long, default_value_t = 64)]
     padding: usize,
-    /// Give every message a `client_id`, as clients that retry do.
+    /// Gives every message a `client_id`, as clients that retry do.
     #[arg(long)]
     client_ids: bool,
     /// Process id of the server, for its CPU seconds and memory.
@@ -44,7 +44,7 @@ pub struct Options {
     label: Option<String>,
 }
 
-/// Runs it; answers whether the promise was kept.
+/// Runs the bench; returns whether the promise was kept.
 pub async fn run(options: Options) -> Result<bool> {
     let Options { url, senders, chats, listeners, window, padding, client_ids, pid, .. } = options;
     if chats == 0 || senders < chats || window == 0 {

@@ -1,4 +1,4 @@
-//! `table`: the JSON lines of several runs as one Markdown table.
+//! `table`: prints the JSON lines of several runs as one Markdown table.
 
 use std::io::{BufRead, stdin};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// Prints a row for every line of stdin that is a run's JSON; answers whether all of them were ok.
+/// Prints a row for every line of stdin that is a run's JSON; returns whether all of them were ok.
 pub fn run() -> Result<bool> {
     let mut all_ok = true;
     println!("| run | result | p50 ms | p99 ms | server CPU s | bench CPU s | promise |");

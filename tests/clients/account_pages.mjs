@@ -1,6 +1,6 @@
 // Opens mailed links in Chromium for the Rust suite: `node account_pages.mjs '[{"url": …, "locale": …, "type": …}]'`.
-// Each is opened in a browser of its own language; with `type` the password fields, if any, are filled in, then the
-// button is clicked. What the page said and did comes out as one line of JSON.
+// Each link opens in a browser with the given locale. The script types `type`, if given, into the password fields, then
+// clicks the button. It prints what the page showed and did as one line of JSON.
 
 import { launch } from './chromium.mjs';
 

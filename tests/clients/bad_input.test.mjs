@@ -1,5 +1,5 @@
-// Bad input loses nothing: it is answered by an error that names the field, changes no state, and
-// the connection lives on. The one exception is a frame above the announced maximum.
+// Bad input does no harm: the server answers with an error that names the field, changes no state, and keeps the
+// connection open. The only exception is a frame above the announced maximum.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -9,7 +9,7 @@ import {
 
 const UNKNOWN_ID = 2 ** 40;
 
-/** Every command of this release and the field that its payload cannot do without. */
+/** Every command of this release and a required field of its payload. */
 const envelopes = {
   create_chat: 'chat', add_member: 'chat', remove_member: 'chat', toggle_chat_pin: 'chat', history: 'chat',
   send_message: 'message', toggle_like_message: 'message', authenticate: 'token',
@@ -128,7 +128,7 @@ for (const door of doors) {
           ...cases.map(([event, , code]) => [event, code]), ['send_message', 'validation_failed'],
         ]);
         assert.ok(told[1].error.errors['message.chat_id'].length > 0);
-        // With a callback there is no exception beside the ack.
+        // With a callback, the ack is the only answer: there is no exception.
         await caller.refused('unknown_event', 'make_coffee', {});
         const chat = await newGroup(caller, []);
         await settle(caller, chat.id);

@@ -1,12 +1,12 @@
-// A Chromium with a profile of its own, for the suites that need a browser. It is CHROMIUM, else /usr/bin/chromium;
-// where it is missing they fail, because `scripts/test` installs it.
+// Chromium with a fresh profile, for the suites that need a browser. CHROMIUM is its path (else /usr/bin/chromium).
+// The suites fail if it is missing, because `scripts/test` installs it.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-/** A browser context with these options of Playwright's; `close` takes the profile away with it. */
+/** Opens a browser context with these options of Playwright; `close` also deletes the profile. */
 export async function launch(options = {}) {
   const profile = await mkdtemp(join(tmpdir(), 'mango-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {

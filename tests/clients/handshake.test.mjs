@@ -1,4 +1,4 @@
-// Who gets in: every way to show a token, through every door, and what those read who are refused.
+// Authentication: every way to send a token, through every door, and the errors that refused clients receive.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -7,7 +7,7 @@ import {
   settle, signed, storedMessages, tokenForms, unsigned, url, usualDoor, withClients,
 } from './support.mjs';
 
-/** Tokens that are nobody's, by what is wrong with them. */
+/** Invalid tokens, by what is wrong with them. */
 const badTokens = {
   'is no token': () => 'garbage',
   'has a changed signature': (token) => `${token.slice(0, -6)}${token.endsWith('AAAAAA') ? 'BBBBBB' : 'AAAAAA'}`,

@@ -1,6 +1,6 @@
-// Makes the types of the JavaScript client: events.d.ts from the server's AsyncAPI document, and mango-chat.d.ts from
-// the client's own JSDoc. `node make_types.mjs FOLDER` writes both there; sdk_types.test.mjs compares them with
-// the ones in assets/client, and `node make_types.mjs ../../assets/client` renews those.
+// Generates the types of the JavaScript client: events.d.ts from the server's AsyncAPI document, and mango-chat.d.ts
+// from the client's own JSDoc. `node make_types.mjs FOLDER` writes both there; sdk_types.test.mjs compares them with
+// the ones in assets/client, and `node make_types.mjs ../../assets/client` updates those.
 
 import { execFileSync } from 'node:child_process';
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ export const CLIENT = here('../../assets/client');
 export const TSC = here('node_modules/typescript/bin/tsc');
 const HEAD = '// Made by tests/clients/make_types.mjs; do not edit.\n';
 
-/** A schema of the document as JSON Schema with `$defs`; beside a `$ref`, a description would make another type. */
+/** Converts a schema of the document to JSON Schema with `$defs`; a description beside a `$ref` would add a type. */
 const local = (value) => JSON.parse(JSON.stringify(value).replaceAll('#/components/schemas/', '#/$defs/'),
   (_, it) => (it?.$ref && it.description ? { description: it.description, allOf: [{ $ref: it.$ref }] } : it));
 
@@ -41,7 +41,7 @@ export async function eventTypes(document) {
   const text = await compile(whole, 'EveryEvent', {
     additionalProperties: false, bannerComment: HEAD, unreachableDefinitions: true, style: { printWidth: 120, singleQuote: true },
   });
-  // It tells of each type where it was found in the schema.
+  // Remove the notes of the generator on where it found each type in the schema.
   return text.replace(/\n( \*)?\n \* This interface was referenced by [^\n]*\n \* via the `definition` [^\n]*/g, '')
     .replace(/\/\*\*\n \* This interface was referenced by [^\n]*\n \* via the `definition` [^\n]*\n \*\/\n/g, '');
 }

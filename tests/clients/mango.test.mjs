@@ -1,5 +1,5 @@
-// Mango's own clients, word for word: its paths, its form login, its `auth` header, its events
-// without callbacks. What is here must not change for the sake of anything newer.
+// Requests exactly as Mango's own clients send them: its paths, its form login, its `auth` header, its events
+// without callbacks. Newer features must not change these tests.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -9,7 +9,7 @@ import {
   typeAsAnswered, uniquePhone, usualDoor, withClients,
 } from './support.mjs';
 
-/** Registers and logs in as Mango's documents say. */
+/** Registers and logs in as Mango's documentation describes. */
 async function mangoUser() {
   const phone = uniquePhone();
   const photo = png(64, 64).toString('base64');

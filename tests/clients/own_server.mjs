@@ -1,4 +1,4 @@
-// A server of one's own beside the one of the suites, for tests that need other settings. MANGO_SERVER is its program.
+// A separate server for tests that need other settings than the server of the suites. MANGO_SERVER is its program.
 
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const PROGRAM = process.env.MANGO_SERVER ?? fileURLToPath(new URL('../../target/debug/mango-chat', import.meta.url));
 const START_MS = 60_000;
 
-/** Starts it on a free port with a SQLite file in a throw-away folder; `stop` ends it and takes the folder away. */
+/** Starts it on a free port with a SQLite file in a temporary folder; `stop` stops it and deletes the folder. */
 export async function startServer(settings = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'mango-server-'));
   const child = spawn(PROGRAM, ['serve'], {

@@ -1,5 +1,5 @@
-// Pages of the server's own, in Chromium under the policies that the server sends with them: they work, and
-// nothing else does.
+// The server's own pages, in Chromium under the security policies that the server sends with them: the pages work, and
+// nothing else is allowed.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -16,7 +16,7 @@ before(async () => {
 
 after(() => close?.());
 
-/** A page of the server, and what it complained of. */
+/** Opens a page of the server, and collects its errors. */
 async function open(path) {
   const page = await context.newPage();
   const words = [];

@@ -1,8 +1,8 @@
-// Small pictures made on the spot, and the size of a WebP read back: no image library, no fixture files.
+// Generates small pictures and reads the size of a WebP, without an image library or fixture files.
 
 import * as zlib from 'node:zlib';
 
-// node:zlib has crc32 only from Node.js 22 on.
+// node:zlib has crc32 only since Node.js 22.
 const table = Array.from({ length: 256 }, (_, index) => {
   let value = index;
   for (let bit = 0; bit < 8; bit += 1) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
@@ -33,7 +33,7 @@ function header(width, height) {
   return chunk('IHDR', data);
 }
 
-/** A PNG of a colour gradient. */
+/** Returns a PNG of a colour gradient. */
 export function png(width = 600, height = 300) {
   const rows = Buffer.alloc((width * 3 + 1) * height);
   for (let y = 0; y < height; y += 1) {
@@ -44,12 +44,12 @@ export function png(width = 600, height = 300) {
   return Buffer.concat([SIGNATURE, header(width, height), chunk('IDAT', zlib.deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
 }
 
-/** A PNG that says it is huge, in a few bytes. */
+/** Returns a PNG of a few bytes that claims to be huge. */
 export function bomb(width = 40_000, height = 40_000) {
   return Buffer.concat([SIGNATURE, header(width, height), chunk('IDAT', zlib.deflateSync(Buffer.alloc(1024))), chunk('IEND', Buffer.alloc(0))]);
 }
 
-/** Width, height and kind ('VP8 ' is lossy) of a WebP. */
+/** Returns the width, height and kind ('VP8 ' is lossy) of a WebP. */
 export function webpSize(bytes) {
   const kind = bytes.toString('latin1', 12, 16);
   if (bytes.toString('latin1', 0, 4) !== 'RIFF' || bytes.toString('latin1', 8, 12) !== 'WEBP') return null;

@@ -1,5 +1,5 @@
-// Unchanged clients of one version of socket.io-client, as somebody uses them who does nothing about errors. They tell,
-// line by line, what happens to them. `tests/it/real_clients.rs` starts it.
+// Unchanged clients of one version of socket.io-client, in an application that does not handle errors. They print their
+// events line by line. `tests/it/real_clients.rs` starts this script.
 
 const [library, url, ways] = process.argv.slice(2);
 const { io } = await import(library);

@@ -1,5 +1,5 @@
-"""Unchanged clients of python-socketio, with threads or with asyncio, as somebody uses them who does nothing about
-errors. They tell, line by line, what happens to them. `tests/it/real_clients.rs` starts it."""
+"""Unchanged clients of python-socketio, with threads or with asyncio, in an application that does not handle errors.
+They print their events line by line. `tests/it/real_clients.rs` starts this script."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ writing = threading.Lock()
 
 
 def prepare(sio, client, way):
-    """Lets a client tell, and answers what it connects with."""
+    """Makes a client print its events, and returns the arguments for its connect call."""
     namespace = way["namespace"]
 
     def tell(event, message=None):
@@ -41,7 +41,7 @@ async def run_async(client, way):
         await sio.emit(**said)
 
     sio.on("ready", ready, namespace=way["namespace"])
-    # Reconnecting by itself begins with a connection that was there.
+    # The library reconnects by itself only after a first connection.
     await sio.connect(url, **connection)
     return sio
 
@@ -60,7 +60,7 @@ def run_sync(client, way):
 
 
 async def all_async(ways):
-    # Kept, or they would be forgotten.
+    # Keep a reference, or the clients would be garbage-collected.
     _all = await asyncio.gather(*(run_async(client, way) for client, way in enumerate(ways)))
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
@@ -71,5 +71,5 @@ if library == "python-socketio async":
 else:
     everybody = [run_sync(client, way) for client, way in enumerate(ways)]
     sys.stdin.read()
-# Threads of the library would keep the process.
+# The library's threads would keep the process alive.
 os._exit(0)

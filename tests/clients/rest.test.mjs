@@ -1,4 +1,4 @@
-// REST as a program of any kind sees it: accounts, sessions, profiles, lists, photos, problems.
+// The REST API as any client uses it: accounts, sessions, profiles, lists, photos, problems.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -176,7 +176,7 @@ describe('login and sessions', () => {
     const refresh = (value) => ({ body: { refresh_token: value } });
     const second = await expectStatus(200, 'POST', '/auth/refresh', refresh(alice.refreshToken));
     const third = await expectStatus(200, 'POST', '/auth/refresh', refresh(second.refresh_token));
-    // Ten seconds are left to tabs that refresh at once.
+    // For ten seconds, other tabs may use the same token again.
     await new Promise((done) => setTimeout(done, 10_200));
     await expectProblem(401, 'refresh_reused', 'POST', '/auth/refresh', refresh(alice.refreshToken));
     const dead = await request('POST', '/auth/refresh', refresh(third.refresh_token));

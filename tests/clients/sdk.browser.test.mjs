@@ -1,4 +1,4 @@
-// The JavaScript client where it mostly lives: in a browser, as the server serves it.
+// The JavaScript client in a browser, as the server serves it.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -8,8 +8,8 @@ import { assertFresh, until, ways, withChats, withProxy } from './sdk_support.mj
 import { expectStatus, newUsers, request, unique, url } from './support.mjs';
 
 const MODULE = '/client/mango-chat.js';
-/** A page of the server's own: any answer will do, the test writes the page. Its policy is left aside: clients' pages come
- *  with their own, and those of the server are tried in `pages.browser.test.mjs`. */
+/** A page of the server. Its content does not matter, because the test writes the page. The tests ignore its policy:
+ *  applications send their own, and `pages.browser.test.mjs` tests those of the server. */
 const PAGE = '/health/live';
 
 let context;
@@ -21,7 +21,7 @@ before(async () => {
 
 after(() => close?.());
 
-/** A page at this origin with a connected client as `chat`; `words` is what the page complained of. */
+/** Opens a page at this origin with a connected client as `chat`; `words` collects the errors of the page. */
 async function openPage(origin, options) {
   const page = await context.newPage();
   const words = [];

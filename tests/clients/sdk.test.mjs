@@ -1,5 +1,5 @@
-// The JavaScript client against a real server, over both doors: order, queues, reconnects, holes, tokens; and always
-// that what it holds is what a fresh fetch gives.
+// The JavaScript client against a real server, over both transports: order, queues, reconnects, gaps, tokens. Each test
+// also checks that the client's state equals a fresh fetch.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -14,7 +14,7 @@ const contents = (messages) => messages.map(({ content }) => content);
 const ids = (...users) => users.map(({ id }) => id);
 const event = (user, name, body) => expectStatus(200, 'POST', `/events/${name}`, { user, body });
 
-/** A group made over REST. */
+/** Creates a group over REST. */
 async function newGroup(owner, ...others) {
   const body = { chat: { name: unique('group'), is_group: true, members_array: ids(...others) } };
   return (await event(owner, 'create_chat', body)).chat;
@@ -23,7 +23,7 @@ async function newGroup(owner, ...others) {
 const sendOver = (user, chatId, content) =>
   event(user, 'send_message', { message: { chat_id: chatId, content, message_type: 'text' } });
 
-/** A token of the same session that ends in so many seconds. */
+/** Returns a token of the same session that expires in this many seconds. */
 const shortToken = (user, seconds) => signed({ ...claimsOf(user.accessToken), exp: Math.floor(Date.now() / 1000) + seconds });
 
 for (const way of ways) {
@@ -198,7 +198,7 @@ for (const way of ways) {
           const a = await open(alice, { at: proxy.url });
           const mishaps = {
             cut: () => proxy.cut(),
-            // Shorter than the time-out: nothing is lost, and nothing has to be made anew.
+            // Shorter than the timeout: nothing is lost, and the client need not reconnect.
             frozen: () => proxy.freeze(300),
             'frozen for long': () => proxy.freeze(1_800),
             deaf: () => proxy.deafen(),
@@ -216,7 +216,7 @@ for (const way of ways) {
             a.off('status', note);
             assert.equal(statuses.length === 0, label === 'frozen', `${label}: ${statuses}`);
           }
-          // A deaf connection on which nobody speaks is noticed too.
+          // The client also notices a deaf connection on which it sends nothing.
           proxy.deafen();
           await sendOver(bob, id, 'in the silence');
           await until(() => contents(a.chats.get(id).messages).includes('in the silence'), 'what was said in the silence');
@@ -475,7 +475,7 @@ for (const way of ways) {
       withChats(way, async (open) => {
         const alice = await newUser('alice');
         const asked = [];
-        // Ends are whole seconds, and each is warned of once: every token has to end later than the last.
+        // Expiry times are whole seconds, and the server warns of each once, so each token must expire later.
         const lives = [3, 5, 600];
         const chat = await open(alice, { token: (why) => shortToken(alice, lives[asked.push(why) - 1]) });
         const statuses = [];
@@ -600,7 +600,7 @@ for (const way of ways) {
         await after.connect();
         await until(() => store.size === 0, 'the outbox to be empty');
         assert.deepEqual(contents(await storedMessages(alice, id)), ['one', 'two']);
-        // The same wish once more, as after a crash between the answer and its removal.
+        // The same request again, as after a crash between the answer and its removal from the outbox.
         store.set('again', { clientId: 'again', chatId: id, content: 'three', messageType: 'text', replyTo: null });
         for (let life = 0; life < 2; life += 1) {
           const entry = store.get('again') ?? { clientId: 'again', chatId: id, content: 'three', messageType: 'text', replyTo: null };
@@ -630,7 +630,7 @@ for (const way of ways) {
 }
 
 describe('with a WebSocket that misbehaves', () => {
-  /** A WebSocket whose incoming frames go through `filter`, which answers what to hear instead of each. */
+  /** Returns a WebSocket class that passes incoming frames through `filter`, which returns what replaces each frame. */
   const filtered = (filter) =>
     class extends WebSocket {
       set onmessage(listener) {
@@ -716,7 +716,7 @@ describe('with a WebSocket that misbehaves', () => {
     withChats(plain, async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const { id } = await newGroup(alice, bob);
-      // An event of one's own without what it is about, one of the chat that is not known, and then the end.
+      // An own event without its subject, an unknown event of the chat, and then the end.
       const vague = filtered((frame, socket) => {
         const { type, chat, rev, prev, user_rev } = frame;
         if (type !== 'chat_muted' && type !== 'chat_updated') return [frame];
@@ -800,7 +800,7 @@ test('without a token the client says so at once', async () => {
 });
 
 describe('sessionTokens in Node.js', () => {
-  /** A storage that takes its time, as one on a disk or in a browser's extension does. */
+  /** A slow storage, such as one on a disk or in a browser extension. */
   const slowStorage = () => {
     const items = new Map();
     return {
@@ -863,7 +863,7 @@ test('a listener that throws disturbs nobody', (t) =>
     const chat = make(await newUser('alice'));
     const heard = [];
     chat.on('ready', () => { throw new Error('mine'); }).on('ready', () => heard.push('ready'));
-    // The mistake is reported as an uncaught one, by a microtask of its own.
+    // The client reports the error as uncaught, in a separate microtask.
     const run = (task) => { try { task(); } catch (error) { heard.push(error.message); } };
     const mock = t.mock.method(globalThis, 'queueMicrotask', run);
     await chat.connect();

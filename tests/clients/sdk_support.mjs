@@ -1,5 +1,5 @@
-// What the suites of the JavaScript client share: clients over both doors, a TCP proxy that can be cut, frozen and
-// made deaf, and the check that a client's chats are what a fresh fetch gives.
+// What the suites of the JavaScript client share: clients over both transports, a TCP proxy that can be cut, frozen and
+// made deaf, and the check that a client's chats equal a fresh fetch.
 
 import assert from 'node:assert/strict';
 import { createServer, connect as connectTcp } from 'node:net';
@@ -11,10 +11,10 @@ import { everyPage, expectStatus, sleep, storedMessages, url } from './support.m
 
 const PATIENCE = 10_000;
 
-/** Short times: what takes a client seconds in life takes a test milliseconds. */
+/** Short times: a test waits milliseconds where a real client waits seconds. */
 const QUICK = { backoff: { min: 20, max: 200 }, timeoutMs: 1_000, aliveMs: 500 };
 
-/** The ways in: `connection` gives the client's options that choose one. */
+/** The transports: `connection` returns the options of the client that select one. */
 export const ways = [
   { label: 'the plain WebSocket', connection: (at) => ({ url: at, WebSocket }) },
   {
@@ -23,12 +23,12 @@ export const ways = [
   },
 ];
 
-/** Runs a test's body with clients that are closed at its end; `open` connects, `make` does not. */
+/** Runs a test's body with clients that are closed at its end; `open` connects a client, `make` does not. */
 export async function withChats(way, body) {
   const made = [];
   const make = (user, { at = url, ...options } = {}) => {
     const chat = new MangoChat({ ...way.connection(at), ...QUICK, token: user.accessToken, ...options });
-    // A client that complains without being asked to fails nothing, but its words help.
+    // Unexpected errors of a client do not fail the test, but they help if it fails.
     chat.complaints = [];
     chat.on('error', (error) => chat.complaints.push(`${error.code}: ${error.message}`));
     made.push(chat);
@@ -46,7 +46,7 @@ export async function withChats(way, body) {
   }
 }
 
-/** Waits until `look` answers something true, and answers it. */
+/** Waits until `look` returns a truthy value, and returns it. */
 export async function until(look, what, patience = PATIENCE) {
   for (const deadline = Date.now() + patience; ; await sleep(5)) {
     const found = await look();
@@ -55,7 +55,7 @@ export async function until(look, what, patience = PATIENCE) {
   }
 }
 
-/** The next event of this name that fits. */
+/** Returns the next event with this name for which `fits` is true. */
 export function next(chat, name, fits = () => true) {
   return new Promise((resolve, reject) => {
     const listener = (...what) => {
@@ -69,7 +69,7 @@ export function next(chat, name, fits = () => true) {
   });
 }
 
-/** A chat without what the promise leaves out: how far others have read. */
+/** Returns a chat without what the promise leaves out: the read marks of other members. */
 function promised({ members, ...chat }, me) {
   return { ...chat, members: members.map((it) => (it.user.id === me ? it : { ...it, last_read_seq: 0 })) };
 }
@@ -89,7 +89,7 @@ async function freshly(client, user) {
 const heldBy = (client, user) =>
   new Map([...client.chats].map(([id, { chat, my, messages }]) => [id, { chat: promised({ ...chat, my }, user.id), messages }]));
 
-/** The client's chats become, and are, what a fresh fetch gives; what it holds of messages are the newest. */
+/** Waits until the client's chats, with their newest messages, equal a fresh fetch. */
 export async function assertFresh(client, user) {
   const byId = (chats) => [...chats.entries()].sort(([one], [other]) => one - other);
   let [held, fresh] = [];
@@ -101,7 +101,7 @@ export async function assertFresh(client, user) {
   assert.deepEqual(held, fresh, `complaints: ${client.complaints}`);
 }
 
-/** A TCP proxy before the server. */
+/** A TCP proxy in front of the server. */
 export class Proxy {
   #pairs = new Set();
   #sockets = new Set();
@@ -139,7 +139,7 @@ export class Proxy {
 
   get connections() { return this.#pairs.size; }
 
-  /** Ends every connection, without a word. */
+  /** Ends every connection without a close frame. */
   cut() {
     for (const { near, far } of this.#pairs) {
       near.destroy();
@@ -147,7 +147,7 @@ export class Proxy {
     }
   }
 
-  /** Holds everything back for a time, then lets it flow. */
+  /** Holds all data back for this time, then forwards it. */
   async freeze(ms) {
     const pairs = [...this.#pairs];
     for (const { near, far } of pairs) [near, far].forEach((it) => it.pause());
@@ -155,7 +155,7 @@ export class Proxy {
     for (const { near, far } of pairs) [near, far].forEach((it) => it.resume());
   }
 
-  /** The connections there are stay open, but nothing passes any more. */
+  /** Keeps the existing connections open, but forwards nothing on them any more. */
   deafen() {
     for (const pair of this.#pairs) pair.isDeaf = true;
   }
@@ -171,7 +171,7 @@ export class Proxy {
   }
 }
 
-/** Runs a test's body behind a proxy. */
+/** Runs a test's body with a proxy. */
 export async function withProxy(body) {
   const proxy = await Proxy.start();
   try {

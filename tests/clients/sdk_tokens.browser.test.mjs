@@ -1,5 +1,5 @@
-// What keeps a page logged in: tokens that tabs share, cookies that are exchanged, and calls from another origin. The
-// server's access tokens end so soon that a client exchanges them every few seconds.
+// How a page stays logged in: tokens that tabs share, cookies that are exchanged, and calls from another origin. The
+// server's access tokens expire so soon that a client exchanges them every few seconds.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -17,7 +17,7 @@ let elsewhere;
 let server;
 
 before(async () => {
-  // Whatever is asked for, an empty page.
+  // Every path returns an empty page.
   elsewhere = createServer((_, answer) => answer.setHeader('content-type', 'text/html').end('<!doctype html><title>elsewhere</title>'));
   await new Promise((done) => elsewhere.listen(0, '127.0.0.1', done));
   elsewhere.origin = `http://127.0.0.1:${elsewhere.address().port}`;
@@ -40,7 +40,7 @@ async function newAccount(name) {
   return { ...credentials, id: (await answer.json()).id };
 }
 
-/** A page at an origin, with the module's exports as `mango`; `asked` counts its exchanges of tokens. */
+/** Opens a page at an origin, with the module's exports as `mango`; `asked` collects statuses of token exchanges. */
 async function openPage(origin = server.url) {
   const page = await browser.context.newPage();
   const asked = [];
@@ -58,7 +58,7 @@ async function openPage(origin = server.url) {
   return { page, asked };
 }
 
-/** Waits until the pages together have asked for so many exchanges; any of them may be the one that asks. */
+/** Waits until the pages together have requested this many exchanges, no matter which page requests them. */
 const exchanged = async (times, ...pages) => {
   const statuses = () => pages.flatMap(({ asked }) => asked);
   for (const deadline = Date.now() + 20_000; statuses().length < times; await sleep(50)) {
@@ -66,7 +66,7 @@ const exchanged = async (times, ...pages) => {
   }
 };
 
-/** The page can still ask something over its connection, and has seen no error. */
+/** Shows that the page can still use its connection: returns its status, its number of chats, and all errors so far. */
 const isAlive = (page) => page.evaluate(async () => {
   const { chats } = await chat.call('sync', {});
   return [chat.status, chats.length, ...errors];
@@ -87,7 +87,7 @@ describe('sessionTokens', () => {
       globalThis.stale = JSON.parse(localStorage.getItem('mango-chat')).refresh_token;
       chat.close();
     });
-    // The successor is used, so the old token would end the family.
+    // The successor has been used, so using the old token would end the session.
     await exchanged(3, awake);
     const isStale = () => sleeper.page.evaluate(() => stale !== JSON.parse(localStorage.getItem('mango-chat')).refresh_token);
     assert.equal(await isStale(), true);
@@ -145,7 +145,7 @@ describe('cookie mode', () => {
       await exchanged(2, tab);
       assert.deepEqual(await isAlive(page), ['online', 0]);
       assert.deepEqual(asked.filter((status) => status !== 200), []);
-      // A page that is opened after the access cookie has run out has the refresh cookie alone.
+      // A page that is opened after the access cookie has expired has only the refresh cookie.
       await browser.context.clearCookies({ name: 'access_token' });
       await page.evaluate(async (url) => { chat.close(); await start({ url }); }, server.url);
       assert.deepEqual((await isAlive(page)).slice(0, 2), ['online', 0]);

@@ -1,4 +1,4 @@
-// The types of the JavaScript client: made from what the server and the client say, and strict enough to help.
+// The types of the JavaScript client: generated from the server and the client, and strict enough to find mistakes.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { joined } from '../../scripts/join-sdk.mjs';
 import { CLIENT, makeTypes, TSC } from './make_types.mjs';
 import { expectStatus, request, url } from './support.mjs';
 
-/** What a developer writes. Where an error is expected and none comes, the compiler says so too. */
+/** Code as a developer writes it. The compiler also reports an expected error that does not occur. */
 const USES = `
 import { MangoChat, MangoError, sessionTokens, type ChatState, type Message } from 'mango-chat-client';
 
@@ -51,7 +51,7 @@ test('the client is its modules, joined, and none of them is long', async () => 
   for (const name of await readdir(join(CLIENT, 'src'))) {
     const text = await readFile(join(CLIENT, 'src', name), 'utf8');
     assert.ok(text.split('\n').length <= 300, `${name} has more than 300 lines`);
-    // A module that is not joined would be missing without an error.
+    // Nothing else would report a module that is not joined.
     assert.ok(joined().includes(`// --- ${name.replace('.js', '')} ---`), `${name} is not joined: add it to scripts/join-sdk.mjs`);
   }
 });
@@ -74,7 +74,7 @@ describe('types of the client', () => {
     const project = join(folder, 'project');
     await mkdir(project);
     const write = (name, text) => writeFile(join(project, name), text);
-    // As a developer gets it, offline: npm would ask the registry for nothing else, the package has no dependencies.
+    // As a developer installs it, but offline: the package has no dependencies, so npm needs nothing from the registry.
     await write('package.json', '{"name": "uses", "private": true}');
     const { bytes, status, headers } = await request('GET', '/client/mango-chat.tgz');
     assert.deepEqual([status, headers.get('content-type')], [200, 'application/gzip']);

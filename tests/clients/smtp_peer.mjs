@@ -1,11 +1,12 @@
 // A real SMTP peer for the Rust suite, which starts it as `node smtp_peer.mjs '{"port": …}'`, tells it how to
 // behave by JSON lines on stdin, and reads what happened as JSON lines on stdout. It ends with its stdin.
 //
-// Options: port (0: any), tls ("starttls", "wrapped"; else none), key and cert (PEM), user and password (then AUTH
-// is needed). Behaviours, one per connection, `{"next": [{"at": …, …}]}`; without one a mail is taken:
-//   at "connect", "mail", "rcpt" or "dot": `code` refuses with it (`delay` milliseconds later), `drop` cuts the
+// Options: port (0: any), tls ("starttls", "wrapped"; else none), key and cert (PEM), user and password (if given, AUTH
+// is required). Behaviours, one per connection, `{"next": [{"at": …, …}]}`; without one the peer accepts the mail:
+//   at "connect", "mail", "rcpt" or "dot": `code` refuses with this code (`delay` milliseconds later), `drop` cuts the
 //   connection, `hang` never answers
-//   at "dot": `delay` answers that many milliseconds later; `keep` takes the mail all the same, so that only the answer is lost
+//   at "dot": `delay` answers that many milliseconds later; `keep` accepts the mail anyway, so that only the answer is
+//   lost
 //   at "content": `drop` cuts in the middle of the message
 //   at "taken": `drop` cuts after the 250
 
@@ -20,7 +21,7 @@ const tell = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
 const socketOf = (session) => [...server.connections].find((it) => it.session?.id === session.id || it.id === session.id)?._socket;
 
-/** Does what is to happen at this point; true if it has dealt with the matter. */
+/** Runs the behaviour for this point; returns true if it has handled the command. */
 function misbehave(session, at, callback) {
   const wish = behaviours.get(session.id);
   if (wish?.at !== at || (wish.delay && !wish.code)) return false;

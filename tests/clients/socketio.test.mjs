@@ -1,5 +1,5 @@
-// What a chat does, seen by the unchanged socket.io-client through every door: three transports,
-// two paths, two namespaces. Each test ends in a fresh fetch over REST.
+// The chat as the unchanged socket.io-client sees it through every door: three transports, two paths, two
+// namespaces. Each test ends with a fresh fetch over REST.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -9,7 +9,7 @@ import {
   Client, request, settle, sleep, storedChat, storedMessages, typeAsAnswered, unique, usualDoor, withClients,
 } from './support.mjs';
 
-/** Long enough for an event that must not come to have come, on an idle local server. */
+/** Milliseconds after which an idle local server would have sent an event that must not arrive. */
 const SILENCE = 200;
 
 const contents = (events) => events.map((event) => event.content);
@@ -35,7 +35,7 @@ for (const door of doors) {
         const socket = openSocket(door, { auth: { token: alice.accessToken } });
         const early = new Client(socket);
         try {
-          // The stock client keeps these until CONNECT is answered and sends them at once then.
+          // The stock client buffers these until CONNECT is answered, then sends them at once.
           const acks = ['one', 'two', 'three'].map((content) => early.send(chat.id, content));
           await Promise.all(acks);
           await listener.next('new_message', (event) => event.content === 'three');
@@ -169,7 +169,7 @@ for (const door of doors) {
           assert.equal(events[0].by, alice.id);
           assert.equal(events[0].prev, ack.prev);
         }
-        // The ack stands for the event: the acting socket is not told again.
+        // The ack replaces the event: the acting socket does not receive it as well.
         assert.deepEqual(caller.all('new_message').map(({ id }) => id), [last.id]);
         assert.deepEqual(stored.find(({ id }) => id === ack.message.id), {
           ...ack.message, my: stored[0].my, user: stored[0].user,
@@ -331,7 +331,7 @@ for (const door of doors) {
         const removed = [await open(carol, door), await open(carol, oppositeDoor(door))];
         const chat = await newGroup(caller, [bob, carol], { hearers: [peer, ...removed] });
         const elsewhere = await newGroup(caller, [bob, carol], { hearers: [peer, ...removed] });
-        // Emitted in a row: the removal takes its place between the two messages.
+        // Emitted in sequence: the removal takes effect between the two messages.
         const acks = await Promise.all([
           caller.send(chat.id, 'with carol'),
           caller.ok('remove_member', { chat: { id: chat.id }, user: { id: carol.id } }),
@@ -408,7 +408,7 @@ for (const door of doors) {
         await caller.refused('client_id_conflict', 'send_message', wish({ content: 'twice' }));
         await caller.refused('client_id_conflict', 'send_message', wish({ message_type: 'html' }));
         await caller.refused('client_id_conflict', 'send_message', wish({ chat_id: other.id }));
-        // Unique per user, not for all: Bob may use the same one.
+        // Unique per user, not globally: Bob may use the same one.
         const bobs = await peer.send(chat.id, 'from bob', { client_id: clientId });
         assert.equal(bobs.duplicate, false);
         const last = await settle(caller, chat.id, peer, retry);

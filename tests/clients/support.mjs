@@ -1,9 +1,9 @@
-// What all suites of this folder share: accounts, REST, and a thin recorder around the unchanged
-// socket.io-client. It must not know any rule of the chat: what is right is said in the tests.
+// What all suites of this folder share: accounts, REST, and a thin recorder around the unchanged socket.io-client. It
+// contains no rule of the chat: only the tests say what is right.
 //
-// MANGO_URL names a running server (MANGO_ENV=test, no rate limit); MANGO_JWT_SECRET is its
-// JWT_SECRET, with which the tests forge tokens. `scripts/test clients` sets both, and for the Python suite
-// MANGO_ADMIN_PASSWORD, the one of its admin `root`.
+// MANGO_URL is the URL of a running server (MANGO_ENV=test, no rate limit); MANGO_JWT_SECRET is its JWT_SECRET, with
+// which the tests forge tokens. `scripts/test clients` sets both, and for the Python suite MANGO_ADMIN_PASSWORD, the
+// password of its admin `root`.
 
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes, randomInt } from 'node:crypto';
@@ -16,7 +16,7 @@ export const url = process.env.MANGO_URL;
 export const jwtSecret = process.env.MANGO_JWT_SECRET;
 if (!url) throw new Error('MANGO_URL is not set: run `scripts/test clients`');
 
-/** How long anything that has to come may take, in milliseconds. */
+/** The time limit for anything that must arrive, in milliseconds. */
 const PATIENCE = 10_000;
 
 // --- message types ----------------------------------------------------------------------------
@@ -29,11 +29,11 @@ export const MESSAGE_TYPES = [
 
 /**
  * What `Message.message_type` is in answers and events: 'name' or 'id'. Mango's clients send the name
- * and get it back in `new_message`; only Mango's own `GET /message/{chat_id}` answers the number.
+ * and get it back in `new_message`; only Mango's own `GET /message/{chat_id}` returns the number.
  */
 const MESSAGE_TYPE_IN_ANSWERS = 'name';
 
-/** The given type as answers spell it. */
+/** Returns the given type as it appears in answers. */
 export function typeAsAnswered(name) {
   return MESSAGE_TYPE_IN_ANSWERS === 'name' ? name : MESSAGE_TYPES.indexOf(name) + 1;
 }
@@ -53,7 +53,7 @@ const mounts = [
   { path: '/socket.io', namespace: '/ws' },
 ];
 
-/** Every way in: transport x path x namespace. */
+/** Every door: a combination of transport, path and namespace. */
 export const doors = transports.flatMap((transport) =>
   mounts.map((mount) => ({
     ...transport,
@@ -62,10 +62,10 @@ export const doors = transports.flatMap((transport) =>
   })),
 );
 
-/** Where the door does not matter: what Mango's clients use. */
+/** The door of Mango's clients, for tests in which the door does not matter. */
 export const usualDoor = doors.find((door) => door.path === '/ws/socket.io' && door.namespace === '/ws');
 
-/** A door that differs from the given one in transport, path and namespace. */
+/** Returns a door that differs from the given one in transport, path and namespace. */
 export function oppositeDoor(door) {
   return doors.find(
     (other) =>
@@ -78,7 +78,7 @@ export function oppositeDoor(door) {
 // --- REST -------------------------------------------------------------------------------------
 
 /**
- * One request. `body` is sent as JSON, `form` URL-encoded, `raw` as it is.
+ * Sends a request: `body` as JSON, `form` URL-encoded, `raw` unchanged.
  * Returns `{status, headers, body, text, bytes}`; `body` is the parsed JSON or null.
  */
 export async function request(method, path, { user, token = user?.accessToken, body, form, raw, headers = {} } = {}) {
@@ -100,7 +100,7 @@ export async function request(method, path, { user, token = user?.accessToken, b
   return { status: response.status, headers: response.headers, text, bytes, body: isJson && text ? JSON.parse(text) : null };
 }
 
-/** A request that has to be answered by the given status; returns the body. */
+/** Sends a request that must be answered with this status; returns the body. */
 export async function expectStatus(status, method, path, options) {
   const answer = await request(method, path, options);
   assert.equal(answer.status, status, `${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`);
@@ -108,7 +108,7 @@ export async function expectStatus(status, method, path, options) {
   return answer.body;
 }
 
-/** A request that has to be refused by an RFC 9457 problem of this status and code; returns `{...answer, problem}`. */
+/** Sends a request that must be refused by an RFC 9457 problem with these values; returns `{...answer, problem}`. */
 export async function expectProblem(status, code, method, path, options) {
   const answer = await request(method, path, options);
   const where = `${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`;
@@ -126,7 +126,7 @@ export async function expectProblem(status, code, method, path, options) {
   return { ...answer, problem };
 }
 
-/** The target of `Link: <…>; rel="next"` as path and query, or null. */
+/** Returns the target of `Link: <…>; rel="next"` as path and query, or null. */
 export function nextLink(headers) {
   const match = /<([^>]+)>\s*;\s*rel="?next"?/.exec(headers.get('link') ?? '');
   if (!match) return null;
@@ -134,7 +134,7 @@ export function nextLink(headers) {
   return target.pathname + target.search;
 }
 
-/** All items of a REST list, following its pages. */
+/** Returns all items of a REST list, from all pages. */
 export async function everyPage(path, user) {
   const items = [];
   for (let next = path, pages = 0; next; pages += 1) {
@@ -159,7 +159,7 @@ export async function login(username, password) {
   return { accessToken: answer.access_token, refreshToken: answer.refresh_token, answer };
 }
 
-/** A new user with a session. */
+/** Creates a user with a session. */
 export async function newUser(name = 'user', extra = {}) {
   const username = unique(name);
   const password = `correct horse ${randomBytes(4).toString('hex')}`;
@@ -173,33 +173,33 @@ export const newUsers = (...names) => Promise.all(names.map((name) => newUser(na
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** The claims of a JSON Web Token, unchecked. */
+/** Returns the claims of a JSON Web Token without checking it. */
 export const claimsOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
 
-/** A token of these claims, signed with HS256 and the given key. */
+/** Returns a token with these claims, signed with HS256 and the given key. */
 export function signed(claims, key = jwtSecret, header = { alg: 'HS256', typ: 'JWT' }) {
   const head = `${part(header)}.${part(claims)}`;
   return `${head}.${createHmac('sha256', key).update(head).digest('base64url')}`;
 }
 
-/** The same token, but past its time; signed as the server would. */
+/** Returns the same token, but expired; signed as by the server. */
 export function expired(token) {
   const past = Math.floor(Date.now() / 1000) - 3600;
   return signed({ ...claimsOf(token), iat: past - 1800, ...('nbf' in claimsOf(token) ? { nbf: past - 1800 } : {}), exp: past });
 }
 
-/** The same claims under `alg: none`. */
+/** Returns a token with the same claims and `alg: none`. */
 export const unsigned = (token) => `${part({ alg: 'none', typ: 'JWT' })}.${part(claimsOf(token))}.`;
 
 // --- Socket.IO --------------------------------------------------------------------------------
 
-/** A socket that is not connected yet; `options` go to the stock client unchanged. */
+/** Creates a socket that is not connected yet; `options` are passed to the stock client unchanged. */
 export function openSocket(door, options = {}) {
   const target = door.namespace === '/' ? url : new URL(door.namespace, url).href;
   return io(target, { path: door.path, transports: door.transports, forceNew: true, reconnection: false, ...options });
 }
 
-/** The five ways to show a token at the handshake. */
+/** The five ways to send a token in the handshake. */
 export const tokenForms = [
   { label: 'an auth header', options: (token) => ({ extraHeaders: { auth: token } }) },
   { label: 'an auth header with Bearer prefix', options: (token) => ({ extraHeaders: { auth: `Bearer ${token}` } }) },
@@ -208,7 +208,7 @@ export const tokenForms = [
   { label: 'the access_token cookie', options: (token) => ({ extraHeaders: { cookie: `access_token=${token}` } }) },
 ];
 
-/** A connection of a user that records every event it is given, in the order it came. */
+/** A connection of a user that records every event in the order of arrival. */
 export class Client {
   constructor(socket) {
     this.socket = socket;
@@ -225,7 +225,7 @@ export class Client {
     });
   }
 
-  /** Waits until `look` returns something, at once or after a later event. */
+  /** Waits until `look` returns a value, at once or after a later event. */
   #until(look, what) {
     return new Promise((resolve, reject) => {
       const check = () => {
@@ -245,39 +245,39 @@ export class Client {
     });
   }
 
-  /** The first event of this name that fits, seen already or still to come. */
+  /** Returns the first event with this name for which `fits` is true, received already or later. */
   next(name, fits = () => true) {
     return this.#until(() => this.events.find((event) => event.name === name && fits(event.payload))?.payload, name);
   }
 
-  /** The nth event of this name, counted from 1. */
+  /** Returns the nth event with this name, counted from 1. */
   nth(number, name) {
     return this.#until(() => this.all(name)[number - 1], `${name} number ${number}`);
   }
 
-  /** Waits for the connection's end; returns the stock client's reason. */
+  /** Waits until the connection ends; returns the stock client's reason. */
   ended() {
     return this.#until(() => this.disconnected, 'the end of the connection');
   }
 
-  /** All payloads of this event so far. */
+  /** Returns all payloads of this event so far. */
   all(name, fits = () => true) {
     return this.events.filter((event) => event.name === name && fits(event.payload)).map(({ payload }) => payload);
   }
 
-  /** Emits and returns the ack, whatever it says. */
+  /** Emits an event and returns the ack, whether it is a success or a failure. */
   call(event, ...payload) {
     return this.socket.timeout(PATIENCE).emitWithAck(event, ...payload);
   }
 
-  /** Emits; the ack has to be a success. */
+  /** Emits an event; the ack must be a success. */
   async ok(event, payload) {
     const ack = await this.call(event, payload);
     assert.equal(ack?.ok, true, `${event}: ${JSON.stringify(ack)}`);
     return ack;
   }
 
-  /** Emits; the ack has to be a failure with this code, or one of these. Returns its error. */
+  /** Emits an event; the ack must be a failure with this code, or one of these. Returns its error. */
   async refused(codes, event, ...payload) {
     const ack = await this.call(event, ...payload);
     assert.equal(ack?.ok, false, `${event} has to fail: ${JSON.stringify(ack)}`);
@@ -313,7 +313,7 @@ export async function connect(user, door = usualDoor, options = undefined) {
   return client;
 }
 
-/** Connects where it has to be refused; returns the message of `connect_error`. */
+/** Opens a connection that must be refused; returns the message of `connect_error`. */
 export async function refusal(door, options) {
   const socket = openSocket(door, options);
   try {
@@ -328,7 +328,7 @@ export async function refusal(door, options) {
   }
 }
 
-/** Runs a test's body with connections that are closed at its end, whatever comes. */
+/** Runs a test's body with connections that are closed at its end, even if it fails. */
 export async function withClients(body) {
   const clients = [];
   const open = async (...args) => {
@@ -345,7 +345,7 @@ export async function withClients(body) {
 
 // --- chats ------------------------------------------------------------------------------------
 
-/** A group of the caller and these users; every given connection has heard of it when this returns. */
+/** Creates a group of the caller and these users; returns when all `hearers` have received its event. */
 export async function newGroup(caller, users, { name = unique('group'), hearers = [] } = {}) {
   const ack = await caller.ok('create_chat', {
     chat: { name, is_group: true, members_array: users.map(({ id }) => id) },
@@ -354,7 +354,7 @@ export async function newGroup(caller, users, { name = unique('group'), hearers 
   return ack.chat;
 }
 
-/** The direct chat of the caller and this user. */
+/** Creates the direct chat of the caller and this user. */
 export async function newDirect(caller, user, { hearers = [], message } = {}) {
   const ack = await caller.ok('create_chat', {
     chat: { name: 'a direct chat has no name of its own', is_group: false, members_array: [user.id] }, ...(message ? { message } : {}),
@@ -364,8 +364,8 @@ export async function newDirect(caller, user, { hearers = [], message } = {}) {
 }
 
 /**
- * Sends a last message and waits until the listeners have it. A chat's events come in order on a
- * connection, so what they had to hear before, they have heard now: no waiting for silence.
+ * Sends a last message and waits until the listeners have received it. A connection receives a chat's events in order,
+ * so all earlier events have arrived by then, and tests need not wait for silence.
  */
 export async function settle(sender, chatId, ...listeners) {
   const content = unique('settled');
@@ -374,7 +374,7 @@ export async function settle(sender, chatId, ...listeners) {
   return message;
 }
 
-/** A chat's whole history from REST, oldest first. */
+/** Returns a chat's whole history from REST, oldest first. */
 export async function storedMessages(user, chatId) {
   const messages = await everyPage(`/chat/${chatId}/messages?limit=200`, user);
   return messages.sort((left, right) => left.seq - right.seq);
@@ -382,13 +382,13 @@ export async function storedMessages(user, chatId) {
 
 export const storedChat = (user, chatId) => expectStatus(200, 'GET', `/chat/${chatId}`, { user });
 
-/** The ids of a chat's members, ascending, from REST. */
+/** Returns the ids of a chat's members from REST, in ascending order. */
 export async function memberIds(user, chatId) {
   const members = await everyPage(`/chat/${chatId}/members`, user);
   return members.map((member) => member.user.id).sort((left, right) => left - right);
 }
 
-/** A live `new_message` has every field of the stored Message, except what belongs to one reader. */
+/** Checks that a live `new_message` has every field of the stored message, except those that belong to one reader. */
 export function assertSameMessage(event, stored) {
   for (const [key, value] of Object.entries(stored)) {
     if (key === 'my') continue;
@@ -410,12 +410,12 @@ export const ME_KEYS = [...USER_KEYS, 'phone', 'email', 'email_verified'];
 export const AUTHOR_KEYS = ['id', 'username', 'name', 'photo', 'role'];
 export const MEMBER_KEYS = ['user', 'role', 'joined_at', 'last_read_seq'];
 
-/** The object has all of these keys: unset is null, never absent. */
+/** Checks that the object has all of these keys: unset is null, never absent. */
 export function assertKeys(object, keys) {
   for (const key of keys) assert.ok(key in object, `${key} is missing in ${JSON.stringify(object).slice(0, 300)}`);
 }
 
-/** RFC 3339 in UTC with milliseconds. */
+/** Checks for RFC 3339 in UTC with milliseconds. */
 export function assertTime(text) {
   assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 }

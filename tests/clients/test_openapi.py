@@ -1,8 +1,8 @@
-"""schemathesis over `/openapi.json`: whatever fits a route's description, and much that does not, is answered
-as described and never by a fault of the server's own. Once as a user over everything, and once as an admin over
-what is for moderators and admins.
+"""schemathesis over `/openapi.json`: requests that match a route's description, and many that do not, are answered as
+described and never with a server error. It runs once as a user over all routes, and once as an admin over the routes
+for moderators and admins.
 
-Half a minute each per database; the seed is in the output. A longer run against any server:
+Each run takes half a minute per database; the seed is in the output. A longer run against any server:
 `schemathesis run http://…/openapi.json --max-time 600 --header "Authorization: Bearer …"`.
 """
 
@@ -25,11 +25,11 @@ CHECKS = [
     "response_schema_conformance",
 ]
 
-# These end the session that the run lives on; `test_logging_out_never_faults` has them.
+# These would end the session of the run; `test_logging_out_never_faults` covers them.
 ENDINGS = ["/auth/logout", "/auth/session/{id}"]
 
 
-# These take away what the admin's run lives on.
+# These would end the admin's own session or role.
 OWN_ENDINGS = ["set_role", "end_sessions"]
 
 
@@ -46,7 +46,7 @@ def admin_token():
 
 
 def fuzz(folder, bearer, *chosen):
-    """Runs schemathesis over the chosen operations with this bearer's rights."""
+    """Runs schemathesis over the chosen operations with this bearer token."""
     program = pathlib.Path(sys.executable).parent / "schemathesis"
     arguments = [program, "run", f"{URL}/openapi.json", "--checks", ",".join(CHECKS), "--max-time", SECONDS]
     # One worker: with more, `ast.parse` of CPython 3.11 fails now and then when two threads use it (python/cpython#106905).
@@ -63,7 +63,7 @@ def test_every_route_answers_as_it_is_described(tmp_path):
 
 def test_every_route_for_moderators_and_admins_answers_as_it_is_described(tmp_path):
     bearer = admin_token()
-    # It finds its own account and takes its role, or its session; `test_roles_and_sessions_never_fault` has them.
+    # It would find its own account and remove its role or session; `test_roles_and_sessions_never_fault` covers these.
     own = (argument for name in OWN_ENDINGS for argument in ("--exclude-operation-id", name))
     fuzz(tmp_path, bearer, "--include-path-regex", "^/admin/", *own)
     answer = httpx.get(f"{URL}/admin/statistics", headers={"authorization": f"Bearer {bearer}"})

@@ -1,7 +1,7 @@
-"""A Mango client's whole session through the unchanged python-socketio.
+"""A Mango client's whole session with the unchanged python-socketio.
 
-MANGO_URL names a running server; `scripts/test clients` sets it. Every test ends in a fresh fetch
-over REST. What is right is said in the contract; this file must not work around the server.
+MANGO_URL is the URL of a running server; `scripts/test clients` sets it. Every test ends with a fresh fetch over REST.
+The contract says what is right; this file must not work around the server.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ NAMESPACE = "/ws"
 PATIENCE = 10
 
 # What `message_type` is in answers and events: the name, as Mango's clients send and expect it.
-# Only Mango's own `GET /message/{chat_id}` answers the number.
+# Only Mango's own `GET /message/{chat_id}` returns the number.
 TEXT_AS_ANSWERED = "text"
 
 TRANSPORTS = [
@@ -29,7 +29,7 @@ TRANSPORTS = [
 
 
 class Device:
-    """One connection of a user; it records every event in the order it came."""
+    """A connection of a user that records every event in the order of arrival."""
 
     def __init__(self, user, **options):
         self.user = user
@@ -71,7 +71,7 @@ class Device:
         await self.sio.emit(event, payload, namespace=NAMESPACE)
 
     async def next(self, name, fits=lambda payload: True, number=1):
-        """The payload of the nth event of this name that fits, seen already or still to come."""
+        """Returns the payload of the nth event with this name that fits, received already or later."""
 
         def found():
             hits = [payload for event, payload in self.events if event == name and fits(payload)]
@@ -114,14 +114,14 @@ async def devices():
 
 
 async def new_user(http):
-    """Registers and logs in as Mango's documents say: JSON to register, a form to log in."""
+    """Registers and logs in as Mango's documentation describes: JSON to register, a form to log in."""
     phone = "+7901" + "".join(secrets.choice("0123456789") for _ in range(9))
     answer = await http.post("/user/create", json={"phone": phone, "password": "password123"})
     assert answer.status_code == 201, answer.text
     user_id = answer.json()["id"]
     answer = await http.post("/user/login", data={"username": phone, "password": "password123"})
     assert answer.status_code == 200, answer.text
-    # Each user is a device of its own: no cookie may stay behind in the shared HTTP client.
+    # Each user is a separate device: no cookie may remain in the shared HTTP client.
     http.cookies.clear()
     return {"id": user_id, "phone": phone, **answer.json()}
 
@@ -133,7 +133,7 @@ async def fetch(http, user, path):
 
 
 async def stored(http, user, chat_id):
-    """The chat's messages, oldest first."""
+    """Returns the chat's messages, oldest first."""
     return list(reversed(await fetch(http, user, f"/chat/{chat_id}/messages?limit=200")))
 
 
@@ -146,7 +146,7 @@ async def new_chat(caller, users, hearers=(), is_group=True):
 
 
 async def settle(sender, chat_id, *listeners):
-    """Sends a last message and waits for it: what had to come before, has come then."""
+    """Sends a last message and waits for it: all earlier events have arrived by then."""
     message = (await sender.send(chat_id, secrets.token_hex(8)))["message"]
     for listener in listeners:
         await listener.next("new_message", lambda event: event["id"] == message["id"])
@@ -198,8 +198,8 @@ class TestEveryTransport:
         alice, bob = await new_user(http), await new_user(http)
         caller, peer = await devices(alice, transports), await devices(bob, transports)
         chat = await new_chat(caller, [bob], [peer])
-        # python-engineio refuses a polling answer of more than 16 packets (`Payload.max_decode_packets`)
-        # and reconnects; as long as the server packs all that waits into one answer, a burst stays below.
+        # python-engineio refuses a polling answer of more than 16 packets (`Payload.max_decode_packets`) and
+        # reconnects. If the server puts all waiting packets into one answer, a burst must stay below that.
         burst = 12 if transports == ["polling"] else 100
         wanted = [f"number {index}" for index in range(burst)]
         for content in wanted:

@@ -1,4 +1,4 @@
-//! Deleting an account, and the copy of what is held on one.
+//! Account deletion, and the export of a user's data.
 
 mod export;
 mod groups;
@@ -21,14 +21,14 @@ async fn delete(app: &TestApp, person: &Person, password: &str) -> (u16, Value) 
     (status.as_u16(), body)
 }
 
-/// Deletes the account and waits until it has left everything.
+/// Deletes the account and waits until the deletion is complete.
 async fn delete_whole(app: &TestApp, person: &Person) {
     let (status, body) = delete(app, person, PASSWORD).await;
     assert_eq!(status, 204, "{body}");
     settled(app).await;
 }
 
-/// Waits until no deletion is half done.
+/// Waits until no deletion is in progress.
 async fn settled(app: &TestApp) {
     let conn = app.server.context.db.read();
     eventually("deleted accounts have left everything", async || {
@@ -44,7 +44,7 @@ fn picture() -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// Rows about a user that would be the user's alone.
+/// Inserts rows that belong to the user alone: contacts, a token and mails.
 async fn fill(app: &TestApp, person: &Person, other: &Person) {
     let conn = app.server.context.db.read();
     for (one, two) in [(person.id, other.id), (other.id, person.id)] {
@@ -130,12 +130,12 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     let tombstone = format!("/static/{}/50x50.webp", seen["photo"].as_str().expect("a photo"));
     assert_eq!(app.raw(Method::GET, &tombstone, None, None).await.status(), 200, "its picture is there");
     assert_eq!(app.raw(Method::GET, &photo, None, None).await.status(), 404, "the photo is gone");
-    // What others have stays with them.
+    // Messages and memberships stay visible to other users.
     let messages = app.get(&format!("/chat/{direct}/messages"), &bob).await;
     assert_eq!((&messages[0]["content"], &messages[0]["likes"]), (&json!("kept"), &json!(1)));
     assert_eq!(messages[0]["user"]["name"], json!("Deleted user"));
     assert_eq!(app.get(&format!("/chat/{direct}"), &bob).await["member_count"], json!(2));
-    // What was the user's alone is gone.
+    // The user's private data is gone.
     let conn = app.server.context.db.read();
     let row = user::Entity::find_by_id(alice.id).one(conn).await.expect("read").expect("a row");
     let kept = format!("{row:?}");
@@ -151,7 +151,7 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
     let sessions = entity::session::Entity::find().filter(entity::session::Column::UserId.eq(alice.id));
     assert_eq!(sessions.count(conn).await.expect("a count"), 0);
     assert_eq!(app.get("/user?query=deleted", &bob).await, json!([]), "nobody finds a tombstone");
-    // Names and addresses are free again, and lead to the new account only.
+    // The username, email and phone are free again and belong to the new account only.
     let again = json!({"username": "Alice", "email": "alice@example.org", "phone": "+79123456789", "password": PASSWORD});
     let (status, anew) = app.send(Method::POST, "/user", None, Some(again)).await;
     assert_eq!(status, 201, "{anew}");
@@ -184,7 +184,7 @@ async fn a_block_goes_with_who_set_it_and_others_let_go_of_who_is_gone() {
         c.call("send_message", say(&chats[1])).await["ok"] == json!(true)
     })
     .await;
-    // Bob's own block stands until he takes it back.
+    // Bob's own block stays until he removes it.
     assert_eq!(b.call("send_message", say(&chats[0])).await["error"]["code"], json!("blocked"));
     let ack = b.call("unblock", user(&alice)).await;
     assert_eq!(ack["contact"]["blocked"], json!(false), "{ack}");
@@ -214,7 +214,7 @@ async fn no_token_of_a_deleted_user_opens_anything_any_more() {
     }
     plain.next("session_ended").await;
     assert_eq!(plain.expect_close(Duration::from_secs(1)).await, 4403);
-    // Memory of who may come in says so at once, and so does the database of another server.
+    // The cache of this server and the database behind a second server both refuse the tokens at once.
     let second = TestApp::on(tempfile::tempdir().expect("a folder"), &database_of(&app), &[]).await;
     for app in [&app, &second] {
         for token in [&alice.access, &other.access] {
@@ -274,7 +274,7 @@ async fn the_last_admin_cannot_go() {
     assert_eq!((status, &body["code"]), (403, &json!("forbidden")), "{body}");
     app.get("/admin/audit", &root).await;
     make_admin(&app, "second").await;
-    // Two who go at the same instant: one has to stay.
+    // Two admins delete their accounts at the same time: one must stay.
     let (one, other) = tokio::join!(delete(&app, &root, PASSWORD), delete(&app, &second, PASSWORD));
     let mut statuses = [one.0, other.0];
     statuses.sort_unstable();

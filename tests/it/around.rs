@@ -1,5 +1,4 @@
-//! Small promises about what a chat shows: pages around a message, mutes that are over, typing that has led to a
-//! message.
+//! Pages around a message, mutes that expire, and typing that ends with a message.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ async fn a_page_around_a_message_is_full_wherever_the_message_is() {
     let alice = app.person("alice").await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
-    // The group's making took the first value of the counter.
+    // Creating the group took the first value of the counter.
     for number in 2..=11 {
         let wish =
             json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text"}});
@@ -89,7 +88,7 @@ async fn a_message_ends_the_typing_of_its_sender_and_of_nobody_else() {
     let told = a.rest().await;
     assert_eq!(told.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["new_message", "typing"]);
     assert_eq!(told[1].1, json!({"chat": chat, "user_id": bob.id, "is_typing": false}));
-    // Who begins again is told at once, and who has only sent is not told of.
+    // Typing again is announced at once. Sending without typing announces no end of typing.
     b.call("typing", typing).await;
     assert_eq!(a.next("typing").await["is_typing"], json!(true));
     b.call("send_message", wish.clone()).await;

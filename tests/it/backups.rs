@@ -1,4 +1,4 @@
-//! Backups with the real binary: taken beside a running server, put back, and refused without harm.
+//! Backups with the real binary: made beside a running server, restored, and refused without damage.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::binary::{Running, command, post, serve, signal};
 use crate::support::{PASSWORD, database_kind, fresh_database};
 
-/// A server's folder, its database, and what runs in it.
+/// A server's folder and its database.
 struct Place {
     folder: TempDir,
     url: String,
@@ -53,7 +53,7 @@ impl Place {
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// What a refused command says: one line.
+    /// Runs a command that must be refused, and returns its one line of error output.
     fn refused(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let told = String::from_utf8(output.stderr).expect("text").trim_end().to_owned();
@@ -61,7 +61,7 @@ impl Place {
         told
     }
 
-    /// Every file below the data folder but the locks, with its content.
+    /// Returns every file below the data folder except the locks, with its content.
     fn content(&self) -> Vec<(PathBuf, Vec<u8>)> {
         fn read(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
             for entry in fs::read_dir(folder).expect("a folder") {
@@ -80,7 +80,7 @@ impl Place {
     }
 }
 
-/// Somebody who is logged in at a server.
+/// A user who is logged in at a server.
 struct Visitor {
     http: Client,
     host: String,
@@ -108,7 +108,7 @@ impl Visitor {
         assert_eq!(ack["ok"], json!(true), "{ack}");
     }
 
-    /// The messages of a chat, and the epoch.
+    /// Returns the messages of a chat, and the epoch.
     async fn state(&self, chat: i64) -> (Vec<String>, String) {
         let page = self.call("history", json!({"chat": {"id": chat}, "limit": 50})).await;
         let mut messages: Vec<String> = page["messages"]
@@ -123,7 +123,7 @@ impl Visitor {
     }
 }
 
-/// A chat of alice, who has a photo; its id and the photo's name.
+/// Creates a chat of alice, who has a photo; returns its id and the photo's name.
 async fn inhabit(host: &str) -> (Visitor, i64, String) {
     let mut picture = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(8, 8).write_to(&mut picture, image::ImageFormat::Png).expect("a picture");
@@ -152,7 +152,7 @@ async fn a_backup_beside_a_running_server_brings_its_moment_back() {
     assert_eq!(place.at("backup/mango.db").exists(), on_sqlite);
     assert!(!place.at("backup/mango.db-wal").exists());
     if on_sqlite {
-        // Beside a running server these work, and those do not.
+        // These commands work beside a running server, the ones below do not.
         place.succeeds(&["admin", "list"]);
         place.succeeds(&["migrate", "status"]);
         let holder = format!("is in use by process {}, since 20", server.child.id());
@@ -166,7 +166,7 @@ async fn a_backup_beside_a_running_server_brings_its_moment_back() {
     }
     assert_eq!(alice.state(chat).await.0, ["after", "before"], "nothing of it did harm");
 
-    // As after a crash: SQLite's log is still there, and belongs to what is replaced.
+    // As after a crash: SQLite's log still exists and belongs to the database that is replaced.
     server.child.kill().expect("killed");
     server.child.wait().expect("gone");
     fs::remove_dir_all(place.at("data/storage")).expect("removed");
@@ -269,7 +269,7 @@ async fn a_server_starts_on_no_half_restored_and_no_damaged_database() {
 
     let file = place.at("data/mango.db");
     let mut content = fs::read(&file).expect("a database");
-    // The first page, with the schema, stays whole: without a check the server would start.
+    // The first page, with the schema, stays intact: without a check the server would start.
     content[8_192..40_960].fill(0x5a);
     fs::write(&file, &content).expect("written");
     let told = place.refused(&["serve"]);

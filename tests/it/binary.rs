@@ -1,4 +1,4 @@
-//! The binary as operators meet it: commands, refusals, signals, and what a `kill -9` costs.
+//! The binary as operators use it: commands, refusals, signals, and what a `kill -9` loses.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use crate::checker::node::Node;
 use crate::support::{PASSWORD, Socket, Transport, database_kind, fresh_database};
 
-/// The program.
+/// The path of the binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_mango-chat");
 
-/// A server as a process of its own; it ends when this is dropped.
+/// A server in its own process, which is killed on drop.
 pub struct Running {
     /// The process.
     pub child: Child,
@@ -24,13 +24,13 @@ pub struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Gone already, mostly.
+        // It has usually ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// The binary in a folder of its own, with nothing from outside.
+/// Returns a command that runs the binary in its own folder, with an empty environment.
 pub fn command(folder: &TempDir) -> Command {
     let mut command = Command::new(BINARY);
     command
@@ -61,7 +61,7 @@ pub fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
     Running { child, host }
 }
 
-/// A POST without a token.
+/// Sends a POST request without a token and returns the response body.
 pub async fn post(host: &str, path: &str, body: serde_json::Value) -> serde_json::Value {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let answer = client.post(format!("http://{host}{path}")).json(&body).send().await.expect("an answer");
@@ -73,7 +73,7 @@ async fn login(host: &str, username: &str, password: &str) -> String {
     tokens["access_token"].as_str().unwrap_or_else(|| panic!("{tokens}")).to_owned()
 }
 
-/// Sends a signal by its name.
+/// Sends a signal, given by its name.
 pub fn signal(child: &Child, name: &str) {
     let done = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
     assert!(done.expect("kill runs").success());
@@ -110,7 +110,7 @@ async fn what_was_acknowledged_survives_kill_9_and_a_retry_is_known() {
     server.child.kill().expect("killed");
     server.child.wait().expect("gone");
     let server = serve(&folder, &settings);
-    // The same token: the session is in the database.
+    // The same token still works: the session is in the database.
     let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
     for number in 0..sent {
         let again = socket.call("send_message", wish(number)).await;
@@ -202,7 +202,7 @@ fn commands_do_what_they_say() {
     std::fs::create_dir(folder.path().join("data")).expect("a folder");
     assert!(run(&["migrate", "status"]).1.contains("pending m20261101_01"));
     assert!(run(&["migrate", "up"]).1.contains("applied m20261101_02"));
-    // One step, the latest.
+    // `down` reverts one step, the latest.
     let (_, down) = run(&["migrate", "down"]);
     let pending: Vec<&str> = down.lines().filter(|line| line.starts_with("pending")).collect();
     assert_eq!(pending, down.lines().last().into_iter().collect::<Vec<_>>(), "{down}");
@@ -238,7 +238,7 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
     let health =
         Command::new(BINARY).current_dir(folder.path()).env("BIND", &server.host).arg("healthcheck").status();
     assert_eq!(health.expect("runs").code(), Some(0));
-    // A secret in a query, a password that fails, content that is sent: none of it may be logged.
+    // None of these may be logged: a secret in a query, a wrong password, the content of a message.
     let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
     let chat = chats[0]["id"].clone();
     socket
@@ -270,7 +270,7 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
     for secret in [token.as_str(), "top-secret-content", "wrong-password", kept.trim()] {
         assert!(!logs.contains(secret), "{secret} is in the log");
     }
-    // The secret is kept: a token of the first life is good in the second.
+    // The signing secret is kept: a token from before the restart is still valid.
     let server = serve(&folder, &[("MANGO_ENV", "local")]);
     let again = client.get(format!("http://{}/user/me", server.host)).bearer_auth(&token).send().await;
     assert_eq!(again.expect("an answer").status(), 200);

@@ -1,5 +1,5 @@
-//! PostgreSQL that isolates transactions completely refuses one of two that touch the same rows. The server tries
-//! again: those who ask by REST see nothing of it.
+//! PostgreSQL with serializable isolation aborts one of two transactions that touch the same rows. The server retries
+//! it, so REST clients do not notice.
 
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, Person, TestApp, database_kind, fresh_database};
 
-/// A server on a database that isolates completely; none on SQLite, which has one writer.
+/// Starts a server on a database with serializable isolation; `None` on SQLite, which has one writer.
 async fn isolated() -> Option<TestApp> {
     if database_kind() != "postgres" {
         return None;
@@ -23,7 +23,7 @@ async fn isolated() -> Option<TestApp> {
     Some(TestApp::on(folder, &url, &[]).await)
 }
 
-/// The same request several times at once, by different bodies; all have to be answered by one of `allowed`.
+/// Sends the same request several times at once, with different bodies; all must succeed.
 async fn at_once(app: &TestApp, person: Option<&Person>, method: Method, path: &str, bodies: Vec<Value>) {
     let token = person.map(|it| it.access.as_str());
     let requests = bodies.into_iter().map(|body| app.send(method.clone(), path, token, Some(body)));
@@ -38,7 +38,7 @@ async fn rest_requests_that_collide_are_tried_again_and_all_succeed() {
     let (alice, bob, carol) = app.three().await;
     let four = |body: Value| vec![body; 4];
     for _ in 0..3 {
-        // Four tabs that refresh at once.
+        // Four tabs refresh at once.
         let fresh = app.login("alice").await;
         at_once(&app, None, Method::POST, "/auth/refresh", four(json!({"refresh_token": fresh.refresh})))
             .await;
@@ -52,7 +52,7 @@ async fn rest_requests_that_collide_are_tried_again_and_all_succeed() {
         let report = json!({"user_id": bob.id, "reason": "spam"});
         at_once(&app, Some(&alice), Method::POST, "/report", four(report)).await;
     }
-    // Different people at once, reading among them.
+    // Several users at once, with reads among them.
     let people = [&alice, &bob, &carol];
     let mixed = (0..12).map(|number| {
         let person = people[number % 3];

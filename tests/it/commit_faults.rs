@@ -1,5 +1,5 @@
-//! SQLite's files fail at every step of a commit, once and for a while: what was acknowledged is stored once and stays,
-//! everything else is `unavailable`, and the server carries on by itself.
+//! SQLite's files fail at every step of a commit, once and for a while: acknowledged messages are stored once and stay,
+//! everything else is `unavailable`, and the server recovers by itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use crate::support::faulty_sqlite::{Fault, Faults, Step};
 use crate::support::{Person, Socket, TestApp, Transport, database_kind, eventually};
 
-/// More steps than any of the commits here takes.
+/// More steps than any commit in these tests has.
 const MANY_STEPS: u64 = 2_000;
 
-/// A send that was acknowledged.
+/// An acknowledged send.
 struct Acked {
     client_id: String,
     id: i64,
     seq: i64,
 }
 
-/// A server on files that fail when they are told to.
+/// A server on files that fail on demand.
 struct Trial {
     app: TestApp,
     faults: &'static Faults,
@@ -29,7 +29,7 @@ struct Trial {
     chat: i64,
     socket: Socket,
     acked: Vec<Acked>,
-    /// The same database, opened by somebody else.
+    /// A second connection to the same database.
     outside: DatabaseConnection,
 }
 
@@ -48,7 +48,7 @@ impl Trial {
         Self { app, faults, alice, chat, socket, acked: Vec::new(), outside }
     }
 
-    /// A connection is ended where the database is away; clients come back.
+    /// Reconnects after the server closed the connection because of the unavailable database.
     async fn come_back(&mut self) {
         while self.socket.ended {
             match Socket::open(&self.app.host, Some(&self.alice.access), Transport::MAIN).await {
@@ -58,7 +58,7 @@ impl Trial {
         }
     }
 
-    /// Sends one message while this fails, and again until it is acknowledged. Whether anything failed.
+    /// Sends one message during a fault, and retries it until it is acknowledged. Returns whether anything failed.
     async fn send_through(&mut self, fault: Fault, content: &str) -> bool {
         let client_id = format!("{:?}-{}-{}", fault.write, fault.at, self.acked.len());
         let wish = json!({"message": {
@@ -90,7 +90,7 @@ impl Trial {
         self.acked.push(Acked { client_id, id: message["id"].as_i64().expect("an id"), seq });
     }
 
-    /// The newest message is in a fetch and in the file, once.
+    /// Checks that the newest message is in a fetch and in the file, once.
     async fn look(&self, fault: Fault) {
         let last = self.acked.last().expect("one was sent");
         let path = format!("/chat/{}/messages?after={}&limit=5", self.chat, last.seq - 1);
@@ -110,7 +110,7 @@ impl Trial {
         rows.iter().map(|it| row(it).expect("two numbers")).collect()
     }
 
-    /// All that was acknowledged is there, in its order: in the file now, and after a clean stop and a start.
+    /// Checks that all acknowledged messages exist in order: in the file now, and after a clean stop and a restart.
     async fn end(self) {
         let acked: Vec<(i64, i64)> = self.acked.iter().map(|it| (it.id, it.seq)).collect();
         assert_eq!(self.stored("chat_id", &self.chat.to_string()).await, acked, "while the server runs");
@@ -132,7 +132,7 @@ impl Trial {
     }
 }
 
-/// Faults of every kind, at step `at`.
+/// Returns faults of every kind, at step `at`.
 fn faults_at(at: u64) -> impl Iterator<Item = Fault> {
     let writes = [SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_READONLY];
     let changes = writes.into_iter().flat_map(move |write| {
@@ -166,7 +166,7 @@ async fn a_send_is_stored_once_and_stays_where_moving_the_log_into_the_file_fail
         return;
     }
     let mut trial = Trial::start().await;
-    // The log is moved once it has 4,000 pages: from there on with every commit until it succeeds.
+    // SQLite copies the log into the file once it has 4,000 pages, then retries at every commit until it succeeds.
     let nothing = Fault { steps: &[], at: 1, lasting: false, write: SQLITE_FULL };
     let large = "x".repeat(60_000);
     let log = trial.app.folder.path().join("mango.db-wal");
@@ -174,7 +174,7 @@ async fn a_send_is_stored_once_and_stays_where_moving_the_log_into_the_file_fail
         trial.send_through(nothing, &large).await;
     }
     for round in 0..12_u32 {
-        // From the commit's own steps far into the copying.
+        // From the steps of the commit itself far into the copying.
         let at = 20 + u64::from(round).pow(3);
         for write in [SQLITE_FULL, SQLITE_IOERR_WRITE] {
             trial
@@ -213,7 +213,7 @@ async fn who_was_registered_can_log_in_and_a_chat_that_was_made_is_there_whichev
             if registered != StatusCode::CREATED {
                 assert_eq!(registered, StatusCode::SERVICE_UNAVAILABLE, "{fault:?}: {me}");
                 let (registered, me) = send("/user", None, &person).await;
-                // It may have been stored, with only the answer lost.
+                // It may have been stored although the response was lost.
                 let known = [StatusCode::CREATED, StatusCode::CONFLICT].contains(&registered);
                 assert!(known, "{fault:?}: {me}");
             }

@@ -1,4 +1,4 @@
-//! Who may talk to whom: blocking, approval, mutual contacts, the lobby, and the bounds around them.
+//! Who may talk to whom: blocking, approval, mutual contacts, the lobby, and related limits.
 
 mod approval;
 mod bounds;
@@ -28,7 +28,7 @@ async fn done(socket: &mut Socket, command: &str, payload: Value) -> Value {
     ack
 }
 
-/// Sends messages all at once; how many were taken.
+/// Sends all messages at once and returns how many were accepted.
 async fn taken_at_once(socket: &mut Socket, wishes: impl IntoIterator<Item = Value>) -> usize {
     let mut begun = Vec::new();
     for wish in wishes {
@@ -42,13 +42,13 @@ async fn taken_at_once(socket: &mut Socket, wishes: impl IntoIterator<Item = Val
     taken
 }
 
-/// The direct chat of the socket's user with somebody; its id.
+/// Creates the direct chat with another user, or finds it, and returns its id.
 async fn direct(socket: &mut Socket, other: &Person) -> i64 {
     let wish = json!({"chat": {"is_group": false, "members_array": [other.id]}});
     done(socket, "create_chat", wish).await["chat"]["id"].as_i64().expect("an id")
 }
 
-/// Ids in one of one's lists, page by page.
+/// Returns the user ids in one of the user's lists, read page by page.
 async fn ids(app: &TestApp, person: &Person, list: &str, limit: usize) -> Vec<i64> {
     let mut found = Vec::new();
     let mut next = Some(format!("/user/me/{list}?limit={limit}"));
@@ -84,7 +84,7 @@ async fn contacts_are_listed_in_pages_and_the_followed_is_told() {
     assert_eq!(ids(&app, &bob, "followers", 2).await, [alice.id]);
     done(&mut a, "unfollow", user(&carol)).await;
     done(&mut a, "block", user(&dave)).await;
-    // A client that knows nothing yet is told all of them by its first sync.
+    // The first sync returns all contacts to a client that knows none.
     let synced = done(&mut a, "sync", json!({})).await;
     let contact = |person: &Person, following, blocked| json!({"user_id": person.id, "following": following, "blocked": blocked});
     assert_eq!(synced["contacts"], json!([contact(&bob, true, false), contact(&dave, false, true)]));
@@ -142,7 +142,7 @@ async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
         let refused = b.call(command, payload).await;
         assert_eq!(code(&refused), "blocked", "{command}: {refused}");
     }
-    // A retry of what was sent before is answered as before, and the chat itself is still there.
+    // A retry of an earlier message gets the same response, and the chat itself still exists.
     let again = direct(&mut b, &alice).await;
     assert_eq!(again, chat);
     a.rest().await;
@@ -152,7 +152,7 @@ async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
     a.expect_silence().await;
     done(&mut b, "send_message", message(group, "in the group")).await;
     assert_eq!(a.next("new_message").await["content"], json!("in the group"));
-    // Nobody adds somebody who has blocked them.
+    // A user cannot add another user who has blocked them.
     let mut c = app.connect(&carol, Transport::MAIN).await;
     done(&mut c, "block", user(&alice)).await;
     let refused = a.call("add_member", json!({"chat": {"id": group}, "user": {"id": carol.id}})).await;
@@ -163,7 +163,7 @@ async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
         let refused = socket.call("create_chat", wish).await;
         assert_eq!(code(&refused), "blocked", "{refused}");
     }
-    // Both have to take it back.
+    // Both users have to remove their block.
     done(&mut b, "block", user(&alice)).await;
     done(&mut a, "unblock", user(&bob)).await;
     let refused = a.call("send_message", message(chat, "again?")).await;
@@ -200,7 +200,7 @@ async fn a_block_hides_presence_both_ways() {
         let seen = done(socket, "watch_presence", watch(other)).await;
         assert_eq!(seen["presence"], json!([]), "{seen}");
     }
-    // Nor by a change of the profile.
+    // Nor does a profile update show it.
     a.rest().await;
     b.rest().await;
     let patch = json!({"name": "Alice"});
@@ -242,7 +242,7 @@ async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states
             tokio::join!(a.call("block", user(&other)), o.call("create_chat", wish.clone()));
         assert_eq!(blocked["ok"], json!(true), "{blocked}");
         assert!(created["ok"] == json!(true) || code(&created) == "blocked", "{created}");
-        // Whichever came first: from now on it holds.
+        // Whichever came first, the block applies from now on.
         let refused = o.call("create_chat", wish).await;
         assert_eq!(code(&refused), "blocked", "{refused}");
         if let Some(chat) = created["chat"]["id"].as_i64() {

@@ -1,5 +1,5 @@
-//! A thousand sockets in one group, of which fifty stop reading: they are closed, the others miss nothing
-//! and wait for nobody, and the server's memory stays within bounds.
+//! A thousand sockets in one group, of which fifty stop reading: those are closed, the others miss nothing and are not
+//! delayed, and the server's memory stays within bounds.
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -19,34 +19,34 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::checker::node::{Node, Person};
 use crate::support::fresh_database;
 
-/// Sockets in the group.
+/// Number of sockets in the group.
 const SOCKETS: usize = 1_000;
 
-/// Of these stop reading.
+/// Number of sockets that stop reading.
 const SLOW: usize = 50;
 
-/// People, each with as many of the sockets.
+/// Number of users, each with an equal share of the sockets.
 const PEOPLE: usize = 20;
 
-/// Messages to everybody before anybody stops reading, and as many while they do not read.
+/// Number of messages to the group before some sockets stop reading, and again after that.
 const MESSAGES: usize = 20;
 
-/// Nobody who reads waits longer for a message.
+/// The longest delay of a message to a socket that reads.
 const DELAY: Duration = Duration::from_secs(3);
 
-/// Fifty full outboxes of 8 MiB, which is where the server lets go, and as much again for everything else.
+/// Fifty outboxes filled to the limit of 8 MiB, and the same again for everything else.
 const MEMORY_KB: u64 = 2 * 50 * 8 * 1_024;
 
 type Stream = WebSocketStream<TcpStream>;
 
-/// Who has been told what, and how long after it was sent.
+/// When messages were sent, and how long each took to arrive.
 #[derive(Default)]
 struct Board {
     sent: Mutex<Vec<Instant>>,
     delays: Mutex<Vec<Duration>>,
 }
 
-/// More file descriptors than some shells give by default; the server inherits them.
+/// Raises the limit of open files, which some shells set low; the server inherits it.
 fn allow_many_files() {
     let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");
@@ -78,7 +78,7 @@ async fn connect(host: &str, token: &str, receive_buffer: Option<u32>) -> Stream
     }
 }
 
-/// Reads everything, notes every message, and ends with all their numbers.
+/// Reads everything, records every message, and returns the numbers of all messages.
 async fn listen(mut stream: Stream, board: Arc<Board>, most: usize) -> Vec<usize> {
     let mut heard = Vec::with_capacity(most);
     while heard.len() < most {
@@ -87,7 +87,7 @@ async fn listen(mut stream: Stream, board: Arc<Board>, most: usize) -> Vec<usize
         if text == "2" {
             drop(stream.send(Message::text("3")).await);
         }
-        // Cheap, for there are many: the content is a number in words of its own.
+        // Avoids parsing because there are many frames: the number follows a fixed phrase.
         let number = text.split_once("tell all ").and_then(|(_, rest)| rest.split_once('.'));
         let Some(number) = number.and_then(|(number, _)| number.parse::<usize>().ok()) else { continue };
         let sent = board.sent.lock().expect("a lock")[number];
@@ -125,8 +125,8 @@ async fn fifty_of_a_thousand_who_stop_reading_cost_the_others_nothing() {
     for number in 0..PEOPLE {
         people.push(node.person(&http, &format!("person_{number}")).await.expect("registers"));
     }
-    // One person's sockets are the slow ones. A second group of theirs is where most is said to them, so that
-    // their outboxes fill up without everybody having to be told as much.
+    // The slow sockets belong to one user. A second group of that user gets most of the messages, so that the slow
+    // outboxes fill up without as many messages to all other sockets.
     let sleeper = people[PEOPLE - 1].clone();
     let chat = group(&node, &http, &people[0], &people).await;
     let loud = group(&node, &http, &people[0], std::slice::from_ref(&sleeper)).await;
@@ -161,7 +161,7 @@ async fn fifty_of_a_thousand_who_stop_reading_cost_the_others_nothing() {
     let usual = longest(&board);
     let flood = async {
         let content = "x".repeat(60_000);
-        // 12 MB to each of the fifty, more than outbox and kernel hold for one.
+        // 12 MB to each of the fifty, more than the outbox and the kernel buffer for one socket.
         for _ in 0..200 {
             say(&node, &http, &people[0], &loud, &content).await;
         }
@@ -175,7 +175,7 @@ async fn fifty_of_a_thousand_who_stop_reading_cost_the_others_nothing() {
     }
     assert!(unusual < DELAY, "the longest wait was {unusual:?}; {usual:?} before");
     let ended = slow.into_iter().map(|mut stream| async move {
-        // What was in the kernel's buffers still comes; then the end.
+        // Data in the kernel's buffers still arrives before the end.
         while let Some(Ok(_)) = stream.next().await {}
     });
     let ended = timeout(Duration::from_secs(10), join_all(ended)).map(|it| it.is_ok()).await;

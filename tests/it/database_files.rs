@@ -1,4 +1,4 @@
-//! Databases that cannot be used: one line says which setting or file it is about and what to do.
+//! Unusable databases: one line names the setting or file and says what to do.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use crate::binary::{BINARY, command};
 use crate::support::{database_kind, fresh_database};
 
-/// Nobody in particular: root may read and write everything.
+/// An unprivileged user, because root may read and write everything.
 const NOBODY: u32 = 65_534;
 
-/// What `serve` and `migrate status` say of this database as they give up.
+/// Returns the errors of `serve` and `migrate status` for this database.
 fn refusals(folder: &TempDir, url: &str, extra: &[(&str, &str)], as_nobody: bool) -> Vec<String> {
     let told = |arguments: &[&str]| {
         let mut command = command(folder);
@@ -37,7 +37,7 @@ fn refusals(folder: &TempDir, url: &str, extra: &[(&str, &str)], as_nobody: bool
     vec![told(&["serve"]), told(&["migrate", "status"]), told(&["admin", "list"])]
 }
 
-/// What a command says until it ends; one that does not end is stopped, and has no exit code then.
+/// Returns the output of a command. A command that does not end is killed and has no exit code.
 fn output_of(mut command: Command) -> Output {
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("runs");
     let pid = child.id().to_string();
@@ -88,7 +88,7 @@ fn a_file_that_cannot_be_a_database_is_named_and_said_what_to_do_with() {
     }
     assert_eq!(std::fs::read(at("short")).expect("read"), b"x", "it is left alone");
     says(&refusals(&folder, &url_of(&at("short/mango.db")), &[], false), &["short is not a folder"]);
-    // A parent folder that is missing is made.
+    // A missing parent folder is created.
     let output = command(&folder)
         .args(["migrate", "up"])
         .env("MANGO_ENV", "test")

@@ -1,5 +1,5 @@
-//! Dependencies come from crates.io, and their licences are those that `deny.toml` allows. `cargo deny`, which also looks for
-//! advisories, runs in continuous integration on GitHub: it takes longer to build than the server.
+//! Dependencies come from crates.io and have licences that `deny.toml` allows. `cargo deny`, which also checks
+//! advisories, runs in continuous integration on GitHub because it takes longer to build than the server.
 
 use std::collections::BTreeSet;
 use std::path::Path;

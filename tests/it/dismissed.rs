@@ -1,4 +1,4 @@
-//! Clients that are told to go and do not: their transport is over soon, whatever they do.
+//! Clients that ignore their dismissal: the server closes their transport soon, whatever they do.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use tokio::time::sleep;
 
 use crate::support::{Person, Plain, Polling, TestApp, Transport, eventually};
 
-/// Long before the heartbeat would find out, and long enough for a busy machine: a dismissed client is given a second.
+/// Much shorter than the heartbeat timeout, and enough for a busy machine: a dismissed client gets one second.
 const SOON: Duration = Duration::from_secs(15);
 
 const ENGINE: &str = "/ws/socket.io/?EIO=4&transport=websocket";
 
-/// Ends the session of a token from elsewhere.
+/// Ends the session of a token from another client.
 async fn end_session(app: &TestApp, person: &Person) {
     let (status, _) = app.send(Method::POST, "/auth/logout", Some(&person.access), None).await;
     assert!(status.is_success(), "{status}");
@@ -54,7 +54,7 @@ async fn who_does_not_read_is_cut_off_within_a_second_over_both_protocols() {
     for path in [ENGINE, "/ws"] {
         let bob = app.login("bob").await;
         let mut deaf = Plain::upgrade(&app.host, path, &[("auth", &bob.access)]).await.expect("opens");
-        // Two pages of three megabytes: more than the kernel takes, less than ends a connection.
+        // Two pages of three megabytes: more than the kernel buffers, less than the limit that ends a connection.
         let page = json!({"chat": {"id": chat}, "limit": 50});
         if path == ENGINE {
             deaf.send_raw("40").await;
@@ -101,7 +101,7 @@ async fn the_other_namespace_of_a_dismissed_client_goes_on_with_its_own_session(
     assert!(both.hears("42/ws,[\"ready\"").await);
     end_session(&app, &alice).await;
     assert!(both.hears("41").await);
-    // Longer than the second after which a transport of dismissed clients alone is cut off.
+    // Longer than the second after which a transport with only dismissed clients is closed.
     sleep(Duration::from_secs(2)).await;
     both.send_raw(&format!("42/ws,0{}", json!(["sync", {}]))).await;
     assert!(both.hears("43/ws,0[{\"ok\":true").await, "bob's session is nobody else's");

@@ -1,5 +1,6 @@
-//! The documentation cannot drift: quoted code equals the source, generated tables equal the code, every link leads
-//! somewhere, and every page is in the index. After a change on purpose: `UPDATE_DOCUMENTS=1 cargo test --test it docs`.
+//! The documentation stays up to date: quoted code equals the source, generated tables equal the code, every link has a
+//! target, and every page is in the index. To update after an intended change:
+//! `UPDATE_DOCUMENTS=1 cargo test --test it docs`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All documents for people, as paths from the root.
+/// Returns the paths of all documents, relative to the root.
 fn pages() -> Vec<String> {
     let mut pages: Vec<String> =
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "bench/README.md"]
@@ -36,7 +37,7 @@ fn pages() -> Vec<String> {
     pages
 }
 
-/// Replaces what stands between `<!-- generated: NAME -->` and `<!-- end -->`, or compares it.
+/// Compares the text between `<!-- generated: NAME -->` and `<!-- end -->` with `content`, or replaces it.
 fn generated(page: &str, name: &str, content: &str) {
     let text = read(page);
     let (start, end) = (format!("<!-- generated: {name} -->\n"), "<!-- end -->");
@@ -53,7 +54,7 @@ fn generated(page: &str, name: &str, content: &str) {
 #[test]
 fn the_table_of_settings_is_what_the_code_says() {
     let rows = Settings::describe().into_iter().map(|setting| {
-        // A default that depends on something else stands in brackets at the end of the meaning.
+        // A default that depends on another setting is in brackets at the end of the meaning.
         let (meaning, depends) = match setting.meaning.strip_suffix(']').and_then(|it| it.rsplit_once(" [")) {
             Some((meaning, default)) if setting.default.is_empty() => (meaning, default.to_owned()),
             _ => (setting.meaning, String::new()),
@@ -88,7 +89,7 @@ fn every_command_and_event_is_described() {
     }
 }
 
-/// The lines of a file from the one that begins with `from` to the next that ends with `to` and is indented no deeper.
+/// Returns the lines from the first that begins with `from` to the next that ends with `to` and is not indented deeper.
 fn quoted(file: &str, from: &str, to: &str) -> String {
     let text = read(file);
     let lines: Vec<&str> = text.lines().collect();
@@ -130,7 +131,7 @@ fn quoted_code_equals_the_source() {
     assert!(text == now, "{page} quotes other code than there is; see the head of this file");
 }
 
-/// The name of a heading as links write it.
+/// Returns the anchor of a heading as used in links.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase();
     kept.chars()
@@ -148,7 +149,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
 }
 
-/// The targets of a page's links, those in code left out.
+/// Returns the targets of a page's links, except those in code.
 fn links(text: &str) -> Vec<String> {
     let mut in_code = false;
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Committed documents equal what the code says. After a change on purpose:
+//! Committed documents equal what the code generates. To update after an intended change:
 //! `UPDATE_DOCUMENTS=1 cargo test --test it documents`.
 
 use std::collections::BTreeSet;
@@ -47,14 +47,14 @@ fn the_asyncapi_document_is_the_committed_one_and_names_everything() {
     }
     let text = serde_json::to_string_pretty(&document).expect("JSON");
     equals_committed("assets/api/asyncapi.json", &format!("{text}\n"));
-    // Every reference leads somewhere.
+    // Every reference has a target.
     for reference in text.split("\"$ref\": \"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         let pointer = reference.replace("~1", "/");
         assert!(document.pointer(&pointer).is_some(), "{reference} leads nowhere");
     }
 }
 
-/// Where a schema says that something is an object and not what is in it, or nothing at all.
+/// Finds schemas that declare an object without its content, or declare nothing at all.
 fn hollow(schema: &Value, at: &str, found: &mut Vec<String>) {
     match schema {
         Value::Object(fields) => {
@@ -66,10 +66,10 @@ fn hollow(schema: &Value, at: &str, found: &mut Vec<String>) {
                 found.push(at.to_owned());
             }
             for (name, inner) in fields {
-                // What stands under these keys is no schema.
+                // The values of these keys are not schemas.
                 let is_other =
                     matches!(name.as_str(), "example" | "examples" | "default" | "enum" | "security");
-                // A map of anything says so.
+                // A map of arbitrary values is declared like this.
                 let is_free = name == "additionalProperties" && inner == &json!({});
                 if !is_other && !is_free {
                     hollow(inner, &format!("{at}/{name}"), found);
@@ -138,7 +138,7 @@ fn the_image_is_built_with_the_manifest_of_every_member() {
     let members = manifest.split_once("members = [").and_then(|(_, rest)| rest.split_once(']'));
     let (members, _) = members.expect("a workspace has members");
     for member in members.split(',').map(|it| it.trim().trim_matches('"')) {
-        // Cargo refuses a workspace of which a member is missing.
+        // Cargo refuses a workspace with a missing member.
         let copied = format!("COPY {member}/Cargo.toml {member}/");
         assert!(read("Dockerfile").contains(&copied), "the Dockerfile leaves {member} out");
         let ignored = read(".dockerignore");

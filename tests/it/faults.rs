@@ -1,5 +1,5 @@
-//! Nothing lost, nothing doubled, one order, whatever breaks: ten faults in every run of the tests.
-//! `cargo run --release -p mango-bench --bin faults` is the same for hours.
+//! No message is lost, duplicated or reordered, whatever fails: at least ten faults in every test run. For runs of
+//! hours: `cargo run --release -p mango-bench --bin faults`.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -68,7 +68,7 @@ async fn what_was_acked_is_stored_once_and_in_order_whatever_the_database_suffer
     assert!(database_kind() != "postgres" || wait < 1_500, "{report:#?}; again with FAULTS_SEED={seed}");
 }
 
-/// What chance is made from: `FAULTS_SEED`, or another every time.
+/// Returns the random seed: `FAULTS_SEED`, or a different one every time.
 fn seed() -> u64 {
     match std::env::var("FAULTS_SEED") {
         Ok(text) => text.parse().expect("FAULTS_SEED is a number"),
@@ -109,7 +109,7 @@ async fn the_verdict_finds_what_is_lost_strange_out_of_order_and_unequal() {
     let good = verdict(&address, &cast, Duration::from_secs(5)).await.expect("judged");
     assert!(good.is_good() && good.acked >= 20, "{good:?}");
 
-    // One message goes, one becomes somebody else's, and two change places.
+    // One message is deleted, one gets another `client_id`, and two change places.
     let database = Database::connect(&url).await.expect("connects");
     for (number, change) in [
         (3, "DELETE FROM messages"),
@@ -120,7 +120,7 @@ async fn the_verdict_finds_what_is_lost_strange_out_of_order_and_unequal() {
         database.execute_unprepared(&statement).await.expect("changed");
     }
     let bad = verdict(&address, &cast, Duration::ZERO).await;
-    // A chat whose newest message is not where the chat says is no picture at all.
+    // A chat whose newest message is not at the position that the chat reports cannot be compared at all.
     assert!(bad.is_err_and(|it| it.contains("newest message")), "a fetch sees it too");
     let statement = "UPDATE messages SET seq = 1 WHERE client_id = 's-7'";
     database.execute_unprepared(statement).await.expect("changed");

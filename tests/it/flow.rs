@@ -1,4 +1,4 @@
-//! Chatting: what everybody sees, once, in order, through every door.
+//! Chatting: every member receives each message once and in order, over every transport.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn events_of_one_socket_take_effect_in_the_order_sent() {
     for content in &expected {
         acks.push(sender.feed("send_message", message(chat, content)).await);
     }
-    // Behind all of them: it must not start before they are stored.
+    // Queued after all of them: it must not start before they are stored.
     let last = sender.feed("history", json!({"chat": {"id": chat}, "limit": 1})).await;
     sender.flush().await;
     let mut previous = 1;
@@ -77,7 +77,7 @@ async fn what_a_socket_sends_before_ready_is_not_lost() {
     let chat = app.group(&mut first, &[&bob]).await;
     for transport in Transport::ALL {
         let wish = message(chat, transport.path);
-        // The client is connected as soon as CONNECT is answered; rooms are joined after that.
+        // The client is connected as soon as CONNECT is answered, but joins its rooms after that.
         let mut eager = Socket::open(&app.host, Some(&bob.access), transport).await.expect("connects");
         eager.emit("send_message", wish.clone()).await;
         eager.emit("send_message", wish).await;
@@ -150,7 +150,7 @@ async fn who_is_removed_hears_it_last_and_who_is_added_sees_everything() {
     let refused = removed.call("send_message", message(chat, "still here")).await;
     assert_eq!(refused["error"]["code"], json!("not_found"));
     assert_eq!(app.contents(chat, &carol).await, ["before", "after"]);
-    // Back again: rooms are joined anew, and the counter went on.
+    // Added again: the socket joins the room again, and the counter has advanced.
     owner.call("add_member", member(bob.id)).await;
     assert_eq!(removed.next("member_added").await["member_count"], json!(3));
     let sent = removed.call("send_message", message(chat, "back")).await;
@@ -209,7 +209,8 @@ async fn rooms_are_right_while_people_come_and_go() {
     let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[]).await;
     let member = json!({"chat": {"id": chat}, "user": {"id": bob.id}});
-    // Connecting reads memberships while they change; whoever is in at the end must hear, who is out must not.
+    // Connecting reads memberships while they change. A member at the end must receive the message, a removed one must
+    // not.
     for round in 0..10 {
         let (event, is_in) = if round % 2 == 0 { ("add_member", true) } else { ("remove_member", false) };
         let change = owner.begin(event, member.clone()).await;

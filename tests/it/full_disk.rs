@@ -1,6 +1,6 @@
-//! A full disk: sends are refused as `unavailable`, nothing that was acknowledged is lost, and the server recovers by
-//! itself once there is room again. The real binary runs on a small tmpfs in a mount namespace of its own; with
-//! PostgreSQL, that one's data lies there.
+//! A full disk: sends are refused as `unavailable`, no acknowledged message is lost, and the server recovers by itself
+//! once there is room again. The real binary runs on a small tmpfs in its own mount namespace; with PostgreSQL, the
+//! tmpfs holds PostgreSQL's data.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::checker::node::{Node, Person};
 use crate::checker::postgres::Postgres;
 use crate::support::{database_kind, eventually};
 
-/// Megabytes; an empty PostgreSQL takes about forty.
+/// Size in megabytes; an empty PostgreSQL takes about forty.
 const SMALL: u32 = 6;
 const SMALL_FOR_POSTGRES: u32 = 80;
 
-/// Sends after which a full disk has to have shown.
+/// The number of sends after which a full disk must have had an effect.
 const ENOUGH: usize = 200;
 
-/// A server whose database lies on a small file system.
+/// A server whose database is on a small file system.
 struct SmallDisk {
     node: Node,
     postgres: Option<Postgres>,
@@ -33,7 +33,7 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// None, with a reason on stderr, where mount namespaces are not allowed; containers often forbid them.
+    /// Starts it. Returns `None`, with a reason on stderr, if mount namespaces are not allowed, as in many containers.
     #[expect(clippy::print_stderr, reason = "who runs the tests reads why one was skipped")]
     async fn start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
@@ -66,7 +66,7 @@ impl SmallDisk {
     }
 
     async fn send(&self, person: &Person, chat: &Value, client_id: &str) -> (StatusCode, Value) {
-        // PostgreSQL compresses what repeats.
+        // The content must not repeat, because PostgreSQL compresses it.
         let content: String = (0..30_000_u64)
             .map(|place| place.wrapping_mul(place ^ 0x9e37_79b9).wrapping_mul(31) >> 7)
             .filter_map(|number| char::from_digit((number % 36) as u32, 36))
@@ -86,13 +86,13 @@ impl SmallDisk {
     }
 
     async fn ready(&self) -> StatusCode {
-        // An answer is remembered for a second.
+        // The server caches the result for a second.
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         let url = format!("http://{}/health/ready", self.node.host());
         self.http.get(url).send().await.expect("an answer").status()
     }
 
-    /// The `client_id`s that the database holds after both it and the server were killed.
+    /// Returns the `client_id`s in the database after both it and the server were killed.
     async fn stored_after_a_crash(mut self) -> Vec<String> {
         self.node.kill();
         let copy = tempfile::tempdir().expect("a folder");
@@ -130,7 +130,7 @@ async fn after_a_full_disk_every_acknowledged_message_is_stored() {
     for number in 0..ENOUGH {
         let client_id = format!("full-{number}");
         match server.send(&alice, chat, &client_id).await {
-            // What the database had reserved before may still be written.
+            // Space that the database reserved earlier may still be written.
             (StatusCode::OK, _) if refused == 0 => acknowledged.push(client_id),
             (status, problem) => {
                 assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
@@ -161,7 +161,7 @@ async fn after_a_full_disk_every_acknowledged_message_is_stored() {
     let bob = server.node.person(&server.http, "bob").await;
     assert!(bob.is_ok(), "who registers can log in: {bob:?}");
     let mut stored = server.stored_after_a_crash().await;
-    // A commit whose answer was lost in the crash of PostgreSQL may be there: it was answered `unavailable`.
+    // A commit whose response was lost when PostgreSQL crashed may be stored although the reply was `unavailable`.
     stored.retain(|client_id| !client_id.starts_with("full-") || acknowledged.contains(client_id));
     assert_eq!(stored, acknowledged, "what was acknowledged survives a crash, once and in order");
 }

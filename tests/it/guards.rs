@@ -1,12 +1,12 @@
-//! Guards over the whole catalogue: a command that is added without thinking of strangers, of the
-//! logged-out and of nonsense fails here.
+//! Guards over the whole catalogue: a new command fails here if it does not handle strangers, clients without a login,
+//! and invalid payloads.
 
 use mango_chat::protocol::catalogue::COMMANDS;
 use serde_json::{Value, json};
 
 use crate::support::{Socket, TestApp, Transport};
 
-/// A payload that would be right for a member; `None` where a stranger is nothing special.
+/// Returns a payload that is valid for a member; `None` if the command treats strangers like members.
 fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Value> {
     Some(match command {
         "add_member" | "remove_member" => json!({"chat": {"id": chat}, "user": {"id": user}}),
@@ -25,7 +25,7 @@ fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Va
         "edit_message" => json!({"message": {"id": message, "content": "y"}}),
         "send_message" => json!({"message": {"chat_id": chat, "content": "x", "message_type": "text"}}),
         "delete_message" | "toggle_like_message" => json!({"message": {"id": message}}),
-        // A stranger is nothing special to these, or is answered by an empty list.
+        // These treat strangers like members, or return an empty list.
         "create_chat" | "authenticate" | "sync" | "watch_presence" | "follow" | "unfollow" | "block"
         | "unblock" => return None,
         other => panic!("{other} is new: say here what a stranger would send, and that it is refused"),
@@ -121,7 +121,7 @@ async fn every_command_answers_nonsense_with_an_error_and_lives_on() {
     for transport in Transport::ALL {
         let mut socket = app.connect(&alice, transport).await;
         for command in COMMANDS.iter().map(|it| it.name) {
-            // An empty `sync` asks for everything.
+            // An empty `sync` is valid and requests everything.
             let empty = if command == "sync" { json!({"since": []}) } else { json!({}) };
             let wrong = json!({"chat": 1, "message": [], "since": 1, "users": "all"});
             for payload in [json!(null), json!(7), json!("text"), json!([1, 2]), empty, wrong] {

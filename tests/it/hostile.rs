@@ -1,4 +1,4 @@
-//! Input and peers that mean no good, or know no better.
+//! Input and clients that are malicious or broken.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Socket, TestApp, Transport, eventually};
 
-/// One request as it stands; what came back until the server closed.
+/// Sends a request exactly as given and returns everything received until the server closed.
 async fn bare(app: &TestApp, request: &str) -> String {
     let mut stream = TcpStream::connect(&app.host).await.expect("connects");
     stream.write_all(request.as_bytes()).await.expect("sent");
@@ -137,7 +137,7 @@ async fn content_over_its_limit_is_refused_and_a_frame_over_its_limit_ends_the_c
     socket.expect_end(Duration::from_secs(5)).await;
     assert!(!socket.dismissed, "the transport closes, the client may come back");
     assert_eq!(app.contents(chat, &bob).await.len(), 2);
-    // Polling is bounded the same.
+    // Polling has the same limit.
     let handshake = app.http.get(format!("{}/socket.io/?EIO=4&transport=polling", app.url)).send().await;
     let open = handshake.expect("an answer").text().await.expect("text");
     let open: Value = serde_json::from_str(open.trim_start_matches('0')).expect("JSON");
@@ -157,7 +157,7 @@ async fn a_reader_that_stops_loses_its_connection_and_nobody_else_a_message() {
     let (alice, bob, carol) = app.three().await;
     let mut sender = app.connect(&alice, Transport::MAIN).await;
     let mut listener = app.connect(&bob, Transport::MAIN).await;
-    // It never reads again, and neither closes.
+    // It never reads again and does not close.
     let stalled = app.connect(&carol, Transport::ALL[1]).await;
     let chat = app.group(&mut sender, &[&bob, &carol]).await;
     let path = format!("/user/{}", carol.id);
@@ -173,7 +173,7 @@ async fn a_reader_that_stops_loses_its_connection_and_nobody_else_a_message() {
     eventually("the stalled reader is gone", async || app.get(&path, &alice).await["online"] == json!(false))
         .await;
     drop(stalled);
-    // Back again, everything is there.
+    // After a reconnect, everything is there.
     assert_eq!(app.contents(chat, &carol).await.len(), 500);
 }
 
@@ -216,7 +216,7 @@ async fn packets_that_no_client_sends_do_no_harm() {
             panic!("the server is gone after an earlier packet")
         };
         socket.send_raw(packet).await;
-        // It may be answered, ignored, or end the connection; the house stands.
+        // It may be answered, ignored, or end the connection, but the server keeps running.
         drop(socket);
     }
     assert_eq!(bystander.call("history", json!({"chat": {"id": chat}})).await["ok"], json!(true));
@@ -242,7 +242,7 @@ async fn a_binary_is_answered_with_a_clear_error_until_attachments_come() {
     assert!(app.contents(chat, &bob).await.is_empty());
 }
 
-/// JSON of any shape, with the names that commands look for in it.
+/// Generates JSON of any shape that contains field names of commands.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

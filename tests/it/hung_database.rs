@@ -1,5 +1,5 @@
 //! PostgreSQL hangs, is locked by an operator, restarts or changes under a running server: requests are answered in
-//! time, and everything works again by itself.
+//! time, and the server recovers by itself.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::checker::proxy::Proxy;
 use crate::support::private_postgres::PrivatePostgres;
 use crate::support::{Person, Socket, TestApp, Transport, database_kind, eventually};
 
-/// Short, so that the tests are.
+/// Short limits keep the tests short.
 const LIMITS: [(&str, &str); 3] =
     [("DB_STATEMENT_TIMEOUT_MS", "1000"), ("DB_LOCK_TIMEOUT_MS", "500"), ("DB_ACQUIRE_TIMEOUT_MS", "500")];
 
-/// What an answer may take with these limits: waiting for a connection, for a statement, and for the one to replace it.
+/// The longest response time with these limits: waiting for a connection, for a statement, and for a new connection.
 const IN_TIME: Duration = Duration::from_secs(5);
 
 fn message(chat: i64, content: &str) -> Value {
@@ -27,7 +27,7 @@ fn message(chat: i64, content: &str) -> Value {
     json!({"message": message})
 }
 
-/// A server on a database that hangs now and then, with a chat in it.
+/// A server with a chat, on a database that hangs now and then.
 struct Trial {
     app: TestApp,
     alice: Person,
@@ -51,7 +51,7 @@ impl Trial {
         self.app.send(Method::POST, &format!("/events/{event}"), Some(&self.alice.access), Some(body)).await
     }
 
-    /// Everything is answered `unavailable` in time, also what comes over a socket.
+    /// Checks that all requests, including a send over a socket, fail with `unavailable` in time.
     async fn everything_is_refused_in_time(&self, socket: &mut Socket) {
         let group = json!({"chat": {"name": "late", "is_group": true, "members_array": []}});
         let started = Instant::now();
@@ -66,14 +66,14 @@ impl Trial {
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{what}: {problem}");
             assert_eq!(problem["code"], json!("unavailable"), "{what}: {problem}");
         }
-        // The connection may be ended instead: its client comes back by itself.
+        // The server may close the connection instead; the client then reconnects.
         if let Some(ack) = told.expect("a send over a socket is answered in time") {
             assert_eq!(ack["error"]["code"], json!("unavailable"), "{ack}");
         }
         assert!(started.elapsed() < IN_TIME);
     }
 
-    /// The next send succeeds by itself, and so do those that were refused.
+    /// Checks that the next send succeeds by itself, and so do those that were refused.
     async fn sends_again(&mut self, content: &str) {
         for content in ["hung", "hung too", content] {
             if content.starts_with("hung") && self.acked.is_empty() {
@@ -99,7 +99,7 @@ impl Trial {
     }
 }
 
-/// No connection of the server sits in a transaction that nobody will end.
+/// Checks that no connection of the server is stuck in a transaction.
 async fn nothing_is_stuck(postgres: &PrivatePostgres) {
     let connection = postgres.connect("postgres").await;
     let sql = "SELECT pid FROM pg_stat_activity WHERE datname = 'mango' AND state <> 'idle' \
@@ -213,7 +213,7 @@ async fn the_first_reads_and_sends_after_a_restart_of_postgres_succeed() {
         let read = || trial.app.send(Method::GET, "/chat", Some(&trial.alice.access), None);
         join_all((0..24).map(|_| read())).await
     };
-    // So that many connections are open.
+    // Opens many connections.
     reads(&trial).await;
     for crash in [false, true] {
         if crash {
@@ -247,7 +247,7 @@ async fn a_column_that_changes_its_type_under_a_running_server_fails_no_request(
     for (number, column) in ["content", "client_id"].iter().enumerate() {
         let before = socket.call("send_message", message(chat, &format!("before {number}"))).await;
         assert_eq!(before["ok"], json!(true), "{before}");
-        // Every connection knows the statements now.
+        // All connections have prepared the statements now.
         join_all((0..24).map(|_| read())).await;
         let change = format!("ALTER TABLE messages ALTER COLUMN {column} TYPE varchar(70000)");
         app.server.context.db.read().execute_unprepared(&change).await.expect("changed");

@@ -1,4 +1,4 @@
-//! Moving from Mango: everything arrives and works as if it had been made here, a second run changes nothing.
+//! Importing from Mango: all data arrives and works as if it had been created here, and a second run changes nothing.
 
 mod broken;
 mod dirty;
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use crate::support::{PASSWORD, Person, TestApp, Transport, eventually, fetch::fetch};
 use mango::{BCRYPT_SALAD, DJANGO_SALAD, Mango, SALAD, by_old_ids, dump, expect_sound, import_with, rows};
 
-/// Everybody's password in Mango.
+/// The password of every user in Mango.
 const OLD_PASSWORD: &str = "mango salad";
 
-/// Four people, a direct chat, a group, a chat without messages.
+/// Four users, a direct chat, a group, and a chat without messages.
 fn small() -> String {
     format!(
         "INSERT INTO user_table (name, phone, photo, description, hashed_password, created_at) VALUES
@@ -43,7 +43,7 @@ fn small() -> String {
     )
 }
 
-/// Logs in with the password that somebody had in Mango.
+/// Logs in with the user's password from Mango.
 async fn old_login(app: &TestApp, phone: &str) -> (StatusCode, Value) {
     let wish = json!({"username": phone, "password": OLD_PASSWORD});
     app.send(Method::POST, "/auth/login", None, Some(wish)).await
@@ -126,7 +126,7 @@ async fn everything_arrives_and_the_old_password_opens_it() {
         messages.as_array().expect("a list").iter().filter_map(|it| it["seq"].as_i64()).collect();
     assert_eq!(seqs, [4, 3, 2], "1 is the making of the chat");
 
-    // It goes on as any chat does.
+    // The chat continues like any other chat.
     let mut listener = app.connect(&clara, Transport::ALL[1]).await;
     let mut caller = app.connect(&boris, Transport::ALL[0]).await;
     let wish = json!({"message": {"chat_id": group_id, "content": "new here", "message_type": "text"}});
@@ -159,7 +159,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     assert_eq!(again.count(Kind::Message).known, 5);
     assert_eq!(dump(db).await, before);
 
-    // Mango goes on, and so do we; who is connected here hears what is new there.
+    // Both servers keep running; clients connected here receive what is new in Mango.
     let mut caller = app.connect(&boris, Transport::ALL[0]).await;
     let chats = app.get("/chat", &boris).await;
     let group = chats[0]["id"].as_i64().expect("an id");
@@ -177,7 +177,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     let later = mango.import(&app.server.context).await;
     let taken = |kind| later.count(kind).taken;
     assert_eq!((taken(Kind::User), taken(Kind::Chat), taken(Kind::Message)), (1, 1, 2));
-    // Between two chats there is no order.
+    // There is no order between two chats.
     let mut heard = caller.next("new_message").await;
     if heard["chat"] != json!(group) {
         assert_eq!(heard["content"], json!("late, too"), "{heard}");
@@ -185,7 +185,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     }
     assert_eq!((&heard["content"], &heard["seq"], &heard["prev"]), (&json!("there"), &json!(6), &json!(5)));
     assert_eq!(app.contents(group, &boris).await, ["who is here?", "me", "{\"a\": 1}", "here", "there"]);
-    // Whoever is connected is in the room of a chat that is new here, however old it is there.
+    // A connected user joins the room of a newly imported chat, however old the chat is in Mango.
     let chats = app.get("/chat", &boris).await;
     let late = chats.as_array().expect("a list").iter().find(|it| it["name"] == json!("late")).expect("late");
     let late = late["id"].clone();
@@ -201,7 +201,7 @@ async fn a_second_run_changes_nothing_and_a_later_one_takes_what_is_new() {
     let acts = entity::audit::Entity::find().all(db).await.expect("the audit log");
     let details: Vec<Value> =
         acts.iter().map(|act| serde_json::from_str(&act.details).expect("JSON")).collect();
-    // The run that brought nothing was no act.
+    // The run that imported nothing is not in the audit log.
     assert_eq!(details.len(), 2, "{acts:?}");
     assert_eq!((&details[0]["messages"], &details[1]["messages"]), (&json!(5), &json!(2)), "{details:?}");
     expect_sound(db).await;
@@ -237,7 +237,7 @@ async fn the_first_login_renews_the_hash_also_when_two_come_at_once() {
 async fn an_imported_account_takes_as_long_to_refuse_as_an_unknown_one() {
     let Some(mango) = Mango::with(&small()).await else { return };
     mango.run("UPDATE user_table SET hashed_password = 'nothing fits this' WHERE id = 4").await;
-    // Costly enough that a hash that costs less would show.
+    // Costly enough that a cheaper hash would be noticed.
     let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=32768,t=3,p=1")]).await;
     mango.import(&app.server.context).await;
     let phones = ["+79000000099", "+79000000002", "+79000000003", "+79000000004"];

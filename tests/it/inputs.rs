@@ -1,5 +1,5 @@
-//! One table of inputs, as clients of all languages write them, through every transport; and what bodies of requests
-//! come in.
+//! One table of inputs, as clients in all languages write them, through every transport; and the encodings of request
+//! bodies.
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{PASSWORD, Person, Plain, Polling, Socket, TestApp, Transport};
 
-/// An event, its payload (`$C` a chat, `$M` a message in it, `$B` a user), and the field at fault, if any.
+/// An event, its payload (`$C` a chat, `$M` a message in it, `$B` a user), and the invalid field, if any.
 type Case = (&'static str, &'static str, Option<&'static str>);
 
 const CASES: &[Case] = &[
@@ -82,10 +82,10 @@ const CASES: &[Case] = &[
     ("create_chat", r#"{"chat":{"is_group":false,"members_array":["$Bb"]}}"#, Some("chat.members_array[0]")),
 ];
 
-/// A way in, ready for events.
+/// A connection that is ready for events.
 enum Way {
     SocketIo(Socket),
-    /// Whether in binary frames.
+    /// The flag says whether it sends binary frames.
     Plain(Plain, bool),
     Rest,
 }
@@ -168,7 +168,7 @@ async fn every_transport_reads_numbers_and_ids_alike() {
                 "{name}: {event} {payload}: {answer}"
             );
             let errors = answer["error"]["errors"].as_object().expect("errors");
-            // On a chat's own socket some of it is judged before the rest is read.
+            // On the socket of one chat, some fields are checked before the rest is parsed.
             let short = fault.split('.').next().unwrap_or_default();
             let is_named = |field: &String| *field == fault || (is_of_one_chat && field.starts_with(short));
             assert!(errors.keys().any(is_named), "{name}: {event} {payload}: {answer}");
@@ -251,7 +251,7 @@ async fn errors_of_the_engine_carry_a_number() {
     assert_eq!(polling.get().await.0, 400);
 }
 
-/// Names that are refused, whoever or whatever bears them.
+/// Names that are refused, for users as well as for chats.
 const HIDDEN: [&str; 9] = [
     "\u{200b}",
     "a\u{200b}b",

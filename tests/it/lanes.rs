@@ -1,5 +1,5 @@
-//! Deliveries while the database is slow, and while somebody whom many see changes all the time: messages wait for
-//! neither. What a lock of a table does can only be seen on PostgreSQL; SQLite's readers wait for nobody.
+//! Deliveries while the database is slow, and while a user with many contacts changes all the time: messages are
+//! delayed by neither. A table lock only has an effect on PostgreSQL; SQLite's readers do not wait.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Plain, Polling, Socket, TestApp, Transport, database_kind, eventually, fresh_database};
 
-/// What somebody who waits for nobody waits at most.
+/// The longest wait of a request that is not blocked.
 const SOON: Duration = Duration::from_millis(1_500);
 
-/// Lanes of the bus: chats whose ids differ by a multiple of it share one.
+/// The number of lanes of the bus: chats whose ids differ by a multiple of it share a lane.
 const LANES: i64 = 4;
 
-/// A server, and where its database is.
+/// Starts a server; returns it with the URL of its database.
 async fn start() -> (TestApp, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     (TestApp::on(folder, &url, &[]).await, url)
 }
 
-/// Keeps everybody from reading a table until the answer is dropped.
+/// Blocks all reads of a table until the returned transaction is dropped.
 #[expect(clippy::disallowed_methods, reason = "this is somebody else's transaction")]
 async fn close_table(url: &str, table: &str) -> DatabaseTransaction {
     let tx = Database::connect(url).await.expect("connects").begin().await.expect("begins");
@@ -31,7 +31,7 @@ async fn close_table(url: &str, table: &str) -> DatabaseTransaction {
     tx
 }
 
-/// Edits the first message of a chat, which nobody is told of: the answer to that commit was lost.
+/// Edits the first message of a chat without an event, as if the response to that commit was lost.
 async fn edit_unheard(app: &TestApp, chat: i64, content: &str) {
     let tx = app.server.context.db.begin().await.expect("begins");
     for sql in [
@@ -50,7 +50,7 @@ fn message(chat: i64, content: &str) -> Value {
     json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
 }
 
-/// The next event of a message, with its chat.
+/// Returns the chat and the content of the next message.
 async fn next_message(socket: &mut Socket) -> (i64, Value) {
     let told = socket.next("new_message").await;
     (told["chat"].as_i64().expect("a chat"), told["content"].clone())
@@ -76,7 +76,7 @@ async fn a_hole_that_takes_long_to_fill_keeps_no_other_chat_waiting() {
     listener.come();
     edit_unheard(&app, slow, "edited").await;
 
-    // Only filling reads likes.
+    // Only filling a gap reads likes.
     let closed = close_table(&url, "likes").await;
     let waits = [
         sender.begin("send_message", message(slow, "second")).await,
@@ -137,7 +137,7 @@ async fn who_leaves_while_they_are_let_in_is_gone() {
     }
     let (app, url) = start().await;
     let alice = app.person("alice").await;
-    // Known from memory: only the rooms are read.
+    // Caches the session, so that connecting only reads the rooms.
     app.get("/user/me", &alice).await;
     let closed = close_table(&url, "members").await;
     let mut gone = Vec::new();
@@ -185,8 +185,9 @@ async fn nobody_is_let_in_before_it_is_known_where_their_rooms_stand() {
     sleep(Duration::from_millis(300)).await;
     let second = open(&bob.access);
     sleep(Duration::from_millis(700)).await;
-    // The second finds the room made by the first, who has not read its head yet. Let in now, it could fetch, and the
-    // head that the first reads later would count what was committed since as given.
+    // The second connection finds the room created by the first, which has not read its head yet. If the second were
+    // admitted now, it could fetch, and the head that the first reads later would count commits since then as
+    // delivered.
     assert!(!first.is_finished() && !second.is_finished());
     closed.rollback().await.expect("released");
     for socket in [first, second] {

@@ -1,5 +1,5 @@
-//! Limits and those who push against them: token buckets, logins, sockets that do not authenticate, slow and
-//! endless requests, addresses that are made up, and the headers that browsers act on.
+//! Limits and clients that exceed them: token buckets, logins, sockets that do not authenticate, slow and endless
+//! requests, forged addresses, and the headers that browsers act on.
 
 mod addresses;
 mod costs;
@@ -14,14 +14,14 @@ use tokio::net::TcpStream;
 
 use crate::support::TestApp;
 
-/// Limits that hold, and these on top.
+/// Starts a server with rate limits on and these additional settings.
 async fn limited(extra: &[(&str, &str)]) -> TestApp {
     let mut settings = vec![("RATE_LIMIT", "on")];
     settings.extend_from_slice(extra);
     TestApp::with(&settings).await
 }
 
-/// Says something over a bare connection and reads until the server closes it, or a body's end.
+/// Sends a request over a bare connection and reads until the server closes it.
 async fn bare(app: &TestApp, request: &str) -> String {
     let mut stream = TcpStream::connect(&app.host).await.expect("connects");
     stream.write_all(request.as_bytes()).await.expect("sent");

@@ -1,7 +1,7 @@
-//! Rows that somebody else holds, and rows that a statement fails on: nobody else waits, and nothing is lost, doubled or
-//! swapped.
+//! Rows that another transaction locks, and rows on which a statement fails: other chats do not wait, and no message is
+//! lost, duplicated or reordered.
 //!
-//! SQLite has one lock for everything. What a lock of one row does can only be seen on PostgreSQL.
+//! SQLite has one lock for everything. The effect of a lock on one row can only be tested on PostgreSQL.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Person, Socket, TestApp, Transport, fresh_database};
 
-/// What somebody who waits for nobody waits at most.
+/// The longest wait of a request that is not blocked.
 const SOON: Duration = Duration::from_millis(1_500);
 
-/// A server, and a connection to its database from outside.
+/// A server, and a separate connection to its database.
 struct Outside {
     app: TestApp,
     db: DatabaseConnection,
@@ -39,7 +39,7 @@ impl Outside {
         self.db.get_database_backend() == DbBackend::Postgres
     }
 
-    /// Takes the lock of a row, which on SQLite is that of the database, until the answer is dropped or rolled back.
+    /// Locks a row (on SQLite the whole database) until the returned transaction is dropped or rolled back.
     #[expect(clippy::disallowed_methods, reason = "this is somebody else's transaction")]
     async fn hold(&self, table: &str, id: i64) -> DatabaseTransaction {
         let options = TransactionOptions {
@@ -78,7 +78,7 @@ async fn feed(socket: &mut Socket, chat: i64, contents: &[&str]) -> Vec<u64> {
     acks
 }
 
-/// Acks in the order asked for; all of them say `ok`. Their `rev`s.
+/// Waits for acks in the order of the requests, checks that all say `ok`, and returns their `rev`s.
 async fn stored(socket: &mut Socket, acks: Vec<u64>) -> Vec<i64> {
     let mut revs = Vec::new();
     for ack in acks {
@@ -123,7 +123,7 @@ async fn a_chat_whose_row_is_locked_keeps_no_other_chat_waiting() {
         told.iter().filter(|(_, it)| it["chat"] == json!(locked)).map(|(_, it)| &it["content"]).collect();
     assert_eq!(told[told.len() - 4..], [&json!("1"), &json!("2"), &json!("3"), &json!("4")]);
     assert_eq!(app.contents(locked, &alice).await, ["1", "2", "3", "4"]);
-    // From here on the chat goes the usual way.
+    // From here on the chat uses the normal path again.
     let usual = feed(&mut sender, locked, &["5"]).await;
     assert_eq!(stored_soon(&mut sender, usual).await, [6]);
 }
@@ -244,7 +244,7 @@ async fn one_message_that_a_statement_fails_on_costs_the_others_few_transactions
     let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
     if outside.is_postgres() {
-        // A sequence keeps what a rollback takes back.
+        // A sequence keeps its value after a rollback.
         outside
             .run(
                 "CREATE SEQUENCE tries;
@@ -269,7 +269,7 @@ async fn one_message_that_a_statement_fails_on_costs_the_others_few_transactions
     for _ in 0..4 {
         senders.push(app.connect(&bob, Transport::MAIN).await);
     }
-    // While the row is locked they gather.
+    // The messages queue up while the row is locked.
     let lock = outside.hold("chats", chat).await;
     let mut acks = Vec::new();
     for (sender, socket) in senders.iter_mut().enumerate() {
@@ -308,7 +308,8 @@ async fn one_message_that_a_statement_fails_on_costs_the_others_few_transactions
             contents.iter().filter_map(|it| it.strip_prefix(&format!("{sender}-"))?.parse().ok()).collect();
         assert!(own.is_sorted() && own.len() >= 59, "{own:?}");
     }
-    // 240 messages: eight halvings that fail and as many that succeed, and what came before they had gathered.
+    // 240 messages: eight halvings that fail and as many that succeed, and the messages that arrived before the rest
+    // queued up.
     let tries = tries().await - before;
     assert!(tries <= 24, "{tries} transactions");
 }

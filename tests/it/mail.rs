@@ -1,4 +1,4 @@
-//! Mail against a real SMTP peer: what is written to whom and when, what tokens are good for, and what becomes of
+//! Mail against a real SMTP peer: which mails are sent to whom and when, what their tokens allow, and what happens to
 //! mails when the peer or the server dies.
 
 mod abuse;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, TestApp, eventually};
 
-/// A server whose mails go to this peer.
+/// A server that sends its mails to this peer.
 async fn app(peer: &Peer, extra: &[(&str, &str)]) -> TestApp {
     let url = peer.url();
     let mut settings = vec![("SMTP_URL", url.as_str()), ("MAIL_FROM", FROM)];
@@ -26,13 +26,13 @@ async fn app(peer: &Peer, extra: &[(&str, &str)]) -> TestApp {
     TestApp::with(&settings).await
 }
 
-/// A POST; its status and JSON.
+/// Sends a POST request; returns its status and JSON.
 async fn post(app: &TestApp, path: &str, token: Option<&str>, body: Value) -> (u16, Value) {
     let (status, body) = app.send(Method::POST, path, token, Some(body)).await;
     (status.as_u16(), body)
 }
 
-/// Registers somebody with an address.
+/// Registers a user with an address.
 async fn register(app: &TestApp, username: &str, email: &str) -> Value {
     let (status, me) =
         post(app, "/user", None, json!({"username": username, "password": PASSWORD, "email": email})).await;
@@ -53,7 +53,7 @@ async fn log(app: &TestApp) -> Vec<mail::Model> {
         .expect("the log")
 }
 
-/// Waits until every mail has one of these fates, in order.
+/// Waits until the log holds exactly these mails with these states, in order.
 async fn expect_log(app: &TestApp, wanted: &[(&str, &str)]) {
     eventually("the log of mails", async || {
         let log = log(app).await;
@@ -66,7 +66,7 @@ async fn expect_log(app: &TestApp, wanted: &[(&str, &str)]) {
     assert_eq!(kept.len(), waiting, "what a mail says is kept only until its fate is known");
 }
 
-/// Somebody's row.
+/// Returns a user's row.
 async fn row(app: &TestApp, id: i64) -> user::Model {
     user::Entity::find_by_id(id).one(app.server.context.db.read()).await.expect("answers").expect("a row")
 }

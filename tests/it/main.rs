@@ -1,5 +1,5 @@
-//! The one test binary: real servers on port 0, real clients, a fresh database per test. `TEST_DB` chooses
-//! the database: `sqlite` (default) or `postgres`, which needs `TEST_DATABASE_URL_PG`.
+//! The integration tests, as one binary: real servers on port 0, real clients, a fresh database per test. `TEST_DB`
+//! chooses the database: `sqlite` (default) or `postgres`, which needs `TEST_DATABASE_URL_PG`.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says why and ends")]
 

@@ -1,4 +1,4 @@
-//! The schema, forward and back, and several nodes at once.
+//! The schema, migrated up and down, and by several nodes at once.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn what_is_stored_outlives_a_step_back_and_forward() {
     server.shutdown().await;
     let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
     db.migrate_down().await.expect("one step back");
-    // Two names that are one where they are compared by Unicode, as an older version has stored them.
+    // Two names that an older version stored as different, but that are equal if compared by Unicode rules.
     let tx = db.begin().await.expect("begun");
     for (username, name) in [("alice", "Пётр"), ("bob", "ПЕТР")] {
         let key = name.to_lowercase();
@@ -84,7 +84,7 @@ async fn nodes_that_start_together_do_not_race() {
 async fn opening_waits_for_who_writes_to_a_new_sqlite_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}/new.db?mode=rwc", folder.path().display());
-    // One that has not turned the file to a write-ahead log yet, in the middle of a write.
+    // A connection that has not switched the file to a write-ahead log yet, in the middle of a write.
     let one = ConnectOptions::new(&url).max_connections(1).to_owned();
     let other = Database::connect(one).await.expect("opens");
     other.execute_unprepared("BEGIN IMMEDIATE").await.expect("begins");
@@ -100,7 +100,7 @@ async fn the_epoch_is_made_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let first = TestApp::on(folder, &url, &[]).await;
-    // What every start asks.
+    // The query that every start runs.
     let current = async || epoch::current(&first.server.context.db).await.expect("an epoch");
     assert_eq!(first.server.context.epoch, current().await);
     assert_eq!(first.server.context.epoch.len(), 16);
@@ -111,7 +111,7 @@ async fn the_epoch_is_made_once() {
     assert_eq!(acts.iter().map(|act| act.action.as_str()).collect::<Vec<_>>(), ["server.new_epoch"]);
     assert_eq!(current().await, renewed);
     if crate::support::database_kind() == "postgres" {
-        // As after a restore: the database is not the one that the epoch was made in.
+        // As after a restore: the epoch was made in another database.
         let sql = "UPDATE meta SET value = 'another/1' WHERE key = 'postgres_identity'";
         let changed = first.server.context.db.read().execute_unprepared(sql).await.expect("changed");
         assert_eq!(changed.rows_affected(), 1);

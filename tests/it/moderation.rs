@@ -1,4 +1,4 @@
-//! Roles, bans, reports and what admins look at.
+//! Roles, bans, reports and the lists that admins read.
 
 mod bans;
 mod command_line;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Person, TestApp};
 
-/// A server with an admin, a moderator and somebody without a role.
+/// A server with an admin, a moderator and a user without a role.
 pub struct Fixture {
     pub app: TestApp,
     pub admin: Person,
@@ -32,7 +32,7 @@ impl Fixture {
         fixture
     }
 
-    /// The admin gives somebody a role.
+    /// Gives a user a role, as the admin.
     pub async fn give(&self, person: &Person, role: &str) {
         let path = format!("/admin/user/{}/role", person.id);
         let (status, body) = self.put(&self.admin, &path, json!({"role": role})).await;
@@ -53,13 +53,13 @@ impl Fixture {
         self.post(by, &format!("/admin/user/{}/ban", whom.id), wish).await
     }
 
-    /// The newest acts, as the admin reads them.
+    /// Returns the newest entries of the audit log, as the admin reads them.
     pub async fn audit(&self) -> Vec<Value> {
         self.app.get("/admin/audit", &self.admin).await.as_array().expect("a list").clone()
     }
 }
 
-/// As `admin create --promote` does.
+/// Makes a user an admin, as `admin create --promote` does.
 pub async fn make_admin(app: &TestApp, username: &str) {
     let wish = Appointment { username: username.into(), email: None, password: None };
     appoint(&app.server.context, wish).await.expect("promoted");

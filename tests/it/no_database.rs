@@ -1,5 +1,5 @@
-//! Connecting while the database is away: nobody is refused for it. The transport ends without a word, and clients
-//! come back by themselves.
+//! Connecting while the database is unavailable: the server refuses no client for it. It ends the transport without an
+//! error packet, and clients reconnect by themselves.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::support::{
     PASSWORD, PATIENCE, Plain, Polling, Socket, TestApp, Transport, database_kind, fresh_database,
 };
 
-/// What a handshake reads: who it is, and which rooms it is in.
+/// Tables that a handshake reads: the session, and the user's chats.
 const TABLES: [&str; 2] = ["sessions", "members"];
 
-/// Makes everything fail that reads this table, or makes it good again.
+/// Makes all queries of this table fail, or work again.
 async fn lose(app: &TestApp, table: &str, lost: bool) {
     let (from, to) = if lost { ("", "_lost") } else { ("_lost", "") };
     let tx = app.server.context.db.begin().await.expect("begun");
@@ -26,7 +26,7 @@ async fn lose(app: &TestApp, table: &str, lost: bool) {
     tx.commit_silently().await.expect("committed");
 }
 
-/// A token that the server has not met yet: nothing of it is known from memory.
+/// Returns a token that the server has not seen yet, so that no cache knows it.
 async fn fresh_token(app: &TestApp) -> String {
     let wish = json!({"username": "alice", "password": PASSWORD});
     let (_, tokens) = app.send(Method::POST, "/auth/login", None, Some(wish)).await;
@@ -39,7 +39,7 @@ async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word()
     app.person("alice").await;
     for table in TABLES {
         let token = fresh_token(&app).await;
-        // Polling, with a request that waits and without one; and one that becomes a websocket meanwhile.
+        // Polling, with a pending request and without one; and a polling client that upgrades to a websocket meanwhile.
         let (waits, asks_later) = (Polling::open(&app, &token).await, Polling::open(&app, &token).await);
         for polling in [&waits, &asks_later] {
             assert_eq!(polling.get().await.1, "2", "the engine asks at once whether somebody is there");
@@ -79,7 +79,7 @@ async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word()
         }
         Polling::connect(&app, &token).await;
     }
-    // What another try cannot change is still said.
+    // The server still reports an error that a retry cannot change.
     let refused = Socket::open(&app.host, Some("nonsense"), Transport::MAIN).await.err();
     assert_eq!(refused.as_deref(), Some("unauthorized: token_invalid"));
 }
@@ -138,9 +138,9 @@ async fn real_clients_that_connect_while_postgresql_is_away_come_back_by_themsel
         clients.until_ready().await;
     }
     database.refuse(true);
-    // They lose their connections and try again while nobody can be let in.
+    // The clients lose their connections and retry while the proxy refuses all connections.
     entrance.refuse(true);
-    // aiohttp repeats a request that broke off at once, and a polling session outlives its connections.
+    // aiohttp repeats a request at once if its connection broke, and a polling session outlives its connections.
     sleep(Duration::from_secs(2)).await;
     entrance.refuse(false);
     sleep(Duration::from_secs(7)).await;

@@ -1,4 +1,4 @@
-//! The plain WebSocket, from the first frame to the close codes: same events, same rules, another framing.
+//! The plain WebSocket, from the first frame to the close codes: same events and rules as Socket.IO, other framing.
 
 mod endings;
 
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::support::{Person, Plain, Socket, TestApp, Transport};
 
-/// A group of Alice (who gets a Socket.IO socket) and Bob, and Carol outside of it.
+/// A group of Alice (who gets a Socket.IO socket) and Bob; Carol is not in it.
 struct Fixture {
     app: TestApp,
     alice: Person,
@@ -27,7 +27,7 @@ impl Fixture {
         Self { app, alice, bob, carol, owner, chat }
     }
 
-    /// Both mounts of the chat's own socket.
+    /// Returns both paths of the chat's own socket.
     fn own_paths(&self) -> [String; 2] {
         [format!("/chat/{}/ws", self.chat), format!("/chats/{}/ws", self.chat)]
     }
@@ -80,7 +80,7 @@ async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
             "the last 50, newest first"
         );
     }
-    // An auth frame without an id is answered too, and a cookie of a strange page does not count.
+    // An auth frame without an id is acknowledged too, and a cookie sent from a foreign origin does not count.
     let mut plain = Plain::upgrade(&host, "/ws", &[]).await.expect("upgrades");
     plain.send_raw(&json!({"type": "auth", "token": token}).to_string()).await;
     assert_eq!(plain.ack_of(&Value::Null).await["ok"], json!(true));
@@ -137,7 +137,7 @@ async fn acks_are_those_of_socket_io_and_only_frames_with_an_id_get_one() {
     ] {
         let by_socket = fixture.owner.call(event, payload.clone()).await;
         assert_eq!(plain.call(event, payload.clone()).await, by_socket, "{event}");
-        // Without an id a success is silent and a failure an exception.
+        // Without an id, a success is silent and a failure is an exception.
         plain.emit(event, payload).await;
         if by_socket["ok"] == json!(false) {
             let exception = plain.next("exception").await;
@@ -179,7 +179,7 @@ async fn on_a_chats_own_socket_the_chat_is_implied_and_short_forms_work() {
     );
     let pinned = plain.call("toggle_chat_pin", json!({"chat": {"pinned": true}})).await;
     assert_eq!(pinned["pinned"], json!(true), "{pinned}");
-    // Naming this chat is fine, another is an error, and nothing of another is heard.
+    // Naming this chat is allowed, naming another is an error, and events of another chat do not arrive.
     let named = plain.call("history", json!({"chat": {"id": fixture.chat}})).await;
     assert_eq!(named["ok"], json!(true));
     let in_other = fixture
@@ -212,13 +212,13 @@ async fn pings_are_answered_and_sent() {
     let app = TestApp::with(&[("PING_INTERVAL_MS", "300"), ("PING_TIMEOUT_MS", "300")]).await;
     let alice = app.person("alice").await;
     let (mut plain, _) = Plain::open(&app.host, "/ws", &alice.access).await.expect("connects");
-    // Answered by the library as they are read; a client that answers stays.
+    // The client library answers pings as it reads them; a client that answers stays connected.
     for _ in 0..4 {
         plain.expect_ping(crate::support::PATIENCE).await;
     }
     plain.send_message(Message::Ping(Bytes::from_static(b"are you there"))).await;
     assert_eq!(plain.call("sync", json!({})).await["ok"], json!(true));
-    // One that does not even read is given up.
+    // The server drops a client that does not even read.
     tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
     while !plain.ended {
         plain.rest().await;

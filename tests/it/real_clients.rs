@@ -1,5 +1,5 @@
-//! Unchanged clients of several versions, by all ways to connect. They come back by themselves whatever ends their
-//! connection, and hear messages in order.
+//! Unchanged clients of several versions, over every transport. They reconnect by themselves after any loss of their
+//! connection, and receive messages in order.
 
 use std::collections::VecDeque;
 use std::process::Stdio;
@@ -16,46 +16,47 @@ use crate::checker::proxy::Proxy;
 use crate::mail::peer::{clients, install};
 use crate::support::{PASSWORD, database_kind, fresh_database};
 
-/// Versions of socket.io-client, by their names in the suites' `package.json`.
+/// Versions of socket.io-client, by their names in `tests/clients/package.json`.
 const NODE: [&str; 4] =
     ["socket.io-client-3.1", "socket.io-client-4.0", "socket.io-client-4.5", "socket.io-client"];
 
-/// python-socketio with asyncio, and with threads. It handles each event in a thread of its own in the latter, so that
-/// what it tells is in no order.
+/// python-socketio with asyncio, and with threads. The latter handles each event in its own thread, so that its output
+/// is in no fixed order.
 const PYTHON: [&str; 2] = ["python-socketio async", THREADS];
 
 const THREADS: &str = "python-socketio threads";
 
-/// The newest of each library.
+/// The newest version of each library.
 pub const NEWEST: [&str; 2] = [NODE[3], PYTHON[0]];
 
-/// Transports that a client is allowed; the last begins with polling and becomes a websocket.
+/// Transports that a client may use; the last starts with polling and upgrades to a websocket.
 pub const TRANSPORTS: [&[&str]; 3] = [&["websocket"], &["polling"], &["polling", "websocket"]];
 
-/// What anything may take that clients do by themselves.
+/// The time limit for anything that clients do by themselves.
 const WITHIN: Duration = Duration::from_mins(2);
 
-/// What is said until everybody hears it. python-socketio with threads may tell of an earlier time after a later one.
+/// A message that is repeated until every client receives it. Threaded python-socketio may report an earlier repetition
+/// after a later one.
 const QUESTION: &str = "does everybody hear?";
 
-/// How one client connects, as the scripts of the suites read it.
+/// Returns how one client connects, in the format that the client scripts read.
 pub fn way(namespace: &str, transports: &[&str], token: &str) -> Value {
     json!({"namespace": namespace, "transports": transports, "auth": {"token": token}})
 }
 
-/// Clients of one library, one for each way, in a process of their own.
+/// Clients of one library, one for each way to connect, in a separate process.
 pub struct Clients {
-    /// The library.
+    /// The name of the library.
     pub library: &'static str,
     ways: Vec<Value>,
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    /// What each has told and nobody has asked for yet.
+    /// Events that each client has reported and the test has not read yet.
     told: Vec<VecDeque<Value>>,
 }
 
 impl Clients {
-    /// Starts them; none where there is no Python with python-socketio.
+    /// Starts the clients; returns `None` if there is no Python with python-socketio.
     #[expect(clippy::print_stderr, reason = "who runs the tests reads what is left out")]
     pub async fn start(library: &'static str, url: &str, ways: Vec<Value>) -> Option<Self> {
         install().await;
@@ -82,7 +83,7 @@ impl Clients {
         Some(Self { library, ways, child, lines, told })
     }
 
-    /// The same for each of these libraries.
+    /// Starts such clients for each of these libraries.
     pub async fn of(libraries: &[&'static str], url: &str, ways: &[Value]) -> Vec<Self> {
         let mut all = Vec::new();
         for library in libraries {
@@ -91,14 +92,14 @@ impl Clients {
         all
     }
 
-    /// Sends the process a signal by its name.
+    /// Sends the process the signal of this name.
     pub async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs").to_string();
         let done = Command::new("kill").args([&format!("-{name}"), &pid]).status().await;
         assert!(done.expect("kill runs").success());
     }
 
-    /// What each client tells until it tells `wanted`.
+    /// Returns what each client reports up to and including `wanted`.
     pub async fn until(&mut self, wanted: &str) -> Vec<Vec<Value>> {
         let mut all = Vec::new();
         for client in 0..self.ways.len() {
@@ -114,7 +115,7 @@ impl Clients {
         all
     }
 
-    /// The same until all are `ready`; nobody was refused meanwhile.
+    /// Waits until all clients are `ready`, and checks that none was refused meanwhile.
     pub async fn until_ready(&mut self) {
         for (client, seen) in self.until("ready").await.into_iter().enumerate() {
             let refused = seen.iter().any(|it| it["message"].to_string().contains("unauthorized"));
@@ -122,7 +123,7 @@ impl Clients {
         }
     }
 
-    /// Each client hears these messages next, in order, apart from what is left of asking who hears.
+    /// Checks that each client receives these messages next, in order; repetitions of `QUESTION` do not count.
     pub async fn expect_messages(&mut self, contents: &[String]) {
         for client in 0..self.ways.len() {
             let mut heard = Vec::new();
@@ -143,7 +144,7 @@ impl Clients {
         }
     }
 
-    /// Whether every client hears of a message soon; all that came before it is forgotten.
+    /// Returns whether every client receives a message soon; all earlier events are dropped.
     async fn hear_soon(&mut self, content: &str) -> bool {
         let deadline = Instant::now() + Duration::from_secs(2);
         for client in 0..self.ways.len() {
@@ -173,7 +174,7 @@ impl Clients {
     }
 }
 
-/// Says something in a chat, over REST.
+/// Sends messages to a chat over REST.
 struct Speaker {
     http: Http,
     host: String,
@@ -194,8 +195,8 @@ impl Speaker {
         assert_eq!(answer["ok"], json!(true), "{answer}");
     }
 
-    /// Says something until all clients hear it, who may still be coming back; then 30 messages, which they hear in
-    /// order.
+    /// Sends a message until all clients, some of which may still be reconnecting, receive it; then sends 30 messages,
+    /// which they must receive in order.
     async fn burst(&self, all: &mut [Clients], name: &str) {
         for number in 0.. {
             assert!(number < 60, "{name}: not everybody hears");

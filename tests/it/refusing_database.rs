@@ -1,4 +1,4 @@
-//! PostgreSQL answers but refuses: it is read-only, takes no more connections, or is not what `DATABASE_URL` says.
+//! PostgreSQL answers but refuses: it is read-only, accepts no more connections, or does not match `DATABASE_URL`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::binary::command;
 use crate::support::private_postgres::PrivatePostgres;
 use crate::support::{Person, TestApp, Transport, database_kind, eventually};
 
-/// A server with a chat.
+/// A server with one chat.
 struct Trial {
     app: TestApp,
     alice: Person,
@@ -49,7 +49,7 @@ impl Trial {
         assert_eq!(problem["code"], json!("unavailable"), "{problem}");
     }
 
-    /// It carries on by itself, and each message is there once.
+    /// Checks that the server recovers without a restart, and that each message is stored once.
     async fn recovers(&self, contents: &[&str]) {
         for content in contents {
             eventually(&format!("{content} is sent"), async || self.send(content).await.0 == StatusCode::OK)

@@ -1,4 +1,4 @@
-//! Faults that were found by reading and by trying, each with the case that showed it.
+//! Bugs that were found in reviews and tests, each with the case that showed it.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn a_group_goes_to_somebody_who_has_used_the_same_client_id() {
     let hand_over = json!({"chat": {"id": made["chat"]["id"]}, "user": {"id": bob.id}, "role": "owner"});
     let ack = a.call("set_member_role", hand_over).await;
     assert_eq!(ack["ok"], json!(true), "{ack}");
-    // The mark is its maker's for ever, whoever owns the group.
+    // A `client_id` belongs to the user who created the group, no matter who owns it later.
     let again = a.call("create_chat", wish(&[bob.id])).await;
     assert_eq!(again["chat"]["id"], made["chat"]["id"], "{again}");
     let again = b.call("create_chat", wish(&[])).await;
@@ -34,13 +34,13 @@ async fn what_is_sent_once_a_client_is_connected_reaches_it() {
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
     let mut chat = 0;
-    // Many rooms take a while to join.
+    // It takes a while to join many rooms.
     for _ in 0..60 {
         chat = app.group(&mut owner, &[&bob]).await;
     }
     for round in 0..20 {
         let transport = Transport::ALL[round % 4];
-        // CONNECT was answered, `ready` has not been read.
+        // CONNECT was answered, but the client has not read `ready` yet.
         let mut fresh = Socket::open(&app.host, Some(&bob.access), transport).await.expect("connects");
         let page = app.get(&format!("/chat/{chat}/messages?limit=1"), &bob).await;
         let known = page[0]["seq"].as_i64().unwrap_or(1);
@@ -118,7 +118,7 @@ async fn a_polling_client_that_asks_for_more_than_it_fetches_loses_its_session()
     while !connected.contains("40{") {
         connected = get(&url).await.text().await.expect("text");
     }
-    // Each answer is six megabytes, and nothing is fetched.
+    // Each answer has six megabytes, and the client fetches none.
     let asks: Vec<String> = (0..40)
         .map(|number| format!("42{number}{}", json!(["history", {"chat": {"id": chat}, "limit": 100}])))
         .collect();

@@ -1,5 +1,5 @@
-//! Rules that strangers run into on their first day: what counts as read, what changes nothing, and what is refused
-//! rather than dropped; and where links lead.
+//! Rules that new users of the API run into first: what counts as read, which commands change nothing, which input is
+//! refused instead of ignored, and where links lead.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ async fn a_change_that_changes_nothing_is_told_to_nobody() {
         assert!(status.is_success());
     }
     assert_eq!(state(&mut owner).await, before);
-    // What is told of people comes once a second.
+    // Changes of users are announced once a second.
     sleep(Duration::from_millis(1_200)).await;
     let heard = listener.come();
     assert!(heard.is_empty(), "{heard:?}");
@@ -152,7 +152,7 @@ async fn a_text_of_white_space_is_refused_and_typing_does_not_come_back() {
             );
         }
     }
-    // Of other types nobody knows what it means.
+    // The server does not interpret content of other types.
     let message = json!({"chat_id": group, "content": " ", "message_type": "markdown"});
     done(&mut owner, "send_message", json!({ "message": message })).await;
     owner.come();

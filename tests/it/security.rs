@@ -1,6 +1,5 @@
-//! Promises of `docs/security.md` that no other module shows: flags of cookies, methods that nothing uses,
-//! lengths of requests that contradict each other, what a password may be, when a session ends by itself, what
-//! a fault tells, and that there are no demo users in production.
+//! Promises of `docs/security.md` that no other module tests: flags of cookies, unused methods, contradictory request
+//! lengths, the rules for passwords, when a session expires, what an error reveals, and no demo users in production.
 
 mod bounds;
 mod log;
@@ -69,7 +68,7 @@ async fn the_front_page_leads_to_this_host_only() {
     }
 }
 
-/// All that is answered to these bytes until the server closes.
+/// Returns everything that the server sends in answer to these bytes until it closes.
 async fn told(app: &TestApp, bytes: &[u8]) -> String {
     let mut stream = tokio::net::TcpStream::connect(&app.host).await.expect("a connection");
     stream.write_all(bytes).await.expect("written");
@@ -82,7 +81,7 @@ async fn told(app: &TestApp, bytes: &[u8]) -> String {
 #[harness::test]
 async fn a_request_that_could_be_read_in_two_ways_smuggles_nothing() {
     let app = TestApp::start().await;
-    // By its length the second request would be part of the first one's body, or the other way round.
+    // Depending on which length counts, the second request is part of the first one's body or a request of its own.
     let both = b"POST /user HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n\
         0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
     let answers = told(&app, both).await;
@@ -93,7 +92,7 @@ async fn a_request_that_could_be_read_in_two_ways_smuggles_nothing() {
         b"POST /user HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         b"GET /health/live HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n",
-        // Nor do control characters get into the line of a log.
+        // Control characters must not reach the log either.
         b"GET /a\x1b[31mb HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         let answer = told(&app, refused).await;
@@ -112,7 +111,7 @@ async fn a_password_is_any_characters_and_counts_as_it_was_typed() {
         let wish = json!({"username": name, "password": password});
         app.send(Method::POST, "/user", None, Some(wish)).await.0.as_u16()
     };
-    // 128 characters, many more bytes, white space at both ends.
+    // 128 characters, many more bytes, and white space at both ends.
     let long = format!(" Ünï\u{1f96d}\t{} ", "я".repeat(121));
     assert_eq!(long.chars().count(), 128);
     assert_eq!(register("alice", &long).await, 201);

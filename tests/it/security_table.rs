@@ -1,11 +1,11 @@
-//! `docs/security.md` cannot rot: every test and module that it names exists, every requirement of levels 1
-//! and 2 is in a table or has a reason why not, and what is not met is gathered where it is looked for.
+//! Keeps `docs/security.md` up to date: every test and module that it names exists, every requirement of levels 1 and 2
+//! is in a table or has a reason why not, and the section on unmet requirements lists all of them.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every section of ASVS 5.0.0 but V10 and V17, with the level of each of its requirements in order.
+/// Every section of ASVS 5.0.0 except V10 and V17, with the level of each of its requirements in order.
 const SECTIONS: [(&str, &str); 70] = [
     ("1.1", "22"),
     ("1.2", "1111122223"),
@@ -79,7 +79,7 @@ const SECTIONS: [(&str, &str); 70] = [
     ("16.5", "2223"),
 ];
 
-/// How a last column may begin where no test is named.
+/// What the last column of a row may begin with if it names no test.
 const REASONS: [&str; 4] = ["by reading", "this document", "operator", "not met"];
 
 fn root() -> &'static Path {
@@ -90,7 +90,7 @@ fn document() -> String {
     fs::read_to_string(root().join("docs/security.md")).expect("docs/security.md")
 }
 
-/// The cells of every table row with `columns` columns.
+/// Returns the cells of every table row with `columns` columns.
 fn rows(text: &str, columns: usize) -> Vec<Vec<String>> {
     text.lines()
         .filter(|line| line.starts_with("| "))
@@ -99,7 +99,7 @@ fn rows(text: &str, columns: usize) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// A row about a requirement.
+/// A row about one requirement.
 struct Row {
     id: String,
     level: char,
@@ -117,18 +117,18 @@ fn requirements(text: &str) -> Vec<Row> {
     rows(text, 4).into_iter().filter_map(row).collect()
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Numbers such as 6.2.1 in a text.
+/// Returns the numbers such as 6.2.1 in a text.
 fn numbers(text: &str) -> impl Iterator<Item = String> {
     let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.'));
     words.map(|word| word.trim_matches('.').to_owned()).filter(|word| word.matches('.').count() == 2)
 }
 
-/// The files that a path of modules may be, below the tests and the sources.
+/// Returns the files in the tests and the sources that a module path may refer to.
 fn files(modules: &[&str]) -> Vec<PathBuf> {
     let path = modules.join("/");
     let below = ["tests/it", "src"].map(|folder| root().join(folder));
@@ -151,7 +151,7 @@ fn test_exists(name: &str) -> bool {
     })
 }
 
-/// Whether what a cell names is a test at all.
+/// Returns whether a name in a cell looks like a test.
 fn is_test(name: &str) -> bool {
     let is_path =
         |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase() || b"_0123456789".contains(&byte));

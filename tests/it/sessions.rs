@@ -43,7 +43,7 @@ async fn a_refresh_token_that_comes_back_after_its_successor_was_used_ends_the_f
     let mut socket = app.connect(&alice, Transport::MAIN).await;
     let (status, second) = refresh(&app, &alice.refresh).await;
     assert_eq!(status, 200, "{second}");
-    // Two tabs at once, of which one goes on before the other comes.
+    // Two tabs at once: one continues before the other sends its request.
     let (status, third) = refresh(&app, &text(&second, "refresh_token")).await;
     assert_eq!(status, 200, "{third}");
     let (status, twin) = refresh(&app, &alice.refresh).await;
@@ -62,7 +62,7 @@ async fn a_refresh_token_that_comes_back_after_its_successor_was_used_ends_the_f
     assert!(socket.dismissed, "a DISCONNECT, so that the client does not come back by itself");
 }
 
-/// All exchanges of refresh tokens were so long ago.
+/// Makes all exchanges of refresh tokens eleven seconds older.
 async fn wait_for_eleven_seconds(app: &TestApp) {
     let tx = app.server.context.db.begin().await.expect("begun");
     let sql = "UPDATE refresh_tokens SET exchanged_at = exchanged_at - 11000";
@@ -89,7 +89,7 @@ async fn a_client_that_lost_the_answer_comes_back_however_late_and_often() {
     let arrived = lost.pop().expect("the last one");
     let (status, next) = refresh(&app, &arrived).await;
     assert_eq!(status, 200, "{next}");
-    // The answer to that one is lost, too, and arrives at somebody else, long after it was replaced.
+    // This answer is lost too, and reaches an attacker long after it was replaced.
     wait_for_eleven_seconds(&app).await;
     let (status, again) = refresh(&app, &arrived).await;
     assert_eq!(status, 200, "{again}");
@@ -107,7 +107,7 @@ async fn of_two_chains_of_one_token_the_one_that_is_used_goes_on() {
     let (_, second) = refresh(&app, &alice.refresh).await;
     let (status, onward) = refresh(&app, &text(&second, "refresh_token")).await;
     assert_eq!(status, 200, "{onward}");
-    // Whoever holds the other one is somebody else.
+    // An attacker must have used the other token.
     let (status, body) = refresh(&app, &text(&first, "refresh_token")).await;
     assert_eq!((status, &body["code"]), (401, &json!("refresh_reused")));
     let (status, body) = refresh(&app, &text(&onward, "refresh_token")).await;
@@ -270,12 +270,12 @@ async fn a_browser_whose_access_cookie_has_run_out_logs_out_all_the_same() {
         (answer.status().as_u16(), answer.headers().get_all("set-cookie").iter().count())
     };
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    // An access token does not pass for a refresh token, nor a forged one for ours; cookies go anyway.
+    // An access token is not accepted as a refresh token, nor is a forged one; the cookies are removed anyway.
     for no_good in ["", &format!("refresh_token={}", alice.access), "refresh_token=a.b.c"] {
         assert_eq!(logout(no_good).await, (401, 3), "{no_good}");
     }
     for (person, cookies) in [
-        // The browser has dropped the one that ran out, or still sends it.
+        // The browser has dropped the expired access token, or still sends it.
         (&alice, format!("refresh_token={}", alice.refresh)),
         (&other, format!("access_token={}; refresh_token={}", other.access, other.refresh)),
     ] {
@@ -293,7 +293,7 @@ async fn a_browser_whose_access_cookie_has_run_out_logs_out_all_the_same() {
 
 #[harness::test]
 async fn unknown_users_and_wrong_passwords_answer_alike_and_take_as_long() {
-    // Costly enough that a skipped hash would show.
+    // Expensive enough that a skipped hash would show.
     let app = TestApp::with(&[("PASSWORD_HASH", "argon2id,m=8192,t=2,p=1")]).await;
     app.person("alice").await;
     let mut spent = [Duration::ZERO; 2];

@@ -1,4 +1,4 @@
-//! How connections end where clients are to come back: a server that stops, and one that is killed.
+//! How connections end if clients should reconnect: a server that is stopped, and one that is killed.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ async fn a_stop_closes_websockets_with_1012_and_without_the_packet_that_keeps_cl
     upgraded.send_raw("5").await;
     opened.send_raw("40").await;
     assert!(opened.hears("42[\"ready\"").await);
-    // The upgrade is through once something is answered.
+    // The upgrade is complete once an event is acknowledged.
     upgraded.send_raw("420[\"sync\",{}]").await;
     assert!(upgraded.hears("430").await);
     let stopping = tokio::spawn(app.server.shutdown());

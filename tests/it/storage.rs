@@ -1,5 +1,5 @@
-//! Where photos are kept: one suite for the folder and for a real S3-compatible server, and photos through
-//! the whole product on both.
+//! Where photos are stored: one suite for the folder and for a real S3-compatible server, and photos through the
+//! complete server on both.
 
 use bytes::Bytes;
 use image::{ImageFormat, RgbImage};
@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 
 use crate::support::TestApp;
 
-/// Settings of the S3-compatible server that `scripts/test` starts. Without it the suite covers the folder
-/// only; continuous integration has it.
+/// Returns the settings of the S3-compatible server that `scripts/test` starts. Without it the suite covers only the
+/// folder; CI always has it.
 fn s3() -> Option<Vec<(&'static str, String)>> {
     let variable = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
     let Some(endpoint) = variable("TEST_S3_ENDPOINT") else {
@@ -63,7 +63,7 @@ async fn the_folder_keeps_files_and_leaves_no_halves() {
     let folder = tempfile::tempdir().expect("a folder");
     let storage = open(&[("DATA_DIR", folder.path().display().to_string())]);
     behaves(&storage, "local").await;
-    // A folder that cannot be written to is told, not hidden.
+    // A folder that is not writable is reported, not hidden.
     let place = folder.path().join("storage");
     std::fs::remove_dir_all(&place).expect("removed");
     std::fs::write(&place, "a file where the folder was").expect("written");
@@ -76,7 +76,7 @@ async fn the_bucket_behaves_as_the_folder_does() {
     let Some(mut pairs) = s3() else { return };
     behaves(&open(&pairs), &format!("it-{}", std::process::id())).await;
     for pair in &mut pairs {
-        // The server that is tested against knows ids, it does not check signatures of version 4.
+        // The test's S3 server checks the key id, but not the signature (version 4).
         if pair.0 == "S3_ACCESS_KEY_ID" {
             pair.1 = "NOBODY".into();
         }

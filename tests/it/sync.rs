@@ -1,4 +1,4 @@
-//! `sync`, point by point of the promise: what a client gets for what it says that it has.
+//! `sync`, point by point of its promise: what a client gets, depending on what it says it has.
 
 mod bounds;
 
@@ -14,7 +14,7 @@ fn message(chat: i64, content: &str) -> Value {
     json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}})
 }
 
-/// Sends this many messages; their ids.
+/// Sends `count` messages; returns their ids.
 async fn say(socket: &mut Socket, chat: i64, count: usize) -> Vec<i64> {
     let mut acks = Vec::new();
     for number in 0..count {
@@ -42,7 +42,7 @@ fn numbers(reply: &Value, list_name: &str, field: &str) -> Vec<i64> {
     list(reply, list_name).iter().map(|it| it[field].as_i64().expect("a number")).collect()
 }
 
-/// A map with a chat's id as its key.
+/// Returns a map with a chat's id as its key.
 fn of(chat: i64, value: i64) -> Value {
     json!({chat.to_string(): value})
 }
@@ -72,7 +72,7 @@ async fn since_0_is_from_the_beginning_and_what_is_not_named_comes_whole_with_it
         assert_eq!((&whole["revs"], &whole["has_more"]), (&of(chat, 46), &json!(false)));
         assert_eq!(whole["chats"][0]["truncated"], json!(false), "nothing is held of it");
     }
-    // Who has everything gets nothing.
+    // A client that has everything gets nothing.
     let nothing = sync(&mut socket, json!({"since": of(chat, 46), "user_rev": all["user_rev"]})).await;
     for name in ["messages", "chats", "mine", "left"] {
         assert!(list(&nothing, name).is_empty(), "{nothing}");
@@ -127,7 +127,8 @@ async fn pages_bring_everything_although_messages_change_between_them() {
         if !model.synced(&reply, true) {
             break;
         }
-        // What was given already, and what is still to come, moves up meanwhile.
+        // Meanwhile an edit moves one message that was given already and one that is still to come to the end of the
+        // order.
         if pages <= 6 {
             let (early, late) = (ids[pages], ids[39 - pages]);
             let edit = json!({"message": {"id": late, "content": format!("later {pages}")}});
@@ -239,7 +240,7 @@ async fn own_state_comes_by_ones_own_counter() {
     assert!(list(&again, "mine").is_empty(), "{again}");
     let without = sync(&mut other, json!({"since": head})).await;
     assert!(list(&without, "mine").is_empty(), "{without}");
-    // Another's own state is nobody else's.
+    // A member's own state is not sent to other users.
     let reply = sync(&mut socket, json!({"since": head, "user_rev": 0})).await;
     assert!(list(&reply, "mine").iter().all(|it| it["my"]["pinned"] == json!(false)), "{reply}");
 }

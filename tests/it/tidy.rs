@@ -1,5 +1,5 @@
-//! Rules of the code base that the compiler does not check: imports point down the layers, each layer knows only what it
-//! should, files open with their purpose and stay small, and nothing is postponed in a comment.
+//! Rules of the code base that the compiler does not check: imports point down the layers, each layer uses only the
+//! crates it may, files open with their purpose and stay small, and no comment postpones work.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ fn imports_point_down_the_layers() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Which crates a layer must not know, by folder.
+/// The crates that a layer must not use, by folder.
 const UNKNOWN: [(&str, &[&str]); 6] = [
     ("src/config", &["axum", "socketioxide", "entity"]),
     ("src/protocol", &["axum", "socketioxide", "entity", "sea_orm"]),
@@ -75,7 +75,7 @@ fn each_layer_knows_only_the_crates_it_should() {
         for path in sources(folder) {
             let mut text = fs::read_to_string(&path).expect("text");
             if folder == "src/protocol" {
-                // Closed sets are the same type from the database to the clients.
+                // These enums are the same types from the database to the clients.
                 text = text.replace("entity::enums::", "");
             }
             for name in unknown {
@@ -103,7 +103,7 @@ const RANKS: [&[&str]; 14] = [
     &["demo", "import"],
 ];
 
-/// The names at the start of each path in the body of `use crate::domain::{…}`, or the one name of a plain path.
+/// Returns the first name of each path in the body of `use crate::domain::{…}`, or the one of a plain path.
 fn first_names(path: &str) -> Vec<String> {
     let name =
         |text: &str| text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();

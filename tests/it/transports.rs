@@ -1,4 +1,4 @@
-//! What belongs to a transport: the bound on what waits for its client, and the requests that may become one.
+//! Rules of single transports: the limit on what waits for a client, and which requests may upgrade.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::real_clients::{Clients, NEWEST, TRANSPORTS, way};
 use crate::support::{PATIENCE, Person, Plain, Polling, TestApp, Transport, eventually};
 
-/// A chat of bob's, a page of which is three megabytes.
+/// Creates a chat of Bob's in which one page of the history has three megabytes.
 async fn heavy_chat(app: &TestApp) -> (i64, Person) {
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -46,7 +46,7 @@ async fn joining_a_namespace_again_and_again_does_not_reset_what_waits_for_a_cli
             assert!(rounds < 60, "hundreds of megabytes wait for a client that reads nothing");
             rounds += 1;
             never_reads.send_raw(&ask).await;
-            // It is answered before the namespace is left, or not at all.
+            // The request is answered before the client leaves the namespace, or not at all.
             sleep(Duration::from_millis(150 + 25 * rounds)).await;
             for packet in ["41/ws,", "40/ws,"] {
                 never_reads.send_raw(packet).await;
@@ -116,12 +116,12 @@ async fn a_polling_client_gets_sixteen_packets_at_a_time_and_all_in_order() {
     }
     assert_eq!(seen, (0..50).map(|number| number.to_string()).collect::<Vec<_>>());
     assert_eq!(fullest, 16);
-    // Nothing is kept any more: it may become a websocket.
+    // No packets wait any more, so the session may upgrade to a websocket.
     let path = format!("/socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
     assert!(Plain::upgrade(&app.host, &path, &[]).await.is_ok());
 }
 
-/// The engine's own packet for it is final to python-socketio.
+/// python-socketio does not reconnect after the engine's own packet for a closed session.
 #[harness::test]
 async fn a_polling_client_whose_session_is_closed_is_told_to_open_a_new_one() {
     let app = TestApp::start().await;
@@ -161,7 +161,7 @@ async fn a_real_client_that_polls_takes_a_burst_and_stays() {
     }
 }
 
-/// A bare GET with these headers; the status and the body, at once.
+/// Sends a bare GET request with these headers; returns the status, the head and the body once they are complete.
 async fn ask_for(app: &TestApp, path: &str, headers: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(&app.host).await.expect("connects");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");

@@ -1,5 +1,5 @@
-//! What nobody told this process: memberships that another one gives or takes, and sessions that it ends. The
-//! comparison with the database finds them within five seconds.
+//! Changes that this process receives no event for: memberships that another process gives or takes, and sessions that
+//! it ends. The comparison with the database finds them within five seconds.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::{Plain, Socket, TestApp, Transport, eventually, fresh_database};
 
-/// Longer than the comparison takes to come.
+/// Longer than the interval between two comparisons.
 const COMPARED: Duration = Duration::from_secs(6);
 
-/// A server, and another connection to its database.
+/// Starts a server, and opens another connection to its database.
 async fn start() -> (TestApp, DatabaseConnection) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
@@ -40,11 +40,11 @@ async fn a_chat_that_another_process_gives_or_takes_is_joined_or_left_soon() {
     let (alice, bob, carol) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&carol]).await;
-    // Nobody who is connected is in it: its head is compared with nothing.
+    // No connected client is a member, so the server does not compare this chat's head.
     drop(owner);
     eventually("nobody is there", async || app.server.context.presence.count() == (0, 0)).await;
     let mut outsider = app.connect(&bob, Transport::MAIN).await;
-    // Longer than a comparison ago, and with times of another software, as an import has them.
+    // Longer than the interval of comparisons, and with timestamps of another program, as an import writes them.
     sleep(Duration::from_millis(4_500)).await;
     let id = bob.id;
     run(

@@ -1,6 +1,7 @@
-//! After Zulip's `verify_action`: whatever happens, what a client knew before and the events it heard make
-//! what a fresh fetch shows, and so does what it knew before and `sync`. For whoever acts, for their other
-//! device, for another member, and for who comes and goes; through both doors; with and without a change.
+//! Modelled on Zulip's `verify_action`: after every change, a client's earlier state plus the events it received must
+//! equal a fresh fetch, and so must the earlier state plus `sync`. This holds for the acting device, the same user's
+//! other device, another member, and a user who joins and leaves; on both transports; with and without an actual
+//! change.
 
 mod contacts;
 mod groups;
@@ -17,8 +18,8 @@ use serde_json::{Value, json};
 use crate::support::model::Depth;
 use crate::support::{Device, Person, TestApp, Transport, Way, catch_up, fresh};
 
-/// Each scenario with the commands that it gives both with and without an actual change, and the events
-/// that it hears. `World::finish` holds it to that.
+/// Each scenario with the commands that it runs both with and without an actual change, and the events that its devices
+/// must receive. `World::finish` checks this.
 const SCENARIOS: &[(&str, &[&str], &[&str])] = &[
     (
         "groups",
@@ -55,7 +56,7 @@ const SCENARIOS: &[(&str, &[&str], &[&str])] = &[
     ("declining", &[], &["chat_declined"]),
 ];
 
-/// Events that change nothing that a client keeps, and why.
+/// Events that do not change the state that a client keeps, and why.
 const NO_STATE: &[(&str, &str)] = &[
     ("ready", "says that the rooms are joined"),
     ("typing", "kept nowhere"),
@@ -69,7 +70,7 @@ const NO_STATE: &[(&str, &str)] = &[
     ("exception", "an answer"),
 ];
 
-/// Commands that change nothing that a client keeps.
+/// Commands that do not change the state that a client keeps.
 const READING: [&str; 5] = ["typing", "watch_presence", "sync", "history", "authenticate"];
 
 #[test]
@@ -80,22 +81,22 @@ fn every_event_and_command_of_the_catalogue_is_in_a_scenario() {
         assert!(heard != silent, "{event} is new: hear it in a scenario, or say why it changes no state");
     }
     for command in COMMANDS.iter().map(|it| it.name) {
-        // A declined chat is gone: there is nothing to decline without a change.
+        // Declining deletes the chat, so it cannot be declined without a change.
         let given =
             SCENARIOS.iter().any(|(_, commands, _)| commands.contains(&command)) || command == "decline_chat";
         assert!(given != READING.contains(&command), "{command} is new: give it in a scenario");
     }
 }
 
-/// Which of the devices acts.
+/// Indices of the acting devices.
 const ALICE: usize = 0;
 const BOB: usize = 2;
 const CAROL: usize = 3;
 
-/// A server, four people, five devices.
+/// A server, four users, five devices.
 struct World {
     app: TestApp,
-    /// Alice twice, Bob, Carol, Dave.
+    /// Alice's two devices, Bob's, Carol's and Dave's.
     devices: Vec<Device>,
     dave: Person,
     heard: BTreeSet<String>,
@@ -104,12 +105,12 @@ struct World {
 }
 
 impl World {
-    /// Whoever acts comes in through `transport` 0 (Socket.IO) or 1 (plain); the others through both.
+    /// The acting devices use `transport` 0 (Socket.IO) or 1 (plain); the others use both.
     async fn new(transport: usize) -> Self {
         Self::with(transport, &[]).await
     }
 
-    /// The same with these settings.
+    /// Creates the same world with these settings.
     async fn with(transport: usize, settings: &[(&str, &str)]) -> Self {
         let app = TestApp::with(settings).await;
         let (alice, bob, carol) = app.three().await;
@@ -129,7 +130,7 @@ impl World {
         self.devices[device].person.id
     }
 
-    /// A change: these events are heard by somebody, and everybody's picture is right after it.
+    /// Runs a command that changes something: some device receives these events, and every model is correct afterwards.
     async fn change(&mut self, device: usize, command: &str, payload: Value, events: &[&str]) -> Value {
         let before = self.before();
         let ack = self.devices[device].act(command, payload).await;
@@ -139,7 +140,7 @@ impl World {
         ack
     }
 
-    /// No change: nobody hears anything, and the ack carries no `rev`.
+    /// Runs a command that changes nothing: no device receives an event, and the ack has no `rev`.
     async fn same(&mut self, device: usize, command: &str, payload: Value) -> Value {
         let before = self.before();
         let ack = self.devices[device].act(command, payload).await;
@@ -153,7 +154,7 @@ impl World {
         self.devices.iter().map(|device| device.model.clone()).collect()
     }
 
-    /// Everybody hears, and is compared with a fresh fetch, live and by `sync`.
+    /// Reads the events of all devices, and compares each model with a fresh fetch, both live and after `sync`.
     async fn settle(&mut self, what: &str, before: Vec<crate::support::model::Model>, events: &[&str]) {
         let heard = join_all(self.devices.iter_mut().map(Device::listen)).await;
         let names: BTreeSet<String> = heard.iter().flatten().map(|(name, _)| name.clone()).collect();
@@ -170,7 +171,7 @@ impl World {
             let real = fresh(&self.app, &device.person, &also).await;
             let different = device.model.differences(&real, Depth::Live);
             assert!(different.is_empty(), "{who}: live is not what a fetch shows: {different:#?}");
-            // Whatever a connection was cut after, `sync` brings the rest.
+            // After any number of these events the connection may break: `sync` brings the rest.
             for cut in 0..=heard.len() {
                 let mut model = old.clone();
                 catch_up(&self.app, &device.person, &mut model).await;
@@ -183,7 +184,7 @@ impl World {
         }
     }
 
-    /// The scenario did what the table says.
+    /// Checks that the scenario did what the table says.
     fn finish(&self, scenario: &str) {
         let (_, commands, events) =
             SCENARIOS.iter().find(|(name, _, _)| *name == scenario).expect("it is in the table");
@@ -196,7 +197,7 @@ impl World {
         }
     }
 
-    /// A group of Alice with Bob and Carol.
+    /// Creates a group of Alice with Bob and Carol.
     async fn group(&mut self) -> i64 {
         let members = [self.id(BOB), self.id(CAROL)];
         let wish = json!({"chat": {"name": "group", "is_group": true, "members_array": members}});
@@ -204,7 +205,7 @@ impl World {
         ack["chat"]["id"].as_i64().expect("an id")
     }
 
-    /// A message in a chat; its id.
+    /// Sends a message to a chat; returns its id.
     async fn say(&mut self, device: usize, chat: i64, content: &str) -> i64 {
         let ack = self.change(device, "send_message", message(chat, content), &["new_message"]).await;
         ack["message"]["id"].as_i64().expect("an id")

@@ -1,4 +1,4 @@
-//! The writer: many at once, each stored once, in one order, and none spoils another's.
+//! The writer: many sends at once, each stored once and in one order, and a failing one does not affect the others.
 
 use std::collections::HashSet;
 
@@ -57,7 +57,7 @@ async fn many_senders_in_many_chats_are_stored_once_and_heard_in_one_order() {
         assert_eq!((&shown["rev"], &shown["last_seq"]), (&json!(151), &json!(151)));
         assert_eq!(app.contents(*chat, &bob).await.len(), 150);
     }
-    // What each sent to one chat stands there in the order it was sent.
+    // The messages of each sender are in the order in which they were sent.
     for chat in &chats {
         let contents = app.contents(*chat, &alice).await;
         for index in 0..12 {

@@ -1,6 +1,6 @@
 //! `faults`: the checker of the tests as a command, for long runs. It starts the server and its database itself, kills
-//! both, cuts, freezes and half-closes connections, fills the disk, holds locks, and says at the end what was lost, doubled, out of order or
-//! not as it is. The last line is JSON; the exit status is 1 where a promise was broken.
+//! both, cuts, freezes and half-closes connections, fills the disk and holds locks. At the end it reports what was
+//! lost, duplicated, out of order or wrong. The last line is JSON; the exit status is 1 if a promise was broken.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
 
@@ -8,7 +8,7 @@
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod checker;
 
-/// What the checker shares with the other tests.
+/// The modules that the checker shares with the other tests.
 #[path = "../../../tests/it/support"]
 mod support {
     pub mod fetch;
@@ -26,48 +26,48 @@ use clap::Parser;
 use checker::database::Store;
 use checker::{Plan, Result, run};
 
-/// Kills, cuts and freezes; then looks whether anything was lost, doubled or reordered.
+/// Kills, cuts and freezes, then checks whether anything was lost, duplicated or reordered.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Faults at least.
+    /// Minimum number of faults.
     #[arg(long, default_value_t = 200)]
     faults: u64,
-    /// Acked sends at least.
+    /// Minimum number of acknowledged sends.
     #[arg(long, default_value_t = 100_000)]
     acked: u64,
-    /// A database that can be thrown away, to which nothing is done; left out: one of its own.
+    /// A disposable database, which suffers no faults itself; by default the command starts its own.
     #[arg(long)]
     database_url: Option<String>,
-    /// The kind of a database of its own.
+    /// The kind of database that the command starts.
     #[arg(long, value_enum, default_value_t = Kind::Sqlite)]
     database: Kind,
-    /// Leaves SQLite's disk alone and takes its lock instead: of a file on a disk that only the server sees it cannot be
-    /// taken.
+    /// Locks SQLite's database instead of filling its disk. Both at once is impossible: only the server sees that disk,
+    /// so no other process can lock a file on it.
     #[arg(long)]
     lock_sqlite: bool,
-    /// The server's program; left out: the one beside this.
+    /// Path of the server's program; by default the one next to this program.
     #[arg(long)]
     server: Option<PathBuf>,
-    /// Clients that send; half of them wait for each ack, half keep eight under way.
+    /// Clients that send; half of them wait for each ack, half keep eight sends in flight.
     #[arg(long, default_value_t = 10)]
     senders: usize,
     /// Clients that only listen.
     #[arg(long, default_value_t = 6)]
     listeners: usize,
-    /// Groups.
+    /// Number of groups.
     #[arg(long, default_value_t = 8)]
     chats: usize,
     /// Milliseconds between two sends of one sender.
     #[arg(long, default_value_t = 8)]
     pace_ms: u64,
-    /// Milliseconds between two faults at most.
+    /// Maximum milliseconds between two faults.
     #[arg(long, default_value_t = 3_000)]
     calm_ms: u64,
-    /// Seconds that PostgreSQL is stopped the first time.
+    /// Seconds that PostgreSQL stays stopped the first time.
     #[arg(long, default_value_t = 20)]
     longest_stop: u64,
-    /// What chance is made from; left out: another every time.
+    /// Seed of the random numbers; by default a new one for every run.
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -123,7 +123,7 @@ async fn started(cli: Cli) -> Result<bool> {
     }
     println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);
     if good {
-        // What is wrong is kept to be looked at.
+        // A failed run keeps its folder for inspection.
         std::fs::remove_dir_all(&folder).map_err(text)?;
     }
     Ok(good)

@@ -1,4 +1,4 @@
-//! The copy of what is held on a user.
+//! The export of a user's data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn lines(app: &TestApp, person: &Person) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
-/// Writes many messages past the writer.
+/// Inserts many messages directly into the database.
 async fn write(app: &TestApp, chat: i64, author: i64, count: i64, content: &str) {
     for seqs in (0..count).collect::<Vec<_>>().chunks(50) {
         let rows = seqs.iter().map(|n| message::ActiveModel {
@@ -116,7 +116,7 @@ async fn an_export_ends_with_its_session_however_long_ago_that_ended() {
     let url = fresh_database(&folder).await;
     let app = TestApp::on(folder, &url, &[]).await;
     let alice = app.person("alice").await;
-    // A server whose memory has nothing of the session, as after half a minute.
+    // A second server that has not cached the session, as after half a minute.
     let other = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
     let context = &other.server.context;
     let sessions = session::Entity::find().all(context.db.read()).await.expect("read");
@@ -142,8 +142,8 @@ async fn an_export_of_any_size_takes_the_memory_of_a_page() {
     let running = Arc::<Running>::default();
     let actor = Actor { user_id: UserId(alice.id), session_id: SessionId(1) };
     let mut whole = export(&app.server.context, &running, actor).expect("begins");
-    // Nobody reads: another one of the same user is told to come again, and this one waits. Had it read on, it
-    // would be past what is written now.
+    // The export is not read, so it waits. A second export of the same user is rate limited. If the first had kept
+    // reading ahead, it would miss the message that is written now.
     let second = export(&app.server.context, &running, actor).err().expect("one at a time");
     assert_eq!(second.code, Code::RateLimited);
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -162,7 +162,7 @@ async fn an_export_of_any_size_takes_the_memory_of_a_page() {
     drop(whole);
     let mut again = export(&app.server.context, &running, actor).expect("the first is over");
     again.next().await.expect("lines").expect("lines");
-    // A session that ends ends its export, and the reader sees that it broke off.
+    // When a session ends, its export ends too, with an error that the reader sees.
     let (status, _) = app.send(Method::POST, "/auth/logout", Some(&alice.access), None).await;
     assert_eq!(status, 204);
     let mut last = None;
@@ -172,13 +172,13 @@ async fn an_export_of_any_size_takes_the_memory_of_a_page() {
     assert_eq!(last, Some(true));
 }
 
-/// Every column that refers to a user, and where the export and the deletion have it. A table that is new
-/// fails here: say what of it is exported, and what becomes of it when its user goes.
+/// Every column that refers to a user, with how the export and the deletion treat it. A new table fails the test below:
+/// add it here with whether it is exported and what happens to it on deletion.
 const REFERENCES: [&str; 19] = [
-    "account_endings.user_id",   // what is left of a deletion
+    "account_endings.user_id",   // unfinished deletion work
     "audit_log.actor_id",        // exported; stays
-    "chats.owner_id",            // by memberships; the place goes on
-    "contacts.other_id",         // another's, who may let go of it
+    "chats.owner_id",            // through memberships; ownership passes on
+    "contacts.other_id",         // belongs to another user, who may remove it
     "contacts.user_id",          // exported; removed
     "likes.user_id",             // exported; stays
     "mail_log.user_id",          // exported; stays without the address
@@ -186,13 +186,13 @@ const REFERENCES: [&str; 19] = [
     "messages.user_id",          // exported; stays
     "one_time_tokens.user_id",   // exported without the token; removed
     "reports.reporter_id",       // exported; stays
-    "reports.resolved_by",       // by acts; stays
-    "reports.user_id",           // another's; stays
+    "reports.resolved_by",       // through acts; stays
+    "reports.user_id",           // belongs to another user; stays
     "sessions.user_id",          // exported; removed
-    "imports.new_id",            // not of users alone; stays, so that an import brings nobody back
-    "audit_log.target_id",       // not of users alone; stays
-    "mail_outbox.mail_id",       // by mails; removed
-    "refresh_tokens.session_id", // by sessions; removed
+    "imports.new_id",            // not only users; stays, so that an import does not restore the user
+    "audit_log.target_id",       // not only users; stays
+    "mail_outbox.mail_id",       // through mails; removed
+    "refresh_tokens.session_id", // through sessions; removed
     "users.id",                  // exported; the tombstone
 ];
 

@@ -1,4 +1,4 @@
-//! How a deleted user leaves groups, stays in direct chats, and comes into neither any more.
+//! A deleted user leaves groups, stays in direct chats, and cannot be added to either again.
 
 use entity::{account_ending, user};
 use mango_chat::domain::accounts::finish_all;
@@ -33,7 +33,7 @@ async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
     assert_eq!(socket.call("set_member_role", role).await["ok"], json!(true));
     let alone = app.group(&mut socket, &[]).await;
     let joined = app.group(&mut listener, &[&alice]).await;
-    // More than are read at a time.
+    // More groups than one page of the deletion reads.
     let mut many = Vec::new();
     for _ in 0..105 {
         many.push(app.group(&mut socket, &[&bob]).await);
@@ -47,7 +47,7 @@ async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
     }
     let row = entity::chat::Entity::find_by_id(alone).one(app.server.context.db.read()).await;
     assert!(row.expect("read").expect("a row").deleted_at.is_some(), "the last one out deletes the group");
-    // Told in the order of the chat: first the profile, then heir and farewell.
+    // Events arrive in order: first the profile, then the new owner, then the departure.
     let events = listener.rest().await;
     assert_eq!(events[0].0, "user_updated");
     let of_owned: Vec<(&str, Value)> = events
@@ -82,7 +82,7 @@ async fn nobody_draws_a_deleted_user_into_a_chat() {
     let refused = other.call("create_chat", direct_wish(alice.id)).await;
     assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
     assert_eq!(app.get("/chat", &carol).await, json!([]), "nothing was made");
-    // The direct chat that is there stays, to read and to write in.
+    // The existing direct chat stays readable and writable.
     assert_eq!(socket.call("create_chat", direct_wish(alice.id)).await["chat"]["id"], direct);
     let wish = json!({"message": {"chat_id": direct, "content": "still there?", "message_type": "text"}});
     assert_eq!(socket.call("send_message", wish).await["ok"], json!(true));
@@ -135,7 +135,7 @@ async fn a_deletion_that_was_cut_off_is_finished_at_the_next_start() {
     let (alice, bob, carol) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
     let group = app.group(&mut socket, &[&bob, &carol]).await;
-    // As it stands in the database when the process dies right after the first commit.
+    // The state of the database if the process dies right after the first commit.
     let conn = app.server.context.db.read();
     let gone = user::ActiveModel { id: Set(alice.id), deleted_at: Set(Some(1)), ..Default::default() };
     gone.update(conn).await.expect("updated");
@@ -191,7 +191,7 @@ async fn a_photo_that_cannot_be_removed_yet_is_removed_later() {
     let context = &app.server.context;
     let stuck = context.settings.data_dir.join("storage/photos").join(name).join("50x50.webp");
     assert!(stuck.is_file(), "{}", stuck.display());
-    // What is in the way of removing a file: a folder in its place.
+    // A folder in place of the file makes its removal fail.
     std::fs::remove_file(&stuck).expect("removed");
     std::fs::create_dir(&stuck).expect("a folder");
     assert_eq!(delete(&app, &alice, PASSWORD).await.0, 204);

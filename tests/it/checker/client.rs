@@ -1,5 +1,5 @@
-//! One client of the run: it keeps a model, sends what it is to send until it is acked, reconnects whenever
-//! its connection breaks, and catches up by `sync`.
+//! A client of the run. It keeps a model, retries each send until it is acked, reconnects whenever its connection
+//! breaks, and catches up with `sync`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,66 +15,66 @@ use super::node::Person;
 use super::random::Random;
 use crate::support::model::Model;
 
-/// An ack may take this long before the connection counts as dead.
+/// How long an ack may take before the connection counts as dead.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// What all clients and whoever directs them share.
+/// State shared by all clients and the runner.
 #[derive(Default)]
 pub struct Stage {
-    /// Nothing new is sent; what is under way is still retried.
+    /// If set, clients send nothing new, but still retry what is pending.
     pub closing: AtomicBool,
-    /// Sends that were acked, of all clients.
+    /// The number of acked sends of all clients.
     pub acked: AtomicU64,
 }
 
 /// One send that was acked.
 #[derive(Clone, Debug)]
 pub struct Acked {
-    /// Where.
+    /// The chat.
     pub chat: i64,
-    /// The sender's own number of it.
+    /// The sender's own number for it.
     pub number: u64,
-    /// The message.
+    /// The id of the message.
     pub id: i64,
-    /// Its place.
+    /// The position of the message.
     pub seq: i64,
-    /// The connection that it was first sent on and acked on; none where these are two.
+    /// The connection of the first send and of the ack; `None` if they differ.
     pub connection: Option<u64>,
 }
 
-/// What can be seen of a client from outside.
+/// The observable state of a client.
 #[derive(Default)]
 pub struct Seen {
-    /// What it knows.
+    /// What the client knows.
     pub model: Model,
-    /// Everything acked, in the order of acks.
+    /// All acked sends, in the order of their acks.
     pub acked: Vec<Acked>,
-    /// When each was first sent, and when acked.
+    /// When each send was first sent, and when it was acked.
     pub waits: Vec<(Instant, Instant)>,
-    /// It waits for nothing.
+    /// Whether the client waits for nothing.
     pub idle: bool,
-    /// Reads nothing until then.
+    /// The client reads nothing until then.
     pub paused_until: Option<Instant>,
-    /// How often it connected.
+    /// How often the client connected.
     pub connections: u64,
-    /// What must not have happened.
+    /// Descriptions of violations.
     pub broken: Vec<String>,
 }
 
-/// What one client does.
+/// The configuration of one client.
 #[derive(Clone)]
 pub struct Part {
-    /// What its `client_id`s begin with.
+    /// The prefix of its `client_id`s.
     pub name: String,
-    /// Who.
+    /// The user.
     pub person: Person,
-    /// Where it sends to; nowhere if it only listens.
+    /// The chats it sends to; empty if it only listens.
     pub chats: Vec<i64>,
-    /// Sends under way at a time.
+    /// The maximum number of unacked sends.
     pub window: usize,
-    /// Between sends.
+    /// The pause between sends.
     pub pace: Duration,
-    /// A person whom it adds to and removes from its chats, now and then.
+    /// A user whom it occasionally adds to and removes from its chats.
     pub visitor: Option<i64>,
 }
 
@@ -86,16 +86,16 @@ struct Pending {
     since: Instant,
 }
 
-/// What an ack is for.
+/// The request that an ack answers.
 enum Awaited {
     Send(u64),
-    /// For these chats, or for everything.
+    /// A sync of these chats, or of everything.
     Sync(Option<BTreeSet<i64>>),
     Like(i64),
     Other(&'static str),
 }
 
-/// See the file.
+/// A client; see the module.
 pub struct Client {
     part: Part,
     stage: Arc<Stage>,
@@ -106,7 +106,7 @@ pub struct Client {
     connection: u64,
 }
 
-/// One connection of it.
+/// One connection of a client.
 struct Session {
     framing: Framing,
     awaited: BTreeMap<u64, (Awaited, Instant)>,
@@ -115,7 +115,7 @@ struct Session {
 }
 
 impl Client {
-    /// Lets a client play its part until the runtime ends; what can be seen of it.
+    /// Starts a client that runs until the runtime ends; returns its observable state.
     pub fn start(host: String, part: Part, stage: Arc<Stage>, random: Random) -> Arc<Mutex<Seen>> {
         let mut model = Model::new(part.person.id);
         model.keeps_history = true;
@@ -126,7 +126,7 @@ impl Client {
             loop {
                 let transport = client.random.pick(&TRANSPORTS).copied().flatten();
                 if let Ok(framing) = Framing::open(&host, &client.part.person.token, transport).await {
-                    // The end of a connection is what this is about.
+                    // Connections are expected to break.
                     drop(client.session(framing).await);
                 }
                 client.see().idle = false;
@@ -186,7 +186,7 @@ impl Client {
         session.send("send_message", &json!({"message": message}), Awaited::Send(number)).await
     }
 
-    /// Fills the window, at its pace, and does something else now and then.
+    /// Fills the window at the configured pace, and occasionally performs another action.
     async fn send_more(&mut self, session: &mut Session) -> Result<()> {
         while !self.stage.closing.load(Ordering::Relaxed)
             && self.pending.len() < self.part.window
@@ -205,8 +205,8 @@ impl Client {
         Ok(())
     }
 
-    /// Acts that change what was said before. They are not retried: whether they took effect shows in what
-    /// is there.
+    /// Changes earlier messages or members. These actions are not retried: the stored state shows whether they took
+    /// effect.
     async fn do_something_else(&mut self, session: &mut Session, chat: i64) -> Result<()> {
         let what = self.random.below(10);
         let on = self.random.percent(60);
@@ -300,7 +300,7 @@ impl Client {
             return Ok(());
         };
         if ack["ok"] != json!(true) {
-            // The server goes, or its database is away: sent again on the next connection.
+            // The server shuts down or its database is unavailable: the client sends it again on the next connection.
             if ack["error"]["code"] != json!("unavailable") {
                 seen.broken.push(format!("{}: {number} was refused: {ack}", self.part.name));
             }

@@ -1,5 +1,4 @@
-//! The database of a run, and what can be done to it: its disk is filled, it is stopped, killed, and somebody else
-//! holds its locks.
+//! The database of a run and its faults: a full disk, stopped or killed processes, and locks held from outside.
 
 use std::fmt;
 use std::path::Path;
@@ -17,36 +16,36 @@ use super::postgres::Postgres;
 use super::random::Random;
 use super::{Result, text};
 
-/// Megabytes of a disk that is filled now and then: room enough for a long run.
+/// Size in megabytes of a disk that is filled now and then: enough room for a long run.
 const SQLITE_DISK: u32 = 256;
 const POSTGRES_DISK: u32 = 600;
 
-/// PostgreSQL is killed, not the machine: it needs no `fsync`. Small log files leave room on the disk.
+/// PostgreSQL is killed, the machine is not, so it needs no `fsync`. Small log files leave room on the disk.
 const POSTGRES_SETTINGS: [&str; 3] = ["fsync=off", "min_wal_size=2MB", "max_wal_size=3MB"];
 
-/// Which database a run has.
+/// The kind of database that a run uses.
 pub enum Store {
-    /// Somebody else's, to which nothing is done.
+    /// An existing database, on which no faults are injected.
     Given(String),
-    /// A SQLite file of its own; on a disk of its own, or where its lock can be taken from outside.
+    /// The run's own SQLite file, on its own disk or in a place where its lock can be taken from outside.
     Sqlite {
-        /// Whether it lies on a disk of its own.
+        /// Whether it is on its own disk.
         disk: bool,
     },
-    /// A PostgreSQL of its own; on a disk of its own where this machine allows it.
+    /// The run's own PostgreSQL, on its own disk if this machine allows it.
     Postgres,
 }
 
-/// What is done to a database.
+/// A fault that is injected into a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseFault {
-    /// No byte is left on its disk for half a second to four.
+    /// The disk has no free byte for 0.5 to 4 seconds.
     FullDisk,
-    /// SIGSTOP of all its processes, and SIGCONT later.
+    /// SIGSTOP to all its processes, and SIGCONT later.
     Stop,
-    /// `kill -9` of all its processes, and a start.
+    /// `kill -9` of all its processes, then a start.
     Kill,
-    /// Somebody else holds the row of a chat, which on SQLite is the lock of the database, for two to eight seconds.
+    /// Another connection locks the row of a chat (on SQLite the whole database) for two to eight seconds.
     Lock,
 }
 
@@ -57,7 +56,7 @@ impl fmt::Display for DatabaseFault {
 }
 
 impl DatabaseFault {
-    /// What reports call it.
+    /// Returns its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::FullDisk => "full disk",
@@ -68,7 +67,7 @@ impl DatabaseFault {
     }
 }
 
-/// See the file.
+/// The database of a run; see the module.
 pub struct Database {
     url: String,
     disk: Option<Arc<Disk>>,
@@ -77,7 +76,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Makes it in `folder`.
+    /// Creates the database in `folder`.
     #[expect(clippy::print_stderr, reason = "who starts a run reads what is left out")]
     pub fn make(store: &Store, folder: &Path) -> Result<Self> {
         let mount = |megabytes| {
@@ -112,7 +111,7 @@ impl Database {
         })
     }
 
-    /// A server on it, not started yet.
+    /// Returns a server that uses this database, not started yet.
     pub fn node(&self, binary: &Path, folder: &Path) -> Result<Node> {
         let mut node = Node::new(binary, folder, &self.url)?;
         if let Some(disk) = self.disk.as_ref().filter(|_| self.postgres.is_none()) {
@@ -121,12 +120,12 @@ impl Database {
         Ok(node)
     }
 
-    /// What can be done to it.
+    /// Returns the faults that can be injected.
     pub fn faults(&self) -> &[DatabaseFault] {
         &self.faults
     }
 
-    /// Does something to it, and ends it again. `chat` is the one whose row is locked.
+    /// Injects a fault and ends it again. `chat` is the chat whose row is locked.
     pub async fn suffer(
         &mut self,
         fault: DatabaseFault,
@@ -141,7 +140,7 @@ impl Database {
                 sleep(Duration::from_millis(500 + random.below(3_500))).await;
                 disk.make_room()?;
                 if let Some(postgres) = &mut self.postgres {
-                    // It gives up where its log finds no room.
+                    // PostgreSQL exits if there is no room for its log.
                     sleep(Duration::from_millis(300)).await;
                     if postgres.ended() {
                         postgres.start()?;

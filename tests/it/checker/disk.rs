@@ -1,5 +1,5 @@
-//! A small file system for the database: a tmpfs in a mount namespace of its own, which can be filled and emptied.
-//! Nothing outside of the namespace sees it, and it ends with the process that mounted it.
+//! A small file system for the database: a tmpfs in its own mount namespace, which can be filled and emptied. It is not
+//! visible outside of the namespace and ends with the process that mounted it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 
 use super::{Result, text};
 
-/// What takes up the room.
+/// The file that fills the disk.
 const BALLAST: &str = "ballast";
 
-/// See the file.
+/// A small disk; see the module.
 pub struct Disk {
-    /// Keeps the namespace alive; it ends when its standard input closes, also where this process is killed.
+    /// Keeps the namespace alive. It ends when its standard input closes, even if this process is killed.
     holder: Child,
     folder: PathBuf,
 }
@@ -27,7 +27,7 @@ impl Drop for Disk {
 }
 
 impl Disk {
-    /// Mounts `megabytes` over `folder`, which must exist. An error says what this machine does not allow.
+    /// Mounts a disk of `megabytes` over `folder`, which must exist. The error says what this machine does not allow.
     pub fn mount(folder: &Path, megabytes: u32) -> Result<Self> {
         let mut command = Command::new("unshare");
         if !is_root()? {
@@ -50,7 +50,7 @@ impl Disk {
         if said.trim() == "mounted" { Ok(disk) } else { Err("a tmpfs cannot be mounted here".into()) }
     }
 
-    /// A command that sees the file system and runs in `folder`. Its process id is the program's own.
+    /// Returns a command that sees the file system and runs in `folder`. Its process id is that of the program itself.
     pub fn command(&self, program: &Path, folder: &Path) -> Result<Command> {
         let mut command = Command::new("nsenter");
         command.args(["--mount", "--target", &self.holder.id().to_string()]);
@@ -61,18 +61,18 @@ impl Disk {
         Ok(command)
     }
 
-    /// Where it is for the programs that [`Disk::command`] starts.
+    /// Returns its path for programs started by [`Disk::command`].
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where it is for everybody else. SQLite must not be given this path: it resolves the link.
+    /// Returns its path for all other processes. Do not pass this path to SQLite, which resolves the link.
     pub fn seen_from_outside(&self) -> PathBuf {
         let folder = self.folder.strip_prefix("/").unwrap_or(&self.folder);
         PathBuf::from(format!("/proc/{}/root", self.holder.id())).join(folder)
     }
 
-    /// Leaves no byte free.
+    /// Fills the disk completely.
     pub fn fill(&self) -> Result<()> {
         let mut ballast = std::fs::File::create(self.seen_from_outside().join(BALLAST)).map_err(text)?;
         let block = [0; 4_096];
@@ -85,13 +85,13 @@ impl Disk {
         }
     }
 
-    /// Gives the room back.
+    /// Frees the space again.
     pub fn make_room(&self) -> Result<()> {
         std::fs::remove_file(self.seen_from_outside().join(BALLAST)).map_err(text)
     }
 }
 
-/// Whether this process is root.
+/// Returns whether this process runs as root.
 pub fn is_root() -> Result<bool> {
     Ok(std::fs::metadata("/proc/self").map_err(text)?.uid() == 0)
 }

@@ -1,5 +1,5 @@
-//! A connection through either door that may break at any moment: nothing here panics, every end is an
-//! error. It knows frames, not what they mean.
+//! A Socket.IO or plain WebSocket connection that may break at any moment: nothing here panics, every end is an error.
+//! It knows frames, not their meaning.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::{Result, text};
 
-/// Connecting may take this long.
+/// How long connecting may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Ways in: Socket.IO by path and namespace, and the plain door.
+/// The ways to connect: Socket.IO by path and namespace, and the plain WebSocket (`None`).
 pub const TRANSPORTS: [Option<(&str, &str)>; 5] = [
     Some(("/ws/socket.io/", "")),
     None,
@@ -25,24 +25,24 @@ pub const TRANSPORTS: [Option<(&str, &str)>; 5] = [
     Some(("/socket.io/", "/ws,")),
 ];
 
-/// What came.
+/// A received frame.
 pub enum Incoming {
-    /// The answer to a send.
+    /// The ack of a send.
     Ack(u64, Value),
     /// A server event.
     Event(String, Value),
 }
 
-/// See the file.
+/// A connection; see the module.
 pub struct Framing {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// What stands before a Socket.IO packet's data; none at the plain door.
+    /// The prefix of a Socket.IO packet's data; `None` for the plain WebSocket.
     namespace: Option<&'static str>,
     next_id: u64,
 }
 
 impl Framing {
-    /// Connects and waits for the welcome.
+    /// Connects and waits for the welcome event.
     pub async fn open(host: &str, token: &str, transport: Option<(&str, &'static str)>) -> Result<Self> {
         timeout(PATIENCE, Self::enter(host, token, transport)).await.map_err(|_| "no welcome in time")?
     }
@@ -76,7 +76,7 @@ impl Framing {
         }
     }
 
-    /// Sends an event; the number of its ack.
+    /// Sends an event and returns the number of its ack.
     pub async fn send(&mut self, event: &str, payload: &Value) -> Result<u64> {
         let id = self.next_id;
         self.next_id += 1;
@@ -88,13 +88,13 @@ impl Framing {
             frame["id"] = json!(id);
             frame.to_string()
         };
-        // A line that takes nothing any more is as good as cut.
+        // A connection that accepts no more data is as good as cut.
         let sent = timeout(PATIENCE, self.stream.send(Message::text(text))).await;
         sent.map_err(|_| "it takes nothing")?.map_err(|error| error.to_string())?;
         Ok(id)
     }
 
-    /// The next ack or event.
+    /// Returns the next ack or event.
     pub async fn next(&mut self) -> Result<Incoming> {
         loop {
             let frame = self.frame().await?;

@@ -1,6 +1,6 @@
-//! A checker after Jepsen's shape: clients that send and listen through both doors while the server is
-//! killed, connections are cut, frozen and half-closed, and its database suffers; then the verdict. The tests run it short,
-//! `mango-bench` long. It shares no code with the server.
+//! A checker in the style of Jepsen. Clients send and listen over Socket.IO and plain WebSockets while the server is
+//! killed, connections are cut, frozen and half-closed, and the database fails; then the verdict follows. The tests run
+//! it briefly, `mango-bench` for hours. It shares no code with the server.
 
 pub mod client;
 pub mod database;
@@ -29,61 +29,61 @@ use proxy::Proxy;
 use random::Random;
 use verdict::{Verdict, verdict};
 
-/// What the checker itself fails with, in words.
+/// A result whose error describes a failure of the checker itself.
 pub type Result<T> = std::result::Result<T, String>;
 
-/// What to do to whom.
+/// The configuration of a run.
 pub struct Plan {
-    /// The server's program.
+    /// The path of the server's binary.
     pub binary: PathBuf,
-    /// Where it runs.
+    /// The folder that the server runs in.
     pub folder: PathBuf,
-    /// Its database.
+    /// The database.
     pub store: Store,
-    /// Faults at least.
+    /// The minimum number of faults.
     pub faults: u64,
-    /// Acked sends at least.
+    /// The minimum number of acked sends.
     pub acked: u64,
-    /// Clients that send; half of them wait for each ack, half keep eight under way.
+    /// The number of clients that send; half of them wait for each ack, half keep eight sends pending.
     pub senders: usize,
-    /// Clients that only listen.
+    /// The number of clients that only listen.
     pub listeners: usize,
-    /// Groups.
+    /// The number of groups.
     pub chats: usize,
-    /// Between two sends of one sender.
+    /// The pause between two sends of one sender.
     pub pace: Duration,
-    /// Between two faults at most.
+    /// The longest pause between two faults.
     pub calm: Duration,
-    /// How long a database is stopped the first time; later it is a quarter of that at most.
+    /// How long the first stop of a database lasts; later stops last at most a quarter of it.
     pub longest_stop: Duration,
-    /// What chance is made from.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
-/// Who takes part.
+/// The participants of a run.
 pub struct Cast {
     /// Chats, each with the token of a member.
     pub chats: Vec<(i64, String)>,
-    /// Clients with what can be seen of them.
+    /// The clients and their observable state.
     pub clients: Vec<(Part, Arc<Mutex<Seen>>)>,
 }
 
-/// A whole run.
+/// The report of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// What was found.
+    /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Faults by kind.
+    /// The number of faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Connections that clients made.
+    /// The number of connections that clients made.
     pub connections: u64,
-    /// The longest that a send in another chat waited while somebody held a chat's row, milliseconds.
-    /// None without locks; on SQLite, whose lock is that of the database, about as long as it was held.
+    /// The longest wait of a send in another chat while a chat's row was locked, in milliseconds. `None` without locks.
+    /// On SQLite, which locks the whole database, about as long as the lock was held.
     pub longest_wait_of_others_ms: Option<u64>,
-    /// How long it took.
+    /// The duration of the run.
     pub seconds: f64,
-    /// For doing it again.
+    /// The seed, to repeat the run.
     pub seed: u64,
 }
 
@@ -91,15 +91,15 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// How long what is under way may take to arrive everywhere.
+/// How long pending events may take to arrive at all clients.
 const SETTLING: Duration = Duration::from_secs(20);
 
-/// One thing that is done.
+/// One fault.
 #[derive(Clone, Copy)]
 enum Fault {
     /// `kill -9` of the server.
     Kill,
-    /// Connections end, of so many percent of the clients; 0 is one of them.
+    /// Cuts the connections of this percentage of the clients, but at least one.
     Cut(u64, &'static str),
     Freeze,
     HalfClose,
@@ -121,7 +121,7 @@ impl Fault {
     }
 }
 
-/// Kinds of faults, dealt like cards.
+/// The kinds of faults, drawn like cards from a deck.
 const DECK: [Fault; 10] = [
     Fault::Kill,
     Fault::Cut(40, "cut some"),
@@ -135,16 +135,16 @@ const DECK: [Fault; 10] = [
     Fault::Cut(100, "cut all"),
 ];
 
-/// What was done.
+/// The faults that were injected.
 #[derive(Default)]
 struct Done {
     faults: BTreeMap<&'static str, u64>,
-    /// From when to when somebody held a chat's row.
+    /// From when to when a chat's row was locked.
     locked: Vec<(Instant, Instant)>,
 }
 
 impl Done {
-    /// The longest that a bystander's send waited from when a row was held, among those under way or begun then.
+    /// Returns the longest time that a send of the bystander waited while a row was locked.
     fn longest_wait(&self, bystander: &Seen) -> Option<Duration> {
         let waits = self.locked.iter().flat_map(|(from, until)| {
             let meanwhile =
@@ -155,7 +155,7 @@ impl Done {
     }
 }
 
-/// Runs it.
+/// Runs the checker.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let started = Instant::now();
     let mut random = Random::new(plan.seed);
@@ -200,7 +200,7 @@ async fn set_up(
     random: &mut Random,
 ) -> Result<Cast> {
     let http = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
-    // A database may have seen an earlier run.
+    // The database may contain data of an earlier run.
     let run = random.below(u64::from(u32::MAX));
     let mut people = Vec::new();
     for number in 0..=plan.senders + plan.listeners {
@@ -211,7 +211,7 @@ async fn set_up(
     let mut chats = Vec::new();
     let mut of_person: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for number in 0..plan.chats {
-        // Everybody is in about half of the chats, the owner in all.
+        // Each user is a member of about half of the chats, the owner of all.
         let members: Vec<i64> = people
             .iter()
             .enumerate()
@@ -245,7 +245,7 @@ async fn set_up(
     Ok(Cast { chats, clients })
 }
 
-/// Somebody in a chat of their own, whose row nobody holds, past the proxy that cuts and freezes.
+/// Starts a client in its own chat, whose row is never locked, that bypasses the proxy.
 async fn bystander(
     plan: &Plan,
     node: &Node,
@@ -266,7 +266,7 @@ async fn bystander(
     Ok((part, seen))
 }
 
-/// Faults, one after another, until there were enough of them and of acks.
+/// Injects faults one after another until there are enough faults and acks.
 async fn torment(
     plan: &Plan,
     database: &mut Database,
@@ -300,7 +300,7 @@ async fn torment(
                 proxy.freeze(random, time);
             }
             Fault::Pause => {
-                // The bystander, who comes last, is only looked at.
+                // The bystander, who comes last, is only observed.
                 for (_, seen) in cast.clients.iter().rev().skip(1) {
                     if random.percent(40) {
                         let pause = Duration::from_millis(500 + random.below(3_000));
@@ -314,7 +314,7 @@ async fn torment(
                 let stop = if again { longest.mul_f64(random.below(100) as f64 / 400.0) } else { longest };
                 let locked = cast.chats.first().ok_or("no chat")?.0;
                 if fault == DatabaseFault::Lock {
-                    // What it still waits for because of an earlier fault is not the lock's.
+                    // Delays from an earlier fault must not count as delays from the lock.
                     until_bystander_sends(cast).await?;
                 }
                 let since = Instant::now();
@@ -329,7 +329,7 @@ async fn torment(
     Ok(done)
 }
 
-/// Waits until another send of the bystander, who comes last, was acked.
+/// Waits until another send of the bystander, who comes last, is acked.
 async fn until_bystander_sends(cast: &Cast) -> Result<()> {
     let (_, seen) = cast.clients.last().ok_or("no bystander")?;
     let before = see(seen).waits.len();

@@ -1,4 +1,4 @@
-//! The server as a process of its own, on one port for all its lives, to be killed and started again.
+//! The server in its own process. It can be killed and restarted, and keeps its port.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use tokio::time::{Instant, sleep};
 use super::disk::Disk;
 use super::{Result, text};
 
-/// A start may take this long.
+/// How long a start may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Somebody who is logged in.
+/// A user who is logged in.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// As the server numbers them.
+    /// The user's id at the server.
     pub id: i64,
-    /// Access token.
+    /// The access token.
     pub token: String,
 }
 
-/// One server; it ends when this is dropped.
+/// One server, which is killed on drop.
 pub struct Node {
     binary: PathBuf,
     folder: PathBuf,
@@ -42,7 +42,7 @@ impl Drop for Node {
 }
 
 impl Node {
-    /// A server that is not started yet, on a port that is free now.
+    /// Returns a server that is not started yet, on a port that is free now.
     pub fn new(binary: &Path, folder: &Path, database_url: &str) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).map_err(text)?.port();
         let (binary, folder) = (binary.to_owned(), folder.to_owned());
@@ -50,12 +50,12 @@ impl Node {
         Ok(Self { binary, folder, settings, disk: None, port, child: None })
     }
 
-    /// A setting for all its later lives.
+    /// Adds a setting for all later starts.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
-    /// It sees this disk in all its later lives.
+    /// Lets the server see this disk from the next start on.
     pub fn sees(&mut self, disk: Arc<Disk>) {
         self.disk = Some(disk);
     }
@@ -65,12 +65,12 @@ impl Node {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Its process, while it lives.
+    /// Returns its process id while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Starts it and waits until it answers.
+    /// Starts it and waits until it responds.
     pub async fn start(&mut self) -> Result<()> {
         let output = std::fs::File::create(self.folder.join("server.log")).map_err(text)?;
         let mut command = match &self.disk {
@@ -109,7 +109,7 @@ impl Node {
         }
     }
 
-    /// What it has printed since its last start.
+    /// Returns its output since its last start.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default()
     }
@@ -120,23 +120,23 @@ impl Node {
         lines[lines.len().saturating_sub(5)..].join(" | ")
     }
 
-    /// `kill -9`.
+    /// Kills it with `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Gone already, maybe.
+            // It may have ended already.
             drop(child.kill());
             drop(child.wait());
         }
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) -> Result<()> {
         let pid = self.pid().ok_or("it does not run")?;
         let done = Command::new("kill").args(["-TERM", &pid.to_string()]).status().map_err(text)?;
         if done.success() { Ok(()) } else { Err("kill failed".into()) }
     }
 
-    /// Waits until it has ended by itself; whether with status 0.
+    /// Waits until it has ended by itself; returns whether its exit status is 0.
     pub async fn ended_well(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -149,7 +149,7 @@ impl Node {
         false
     }
 
-    /// Registers and logs in.
+    /// Registers and logs in a user.
     pub async fn person(&self, http: &Client, username: &str) -> Result<Person> {
         let known = json!({"username": username, "password": "correct horse"});
         let me = self.post(http, "/user", None, &known).await?;
@@ -158,7 +158,7 @@ impl Node {
         Ok(Person { id, token: tokens["access_token"].as_str().ok_or("no token")?.to_owned() })
     }
 
-    /// One request with a JSON body.
+    /// Sends a POST request with a JSON body.
     pub async fn post(&self, http: &Client, path: &str, token: Option<&str>, body: &Value) -> Result<Value> {
         let mut request = http.post(format!("http://{}{path}", self.host())).json(body);
         if let Some(token) = token {

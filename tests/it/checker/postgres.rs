@@ -1,5 +1,5 @@
-//! A PostgreSQL of its own, to be stopped, killed and started again. It listens on loopback only, on one port for all
-//! its lives, and ends when this is dropped.
+//! A private PostgreSQL that can be stopped, killed and restarted. It listens on loopback only, keeps its port, and
+//! ends on drop.
 
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use super::disk::{Disk, is_root};
 use super::{Result, text};
 
-/// A start may take this long: after a crash it recovers first.
+/// How long a start may take, including recovery after a crash.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What every start is given.
+/// Settings of every start.
 const SETTINGS: [&str; 3] = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=60"];
 
-/// See the file.
+/// A private PostgreSQL; see the module.
 pub struct Postgres {
     programs: PathBuf,
     folder: PathBuf,
@@ -36,12 +36,13 @@ impl Drop for Postgres {
 }
 
 impl Postgres {
-    /// Makes one in `folder`, which becomes its user's, and starts it with `settings` such as `fsync=off` on top.
+    /// Creates one in `folder`, whose owner becomes PostgreSQL's user, and starts it with additional `settings` such as
+    /// `fsync=off`.
     pub fn start_in(folder: &Path, settings: &[&str]) -> Result<Self> {
         Self::make(folder, folder.join("data"), None, settings)
     }
 
-    /// The same where it sees `disk`, which lies below `folder`, and keeps its data there if `data_on_it`.
+    /// Like [`Self::start_in`], but it sees `disk`, which is below `folder`, and stores its data there if `data_on_it`.
     pub fn start_with(folder: &Path, settings: &[&str], disk: Arc<Disk>, data_on_it: bool) -> Result<Self> {
         give_to_owner(&disk.seen_from_outside())?;
         let data = if data_on_it { disk.folder().join("data") } else { folder.join("data") };
@@ -72,22 +73,22 @@ impl Postgres {
         Ok(made)
     }
 
-    /// The URL of one of its databases.
+    /// Returns the URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@{}/{database}", self.host())
     }
 
-    /// `127.0.0.1:PORT`.
+    /// Returns `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Its data folder, as it sees it itself.
+    /// Returns the path of its data folder as PostgreSQL sees it.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// What it has printed since its last start.
+    /// Returns its output since its last start.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
@@ -96,7 +97,7 @@ impl Postgres {
         self.folder.join("postgres.log")
     }
 
-    /// Starts it and waits until it answers. Call it from a thread that lives as long as PostgreSQL is to live.
+    /// Starts it and waits until it responds. Call it from a thread that lives as long as PostgreSQL should run.
     pub fn start(&mut self) -> Result<()> {
         let output = std::fs::File::create(self.log_file()).map_err(text)?;
         let mut command = self.command("postgres")?;
@@ -123,7 +124,7 @@ impl Postgres {
         Ok(command.status().map_err(text)?.success())
     }
 
-    /// Asks it to end without waiting for its clients, then starts it again.
+    /// Restarts it without waiting for its clients.
     pub fn restart(&mut self) -> Result<()> {
         signal("INT", &self.postmaster())?;
         if let Some(mut child) = self.child.take() {
@@ -132,7 +133,7 @@ impl Postgres {
         self.start()
     }
 
-    /// `kill -9` of all its processes.
+    /// Kills all its processes with `kill -9`.
     pub fn kill(&mut self) -> Result<()> {
         let done = signal("KILL", &self.processes()?);
         if let Some(mut child) = self.child.take() {
@@ -141,24 +142,24 @@ impl Postgres {
         done
     }
 
-    /// Whether it has ended by itself.
+    /// Returns whether it has ended by itself.
     pub fn ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|child| matches!(child.try_wait(), Ok(Some(_))))
     }
 
-    /// Stops all its processes where they are: connections stay open, and nothing answers.
+    /// Pauses all its processes with SIGSTOP: connections stay open, but nothing responds.
     pub fn stop_all(&self) -> Result<()> {
-        // First the one that would start others.
+        // The postmaster first, because it starts new processes.
         signal("STOP", &self.postmaster())?;
         signal("STOP", &self.processes()?)
     }
 
-    /// Lets all its processes go on.
+    /// Resumes all its processes.
     pub fn cont_all(&self) -> Result<()> {
         signal("CONT", &self.processes()?)
     }
 
-    /// Takes over a changed configuration file.
+    /// Reloads a changed configuration file.
     pub fn reload(&self) -> Result<()> {
         signal("HUP", &self.postmaster())
     }
@@ -167,13 +168,13 @@ impl Postgres {
         self.child.iter().map(Child::id).collect()
     }
 
-    /// The first process and its children.
+    /// Returns the ids of the postmaster and its children.
     fn processes(&self) -> Result<Vec<u32>> {
         let Some(postmaster) = self.child.as_ref().map(Child::id) else { return Ok(Vec::new()) };
         let mut all = vec![postmaster];
         for entry in std::fs::read_dir("/proc").map_err(text)?.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|it| it.parse().ok()) else { continue };
-            // A process may end while it is looked at.
+            // A process may end while it is inspected.
             let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
             let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
             if parent == Some(postmaster) {
@@ -183,12 +184,12 @@ impl Postgres {
         Ok(all)
     }
 
-    /// One of its programs on its data folder. PostgreSQL refuses to run as root, so it runs as the owner of the
-    /// folder; it ends with the thread that started it.
+    /// Returns a command for one of its programs on its data folder. PostgreSQL refuses to run as root, so it runs as
+    /// the owner of the folder. It ends with the thread that started it.
     fn command(&self, program: &str) -> Result<Command> {
         let setpriv = Path::new("setpriv");
         let mut command = match &self.disk {
-            // Inside of the namespace everybody is root to begin with.
+            // Every user is root inside the namespace at first.
             Some(disk) if !is_root()? => {
                 let own = std::fs::metadata("/proc/self").map_err(text)?;
                 let mut command = disk.command(Path::new("unshare"), &self.folder)?;
@@ -219,12 +220,12 @@ fn signal(name: &str, pids: &[u32]) -> Result<()> {
     }
     let pids = pids.iter().map(u32::to_string);
     let mut command = Command::new("kill");
-    // A child may have ended meanwhile, which `kill` complains of.
+    // A child may have ended meanwhile, which `kill` reports as an error.
     command.arg(format!("-{name}")).args(pids).stderr(Stdio::null());
     command.status().map(drop).map_err(|error| format!("kill: {error}"))
 }
 
-/// Where PostgreSQL's programs are: Debian keeps them apart from the others.
+/// Returns the folder of PostgreSQL's programs, which Debian does not put in PATH.
 fn programs() -> Result<PathBuf> {
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -238,7 +239,7 @@ fn programs() -> Result<PathBuf> {
         .ok_or_else(|| "PostgreSQL is not installed".into())
 }
 
-/// Whom PostgreSQL runs as where this process is root: numbers of the user and of the group.
+/// Returns the user id and group id that PostgreSQL runs as if this process is root.
 fn owner() -> Result<(String, String)> {
     let users = std::fs::read_to_string("/etc/passwd").map_err(text)?;
     let find = |name: &str| users.lines().find(|line| line.split(':').next() == Some(name));
@@ -247,7 +248,7 @@ fn owner() -> Result<(String, String)> {
     fields.next().zip(fields.next()).ok_or_else(|| format!("/etc/passwd: {line}"))
 }
 
-/// Makes a folder belong to whom PostgreSQL runs as.
+/// Gives a folder to the user that PostgreSQL runs as.
 pub fn give_to_owner(folder: &Path) -> Result<()> {
     if !is_root()? {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A TCP proxy in front of the server that can cut, freeze and half-close the connections through it.
+//! A TCP proxy in front of the server that can cut, freeze and half-close its connections.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,33 +13,33 @@ use tokio::time::sleep;
 use super::Result;
 use super::random::Random;
 
-/// What happens to the bytes of one connection.
+/// The state of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Flowing,
-    /// Neither side hears anything.
+    /// Neither side receives anything.
     Frozen,
-    /// Both sides lose it.
+    /// The connection is closed on both sides.
     Cut,
-    /// No more from the client to the server.
+    /// Closed from the client to the server.
     ClosedUp,
-    /// No more from the server to the client.
+    /// Closed from the server to the client.
     ClosedDown,
 }
 
-/// See the file.
+/// A proxy; see the module.
 #[derive(Clone)]
 pub struct Proxy {
     /// `127.0.0.1:PORT`.
     pub host: String,
     pipes: Arc<Mutex<Vec<watch::Sender<State>>>>,
-    /// What new connections begin with.
+    /// The state of new connections.
     begins: Arc<Mutex<State>>,
     refuses: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    /// Passes connections on to `target` until the runtime ends.
+    /// Forwards connections to `target` until the runtime ends.
     pub async fn start(target: String) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let host = listener.local_addr().map_err(|error| error.to_string())?.to_string();
@@ -51,7 +51,7 @@ impl Proxy {
                 if refuses.load(Ordering::Acquire) {
                     continue;
                 }
-                // One after the other with `change_all`: no connection is left out.
+                // The lock that `change_all` also takes: no connection is missed.
                 let begins = begins.lock().unwrap_or_else(PoisonError::into_inner);
                 let (state, watched) = watch::channel(*begins);
                 {
@@ -74,16 +74,16 @@ impl Proxy {
     fn some(&self, random: &mut Random, percent: u64) -> Vec<watch::Sender<State>> {
         let pipes = self.open();
         let chosen: Vec<_> = pipes.iter().filter(|_| random.percent(percent)).cloned().collect();
-        // Never nobody.
+        // At least one connection is chosen.
         if chosen.is_empty() { random.pick(&pipes).cloned().into_iter().collect() } else { chosen }
     }
 
-    /// Loses what is sent on all connections, old and new, without closing any: a network that is gone.
+    /// Freezes all connections, old and new, without closing any, like a network outage.
     pub fn stall(&self) {
         self.change_all(State::Frozen);
     }
 
-    /// Lets all connections flow again.
+    /// Unfreezes all connections.
     pub fn flow(&self) {
         self.change_all(State::Flowing);
     }
@@ -100,7 +100,7 @@ impl Proxy {
         }
     }
 
-    /// Takes no new connections and cuts those that there are, until it is told otherwise.
+    /// Refuses new connections and cuts the open ones, or accepts connections again.
     pub fn refuse(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::Release);
         if refuses {
@@ -142,7 +142,7 @@ impl Proxy {
 
 async fn carry(client: TcpStream, target: String, watched: watch::Receiver<State>) {
     let Ok(server) = TcpStream::connect(target).await else { return };
-    // Small frames leave at once; a kernel that refuses costs only time.
+    // Sends small frames at once; a kernel that refuses only costs time.
     drop((client.set_nodelay(true), server.set_nodelay(true)));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
@@ -155,7 +155,7 @@ async fn carry(client: TcpStream, target: String, watched: watch::Receiver<State
     }
 }
 
-/// Carries one direction until its end, or until it is closed; then says so to the other side.
+/// Forwards one direction until it ends or is closed, then shuts down the other side.
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -169,7 +169,7 @@ async fn pump(
             _ = state.wait_for(|state| *state == closed) => break,
         };
         let Ok(bytes @ 1..) = read else { break };
-        // What was read while it froze waits as well.
+        // Data that was read during a freeze waits as well.
         if state.wait_for(|state| *state != State::Frozen).await.is_err() {
             break;
         }

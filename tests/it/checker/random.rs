@@ -1,17 +1,17 @@
-//! Chance that can be repeated: `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number
-//! generators", 2014).
+//! Repeatable random numbers: `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+//! 2014).
 
-/// A stream of numbers that its seed decides.
+/// A stream of random numbers that is determined by its seed.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// From a seed.
+    /// Returns the stream of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Another stream, decided by this one.
+    /// Returns another stream, determined by this one.
     pub fn split(&mut self) -> Self {
         Self(self.next())
     }
@@ -24,17 +24,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// 0 up to, not including, `most`.
+    /// Returns a number from 0 up to, but not including, `most`.
     pub fn below(&mut self, most: u64) -> u64 {
         self.next() % most.max(1)
     }
 
-    /// Whether something that happens in so many of a hundred cases happens.
+    /// Returns true with a probability of `cases` percent.
     pub fn percent(&mut self, cases: u64) -> bool {
         self.below(100) < cases
     }
 
-    /// One of these.
+    /// Returns an element of `list`, or `None` if it is empty.
     pub fn pick<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
         list.get(self.below(list.len() as u64) as usize)
     }

@@ -1,4 +1,4 @@
-//! The verdict: what was acked against what is stored, and what every client knows against what is there.
+//! The verdict: compares acked sends with stored messages, and the state of every client with the server's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,27 +13,27 @@ use super::{Cast, Result};
 use crate::support::fetch::fetch;
 use crate::support::model::Depth;
 
-/// What a run found. Everything but the first line has to be zero.
+/// The findings of a run. All counts except `acked` must be zero.
 #[derive(Debug, Default, Serialize)]
 pub struct Verdict {
-    /// Sends that were acked.
+    /// The number of acked sends.
     pub acked: usize,
-    /// Acked and not stored, or stored as something else.
+    /// Acked sends that are not stored, or stored with other values.
     pub lost: usize,
-    /// Stored more than once.
+    /// Sends that are stored more than once.
     pub doubled: usize,
-    /// Acked sends of one sender that stand the wrong way round, and `seq`s that do not rise.
+    /// Acked sends of one sender that are stored in the wrong order, and `seq`s that do not rise.
     pub order_broken: usize,
-    /// Clients whose picture is not what a fetch shows.
+    /// Clients whose state differs from a fresh fetch.
     pub models_unequal: usize,
-    /// Events out of order, acks that should not be.
+    /// Events out of order, and unexpected acks.
     pub broken: usize,
-    /// Some of what is wrong, in words.
+    /// Descriptions of some of the problems.
     pub examples: Vec<String>,
 }
 
 impl Verdict {
-    /// Whether nothing is wrong.
+    /// Returns whether there are no problems.
     pub fn is_good(&self) -> bool {
         self.lost + self.doubled + self.order_broken + self.models_unequal + self.broken == 0
     }
@@ -44,14 +44,14 @@ impl Verdict {
     }
 }
 
-/// A message as REST shows it: its id and the `client_id` that it was stored under.
+/// A message as REST returns it: its id and the `client_id` that it was stored with.
 struct Stored {
     id: i64,
     seq: i64,
     client_id: String,
 }
 
-/// Judges a run in which nothing is sent any more; what is under way to clients may take `settling` to arrive.
+/// Judges a run in which nothing is sent any more. Events on their way to clients get `settling` to arrive.
 pub async fn verdict(url: &str, cast: &Cast, settling: Duration) -> Result<Verdict> {
     let http = Http::builder().no_proxy().build().map_err(|error| error.to_string())?;
     let mut verdict = Verdict::default();
@@ -97,7 +97,7 @@ pub async fn verdict(url: &str, cast: &Cast, settling: Duration) -> Result<Verdi
         verdict.order_broken += wrong.len();
         verdict.say(wrong.into_iter().map(|it| format!("{}: {it}", part.name)));
     }
-    // Everything that was ever sent was retried until it was acked: nothing else is there.
+    // Every send was retried until it was acked, so nothing else may be stored.
     let strange: Vec<&String> = stored.keys().filter(|it| !wanted.contains(*it)).collect();
     verdict.doubled += strange.len();
     verdict.say(strange.into_iter().map(|it| format!("{it} is stored and was never acked")));
@@ -105,8 +105,8 @@ pub async fn verdict(url: &str, cast: &Cast, settling: Duration) -> Result<Verdi
     Ok(verdict)
 }
 
-/// Sends of one sender in one chat that stand the wrong way round. Who waits for each ack has one order; who
-/// does not has one per connection.
+/// Returns the sends of one sender that are stored in the wrong order. A sender that waits for each ack has one order,
+/// any other sender has one order per connection.
 fn out_of_order(acked: &[Acked], waited: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut by_order: BTreeMap<(i64, u64), Vec<&Acked>> = BTreeMap::new();
@@ -127,7 +127,7 @@ fn out_of_order(acked: &[Acked], waited: bool) -> Vec<String> {
     wrong
 }
 
-/// Every client's picture against a fresh fetch; what is on its way gets time to arrive.
+/// Compares every client's state with a fresh fetch. Events on their way get time to arrive.
 async fn compare(
     url: &str,
     http: &Http,

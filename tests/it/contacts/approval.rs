@@ -1,4 +1,5 @@
-//! `CONTACT_POLICY=approval`: what a stranger's direct chat holds until it is let in, and every way around it.
+//! `CONTACT_POLICY=approval`: what a stranger can do in a direct chat before it is approved, and attempts to get around
+//! it.
 
 use serde_json::json;
 
@@ -12,7 +13,7 @@ async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
     let mut a = app.connect(&alice, Transport::MAIN).await;
     let mut b = app.connect(&bob, Transport::ALL[1]).await;
     let chat = direct(&mut a, &bob).await;
-    // Without a message it is in no list of the other's.
+    // A chat without a message appears in none of the other user's lists.
     assert_eq!(app.get("/chat?state=pending", &bob).await, json!([]));
     let first =
         json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text", "client_id": "1"}});
@@ -33,7 +34,8 @@ async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
     };
     assert_eq!(active(bob.clone()).await, Vec::<i64>::new());
     assert_eq!(active(alice.clone()).await, [chat]);
-    // A retry of the first is no second; a second one waits, from both sides, also many at once.
+    // A retry of the first message is a duplicate. A second message is refused, from both sides, even if many are sent
+    // at once.
     let again = done(&mut a, "send_message", first).await;
     assert_eq!(again["duplicate"], json!(true));
     let mut waiting = Vec::new();
@@ -46,7 +48,7 @@ async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
     }
     let refused = b.call("send_message", message(chat, "who are you?")).await;
     assert_eq!(code(&refused), "approval_pending", "{refused}");
-    // Only the other side decides.
+    // Only the recipient decides.
     let this = json!({"chat": {"id": chat}});
     for command in ["approve_chat", "decline_chat"] {
         assert_eq!(code(&a.call(command, this.clone()).await), "forbidden", "{command}");
@@ -89,7 +91,7 @@ async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
         let other = app.person(&format!("other{round}")).await;
         let chat = direct(&mut a, &other).await;
         let first = json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text", "client_id": format!("f{round}")}});
-        // The writer is busy with the others: first and retry come into one commit.
+        // The writer is busy with other messages, so the first message and its retry share one commit.
         let mut begun = Vec::new();
         for number in 0..5 {
             begun.push(a.feed("send_message", message(group, &format!("{round} {number}"))).await);
@@ -130,7 +132,7 @@ async fn nothing_gets_past_an_approval_that_is_waited_for() {
     a.rest().await;
     done(&mut b, "mark_read", json!({"chat": {"id": chat}})).await;
     a.expect_silence().await;
-    // Taking it back is one's own right, and makes no room for another.
+    // A sender may delete the message, but that does not allow another one.
     done(&mut a, "delete_message", json!({"message": {"id": id}})).await;
     let refused = a.call("send_message", message(chat, "another")).await;
     assert_eq!(code(&refused), "approval_pending", "{refused}");
@@ -143,7 +145,7 @@ async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
     let mut b = app.connect(&bob, Transport::MAIN).await;
-    // Without a message, bob finds it in no list.
+    // A chat without a message appears in none of bob's lists.
     let chat = direct(&mut a, &bob).await;
     let wish = json!({
         "chat": {"is_group": false, "members_array": [alice.id]},
@@ -163,7 +165,7 @@ async fn followers_need_no_approval_and_groups_never_do() {
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
     let mut b = app.connect(&bob, Transport::MAIN).await;
-    // That one follows the other oneself does not help.
+    // Following the recipient does not help the sender.
     done(&mut a, "follow", user(&bob)).await;
     let wish = |with: &Person| json!({"chat": {"is_group": false, "members_array": [with.id]}});
     let ack = done(&mut b, "create_chat", wish(&alice)).await;
@@ -216,7 +218,7 @@ async fn a_declined_stranger_does_not_ask_again_at_once() {
     assert_eq!(code(&refused), "contact_required", "{refused}");
     assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
     direct(&mut a, &carol).await;
-    // The one who declined may, and who is followed needs no approval.
+    // The user who declined may write, and a user who is followed needs no approval.
     direct(&mut b, &alice).await;
     let mut c = app.connect(&carol, Transport::MAIN).await;
     let declined = app.get("/chat", &alice).await[0]["id"].clone();

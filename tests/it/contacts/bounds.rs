@@ -1,4 +1,4 @@
-//! How many chats one may have, and the same text twice in a row.
+//! How many chats a user may have, and repeats of the same text.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn nobody_is_in_more_chats_than_are_set() {
     let add = json!({"chat": {"id": group}, "user": {"id": bob.id}});
     let refused = c.call("add_member", add.clone()).await;
     assert!(refused["error"]["errors"]["user.id"].is_array(), "{refused}");
-    // What exists is found, also by who is full, and who leaves has room again.
+    // A user at the limit still finds existing chats, and has room again after leaving one.
     direct(&mut b, &alice).await;
     let old = app.get("/chat", &bob).await;
     let left =
@@ -55,11 +55,11 @@ async fn strangers_fill_up_nobody() {
     let add = json!({"chat": {"id": empty}, "user": {"id": bob.id}});
     let refused = a.call("add_member", add.clone()).await;
     assert!(refused["error"]["errors"]["user.id"].is_array(), "{refused}");
-    // They are not counted as bob's: with others he has as many as all.
+    // These chats do not count towards bob's limit: he can still have as many others as any user.
     for _ in 0..59 {
         app.group(&mut b, &[]).await;
     }
-    // Once he follows her they are.
+    // They count as soon as he follows her.
     done(&mut b, "follow", user(&alice)).await;
     let refused = a.call("add_member", add.clone()).await;
     assert!(refused["error"]["errors"]["user.id"].to_string().contains("the most chats"), "{refused}");
@@ -81,7 +81,7 @@ async fn nobody_makes_more_groups_than_are_set() {
     direct(&mut a, &bob).await;
     done(&mut b, "create_chat", wish).await;
     let hand_over = json!({"chat": {"id": group}, "user": {"id": bob.id}, "role": "owner"});
-    // What is handed over counts as the maker's: nobody can fill another's count.
+    // A chat that is handed over still counts for its creator: a user cannot use up another user's limit.
     done(&mut a, "set_member_role", hand_over).await;
     assert_eq!(app.get(&format!("/chat/{group}"), &bob).await["owner_id"], json!(bob.id));
     let refused =
@@ -101,19 +101,19 @@ async fn the_same_text_is_refused_for_a_while_and_only_that() {
     let refused = a.call("send_message", message(chat, "hi")).await;
     assert_eq!(code(&refused), "duplicate_message", "{refused}");
     assert!(refused["error"]["errors"]["message.content"].is_array(), "{refused}");
-    // Other words, another chat, another person, another kind: all of that is something else.
+    // Another text, chat, user or message type is not a repeat.
     done(&mut a, "send_message", message(chat, "hi!")).await;
     done(&mut a, "send_message", message(other, "hi")).await;
     done(&mut b, "send_message", message(chat, "hi")).await;
     let markdown = json!({"message": {"chat_id": chat, "content": "hi", "message_type": "markdown"}});
     done(&mut a, "send_message", markdown).await;
-    // Who marks what they send means it.
+    // A repeat with its own `client_id` is intended.
     for mark in ["one", "two"] {
         let marked =
             json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text", "client_id": mark}});
         done(&mut a, "send_message", marked).await;
     }
-    // Many at once, in one commit or several: one is taken.
+    // Many at once, in one commit or several: one is accepted.
     let wishes = (0..40).map(|_| message(chat, "click"));
     assert_eq!(taken_at_once(&mut a, wishes).await, 1);
     tokio::time::sleep(Duration::from_millis(1_600)).await;

@@ -1,4 +1,4 @@
-//! The lobby: everybody is in it, from registration on, whenever it was set.
+//! The lobby: every user is a member from registration on, no matter when the lobby was configured.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ async fn everybody_is_in_the_lobby_and_hears_who_comes() {
     let mut b = app.connect(&bob, Transport::MAIN).await;
     done(&mut b, "send_message", message(hall, "good morning")).await;
     assert_eq!(a.next("new_message").await["content"], json!("good morning"));
-    // Nobody leaves it, manages it or deletes it.
+    // Users cannot leave, manage or delete it.
     for (command, payload) in [
         ("leave_chat", json!({"chat": {"id": hall}})),
         ("delete_chat", json!({"chat": {"id": hall}})),
@@ -77,7 +77,7 @@ async fn a_lobby_that_is_set_later_takes_in_who_was_there_and_is_renamed() {
     );
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
-    // Without the setting it is a group that one can leave.
+    // Without the setting it is a group that users can leave.
     let app = TestApp::on(folder, &url, &[]).await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
     done(&mut a, "leave_chat", json!({"chat": {"id": hall}})).await;

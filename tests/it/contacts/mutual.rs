@@ -1,4 +1,4 @@
-//! `CONTACT_POLICY=mutual`: groups are for people who follow each other, and the demo landscape under every policy.
+//! `CONTACT_POLICY=mutual`: groups require that people follow each other. Also the demo data under every policy.
 
 use reqwest::Method;
 use serde_json::json;
@@ -42,7 +42,7 @@ async fn who_adds_and_who_creates_at_the_same_time_do_not_stand_in_each_others_w
     for _ in 0..20 {
         groups.push(app.group(&mut a, &[]).await);
     }
-    // Rows of people are locked in one order, whichever of them is named first.
+    // Users' rows are locked in one order, no matter which user is named first.
     let adding = async {
         for group in &groups {
             let wish = json!({"chat": {"id": group}, "user": {"id": carol.id}});
@@ -70,7 +70,7 @@ async fn a_group_is_for_people_who_follow_each_other_and_nobody_follows_anybody_
     let mut c = app.connect(&carol, Transport::MAIN).await;
     done(&mut a, "follow", user(&bob)).await;
     done(&mut b, "follow", user(&alice)).await;
-    // One direction is not enough, whichever it is.
+    // Following in one direction is not enough, whichever it is.
     done(&mut a, "follow", user(&carol)).await;
     let chats = app.get("/chat", &alice).await;
     let wish = json!({"chat": {"name": "g", "is_group": true, "members_array": [bob.id, carol.id, dave.id]}});
@@ -92,7 +92,7 @@ async fn a_group_is_for_people_who_follow_each_other_and_nobody_follows_anybody_
     done(&mut a, "add_member", add(&carol)).await;
     assert_eq!(ids(&app, &alice, "following", 50).await, [bob.id, carol.id]);
     assert_eq!(ids(&app, &bob, "following", 50).await, [alice.id], "members do not follow each other");
-    // Direct chats take nothing of the kind.
+    // Direct chats do not require it.
     let wish = json!({"chat": {"is_group": false, "members_array": [dave.id]}});
     done(&mut a, "create_chat", wish).await;
 }

@@ -1,4 +1,5 @@
-//! An import that breaks off: killed, or its source dies. Run again, it comes to what one clean run does.
+//! An import that is interrupted: it is killed, or its source fails. Run again, it has the same result as one clean
+//! run.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -43,13 +44,13 @@ async fn killed_again_and_again_it_comes_to_what_one_run_does() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
-    // Makes the schema, and looks in from outside.
+    // Creates the schema, and reads the database from outside.
     let app = TestApp::on(tempfile::tempdir().expect("a folder"), &url, &[]).await;
     let db = app.server.context.db.read();
     let (mut middles, mut kills) = (std::collections::BTreeSet::new(), 0);
     loop {
         let mut child = command(folder.path(), &url, &mango, &["--batch", "20"]).spawn().expect("starts");
-        // It is killed once it has done something, at a moment of its own each time.
+        // It is killed once it has made progress, at a different moment each time.
         let before = noted(db).await;
         let done = loop {
             if let Some(status) = child.try_wait().expect("asked") {
@@ -119,7 +120,7 @@ async fn two_imports_at_once_double_nothing() {
     let app = TestApp::start().await;
     let run = async |batch| import_with(&app.server.context, Options { batch, ..mango.options() }).await;
     let (one, other) = tokio::join!(run(50), run(70));
-    // One may be told to come again; none may do harm.
+    // Either run may have to retry later; neither may do damage.
     for error in [one.err(), other.err()].into_iter().flatten() {
         println!("told to come again: {error}");
     }
@@ -160,7 +161,7 @@ async fn a_source_that_is_no_mango_or_away_is_told() {
         assert!(message.starts_with("--from: ") && message.contains(told), "{bad}: {message}");
     }
     assert_eq!(super::mango::dump(app.server.context.db.read()).await, before);
-    // A small Mango of an older kind does.
+    // A small Mango with an older schema works.
     mango.run("ALTER TABLE message ADD content text").await;
     let report = mango.import(&app.server.context).await;
     assert!(report.to_text().contains("no table for likes"), "{}", report.to_text());

@@ -1,4 +1,4 @@
-//! A Mango in which everything is wrong that its tables let be wrong: it is told, and costs nothing else.
+//! A Mango with every error that its tables allow: the import reports each error and skips nothing else.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::mango::{Mango, SALAD, dump, expect_sound, import_with, rows};
 use super::{moved, old_login};
 use crate::support::{TestApp, Transport, fetch::fetch};
 
-/// Old numbers by reason, as the report's file has them.
+/// Returns the Mango ids by reason, as in the report file.
 fn told(file: &std::path::Path) -> BTreeSet<(String, String, Option<i64>)> {
     let text = std::fs::read_to_string(file).expect("a report");
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
@@ -142,7 +142,7 @@ async fn dirt_is_told_and_loses_nothing_else() {
         seen.expect("lists, chats and messages agree");
     }
 
-    // What came over is not told again; what did not, is tried again.
+    // Imported data is not reported again; skipped data is retried.
     let before = dump(db).await;
     let again = mango.import(&app.server.context).await;
     assert_eq!(dump(db).await, before);
@@ -170,7 +170,7 @@ async fn who_is_here_keeps_what_is_theirs() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0]["phone"], Value::Null);
     assert_ne!(found[0]["id"], squatter["id"], "nobody is given another's chats");
-    // Everything else of hers is there.
+    // The rest of her data is there.
     let boris = moved(&app, "+79000000002").await;
     assert_eq!(app.get("/chat", &boris).await.as_array().map(Vec::len), Some(2));
     expect_sound(app.server.context.db.read()).await;
@@ -218,7 +218,7 @@ async fn what_was_changed_here_stays_changed() {
     let mut caller = app.connect(&clara, Transport::ALL[0]).await;
     let gone = caller.call("delete_chat", json!({"chat": {"id": group}})).await;
     assert_eq!(gone["ok"], json!(true), "{gone}");
-    // A direct chat of two who had none in Mango yet is made here, and then there.
+    // A direct chat of two users who had none in Mango is created here first, and then in Mango.
     let mut anna_calls = app.connect(&anna, Transport::ALL[0]).await;
     let made = anna_calls
         .call("create_chat", json!({"chat": {"is_group": false, "members_array": [clara.id]}}))

@@ -1,4 +1,4 @@
-//! A Mango database to import from, and what can be compared of ours afterwards.
+//! A Mango database to import from, and comparisons of the imported data.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,30 +11,30 @@ use mango_chat::platform::progress::Progress;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement};
 use serde_json::{Value, json};
 
-/// Tables as Mango has them.
+/// Mango's tables.
 pub const SCHEMA: &str = include_str!("../../../bench/mango_schema.sql");
 
-/// Fills them; how much is said before.
+/// Fills the tables; `SET` statements before it define the numbers of rows.
 pub const GENERATED: &str = include_str!("../../../bench/mango_source.sql");
 
-/// passlib's `pbkdf2_sha256.hash("mango salad")`, as Mango keeps passwords.
+/// passlib's `pbkdf2_sha256.hash("mango salad")`, as Mango stores passwords.
 pub const SALAD: &str =
     "$pbkdf2-sha256$29000$MDEyMzQ1Njc4OWFiY2RlZg$QyrhjO.vckJBYsEx8fCojgl76exb4b7xSLFZWStlieM";
 
-/// Django's, of the same password.
+/// Django's hash of the same password.
 pub const DJANGO_SALAD: &str = "pbkdf2_sha256$1000$seasalt$QwfbI3Ys+dgF4pzWrxJwpixSXUFO+eQCNztJBClIjHI=";
 
-/// bcrypt's, of the same password.
+/// bcrypt's hash of the same password.
 pub const BCRYPT_SALAD: &str = "$2b$04$abcdefghijklmnopqrstuuZPBl7KurXUR3rASMqtUnACaMYOarB0m";
 
-/// A PostgreSQL database that is a Mango.
+/// A PostgreSQL database of a Mango server.
 pub struct Mango {
     pub url: String,
     pub db: DatabaseConnection,
 }
 
 impl Mango {
-    /// An empty one; nothing where there is no PostgreSQL to have it in (`scripts/test --fast`).
+    /// Creates an empty database; `None` if there is no PostgreSQL for it (`scripts/test --fast`).
     pub async fn empty() -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let variable = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
@@ -53,7 +53,7 @@ impl Mango {
         Some(Self { url, db })
     }
 
-    /// One with Mango's tables, and these statements run in it.
+    /// Creates a database with Mango's tables and runs these statements in it.
     pub async fn with(fill: &str) -> Option<Self> {
         let mango = Self::empty().await?;
         mango.run(SCHEMA).await;
@@ -61,7 +61,7 @@ impl Mango {
         Some(mango)
     }
 
-    /// One with this many generated rows.
+    /// Creates a database with this many generated rows.
     pub async fn generated(users: usize, chats: usize, messages: usize) -> Option<Self> {
         let numbers = format!(
             "SET mango.users = {users}; SET mango.chats = {chats}; SET mango.messages = {messages}; {GENERATED}"
@@ -74,7 +74,7 @@ impl Mango {
         self.db.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
 
-    /// How it is imported unless a test says otherwise.
+    /// Returns the default options of an import.
     pub fn options(&self) -> Options {
         Options {
             from: self.url.clone(),
@@ -97,7 +97,7 @@ pub async fn import_with(context: &AppContext, options: Options) -> Result<Repor
     import::run(context, &options, &Progress::Silent).await
 }
 
-/// Rows of a statement, each an object.
+/// Returns the rows of a statement, each as an object.
 pub async fn rows(db: &impl ConnectionTrait, sql: &str) -> Vec<Value> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let found = db.query_all_raw(statement).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
@@ -106,7 +106,7 @@ pub async fn rows(db: &impl ConnectionTrait, sql: &str) -> Vec<Value> {
     found.iter().map(object).map(Value::Object).collect()
 }
 
-/// A value of whatever type it has; the two databases tell types of expressions differently.
+/// Reads a value of any type; the two databases report different types for expressions.
 fn value(row: &QueryResult, column: &str) -> Value {
     let number = row.try_get::<Option<i64>>("", column).map(|it| json!(it));
     let number = number.or_else(|_| row.try_get::<Option<i32>>("", column).map(|it| json!(it)));
@@ -116,7 +116,7 @@ fn value(row: &QueryResult, column: &str) -> Value {
     other.unwrap_or_else(|error| panic!("{column}: {error}"))
 }
 
-/// Every table that an import writes, as it is.
+/// Returns the rows of every table that an import writes.
 pub async fn dump(db: &impl ConnectionTrait) -> BTreeMap<&'static str, Vec<Value>> {
     let mut tables = BTreeMap::new();
     for (table, order) in [
@@ -132,13 +132,13 @@ pub async fn dump(db: &impl ConnectionTrait) -> BTreeMap<&'static str, Vec<Value
     tables
 }
 
-/// Everything that came over, told by the numbers that it has in Mango: two imports of one Mango come to the
-/// same, whatever ids they gave and however often they broke off.
+/// Returns all imported data, identified by its ids in Mango. Two imports of one Mango have the same result here,
+/// whatever ids they assigned and however often they were interrupted.
 pub async fn by_old_ids(db: &impl ConnectionTrait) -> BTreeMap<&'static str, Vec<Value>> {
     let of = |kind: &str, alias: &str, column: &str| {
         format!("JOIN imports {alias} ON {alias}.kind = '{kind}' AND {alias}.new_id = {column}")
     };
-    // Of chats that became one, the first stands for all.
+    // If several chats became one, the first represents all.
     let chat = |column: &str| {
         format!("(SELECT MIN(c.old_id) FROM imports c WHERE c.kind = 'chat' AND c.new_id = {column})")
     };
@@ -182,7 +182,7 @@ pub async fn by_old_ids(db: &impl ConnectionTrait) -> BTreeMap<&'static str, Vec
     found
 }
 
-/// What holds in every database, however it was filled.
+/// Checks invariants that hold in every database, however it was filled.
 pub async fn expect_sound(db: &impl ConnectionTrait) {
     for (what, sql) in [
         (

@@ -1,4 +1,4 @@
-//! Photos from Mango's folder: hostile like every upload.
+//! Photos from Mango's folder: as untrusted as every upload.
 
 use image::{ImageFormat, RgbImage};
 use mango_chat::domain::import::Options;
@@ -24,7 +24,7 @@ fn put(folder: &Path, photo: &str, file: &str, bytes: &[u8]) {
     fs::write(folder.join(photo).join(file), bytes).expect("a file");
 }
 
-/// Everybody has a photo of their own number.
+/// Returns SQL that creates one user for each of these photos.
 fn people(photos: &[&str]) -> String {
     let one = |(place, photo): (usize, &&str)| {
         format!("('{photo}', '7900{place}', '{photo}', '{SALAD}', '2023-02-01 10:00:00+00')")
@@ -64,7 +64,7 @@ async fn photos_come_over_and_broken_ones_are_told() {
     put(&statics, "default", "original.jpg", b"no picture at all");
     put(folder.path(), "outside", "original.jpg", &picture(ImageFormat::Jpeg));
 
-    // Without the folder everybody has a default avatar; it may come later.
+    // Without the folder every user gets a default avatar; the photos can be imported later.
     let without = mango.import(&app.server.context).await;
     assert!(without.to_text().contains("--photos"), "{}", without.to_text());
     let chosen = moved(&app, "790010").await;

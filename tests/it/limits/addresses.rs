@@ -1,11 +1,11 @@
-//! Whose word for an address is believed: a proxy's that is named, nobody else's.
+//! Forwarded addresses are accepted only from configured proxies.
 
 use serde_json::{Value, json};
 
 use super::limited;
 use crate::support::{PASSWORD, TestApp};
 
-/// The address that a login is noted with.
+/// Returns the address that is recorded for a login.
 async fn noted(app: &TestApp, forwarded: &[&str]) -> String {
     let mut request = app.http.post(format!("{}/auth/login", app.url));
     for line in forwarded {

@@ -1,5 +1,5 @@
-//! What one client may cost: memory before and after it has authenticated, answers, and work for the one writer. Every
-//! bound is pushed against, and whoever stays within it goes on.
+//! What one client may cost: memory before and after authentication, responses, and work for the single writer. Every
+//! limit is exceeded once, and clients within it are not affected.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn a_polling_client_that_has_not_authenticated_may_send_little() {
     let polling = Polling::open(&app, "nobody").await;
     assert_eq!(polling.post(&"4".repeat(70_000)).await, 400, "more bytes than a token has");
     assert_eq!(polling.get().await.0, 400);
-    // Whoever is in sends as much as all.
+    // An authenticated client may send as much as any other.
     let polling = Polling::connect(&app, &alice.access).await;
     let many: Vec<String> = (0..200).map(|number| format!(r#"42{number}["sync",{{"only":[]}}]"#)).collect();
     assert_eq!(polling.post(&many.join("\u{1e}")).await, 200);
@@ -49,7 +49,7 @@ async fn a_websocket_that_has_not_authenticated_may_send_little() {
     let app = limited(&[]).await;
     for (path, frame) in [(ENGINE, Message::text("4")), ("/ws", Message::text("x"))] {
         let mut socket = Plain::upgrade(&app.host, path, &[]).await.expect("opens");
-        // A frame that never ends is counted while it comes.
+        // A frame that never ends is counted while it arrives.
         let padding = " ".repeat(100_000);
         socket.send_message(Message::text(format!("{frame}{padding}"))).await;
         socket.drain_until_end(Duration::from_secs(5)).await;
@@ -60,7 +60,7 @@ async fn a_websocket_that_has_not_authenticated_may_send_little() {
 async fn a_session_that_is_refused_again_and_again_ends() {
     let app = limited(&[]).await;
     let mut socket = Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens");
-    // One at a time: the library ignores a CONNECT that comes while another one is decided.
+    // One at a time: the library ignores a CONNECT that arrives while it decides another one.
     for _ in 0..3 {
         socket.send_raw(r#"40{"token":"x"}"#).await;
         assert!(socket.hears("44").await);
@@ -114,7 +114,7 @@ async fn a_user_and_an_address_have_so_many_connections() {
     let second = app.connect(&alice, Transport::ALL[1]).await;
     let (third, _) = Plain::open(&app.host, "/ws", &alice.access).await.expect("opens");
     for transport in Transport::ALL {
-        // Without a word, so that unchanged clients try again.
+        // The error is not `unauthorized`, so that unmodified clients retry.
         let refused = Socket::open(&app.host, Some(&alice.access), transport).await.err();
         assert!(refused.as_ref().is_some_and(|it| !it.contains("unauthorized")), "{refused:?}");
     }
@@ -123,14 +123,14 @@ async fn a_user_and_an_address_have_so_many_connections() {
     let b = app.connect(&bob, Transport::MAIN).await;
     let refused = Socket::open(&app.host, Some(&bob.access), Transport::MAIN).await.err();
     assert!(refused.is_some_and(|it| !it.contains("unauthorized")), "the address has four");
-    // Whoever is in goes on, and whoever leaves makes room.
+    // Connected clients are not affected, and a closed connection makes room.
     done(&mut first, "sync", json!({})).await;
     drop((second, third, b));
     let again = async || Socket::open(&app.host, Some(&alice.access), Transport::MAIN).await.is_ok();
     crate::support::eventually("there is room again", again).await;
 }
 
-/// A group of alice's with so many messages that are long as JSON.
+/// Creates a group of alice's with `count` messages that are long as JSON.
 async fn long_messages(app: &TestApp, alice: &Person, count: usize) -> i64 {
     let mut socket = app.connect(alice, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[]).await;
@@ -153,7 +153,7 @@ async fn a_page_is_at_most_a_megabyte_and_the_pages_together_are_everything() {
     let alice = app.person("alice").await;
     let chat = long_messages(&app, &alice, 12).await;
     let newest_first: Vec<usize> = (0..12).rev().collect();
-    // History by REST, in both directions.
+    // History over REST, in both directions.
     for (start, wanted) in [("", newest_first.clone()), ("after=0&", (0..12).collect())] {
         let mut next = Some(format!("/chat/{chat}/messages?{start}limit=200"));
         let mut found = Vec::new();
@@ -201,7 +201,7 @@ async fn a_page_is_at_most_a_megabyte_and_the_pages_together_are_everything() {
     }
     found.sort_unstable();
     assert_eq!(found, (0..12).collect::<Vec<_>>());
-    // The list that Mango's clients know is whole, and comes in parts.
+    // The list that Mango's clients use is complete, and is sent in parts.
     let list = app.get(&format!("/message/{chat}"), &alice).await;
     assert_eq!(numbers(&list), newest_first);
     let empty = app.group(&mut socket, &[]).await;
@@ -237,7 +237,7 @@ async fn who_fetches_answers_slowly_waits_for_further_ones_and_nobody_else_does(
     let app = limited(&[]).await;
     let (alice, bob, _) = app.three().await;
     let chat = long_messages(&app, &alice, 30).await;
-    // Too much for the buffers in between: the answers stay at the server.
+    // More than the buffers in between can hold: the responses stay at the server.
     let mut slow = Vec::new();
     for _ in 0..8 {
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -292,7 +292,7 @@ async fn many_members_cost_many_tokens() {
     let refused = a.call("create_chat", wish.clone()).await;
     assert_eq!(code(&refused), "rate_limited", "{refused}");
     assert!(refused["error"]["retry_after_ms"].as_i64().is_some_and(|it| it > 1_000), "{refused}");
-    // A small one fits in, and others have their own.
+    // A small group still fits, and other users have their own limit.
     app.group(&mut a, &[&carol]).await;
     let mut b = app.connect(&bob, Transport::MAIN).await;
     assert_eq!(code(&b.call("create_chat", wish).await), "validation_failed");

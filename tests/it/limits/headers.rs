@@ -1,4 +1,4 @@
-//! What browsers act on: security headers on every answer, and what other origins may do.
+//! Headers that browsers act on: security headers on every response, and what other origins may do.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response};

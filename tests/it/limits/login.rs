@@ -1,5 +1,5 @@
-//! Guessing passwords: it slows down, tells nothing about who exists, costs no hashing once it is slowed, and
-//! keeps nobody out of their own account.
+//! Guessing passwords is slowed down, does not reveal which accounts exist, costs no hashing while it is slowed down,
+//! and does not lock users out of their own accounts.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::limited;
 use crate::binary::serve;
 use crate::support::{PASSWORD, Socket, TestApp, Transport, fresh_database};
 
-/// One login from an address; the status, the headers and the body without what differs each time.
+/// Logs in once from an address; returns the status, the headers, and the body without the parts that always differ.
 async fn login(app: &TestApp, address: &str, username: &str, password: &str) -> (u16, HeaderMap, Value) {
     let answer = app
         .http
@@ -26,7 +26,7 @@ async fn login(app: &TestApp, address: &str, username: &str, password: &str) -> 
     (status, headers, body)
 }
 
-/// Behind a proxy, so that a test has many addresses; the buckets are wide enough not to matter.
+/// Starts a server behind a proxy, so that a test has many addresses; the buckets are too large to matter.
 async fn behind_a_proxy() -> TestApp {
     limited(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1000/s"), ("RATE_REGISTER", "1000/s")]).await
 }
@@ -79,7 +79,7 @@ async fn failed_logins_slow_down_alike_for_accounts_that_are_and_are_not() {
     for username in ["alice", "nobody"] {
         let mut answers = Vec::new();
         for guess in 0..8_u32 {
-            // Each from elsewhere: it is the account that waits.
+            // Each from another address: the account has to wait.
             let address = format!("198.51.100.{guess}");
             let (status, headers, body) = login(&app, &address, username, "wrong password").await;
             answers.push((status, headers.get("retry-after").cloned(), body));
@@ -90,7 +90,7 @@ async fn failed_logins_slow_down_alike_for_accounts_that_are_and_are_not() {
     assert_eq!(statuses, [401, 401, 401, 401, 429, 429, 429, 429], "the fourth failure begins the wait");
     assert_eq!(told[0][7].1.as_ref().expect("a wait"), "1");
     assert_eq!(told[0], told[1], "nothing tells the one from the other");
-    // The right password has to wait as well, else waiting would tell which one is right.
+    // The right password has to wait as well. Otherwise the wait would reveal which password is right.
     assert_eq!(login(&app, "198.51.100.99", "alice", PASSWORD).await.0, 429);
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!(login(&app, "198.51.100.99", "alice", "wrong password").await.0, 401);
@@ -119,7 +119,7 @@ async fn an_attacker_elsewhere_does_not_keep_a_user_out() {
     }
     assert_eq!(login(&app, "198.51.100.200", "alice", PASSWORD).await.0, 429, "strangers wait");
     assert_eq!(login(&app, home, "alice", PASSWORD).await.0, 200, "from home nothing has changed");
-    // Nor do open sessions notice.
+    // Open sessions are not affected either.
     let body = json!({"refresh_token": alice.refresh});
     let (status, _) = app.send(reqwest::Method::POST, "/auth/refresh", None, Some(body)).await;
     assert_eq!(status.as_u16(), 200);
@@ -135,7 +135,7 @@ async fn one_address_that_tries_many_accounts_waits_too() {
     }
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 11, "{statuses:?}");
     assert_eq!(login(&app, "198.51.100.2", "victim0", "password1").await.0, 401, "others do not");
-    // IPv6: a customer has a whole network, and changing within it helps nothing.
+    // IPv6: a customer has a whole network, so changing the address within it does not help.
     let mut statuses = Vec::new();
     for victim in 0..14 {
         let address = format!("2001:db8:1:2::{victim:x}");
@@ -146,7 +146,7 @@ async fn one_address_that_tries_many_accounts_waits_too() {
 
 #[harness::test]
 async fn who_has_to_wait_costs_no_hashing() {
-    // Costly enough that hashing would show.
+    // Costly enough that hashing would be noticed.
     let settings = [("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1000/s")];
     let app = limited(&[settings[0], settings[1], ("PASSWORD_HASH", "argon2id,m=65536,t=3,p=1")]).await;
     let mut hashing = Duration::MAX;
@@ -187,12 +187,12 @@ async fn a_stolen_token_does_not_find_the_password_out_either() {
 
 #[harness::test]
 async fn more_logins_at_once_than_can_wait_are_told_to_come_again() {
-    // Limits are off: this one protects memory and CPU whatever the settings say. A process of its own, so that
-    // its memory is nobody else's.
+    // Rate limits are off: this limit protects memory and CPU whatever the settings say. The server is a separate
+    // process, so that its memory can be measured.
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let server = serve(&folder, &[("DATABASE_URL", &url), ("PASSWORD_HASH", "argon2id,m=19456,t=2,p=1")]);
-    // Its peak so far, MiB.
+    // Its peak so far, in MiB.
     let memory = || {
         let path = format!("/proc/{}/status", server.child.id());
         let status = std::fs::read_to_string(path).expect("Linux tells");
@@ -221,11 +221,11 @@ async fn more_logins_at_once_than_can_wait_are_told_to_come_again() {
         }
     }
     assert!(judged >= 256 && sent_away > 0, "{judged} judged, {sent_away} sent away");
-    // A hash takes 19 MiB, and no more run than there are cores; connections and requests take the rest.
+    // A hash takes 19 MiB, and at most one hash runs per core; connections and requests take the rest.
     let cores = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let grown = memory() - before;
     assert!(grown < cores * 20 + 100, "{grown} MiB more for 600 logins at once");
-    // The crowd gone, logins go on.
+    // After the burst, logins work again.
     let wish = json!({"username": "alice", "password": PASSWORD});
     for (path, expected) in [("/user", 201), ("/auth/login", 200)] {
         let answer = http.post(format!("http://{}{path}", server.host)).json(&wish).send().await;

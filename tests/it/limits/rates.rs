@@ -1,5 +1,5 @@
-//! Token buckets at every door: what is over the limit is refused and told when to come again, what is under
-//! it is done.
+//! Token buckets on every transport: requests over the limit are refused with the time to retry, requests under it are
+//! executed.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn wish(chat: i64, number: usize) -> Value {
     json!({"message": {"chat_id": chat, "content": format!("{number}"), "message_type": "text"}})
 }
 
-/// How an answer was refused: when to come again, milliseconds.
+/// Returns how long a refused client has to wait, in milliseconds; `None` if it was not refused.
 fn retry_after(ack: &Value) -> Option<u64> {
     if ack["ok"] == json!(true) {
         return None;
@@ -24,7 +24,7 @@ fn retry_after(ack: &Value) -> Option<u64> {
     Some(wait)
 }
 
-/// Somebody in a group of their own, without spending the events of a test.
+/// Creates a user in their own group, without using up the events of a test.
 async fn alone(app: &TestApp) -> (Person, Socket, i64) {
     let alice = app.person("alice").await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -53,7 +53,7 @@ async fn messages_over_the_limit_are_refused_told_when_to_come_and_nothing_else_
         taken,
         "what was acked is stored, in order, and nothing else"
     );
-    // Coming again when it was said is enough.
+    // Retrying after the given time is enough.
     let (number, wait) = refused[0];
     tokio::time::sleep(Duration::from_millis(wait + 50)).await;
     assert_eq!(socket.call("send_message", wish(chat, number)).await["ok"], json!(true));
@@ -87,14 +87,14 @@ async fn a_limit_is_of_the_user_whatever_the_door_and_nobody_elses() {
     let problem: Value = answer.json().await.expect("a problem");
     assert_eq!((&problem["code"], &problem["status"]), (&json!("rate_limited"), &json!(429)));
     assert!(problem["request_id"].is_string(), "{problem}");
-    // Without a callback it is an exception.
+    // Without a callback the refusal is an `exception` event.
     socket.emit("send_message", wish(chat, 5)).await;
     let exception = socket.next("exception").await;
     assert_eq!(exception["event"], json!("send_message"));
     assert!(retry_after(&exception).is_some());
     plain.emit("send_message", wish(chat, 5)).await;
     assert!(retry_after(&plain.next("exception").await).is_some());
-    // Somebody else is not slowed.
+    // Other users are not slowed down.
     let bob = app.person("bob").await;
     let mut bobs = app.connect(&bob, Transport::MAIN).await;
     let own = app.group(&mut bobs, &[]).await;
@@ -107,7 +107,7 @@ async fn other_events_share_a_bucket_and_a_token_is_renewed_all_the_same() {
     let app = limited(&[("RATE_EVENT", "1/min:3")]).await;
     let (alice, mut socket, chat) = alone(&app).await;
     assert_eq!(socket.call("history", json!({"chat": {"id": chat}})).await["ok"], json!(true));
-    // Garbage counts like anything else, and is not even parsed.
+    // Invalid events count like any other, and are not even parsed.
     let unknown = socket.call("make_coffee", json!(7)).await;
     assert_eq!(unknown["error"]["code"], json!("unknown_event"));
     for (event, payload) in [
@@ -125,7 +125,7 @@ async fn other_events_share_a_bucket_and_a_token_is_renewed_all_the_same() {
         json!(true),
         "messages have their own"
     );
-    // A session lives on: tokens are exchanged, and take the old one's place on the socket.
+    // The session stays alive: tokens can be refreshed and replaced on the socket.
     let body = json!({"refresh_token": alice.refresh});
     let (status, pair) = app.send(Method::POST, "/auth/refresh", None, Some(body)).await;
     assert_eq!(status, StatusCode::OK, "{pair}");
@@ -161,7 +161,7 @@ async fn registering_in_masses_from_one_address_ends_soon() {
         let wish = json!({"username": format!("robot{number}"), "password": PASSWORD});
         app.send(Method::POST, path, None, Some(wish)).await
     };
-    // What is no registration costs nothing.
+    // Invalid registrations do not count.
     for _ in 0..5 {
         let (status, _) = app.send(Method::POST, "/user", None, Some(json!({"password": "short"}))).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -192,12 +192,12 @@ async fn uploads_have_a_bucket_of_their_own() {
         app.http.post(url).multipart(form).send().await.expect("an answer").status().as_u16()
     };
     assert_eq!([upload().await, upload().await, upload().await], [200, 200, 429], "by address, before login");
-    // A registration with a photo is one more of this address, one without is none.
+    // A registration with a photo counts as another upload from this address, one without does not.
     let photo = json!({"username": "bob", "password": PASSWORD, "photo": "AAAA"});
     let (status, _) = app.send(Method::POST, "/user", None, Some(photo)).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
     app.person("bob").await;
-    // By user, after it.
+    // After the login, the limit applies per user.
     let patch =
         async |body: Value| app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(body)).await.0;
     let put =
@@ -216,7 +216,7 @@ async fn no_event_is_a_way_round_the_limit_of_another() {
     let app = limited(&[("RATE_SEND", "1/h:2"), ("RATE_UPLOAD", "1/h:2")]).await;
     let (alice, mut socket, group) = alone(&app).await;
     let bob = app.person("bob").await;
-    // A direct chat takes every first message as a new one.
+    // Creating an existing direct chat with a first message counts as a new message.
     let mut refused = Vec::new();
     for number in 0..4 {
         let first = json!({"content": format!("{number}"), "message_type": "text"});
@@ -228,7 +228,7 @@ async fn no_event_is_a_way_round_the_limit_of_another() {
     let wish = json!({"chat": {"is_group": false, "members_array": [bob.id]}});
     let chat = socket.call("create_chat", wish).await["chat"]["id"].as_i64().expect("without a message");
     assert_eq!(app.contents(chat, &alice).await, ["0", "1"], "what was refused has not happened");
-    // A group's photo is an upload.
+    // A group's photo counts as an upload.
     let photo = json!({"chat": {"id": group, "photo": "AAAA"}});
     for _ in 0..2 {
         let ack = socket.call("update_chat", photo.clone()).await;
@@ -258,11 +258,11 @@ async fn tokens_are_exchanged_so_often_and_no_more_by_one_user() {
     };
     assert_eq!(refused, (429, json!("rate_limited")));
     assert!(done >= 120, "{done}");
-    // Mango's spelling is the same bucket, another user has their own.
+    // Mango's path uses the same bucket; another user has their own.
     let refresh =
         async |token: &str| app.send(Method::POST, "/user/refresh", Some(token), None).await.0.as_u16();
     assert_eq!(refresh(&bob.access).await, 200);
-    // A token comes back twice a second.
+    // The bucket refills at two tokens per second.
     eventually("it is refused, too", async || refresh(&alice.access).await == 429).await;
 }
 
@@ -273,13 +273,13 @@ async fn registering_again_and_again_fills_nobodys_mailbox() {
         let wish = json!({"username": name, "password": PASSWORD, "email": email});
         app.send(Method::POST, "/user", None, Some(wish)).await.0.as_u16()
     };
-    // Mails that somebody asks for, for an address without an account too, keep nobody from registering.
+    // Requested mails, even for an address without an account, do not prevent a registration.
     for _ in 0..3 {
         app.send(Method::POST, "/auth/password/forgot", None, Some(json!({"email": "alice@example.org"})))
             .await;
     }
     for _ in 0..2 {
-        // What ends in a refusal causes no mail.
+        // A refused registration causes no mail.
         let wish =
             json!({"username": "x", "password": PASSWORD, "email": "alice@example.org", "photo": "AAAA"});
         assert_eq!(app.send(Method::POST, "/user", None, Some(wish.clone())).await.0, 422);

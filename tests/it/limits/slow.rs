@@ -1,4 +1,4 @@
-//! Clients that hold on to things by being slow, or by never ending.
+//! Clients that hold resources because they are slow or never end.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::{bare, limited};
 use crate::support::TestApp;
 
-/// Sends a beginning and then a byte every second; what came back, and after how long the server closed.
+/// Sends a beginning and then a byte every second; returns the response, and after how long the server closed.
 async fn trickle(app: &TestApp, beginning: String, byte: &str) -> (String, Duration) {
     let started = Instant::now();
     let stream = TcpStream::connect(&app.host).await.expect("connects");
@@ -36,7 +36,7 @@ async fn trickle(app: &TestApp, beginning: String, byte: &str) -> (String, Durat
     (String::from_utf8_lossy(&answer).into_owned(), started.elapsed())
 }
 
-/// The path of a fresh polling session.
+/// Returns the path of a new polling session.
 async fn polling(app: &TestApp) -> String {
     let open = app.raw(Method::GET, "/socket.io/?EIO=4&transport=polling", None, None).await;
     let open = open.text().await.expect("text");
@@ -133,7 +133,7 @@ async fn bodies_that_never_come_whole_are_answered_and_their_connections_end() {
     }
 }
 
-/// Sends a head and a body without end until it is cut off, and tells what was answered.
+/// Sends a head and an endless body until the server closes the connection; returns the response.
 async fn flood(host: &str, head: &str) -> String {
     let mut stream = TcpStream::connect(host).await.expect("connects");
     stream.write_all(head.as_bytes()).await.expect("sent");
@@ -181,7 +181,7 @@ async fn endless_bodies_are_cut_off() {
         ("PATCH", "/user/me", "application/json", "{", "413"),
         ("POST", "/events/sync", "application/json", "{", "413"),
         ("POST", polling.as_str(), "text/plain", "4", "413"),
-        // Nobody reads these.
+        // The server does not read these bodies.
         ("POST", "/auth/logout", "application/json", "{", "204"),
         ("DELETE", "/auth/session/999", "application/json", "{", "401"),
         ("GET", "/health/live", "application/json", "{", "200"),
@@ -194,7 +194,7 @@ async fn endless_bodies_are_cut_off() {
             alice.access,
             begin.len(),
         );
-        // A client that never stops writing may lose the answer to the reset, which is its own doing: not always.
+        // The connection reset may discard the response because the client never stops writing, so retry.
         let mut answer = String::new();
         for _ in 0..20 {
             answer = flood(&app.host, &head).await;
@@ -243,7 +243,7 @@ async fn headers_have_a_limit() {
     let app = TestApp::start().await;
     let huge = format!("GET /health/live HTTP/1.1\r\nhost: x\r\nx-huge: {}\r\n\r\n", "a".repeat(200_000));
     let mut answers = Vec::new();
-    // What comes after the limit may reset the connection before the answer is read: not always.
+    // Data after the limit may reset the connection before the response is read, so retry.
     while answers.len() < 20 && answers.iter().all(String::is_empty) {
         let mut stream = TcpStream::connect(&app.host).await.expect("connects");
         drop(stream.write_all(huge.as_bytes()).await);
@@ -267,7 +267,7 @@ async fn one_address_cannot_take_all_turns_for_large_bodies() {
             "x".repeat(400_000)
         )
     };
-    // Four that have a turn and go on no further, and what the fifth is told.
+    // Four requests occupy all places and stall; the fifth is refused.
     let mut holding = Vec::new();
     for _ in 0..4 {
         let mut stream = TcpStream::connect(&app.host).await.expect("connects");

@@ -1,5 +1,4 @@
-//! Sockets that open and do not say who they are: so many per address, none for ever, and none that is
-//! counted longer than it is there.
+//! Sockets that open and do not authenticate: limited per address and in time, and counted no longer than they exist.
 
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ async fn nobody_waits(app: &TestApp) {
 async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doors() {
     let app = limited(&[("MAX_PENDING_SOCKETS", "4"), ("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let alice = app.person("alice").await;
-    // Whoever has authenticated does not count.
+    // Authenticated sockets do not count.
     let mut members = Vec::new();
     for transport in Transport::ALL {
         members.push(app.connect(&alice, transport).await);
@@ -43,14 +42,14 @@ async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doo
     assert!(refused.headers().contains_key("retry-after"));
     let problem: Value = refused.json().await.expect("a problem");
     assert_eq!(problem["code"], json!("rate_limited"), "{problem}");
-    // Another address is not touched, nor is anybody who is in.
+    // Other addresses and authenticated sockets are not affected.
     let elsewhere = [("x-forwarded-for", "192.0.2.1")];
     assert!(Plain::upgrade(&app.host, ENGINE, &elsewhere).await.is_ok());
     for socket in &mut members {
         assert_eq!(socket.call("sync", json!({})).await["ok"], json!(true));
     }
     assert_eq!(plain.call("sync", json!({})).await["ok"], json!(true));
-    // Whoever leaves makes room at once.
+    // A closed socket makes room at once.
     drop(silent);
     eventually("there is room again", async || app.server.context.rates.pending.total() <= 1).await;
     app.connect(&alice, Transport::MAIN).await;
@@ -72,17 +71,17 @@ async fn a_socket_that_does_not_authenticate_ends_and_is_counted_until_then() {
 async fn nothing_is_counted_any_more_however_a_socket_ended() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "1000")]).await;
     let alice = app.person("alice").await;
-    // It got in, and left.
+    // Sockets that authenticated and left.
     drop(app.connect(&alice, Transport::MAIN).await);
     drop(Plain::open(&app.host, "/ws", &alice.access).await.expect("opens"));
-    // It was refused.
+    // Sockets that were refused.
     for transport in Transport::ALL {
         assert!(Socket::open(&app.host, Some("nonsense"), transport).await.is_err());
         assert!(Socket::open(&app.host, None, transport).await.is_err());
     }
     assert!(Plain::open(&app.host, "/ws", "nonsense").await.is_err());
     assert!(Plain::open(&app.host, "/chat/999/ws", &alice.access).await.is_err());
-    // It never was one.
+    // Requests that never became a socket.
     for path in [
         "/socket.io/?EIO=3&transport=websocket",
         "/socket.io/?EIO=4&transport=pigeon",
@@ -93,11 +92,11 @@ async fn nothing_is_counted_any_more_however_a_socket_ended() {
         drop(app.raw(Method::POST, path, None, Some(json!({}))).await);
     }
     assert_eq!(app.raw(Method::GET, "/ws", None, None).await.status(), 426);
-    // It went without a word, before and after the upgrade.
+    // Sockets that closed silently after the upgrade.
     for path in ["/ws", ENGINE] {
         drop(Plain::upgrade(&app.host, path, &[]).await.expect("upgrades"));
     }
-    // It polls and never comes back.
+    // A client that polls once and never returns.
     assert_eq!(app.raw(Method::GET, POLLING, None, None).await.status(), 200);
     nobody_waits(&app).await;
 }
@@ -113,10 +112,10 @@ async fn a_polling_client_counts_until_it_gets_in() {
     let post = async |packet: String| {
         app.http.post(format!("{}{path}", app.url)).body(packet).send().await.expect("an answer").status()
     };
-    // A wrong token leaves it outside, and counted: its session still is there.
+    // After a wrong token it is still unauthenticated and counted: its session still exists.
     assert_eq!(post(format!("40{}", json!({"token": "nonsense"}))).await, 200);
     let mut told = String::new();
-    // A ping may come first.
+    // A ping may arrive first.
     while !told.contains("44{") {
         assert!(told.len() < 10, "{told}");
         told += &app.raw(Method::GET, &path, None, None).await.text().await.expect("text");
@@ -132,7 +131,7 @@ async fn a_crowd_behind_one_address_gets_in_by_and_by() {
     let app =
         limited(&[("MAX_PENDING_SOCKETS", "5"), ("RATE_EVENT", "10000/s"), ("RATE_REGISTER", "1000/s")])
             .await;
-    // So many connections of each.
+    // Three users, because the number of connections per user is limited.
     let people = [app.person("alice").await, app.person("bob").await, app.person("carol").await];
     let people = &people;
     let clients = (0..200).map(async |number: u64| {
@@ -186,7 +185,7 @@ async fn a_socket_of_a_foreign_page_cannot_use_its_visitors_cookies() {
         let headers = [("cookie", cookie.as_str()), ("origin", origin)];
         let mut plain = Plain::upgrade(&app.host, "/ws", &headers).await.expect("upgrades");
         if gets_in {
-            // The cookie is enough: there is no need for an auth frame.
+            // The cookie is enough: no auth frame is needed.
             assert_eq!(plain.call("sync", json!({})).await["ok"], json!(true), "{origin}");
         } else {
             plain.send_raw(r#"{"type":"sync","id":1}"#).await;

@@ -1,4 +1,4 @@
-//! Finding out who has an account, tokens that are not good, and words of strangers in our mails.
+//! Attempts to find out who has an account, invalid tokens, and an attacker's text in the server's mails.
 
 use std::time::{Duration, Instant};
 
@@ -28,12 +28,12 @@ async fn neither_answer_nor_time_tells_who_has_an_account() {
             let mut names: Vec<String> = answer.headers().keys().map(ToString::to_string).collect();
             names.sort();
             answers.push((answer.status(), names, answer.text().await.expect("text")));
-            // What it sets going must not slow the next one down.
+            // The work that a request starts must not slow down the next one.
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
         assert_eq!((answers[0].0.as_u16(), answers[0].2.as_str()), (202, ""));
-        // The middle of each: what else the machine does shows at the ends.
+        // The median of each: other load on the machine shows only at the ends.
         let [known, unknown] = spent.map(|mut times| {
             times.sort();
             times[times.len() / 2].as_secs_f64()
@@ -41,7 +41,7 @@ async fn neither_answer_nor_time_tells_who_has_an_account() {
         let ratio = known / unknown;
         assert!((0.33..3.0).contains(&ratio), "{path}: an account takes {ratio} times as long");
     }
-    // Only what shows without looking is told.
+    // An error reveals only what the request itself shows.
     for email in ["", "nobody", "a@b@c", "a\r\nBcc: b@c.de"] {
         let (status, problem) = post(&app, "/auth/password/forgot", None, json!({"email": email})).await;
         assert_eq!((status, problem["errors"]["email"].is_array()), (422, true), "{problem}");
@@ -50,7 +50,7 @@ async fn neither_answer_nor_time_tells_who_has_an_account() {
     assert!(log.iter().all(|row| row.recipient == "alice@example.org"), "nobody else gets mail");
 }
 
-/// Everything that a token may be offered to.
+/// Offers a token to every route that takes one.
 async fn offer(app: &TestApp, token: &str) -> [(u16, Value); 2] {
     let mut answers = [
         post(app, "/auth/email/verify", None, json!({"token": token})).await,
@@ -75,12 +75,12 @@ async fn tokens_that_are_not_good_are_all_answered_alike() {
     };
     let alice = register(&app, "alice", "alice@example.org").await["id"].as_i64().expect("an id");
     let verify = token(&peer.mail().await);
-    // For something else.
+    // A token for another purpose.
     let reset = forgot(&mut peer).await;
     assert_eq!(offer(&app, &verify).await[1], unknown[1]);
     let answers = post(&app, "/auth/email/verify", None, json!({"token": reset})).await;
     assert_eq!(answers.0, 422);
-    // Ended.
+    // An expired token.
     one_time_token::Entity::update_many()
         .col_expr(one_time_token::Column::ExpiresAt, Expr::value(app.server.context.clock.now()))
         .filter(one_time_token::Column::UserId.eq(alice))
@@ -88,11 +88,11 @@ async fn tokens_that_are_not_good_are_all_answered_alike() {
         .await
         .expect("time passes");
     assert_eq!(offer(&app, &reset).await, unknown);
-    // Replaced by a newer one.
+    // A token that a newer one has replaced.
     let replaced = forgot(&mut peer).await;
     let last = forgot(&mut peer).await;
     assert_eq!(offer(&app, &replaced).await, unknown);
-    // Of an account that is gone.
+    // A token of a deleted account.
     user::ActiveModel { id: Set(alice), deleted_at: Set(Some(1)), ..Default::default() }
         .update(db)
         .await
@@ -108,7 +108,7 @@ async fn tokens_that_are_not_good_are_all_answered_alike() {
         let (status, problem) = post(&app, "/auth/email/verify", None, garbage).await;
         assert_eq!((status, problem["errors"]["token"].is_array()), (422, true), "{problem}");
     }
-    // What is stored is not what is mailed.
+    // The database does not store the token that is mailed.
     for row in one_time_token::Entity::find().all(db).await.expect("rows") {
         assert!(![&verify, &reset, &replaced, &last].contains(&&row.token_hash));
     }
@@ -142,7 +142,7 @@ async fn nobody_writes_headers_or_words_into_our_mails() {
             "{email:?}"
         );
     }
-    // A name is anybody's words: it does not reach the mailbox of somebody who never asked for it.
+    // Anyone can choose any name, so it must not reach the mailbox of a person who never asked for mail.
     let sly = "Win now\r\nBcc: victim@example.org\r\n\r\nhttp://evil.example.org";
     let broken =
         json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org", "name": sly});
@@ -180,7 +180,7 @@ async fn nobody_writes_headers_or_words_into_our_mails() {
             "to"
         ]
     );
-    // In a login's own name for itself line breaks do not even arrive; other control characters become spaces.
+    // The HTTP layer refuses line breaks in a client's name; other control characters become spaces.
     let confirmed = post(&app, "/auth/email/verify", None, json!({"token": token(&mail)})).await;
     assert_eq!(confirmed.0, 204, "{confirmed:?}");
     app.login("alice").await;

@@ -23,7 +23,7 @@ async fn an_address_is_confirmed_by_the_mailed_token_once() {
         mail["text"].as_str().expect("text").contains("https://chat.example.org/talk/account/verify#token=")
     );
     assert!(mail["text"].as_str().expect("text").contains("alice"), "{mail}");
-    // Optional: nothing depends on it.
+    // Optional: nothing requires a confirmed address.
     let (status, _) = login(&app, "alice", PASSWORD).await;
     assert_eq!(status, 200);
     let wish = json!({"token": token(&mail)});
@@ -54,14 +54,14 @@ async fn where_it_is_required_nobody_logs_in_before_the_token_came_back() {
         (401, &json!("invalid_credentials")),
         "only to who knows the password"
     );
-    // A new one takes the earlier one out of use.
+    // A new token invalidates the earlier one.
     let (status, _) = post(&app, "/auth/email/resend", None, json!({"email": "ALICE@example.org"})).await;
     assert_eq!(status, 202);
     let second = token(&peer.expect("alice@example.org", "Confirm your e-mail address").await);
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": first})).await.0, 422);
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": second})).await.0, 204);
     assert_eq!(login(&app, "alice", PASSWORD).await.0, 200);
-    // Nothing to confirm any more.
+    // The address is confirmed, so nothing is mailed any more.
     assert_eq!(post(&app, "/auth/email/resend", None, json!({"email": "alice@example.org"})).await.0, 202);
     peer.expect_silence().await;
 }
@@ -107,7 +107,7 @@ async fn mails_speak_the_language_of_their_reader() {
     assert!(mail["text"].as_str().expect("text").contains("Ссылка действует 24 часа"));
     send("/user", "de,fr;q=0.5", wish("dieter")).await;
     peer.expect("dieter@example.org", "Confirm your e-mail address").await;
-    // A login in another language moves it; one that is not known, or none, does not.
+    // A login in another language changes it; a login with an unknown language, or without one, does not.
     let known = json!({"username": "dieter", "password": PASSWORD});
     send("/auth/login", "ru", known.clone()).await;
     send("/auth/login", "de", known).await;
@@ -152,10 +152,10 @@ async fn a_new_address_stays_pending_until_its_token_comes_back_and_the_old_one_
     );
     let text = notice["text"].as_str().expect("text");
     assert!(text.contains("n…@example.org") && !text.contains("new@example.org"), "masked: {text}");
-    // It is no token for anything else.
+    // The token has no other use.
     let wish = json!({"token": token(&confirm), "password": "another password"});
     assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 422);
-    // A reset that was mailed to the old address is worth nothing once the address has changed.
+    // A reset token that was mailed to the old address is invalid once the address has changed.
     post(&app, "/auth/password/forgot", None, json!({"email": "old@example.org"})).await;
     let reset = token(&peer.expect("old@example.org", "Set a new password").await);
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token(&confirm)})).await.0, 204);
@@ -166,7 +166,7 @@ async fn a_new_address_stays_pending_until_its_token_comes_back_and_the_old_one_
     assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 422);
     assert_eq!(login(&app, "new@example.org", PASSWORD).await.0, 200);
     assert_eq!(login(&app, "old@example.org", PASSWORD).await.0, 401);
-    // Here an address cannot be done without.
+    // This server requires an address.
     let (status, problem) = patch(&app, &alice, json!({"email": null, "password": PASSWORD})).await;
     assert_eq!((status, problem["errors"]["email"].is_array()), (422, true), "{problem}");
 }
@@ -185,7 +185,7 @@ async fn an_address_that_somebody_else_took_meanwhile_is_refused_and_a_pending_o
     assert_eq!((status, &problem["code"]), (409, &json!("email_taken")));
     assert_eq!(app.get("/user/me", &alice).await["email"], json!(null), "nothing has changed");
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": bobs})).await.0, 204);
-    // Another wish, and a change of mind.
+    // Alice asks for another address, then cancels the change.
     assert_eq!(patch(&app, &alice, wish("alice@example.org")).await.0, 200);
     let token = token(&peer.expect("alice@example.org", "Confirm your new e-mail address").await);
     assert_eq!(patch(&app, &alice, json!({"email": null})).await.0, 200);
@@ -201,7 +201,7 @@ async fn where_addresses_are_not_verified_a_new_one_holds_at_once_and_the_old_on
     let (status, me) = patch(&app, &alice, json!({"email": "new@example.org", "password": PASSWORD})).await;
     assert_eq!((status, &me["email"]), (200, &json!("new@example.org")), "{me}");
     peer.expect("old@example.org", "Your e-mail address was changed").await;
-    // Another spelling of the same is no change to tell of.
+    // A different spelling of the same address is not a change, so no mail reports it.
     assert_eq!(patch(&app, &alice, json!({"email": "New@example.org", "password": PASSWORD})).await.0, 200);
     let (status, me) = patch(&app, &alice, json!({"email": null, "password": PASSWORD})).await;
     assert_eq!((status, &me["email"]), (200, &json!(null)));
@@ -246,7 +246,7 @@ async fn turning_it_on_warns_of_the_accounts_it_keeps_out_and_a_right_login_mail
     let detail = problem["detail"].as_str().expect("a detail");
     assert!(detail.contains("mailed") && !detail.contains("alice@example.org"), "{detail}");
     let mail = peer.expect("alice@example.org", "Confirm your e-mail address").await;
-    // While one is waiting, another login mails nothing.
+    // While one mail is waiting, another login sends none.
     assert_eq!(login(&app, "alice", PASSWORD).await.0, 403);
     peer.expect_silence().await;
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token(&mail)})).await.0, 204);

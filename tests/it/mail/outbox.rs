@@ -1,5 +1,5 @@
-//! What becomes of mails when the peer or the server dies, refuses, or is slow: none is lost, and none goes
-//! twice but in the one moment where nobody can know.
+//! What happens to mails when the peer or the server dies, refuses or is slow: none is lost, and none is sent twice,
+//! except if the connection breaks at the one moment when neither side can know whether the mail was accepted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use super::{FROM, Peer, app, expect_log, log, post, register, token};
 use crate::binary::{Running, post as post_to, serve, signal};
 use crate::support::{PASSWORD, TestApp, database_kind, eventually, fresh_database};
 
-/// Registers this many, each with a mail.
+/// Registers `count` users, each of whom is sent a mail.
 async fn crowd(app: &TestApp, count: usize) {
     for number in 0..count {
         register(app, &format!("user{number}"), &format!("u{number}@example.org")).await;
     }
 }
 
-/// Takes this many mails; by recipient, their `Message-ID`s.
+/// Receives `count` mails; returns their `Message-ID`s by recipient.
 async fn receive(peer: &mut Peer, count: usize) -> BTreeMap<String, Vec<String>> {
     let mut came: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for _ in 0..count {
@@ -73,7 +73,7 @@ async fn what_fails_for_now_is_tried_again_and_arrives_once() {
         json!({"at": "mail", "drop": true}),
         json!({"at": "content", "drop": true}),
         json!({"at": "dot", "drop": true}),
-        // About us, not about the mail: somebody will mend it.
+        // The failure concerns the server's setup, not the mail: an operator will fix it.
         json!({"at": "connect", "code": 554}),
         json!({"at": "mail", "code": 530}),
     ];
@@ -110,7 +110,7 @@ async fn once_the_peer_has_said_250_the_mail_is_sent_whatever_comes_then() {
     register(&app, "alice", "alice@example.org").await;
     peer.mail().await;
     expect_log(&app, &[("verify_email", "sent")]).await;
-    // Longer than the first pause of a mail that is tried again.
+    // Longer than the first delay before a mail is retried.
     tokio::time::sleep(Duration::from_secs(6)).await;
     peer.expect_silence().await;
     assert_eq!(log(&app).await[0].attempts, 1);
@@ -139,7 +139,7 @@ async fn a_mail_is_given_up_after_its_last_attempt_or_when_its_token_has_ended()
     eventually("both were tried", async || log(&app).await.iter().all(|row| row.last_error.is_some())).await;
     let now = app.server.context.clock.now();
     let first = log(&app).await[0].id;
-    // The first has been tried often, the second's token has ended.
+    // The first mail has been attempted often, the token of the second has expired.
     mail::Entity::update_many()
         .col_expr(mail::Column::Attempts, Expr::value(9))
         .col_expr(mail::Column::NextAttemptAt, Expr::value(now))
@@ -173,7 +173,7 @@ async fn of_two_nodes_on_one_database_one_sends_each_mail() {
     for number in 0..24 {
         let node = if number % 2 == 0 { &one } else { &other };
         register(node, &format!("user{number}"), &format!("u{number}@example.org")).await;
-        // Both look at once.
+        // Both servers look for mails at once.
         one.server.context.mail.wake();
         other.server.context.mail.wake();
     }
@@ -189,7 +189,7 @@ async fn a_shutdown_lets_the_mail_under_way_finish() {
     let app = app(&peer, &[VERIFY]).await;
     peer.next(json!([{"at": "dot", "delay": 1_500}])).await;
     register(&app, "alice", "alice@example.org").await;
-    // Asked for a moment before the end, and not looked at yet.
+    // Requested just before the shutdown, and not picked up yet.
     peer.event("dot").await;
     assert_eq!(post(&app, "/auth/password/forgot", None, json!({"email": "alice@example.org"})).await.0, 202);
     let context = app.server.context.clone();
@@ -202,7 +202,7 @@ async fn a_shutdown_lets_the_mail_under_way_finish() {
     assert_eq!(states[1].0, "reset_password", "written, so it goes now or after the next start: {states:?}");
 }
 
-/// Several lives of the binary on one database.
+/// Starts the binary; several runs share one database.
 fn live(folder: &tempfile::TempDir, database: &str, url: &str) -> Running {
     let settings = [
         ("DATABASE_URL", database),
@@ -227,7 +227,7 @@ async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again
     let database = fresh_database(&folder).await;
     let url = peer.url();
     let mut server = live(&folder, &database, &url);
-    // Four are under way, each stuck before the peer has taken it; the others wait.
+    // Four are in flight, each stuck before the peer has accepted it; the others wait.
     peer.next(json!([{"at": "connect", "hang": true}, {"at": "mail", "hang": true}, {"at": "rcpt", "hang": true}, {"at": "dot", "hang": true}])).await;
     for number in 0..7 {
         join(&server, number).await;
@@ -241,7 +241,7 @@ async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again
     assert!(rows.len() == 7 && rows.iter().all(|row| row.state.as_str() == "queued"), "{rows:?}");
     assert_eq!(rows.iter().filter(|row| row.claimed_until.is_some()).count(), 4);
     if database_kind() == "postgres" {
-        // Other nodes may live: a lease has to run out. Time passes.
+        // Other nodes may be running, so a lease has to expire first. Simulate that.
         db.execute_unprepared("UPDATE mail_log SET claimed_until = 1 WHERE claimed_until IS NOT NULL")
             .await
             .expect("it does");
@@ -256,7 +256,7 @@ async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again
     assert!(mail_outbox::Entity::find().all(&db).await.expect("the outbox").is_empty());
     signal(&server.child, "TERM");
     assert_eq!(server.child.wait().expect("ends").code(), Some(0));
-    // A third life has nothing to do.
+    // A third run has nothing to send.
     let _server = live(&folder, &database, &url);
     peer.expect_silence().await;
     db.close().await.expect("closed");
@@ -286,7 +286,7 @@ async fn a_killed_server_that_starts_while_others_hold_leases_leaves_them_alone(
 async fn a_mail_is_there_exactly_if_its_change_is() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
-    // Twice at the same instant: one is made, the other is refused by the database, late.
+    // Concurrent requests: one succeeds, the database refuses the others late.
     let wish = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org"});
     let answers =
         futures_util::future::join_all((0..6).map(|_| post(&app, "/user", None, wish.clone()))).await;

@@ -1,4 +1,4 @@
-//! The pages that mailed links lead to, in a browser: from the mail to the changed account.
+//! The pages that mailed links lead to, tested in a browser from the mail to the changed account.
 
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -6,7 +6,7 @@ use tokio::process::Command;
 use super::peer::{clients, install};
 use super::{Peer, app, login, post, register, row};
 
-/// Chromium, where there is one; `scripts/test` installs it and names it.
+/// Returns the path of Chromium, if it is installed; `scripts/test` installs it and sets `CHROMIUM`.
 fn chromium() -> Option<String> {
     if let Ok(named) = std::env::var("CHROMIUM") {
         assert!(std::path::Path::new(&named).exists(), "CHROMIUM: {named} is missing");
@@ -26,7 +26,7 @@ async fn browse(chromium: &str, steps: Value) -> Value {
         .unwrap_or_else(|_| panic!("{told}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The link in a mail, on the server as the test reaches it.
+/// Returns the link in a mail, with the server's address as the test reaches it.
 fn link(mail: &Value, url: &str) -> String {
     let text = mail["text"].as_str().expect("text");
     let path = text.split_once("/account/").expect("a link").1;
@@ -78,7 +78,7 @@ async fn a_click_in_a_mail_and_one_on_the_page_do_it_in_the_language_of_the_brow
             before.iter().all(|it| it.as_str().expect("text").starts_with("GET ")),
             "nothing before a click: {page}"
         );
-        // A refused post is told on the console by the browser itself; nothing else may be.
+        // The browser itself reports a refused POST on the console; nothing else may appear there.
         let words = page["words"].as_array().expect("words");
         let harmless = |it: &Value| {
             it.as_str().is_some_and(|it| it.contains("status of 422") || it.contains("status of 404"))
@@ -86,7 +86,7 @@ async fn a_click_in_a_mail_and_one_on_the_page_do_it_in_the_language_of_the_brow
         assert!(words.iter().all(harmless), "{page}");
         for text in page["requests"].as_array().expect("requests").iter().chain([&page["at"]]) {
             let text = text.as_str().expect("text");
-            // Playwright tells the address that was asked for with what stands behind `#`; on the wire it is not.
+            // Playwright reports the requested address with its fragment, which the browser does not send.
             let on_the_wire = text.split('#').next().expect("a part");
             assert!(!tokens.iter().any(|token| on_the_wire.contains(token)), "{text}");
         }

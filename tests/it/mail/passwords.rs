@@ -1,4 +1,4 @@
-//! New passwords, and notices about who comes in.
+//! New passwords, and notices about logins.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
     let mut kept = app.connect(&alice, Transport::MAIN).await;
     let mut ended = app.connect(&phone, Transport::MAIN).await;
     let (mut plain, _) = Plain::open(&app.host, "/ws", &phone.access).await.expect("connects");
-    // A thief with a session had asked for another address, and a link lies about unused.
+    // A thief with a session has asked for another address, and an unused link is still valid.
     let wish = json!({"email": "thief@example.org", "password": PASSWORD});
     app.send(reqwest::Method::PATCH, "/user/me", Some(&phone.access), Some(wish)).await;
     let (one, other) = (peer.mail().await, peer.mail().await);

@@ -1,4 +1,4 @@
-//! A real SMTP peer (`tests/clients/smtp_peer.mjs`), which takes mail, refuses it, or dies where it is told to.
+//! A real SMTP peer (`tests/clients/smtp_peer.mjs`) that accepts mail, refuses it, or dies at a chosen point.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,26 +12,26 @@ use tokio::time::timeout;
 
 use crate::support::{PATIENCE, SILENCE};
 
-/// Where mails come from in these tests.
+/// The sender of all mails in these tests.
 pub const FROM: &str = "Mango Chat <chat@example.org>";
 
-/// A running peer; it ends when this is dropped.
+/// A running peer, which ends when this is dropped.
 pub struct Peer {
     _child: Child,
     input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
-    /// Where it listens.
+    /// The port on which it listens.
     pub port: u16,
-    /// Mails that came while something else was waited for.
+    /// Mails that arrived while the test waited for something else.
     mails: Vec<Value>,
 }
 
-/// Where the peers of other languages are.
+/// Returns the folder with the peers that are written in other languages.
 pub fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-/// What the peer is made of, installed where it is missing.
+/// Installs the npm packages of the peer if they are missing.
 pub async fn install() {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     INSTALLED
@@ -48,12 +48,12 @@ pub async fn install() {
 }
 
 impl Peer {
-    /// One that takes everything.
+    /// Starts a peer that accepts everything.
     pub async fn start() -> Self {
         Self::with(json!({})).await
     }
 
-    /// With options of its own.
+    /// Starts a peer with these options.
     pub async fn with(options: Value) -> Self {
         install().await;
         let mut child = Command::new("node")
@@ -78,14 +78,14 @@ impl Peer {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// How the next connections are treated, one each.
+    /// Sets how the peer treats the next connections, one behaviour for each.
     pub async fn next(&mut self, behaviours: Value) {
         let line = format!("{}\n", json!({"next": behaviours}));
         self.input.write_all(line.as_bytes()).await.expect("told");
         self.event("understood").await;
     }
 
-    /// Waits for something to happen there.
+    /// Waits for an event of this name from the peer.
     pub async fn event(&mut self, name: &str) -> Value {
         timeout(PATIENCE, async {
             loop {
@@ -103,19 +103,19 @@ impl Peer {
         .unwrap_or_else(|_| panic!("no {name} at the peer"))
     }
 
-    /// The next mail.
+    /// Returns the next mail.
     pub async fn mail(&mut self) -> Value {
         if self.mails.is_empty() { self.event("mail").await } else { self.mails.remove(0) }
     }
 
-    /// The next mail, which is this one.
+    /// Returns the next mail, which must have this recipient and subject.
     pub async fn expect(&mut self, to: &str, subject: &str) -> Value {
         let mail = self.mail().await;
         assert_eq!((&mail["to"], &mail["subject"]), (&json!([to]), &json!(subject)), "{mail}");
         mail
     }
 
-    /// No mail comes for a while.
+    /// Checks that no mail arrives for a while.
     pub async fn expect_silence(&mut self) {
         assert!(self.mails.is_empty(), "{:?}", self.mails);
         let quiet = async {
@@ -132,7 +132,7 @@ impl Peer {
     }
 }
 
-/// The token in a mail's link; text and HTML have the same.
+/// Returns the token in a mail's link; text and HTML have the same one.
 pub fn token(mail: &Value) -> String {
     let take = |text: &Value| -> String {
         let text = text.as_str().expect("text");

@@ -1,4 +1,4 @@
-//! TLS and login at the peer, and what the log and a bad setting tell.
+//! TLS and login at the peer, and what the log and the error of a bad setting reveal.
 
 use std::io::Read;
 
@@ -13,7 +13,7 @@ use crate::support::{PASSWORD, TestApp, eventually, fresh_database};
 
 const VERIFY: (&str, &str) = ("EMAIL_VERIFICATION", "optional");
 
-/// A peer with a certificate of its own, and that certificate.
+/// Starts a peer with a self-signed certificate; returns both.
 async fn peer_with_tls(kind: &str) -> (Peer, String) {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let certificate = own.cert.pem();
@@ -23,7 +23,7 @@ async fn peer_with_tls(kind: &str) -> (Peer, String) {
     (Peer::with(options).await, certificate)
 }
 
-/// The peer's URL with the right login; `localhost`, as the certificate says.
+/// Returns the peer's URL with the right login; the host is `localhost`, as in the certificate.
 fn url_with_login(peer: &Peer, scheme: &str, tail: &str) -> String {
     format!("{scheme}://me%40example.org:p%3As%2Fw%40rd@localhost:{}{tail}", peer.port)
 }
@@ -49,7 +49,7 @@ async fn tls_holds_with_a_trusted_certificate_and_not_with_any_other() {
         std::fs::write(&roots, certificate).expect("written");
         let settings =
             [("DATABASE_URL", database.as_str()), ("SMTP_URL", url.as_str()), ("MAIL_FROM", FROM), VERIFY];
-        // Nobody vouches for the certificate: no mail goes, nor does the password.
+        // No trusted root has signed the certificate: the server sends neither the mail nor the password.
         let server = serve(&folder, &settings);
         registered(&server).await;
         let db = Database::connect(&database).await.expect("connects");
@@ -66,7 +66,7 @@ async fn tls_holds_with_a_trusted_certificate_and_not_with_any_other() {
         );
         peer.expect_silence().await;
         drop(server);
-        // Another life, which trusts it.
+        // Another run, which trusts the certificate.
         let mut trusting = settings.to_vec();
         let roots = roots.display().to_string();
         trusting.push(("SSL_CERT_FILE", &roots));
@@ -112,7 +112,7 @@ async fn a_login_that_the_peer_refuses_loses_no_mail() {
     expect_log(&app, &[("verify_email", "sent")]).await;
 }
 
-/// What a server has logged into its folder.
+/// Returns what a server has logged to the files in its folder.
 fn logged(folder: &TempDir) -> String {
     let mut logs = String::new();
     for file in std::fs::read_dir(folder.path().join("assets/logs")).expect("log files") {
@@ -154,7 +154,7 @@ async fn without_a_peer_mails_are_logged_with_their_link_but_not_in_prod() {
         assert!(log.contains("EMAIL_VERIFICATION is on without SMTP_URL"), "{log}");
         assert_eq!(log.contains("/account/verify#token="), environment == "test", "{log}");
         if environment == "test" {
-            // It is the way in on one's own machine.
+            // On a developer's machine, the link in the log is the way to confirm an address.
             let token: String = log.split("#token=").nth(1).expect("a token").chars().take(64).collect();
             let server = serve(&folder, &settings);
             let answer = post_to_status(&server.host, "/auth/email/verify", json!({"token": token})).await;

@@ -1,4 +1,4 @@
-//! Bans: what they end, whom they refuse, and how they end themselves.
+//! Bans: what they end, whom they refuse, and how they expire.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ async fn a_ban_closes_every_socket_within_a_second_and_refuses_every_token() {
     assert!(detail.contains("spam") && detail.contains(&until), "{detail}");
     let (status, told) = login(&fixture, "wrong password").await;
     assert_eq!((status, &told["code"]), (401, &json!("invalid_credentials")), "nothing is told to a guesser");
-    // Others see nothing of it.
+    // Other users cannot see the ban.
     let seen = app.get(&format!("/user/{}", fixture.user.id), &fixture.admin).await;
     assert!(seen.get("ban").is_none() && !seen.to_string().contains("spam"), "{seen}");
     let act = fixture.audit().await.remove(0);
@@ -87,7 +87,7 @@ async fn a_ban_is_lifted_or_ends_by_itself() {
     assert_eq!(login(&fixture, PASSWORD).await.0, 200);
     let (status, body) = app.send(Method::GET, "/user/me", Some(&fixture.user.access), None).await;
     assert_eq!((status.as_u16(), &body["code"]), (401, &json!("session_ended")), "log in again");
-    // For a time; a second ban gives it another end.
+    // A ban for a limited time; a second ban changes its end.
     let until = |ms: i64| Timestamp(app.server.context.clock.now() + ms).to_rfc3339();
     fixture.ban(&fixture.moderator, &fixture.user, json!({"reason": "a", "until": until(3_600_000)})).await;
     fixture.ban(&fixture.moderator, &fixture.user, json!({"reason": "b", "until": until(1_500)})).await;
@@ -108,7 +108,7 @@ async fn what_was_sent_and_not_yet_stored_when_the_ban_came_is_not_stored() {
     let wish =
         |n: usize| json!({"message": {"chat_id": chat, "content": format!("m{n}"), "message_type": "text"}});
     assert_eq!(socket.call("send_message", wish(0)).await["ok"], json!(true));
-    // The writer waits for the chat's row while the messages gather and the ban is set.
+    // The writer waits for the chat's row while messages queue up and the ban is set.
     let tx = app.server.context.db.begin().await.expect("begins");
     chat::Entity::find_by_id(chat).lock_exclusive().one(tx.conn()).await.expect("locked");
     let mut acks = Vec::new();
@@ -161,7 +161,7 @@ async fn a_login_whose_password_was_judged_before_the_ban_gets_no_session() {
     let tx = fixture.app.server.context.db.begin().await.expect("begins");
     let ban = user::ActiveModel { id: Set(fixture.user.id), banned_at: Set(Some(1)), ..Default::default() };
     ban.update(tx.conn()).await.expect("banned");
-    // The login sees no ban yet, and waits for the row.
+    // The login does not see the ban yet, and waits for the row.
     let commit = async {
         fixture.app.somebody_waits().await;
         tx.commit_silently().await.expect("commits");

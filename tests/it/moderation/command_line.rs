@@ -1,4 +1,4 @@
-//! `mango-chat admin`: the only way to the first admin, beside a running server.
+//! `mango-chat admin`, run beside a server: the only way to create the first admin.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::support::{Person, TestApp, fresh_database};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mango-chat");
 
-/// Runs `mango-chat admin …` on a database: exit code, what it said, what it complained of.
+/// Runs `mango-chat admin …` on a database; returns the exit code, stdout and stderr.
 fn admin(database: &str, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut child = Command::new(BINARY)
@@ -26,7 +26,7 @@ fn admin(database: &str, arguments: &[&str], input: &str) -> (Option<i32>, Strin
         .stderr(Stdio::piped())
         .spawn()
         .expect("starts");
-    // It may have ended without reading.
+    // The program may end without reading its input.
     drop(child.stdin.take().expect("stdin").write_all(input.as_bytes()));
     let output = child.wait_with_output().expect("ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
@@ -50,7 +50,7 @@ async fn an_admin_is_made_beside_a_running_server() {
         let url = url.clone();
         async move { tokio::task::spawn_blocking(move || admin(&url, arguments, input)).await.expect("ends") }
     };
-    // A password that is made up.
+    // A generated password.
     let (code, said, complained) = run(&["create", "--username", "root"], "").await;
     assert_eq!(code, Some(0), "{complained}");
     let password = said.lines().find_map(|line| line.strip_prefix("password: ")).expect("a password");
@@ -58,7 +58,7 @@ async fn an_admin_is_made_beside_a_running_server() {
     let audit = app.get("/admin/audit", &root).await;
     assert_eq!((&audit[0]["action"], &audit[0]["actor_id"]), (&json!("admin.create"), &json!(null)));
     assert_eq!(audit[0]["details"], json!({"from": "user", "to": "admin", "created": true}));
-    // One that is given, and an address that counts as confirmed.
+    // A given password, and an address that counts as confirmed.
     let given = &["create", "--username", "ops", "--email", "ops@example.org", "--password-stdin"];
     let (code, said, complained) = run(given, "a good password\n").await;
     assert_eq!(code, Some(0), "{complained}");
@@ -66,7 +66,7 @@ async fn an_admin_is_made_beside_a_running_server() {
     let ops = login(&app, "ops", "a good password").await.expect("logs in");
     assert_eq!(app.get("/user/me", &ops).await["email_verified"], json!(true));
     app.get("/admin/statistics", &ops).await;
-    // An account that exists, whose open token gains the role at once.
+    // An existing account, whose valid token gains the role at once.
     let alice = app.person("alice").await;
     let (code, _, complained) = run(&["create", "--username", "alice"], "").await;
     assert_eq!(code, Some(2));

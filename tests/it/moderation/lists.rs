@@ -1,4 +1,4 @@
-//! What moderators and admins look at: people, the audit log, mails, figures.
+//! Lists for moderators and admins: users, the audit log, mails, statistics.
 
 use entity::enums::MailState;
 use entity::mail;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Fixture;
 use crate::support::{PASSWORD, Person, TestApp, Transport};
 
-/// Everything of a list, page by page, as its `Link`s lead.
+/// Returns all items of a list, page by page, following its `Link` headers, and the number of pages.
 async fn all_pages(app: &TestApp, person: &Person, path: &str) -> (Vec<Value>, usize) {
     let (mut items, mut pages) = (Vec::new(), 0);
     let mut next = Some(path.to_owned());
@@ -49,7 +49,7 @@ async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
     assert_eq!(found[0]["reach"]["email"], json!("picker0@example.org"));
     let (by_email, _) = all_pages(app, &fixture.admin, "/admin/user?query=picker3%40").await;
     assert_eq!(by_email.len(), 1);
-    // Moderators neither see nor search them.
+    // Moderators neither see contact details nor can search by them.
     let (seen, _) = all_pages(app, &fixture.moderator, "/admin/user?query=picker").await;
     assert_eq!(seen.len(), 7);
     assert!(seen.iter().all(|it| it["reach"] == Value::Null), "{seen:?}");
@@ -84,7 +84,7 @@ async fn the_audit_log_is_read_in_pages_the_newest_first() {
         fixture.ban(&fixture.moderator, &fixture.user, json!({"reason": format!("round {round}")})).await;
     }
     let (acts, pages) = all_pages(&fixture.app, &fixture.admin, "/admin/audit?limit=3").await;
-    // The admin and the moderator were made first.
+    // The first two entries are the creation of the admin and of the moderator.
     assert_eq!((acts.len(), pages), (8, 3));
     assert_eq!(acts[0]["details"]["reason"], json!("round 5"));
     assert_eq!(acts[7]["action"], json!("admin.create"));

@@ -1,4 +1,4 @@
-//! Reports, from whoever makes them to whoever works them off.
+//! Reports, from the users who make them to the moderators who close them.
 
 use mango_chat::domain::users;
 use mango_chat::ids::UserId;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Fixture;
 use crate::support::{Person, Transport};
 
-/// A chat of the user and the moderator, with a message of the user.
+/// Creates a chat of the user and the moderator with a message by the user.
 async fn chat_with_message(fixture: &Fixture, content: &str) -> (i64, i64) {
     let mut owner = fixture.app.connect(&fixture.user, Transport::MAIN).await;
     let chat = fixture.app.group(&mut owner, &[&fixture.moderator]).await;
@@ -76,7 +76,7 @@ async fn a_stranger_learns_nothing_by_reporting() {
     let (_, absent) = report(&fixture, &stranger, json!({"message_id": 999_999, "reason": "x"})).await;
     assert_eq!((status, &there["code"]), (404, &json!("not_found")));
     assert_eq!((&there["detail"], &there["errors"]), (&absent["detail"], &absent["errors"]));
-    // An admin is a stranger too, as long as nobody has reported.
+    // An admin has no access either until a member reports the message.
     assert_eq!(report(&fixture, &fixture.admin, json!({"message_id": message, "reason": "x"})).await.0, 404);
     assert_eq!(fixture.app.get("/admin/report", &fixture.admin).await, json!([]));
 }

@@ -1,4 +1,4 @@
-//! Who becomes what, and who may do what.
+//! Who can get which role, and what each role may do.
 
 use entity::user;
 use reqwest::Method;
@@ -58,7 +58,7 @@ async fn every_admin_path_asks_for_a_token_first_and_for_the_role_then() {
             seen += 1;
             let verb = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
             let url = path.replace("{id}", &fixture.user.id.to_string());
-            // Nothing of the body is judged, or told, before the role is.
+            // The server checks the role before it reads the body, and reveals nothing about the body.
             let ask = async |token: Option<&str>| {
                 let body = (verb != Method::GET).then(|| json!({"nonsense": 1}));
                 let (status, body) = fixture.app.send(verb.clone(), &url, token, body).await;
@@ -89,7 +89,7 @@ async fn a_role_that_is_taken_away_is_lost_at_once() {
     let message = owner.call("send_message", say).await["message"]["id"].clone();
     assert_eq!(app.get("/admin/audit", &second).await[0]["action"], json!("user.role"));
     fixture.give(&second, "user").await;
-    // The same token, the same socket.
+    // The same token and the same socket.
     for path in ["/admin/audit", "/admin/user", "/admin/statistics"] {
         let (status, body) = app.send(Method::GET, path, Some(&second.access), None).await;
         assert_eq!((status.as_u16(), &body["code"]), (403, &json!("forbidden")), "{path}");
@@ -136,10 +136,10 @@ async fn there_is_always_an_admin() {
     let role_of = |person: &crate::support::Person| format!("/admin/user/{}/role", person.id);
     let (status, body) = fixture.put(&fixture.admin, &role_of(&fixture.admin), json!({"role": "user"})).await;
     assert_eq!((status, &body["code"]), (403, &json!("forbidden")), "{body}");
-    // Two who take each other's role at the same instant: one of them stays.
+    // Two admins demote each other at the same time: one of them stays an admin.
     let second = fixture.app.person("second").await;
     for round in 0..5 {
-        // Whoever was left makes the other an admin again.
+        // The remaining admin makes the other an admin again.
         for whom in [&second, &fixture.admin] {
             let wish = json!({"role": "admin"});
             let by_first = fixture.put(&fixture.admin, &role_of(whom), wish.clone()).await.0;
@@ -213,7 +213,7 @@ async fn a_moderator_takes_a_message_away_anywhere_and_it_is_noted() {
         assert_eq!(act["details"], json!({"chat_id": chat, "user_id": fixture.user.id}));
         assert_eq!(act["address"], json!("127.0.0.1"));
     }
-    // What is gone already is not noted again.
+    // Deleting a message that is already deleted adds no entry.
     socket.call("delete_message", json!({"message": {"id": ids[1]}})).await;
     assert_eq!(fixture.audit().await.len(), acts.len());
 }

@@ -1,4 +1,4 @@
-//! How a plain WebSocket ends: each reason with its code.
+//! How a plain WebSocket ends: each reason and its close code.
 
 use std::time::{Duration, Instant};
 
@@ -106,7 +106,7 @@ async fn ten_bad_frames_in_a_row_close_with_1003() {
     let fixture = Fixture::new().await;
     let (mut plain, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
     let bad = ["{", "", "[]", "7", "null", r#"{"id":1}"#, r#"{"type":7}"#, "\"text\"", "{}"];
-    // Nine are forgiven as soon as a good one comes.
+    // Nine bad frames are forgiven as soon as a good one arrives.
     for _ in 0..2 {
         for text in bad {
             plain.send_raw(text).await;
@@ -114,7 +114,7 @@ async fn ten_bad_frames_in_a_row_close_with_1003() {
         }
         assert_eq!(plain.call("sync", json!({})).await["ok"], json!(true));
     }
-    // Not a bad frame: the event is unknown, or its payload is.
+    // These are not bad frames: the event is unknown, or its payload is invalid.
     for _ in 0..12 {
         plain.emit("make_coffee", json!({})).await;
         plain.next("exception").await;
@@ -147,7 +147,7 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() {
     let (mut slow, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
     let (mut quick, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
     let content = "x".repeat(60_000);
-    // More than the outbox and the kernel's buffers hold.
+    // More than the outbox and the kernel's buffers can hold.
     for number in 0..400 {
         let sent = fixture.say(&format!("{number} {content}")).await;
         assert_eq!(quick.next("new_message").await["id"], sent["message"]["id"], "nothing is lost");
@@ -158,7 +158,7 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() {
         slow.ended
     })
     .await;
-    // The code comes through where the line still lets it; the connection is gone in any case.
+    // The close code arrives if the connection still lets it through; the connection is gone in any case.
     assert!(matches!(slow.closed, Some(1013) | None), "{:?}", slow.closed);
     assert_eq!(quick.call("sync", json!({"only": []})).await["ok"], json!(true));
 }

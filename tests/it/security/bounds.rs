@@ -1,5 +1,5 @@
-//! What nobody has without end: sessions, exchanges of one token, mails that one causes; and what a page of a
-//! foreign origin cannot do to its visitor.
+//! Limits per user: sessions, exchanges of one token, requested mails; and what a page of a foreign origin cannot do to
+//! its visitor.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ async fn mails_that_one_causes_are_few_and_the_refusal_tells_nothing() {
             app.send(Method::POST, "/auth/password/forgot", None, Some(json!({"email": email}))).await;
         told.push((asked.0.as_u16(), asked.1["code"].clone()));
     }
-    // Two of this address, whoever they are for.
+    // Two mails for this client's address, no matter to whom they are sent.
     assert_eq!(told[..2], [(202, Value::Null), (202, Value::Null)]);
     assert_eq!(told[2..], [(429, json!("rate_limited")), (429, json!("rate_limited"))]);
 }

@@ -1,5 +1,5 @@
-//! What the log says of who came in, who did not, who was refused and who acted with rights; and what it must
-//! not say. Read from the files of a server of its own.
+//! What the log says about logins, failed logins, refusals and acts of admins, and what it must not say. The test reads
+//! the log files of its own server.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::binary::{command, post, serve, signal};
 use crate::support::{PASSWORD, Socket, Transport, fresh_database};
 
-/// Typed into the wrong field, as people do.
+/// A secret that the user types into the wrong field.
 const SECRET: &str = "my-other-password";
 
 #[harness::test]
@@ -42,7 +42,7 @@ async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() 
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let admin = http.request(Method::GET, format!("http://{}/admin/user", server.host)).bearer_auth(access);
     assert_eq!(admin.send().await.expect("an answer").status(), 403);
-    // A token that comes back after its successor was used.
+    // A refresh token that is used again after its successor was used.
     let next = post(&server.host, "/auth/refresh", json!({"refresh_token": refresh})).await;
     post(&server.host, "/auth/refresh", json!({"refresh_token": next["refresh_token"]})).await;
     let database = Database::connect(&url).await.expect("connects");
@@ -52,7 +52,7 @@ async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() 
     assert_eq!(replay["code"], json!("refresh_reused"), "{replay}");
     signal(&server.child, "TERM");
     server.child.wait().expect("it ends");
-    // An act on the command line is one, too.
+    // An act on the command line counts as well.
     let done = command(&folder)
         .envs(settings)
         .env("MANGO_ENV", "test")

@@ -1,4 +1,4 @@
-//! A server in this process, on a free port, with throw-away folders and a database of its own.
+//! A server in this process, on a free port, with temporary folders and its own database.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,18 +12,18 @@ use tempfile::TempDir;
 
 use super::{Socket, Transport, eventually};
 
-/// Signs the tokens of all test servers.
+/// The key that signs the tokens of all test servers.
 pub const SECRET: &str = "a-secret-for-tests-of-at-least-32-bytes";
 
-/// Everybody's password.
+/// The password of all test users.
 pub const PASSWORD: &str = "correct horse";
 
-/// `sqlite` or `postgres`.
+/// Returns the database that the tests use: `sqlite` or `postgres`.
 pub fn database_kind() -> String {
     std::env::var("TEST_DB").unwrap_or_else(|_| "sqlite".into())
 }
 
-/// The URL of a database that nobody else has; below `folder` where it is a file.
+/// Returns the URL of a new database that no other test uses; SQLite's file is in `folder`.
 pub async fn fresh_database(folder: &TempDir) -> String {
     match database_kind().as_str() {
         "postgres" => {
@@ -48,28 +48,28 @@ pub struct TestApp {
     pub url: String,
     /// `127.0.0.1:PORT`.
     pub host: String,
-    /// For what can only be seen inside.
+    /// The server itself, for checks of internal state.
     pub server: Server,
-    /// For requests without cookies.
+    /// A client for requests without cookies.
     pub http: reqwest::Client,
-    /// Data and logs.
+    /// The folder for data and logs.
     pub folder: TempDir,
 }
 
-/// Somebody who has registered and logged in.
+/// A user who has registered and logged in.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// Their id.
+    /// The user's id.
     pub id: i64,
-    /// Opens REST and sockets.
+    /// The access token, for REST and sockets.
     pub access: String,
-    /// Is exchanged.
+    /// The refresh token.
     pub refresh: String,
 }
 
 impl TestApp {
-    /// Waits until somebody waits for a lock that the test holds. On SQLite, where there is one writer and nothing
-    /// tells who waits for it, a while.
+    /// Waits until a connection waits for a lock that the test holds. SQLite does not show waiting connections, so
+    /// there this only pauses for a moment.
     pub async fn somebody_waits(&self) {
         let db = self.server.context.db.read();
         if db.get_database_backend() == DatabaseBackend::Sqlite {
@@ -83,19 +83,19 @@ impl TestApp {
         eventually("somebody waits for the lock", waiting).await;
     }
 
-    /// With defaults that suit tests.
+    /// Starts a server with defaults that suit tests.
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// With these settings on top.
+    /// Starts a server with these settings on top.
     pub async fn with(extra: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = fresh_database(&folder).await;
         Self::on(folder, &url, extra).await
     }
 
-    /// On a given database.
+    /// Starts a server on a given database.
     pub async fn on(folder: TempDir, database_url: &str, extra: &[(&str, &str)]) -> Self {
         let data = folder.path().display().to_string();
         let base = [
@@ -119,7 +119,7 @@ impl TestApp {
         Self { url: format!("http://{host}"), host, server, http, folder }
     }
 
-    /// Registers and logs in.
+    /// Registers a user and logs in.
     pub async fn person(&self, username: &str) -> Person {
         let (status, me) = self
             .send(Method::POST, "/user", None, Some(json!({"username": username, "password": PASSWORD})))
@@ -128,12 +128,12 @@ impl TestApp {
         self.login(username).await
     }
 
-    /// Three of them.
+    /// Registers and logs in three users.
     pub async fn three(&self) -> (Person, Person, Person) {
         (self.person("alice").await, self.person("bob").await, self.person("carol").await)
     }
 
-    /// Logs in once more.
+    /// Logs a user in once more.
     pub async fn login(&self, username: &str) -> Person {
         let (status, tokens) = self
             .send(
@@ -150,7 +150,7 @@ impl TestApp {
         Person { id: me["id"].as_i64().expect("an id"), access, refresh }
     }
 
-    /// One request; its status and JSON (null where there is none).
+    /// Sends a request; returns its status and JSON (null if there is none).
     pub async fn send(
         &self,
         method: Method,
@@ -164,7 +164,7 @@ impl TestApp {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// One request; the answer as it is.
+    /// Sends a request; returns the response as it is.
     pub async fn raw(
         &self,
         method: Method,
@@ -182,14 +182,14 @@ impl TestApp {
         request.send().await.expect("an answer")
     }
 
-    /// What somebody reads.
+    /// Returns what a user reads at this path.
     pub async fn get(&self, path: &str, person: &Person) -> Value {
         let (status, body) = self.send(Method::GET, path, Some(&person.access), None).await;
         assert_eq!(status, StatusCode::OK, "GET {path}: {body}");
         body
     }
 
-    /// A connected socket that was told `ready`.
+    /// Returns a connected socket that has received `ready`.
     pub async fn connect(&self, person: &Person, transport: Transport) -> Socket {
         let mut socket = Socket::open(&self.host, Some(&person.access), transport).await.expect("connects");
         let ready = socket.next("ready").await;
@@ -197,7 +197,7 @@ impl TestApp {
         socket
     }
 
-    /// A group of these people, owned by the first.
+    /// Creates a group of these users, owned by the first.
     pub async fn group(&self, owner: &mut Socket, others: &[&Person]) -> i64 {
         let members: Vec<i64> = others.iter().map(|person| person.id).collect();
         let wish = json!({"chat": {"name": "group", "is_group": true, "members_array": members}});
@@ -206,7 +206,7 @@ impl TestApp {
         ack["chat"]["id"].as_i64().expect("an id")
     }
 
-    /// All contents of a chat in the order of `seq`.
+    /// Returns the contents of all messages of a chat in the order of `seq`.
     pub async fn contents(&self, chat: i64, person: &Person) -> Vec<String> {
         let mut all = Vec::new();
         let mut after = 0;

@@ -1,4 +1,4 @@
-//! One device of one person behind one of the doors, with the model that it keeps by what it hears.
+//! A device of a user on one of the transports, with a model that its events and acks keep up to date.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::fetch::fetch;
 use super::model::Model;
 use super::{Person, Plain, Socket, TestApp, Transport};
 
-/// A way in.
+/// A way to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Socket.IO.
@@ -25,24 +25,24 @@ pub enum Line {
     Plain(Box<Plain>),
 }
 
-/// See the file.
+/// A device of a user.
 pub struct Device {
-    /// What it is called in failures.
+    /// Its name in failure messages.
     pub name: String,
-    /// Whose.
+    /// Its user.
     pub person: Person,
     /// Its connection.
     pub line: Line,
-    /// What it knows.
+    /// The state that it knows.
     pub model: Model,
-    /// Names of all events that it heard.
+    /// Names of all events that it received.
     pub heard: Vec<String>,
-    /// Events that came before the ack of an act.
+    /// Events that arrived before the ack of a command.
     early: Vec<(String, Value)>,
 }
 
 impl Device {
-    /// Connects and fetches everything afresh.
+    /// Connects and fetches the complete state.
     pub async fn connect(app: &TestApp, name: &str, person: &Person, way: Way) -> Self {
         let (line, ready) = match way {
             Way::SocketIo(transport) => {
@@ -58,7 +58,7 @@ impl Device {
         };
         let mut model = fresh(app, person, &BTreeSet::new()).await;
         model.epoch = ready["epoch"].as_str().map(str::to_owned);
-        // One's own counter is in no list.
+        // No list contains the user's own counter.
         catch_up(app, person, &mut model).await;
         Self {
             name: format!("{name} ({way:?})"),
@@ -78,11 +78,11 @@ impl Device {
         }
     }
 
-    /// Acts: the ack goes into the model.
+    /// Runs a command, and applies its ack to the model.
     pub async fn act(&mut self, event: &str, payload: Value) -> Value {
         let message = payload["message"]["id"].as_i64();
         let ack = self.call(event, payload).await;
-        // What came before the ack counts before it.
+        // Events that arrived before the ack are applied before it.
         let before = match &mut self.line {
             Line::SocketIo(socket) => socket.come(),
             Line::Plain(plain) => plain.come(),
@@ -98,7 +98,7 @@ impl Device {
         ack
     }
 
-    /// Takes everything that has come; syncs chats with holes. Answers the events.
+    /// Applies all events that have arrived, and syncs chats with gaps. Returns the events.
     pub async fn listen(&mut self) -> Vec<(String, Value)> {
         let mut all = std::mem::take(&mut self.early);
         self.heard.extend(all.iter().map(|(name, _)| name.clone()));
@@ -127,12 +127,12 @@ impl Device {
     }
 }
 
-/// What is there for this person; chats that no list shows are looked at where `also` names them.
+/// Fetches everything that the user can see, and the chats in `also`, which may be in no list.
 pub async fn fresh(app: &TestApp, person: &Person, also: &BTreeSet<i64>) -> Model {
     fetch(&app.http, &app.url, &person.access, person.id, also).await.expect("a fresh fetch")
 }
 
-/// Brings a model up to date by REST alone, page by page.
+/// Brings a model up to date over REST only, page by page.
 pub async fn catch_up(app: &TestApp, person: &Person, model: &mut Model) {
     loop {
         let request = model.sync_request(None);

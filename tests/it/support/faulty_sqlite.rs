@@ -1,5 +1,5 @@
-//! A file system layer for SQLite (VFS, <https://www.sqlite.org/vfs.html>) that passes everything on to the usual one
-//! and fails where a test asks for it. A database uses it through `?vfs=NAME` in its URL.
+//! A file system layer for SQLite (VFS, <https://www.sqlite.org/vfs.html>) that passes every call on to the default one
+//! and fails at the step that a test chooses. A database uses it through `?vfs=NAME` in its URL.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::mem::size_of;
@@ -8,33 +8,33 @@ use std::sync::{Mutex, PoisonError};
 
 use libsqlite3_sys as ffi;
 
-/// What SQLite asks of a file.
+/// An operation that SQLite performs on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Bytes are read.
+    /// Reads bytes.
     Read,
-    /// Bytes are written.
+    /// Writes bytes.
     Write,
-    /// What was written is made durable.
+    /// Makes written bytes durable.
     Sync,
-    /// A file is cut.
+    /// Truncates a file.
     Truncate,
-    /// A file is removed.
+    /// Deletes a file.
     Delete,
-    /// The index of the write-ahead log is mapped into memory.
+    /// Maps the index of the write-ahead log into memory.
     ShmMap,
-    /// A lock of that index is taken.
+    /// Takes a lock on that index.
     ShmLock,
 }
 
 impl Step {
-    /// What changes something.
+    /// Steps that change something.
     pub const CHANGES: &[Self] = &[Self::Write, Self::Sync, Self::Truncate, Self::Delete, Self::ShmMap];
 
-    /// What only looks.
+    /// Steps that only read.
     pub const LOOKS: &[Self] = &[Self::Read, Self::ShmLock, Self::ShmMap];
 
-    /// What SQLite itself answers where the system call fails.
+    /// Returns the code that SQLite itself returns if the system call fails.
     fn failure(self, write: c_int) -> c_int {
         match self {
             Self::Read => ffi::SQLITE_IOERR_READ,
@@ -48,34 +48,34 @@ impl Step {
     }
 }
 
-/// What is to fail.
+/// A fault to inject.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
-    /// Steps that count.
+    /// The steps that are counted.
     pub steps: &'static [Step],
-    /// The first that fails, counted from 1.
+    /// The first step that fails, counted from 1.
     pub at: u64,
-    /// All after it fail too.
+    /// Whether all later steps fail too.
     pub lasting: bool,
-    /// What a write that fails answers: `SQLITE_FULL`, `SQLITE_IOERR_WRITE`…
+    /// The code that a failing write returns, for example `SQLITE_FULL` or `SQLITE_IOERR_WRITE`.
     pub write: c_int,
 }
 
 /// The faults of one layer.
 #[derive(Default)]
 pub struct Faults {
-    /// What is to fail, and how many steps were taken since it was armed.
+    /// The fault to inject, and the number of steps since it was armed.
     armed: Mutex<Option<(Fault, u64)>>,
 }
 
 impl Faults {
-    /// Registers a layer of this name for as long as the process lives.
+    /// Registers a layer with this name until the process ends.
     #[expect(unsafe_code, reason = "a VFS is registered through SQLite's C interface")]
     pub fn register(name: &str) -> &'static Self {
         let faults: &'static Self = Box::leak(Box::default());
         let name = CString::new(name).expect("a name").into_raw();
-        // SAFETY: the default VFS lives as long as the process, and so does all that is made here. The functions
-        // that are taken over as they are ignore the VFS that they are called with.
+        // SAFETY: the default VFS lives as long as the process, and so does everything that is created here. The
+        // functions that are copied unchanged ignore the VFS that they are called with.
         unsafe {
             let usual = *ffi::sqlite3_vfs_find(ptr::null());
             let layer = Box::leak(Box::new(ffi::sqlite3_vfs {
@@ -92,18 +92,18 @@ impl Faults {
         faults
     }
 
-    /// From now on this fails.
+    /// Injects this fault from now on.
     pub fn arm(&self, fault: Fault) {
         *self.armed.lock().unwrap_or_else(PoisonError::into_inner) = Some((fault, 0));
     }
 
-    /// From now on nothing fails; whether anything did since it was armed.
+    /// Injects no fault from now on; returns whether any step has failed since the last fault was armed.
     pub fn heal(&self) -> bool {
         let armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner).take();
         armed.is_some_and(|(fault, taken)| taken >= fault.at)
     }
 
-    /// The failure of a step, if it is to fail.
+    /// Returns the error code of a step, if it should fail.
     fn strikes(&self, step: Step) -> Option<c_int> {
         let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
         let (fault, taken) = armed.as_mut().filter(|(fault, _)| fault.steps.contains(&step))?;
@@ -113,7 +113,7 @@ impl Faults {
     }
 }
 
-/// What SQLite takes for its file. The usual file follows it in memory.
+/// The file as SQLite sees it. The default VFS's file follows it in memory.
 #[repr(C)]
 struct File {
     base: ffi::sqlite3_file,
@@ -122,13 +122,13 @@ struct File {
 
 #[expect(unsafe_code, reason = "called by SQLite with the file that `open` has made")]
 unsafe fn faults(file: *mut ffi::sqlite3_file) -> &'static Faults {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     unsafe { (*file.cast::<File>()).faults }
 }
 
 #[expect(unsafe_code, reason = "called by SQLite with the file that `open` has made")]
 unsafe fn usual(file: *mut ffi::sqlite3_file) -> *mut ffi::sqlite3_file {
-    // SAFETY: SQLite has allocated `szOsFile` bytes, in which the usual file follows.
+    // SAFETY: SQLite has allocated `szOsFile` bytes, in which the default VFS's file follows.
     unsafe { file.cast::<File>().add(1).cast() }
 }
 
@@ -140,7 +140,7 @@ unsafe extern "C" fn open(
     flags: c_int,
     out_flags: *mut c_int,
 ) -> c_int {
-    // SAFETY: `layer` is what `register` has made, `file` has room for both files.
+    // SAFETY: `register` has created `layer`, and `file` has room for both files.
     unsafe {
         let vfs = ffi::sqlite3_vfs_find(ptr::null());
         let real = usual(file);
@@ -154,7 +154,7 @@ unsafe extern "C" fn open(
 
 #[expect(unsafe_code, reason = "called by SQLite")]
 unsafe extern "C" fn delete(layer: *mut ffi::sqlite3_vfs, name: *const c_char, sync: c_int) -> c_int {
-    // SAFETY: `layer` is what `register` has made.
+    // SAFETY: `register` has created `layer`.
     unsafe {
         if let Some(failure) = (*(*layer).pAppData.cast::<Faults>()).strikes(Step::Delete) {
             return failure;
@@ -164,12 +164,12 @@ unsafe extern "C" fn delete(layer: *mut ffi::sqlite3_vfs, name: *const c_char, s
     }
 }
 
-/// A method that is passed on to the usual file, after its step where it has one.
+/// Defines a method that calls the default file's method, after its step if it has one.
 macro_rules! passed_on {
     ($name:ident, $method:ident $(, $step:expr)?; $($argument:ident: $kind:ty),*) => {
         #[expect(unsafe_code, reason = "called by SQLite")]
         unsafe extern "C" fn $name(file: *mut ffi::sqlite3_file, $($argument: $kind),*) -> c_int {
-            // SAFETY: `open` has made the file and opened the usual one.
+            // SAFETY: `open` has initialized the file and opened the default one.
             unsafe {
                 $(if let Some(failure) = faults(file).strikes($step) {
                     return failure;
@@ -206,7 +206,7 @@ unsafe extern "C" fn shm_lock(
     count: c_int,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: `open` has made the file. SQLite takes it for granted that a lock can be given back.
+    // SAFETY: `open` has initialized the file. Only taking a lock may fail: SQLite assumes that a release succeeds.
     unsafe {
         let takes = flags & ffi::SQLITE_SHM_LOCK != 0;
         let failure = if takes { faults(file).strikes(Step::ShmLock) } else { None };
@@ -216,7 +216,7 @@ unsafe extern "C" fn shm_lock(
 
 #[expect(unsafe_code, reason = "called by SQLite")]
 unsafe extern "C" fn shm_barrier(file: *mut ffi::sqlite3_file) {
-    // SAFETY: `open` has made the file and opened the usual one.
+    // SAFETY: `open` has initialized the file and opened the default one.
     unsafe {
         let real = usual(file);
         if let Some(barrier) = (*(*real).pMethods).xShmBarrier {

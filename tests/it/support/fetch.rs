@@ -1,4 +1,4 @@
-//! A model of what is really there, read by REST from the beginning. It knows nothing of events.
+//! A model of the server's actual state, read over REST from the beginning. It uses no events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::model::{Chat, Model};
 
-/// Messages and members of a page.
+/// The number of messages or members in a page.
 const PAGE: usize = 200;
 
-/// Everything that a user can see. Chats that no list shows are looked at where `also` names them.
+/// Fetches everything that a user can see, and the chats in `also`, which may be in no list.
 pub async fn fetch(
     http: &Client,
     url: &str,
@@ -73,7 +73,7 @@ pub async fn fetch(
     Ok(model)
 }
 
-/// One page and the path of the next; nothing where there is no such thing.
+/// Returns one page and the path of the next, or `None` if the resource does not exist.
 async fn get(
     http: &Client,
     url: &str,

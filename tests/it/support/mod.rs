@@ -1,5 +1,5 @@
-//! What all tests share: a server with a database of its own, people, and clients of both doors that do
-//! only what they are told.
+//! What all tests share: a server with its own database, users, and clients of both transports that do nothing on their
+//! own.
 
 mod app;
 mod device;
@@ -19,10 +19,10 @@ pub use socket::{Socket, Transport};
 
 use std::time::Duration;
 
-/// How long anything that has to come may take.
+/// The time limit for anything that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long nothing has to come for silence to be believed.
+/// How long a test waits before it concludes that nothing will arrive.
 pub const SILENCE: Duration = Duration::from_millis(250);
 
 /// Waits until `condition` holds.

@@ -1,4 +1,4 @@
-//! A client of the plain WebSocket (RFC 6455) that adds nothing of its own, in the style of `Socket`.
+//! A client of the plain WebSocket (RFC 6455) that sends nothing by itself, in the style of `Socket`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,16 +20,16 @@ pub struct Plain {
     next_id: u64,
     acks: VecDeque<(Value, Value)>,
     events: VecDeque<(String, Value)>,
-    /// Payloads of the server's pings.
+    /// The number of pings from the server.
     pub pings: usize,
     /// The code of the server's close frame.
     pub closed: Option<u16>,
-    /// Nothing more comes.
+    /// Whether the connection has ended.
     pub ended: bool,
 }
 
 impl Plain {
-    /// Upgrades at `path` with these headers and says nothing; an error is the HTTP status.
+    /// Upgrades at `path` with these headers and sends nothing; an error is the HTTP status.
     pub async fn upgrade(host: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://{host}{path}").into_client_request().expect("a request");
         for (name, value) in headers {
@@ -51,7 +51,7 @@ impl Plain {
         }
     }
 
-    /// Upgrades and sends the auth frame; the welcome, or the refusal with its close code.
+    /// Upgrades and sends the auth frame; returns the welcome, or the refusal with its close code.
     pub async fn open(host: &str, path: &str, token: &str) -> Result<(Self, Value), (Value, u16)> {
         let mut plain = Self::upgrade(host, path, &[]).await.expect("upgrades");
         plain.send_raw(&json!({"type": "auth", "token": token, "id": "first"}).to_string()).await;
@@ -63,18 +63,18 @@ impl Plain {
         Err((welcome, code))
     }
 
-    /// A frame as it is, for what no client would send.
+    /// Sends this text as it is, for frames that no client would send.
     pub async fn send_raw(&mut self, text: &str) {
-        // A closed connection shows when it is read from.
+        // The next read shows whether the connection is closed.
         drop(self.stream.send(Message::text(text)).await);
     }
 
-    /// A message of another kind than text.
+    /// Sends a message that is not text.
     pub async fn send_message(&mut self, message: Message) {
         drop(self.stream.send(message).await);
     }
 
-    /// Sends an event that wants no ack.
+    /// Sends an event without asking for an ack.
     pub async fn emit(&mut self, event: &str, payload: Value) {
         let mut frame = payload;
         frame["type"] = json!(event);
@@ -92,7 +92,7 @@ impl Plain {
         self.ack_of(&id).await
     }
 
-    /// Sends an event whose payload is the text of an object, in a frame of text or a binary one, and waits for its ack.
+    /// Sends an event whose payload is the text of an object, in a text or binary frame, and waits for its ack.
     pub async fn call_raw(&mut self, event: &str, payload: &str, is_binary: bool) -> Value {
         let id = json!(self.next_id);
         self.next_id += 1;
@@ -104,7 +104,7 @@ impl Plain {
         self.ack_of(&id).await
     }
 
-    /// Waits for the ack of this id.
+    /// Waits for the ack with this id.
     pub async fn ack_of(&mut self, id: &Value) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -116,7 +116,7 @@ impl Plain {
         }
     }
 
-    /// Waits for an event of this name; others before it are kept.
+    /// Waits for an event with this name; keeps other events that arrive before it.
     pub async fn next(&mut self, name: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -128,24 +128,24 @@ impl Plain {
         }
     }
 
-    /// All events that came so far and were not taken; waits for none.
+    /// Returns all events that arrived so far and were not taken; does not wait.
     pub fn come(&mut self) -> Vec<(String, Value)> {
         self.events.drain(..).collect()
     }
 
-    /// All events that came and were not taken, after waiting long enough for late ones.
+    /// Returns all events that arrived and were not taken, after waiting long enough for late ones.
     pub async fn rest(&mut self) -> Vec<(String, Value)> {
         while let Ok(true) = timeout(SILENCE, self.step()).await {}
         self.events.drain(..).collect()
     }
 
-    /// Nothing more comes.
+    /// Checks that nothing more arrives.
     pub async fn expect_silence(&mut self) {
         let rest = self.rest().await;
         assert!(rest.is_empty() && self.acks.is_empty(), "expected silence, got {rest:?} {:?}", self.acks);
     }
 
-    /// Waits for the server's close; its code.
+    /// Waits until the server closes the connection; returns the close code.
     pub async fn expect_close(&mut self, within: Duration) -> u16 {
         let deadline = Instant::now() + within;
         while !self.ended {
@@ -154,7 +154,7 @@ impl Plain {
         self.closed.expect("a close frame with a code")
     }
 
-    /// Reads frames of whatever protocol until one begins so; false where the connection ends before.
+    /// Reads frames of any protocol until one begins with `start`; returns false if the connection ends first.
     pub async fn hears(&mut self, start: &str) -> bool {
         let heard = async {
             while let Some(Ok(frame)) = self.stream.next().await {
@@ -169,13 +169,13 @@ impl Plain {
         timeout(PATIENCE, heard).await.unwrap_or(false)
     }
 
-    /// Reads whatever comes, of whatever protocol, until the server ends it.
+    /// Reads frames of any protocol until the server ends the connection.
     pub async fn drain_until_end(&mut self, within: Duration) {
         let drained = timeout(within, async { while let Some(Ok(_)) = self.stream.next().await {} }).await;
         assert!(drained.is_ok(), "it did not end in time");
     }
 
-    /// Waits for a ping of the server.
+    /// Waits for a ping from the server.
     pub async fn expect_ping(&mut self, within: Duration) {
         let deadline = Instant::now() + within;
         let before = self.pings;
@@ -185,7 +185,7 @@ impl Plain {
         }
     }
 
-    /// Reads one frame; false at the end.
+    /// Reads one frame; returns false at the end.
     async fn step(&mut self) -> bool {
         match self.stream.next().await {
             Some(Ok(Message::Text(text))) => self.take(&text),

@@ -1,4 +1,4 @@
-//! A client that polls (Engine.IO 4 over plain requests) and adds nothing of its own.
+//! A polling client (Engine.IO 4 over plain requests) that sends nothing by itself.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::TestApp;
 pub struct Polling {
     http: reqwest::Client,
     token: String,
-    /// With the session's id.
+    /// The URL with the session's id.
     pub url: String,
     /// The session's id.
     pub sid: String,
@@ -37,13 +37,13 @@ impl Polling {
         polling
     }
 
-    /// Sends packets; the status.
+    /// Sends packets; returns the status.
     pub async fn post(&self, packets: &str) -> u16 {
         let request = self.http.post(&self.url).header("auth", &self.token).body(packets.to_owned());
         request.send().await.expect("an answer").status().as_u16()
     }
 
-    /// Asks for what waits; the status and the body.
+    /// Requests the waiting packets; returns the status and the body.
     pub async fn get(&self) -> (u16, String) {
         let answer = self.http.get(&self.url).header("auth", &self.token).send().await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.expect("text"))

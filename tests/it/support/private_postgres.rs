@@ -1,19 +1,19 @@
-//! A PostgreSQL that one test has to itself, so that it may be stopped, killed and misconfigured.
+//! A PostgreSQL server for one test, which may stop, kill and misconfigure it.
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
 
 use crate::checker::postgres::Postgres;
 
-/// See the file.
+/// A PostgreSQL server with an empty database `mango`.
 pub struct PrivatePostgres {
-    /// The server; it ends before its folder is removed.
+    /// The server; it stops before its folder is removed.
     pub server: Postgres,
     _folder: TempDir,
 }
 
 impl PrivatePostgres {
-    /// One with an empty database `mango`.
+    /// Starts a server with these settings and an empty database `mango`.
     pub async fn start(settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = [&["fsync=off"], settings].concat();
@@ -23,17 +23,17 @@ impl PrivatePostgres {
         made
     }
 
-    /// The URL of the database `mango`.
+    /// Returns the URL of the database `mango`.
     pub fn url(&self) -> String {
         self.server.url("mango")
     }
 
-    /// A connection to one of its databases, for an operator.
+    /// Opens a connection to one of its databases, for administration.
     pub async fn connect(&self, database: &str) -> DatabaseConnection {
         Database::connect(self.server.url(database)).await.expect("PostgreSQL answers")
     }
 
-    /// Runs these statements, one after the other and each on its own.
+    /// Runs these statements one after the other, each on its own.
     pub async fn run(&self, database: &str, statements: &[&str]) {
         let connection = self.connect(database).await;
         for statement in statements {

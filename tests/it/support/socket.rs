@@ -1,5 +1,5 @@
-//! A Socket.IO client over a bare websocket: it speaks Engine.IO 4 and Socket.IO 5 and adds nothing of its
-//! own, so that tests see exactly what a server sends.
+//! A Socket.IO client over a bare websocket: it speaks Engine.IO 4 and Socket.IO 5 and sends nothing by itself, so that
+//! tests see exactly what the server sends.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::{PATIENCE, SILENCE};
 
-/// A way in.
+/// A path and a namespace to connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transport {
-    /// Engine path.
+    /// The engine's path.
     pub path: &'static str,
-    /// Namespace.
+    /// The namespace.
     pub namespace: &'static str,
 }
 
@@ -27,7 +27,7 @@ impl Transport {
     /// The usual one.
     pub const MAIN: Self = Self { path: "/ws/socket.io/", namespace: "/" };
 
-    /// Both paths, both namespaces.
+    /// All combinations of both paths and both namespaces.
     pub const ALL: [Self; 4] = [
         Self::MAIN,
         Self { path: "/ws/socket.io/", namespace: "/ws" },
@@ -35,7 +35,7 @@ impl Transport {
         Self { path: "/socket.io/", namespace: "/ws" },
     ];
 
-    /// What stands between a packet's type and its data.
+    /// Returns the text between a packet's type and its data.
     fn prefix(self) -> String {
         if self.namespace == "/" { String::new() } else { format!("{},", self.namespace) }
     }
@@ -48,9 +48,9 @@ pub struct Socket {
     next_ack: u64,
     acks: VecDeque<(u64, Value)>,
     events: VecDeque<(String, Value)>,
-    /// The server said DISCONNECT or closed.
+    /// The server sent DISCONNECT or closed the connection.
     pub ended: bool,
-    /// It said DISCONNECT, after which clients do not come back by themselves.
+    /// The server sent DISCONNECT, after which clients do not reconnect by themselves.
     pub dismissed: bool,
 }
 
@@ -105,16 +105,16 @@ impl Socket {
     }
 
     async fn send_text(&mut self, text: String) {
-        // A closed connection shows when it is read from.
+        // The next read shows whether the connection is closed.
         drop(self.stream.send(Message::text(text)).await);
     }
 
-    /// A packet as it is, for what no client would send.
+    /// Sends this packet as it is, for packets that no client would send.
     pub async fn send_raw(&mut self, text: &str) {
         self.send_text(text.to_owned()).await;
     }
 
-    /// Waits for CONNECT to be answered again, after it was sent by hand.
+    /// Waits for the answer to a CONNECT that the test has sent itself.
     pub async fn expect_connected(&mut self) {
         let wanted = format!("40{}{{", self.transport.prefix());
         let deadline = Instant::now() + PATIENCE;
@@ -127,13 +127,13 @@ impl Socket {
         }
     }
 
-    /// Sends an event that wants no ack.
+    /// Sends an event without asking for an ack.
     pub async fn emit(&mut self, event: &str, payload: Value) {
         let text = format!("42{}{}", self.transport.prefix(), json!([event, payload]));
         self.send_text(text).await;
     }
 
-    /// Sends an event; the number of its ack.
+    /// Sends an event; returns the number of its ack.
     pub async fn begin(&mut self, event: &str, payload: Value) -> u64 {
         let id = self.next_ack;
         self.next_ack += 1;
@@ -142,7 +142,7 @@ impl Socket {
         id
     }
 
-    /// Puts an event into the buffer without sending it yet; the number of its ack.
+    /// Puts an event into the buffer without sending it yet; returns the number of its ack.
     pub async fn feed(&mut self, event: &str, payload: Value) -> u64 {
         let id = self.next_ack;
         self.next_ack += 1;
@@ -151,7 +151,7 @@ impl Socket {
         id
     }
 
-    /// Sends what was put into the buffer.
+    /// Sends what is in the buffer.
     pub async fn flush(&mut self) {
         drop(self.stream.flush().await);
     }
@@ -170,7 +170,7 @@ impl Socket {
         self.ack(id).await
     }
 
-    /// Sends an event and waits for its ack; none where the connection ends instead.
+    /// Sends an event and waits for its ack; returns `None` if the connection ends first.
     pub async fn try_call(&mut self, event: &str, payload: Value) -> Option<Value> {
         let id = self.begin(event, payload).await;
         self.try_ack(id).await
@@ -182,7 +182,7 @@ impl Socket {
         ack.unwrap_or_else(|| panic!("the connection ended before ack {id}"))
     }
 
-    /// Waits for an ack; none where the connection ends instead.
+    /// Waits for an ack; returns `None` if the connection ends first.
     pub async fn try_ack(&mut self, id: u64) -> Option<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -196,7 +196,7 @@ impl Socket {
         }
     }
 
-    /// Waits for an event of this name; others before it are kept.
+    /// Waits for an event with this name; keeps other events that arrive before it.
     pub async fn next(&mut self, name: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -208,18 +208,18 @@ impl Socket {
         }
     }
 
-    /// All events that came so far and were not taken; waits for none.
+    /// Returns all events that arrived so far and were not taken; does not wait.
     pub fn come(&mut self) -> Vec<(String, Value)> {
         self.events.drain(..).collect()
     }
 
-    /// All events that came and were not taken, after waiting long enough for late ones.
+    /// Returns all events that arrived and were not taken, after waiting long enough for late ones.
     pub async fn rest(&mut self) -> Vec<(String, Value)> {
         while let Ok(true) = timeout(SILENCE, self.step()).await {}
         self.events.drain(..).collect()
     }
 
-    /// Nothing more comes.
+    /// Checks that nothing more arrives.
     pub async fn expect_silence(&mut self) {
         let rest = self.rest().await;
         assert!(rest.is_empty(), "expected silence, got {rest:?}");
@@ -233,7 +233,7 @@ impl Socket {
         }
     }
 
-    /// Reads one frame; false at the end.
+    /// Reads one frame; returns false at the end.
     async fn step(&mut self) -> bool {
         if let Some(text) = self.frame().await {
             self.take(&text).await;

@@ -1,4 +1,4 @@
-//! What `sync` takes, and how large its answers may become.
+//! What `sync` accepts, and how large its answers may be.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ async fn what_it_takes_is_checked() {
     assert_eq!(ack["error"]["code"], json!("validation_failed"), "{ack}");
 }
 
-/// Syncs to the end over REST; every page is within its bound.
+/// Syncs to the end over REST, and checks that every page is within its limit.
 async fn bounded(app: &TestApp, person: &Person, mut model: Model) -> (Model, usize) {
     let mut pages = 0;
     loop {
@@ -60,7 +60,7 @@ async fn bounded(app: &TestApp, person: &Person, mut model: Model) -> (Model, us
     }
 }
 
-/// A chat of this many large messages, read from the beginning.
+/// Syncs a chat with `count` large messages from the beginning.
 async fn large(content: &str, count: usize) {
     let (app, alice, _, mut socket, chat) = one_group().await;
     for _ in 0..count {
@@ -72,7 +72,7 @@ async fn large(content: &str, count: usize) {
     model.take_chat(&app.get(&format!("/chat/{chat}"), &alice).await, 0);
     let (model, _) = bounded(&app, &alice, model).await;
     assert_eq!(model.differences(&real, Depth::Promise), Vec::<String>::new());
-    // Whole, as for somebody who knows nothing of it.
+    // The whole chat, as for a client that knows nothing about it.
     bounded(&app, &alice, Model::new(alice.id)).await;
 }
 
@@ -83,7 +83,7 @@ async fn a_page_of_large_messages_stays_below_1_mb() {
 
 #[harness::test]
 async fn a_page_of_messages_that_grow_as_json_stays_below_1_mb() {
-    // One byte each, six in JSON.
+    // One byte each, but six in JSON.
     Box::pin(large(&"\u{1}".repeat(60_000), 12)).await;
 }
 
@@ -97,7 +97,7 @@ async fn a_page_of_many_chats_with_large_last_messages_stays_below_1_mb() {
     for _ in 0..40 {
         let chat = app.group(&mut socket, &[&bob]).await;
         socket.call("send_message", message(chat, &content)).await;
-        // All that is new is the chat itself; its last message comes along.
+        // Only the chat itself is new; its last message is sent with it.
         model.take_chat(&app.get(&format!("/chat/{chat}"), &alice).await, 2);
         socket.call("update_chat", json!({"chat": {"id": chat, "name": "other"}})).await;
     }
@@ -112,7 +112,7 @@ async fn a_page_of_many_chats_with_many_members_stays_below_1_mb() {
     let app = TestApp::start().await;
     let names: Vec<String> = (0..50).map(|number| format!("somebody_with_a_long_name_{number}")).collect();
     let people: Vec<Person> = join_all(names.iter().map(|name| app.person(name))).await;
-    // Names have up to 100 characters, of up to four bytes.
+    // Names have up to 100 characters of up to four bytes.
     let name = json!({"name": "🥭".repeat(100)});
     for person in &people {
         let (status, _) = app.send(Method::PATCH, "/user/me", Some(&person.access), Some(name.clone())).await;

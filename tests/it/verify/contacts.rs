@@ -1,4 +1,4 @@
-//! Contacts, which are one's own state, and direct chats that wait for approval.
+//! Contacts, which are private to each user, and direct chats that wait for approval.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ async fn contacts_look_the_same_on_all_devices() {
         world.same(ALICE, "unfollow", user(carol)).await;
         world.change(ALICE, "follow", user(carol), &["followed"]).await;
         world.change(ALICE, "unfollow", user(carol), &["unfollowed"]).await;
-        // Who is blocked is not followed any more.
+        // Blocking ends following.
         world.change(ALICE, "block", user(bob), &["blocked"]).await;
         world.same(ALICE, "block", user(bob)).await;
         world.same(ALICE, "unfollow", user(bob)).await;
@@ -56,7 +56,7 @@ async fn a_direct_chat_that_waits_looks_the_same_to_both() {
         let this = json!({"chat": {"id": chat}});
         world.change(ALICE, "decline_chat", this, &["chat_declined"]).await;
         world.finish("declining");
-        // Who declined may ask, and it is another chat then.
+        // The user who declined may start a chat again, which is then a new one.
         let carol = world.id(CAROL);
         let again = world.change(ALICE, "create_chat", direct(carol), &["chat_created"]).await;
         assert_ne!(again["chat"]["id"], json!(chat), "{again}");

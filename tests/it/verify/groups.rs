@@ -1,4 +1,4 @@
-//! Groups: made, changed, joined, left, handed over and ended.
+//! Groups: created, changed, joined, left, handed over and deleted.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ async fn groups(transport: usize) {
     world.say(BOB, chat, "the sea").await;
     world.change(BOB, "remove_member", with_user(chat, dave), &["member_removed"]).await;
     world.same(BOB, "remove_member", with_user(chat, dave)).await;
-    // Whoever is out hears nothing, and comes back to all that was said meanwhile.
+    // A removed member receives nothing, and after being added again gets everything that was sent meanwhile.
     world.say(ALICE, chat, "the mountains").await;
     world.change(BOB, "add_member", with_user(chat, dave), &["member_added"]).await;
     let mut hand_over = with_user(chat, carol);
@@ -63,7 +63,7 @@ async fn endings_look_the_same_live_synced_and_fetched() {
         world.change(BOB, "leave_chat", this.clone(), &["member_removed"]).await;
         let again = world.same(BOB, "leave_chat", this.clone()).await;
         assert_eq!(again["error"]["code"], json!("not_found"));
-        // The owner's place goes to Carol, in the same commit.
+        // Carol becomes the owner in the same transaction.
         world.change(ALICE, "leave_chat", this.clone(), &["member_role_changed", "member_removed"]).await;
         world.same(ALICE, "send_message", message(chat, "still here?")).await;
         world.change(CAROL, "leave_chat", this.clone(), &["chat_deleted"]).await;

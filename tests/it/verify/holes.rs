@@ -1,5 +1,5 @@
-//! Holes: changes that were committed and never announced, as by a database whose answer to a commit was
-//! lost. The next event, or the comparison of heads, brings what is missing, and the picture is right again.
+//! Gaps: changes that were committed but never announced, for example because the database's answer to the commit was
+//! lost. The next event, or the comparison of heads, brings what is missing and corrects the model.
 
 use mango_chat::domain::dispatch::CommandHandler;
 use mango_chat::domain::{Actor, Caller};
@@ -15,7 +15,7 @@ use super::{ALICE, BOB, CAROL, World, message, with_user};
 use crate::support::PATIENCE;
 
 impl World {
-    /// Commits, and says nothing to anybody.
+    /// Commits a command without sending its events.
     async fn unheard<C: CommandHandler>(&self, device: usize, payload: Value) -> Value {
         let command: C = serde_json::from_value(payload).expect("a payload");
         let actor = Actor { user_id: UserId(self.id(device)), session_id: SessionId(0) };
@@ -24,7 +24,7 @@ impl World {
         serde_json::to_value(outcome.into_parts().reply).expect("JSON")
     }
 
-    /// The direct chat of Alice and Bob.
+    /// Creates the direct chat of Alice and Bob.
     async fn direct(&mut self) -> i64 {
         let wish = self.direct_wish(None);
         let ack = self.change(ALICE, "create_chat", wish, &["chat_created"]).await;
@@ -39,13 +39,13 @@ impl World {
         wish
     }
 
-    /// A message that nobody is told of; its id.
+    /// Stores a message without announcing it; returns its id.
     async fn unheard_message(&self, content: &str) -> i64 {
         let reply = self.unheard::<CreateChat>(ALICE, self.direct_wish(Some(content))).await;
         reply["chat"]["last_message"]["id"].as_i64().expect("an id")
     }
 
-    /// Waits until somebody has been told by the comparison of heads, then settles.
+    /// Waits until the comparison of heads has sent something to a device, then settles.
     async fn settle_by_itself(&mut self, what: &str, events: &[&str]) {
         let before = self.before();
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -66,7 +66,7 @@ async fn messages_that_nobody_was_told_of_come_before_the_next_one() {
     let first = world.unheard_message("one").await;
     let second = world.unheard_message("two").await;
     world.unheard_message("three").await;
-    // These move up in the order: they are given once, and nothing between is passed over.
+    // These changes move the messages up in the order: each is sent once, and nothing between them is skipped.
     world.unheard::<EditMessage>(ALICE, json!({"message": {"id": first, "content": "one, better"}})).await;
     world.unheard::<DeleteMessage>(ALICE, json!({"message": {"id": second}})).await;
     world.say(BOB, chat, "next").await;
@@ -81,7 +81,7 @@ async fn a_message_that_changed_while_the_hole_was_filled_hides_nothing() {
     world.unheard_message("two").await;
     world.unheard_message("three").await;
     let before = world.before();
-    // What fills the hole up to the next message sees the first one as the edit left it, beyond the hole.
+    // The server fills the gap up to the next message, but reads the first one as edited, with a `rev` beyond the gap.
     let context = world.app.server.context.clone();
     let upto = world.app.get(&format!("/chat/{chat}"), &world.devices[ALICE].person).await["rev"].clone();
     world.unheard::<EditMessage>(ALICE, json!({"message": {"id": first, "content": "one, better"}})).await;
@@ -97,11 +97,11 @@ async fn changes_of_a_chat_that_nobody_was_told_of_are_told_before_the_next_mess
     let mut world = World::new(0).await;
     let chat = world.group().await;
     let (bob, carol, dave) = (world.id(BOB), world.id(CAROL), world.dave.id);
-    // A rename and then a new member: both changed the chat, and both are told.
+    // A rename, then a new member: both changed the chat, and both are announced.
     world.unheard::<UpdateChat>(ALICE, json!({"chat": {"id": chat, "name": "renamed"}})).await;
     world.unheard::<AddMember>(ALICE, with_user(chat, dave)).await;
     world.say(BOB, chat, "after the rename").await;
-    // Who is removed hears it last; who is removed and comes back is there.
+    // A removed member receives the removal last; a member who is removed and added again stays.
     world.unheard::<RemoveMember>(ALICE, with_user(chat, carol)).await;
     world.say(BOB, chat, "after Carol").await;
     world.unheard::<RemoveMember>(ALICE, with_user(chat, dave)).await;

@@ -1,4 +1,4 @@
-//! Messages: sent, answered, changed, liked, deleted; in groups and in direct chats.
+//! Messages: sent, replied to, edited, liked, deleted; in groups and in direct chats.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ async fn messages(transport: usize) {
     let gone = |id: i64| json!({"message": {"id": id}});
     world.change(ALICE, "delete_message", gone(lunch), &["message_deleted"]).await;
     world.same(ALICE, "delete_message", gone(lunch)).await;
-    // The owner takes away what another wrote, with its likes.
+    // The owner deletes a message of another member, with its likes.
     world.change(ALICE, "delete_message", gone(yes), &["message_deleted"]).await;
     world.finish("messages");
 }
@@ -59,7 +59,7 @@ async fn direct_chats_look_the_same_live_synced_and_fetched() {
         world.same(ALICE, "create_chat", wish.clone()).await;
         let other = json!({"chat": {"is_group": false, "members_array": [world.id(ALICE)]}});
         assert_eq!(world.same(BOB, "create_chat", other).await["chat"]["id"], json!(chat));
-        // Asking for it again with a message sends the message, which makes it show to both.
+        // Creating the chat again with a message sends the message, which makes the chat visible to both.
         let mut first = wish;
         first["message"] = json!({"content": "hi", "message_type": "text", "client_id": "hi"});
         world.change(ALICE, "create_chat", first.clone(), &["new_message"]).await;

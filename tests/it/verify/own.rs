@@ -1,4 +1,4 @@
-//! What is one's own: pins, mutes, archives, read marks; and profiles, which everybody sees.
+//! A user's own state (pins, mutes, archives, read marks), and profiles, which all users see.
 
 use reqwest::Method;
 use serde_json::json;
@@ -35,7 +35,7 @@ async fn own_state_looks_the_same_on_all_devices() {
         world.same(ALICE, "mark_read", upto.clone()).await;
         let ack = world.change(ALICE, "mark_read", json!({"chat": {"id": chat}}), &["chat_read"]).await;
         assert_eq!(ack["unread"], json!(0), "{ack}");
-        // It never goes back.
+        // The mark never moves back.
         world.same(ALICE, "mark_read", upto).await;
         world.same(ALICE, "mark_read", json!({"chat": {"id": chat}, "seq": 1})).await;
         world.change(BOB, "mark_read", json!({"chat": {"id": chat}, "seq": 999}), &["chat_read"]).await;

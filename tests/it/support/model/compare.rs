@@ -1,27 +1,27 @@
-//! Comparing what a client knows with what is there.
+//! Compares what a client knows with the server's state.
 
 use std::collections::BTreeSet;
 
 use super::{Chat, Message, Model};
 
-/// How much has to be the same.
+/// How much must be equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Everything, as whoever was there all the time knows it.
+    /// Everything, as a client knows it that was connected all the time.
     Live,
-    /// Without what the promise leaves out: profiles and others' read marks (typing and presence are in no
-    /// model).
+    /// Everything except what the promise leaves out: profiles and the read marks of other members (typing and presence
+    /// are in no model).
     Promise,
 }
 
 impl Model {
-    /// Messages of others beyond one's mark, counted from what one has unless the server has just said.
+    /// Counts the messages of others after the user's read mark among the known messages.
     fn unread(&self, chat: &Chat) -> i64 {
         let beyond = |it: &&Message| it.seq > chat.my.last_read_seq && it.author != self.user && !it.deleted;
         chat.messages.values().filter(beyond).count().min(1_000) as i64
     }
 
-    /// What is not the same as in what was fetched afresh, in words; at most a dozen.
+    /// Describes the differences from a fresh fetch, at most a dozen.
     pub fn differences(&self, fresh: &Self, depth: Depth) -> Vec<String> {
         let mut found = Vec::new();
         let ids: BTreeSet<i64> = self.chats.keys().chain(fresh.chats.keys()).copied().collect();

@@ -1,6 +1,6 @@
-//! What a client knows, kept as the contract tells clients to keep it: by events, by acks of its own acts,
-//! and by `sync`. Two models of the same user can be compared. It shares no type with the server and must
-//! not: a mistake of the server cannot hide in a type that both use.
+//! What a client knows, kept as the contract tells clients to keep it: from events, from acks of its own commands, and
+//! from `sync`. Two models of the same user can be compared. The model must share no type with the server: otherwise a
+//! mistake in a shared type would go unnoticed.
 
 mod compare;
 mod sync;
@@ -11,16 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-/// A message. What likes change stands apart, the rest is as it came.
+/// A message. The fields that likes change are separate, the others are kept as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Its place.
+    /// Its position in the chat.
     pub seq: i64,
-    /// Its latest change.
+    /// The `rev` of its latest change.
     pub rev: i64,
-    /// Who wrote it.
+    /// The user who wrote it.
     pub author: i64,
-    /// A tombstone.
+    /// Whether it is deleted, which leaves a tombstone.
     pub deleted: bool,
     likes: i64,
     liked: bool,
@@ -36,7 +36,7 @@ pub struct Member {
     last_read_seq: i64,
 }
 
-/// One's own state in a chat.
+/// The user's own state in a chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
     pinned: bool,
@@ -48,47 +48,47 @@ pub struct Own {
 /// A chat.
 #[derive(Clone, Debug)]
 pub struct Chat {
-    /// The counter as one has it.
+    /// The chat's counter, as far as the client knows it.
     pub rev: i64,
     fields: Map<String, Value>,
     members: BTreeMap<i64, Member>,
     /// By id.
     pub messages: BTreeMap<i64, Message>,
     my: Own,
-    /// As the server counts, where it has just been asked.
+    /// The server's count, if the client has just fetched it.
     unread: Option<i64>,
 }
 
 /// Everything that one user's client knows.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
-    /// Whose.
+    /// The user.
     pub user: i64,
-    /// Which history it is of.
+    /// The epoch of the history that the client knows.
     pub epoch: Option<String>,
-    /// One's own counter.
+    /// The user's own counter.
     pub user_rev: i64,
     /// By id.
     pub chats: BTreeMap<i64, Chat>,
     people: BTreeMap<i64, Value>,
-    /// Whom one follows and whom one blocks, as one has decided.
+    /// The user's contacts: whether the user follows and whether the user blocks each of them.
     pub contacts: BTreeMap<i64, (bool, bool)>,
-    /// Wants every chat from its beginning, not only its newest messages.
+    /// Whether the client keeps every chat from its beginning, not only its newest messages.
     pub keeps_history: bool,
-    /// Chats with a hole, to be synced.
+    /// Chats with a gap, to be synced.
     pub holes: BTreeSet<i64>,
-    /// What this connection must not have sent.
+    /// Errors of the server in what it sent on this connection.
     pub violations: Vec<String>,
     told: BTreeMap<i64, i64>,
     gone: BTreeSet<i64>,
 }
 
-/// Fields of a chat that events and `sync` bring.
+/// Fields of a chat that are in events and in `sync`.
 const FIELDS: [&str; 8] =
     ["name", "is_group", "description", "photo", "owner_id", "approved", "visible", "created_at"];
 
 impl Chat {
-    /// Members that one knows.
+    /// Returns the number of known members.
     pub fn member_count(&self) -> usize {
         self.members.len()
     }
@@ -99,18 +99,18 @@ fn number(value: &Value) -> i64 {
 }
 
 impl Model {
-    /// One that knows nothing.
+    /// Returns a model without any state.
     pub fn new(user: i64) -> Self {
         Self { user, ..Self::default() }
     }
 
-    /// A new connection begins: its order starts anew.
+    /// Starts a new connection, on which the order of events starts again.
     pub fn reconnected(&mut self) {
         self.told.clear();
         self.gone.clear();
     }
 
-    /// Takes a server event.
+    /// Applies a server event.
     pub fn event(&mut self, name: &str, payload: &Value) {
         match name {
             "chat_pinned" | "chat_unpinned" | "chat_muted" | "chat_unmuted" | "chat_archived"
@@ -175,13 +175,13 @@ impl Model {
         self.apply(name, chat, rev, payload);
     }
 
-    /// Whether nothing before the change after `prev` is missing.
+    /// Returns whether the client has every change up to `prev`.
     fn has_up_to(&self, chat: i64, prev: i64, created: bool) -> bool {
         self.chats.get(&chat).map_or(created && prev == 0, |it| prev <= it.rev)
     }
 
-    /// What counts in a chat comes in the order of its counter, each value once. The ack of most commands
-    /// comes with its event still to follow, and does not stand for it.
+    /// Checks that changes of a chat arrive in the order of its counter, each value once. The ack of most commands does
+    /// not count, because its event still follows.
     fn in_order(&mut self, what: &str, chat: i64, rev: i64, counts: bool) {
         let told = self.told.get(&chat).copied().unwrap_or(-1);
         if rev <= told {
@@ -260,8 +260,8 @@ impl Model {
         }
     }
 
-    /// Takes the ack of an act of one's own. It stands for the event where the event leaves this socket out;
-    /// elsewhere the event follows.
+    /// Applies the ack of the user's own command. The ack replaces the event only for commands whose event is not sent
+    /// to the socket that ran them.
     pub fn ack(&mut self, command: &str, ack: &Value) {
         if ack["ok"] != json!(true) {
             return;
@@ -296,7 +296,7 @@ impl Model {
         }
     }
 
-    /// Takes the ack of one's own like, which does not name the message.
+    /// Applies the ack of the user's own like, which does not name the message.
     pub fn liked(&mut self, message: i64, ack: &Value) {
         self.ack("toggle_like_message", ack);
         let (chat, rev, prev) = (number(&ack["chat_id"]), number(&ack["rev"]), number(&ack["prev"]));
@@ -317,7 +317,7 @@ impl Model {
         self.contacts.get(&user).copied().unwrap_or_default()
     }
 
-    /// Takes whether one follows and whether one blocks somebody.
+    /// Applies whether the user follows and blocks another user.
     pub fn take_contact(&mut self, user: i64, contact: (bool, bool)) {
         if contact == (false, false) {
             self.contacts.remove(&user);
@@ -331,7 +331,7 @@ impl Model {
         self.people.insert(number(&person["id"]), json!(known));
     }
 
-    /// Takes a chat as it is shown; `rev` is what one has of it then.
+    /// Applies a chat as the server shows it; the client then knows it up to `rev`.
     pub fn take_chat(&mut self, shown: &Value, rev: i64) {
         let id = number(&shown["id"]);
         let fields = FIELDS.iter().map(|name| ((*name).to_owned(), shown[*name].clone())).collect();
@@ -353,7 +353,7 @@ impl Model {
         }
     }
 
-    /// Takes a member as they are shown.
+    /// Applies a member as the server shows it.
     pub fn take_member(&mut self, chat: i64, shown: &Value) {
         let who = number(&shown["user"]["id"]);
         self.know(&shown["user"]);
@@ -373,7 +373,7 @@ impl Model {
         self.chats.get_mut(&chat)?.messages.get_mut(&id)
     }
 
-    /// Takes a message as it is shown, unless one has it in a later form.
+    /// Applies a message as the server shows it, unless the client has a later version.
     pub fn take_message(&mut self, shown: &Value) {
         self.know(&shown["user"]);
         let Some(chat) = self.chats.get_mut(&number(&shown["chat_id"])) else { return };
@@ -400,7 +400,7 @@ impl Model {
             liked,
             rest: Value::Object(rest).to_string(),
         };
-        // The first message makes a direct chat show to both.
+        // The first message makes a direct chat visible to both.
         chat.fields.insert("visible".into(), json!(true));
         chat.messages.insert(id, message);
     }

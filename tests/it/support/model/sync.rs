@@ -1,4 +1,4 @@
-//! Catching up: what a client asks `sync` for, and how it takes the answer in.
+//! Catching up: what a client requests from `sync`, and how it applies the reply.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Model, number, own};
 
 impl Model {
-    /// What to ask `sync`: for everything, or for these chats.
+    /// Returns a request to `sync`: for everything, or only for these chats.
     pub fn sync_request(&self, only: Option<&BTreeSet<i64>>) -> Value {
         let named = |id: &i64| only.is_none_or(|only| only.contains(id));
         let mut since: Map<String, Value> = self
@@ -16,7 +16,7 @@ impl Model {
             .filter(|(id, _)| named(id))
             .map(|(id, chat)| (id.to_string(), json!(chat.rev)))
             .collect();
-        // The whole history of a chat that is new to one.
+        // Requests the whole history of a chat that the client does not have yet.
         for id in only.into_iter().flatten() {
             since.entry(id.to_string()).or_insert(json!(0));
         }
@@ -31,7 +31,7 @@ impl Model {
         request
     }
 
-    /// Takes a page of `sync`; whether there is more.
+    /// Applies a page of `sync`; returns whether there is more.
     pub fn synced(&mut self, reply: &Value, whole: bool) -> bool {
         let list = |name: &str| reply[name].as_array().cloned().unwrap_or_default();
         let reset = reply["reset"] == json!(true);
