@@ -265,12 +265,18 @@ class Connection {
       };
       this.#calls.add(call);
       arm(Date.now());
-      start((ack) => {
+      const answer = (ack) => {
         this.heardAt = Date.now();
         if (!ack?.ok) return call.reject(new MangoError(ack?.error ?? { code: 'internal' }));
         onAck?.(ack);
         call.resolve(ack);
-      });
+      };
+      try {
+        start(answer);
+      } catch (error) {
+        // Such as a payload that JSON cannot express.
+        call.reject(error);
+      }
     });
   }
 }
@@ -308,8 +314,9 @@ class WebSocketConnection extends Connection {
   call(event, payload, onAck) {
     return this.track((answer) => {
       const id = this.#nextId++;
+      const frame = JSON.stringify({ ...payload, type: event, id });
       this.#acks.set(id, answer);
-      this.socket.send(JSON.stringify({ ...payload, type: event, id }));
+      this.socket.send(frame);
     }, onAck);
   }
 
@@ -569,13 +576,17 @@ class Replica {
     chat.tell(change);
   }
 
-  /** Starts over if another user logs in. */
+  /** Starts over if another user logs in; returns whether it is the same user, or the first one. */
   setUser(userId) {
-    if (this.userId !== null && this.userId !== userId) {
+    const isSame = this.userId === null || this.userId === userId;
+    if (!isSame) {
       for (const chat of [...this.chats.values()]) this.remove(chat, 'reset');
+      this.contacts.clear();
+      this.presence.clear();
       this.epoch = this.userRev = undefined;
     }
     this.userId = userId;
+    return isSame;
   }
 
   remove(chat, reason) {
@@ -845,6 +856,8 @@ class Synchronizer {
       if (item.tries && only?.has(item.data.chat) && !chats.has(item.data.chat)) item.done?.();
       else this.take(item);
     }
+    // A listener may have closed the connection.
+    if (connection !== this.#connection || connection.isOver) return;
     if (!only) this.#options.onUpToDate();
     this.#emit('synced', { full: !only });
   }
@@ -949,6 +962,7 @@ class Sender {
    * @param {object} options
    * @param {OutboxStore} [options.outbox]
    * @param {() => object} options.connection The open connection, if any.
+   * @param {(error: Error) => void} options.onError
    * @param {(ack: object) => Promise<void>} options.apply Applies the acknowledgement of a send.
    */
   constructor(options) {
@@ -959,6 +973,15 @@ class Sender {
   pending(chatId) {
     const jobs = chatId === undefined ? [...this.#queues.values()].flat() : (this.#queues.get(chatId) ?? []);
     return jobs.map(({ entry }) => entry);
+  }
+
+  /** Queues the entries of the outbox. */
+  async load() {
+    try {
+      for (const entry of (await this.#options.outbox?.load()) ?? []) this.enqueue(entry);
+    } catch (error) {
+      this.#options.onError(error);
+    }
   }
 
   /** Saves a message to the outbox and sends it; resolves with the stored message. */
@@ -1016,7 +1039,11 @@ class Sender {
     const queue = this.#queues.get(chatId);
     queue?.shift();
     if (!queue?.length) this.#queues.delete(chatId);
-    this.#options.outbox?.remove(clientId);
+    try {
+      this.#options.outbox?.remove(clientId);
+    } catch (error) {
+      this.#options.onError(error);
+    }
   }
 }
 
@@ -1106,6 +1133,8 @@ class Connector {
     let [failures, refusals, refresh, saidAway] = [0, 0, false, false];
     while (this.#wanted === wanted) {
       this.#setStatus('connecting');
+      // A listener may have called `close`.
+      if (this.#wanted !== wanted) break;
       const why = await this.#attempt(refresh);
       if (this.#wanted !== wanted) break;
       if (this.#wasOnline) [failures, refusals, saidAway, this.#wasOnline] = [0, 0, false, false];
@@ -1116,12 +1145,13 @@ class Connector {
         || (why.code === 'token_missing' && wasRefreshed);
       if (FINAL.has(why.code) || (refresh && isHopeless)) {
         emit('error', why);
-        this.#stop('dismissed', why);
+        if (this.#wanted === wanted) this.#stop('dismissed', why);
         break;
       }
       // An unreachable server is reported once, until it was reached again.
       const isAway = why.code === UNREACHABLE;
       if (why.code !== LOST && !(isAway && saidAway)) emit('error', why);
+      if (this.#wanted !== wanted) break;
       saidAway ||= isAway;
       const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
       const delay = this.#retryAfter ?? why.retryAfterMs ?? (refusals === 1 && refresh ? 0 : patience);
@@ -1151,11 +1181,14 @@ class Connector {
       if (!shown && !socket && !usesCookies) {
         throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function returned none' });
       }
+      // If `close` was called meanwhile, nothing may be opened, because no one would close it.
+      if (connection.isOver) return await connection.lost;
       const { ok, ...ready } = await (socket ? connection.open(socket, shown) : connection.open(url, WebSocket, shown));
       connection.isOpen = true;
       this.connection = connection;
       onReady(ready);
-      this.#setStatus('syncing');
+      if (!connection.isOver) this.#setStatus('syncing');
+      if (connection.isOver) return await connection.lost;
       onOpen(connection);
       this.#keepAlive(connection);
       return await connection.lost;
@@ -1350,9 +1383,9 @@ export class MangoChat {
     this.#synchronizer = new Synchronizer(this.#replica, emit, { maxBehind, tellUnread, onUpToDate });
     this.#connector = new Connector(settings, {
       emit,
-      prepare: () => this.#loadOutbox(outbox),
+      prepare: () => this.#sender.load(),
       onOpening: () => this.#synchronizer.hold(),
-      onReady: (ready) => { this.#replica.setUser(ready.user_id); emit('ready', ready); },
+      onReady: (ready) => { this.#setUser(ready.user_id); emit('ready', ready); },
       onOpen: (connection) => this.#resume(connection),
       onEvent: (name, data) => this.#hear(name, data),
       onLost: () => this.#synchronizer.stop(),
@@ -1361,6 +1394,7 @@ export class MangoChat {
     this.#requests = new Requests(this.#connector, this.#synchronizer, () => this.userId);
     this.#sender = new Sender({
       outbox, connection: () => this.#connector.connection, apply: (ack) => this.#applySent(ack),
+      onError: (error) => emit('error', error),
     });
     if (state?.version === 1) {
       const { outbox: unsent, ...known } = structuredClone(state);
@@ -1420,12 +1454,11 @@ export class MangoChat {
     this.#connector.close();
   }
 
-  async #loadOutbox(outbox) {
-    try {
-      for (const entry of (await outbox?.load()) ?? []) this.#sender.enqueue(entry);
-    } catch (error) {
-      this.#listeners.emit('error', error);
-    }
+  /** Drops everything that belongs to another user. */
+  #setUser(userId) {
+    if (this.#replica.setUser(userId)) return;
+    this.#watched = null;
+    this.#sender.rejectAll(new MangoError({ code: 'closed', message: 'another user has logged in' }));
   }
 
   #resume(connection) {

@@ -870,3 +870,79 @@ test('a listener that throws disturbs nobody', (t) =>
     mock.mock.restore();
     assert.deepEqual(heard, ['mine', 'ready']);
   }));
+
+for (const way of ways) {
+  describe(`mistakes of an application, over ${way.label}`, () => {
+    test('a client that is closed while it waits for its token opens no connection', () =>
+      withChats(way, async (open, make) => {
+        const { accessToken } = await newUser('alice');
+        let give;
+        const tokens = [new Promise((resolve) => { give = resolve; }), accessToken];
+        const heard = [];
+        const chat = make({}, { token: () => tokens.shift() });
+        chat.on('status', (status) => heard.push(status)).on('ready', () => heard.push('ready'));
+        const connected = chat.connect();
+        await sleep(20);
+        chat.close();
+        give(accessToken);
+        await assert.rejects(connected, { code: 'closed' });
+        await sleep(300);
+        assert.deepEqual(heard, ['connecting', 'closed']);
+        await chat.connect();
+        assert.equal(chat.status, 'online');
+      }));
+
+    for (const at of ['connecting', 'syncing']) {
+      test(`a client that a listener closes at "${at}" stays closed`, () =>
+        withChats(way, async (open, make) => {
+          const chat = make(await newUser('alice'));
+          const heard = [];
+          chat.on('status', (status) => { heard.push(status); if (status === at) chat.close(); });
+          await assert.rejects(chat.connect(), { code: 'closed' });
+          await sleep(300);
+          assert.deepEqual([heard.at(-1), chat.status], ['closed', 'closed']);
+        }));
+    }
+
+    test('an outbox whose `remove` throws loses no message and holds none back', () =>
+      withChats(way, async (open) => {
+        const alice = await newUser('alice');
+        const group = await newGroup(alice);
+        const remove = () => { throw new Error('storage is full'); };
+        const chat = await open(alice, { outbox: { load: () => [], save: () => {}, remove } });
+        assert.equal((await chat.send(group.id, 'one')).content, 'one');
+        assert.equal((await chat.send(group.id, 'two')).content, 'two');
+        assert.deepEqual(contents(await storedMessages(alice, group.id)), ['one', 'two']);
+        assert.equal(chat.complaints.filter((it) => it.endsWith('storage is full')).length, 2);
+        await assertFresh(chat, alice);
+      }));
+
+    test('a payload that JSON cannot express is refused, and the connection stays', () =>
+      withChats(way, async (open) => {
+        const chat = await open(await newUser('alice'));
+        const statuses = [];
+        chat.on('status', (status) => statuses.push(status));
+        await assert.rejects(chat.call('history', { chat: { id: 1n } }), TypeError);
+        await sleep(1_500);
+        assert.deepEqual(statuses, []);
+      }));
+
+    test('the state of another user is dropped, with unsent messages and contacts', () =>
+      withChats(way, async (open, make) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const group = await newGroup(alice, bob);
+        const first = await open(alice);
+        await first.call('follow', { user: { id: bob.id } });
+        await until(() => first.contacts.size === 1, 'the contact');
+        first.close();
+        first.send(group.id, 'only from alice').catch(() => {});
+        const second = make(bob, { state: first.snapshot() });
+        assert.equal(second.pending().length, 1);
+        await second.connect();
+        await sleep(300);
+        assert.deepEqual([second.pending().length, second.contacts.size], [0, 0]);
+        assert.deepEqual(await storedMessages(bob, group.id), []);
+        await assertFresh(second, bob);
+      }));
+  });
+}

@@ -1,4 +1,5 @@
 import { Connector } from './connector.js';
+import { MangoError } from './errors.js';
 import { Listeners } from './listeners.js';
 import { CONTACT, Replica } from './replica.js';
 import { Requests } from './requests.js';
@@ -59,9 +60,9 @@ export class MangoChat {
     this.#synchronizer = new Synchronizer(this.#replica, emit, { maxBehind, tellUnread, onUpToDate });
     this.#connector = new Connector(settings, {
       emit,
-      prepare: () => this.#loadOutbox(outbox),
+      prepare: () => this.#sender.load(),
       onOpening: () => this.#synchronizer.hold(),
-      onReady: (ready) => { this.#replica.setUser(ready.user_id); emit('ready', ready); },
+      onReady: (ready) => { this.#setUser(ready.user_id); emit('ready', ready); },
       onOpen: (connection) => this.#resume(connection),
       onEvent: (name, data) => this.#hear(name, data),
       onLost: () => this.#synchronizer.stop(),
@@ -70,6 +71,7 @@ export class MangoChat {
     this.#requests = new Requests(this.#connector, this.#synchronizer, () => this.userId);
     this.#sender = new Sender({
       outbox, connection: () => this.#connector.connection, apply: (ack) => this.#applySent(ack),
+      onError: (error) => emit('error', error),
     });
     if (state?.version === 1) {
       const { outbox: unsent, ...known } = structuredClone(state);
@@ -129,12 +131,11 @@ export class MangoChat {
     this.#connector.close();
   }
 
-  async #loadOutbox(outbox) {
-    try {
-      for (const entry of (await outbox?.load()) ?? []) this.#sender.enqueue(entry);
-    } catch (error) {
-      this.#listeners.emit('error', error);
-    }
+  /** Drops everything that belongs to another user. */
+  #setUser(userId) {
+    if (this.#replica.setUser(userId)) return;
+    this.#watched = null;
+    this.#sender.rejectAll(new MangoError({ code: 'closed', message: 'another user has logged in' }));
   }
 
   #resume(connection) {

@@ -50,12 +50,18 @@ class Connection {
       };
       this.#calls.add(call);
       arm(Date.now());
-      start((ack) => {
+      const answer = (ack) => {
         this.heardAt = Date.now();
         if (!ack?.ok) return call.reject(new MangoError(ack?.error ?? { code: 'internal' }));
         onAck?.(ack);
         call.resolve(ack);
-      });
+      };
+      try {
+        start(answer);
+      } catch (error) {
+        // Such as a payload that JSON cannot express.
+        call.reject(error);
+      }
     });
   }
 }
@@ -93,8 +99,9 @@ export class WebSocketConnection extends Connection {
   call(event, payload, onAck) {
     return this.track((answer) => {
       const id = this.#nextId++;
+      const frame = JSON.stringify({ ...payload, type: event, id });
       this.#acks.set(id, answer);
-      this.socket.send(JSON.stringify({ ...payload, type: event, id }));
+      this.socket.send(frame);
     }, onAck);
   }
 

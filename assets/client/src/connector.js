@@ -85,6 +85,8 @@ export class Connector {
     let [failures, refusals, refresh, saidAway] = [0, 0, false, false];
     while (this.#wanted === wanted) {
       this.#setStatus('connecting');
+      // A listener may have called `close`.
+      if (this.#wanted !== wanted) break;
       const why = await this.#attempt(refresh);
       if (this.#wanted !== wanted) break;
       if (this.#wasOnline) [failures, refusals, saidAway, this.#wasOnline] = [0, 0, false, false];
@@ -95,12 +97,13 @@ export class Connector {
         || (why.code === 'token_missing' && wasRefreshed);
       if (FINAL.has(why.code) || (refresh && isHopeless)) {
         emit('error', why);
-        this.#stop('dismissed', why);
+        if (this.#wanted === wanted) this.#stop('dismissed', why);
         break;
       }
       // An unreachable server is reported once, until it was reached again.
       const isAway = why.code === UNREACHABLE;
       if (why.code !== LOST && !(isAway && saidAway)) emit('error', why);
+      if (this.#wanted !== wanted) break;
       saidAway ||= isAway;
       const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
       const delay = this.#retryAfter ?? why.retryAfterMs ?? (refusals === 1 && refresh ? 0 : patience);
@@ -130,11 +133,14 @@ export class Connector {
       if (!shown && !socket && !usesCookies) {
         throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function returned none' });
       }
+      // If `close` was called meanwhile, nothing may be opened, because no one would close it.
+      if (connection.isOver) return await connection.lost;
       const { ok, ...ready } = await (socket ? connection.open(socket, shown) : connection.open(url, WebSocket, shown));
       connection.isOpen = true;
       this.connection = connection;
       onReady(ready);
-      this.#setStatus('syncing');
+      if (!connection.isOver) this.#setStatus('syncing');
+      if (connection.isOver) return await connection.lost;
       onOpen(connection);
       this.#keepAlive(connection);
       return await connection.lost;

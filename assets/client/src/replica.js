@@ -36,13 +36,17 @@ export class Replica {
     chat.tell(change);
   }
 
-  /** Starts over if another user logs in. */
+  /** Starts over if another user logs in; returns whether it is the same user, or the first one. */
   setUser(userId) {
-    if (this.userId !== null && this.userId !== userId) {
+    const isSame = this.userId === null || this.userId === userId;
+    if (!isSame) {
       for (const chat of [...this.chats.values()]) this.remove(chat, 'reset');
+      this.contacts.clear();
+      this.presence.clear();
       this.epoch = this.userRev = undefined;
     }
     this.userId = userId;
+    return isSame;
   }
 
   remove(chat, reason) {

@@ -16,6 +16,7 @@ export class Sender {
    * @param {object} options
    * @param {OutboxStore} [options.outbox]
    * @param {() => object} options.connection The open connection, if any.
+   * @param {(error: Error) => void} options.onError
    * @param {(ack: object) => Promise<void>} options.apply Applies the acknowledgement of a send.
    */
   constructor(options) {
@@ -26,6 +27,15 @@ export class Sender {
   pending(chatId) {
     const jobs = chatId === undefined ? [...this.#queues.values()].flat() : (this.#queues.get(chatId) ?? []);
     return jobs.map(({ entry }) => entry);
+  }
+
+  /** Queues the entries of the outbox. */
+  async load() {
+    try {
+      for (const entry of (await this.#options.outbox?.load()) ?? []) this.enqueue(entry);
+    } catch (error) {
+      this.#options.onError(error);
+    }
   }
 
   /** Saves a message to the outbox and sends it; resolves with the stored message. */
@@ -83,6 +93,10 @@ export class Sender {
     const queue = this.#queues.get(chatId);
     queue?.shift();
     if (!queue?.length) this.#queues.delete(chatId);
-    this.#options.outbox?.remove(clientId);
+    try {
+      this.#options.outbox?.remove(clientId);
+    } catch (error) {
+      this.#options.onError(error);
+    }
   }
 }

@@ -110,6 +110,8 @@ export class Synchronizer {
       if (item.tries && only?.has(item.data.chat) && !chats.has(item.data.chat)) item.done?.();
       else this.take(item);
     }
+    // A listener may have closed the connection.
+    if (connection !== this.#connection || connection.isOver) return;
     if (!only) this.#options.onUpToDate();
     this.#emit('synced', { full: !only });
   }

@@ -1,4 +1,4 @@
-//! A checker in the style of Jepsen. Clients send and listen over Socket.IO and plain WebSockets while the server is
+//! A checker in the style of Jepsen. Clients send and listen over both transports while the server is
 //! killed, connections are cut, frozen and half-closed, and the database fails; then the verdict follows. The tests run
 //! it briefly, `mango-bench` for hours. It shares no code with the server.
 
