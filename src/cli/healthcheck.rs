@@ -9,11 +9,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::Settings;
-use crate::error::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-pub async fn run(settings: &Settings) -> Result<ExitCode> {
+/// Exits with 0 if the server is ready, with 1 if it is not or cannot be reached: Docker reserves all other codes.
+#[expect(clippy::print_stderr, reason = "the output of this command")]
+pub async fn run(settings: &Settings) -> ExitCode {
     let mut address = settings.bind;
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
@@ -26,10 +27,12 @@ pub async fn run(settings: &Settings) -> Result<ExitCode> {
         stream.read_to_string(&mut response).await?;
         std::io::Result::Ok(response)
     };
-    let response = timeout(TIMEOUT, exchange)
-        .await
-        .map_err(|_| Error::unavailable("no answer within 5 seconds"))?
-        .map_err(|error| Error::unavailable(format!("{address}: {error}")))?;
-    let is_ready = response.starts_with("HTTP/1.1 200");
-    Ok(if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let problem = match timeout(TIMEOUT, exchange).await {
+        Ok(Ok(response)) if response.starts_with("HTTP/1.1 200") => return ExitCode::SUCCESS,
+        Ok(Ok(response)) => response.lines().next().unwrap_or("no response").to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no response within {TIMEOUT:?}"),
+    };
+    eprintln!("mango-chat: {address} is not ready: {problem}");
+    ExitCode::FAILURE
 }

@@ -81,7 +81,8 @@ enum Direction {
 
 /// Runs the command that the arguments of the process ask for.
 ///
-/// The exit code is 0 if it succeeded and 2 if it failed; `import` also returns 1 if it was incomplete.
+/// The exit code is 0 if it succeeded and 2 if it failed. `import` returns 1 if it was incomplete, and `healthcheck` if
+/// the server is not ready.
 pub fn main() -> ExitCode {
     let help = settings_help();
     let command =
@@ -148,7 +149,7 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode> {
                 serde_json::to_string_pretty(&protocol::asyncapi::document()).map_err(Error::internal)?;
             println!("{text}");
         }
-        Command::Healthcheck => return healthcheck::run(&settings).await,
+        Command::Healthcheck => return Ok(healthcheck::run(&settings).await),
         Command::Backup { folder } => {
             if let Some(file) = file_of(&settings.database.url).filter(|file| !file.exists()) {
                 return Err(Error::unavailable(format!("DATABASE_URL: there is no {}", file.display())));

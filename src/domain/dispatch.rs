@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tracing::Instrument;
+use tracing::Span;
 
 use super::{AppContext, Caller};
 use crate::error::{Code, Error, Result};
@@ -87,21 +87,15 @@ pub trait CommandHandler: Command {
     }
 }
 
-/// Runs one client event. Returns when it is done; for a pipelined command, when the writer has accepted it.
-pub async fn dispatch(
-    context: &Arc<AppContext>,
-    caller: Caller,
-    event: &str,
-    payload: &str,
-    respond: Respond,
-) {
-    let span = tracing::info_span!(
+/// Returns the span of a command, whose fields every log line of the command carries. Its level is the highest, so that
+/// a filter of any level keeps it.
+pub fn command_span(caller: &Caller, event: &str) -> Span {
+    tracing::error_span!(
         "command",
         event = shown(event),
         user = caller.actor.user_id.0,
         connection = caller.conn.map(|it| it.0),
-    );
-    dispatch_in_span(context, caller, event, payload, respond).instrument(span).await;
+    )
 }
 
 /// Returns the name of an event for the log. Only names of the catalogue are logged, because a client can send a
@@ -110,7 +104,9 @@ fn shown(event: &str) -> &'static str {
     command(event).map_or("an unknown event", |it| it.name)
 }
 
-async fn dispatch_in_span(
+/// Runs one client event inside its [`command_span`]. Returns when it is done; for a pipelined command, when the writer
+/// has accepted it.
+pub async fn dispatch(
     context: &Arc<AppContext>,
     caller: Caller,
     event: &str,

@@ -12,8 +12,9 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
+use tracing::Instrument;
 
-use crate::domain::dispatch::{Respond, dispatch, fail};
+use crate::domain::dispatch::{Respond, command_span, dispatch, fail};
 use crate::domain::{AppContext, Caller, sessions};
 use crate::error::{Code, Error, Result};
 use crate::protocol::catalogue::{Order, command};
@@ -111,9 +112,12 @@ impl Inbox {
                 next
             };
             let Some(incoming) = next else { return };
-            // A panic costs one event its answer; the connection continues.
-            if AssertUnwindSafe(self.handle(incoming)).catch_unwind().await.is_err() {
-                tracing::error!(user = self.connection.actor.user_id.0, "a command panicked");
+            let caller = self.caller();
+            let span = command_span(&caller, &incoming.event);
+            // If a command panics, it is answered with an error, and the connection continues.
+            let handled = AssertUnwindSafe(self.handle(incoming, caller)).catch_unwind();
+            if handled.instrument(span.clone()).await.is_err() {
+                span.in_scope(|| tracing::error!("a command panicked"));
             }
         }
     }
@@ -127,7 +131,16 @@ impl Inbox {
         Ok(())
     }
 
-    async fn handle(&self, incoming: Incoming) {
+    fn caller(&self) -> Caller {
+        Caller {
+            actor: self.connection.actor,
+            conn: Some(self.connection.id),
+            scope: self.connection.scope,
+            expires_at: Some(self.connection.expires_at.clone()),
+        }
+    }
+
+    async fn handle(&self, incoming: Incoming, caller: Caller) {
         let Incoming { event, payload, ack, waiting, unanswered } = incoming;
         let pipelined = command(&event).is_some_and(|it| it.order == Order::pipelined);
         if !pipelined {
@@ -143,12 +156,6 @@ impl Inbox {
             connection.answer(&name, ack, result);
             drop((unanswered, underway));
         });
-        let caller = Caller {
-            actor: self.connection.actor,
-            conn: Some(self.connection.id),
-            scope: self.connection.scope,
-            expires_at: Some(self.connection.expires_at.clone()),
-        };
         if let Err(error) = still_in {
             return fail(&event, &caller, respond, error);
         }

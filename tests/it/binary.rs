@@ -1,4 +1,5 @@
-//! The binary as operators use it: commands, refusals, signals, and what a `kill -9` loses.
+//! The binary as operators use it: its commands, its error messages for invalid settings, its reaction to signals, and
+//! the durability of acknowledged messages under `kill -9`.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -52,7 +53,7 @@ pub fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
     let mut child = command.spawn().expect("starts");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
     let host = loop {
-        let line = lines.next().expect("it says where it listens").expect("text");
+        let line = lines.next().expect("a line with the address").expect("text");
         if let Some((_, rest)) = line.split_once("listening on http://") {
             break rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
         }
@@ -64,8 +65,8 @@ pub fn serve(folder: &TempDir, extra: &[(&str, &str)]) -> Running {
 /// Sends a POST request without a token and returns the response body.
 pub async fn post(host: &str, path: &str, body: serde_json::Value) -> serde_json::Value {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let answer = client.post(format!("http://{host}{path}")).json(&body).send().await.expect("an answer");
-    answer.json().await.expect("JSON")
+    let response = client.post(format!("http://{host}{path}")).json(&body).send().await.expect("a response");
+    response.json().await.expect("JSON")
 }
 
 async fn login(host: &str, username: &str, password: &str) -> String {
@@ -73,123 +74,141 @@ async fn login(host: &str, username: &str, password: &str) -> String {
     tokens["access_token"].as_str().unwrap_or_else(|| panic!("{tokens}")).to_owned()
 }
 
+/// Registers alice, and returns her access token.
+async fn register_alice(host: &str) -> String {
+    post(host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
+    login(host, "alice", PASSWORD).await
+}
+
+/// Connects a socket and creates a group; returns the group's id.
+async fn connect_with_group(host: &str, token: &str) -> (Socket, i64) {
+    let mut socket = Socket::open(host, Some(token), Transport::MAIN).await.expect("connects");
+    let request = json!({"chat": {"name": "g", "is_group": true, "members_array": []}});
+    let created = socket.call("create_chat", request).await;
+    let chat = created["chat"]["id"].as_i64().expect("an id");
+    (socket, chat)
+}
+
 /// Sends a signal, given by its name.
 pub fn signal(child: &Child, name: &str) {
-    let done = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-    assert!(done.expect("kill runs").success());
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(status.expect("kill runs").success());
 }
 
 #[harness::test]
-async fn what_was_acknowledged_survives_kill_9_and_a_retry_is_known() {
+async fn acknowledged_messages_survive_kill_9_and_their_retries_are_duplicates() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let secret = "a-secret-that-stays-over-both-lives";
     let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", secret)];
     let mut server = serve(&folder, &settings);
-    post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
-    let token = login(&server.host, "alice", PASSWORD).await;
-    let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
-    let created = socket
-        .call("create_chat", json!({"chat": {"name": "g", "is_group": true, "members_array": []}}))
-        .await;
-    let chat = created["chat"]["id"].as_i64().expect("an id");
-    let wish = |number: usize| json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text", "client_id": format!("k{number}")}});
+    let token = register_alice(&server.host).await;
+    let (mut socket, chat) = connect_with_group(&server.host, &token).await;
+    let message = |number: usize| json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text", "client_id": format!("k{number}")}});
+
     let mut acked = Vec::new();
     let mut sent = 0;
-    let mut waiting = std::collections::VecDeque::new();
+    let mut pending = std::collections::VecDeque::new();
     while acked.len() < 150 {
-        while waiting.len() < 32 {
-            waiting.push_back((sent, socket.begin("send_message", wish(sent)).await));
+        while pending.len() < 32 {
+            pending.push_back((sent, socket.begin("send_message", message(sent)).await));
             sent += 1;
         }
-        let (number, ack) = waiting.pop_front().expect("some wait");
+        let (number, ack) = pending.pop_front().expect("a pending send");
         let ack = socket.ack(ack).await;
         assert_eq!(ack["ok"], json!(true));
         acked.push((number, ack["message"]["id"].clone()));
     }
+
     server.child.kill().expect("killed");
     server.child.wait().expect("gone");
     let server = serve(&folder, &settings);
     // The same token still works: the session is in the database.
     let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
     for number in 0..sent {
-        let again = socket.call("send_message", wish(number)).await;
-        assert_eq!(again["ok"], json!(true), "{again}");
+        let retry = socket.call("send_message", message(number)).await;
+        assert_eq!(retry["ok"], json!(true), "{retry}");
         if let Some((_, id)) = acked.iter().find(|(acked, _)| *acked == number) {
             assert_eq!(
-                (&again["duplicate"], &again["message"]["id"]),
+                (&retry["duplicate"], &retry["message"]["id"]),
                 (&json!(true), id),
-                "lost or stored twice"
+                "message {number} was lost or stored twice"
             );
         }
     }
+
     let page = socket.call("history", json!({"chat": {"id": chat}, "limit": 200})).await;
-    assert_eq!(page["messages"].as_array().expect("a page").len(), sent, "each once");
+    assert_eq!(page["messages"].as_array().expect("a page").len(), sent, "every message is stored once");
 }
 
 #[harness::test]
-async fn sigterm_says_goodbye_finishes_what_came_and_exits_clean() {
+async fn sigterm_announces_the_shutdown_closes_connections_and_exits_with_status_0() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let mut server = serve(&folder, &[("DATABASE_URL", &url)]);
-    post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
-    let token = login(&server.host, "alice", PASSWORD).await;
-    let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
+    let token = register_alice(&server.host).await;
+    let (mut socket, chat) = connect_with_group(&server.host, &token).await;
     socket.next("ready").await;
-    let created = socket
-        .call("create_chat", json!({"chat": {"name": "g", "is_group": true, "members_array": []}}))
-        .await;
-    let chat = created["chat"]["id"].as_i64().expect("an id");
+    assert!(chat > 0);
+
     let started = Instant::now();
     signal(&server.child, "TERM");
-    let goodbye = socket.next("server_shutdown").await;
-    assert!(goodbye["retry_after_ms"].as_u64().is_some_and(|it| it >= 500), "{goodbye}");
+
+    let shutdown = socket.next("server_shutdown").await;
+    assert!(shutdown["retry_after_ms"].as_u64().is_some_and(|it| it >= 500), "{shutdown}");
     socket.expect_end(Duration::from_secs(5)).await;
-    assert!(!socket.dismissed, "the transport closes: clients come back by themselves");
+    assert!(
+        !socket.dismissed,
+        "the transport closes without a DISCONNECT, so clients reconnect by themselves"
+    );
     let status = server.child.wait().expect("ends");
     assert_eq!(status.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(10));
-    assert!(chat > 0);
 }
 
 #[test]
-fn a_bad_setting_stops_the_start_with_one_line() {
+fn an_invalid_setting_prevents_the_start_with_a_one_line_error() {
     let folder = tempfile::tempdir().expect("a folder");
+
     for (name, value) in [("PING_INTERVAL_MS", "often"), ("JWT_SECRET", "short"), ("MANGO_ENV", "moon")] {
         let output = command(&folder).env(name, value).output().expect("runs");
-        let told = String::from_utf8(output.stderr).expect("text");
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains(name) && told.contains("must be"), "{told}");
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.contains(name) && error.contains("must be"), "{error}");
     }
+
     let output = command(&folder)
         .env("MANGO_ENV", "test")
         .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x")
         .output();
-    let told = String::from_utf8(output.expect("runs").stderr).expect("text");
-    assert!(told.lines().count() == 1 && !told.is_empty(), "{told}");
+    let error = String::from_utf8(output.expect("runs").stderr).expect("text");
+    assert!(error.lines().count() == 1 && !error.is_empty(), "{error}");
 }
 
 #[test]
-fn env_files_are_read_and_the_real_environment_wins() {
+fn env_files_are_read_and_environment_variables_take_precedence() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(
         folder.path().join(".env"),
         "MANGO_ENV=test\nLOG_FORMAT=nonsense\nPING_INTERVAL_MS=1000\n",
     )
     .expect("written");
+
     let output = command(&folder).args(["migrate", "status"]).output().expect("runs");
     assert!(String::from_utf8_lossy(&output.stderr).contains("LOG_FORMAT: got `nonsense`"));
+
     std::fs::write(folder.path().join(".env.test"), "LOG_FORMAT=json\nPING_INTERVAL_MS=soon\n")
         .expect("written");
     let output = command(&folder).args(["migrate", "status"]).output().expect("runs");
     assert!(String::from_utf8_lossy(&output.stderr).contains("PING_INTERVAL_MS: got `soon`"));
+
     let output = command(&folder).env("PING_INTERVAL_MS", "2000").args(["openapi"]).output().expect("runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn commands_do_what_they_say() {
+fn the_migrate_seed_document_and_healthcheck_commands_work() {
     if database_kind() != "sqlite" {
         return;
     }
@@ -199,6 +218,7 @@ fn commands_do_what_they_say() {
         let text = String::from_utf8(output.stdout).expect("text") + &String::from_utf8_lossy(&output.stderr);
         (output.status.code(), text)
     };
+
     std::fs::create_dir(folder.path().join("data")).expect("a folder");
     assert!(run(&["migrate", "status"]).1.contains("pending m20261101_01"));
     assert!(run(&["migrate", "up"]).1.contains("applied m20261101_02"));
@@ -206,13 +226,18 @@ fn commands_do_what_they_say() {
     let (_, down) = run(&["migrate", "down"]);
     let pending: Vec<&str> = down.lines().filter(|line| line.starts_with("pending")).collect();
     assert_eq!(pending, down.lines().last().into_iter().collect::<Vec<_>>(), "{down}");
+
     let (code, text) = run(&["seed"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("alice, bob, carol"), "{text}");
-    assert_eq!(run(&["seed"]).0, Some(2), "only on an empty database");
+    assert_eq!(run(&["seed"]).0, Some(2), "only an empty database can be seeded");
+
     assert!(run(&["openapi"]).1.contains("\"openapi\""));
     assert!(run(&["asyncapi"]).1.contains("\"asyncapi\""));
-    assert_eq!(run(&["healthcheck"]).0, Some(2), "nobody listens");
+    let (code, text) = run(&["healthcheck"]);
+    assert_eq!(code, Some(1), "no server listens: {text}");
+    assert!(text.contains("is not ready"), "{text}");
+
     let (_, help) = run(&["serve", "--help"]);
     for setting in mango_chat::config::Settings::describe() {
         assert!(help.contains(setting.name), "{} is not in the help", setting.name);
@@ -220,7 +245,7 @@ fn commands_do_what_they_say() {
 }
 
 #[harness::test]
-async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
+async fn a_local_server_works_without_settings_and_keeps_secrets_out_of_its_log() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = serve(&folder, &[("MANGO_ENV", "local")]);
     let token = login(&server.host, "alice", "mango-demo").await;
@@ -230,7 +255,7 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
         .bearer_auth(&token)
         .send()
         .await
-        .expect("an answer")
+        .expect("a response")
         .json()
         .await
         .expect("JSON");
@@ -238,6 +263,7 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
     let health =
         Command::new(BINARY).current_dir(folder.path()).env("BIND", &server.host).arg("healthcheck").status();
     assert_eq!(health.expect("runs").code(), Some(0));
+
     // None of these may be logged: a secret in a query, a wrong password, the content of a message.
     let mut socket = Socket::open(&server.host, Some(&token), Transport::MAIN).await.expect("connects");
     let chat = chats[0]["id"].clone();
@@ -249,16 +275,19 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
         .await;
     post(&server.host, "/auth/login", json!({"username": "alice", "password": "wrong-password"})).await;
     let query = format!("http://{}/chat?token={token}", server.host);
-    client.get(query).bearer_auth(&token).send().await.expect("an answer");
+    client.get(query).bearer_auth(&token).send().await.expect("a response");
+
     signal(&server.child, "TERM");
     assert_eq!(server.child.wait().expect("ends").code(), Some(0));
+
     let secret = folder.path().join("data/jwt.secret");
-    let kept = std::fs::read_to_string(&secret).expect("a secret");
-    assert_eq!(std::fs::metadata(&secret).expect("it is there").permissions().mode() & 0o777, 0o600);
+    let signing_key = std::fs::read_to_string(&secret).expect("a secret");
+    assert_eq!(std::fs::metadata(&secret).expect("metadata").permissions().mode() & 0o777, 0o600);
     assert_eq!(
-        std::fs::metadata(folder.path().join("data")).expect("it is there").permissions().mode() & 0o777,
+        std::fs::metadata(folder.path().join("data")).expect("metadata").permissions().mode() & 0o777,
         0o700
     );
+
     let mut logs = String::new();
     for file in std::fs::read_dir(folder.path().join("assets/logs")).expect("log files") {
         std::fs::File::open(file.expect("a file").path())
@@ -266,18 +295,18 @@ async fn with_nothing_set_the_product_is_whole_and_keeps_its_secrets() {
             .read_to_string(&mut logs)
             .expect("text");
     }
-    assert!(logs.contains("request"), "something is logged");
-    for secret in [token.as_str(), "top-secret-content", "wrong-password", kept.trim()] {
+    assert!(logs.contains("request"), "requests are logged");
+    for secret in [token.as_str(), "top-secret-content", "wrong-password", signing_key.trim()] {
         assert!(!logs.contains(secret), "{secret} is in the log");
     }
-    // The signing secret is kept: a token from before the restart is still valid.
+    // The signing key is kept: a token from before the restart is still valid.
     let server = serve(&folder, &[("MANGO_ENV", "local")]);
-    let again = client.get(format!("http://{}/user/me", server.host)).bearer_auth(&token).send().await;
-    assert_eq!(again.expect("an answer").status(), 200);
+    let me = client.get(format!("http://{}/user/me", server.host)).bearer_auth(&token).send().await;
+    assert_eq!(me.expect("a response").status(), 200);
 }
 
 #[harness::test]
-async fn after_a_clean_stop_the_database_file_alone_is_complete() {
+async fn after_a_clean_shutdown_the_database_file_is_complete_without_its_log() {
     if database_kind() != "sqlite" {
         return;
     }
@@ -285,10 +314,12 @@ async fn after_a_clean_stop_the_database_file_alone_is_complete() {
     let url = fresh_database(&folder).await;
     let mut server = serve(&folder, &[("DATABASE_URL", &url)]);
     post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;
+
     signal(&server.child, "TERM");
     assert_eq!(server.child.wait().expect("ends").code(), Some(0));
-    let log = std::fs::metadata(folder.path().join("mango.db-wal"));
-    assert!(log.map_or(0, |it| it.len()) == 0, "nothing is left in the write-ahead log");
+    let write_ahead_log = std::fs::metadata(folder.path().join("mango.db-wal"));
+    assert!(write_ahead_log.map_or(0, |it| it.len()) == 0, "the write-ahead log is empty");
+
     std::fs::copy(folder.path().join("mango.db"), copy.path().join("mango.db")).expect("copied");
     let url = format!("sqlite://{}/mango.db", copy.path().display());
     let server = serve(&copy, &[("DATABASE_URL", &url)]);
@@ -296,27 +327,31 @@ async fn after_a_clean_stop_the_database_file_alone_is_complete() {
 }
 
 #[test]
-fn a_database_url_that_does_not_parse_is_refused_without_its_password() {
+fn an_invalid_database_url_is_rejected_without_printing_its_password() {
     let folder = tempfile::tempdir().expect("a folder");
+
     for url in ["postgres://user:hush#hush@127.0.0.1/db", "postgres://user:hush@127.0.0.1:port/db"] {
-        let done = command(&folder).env("MANGO_ENV", "test").env("DATABASE_URL", url).output().expect("runs");
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert_eq!(done.status.code(), Some(2), "{said}");
-        assert!(said.starts_with("mango-chat: DATABASE_URL: "), "{said}");
-        assert!(!said.contains("hush") && said.trim().lines().count() == 1, "{said}");
+        let output =
+            command(&folder).env("MANGO_ENV", "test").env("DATABASE_URL", url).output().expect("runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.starts_with("mango-chat: DATABASE_URL: "), "{error}");
+        assert!(!error.contains("hush") && error.trim().lines().count() == 1, "{error}");
     }
 }
 
 #[harness::test]
-async fn a_log_that_goes_to_no_terminal_is_without_colours() {
+async fn a_log_that_is_not_written_to_a_terminal_has_no_color_codes() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("mango.db").display());
     let mut node = Node::new(BINARY.as_ref(), folder.path(), &url).expect("a port");
     node.start().await.expect("starts");
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     node.person(&http, "alice").await.expect("registers");
-    node.terminate().expect("asked to end");
+
+    node.terminate().expect("SIGTERM is sent");
     assert!(node.ended_well().await);
+
     let logs = folder.path().join("assets/logs");
     let files = std::fs::read_dir(logs).expect("the folder").map(|file| file.expect("a file").path());
     let mut texts: Vec<String> = files.map(|path| std::fs::read_to_string(path).expect("text")).collect();

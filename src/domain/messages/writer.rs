@@ -17,6 +17,7 @@ use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep};
+use tracing::Span;
 
 use super::aside::Aside;
 use super::batch::{announcement, place, store, to_author};
@@ -73,6 +74,8 @@ pub(super) struct Entry {
     job: Job,
     /// Receives the result.
     pub(super) answer: Answer,
+    /// The command or request that sends the message.
+    span: Span,
     /// Until when it may wait for a chat that another transaction has locked; set when the wait begins.
     pub(super) until: Option<Instant>,
 }
@@ -90,7 +93,7 @@ type Group = Vec<Entry>;
 /// A handle to the writer.
 #[derive(Clone)]
 pub struct Writer {
-    jobs: mpsc::Sender<(Job, Answer)>,
+    jobs: mpsc::Sender<Entry>,
 }
 
 /// Another transaction has locked the message's chat or sender.
@@ -134,19 +137,20 @@ impl Writer {
 
     /// Submits a message; waits while the queue is full.
     pub async fn submit(&self, job: Job, answer: Answer) {
-        if let Err(mpsc::error::SendError((_, answer))) = self.jobs.send((job, answer)).await {
-            answer(Err(Error::unavailable("the server is shutting down")));
+        let entry = Entry { job, answer, span: Span::current(), until: None };
+        if let Err(mpsc::error::SendError(entry)) = self.jobs.send(entry).await {
+            (entry.answer)(Err(Error::unavailable("the server is shutting down")));
         }
     }
 }
 
 impl Task {
-    async fn run(self: Arc<Self>, waiting: Arc<Mutex<mpsc::Receiver<(Job, Answer)>>>) {
+    async fn run(self: Arc<Self>, waiting: Arc<Mutex<mpsc::Receiver<Entry>>>) {
         let mut waiting = waiting.lock().await;
         let most = group_size(self.db.backend());
         let mut received = Vec::with_capacity(most);
         while waiting.recv_many(&mut received, most).await > 0 {
-            let group = received.drain(..).map(|(job, answer)| Entry { job, answer, until: None }).collect();
+            let group = std::mem::replace(&mut received, Vec::with_capacity(most));
             let left = self.store(self.aside.divert(group), Locking::Skip, None).await;
             for chat in self.aside.put(left) {
                 tokio::spawn(self.clone().catch_up(chat));
@@ -359,10 +363,11 @@ impl Task {
     }
 }
 
-/// Answers all messages of a batch with the error. Logs the cause only here, once per batch, so that a failing database
-/// does not fill the log.
+/// Answers all messages of a batch with the error. Logs the cause only here, once per batch and in the span of its first
+/// message, so that a failing database does not fill the log.
 fn refuse(group: Group, error: &Error) {
-    tracing::error!(messages = group.len(), %error, "messages could not be stored");
+    let span = group.first().map_or_else(Span::none, |entry| entry.span.clone());
+    span.in_scope(|| tracing::error!(messages = group.len(), %error, "messages could not be stored"));
     for Entry { answer, .. } in group {
         answer(Err(Error::new(error.code, error.message.clone())));
     }

@@ -37,7 +37,8 @@ pub async fn observe(State(settings): State<Arc<Settings>>, request: Request, ne
         Problem(Error::new(Code::UriTooLong, format!("a URL may have at most {LONGEST_URI} bytes")))
             .into_response()
     } else {
-        next.run(request).instrument(tracing::info_span!("request", request_id = id)).await
+        // Its level is the highest, so that a filter of any level keeps it.
+        next.run(request).instrument(tracing::error_span!("request", request_id = id)).await
     };
     let status = response.status();
     let mut code = None;

@@ -10,7 +10,7 @@ use tracing::Instrument;
 use utoipa::openapi::OpenApi;
 
 use crate::domain::Caller;
-use crate::domain::dispatch::{Respond, dispatch};
+use crate::domain::dispatch::{Respond, command_span, dispatch};
 use crate::error::Error;
 use crate::protocol::asyncapi;
 use crate::protocol::asyncapi::Schemas;
@@ -29,9 +29,10 @@ pub async fn run(
     // The client may have disconnected by then; the event still takes effect.
     let respond = Respond::new(move |result| drop(answer.send(result)));
     let context = app.context.clone();
-    let work =
-        async move { dispatch(&context, Caller::without_socket(actor), &event, &payload, respond).await };
-    tokio::spawn(work.in_current_span());
+    let caller = Caller::without_socket(actor);
+    let span = command_span(&caller, &event);
+    let work = async move { dispatch(&context, caller, &event, &payload, respond).await };
+    tokio::spawn(work.instrument(span));
     let ack = ack.await.map_err(Error::internal)??;
     Ok(([(header::CONTENT_TYPE, "application/json")], ack.get().to_owned()).into_response())
 }
