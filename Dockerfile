@@ -11,19 +11,21 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY entity/Cargo.toml entity/
 COPY migration/Cargo.toml migration/
+COPY import/Cargo.toml import/
 COPY bench/Cargo.toml bench/
 COPY tests/harness/Cargo.toml tests/harness/
-RUN mkdir -p src entity/src migration/src bench/src tests/it tests/harness/src \
+RUN mkdir -p src entity/src migration/src import/src bench/src tests/it tests/harness/src \
     && echo 'fn main() {}' > bench/src/main.rs \
-    && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs tests/it/main.rs tests/harness/src/lib.rs \
+    && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs import/src/lib.rs tests/it/main.rs tests/harness/src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --profile dist --locked --bin mango-chat
 # The product. Cargo goes by the time of a file, and what is copied may be older than the layer above: hence `touch`.
 COPY assets assets
 COPY entity entity
 COPY migration migration
+COPY import import
 COPY src src
-RUN touch src/lib.rs src/main.rs entity/src/lib.rs migration/src/lib.rs \
+RUN touch src/lib.rs src/main.rs entity/src/lib.rs migration/src/lib.rs import/src/lib.rs \
     && cargo build --profile dist --locked --bin mango-chat
 
 FROM debian:bookworm-slim

@@ -13,12 +13,12 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, 
 
 use super::marks;
 use super::report::{Kind, Report, Tally};
-use super::source::{Source, SourceMessage, read_message};
 use super::target::{LIST, Noted, Target, Writing};
-use super::times;
 use crate::error::Result;
 use crate::platform::progress::Progress;
 use crate::protocol::message_type::MessageType;
+use import::read_time;
+use import::{Source, SourceMessage, read_message};
 
 /// Imports all messages.
 pub async fn bring(
@@ -127,7 +127,7 @@ async fn lock(to: &Writing<'_>, chats: &HashMap<i64, i64>) -> Result<HashMap<i64
 
 fn row(message: &Fitting<'_>, id: i64, end: &mut ChatEnd, tally: &mut Tally) -> message::ActiveModel {
     let from = message.from;
-    let created_at = from.created_at.as_deref().and_then(times::read);
+    let created_at = from.created_at.as_deref().and_then(read_time);
     if created_at.is_none() {
         tally.change(Kind::Message, from.id, "its time could not be read; that of its chat is used");
     }
@@ -181,7 +181,7 @@ async fn add_former_members(
         if !there.insert((message.chat, message.author)) {
             continue;
         }
-        let last = message.from.created_at.as_deref().and_then(times::read).unwrap_or(end.row.created_at);
+        let last = message.from.created_at.as_deref().and_then(read_time).unwrap_or(end.row.created_at);
         former.push(member::ActiveModel {
             chat_id: Set(message.chat),
             user_id: Set(message.author),

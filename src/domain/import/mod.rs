@@ -13,10 +13,7 @@ mod messages;
 mod people;
 mod photos;
 pub mod report;
-mod schema;
-mod source;
 mod target;
-mod times;
 
 use std::path::PathBuf;
 
@@ -25,8 +22,9 @@ use crate::domain::audit::{self, Act};
 use crate::domain::chats::lobby;
 use crate::error::{Error, Result};
 use crate::platform::progress::Progress;
+use crate::platform::tokens::hash;
+use import::Source;
 use report::{Kind, Report};
-use source::Source;
 use target::Target;
 
 /// The name under which a source is remembered by default.
@@ -60,7 +58,7 @@ pub async fn run(context: &AppContext, options: &Options, progress: &Progress) -
     let mut report = Report::open(options.report.as_deref(), &options.name, context.clock.now())?;
     let mut target = Target::open(context, &options.name, options.dry_run).await?;
     if let Some(mark) = source.mark().await? {
-        target.require_mark(&mark).await?;
+        target.require_mark(&hash(&mark)).await?;
     }
     for missing in source.schema.missing_tables() {
         report.note(format!("the source has no table for {missing}: none are imported"));
@@ -107,6 +105,15 @@ async fn note(context: &AppContext, options: &Options, report: &Report) -> Resul
     audit::record(context, &tx, act).await?;
     context.publish(tx.commit(()).await?).await;
     Ok(())
+}
+
+impl From<import::Error> for Error {
+    fn from(error: import::Error) -> Self {
+        match error {
+            import::Error::Invalid(problem) => Self::invalid("--from", problem),
+            import::Error::Failed(problem) => Self::internal(format!("--from: {problem}")),
+        }
+    }
 }
 
 /// Starts the progress bar of a phase.

@@ -10,14 +10,14 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::report::{Kind, Report, Tally};
-use super::source::{Source, SourceUser, read_user};
 use super::target::{LIST, Noted, Target, Writing};
-use super::times;
 use crate::domain::{photos, users};
 use crate::error::Result;
 use crate::platform::passwords::foreign;
 use crate::platform::progress::Progress;
 use crate::text::{fold, presentable};
+use import::read_time;
+use import::{Source, SourceUser, read_user};
 
 /// A hash that no password matches; the account's owner sets a new password by e-mail, or an operator helps.
 const UNUSABLE: &str = "!";
@@ -91,7 +91,7 @@ fn row(person: &SourceUser, id: i64, taken: &mut Taken, tally: &mut Tally, now: 
     if description != text(&person.description) {
         tally.change(Kind::User, person.id, "the description was too long");
     }
-    let created_at = person.created_at.as_deref().and_then(times::read);
+    let created_at = person.created_at.as_deref().and_then(read_time);
     if created_at.is_none() {
         tally.change(
             Kind::User,

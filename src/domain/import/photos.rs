@@ -13,11 +13,11 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::report::{Kind, Report, Tally};
-use super::source::{Source, SourceUser, read_user};
 use super::target::{LIST, Noted, Target, Writing};
 use crate::domain::{AppContext, photos};
 use crate::error::{Code, Error, Result};
 use crate::platform::progress::Progress;
+use import::{Source, SourceUser, read_user};
 
 /// Photos per transaction; a crash leaves at most this many unused.
 const BATCH: usize = 16;

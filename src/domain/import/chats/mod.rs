@@ -16,10 +16,10 @@ use plan::{Plan, direct_key, members_of};
 use store::store;
 
 use super::report::{Kind, Report, Tally};
-use super::source::{Source, SourceChat, read_chat};
 use super::target::{LIST, Noted, Target, Writing};
 use crate::error::Result;
 use crate::platform::progress::Progress;
+use import::{Source, SourceChat, read_chat};
 
 /// Approximate number of memberships per transaction: pages with more are split.
 const MEMBERS: usize = 20_000;

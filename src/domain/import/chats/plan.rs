@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use entity::chat;
 
 use super::super::report::{Kind, Tally};
-use super::super::source::SourceChat;
-use super::super::times;
+use import::SourceChat;
+use import::read_time;
 
 /// A chat to be created.
 pub struct New<'a> {
@@ -99,7 +99,7 @@ impl<'a> Plan<'a> {
             self.here.push((from.id, id, pinned));
             return;
         }
-        let created_at = from.created_at.as_deref().and_then(times::read);
+        let created_at = from.created_at.as_deref().and_then(read_time);
         if created_at.is_none() {
             tally.change(
                 Kind::Chat,

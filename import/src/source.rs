@@ -12,9 +12,8 @@ use sea_orm::{
 };
 use tokio::time::timeout;
 
-use super::schema::{Catalogue, Schema};
 use crate::error::{Error, Result};
-use crate::platform::tokens::hash;
+use crate::schema::{Catalogue, Schema};
 
 /// Timeout for connecting to the source.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -24,38 +23,63 @@ const ANSWER: Duration = Duration::from_mins(15);
 
 /// A user of Mango.
 pub struct SourceUser {
+    /// The id in the source.
     pub id: i64,
+    /// The phone number.
     pub phone: Option<String>,
+    /// The password hash.
     pub password: Option<String>,
+    /// The display name.
     pub name: Option<String>,
+    /// The path of the photo, as the source stores it.
     pub photo: Option<String>,
+    /// The profile text.
     pub description: Option<String>,
+    /// When the user registered; see [`crate::read_time`].
     pub created_at: Option<String>,
+    /// The username; older databases have none.
     pub username: Option<String>,
+    /// The e-mail address; older databases have none.
     pub email: Option<String>,
 }
 
 /// A chat of Mango.
 pub struct SourceChat {
+    /// The id in the source.
     pub id: i64,
+    /// The name of a group.
     pub name: Option<String>,
+    /// Whether the chat is a group.
     pub is_group: bool,
+    /// When the chat was created; see [`crate::read_time`].
     pub created_at: Option<String>,
+    /// The text about the group.
     pub description: Option<String>,
+    /// The user who created the chat.
     pub owner: Option<i64>,
+    /// The author of the oldest message.
     pub first_author: Option<i64>,
+    /// The ids of the members, ascending.
     pub members: Vec<i64>,
+    /// The ids of the users who pinned the chat, ascending.
     pub pins: Vec<i64>,
 }
 
 /// A message of Mango.
 pub struct SourceMessage {
+    /// The id in the source.
     pub id: i64,
+    /// The id of the chat.
     pub chat: Option<i64>,
+    /// The id of the author.
     pub author: Option<i64>,
+    /// The message type: a number or a name.
     pub kind: Option<String>,
+    /// The content.
     pub content: Option<String>,
+    /// When the message was sent; see [`crate::read_time`].
     pub created_at: Option<String>,
+    /// The ids of the users who liked the message, ascending.
     pub likes: Vec<i64>,
 }
 
@@ -99,14 +123,14 @@ impl Source {
         self.tx.rollback().await.map_err(|error| away(&error))
     }
 
-    /// Returns a fingerprint of this Mango database, which survives a move to another server; `None` while it has
-    /// no users.
+    /// Returns a text that identifies this Mango database, even after a move to another server: the id and the
+    /// creation time of its first user. `None` while it has no users.
     pub async fn mark(&self) -> Result<Option<String>> {
         let sql = format!("SELECT id, created_at FROM ({}) u ORDER BY id LIMIT 1", self.schema.users);
         let rows = self.query(&sql).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let (id, created_at): (i64, Option<String>) = (get(row, "id")?, get(row, "created_at")?);
-        Ok(Some(hash(&format!("{id}\n{}", created_at.unwrap_or_default()))))
+        Ok(Some(format!("{id}\n{}", created_at.unwrap_or_default())))
     }
 
     /// Runs a statement that returns one number.
@@ -135,16 +159,17 @@ impl Source {
 }
 
 async fn query(tx: &DatabaseTransaction, sql: &str) -> Result<Vec<QueryResult>> {
-    let asked = tx.query_all_raw(Statement::from_string(DbBackend::Postgres, sql));
-    timeout(ANSWER, asked).await.map_err(|_| too_slow())?.map_err(|error| away(&error))
+    let rows = tx.query_all_raw(Statement::from_string(DbBackend::Postgres, sql));
+    timeout(ANSWER, rows).await.map_err(|_| too_slow())?.map_err(|error| away(&error))
 }
 
 /// Connects once to get the reason of a failure: a pool retries and then reports only a timeout.
 async fn knock(url: &str) -> Result<()> {
-    let problem = |error: sea_orm::sqlx::Error| Error::invalid("--from", format!("cannot connect: {error}"));
+    let problem = |error: sea_orm::sqlx::Error| Error::Invalid(format!("cannot connect: {error}"));
     let options: PgConnectOptions = url.parse().map_err(problem)?;
     let connection = timeout(CONNECT, PgConnection::connect_with(&options.disable_statement_logging())).await;
-    let connection = connection.map_err(|_| Error::invalid("--from", "cannot connect: no answer in time"))?;
+    let connection =
+        connection.map_err(|_| Error::Invalid("cannot connect: no response in time".to_owned()))?;
     connection.map_err(problem)?.close().await.map_err(problem)
 }
 
@@ -155,7 +180,7 @@ fn url_of(text: &str) -> Result<String> {
     if matches!(scheme, "postgres" | "postgresql") && !rest.is_empty() {
         return Ok(format!("postgres://{rest}"));
     }
-    Err(Error::invalid("--from", "must be postgres://USER@HOST:PORT/DATABASE"))
+    Err(Error::Invalid("must be postgres://USER@HOST:PORT/DATABASE".to_owned()))
 }
 
 async fn catalogue(tx: &DatabaseTransaction) -> Result<Catalogue> {
@@ -171,11 +196,11 @@ async fn catalogue(tx: &DatabaseTransaction) -> Result<Catalogue> {
 }
 
 fn away(error: &DbErr) -> Error {
-    Error::internal(format!("--from: the source does not answer as it should: {error}"))
+    Error::Failed(format!("the source failed: {error}"))
 }
 
 fn too_slow() -> Error {
-    Error::internal("--from: the source did not answer in time")
+    Error::Failed("the source did not respond in time".to_owned())
 }
 
 fn get<T: sea_orm::TryGetable>(row: &QueryResult, column: &str) -> Result<T> {

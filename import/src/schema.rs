@@ -215,7 +215,7 @@ fn need<'a>(catalogue: &'a Catalogue, names: &[&str]) -> Result<Table<'a>> {
 }
 
 fn no_mango(problem: &str) -> Error {
-    Error::invalid("--from", format!("this is not a Mango database: {problem}"))
+    Error::Invalid(format!("this is not a Mango database: {problem}"))
 }
 
 fn quoted(name: &str) -> String {
