@@ -1,16 +1,16 @@
-// Joins the modules of the JavaScript SDK, assets/client/src, into the one file that the server serves:
+// Joins the modules of the JavaScript SDK in assets/client/src into the single file that the server serves:
 // `node scripts/join-sdk.mjs`. tests/clients/sdk_types.test.mjs compares the result with assets/client/mango-chat.js.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const CLIENT = new URL('../assets/client/', import.meta.url);
-/** The modules, each after those that it imports. */
+/** The modules, each after the modules that it imports. */
 const MODULES = [
   'types', 'errors', 'tokens', 'connections', 'chat', 'replica', 'synchronizer', 'sender', 'connector', 'listeners',
   'requests', 'client',
 ];
-/** Matches all exports except those of the joined file; the others are internal. */
+/** Matches the `export` of internal names; the joined file exports only the public ones. */
 const PUBLIC = /^export (?!(class (MangoError|ChatState|MangoChat)|function sessionTokens)\b)/gm;
 const HEAD = `// The Mango Chat client: one ES module without dependencies, for browsers and Node.js 20+. It connects, stays connected,
 // and keeps \`chats\` equal to what the server has. docs/sdk.md explains how to use it.

@@ -16,16 +16,16 @@
  * @typedef {import('./events.js').ClientEvents} ClientEvents
  * @typedef {import('./events.js').ServerEvents} ServerEvents
  * @typedef {{type: string, chat: ChatState, message?: Message, data?: object, synced: boolean}} Change
- *   `type` is the name of the server event. With `synced` the change came by `sync`, and `type` is `new_message`,
- *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it anew).
+ *   `type` is the name of the server event. With `synced` the change arrived through `sync`, and `type` is `new_message`,
+ *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it again).
  * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number}} OutboxEntry
- * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): void, remove(clientId: string): void}} OutboxStore
+ * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): *, remove(clientId: string): *}} OutboxStore
  * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
  * @typedef {{
  *   status: [Status], synced: [{full: boolean}], message: [Message, ChatState], change: [Change], chat: [ChatState],
  *   gone: [{chatId: number, reason: string, chat: ChatState}], error: [MangoError], contacts_truncated: [{}],
  * }} OwnEvents Events of the client itself.
- * @typedef {OwnEvents & {[Name in keyof ServerEvents]: [ServerEvents[Name]]}} Events What listeners get, by event.
+ * @typedef {OwnEvents & {[Name in keyof ServerEvents]: [ServerEvents[Name]]}} Events Listener arguments by event.
  * @typedef {{access_token: string, refresh_token: string, expires_in: number}} TokenPair The response of a login.
  * @typedef {{getItem(key: string): ?string|Promise<?string>, setItem(key: string, value: string): *,
  *   removeItem(key: string): *}} TokenStorage Such as `localStorage`.
@@ -36,12 +36,12 @@
 
 const LOST = 'connection_lost';
 const UNREACHABLE = 'unreachable';
-/** After one of these the client does not reconnect. */
+/** The client does not reconnect after these errors. */
 const FINAL = new Set(['session_ended', 'user_banned', 'refresh_reused']);
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Why something failed. `code` is the server's error code, or `connection_lost`, `unreachable`, `closed`. */
+/** An error of the client. `code` is the server's error code, or `connection_lost`, `unreachable` or `closed`. */
 export class MangoError extends Error {
   /** @param {{code: string, message?: string, errors?: Object<string, string[]>, retry_after_ms?: number}} error */
   constructor({ code, message = code, errors = {}, retry_after_ms }) {
@@ -53,10 +53,10 @@ export class MangoError extends Error {
   }
 }
 
-/** The error of a server that does not answer. */
+/** The error for a server that does not respond. */
 function unreachable(url, cause) {
-  const why = cause?.cause?.message || cause?.message || 'no answer';
-  return new MangoError({ code: UNREACHABLE, message: `cannot reach ${url}: ${why}` });
+  const reason = cause?.cause?.message || cause?.message || 'no answer';
+  return new MangoError({ code: UNREACHABLE, message: `cannot reach ${url}: ${reason}` });
 }
 
 // --- tokens ---
@@ -65,52 +65,52 @@ function unreachable(url, cause) {
 const EXPIRES_SOON_MS = 60_000;
 const REQUEST_TIMEOUT_MS = 20_000;
 /**
- * How long a lock is kept after the work, in milliseconds. What one tab writes to the storage reaches the other tabs a
- * moment later, whereas a lock is passed on at once.
+ * How long a lock is held after its job, in milliseconds. Other tabs see what a tab writes to the storage a moment
+ * later, but they get a released lock at once.
  */
-const STORAGE_SETTLES_MS = 250;
+const STORAGE_DELAY_MS = 250;
 const queues = new Map();
 
-/** The URL of a path on the server; `url` may be that of its plain WebSocket. */
+/** The URL of a path on the server; `url` may be the URL of its plain WebSocket. */
 function address(url, path) {
-  const at = new URL(url, globalThis.location?.href);
-  at.protocol = at.protocol.replace('ws', 'http');
-  at.pathname = at.pathname.replace(/\/(ws)?$/, '') + path;
-  at.search = at.hash = '';
-  return at;
+  const target = new URL(url, globalThis.location?.href);
+  target.protocol = target.protocol.replace('ws', 'http');
+  target.pathname = target.pathname.replace(/\/(ws)?$/, '') + path;
+  target.search = target.hash = '';
+  return target;
 }
 
-/** Sends a REST request; returns its response, or throws the problem as an error. */
+/** Sends a REST request; returns the body of the response, or throws its problem as a `MangoError`. */
 async function post(url, path, body, init = {}) {
-  const at = address(url, path);
+  const target = address(url, path);
   let response;
   try {
-    response = await fetch(at, {
+    response = await fetch(target, {
       method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
       headers: { ...(body && { 'content-type': 'application/json' }), ...init.headers },
     });
   } catch (cause) {
-    throw unreachable(at, cause);
+    throw unreachable(target, cause);
   }
   const data = await response.json().catch(() => ({}));
   if (response.ok) return data;
   const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
-  const message = data.detail ?? `${at} answers ${response.status}`;
+  const message = data.detail ?? `${target} answers ${response.status}`;
   throw new MangoError({ code: data.code ?? 'internal', message, errors: data.errors, retry_after_ms: wait });
 }
 
-/** Whether an error means that the session is over, whatever was wrong with its tokens. */
-const isOver = ({ code }) => FINAL.has(code) || /^token_/.test(code) || code === 'invalid_credentials';
-const asOver = (error) =>
+/** Whether an error means that the session has ended, for any reason. */
+const endsSession = ({ code }) => FINAL.has(code) || /^token_/.test(code) || code === 'invalid_credentials';
+const toSessionEnded = (error) =>
   FINAL.has(error.code) ? error : new MangoError({ code: 'session_ended', message: `log in again: ${error.message}` });
 
-/** Runs jobs of the same name one at a time, across all tabs of the origin if the browser can (https and localhost). */
-function exclusively(name, job) {
+/** Runs jobs with the same name one at a time; in all tabs of the origin if the browser has locks (https, localhost). */
+function withLock(name, job) {
   if (globalThis.navigator?.locks) {
     return new Promise((resolve, reject) => {
       navigator.locks.request(name, async () => {
         await job().then(resolve, reject);
-        await new Promise((done) => setTimeout(done, STORAGE_SETTLES_MS));
+        await new Promise((done) => setTimeout(done, STORAGE_DELAY_MS));
       }).catch(reject);
     });
   }
@@ -119,11 +119,11 @@ function exclusively(name, job) {
   return done;
 }
 
-/** The storage that all tabs share, or memory if there is none or the browser forbids it. */
+/** The storage that all tabs share, or memory if it is missing or forbidden. */
 function defaultStorage() {
   try {
     if (globalThis.localStorage) return globalThis.localStorage;
-  } catch { /* A browser may forbid even reading the property. */ }
+  } catch { /* Some browsers forbid even reading the property. */ }
   const items = new Map();
   return {
     getItem: (key) => items.get(key) ?? null,
@@ -147,40 +147,40 @@ function defaultStorage() {
  * }}
  */
 export function sessionTokens({ url = '/', storage = defaultStorage(), key = 'mango-chat' } = {}) {
-  /** The token that was returned last. A caller who asks for another one found that it is refused. */
+  /** The token that was returned last. A caller that asks for a refresh needs a different one. */
   let latest;
-  // Always from the storage: another tab may have refreshed the tokens.
+  // Always read the storage: another tab may have refreshed the tokens.
   const read = async () => JSON.parse((await storage.getItem(key)) ?? 'null');
   const write = async ({ access_token, refresh_token, expires_in }) => {
     const pair = { access_token, refresh_token, expires_at: Date.now() + expires_in * 1000 };
     await storage.setItem(key, JSON.stringify(pair));
     return pair;
   };
-  const isGood = (pair, refused) => pair.expires_at - Date.now() > EXPIRES_SOON_MS && pair.access_token !== refused;
-  const stored = async () => {
+  const isUsable = (pair, rejected) => pair.expires_at - Date.now() > EXPIRES_SOON_MS && pair.access_token !== rejected;
+  const requirePair = async () => {
     const pair = await read();
     if (!pair) throw new MangoError({ code: 'token_missing', message: 'not logged in: call login() or save() first' });
     return pair;
   };
-  const refreshed = async (refused) => {
-    const pair = await stored();
-    if (isGood(pair, refused)) return pair;
+  const refreshPair = async (rejected) => {
+    const pair = await requirePair();
+    if (isUsable(pair, rejected)) return pair;
     try {
       return await write(await post(url, '/auth/refresh', { refresh_token: pair.refresh_token }, { credentials: 'omit' }));
     } catch (error) {
-      if (!isOver(error)) throw error;
-      const now = await read();
-      // If tabs cannot wait for each other, another one may have been faster.
-      if (now && now.refresh_token !== pair.refresh_token) return now;
+      if (!endsSession(error)) throw error;
+      const current = await read();
+      // Without locks, another tab may have refreshed the tokens first.
+      if (current && current.refresh_token !== pair.refresh_token) return current;
       await storage.removeItem(key);
-      throw asOver(error);
+      throw toSessionEnded(error);
     }
   };
   const token = async ({ refresh = false } = {}) => {
-    // Read now: another caller may get a new token first, which then serves both.
-    const refused = refresh ? latest : undefined;
-    let pair = await stored();
-    if (!isGood(pair, refused)) pair = await exclusively(`mango-chat ${key}`, () => refreshed(refused));
+    // Read `latest` now: if another caller refreshes it first, this one uses the result.
+    const rejected = refresh ? latest : undefined;
+    let pair = await requirePair();
+    if (!isUsable(pair, rejected)) pair = await withLock(`mango-chat ${key}`, () => refreshPair(rejected));
     latest = pair.access_token;
     return latest;
   };
@@ -195,34 +195,35 @@ export function sessionTokens({ url = '/', storage = defaultStorage(), key = 'ma
       if (!pair) return;
       const headers = { authorization: `Bearer ${pair.access_token}` };
       await post(url, '/auth/logout', undefined, { headers, credentials: 'omit' }).catch((error) => {
-        if (!isOver(error)) throw error;
+        if (!endsSession(error)) throw error;
       });
     },
     isLoggedIn: async () => Boolean(await read()),
   });
 }
 
-/** After a login with cookies, the browser sends them by itself; only the refresh needs a request. */
+/** After a login with cookies, the browser sends them on its own; only a refresh needs a request. */
 const cookieTokens = (url) => async ({ refresh }) => {
   if (!refresh) return undefined;
-  const exchange = () => post(url, '/auth/refresh', undefined, { credentials: 'include' });
+  const refreshCookies = () => post(url, '/auth/refresh', undefined, { credentials: 'include' });
   try {
-    return (await exclusively('mango-chat cookie', exchange)).access_token;
+    return (await withLock('mango-chat cookie', refreshCookies)).access_token;
   } catch (error) {
-    throw isOver(error) ? asOver(error) : error;
+    throw endsSession(error) ? toSessionEnded(error) : error;
   }
 };
 
 // --- connections ---
 
-/** What both kinds of connection share: calls that are answered or lost, and the end. */
+/** The base of both connections: tracks each call until it is answered or the connection ends. */
 class Connection {
+  /** When data arrived last. */
   heardAt = Date.now();
   /** Whether `ready` has arrived. */
   isOpen = false;
   isOver = false;
   /** @type {?string} The event that announced the end. */
-  farewell = null;
+  endReason = null;
   #calls = new Set();
   #end;
 
@@ -233,7 +234,7 @@ class Connection {
     this.lost = new Promise((resolve) => { this.#end = resolve; });
   }
 
-  /** Closes what the connection uses. */
+  /** Releases the socket. */
   drop() {}
 
   /** Ends the connection; all calls without an answer fail. */
@@ -241,24 +242,24 @@ class Connection {
     if (this.isOver) return;
     this.isOver = true;
     this.drop();
-    const error = new MangoError({ code: this.farewell ?? code, message });
+    const error = new MangoError({ code: this.endReason ?? code, message });
     for (const { reject } of [...this.#calls]) reject(this.isOpen ? new MangoError({ code: LOST }) : error);
     this.#end(error);
   }
 
   /**
-   * Starts a call by `start`. The connection ends if nothing arrives for longer than the timeout. `onAck` runs at the
-   * answer's place among the events, which a promise would miss.
+   * Starts a call with `start`. The connection ends if nothing arrives for longer than the timeout. `onAck` runs
+   * synchronously, in the order in which acknowledgements and events arrive; a promise callback would run later.
    */
   track(start, onAck) {
     return new Promise((resolve, reject) => {
       if (this.isOver) return reject(new MangoError({ code: LOST }));
       let timer;
       const call = { resolve: (ack) => settle(resolve, ack), reject: (error) => settle(reject, error) };
-      const settle = (how, what) => {
+      const settle = (callback, value) => {
         clearTimeout(timer);
         this.#calls.delete(call);
-        how(what);
+        callback(value);
       };
       const arm = (since) => {
         timer = setTimeout(() => (this.heardAt > since ? arm(this.heardAt) : this.fail()), this.timeoutMs);
@@ -274,7 +275,7 @@ class Connection {
       try {
         start(answer);
       } catch (error) {
-        // Such as a payload that JSON cannot express.
+        // For example, a payload that cannot be serialized as JSON.
         call.reject(error);
       }
     });
@@ -292,12 +293,12 @@ class WebSocketConnection extends Connection {
       this.heardAt = Date.now();
       const { type, ...payload } = JSON.parse(data);
       if (type !== 'ack') return this.onEvent(type, payload);
-      // The answer to a token that was sent with the request has no id.
+      // The acknowledgement of a token that was sent with the upgrade request has no id.
       const { id, ...ack } = payload;
       this.#acks.get(id ?? 0)?.(ack);
       this.#acks.delete(id ?? 0);
     };
-    // Browsers do not tell the cause.
+    // Browsers do not reveal the cause.
     let cause;
     socket.onclose = ({ code, reason }) => {
       const event = { 4401: 'token_expired', 4403: 'session_ended' }[code];
@@ -306,7 +307,7 @@ class WebSocketConnection extends Connection {
       this.fail(UNREACHABLE, unreachable(url, cause).message);
     };
     socket.onerror = (event) => { cause = event.error ?? event; };
-    // Also without a token: if no cookie was sent either, the server says so at once.
+    // Sent even without a token: the server then rejects a connection without a cookie at once.
     socket.onopen = () => socket.send(JSON.stringify({ type: 'auth', id: 0, token }));
     return this.track((answer) => this.#acks.set(0, answer));
   }
@@ -329,19 +330,19 @@ class WebSocketConnection extends Connection {
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
-    // A peer that is gone never answers the closing handshake; `ws` can end without it.
+    // A dead peer never answers the closing handshake; `ws` can terminate without it.
     if (socket.terminate) setTimeout(() => socket.terminate(), 1000).unref?.();
   }
 }
 
-/** A socket of socket.io-client. When to reconnect is decided here, not by the socket. */
+/** A socket of socket.io-client. The client decides when to reconnect, not the socket. */
 class SocketIoConnection extends Connection {
   #off = [];
 
   open(socket, token) {
     this.socket = socket;
     if (token) socket.auth = { token };
-    // Nobody here heard the `ready` of an earlier connection.
+    // The `ready` of an existing connection was missed: connect again.
     if (socket.connected) socket.disconnect();
     const on = (emitter, name, listener) => {
       emitter.on(name, listener);
@@ -355,13 +356,13 @@ class SocketIoConnection extends Connection {
     on(socket, 'disconnect', () => this.fail());
     on(socket.io, 'ping', () => { this.heardAt = Date.now(); });
     return this.track((answer) => {
-      const any = (name, payload) => {
+      const onAnyEvent = (name, payload) => {
         this.heardAt = Date.now();
         if (name === 'ready') answer({ ok: true, ...payload });
         else this.onEvent(name, payload);
       };
-      socket.onAny(any);
-      this.#off.push(() => socket.offAny(any));
+      socket.onAny(onAnyEvent);
+      this.#off.push(() => socket.offAny(onAnyEvent));
       socket.connect();
     });
   }
@@ -382,27 +383,28 @@ class SocketIoConnection extends Connection {
 
 // --- chat ---
 
-/** The server counts unread messages up to this. */
-const UNREAD_MOST = 1000;
-/** A chat carries its first members up to this number. */
+/** The server stops counting unread messages at this number. */
+const MAX_UNREAD = 1000;
+/** A chat includes at most this many members. */
 const MEMBERS_SHOWN = 50;
 
 /** The local copy of a chat. Read it, do not change it. */
 export class ChatState {
-  /** The value of the chat's counter up to which everything is known. */
+  /** All changes up to this revision are known. */
   rev = 0;
   /** @type {Message[]} The newest messages in the order of `seq`, without a gap. */
   messages = [];
   /** @type {Map<number, *>} Who is typing, by user id. */
   typing = new Map();
-  /** @internal Belongs to another epoch than the server's; about to be fetched again, or gone. */
+  /** @internal From another epoch: will be fetched again or removed. */
   stale = false;
   /** All messages with a higher `seq` are in `messages`. */
   floor = 0;
   /** @internal Unread messages that are not in `messages`. */
   unreadBelow = 0;
   #replica;
-  #readers = new Set();
+  /** References to the queues of the iterators. */
+  #queues = new Set();
 
   /** @internal */
   constructor(replica, chat, my) {
@@ -420,34 +422,41 @@ export class ChatState {
    * @returns {AsyncGenerator<Change>}
    */
   events() {
-    const waiting = [];
-    let wake = () => {};
-    const reader = (change) => { waiting.push(change); wake(); };
-    // Now, not when the first change is awaited.
-    this.#readers.add(reader);
-    return this.#read(waiting, reader, (resolve) => { wake = resolve; });
+    const queue = { changes: [], wake() {} };
+    // The iterator has all changes from now on, but one that is never read must not keep them in memory.
+    const unread = new WeakRef(queue);
+    this.#queues.add(unread);
+    return this.#read(queue, unread);
   }
 
-  async *#read(waiting, reader, wait) {
+  async *#read(queue, unread) {
+    const read = { deref: () => queue };
+    this.#queues.delete(unread);
+    this.#queues.add(read);
     try {
       for (;;) {
-        while (!waiting.length) await new Promise(wait);
-        const change = waiting.shift();
+        while (!queue.changes.length) await new Promise((resolve) => { queue.wake = resolve; });
+        const change = queue.changes.shift();
         if (!change) return;
         yield change;
       }
     } finally {
-      this.#readers.delete(reader);
+      this.#queues.delete(read);
     }
   }
 
   /** @internal Passes a change to the iterators; null ends them. */
-  tell(change) {
-    for (const reader of this.#readers) reader(change);
+  notify(change) {
+    for (const reference of this.#queues) {
+      const queue = reference.deref();
+      queue?.changes.push(change);
+      queue?.wake();
+      if (!queue) this.#queues.delete(reference);
+    }
   }
 
   /** The index of the message in `messages`, or where it would be inserted. */
-  #place(seq) {
+  #indexOf(seq) {
     let low = 0;
     for (let high = this.messages.length; low < high;) {
       const middle = (low + high) >> 1;
@@ -462,23 +471,23 @@ export class ChatState {
 
   /** @internal Whether the message with this `seq` is stored. */
   has(seq) {
-    return this.messages[this.#place(seq)]?.seq === seq;
+    return this.messages[this.#indexOf(seq)]?.seq === seq;
   }
 
   /** @internal Stores a message; returns it as stored, or null if it is not newer. */
   put(message) {
-    const at = this.#place(message.seq);
-    const held = this.messages[at]?.seq === message.seq ? this.messages[at] : null;
-    if (held && (message.rev < held.rev || (message.rev === held.rev && !message.my))) return null;
-    if (!held && message.seq <= this.floor) {
-      const isNews = message.rev > this.rev && message.deleted_at;
-      if (isNews && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
+    const at = this.#indexOf(message.seq);
+    const existing = this.messages[at]?.seq === message.seq ? this.messages[at] : null;
+    if (existing && (message.rev < existing.rev || (message.rev === existing.rev && !message.my))) return null;
+    if (!existing && message.seq <= this.floor) {
+      const isNewDeletion = message.rev > this.rev && message.deleted_at;
+      if (isNewDeletion && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
       return null;
     }
-    const keep = !message.deleted_at && held?.my;
-    const mine = { ...message, my: message.my ?? (keep || { liked: false, reactions: [] }) };
-    this.messages.splice(at, held ? 1 : 0, mine);
-    return message.rev === held?.rev ? null : mine;
+    const keep = !message.deleted_at && existing?.my;
+    const stored = { ...message, my: message.my ?? (keep || { liked: false, reactions: [] }) };
+    this.messages.splice(at, existing ? 1 : 0, stored);
+    return message.rev === existing?.rev ? null : stored;
   }
 
   /** @internal The message with this id. */
@@ -487,7 +496,7 @@ export class ChatState {
   }
 
   /** @internal Stores a page of `history` that is adjacent to the stored messages. */
-  absorb(page, { before = Infinity, after = 0, hasMore }) {
+  mergePage(page, { before = Infinity, after = 0, hasMore }) {
     const isForward = after > 0;
     const from = isForward ? after : hasMore ? page[0].seq - 1 : 0;
     const to = isForward ? (hasMore ? page.at(-1).seq : Infinity) : before - 1;
@@ -495,24 +504,24 @@ export class ChatState {
     const { unread } = this.my;
     this.floor = from;
     for (const message of page) if (message.seq <= this.rev) this.put(message);
-    this.settle(unread);
+    this.recalculate(unread);
   }
 
   /** @internal Updates what is derived from the messages. `unread` is the server's count, if it sent one. */
-  settle(unread) {
+  recalculate(unread) {
     const { messages, my, chat } = this;
     const surplus = messages.splice(0, Math.max(0, messages.length - this.#replica.keep));
     if (surplus.length) {
       this.floor = surplus.at(-1).seq;
       this.unreadBelow += surplus.filter(this.#isUnread).length;
     }
-    let held = 0;
+    let count = 0;
     for (let at = messages.length - 1; at >= 0 && messages[at].seq > my.last_read_seq; at -= 1) {
-      if (this.#isUnread(messages[at])) held += 1;
+      if (this.#isUnread(messages[at])) count += 1;
     }
     if (my.last_read_seq >= this.floor) this.unreadBelow = 0;
-    else if (unread !== undefined) this.unreadBelow = Math.max(0, unread - held);
-    my.unread = Math.min(UNREAD_MOST, Math.max(0, this.unreadBelow) + held);
+    else if (unread !== undefined) this.unreadBelow = Math.max(0, unread - count);
+    my.unread = Math.min(MAX_UNREAD, Math.max(0, this.unreadBelow) + count);
     if (messages.length) {
       chat.last_message = messages.at(-1);
       chat.last_seq = chat.last_message.seq;
@@ -523,12 +532,12 @@ export class ChatState {
     if (own) own.last_read_seq = my.last_read_seq;
   }
 
-  /** @internal Adds, changes or (`gone`) removes a member. Returns false if the first 50 are no longer known. */
-  putMember(member, gone) {
+  /** @internal Adds, changes or (`removed`) removes a member. Returns false if the first 50 are no longer known. */
+  putMember(member, removed) {
     const { chat } = this;
     const before = chat.members.length;
     chat.members = chat.members.filter(({ user }) => user.id !== member.user.id);
-    if (!gone) {
+    if (!removed) {
       const order = (a, b) => a.joined_at.localeCompare(b.joined_at) || a.user.id - b.user.id;
       chat.members = [...chat.members, member].sort(order).slice(0, MEMBERS_SHOWN);
       if (member.role === 'owner') chat.owner_id = member.user.id;
@@ -558,7 +567,7 @@ class Replica {
   contacts = new Map();
   userId = null;
   epoch;
-  /** The value of the user's own counter up to which everything is known. */
+  /** All changes up to this revision of the user's own state are known. */
   userRev;
 
   /** @param {{keep: number, emit: (name: string, ...data: any[]) => void}} options */
@@ -568,12 +577,12 @@ class Replica {
   }
 
   /** Announces a change of a chat to the listeners. */
-  tell(type, chat, { message, data, synced = false } = {}) {
+  announce(type, chat, { message, data, synced = false } = {}) {
     const change = { type, chat, message, data, synced };
     if (type === 'new_message') this.emit('message', message, chat);
     this.emit('change', change);
     if (!message) this.emit('chat', chat);
-    chat.tell(change);
+    chat.notify(change);
   }
 
   /** Starts over if another user logs in; returns whether it is the same user, or the first one. */
@@ -592,10 +601,10 @@ class Replica {
   remove(chat, reason) {
     this.chats.delete(chat.id);
     this.emit('gone', { chatId: chat.id, reason, chat });
-    chat.tell(null);
+    chat.notify(null);
   }
 
-  noteTyping({ chat: id, user_id: user, is_typing: isTyping }) {
+  setTyping({ chat: id, user_id: user, is_typing: isTyping }) {
     const chat = this.chats.get(id);
     if (!chat) return;
     clearTimeout(chat.typing.get(user));
@@ -606,7 +615,7 @@ class Replica {
     chat.typing.set(user, timer);
   }
 
-  notePresence({ user_id: user, online, last_seen_at }) {
+  setPresence({ user_id: user, online, last_seen_at }) {
     this.presence.set(user, { online, last_seen_at });
   }
 
@@ -617,8 +626,8 @@ class Replica {
 
   /**
    * Applies an event or an acknowledgement.
-   * @returns {'done'|'gap'|'vague'} `gap`: not applied, because earlier changes of the chat are missing; `vague`: applied, but
-   *   the chat has to be fetched, because the event does not say enough.
+   * @returns {'done'|'gap'|'incomplete'} `gap`: not applied, because earlier changes of the chat are missing;
+   *   `incomplete`: applied, but the chat has to be fetched, because the event lacks data.
    */
   apply({ name, data }) {
     if (name === 'user_updated') return this.#applyUser(data.user);
@@ -626,12 +635,12 @@ class Replica {
     let chat = this.chats.get(data.chat);
     const known = chat?.rev ?? 0;
     const isOrdered = data.prev !== undefined;
-    // A message that arrives late carries the `rev` of its latest change; its place is its `seq`.
+    // A message that arrives late carries the `rev` of its latest change; its position is its `seq`.
     const rev = name === 'new_message' ? data.seq : data.rev;
     if (isOrdered && rev <= known) return 'done';
-    const isEnd = name === 'chat_deleted' || name === 'chat_declined';
-    if (isEnd || (name === 'member_removed' && data.member.user.id === this.userId)) {
-      const reason = isEnd ? name.slice(5) : data.by === this.userId ? 'left' : 'removed';
+    const isRemoved = name === 'chat_deleted' || name === 'chat_declined';
+    if (isRemoved || (name === 'member_removed' && data.member.user.id === this.userId)) {
+      const reason = isRemoved ? name.slice(5) : data.by === this.userId ? 'left' : 'removed';
       if (chat) this.remove(chat, reason);
       return 'done';
     }
@@ -640,14 +649,14 @@ class Replica {
     let first;
     if (!chat && data.details) [chat, first] = this.#addChat(data.details);
     if (!chat) return 'done';
-    const { message, isVague } = this.#change(chat, name, data);
-    // Counters stay behind a vague change: if the connection is lost now, it is requested again.
-    if (isOrdered && !isVague) chat.rev = rev;
-    if (data.user_rev === this.userRev + 1 && !isVague) this.userRev += 1;
-    chat.settle();
-    if (name && message !== null) this.tell(name, chat, { message, data });
-    if (first) this.tell('new_message', chat, { message: first, data });
-    return isVague ? 'vague' : 'done';
+    const { message, isIncomplete } = this.#change(chat, name, data);
+    // Counters do not advance past an incomplete change, so it is requested again after a lost connection.
+    if (isOrdered && !isIncomplete) chat.rev = rev;
+    if (data.user_rev === this.userRev + 1 && !isIncomplete) this.userRev += 1;
+    chat.recalculate();
+    if (name && message !== null) this.announce(name, chat, { message, data });
+    if (first) this.announce('new_message', chat, { message: first, data });
+    return isIncomplete ? 'incomplete' : 'done';
   }
 
   /** Adds a chat from the details of an event; returns it, and its first message if there is one to announce. */
@@ -664,13 +673,13 @@ class Replica {
     return { role, pinned: false, muted_until: null, archived: false, unread: 0, last_read_seq: 0 };
   }
 
-  /** Applies an event to a chat. With `isVague` it does not say enough. */
+  /** Applies an event to a chat. `isIncomplete`: the event lacks data. */
   #change(chat, name, data) {
     const { my } = chat;
     switch (name) {
       case 'new_message': {
         const { prev, by, at, ...message } = data;
-        this.noteTyping({ chat: chat.id, user_id: by, is_typing: false });
+        this.setTyping({ chat: chat.id, user_id: by, is_typing: false });
         return { message: chat.put(message) };
       }
       case 'message_liked': {
@@ -681,31 +690,31 @@ class Replica {
       }
       case 'member_added': case 'member_removed': case 'member_role_changed':
         chat.chat.member_count = data.member_count;
-        return { isVague: !chat.putMember(data.member, name === 'member_removed') };
+        return { isIncomplete: !chat.putMember(data.member, name === 'member_removed') };
       case 'chat_read':
         for (const member of chat.chat.members) {
           if (member.user.id === data.user_id) member.last_read_seq = Math.max(member.last_read_seq, data.seq);
         }
         if (data.user_id !== this.userId) return {};
         my.last_read_seq = Math.max(my.last_read_seq, data.seq);
-        return { isVague: my.last_read_seq < chat.floor };
+        return { isIncomplete: my.last_read_seq < chat.floor };
       case 'chat_pinned': case 'chat_unpinned': my.pinned = name === 'chat_pinned'; return {};
       case 'chat_archived': case 'chat_unarchived': my.archived = name === 'chat_archived'; return {};
       case 'chat_muted': case 'chat_unmuted':
         my.muted_until = data.muted_until ?? null;
-        return { isVague: name === 'chat_muted' && !data.muted_until };
+        return { isIncomplete: name === 'chat_muted' && !data.muted_until };
       default:
         if (data.details) {
           const { my: _, ...info } = data.details;
           chat.chat = info;
         }
         // If more messages are unread than the server counts, the count after a deletion is unknown.
-        if (data.message) return { message: chat.put(data.message), isVague: my.unread === UNREAD_MOST };
-        return { isVague: Boolean(name) && !data.details };
+        if (data.message) return { message: chat.put(data.message), isIncomplete: my.unread === MAX_UNREAD };
+        return { isIncomplete: Boolean(name) && !data.details };
     }
   }
 
-  /** Changes the user's own contacts; that another user follows them changes nothing here. */
+  /** Changes the user's own contacts; being followed changes nothing. */
   #applyContact(change, { user_id: user, by, user_rev: userRev }) {
     if (by === this.userId) {
       this.putContact(user, { ...(this.contacts.get(user) ?? { following: false, blocked: false }), ...change });
@@ -716,12 +725,12 @@ class Replica {
 
   #applyUser(user) {
     const author = authorOf(user);
-    const renew = (it) => (it.user.id === user.id ? { ...it, user: author } : it);
+    const withAuthor = (it) => (it.user.id === user.id ? { ...it, user: author } : it);
     for (const chat of this.chats.values()) {
-      chat.messages = chat.messages.map(renew);
-      chat.chat.members = chat.chat.members.map(renew);
-      chat.settle();
-      this.tell('user_updated', chat, { data: { user } });
+      chat.messages = chat.messages.map(withAuthor);
+      chat.chat.members = chat.chat.members.map(withAuthor);
+      chat.recalculate();
+      this.announce('user_updated', chat, { data: { user } });
     }
     return 'done';
   }
@@ -747,20 +756,20 @@ class Replica {
 
 // --- synchronizer ---
 
-/** After so many attempts to fill a gap, the connection is replaced. */
-const MOST_TRIES = 3;
+/** The connection is replaced after this many attempts to fill a gap. */
+const MAX_TRIES = 3;
 
 /**
- * Keeps the replica in order. An event is applied if its `prev` is known, dropped if its `rev` is, and held if there is a
- * gap, until `sync` has filled it. During a `sync`, events of its chats are held too: its replies are then never older
- * than the replica.
+ * Keeps the replica in order. An event is applied if its `prev` is known, dropped if its `rev` is already known, and held
+ * while there is a gap, which `sync` fills. During a `sync`, events of its chats are held too: its replies are then never
+ * older than the replica.
  */
 class Synchronizer {
   #replica;
   #emit;
   #options;
   #connection = null;
-  /** The running sync: of the chats in `only`, or of all. */
+  /** The running sync, of all chats or of those in `only`. */
   #syncing = null;
   /** Chats to sync next. */
   #behind = new Set();
@@ -804,8 +813,8 @@ class Synchronizer {
     const outcome = this.#replica.apply(item);
     if (outcome === 'gap') {
       item.tries = (item.tries ?? 0) + 1;
-      // A gap that sync does not fill: something is wrong with this connection.
-      if (item.tries > MOST_TRIES) this.#connection?.fail();
+      // Sync did not fill the gap: replace the connection.
+      if (item.tries > MAX_TRIES) this.#connection?.fail();
       this.#held.push(item);
     } else {
       item.done?.();
@@ -818,7 +827,7 @@ class Synchronizer {
     return new Promise((done) => this.take({ name, data, done }));
   }
 
-  /** Syncs a chat soon; until then its events are held. */
+  /** Syncs a chat as soon as possible; its events are held until then. */
   fetch(id) {
     this.#behind.add(id);
     this.#catchUp();
@@ -852,7 +861,7 @@ class Synchronizer {
     const held = this.#held.splice(0);
     this.#catchUp();
     for (const item of held) {
-      // An event that requested a chat which is not the user's.
+      // The event is of a chat the user does not belong to.
       if (item.tries && only?.has(item.data.chat) && !chats.has(item.data.chat)) item.done?.();
       else this.take(item);
     }
@@ -867,7 +876,7 @@ class Synchronizer {
     const { maxBehind } = this.#options;
     const since = {};
     for (const { id, rev, stale } of chats.values()) {
-      // For single chats the latest change is requested again, and own state whatever its counter.
+      // For single chats, request the latest change again, and own state regardless of its counter.
       if (!stale && (!only || only.has(id))) since[id] = only ? Math.max(0, rev - 1) : rev;
     }
     const scope = only ? { only: [...only], user_rev: 0 } : { epoch, user_rev };
@@ -880,40 +889,40 @@ class Synchronizer {
     if (reply.reset) for (const chat of replica.chats.values()) chat.stale = true;
     if (reply.reset || reply.contacts_truncated) replica.contacts.clear();
     for (const { user_id: user, ...contact } of reply.contacts ?? []) replica.putContact(user, contact);
-    // Too many changes to send: the application fetches the lists.
+    // Too many changes to include: the application must fetch the lists.
     if (reply.contacts_truncated) this.#emit('contacts_truncated', {});
     if (!only) [replica.epoch, replica.userRev] = [reply.epoch, reply.user_rev];
-    const news = [];
-    /** The chats of this page: whether they came whole, and the server's count of unread messages. */
+    const changes = [];
+    /** The chats of this page: whether they were fetched completely, and the server's count of unread messages. */
     const touched = new Map();
     const touch = (chat) => touched.get(chat) ?? touched.set(chat, {}).get(chat);
     for (const { my, truncated, ...info } of reply.chats) {
-      // The user was removed while the page was read; an event says so.
+      // The user was removed meanwhile; an event reports it.
       if (!my) continue;
       let chat = replica.chats.get(info.id);
-      const isWhole = !chat || chat.stale || truncated;
+      const isComplete = !chat || chat.stale || truncated;
       if (!chat) replica.chats.set(info.id, (chat = new ChatState(replica, info, my)));
-      if (isWhole) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, stale: false });
+      if (isComplete) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, stale: false });
       Object.assign(chat, { chat: info, my });
-      Object.assign(touch(chat), { isWhole, unread: my.unread });
-      news.push([isWhole ? 'reset' : 'chat_updated', chat]);
+      Object.assign(touch(chat), { isComplete, unread: my.unread });
+      changes.push([isComplete ? 'reset' : 'chat_updated', chat]);
     }
-    for (const message of reply.messages.sort((one, other) => one.seq - other.seq)) {
+    for (const message of reply.messages.sort((a, b) => a.seq - b.seq)) {
       const chat = replica.chats.get(message.chat_id);
       if (!chat) continue;
-      const { isWhole } = touch(chat);
+      const { isComplete } = touch(chat);
       const isNew = !chat.has(message.seq);
       const stored = chat.put(message);
-      if (isWhole || !stored) continue;
+      if (isComplete || !stored) continue;
       const change = message.deleted_at ? 'message_deleted' : 'message_edited';
-      news.push([isNew ? 'new_message' : change, chat, stored]);
+      changes.push([isNew ? 'new_message' : change, chat, stored]);
     }
     for (const { chat_id: id, my } of reply.mine) {
       const chat = replica.chats.get(id);
       if (!chat) continue;
       chat.my = my;
       touch(chat).unread = my.unread;
-      news.push(['chat_updated', chat]);
+      changes.push(['chat_updated', chat]);
     }
     for (const [id, rev] of Object.entries(reply.revs)) {
       const chat = replica.chats.get(Number(id));
@@ -921,12 +930,12 @@ class Synchronizer {
       chat.rev = rev;
       touch(chat);
     }
-    for (const [chat, { isWhole, unread }] of touched) {
-      if (isWhole) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;
-      chat.settle(unread);
+    for (const [chat, { isComplete, unread }] of touched) {
+      if (isComplete) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;
+      chat.recalculate(unread);
     }
-    for (const [type, chat, message] of news) {
-      replica.tell(type, chat, { message, synced: true });
+    for (const [type, chat, message] of changes) {
+      replica.announce(type, chat, { message, synced: true });
       if (type === 'reset' && this.#options.tellUnread) this.#tellUnread(chat);
     }
     for (const { chat_id: id, rev, reason } of reply.left) {
@@ -936,25 +945,27 @@ class Synchronizer {
     return reply.has_more;
   }
 
-  /** Announces the unread messages of a chat that came whole, as far as they are known. */
+  /** Announces the unread messages of a chat that was fetched completely, as far as they are known. */
   #tellUnread(chat) {
     const unread = chat.messages.filter(({ seq, user, deleted_at }) =>
       seq > chat.my.last_read_seq && user.id !== this.#replica.userId && !deleted_at);
-    for (const message of unread) this.#replica.tell('new_message', chat, { message, synced: true });
+    for (const message of unread) this.#replica.announce('new_message', chat, { message, synced: true });
   }
 }
 
 // --- sender ---
 
-/** A send that fails with one of these is tried again. */
+/** A send that fails with one of these errors is retried. */
 const TEMPORARY = new Set(['rate_limited', 'unavailable', 'internal', 'token_expired', 'session_ended']);
-/** After so many internal errors a send is given up. */
-const MOST_FAILURES = 5;
+/** A send is given up after this many internal errors. */
+const MAX_FAILURES = 5;
 
-/** Sends messages in the order of calls, chat by chat, each once, also across lost connections. */
+/** Sends the messages of each chat in the order of calls, each exactly once, even across reconnects. */
 class Sender {
-  /** Unsent messages by chat. */
+  /** Unsent messages, in the order of calls, by chat. */
   #queues = new Map();
+  /** The same, by `clientId`. */
+  #jobs = new Map();
   #sending = new Set();
   #options;
 
@@ -985,31 +996,45 @@ class Sender {
   }
 
   /** Saves a message to the outbox and sends it; resolves with the stored message. */
-  send(entry) {
-    this.#options.outbox?.save(entry);
-    return new Promise((resolve, reject) => this.enqueue(entry, resolve, reject));
+  async send(entry) {
+    const queued = this.#jobs.get(entry.clientId)?.entry;
+    if (!queued) {
+      this.#store((outbox) => outbox.save(entry));
+    } else if (['chatId', 'content', 'messageType', 'replyTo'].some((key) => queued[key] !== entry[key])) {
+      throw new MangoError({ code: 'client_id_conflict', message: 'another unsent message has this `clientId`' });
+    }
+    return this.enqueue(entry);
   }
 
-  enqueue(entry, resolve = () => {}, reject = () => {}) {
-    const queue = this.#queues.get(entry.chatId) ?? [];
-    if (queue.some((job) => job.entry.clientId === entry.clientId)) return;
-    queue.push({ entry, resolve, reject, failures: 0 });
-    this.#queues.set(entry.chatId, queue);
-    this.#pump(entry.chatId);
+  /** Queues a message, unless it is queued; returns the promise of the stored message. */
+  enqueue(entry) {
+    const { clientId, chatId } = entry;
+    const queued = this.#jobs.get(clientId);
+    if (queued) return queued.sent;
+    const job = { entry, failures: 0 };
+    job.sent = new Promise((resolve, reject) => Object.assign(job, { resolve, reject }));
+    // No caller waits for an entry of the outbox.
+    job.sent.catch(() => {});
+    this.#jobs.set(clientId, job);
+    if (!this.#queues.has(chatId)) this.#queues.set(chatId, []);
+    this.#queues.get(chatId).push(job);
+    this.#sendQueued(chatId);
+    return job.sent;
   }
 
-  /** Continues after a new connection was opened. */
+  /** Continues sending over a new connection. */
   resume() {
-    for (const chatId of this.#queues.keys()) this.#pump(chatId);
+    for (const chatId of this.#queues.keys()) this.#sendQueued(chatId);
   }
 
   rejectAll(why) {
-    for (const { reject } of [...this.#queues.values()].flat()) reject(why);
+    for (const { reject } of this.#jobs.values()) reject(why);
+    this.#jobs.clear();
     this.#queues.clear();
   }
 
-  /** Sends the queue of a chat, one message at a time: a message that is tried again keeps its place. */
-  async #pump(chatId) {
+  /** Sends a chat's queue one message at a time, so that a retry keeps the order. */
+  async #sendQueued(chatId) {
     if (this.#sending.has(chatId)) return;
     this.#sending.add(chatId);
     const { connection, apply } = this.#options;
@@ -1024,7 +1049,7 @@ class Sender {
       } catch (error) {
         if (error.code === LOST) break;
         job.failures += error.code === 'internal' ? 1 : 0;
-        if (TEMPORARY.has(error.code) && job.failures < MOST_FAILURES) {
+        if (TEMPORARY.has(error.code) && job.failures < MAX_FAILURES) {
           await sleep(error.retryAfterMs ?? 500);
           continue;
         }
@@ -1035,24 +1060,35 @@ class Sender {
     this.#sending.delete(chatId);
   }
 
-  #remove({ entry: { chatId, clientId } }) {
-    const queue = this.#queues.get(chatId);
-    queue?.shift();
-    if (!queue?.length) this.#queues.delete(chatId);
+  #remove(job) {
+    const { chatId, clientId } = job.entry;
+    // `rejectAll` may have dropped the job, and the application may have sent the message again.
+    if (this.#jobs.get(clientId) === job) {
+      this.#jobs.delete(clientId);
+      const queue = this.#queues.get(chatId);
+      queue.shift();
+      if (!queue.length) this.#queues.delete(chatId);
+    }
+    this.#store((outbox) => outbox.remove(clientId));
+  }
+
+  /** A failing outbox is reported, and delays no message. */
+  async #store(change) {
+    const { outbox, onError } = this.#options;
     try {
-      this.#options.outbox?.remove(clientId);
+      if (outbox) await change(outbox);
     } catch (error) {
-      this.#options.onError(error);
+      onError(error);
     }
   }
 }
 
 // --- connector ---
 
-/** After so many refused tokens in a row, the client gives up. */
-const MOST_REFUSALS = 5;
+/** The client gives up after more rejected tokens in a row than this. */
+const MAX_REJECTED_TOKENS = 5;
 
-/** Keeps one connection at a time: connects, and reconnects until it is closed or dismissed. */
+/** Maintains one connection: connects, and reconnects until closed or dismissed. */
 class Connector {
   /** @type {Status} */
   status = 'closed';
@@ -1062,8 +1098,8 @@ class Connector {
   #options;
   #handlers;
   #waiters = new Set();
-  /** Stands for the wish to be connected; a new object with every `connect`. */
-  #wanted = null;
+  /** The current `connect`, until `close` or a dismissal ends it. */
+  #session = null;
   #running = Promise.resolve();
   #wake = () => {};
   #retryAfter;
@@ -1087,11 +1123,11 @@ class Connector {
   }
 
   connect() {
-    if (this.#wanted) {
+    if (this.#session) {
       this.#wake();
     } else {
-      const wanted = (this.#wanted = {});
-      this.#running = this.#running.then(() => this.#run(wanted));
+      const session = (this.#session = {});
+      this.#running = this.#running.then(() => this.#run(session));
     }
     const online = this.#when(() => this.status === 'online');
     online.catch(() => {});
@@ -1099,7 +1135,7 @@ class Connector {
   }
 
   close() {
-    if (this.#wanted) this.#stop('closed', new MangoError({ code: 'closed' }));
+    if (this.#session) this.#stop('closed', new MangoError({ code: 'closed' }));
   }
 
   /** The first sync is done. */
@@ -1116,45 +1152,47 @@ class Connector {
   }
 
   #stop(status, why) {
-    this.#wanted = null;
+    this.#session = null;
     this.#opening?.fail('closed');
+    this.connection = null;
     this.#wake();
-    this.#setStatus(status);
     for (const { reject } of [...this.#waiters]) reject(why);
     this.#handlers.onStop(why);
+    // Last, because a listener may connect again.
+    this.#setStatus(status);
   }
 
-  async #run(wanted) {
+  async #run(session) {
     const { token, backoff } = this.#options;
     const { emit, prepare } = this.#handlers;
     await prepare();
     const online = () => this.#wake();
     globalThis.addEventListener?.('online', online);
-    let [failures, refusals, refresh, saidAway] = [0, 0, false, false];
-    while (this.#wanted === wanted) {
+    let [failures, rejectedTokens, refresh, isReported] = [0, 0, false, false];
+    while (this.#session === session) {
       this.#setStatus('connecting');
       // A listener may have called `close`.
-      if (this.#wanted !== wanted) break;
+      if (this.#session !== session) break;
       const why = await this.#attempt(refresh);
-      if (this.#wanted !== wanted) break;
-      if (this.#wasOnline) [failures, refusals, saidAway, this.#wasOnline] = [0, 0, false, false];
+      if (this.#session !== session) break;
+      if (this.#wasOnline) [failures, rejectedTokens, isReported, this.#wasOnline] = [0, 0, false, false];
       const wasRefreshed = refresh;
       refresh = /^token_/.test(why.code);
-      if (refresh) refusals += 1;
-      const isHopeless = typeof token !== 'function' || refusals > MOST_REFUSALS
+      if (refresh) rejectedTokens += 1;
+      const cannotRefresh = typeof token !== 'function' || rejectedTokens > MAX_REJECTED_TOKENS
         || (why.code === 'token_missing' && wasRefreshed);
-      if (FINAL.has(why.code) || (refresh && isHopeless)) {
+      if (FINAL.has(why.code) || (refresh && cannotRefresh)) {
         emit('error', why);
-        if (this.#wanted === wanted) this.#stop('dismissed', why);
+        if (this.#session === session) this.#stop('dismissed', why);
         break;
       }
-      // An unreachable server is reported once, until it was reached again.
-      const isAway = why.code === UNREACHABLE;
-      if (why.code !== LOST && !(isAway && saidAway)) emit('error', why);
-      if (this.#wanted !== wanted) break;
-      saidAway ||= isAway;
-      const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
-      const delay = this.#retryAfter ?? why.retryAfterMs ?? (refusals === 1 && refresh ? 0 : patience);
+      // An unreachable server is reported once per outage.
+      const isUnreachable = why.code === UNREACHABLE;
+      if (why.code !== LOST && !(isUnreachable && isReported)) emit('error', why);
+      if (this.#session !== session) break;
+      isReported ||= isUnreachable;
+      const backoffDelay = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
+      const delay = this.#retryAfter ?? why.retryAfterMs ?? (rejectedTokens === 1 && refresh ? 0 : backoffDelay);
       this.#retryAfter = undefined;
       failures += 1;
       this.#setStatus('waiting');
@@ -1173,17 +1211,18 @@ class Connector {
     const { socket, url, token, usesCookies, WebSocket, timeoutMs } = this.#options;
     const { onOpening, onReady, onOpen, onLost } = this.#handlers;
     const Kind = socket ? SocketIoConnection : WebSocketConnection;
-    const connection = new Kind(timeoutMs, (name, data) => this.#hear(connection, name, data));
+    const connection = new Kind(timeoutMs, (name, data) => this.#handleEvent(connection, name, data));
     this.#opening = connection;
     onOpening();
     try {
-      const shown = typeof token === 'function' ? await token({ refresh }) : token;
-      if (!shown && !socket && !usesCookies) {
+      const accessToken = typeof token === 'function' ? await token({ refresh }) : token;
+      if (!accessToken && !socket && !usesCookies) {
         throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function returned none' });
       }
-      // If `close` was called meanwhile, nothing may be opened, because no one would close it.
+      // If `close` was called meanwhile, do not connect: nothing would close the connection.
       if (connection.isOver) return await connection.lost;
-      const { ok, ...ready } = await (socket ? connection.open(socket, shown) : connection.open(url, WebSocket, shown));
+      const target = socket ? [socket] : [url, WebSocket];
+      const { ok, ...ready } = await connection.open(...target, accessToken);
       connection.isOpen = true;
       this.connection = connection;
       onReady(ready);
@@ -1201,20 +1240,20 @@ class Connector {
     }
   }
 
-  /** Asks for a sign of life after a silence. */
+  /** Pings the server after a silence. */
   #keepAlive(connection) {
     const { aliveMs } = this.#options;
-    const pulse = setInterval(() => {
+    const timer = setInterval(() => {
       if (Date.now() - connection.heardAt >= aliveMs) connection.call('sync', { only: [] }).catch(() => {});
     }, aliveMs / 4);
-    connection.lost.then(() => clearInterval(pulse));
+    connection.lost.then(() => clearInterval(timer));
   }
 
-  #hear(connection, name, data) {
+  #handleEvent(connection, name, data) {
     const { emit, onEvent } = this.#handlers;
     if (name !== 'ready') emit(name, data);
     switch (name) {
-      case 'token_expired': case 'session_ended': case 'user_banned': connection.farewell = name; return;
+      case 'token_expired': case 'session_ended': case 'user_banned': connection.endReason = name; return;
       case 'token_expiring': this.#renew(connection); return;
       case 'server_shutdown': this.#retryAfter = data.retry_after_ms; return;
       case 'exception': emit('error', new MangoError(data.error)); return;
@@ -1239,11 +1278,11 @@ class Connector {
     for (const waiter of [...this.#waiters]) waiter.check();
   }
 
-  /** Waits until `test` holds; checked whenever the status changes. */
+  /** Waits until `test` returns true; checked whenever the status changes. */
   #when(test) {
     return new Promise((resolve, reject) => {
       if (test()) return resolve();
-      if (!this.#wanted) return reject(new MangoError({ code: 'closed' }));
+      if (!this.#session) return reject(new MangoError({ code: 'closed' }));
       const settle = (how) => (what) => { this.#waiters.delete(waiter); how(what); };
       const waiter = { check: () => test() && settle(resolve)(), reject: settle(reject) };
       this.#waiters.add(waiter);
@@ -1281,7 +1320,7 @@ class Listeners {
       try {
         listener(...data);
       } catch (error) {
-        // A mistake of the listener must not stop the client; it is reported like any uncaught error.
+        // A listener that throws must not stop the client; its error is reported like any uncaught one.
         queueMicrotask(() => { throw error; });
       }
     }
@@ -1290,7 +1329,7 @@ class Listeners {
 
 // --- requests ---
 
-/** Sends commands over the connection, and applies what their responses say. */
+/** Sends commands over the connection and applies the changes in their responses. */
 class Requests {
   #connector;
   #synchronizer;
@@ -1302,7 +1341,7 @@ class Requests {
     this.#userId = userId;
   }
 
-  /** Waits for the connection, then sends a command. If it is `repeatable`, it is sent again after a lost response. */
+  /** Waits for the connection, then sends a command. A `repeatable` command is sent again if its response is lost. */
   async send(event, payload, repeatable = true, onAck = undefined) {
     for (;;) {
       const connection = await this.#connector.opened();
@@ -1315,12 +1354,15 @@ class Requests {
     }
   }
 
-  /** Sends a command and waits until its change is applied. `item` makes an event of the response and its position, if any. */
-  async change(event, payload, item) {
+  /**
+   * Sends a command and waits until its change is applied. `toEvent` converts the response, and its position in the
+   * chat if it has one, to the event to apply.
+   */
+  async change(event, payload, toEvent) {
     let applied;
     const ack = await this.send(event, payload, true, (answer) => {
       const { chat_id: chat, rev, prev } = answer;
-      const change = item(answer, rev && { chat, rev, prev, by: this.#userId() });
+      const change = toEvent(answer, rev && { chat, rev, prev, by: this.#userId() });
       applied = change && this.#synchronizer.applied(...change);
     });
     await applied;
@@ -1360,7 +1402,7 @@ export class MangoChat {
    * @param {boolean} [options.tellUnread] Emit `message` for the unread messages of a chat that is seen for the first time.
    * @param {number} [options.timeoutMs] How long to wait for a response before the connection counts as lost,
    *   milliseconds; default 20000.
-   * @param {number} [options.aliveMs] After this time without data the server is asked for a sign of life, milliseconds;
+   * @param {number} [options.aliveMs] After this time without data the server is pinged, milliseconds;
    *   default 30000.
    */
   constructor(options = {}) {
@@ -1368,7 +1410,7 @@ export class MangoChat {
       url = '/', socket, WebSocket = globalThis.WebSocket, state, outbox, keep = 1000, maxBehind = keep,
       backoff = {}, tellUnread = false, timeoutMs = 20_000, aliveMs = 30_000,
     } = options;
-    // A token that is present but undefined was meant to be one.
+    // An explicit `token: undefined` is an error, not cookie mode.
     const usesCookies = !('token' in options) && !socket && globalThis.location !== undefined;
     const token = usesCookies ? cookieTokens(url) : options.token;
     const settings = { socket, token, usesCookies, WebSocket, timeoutMs, aliveMs, backoff: { min: 500, max: 30_000, ...backoff } };
@@ -1387,7 +1429,7 @@ export class MangoChat {
       onOpening: () => this.#synchronizer.hold(),
       onReady: (ready) => { this.#setUser(ready.user_id); emit('ready', ready); },
       onOpen: (connection) => this.#resume(connection),
-      onEvent: (name, data) => this.#hear(name, data),
+      onEvent: (name, data) => this.#handleEvent(name, data),
       onLost: () => this.#synchronizer.stop(),
       onStop: (why) => this.#end(why),
     });
@@ -1397,8 +1439,8 @@ export class MangoChat {
       onError: (error) => emit('error', error),
     });
     if (state?.version === 1) {
-      const { outbox: unsent, ...known } = structuredClone(state);
-      this.#replica.restore(known);
+      const { outbox: unsent, ...replicaState } = structuredClone(state);
+      this.#replica.restore(replicaState);
       for (const entry of unsent) this.#sender.enqueue(entry);
     }
   }
@@ -1442,7 +1484,7 @@ export class MangoChat {
   }
 
   /**
-   * Connects and stays connected until `close`. Resolves when everything is up to date, rejects when dismissed.
+   * Connects and stays connected until `close`. Resolves when everything is up to date, rejects if the client is dismissed.
    * @returns {Promise<void>}
    */
   connect() {
@@ -1469,13 +1511,13 @@ export class MangoChat {
 
   #end(why) {
     this.#sender.rejectAll(why);
-    for (const chat of this.chats.values()) chat.tell(null);
+    for (const chat of this.chats.values()) chat.notify(null);
   }
 
-  #hear(name, data) {
+  #handleEvent(name, data) {
     switch (name) {
-      case 'typing': this.#replica.noteTyping(data); return;
-      case 'presence': this.#replica.notePresence(data); return;
+      case 'typing': this.#replica.setTyping(data); return;
+      case 'presence': this.#replica.setPresence(data); return;
       case 'sync_hint':
         if (data.rev > (this.chats.get(data.chat)?.rev ?? 0)) this.#synchronizer.fetch(data.chat);
         return;
@@ -1483,7 +1525,7 @@ export class MangoChat {
     }
   }
 
-  /** Applies the acknowledgement of a send as the event that the sender's connection does not get. */
+  /** Applies a send's acknowledgement in place of the event, which the sending connection does not get. */
   #applySent({ message, prev, duplicate }) {
     if (duplicate) return this.#synchronizer.applied(null, { chat: message.chat_id, message, upto: message.rev });
     const data = { ...message, prev, by: this.userId, at: message.created_at };
@@ -1526,17 +1568,17 @@ export class MangoChat {
    * @returns {Promise<Message>}
    */
   async edit(messageId, content) {
-    const item = ({ message }, place) => place && ['message_edited', { ...place, message }];
-    return (await this.#requests.change('edit_message', { message: { id: messageId, content } }, item)).message;
+    const toEvent = ({ message }, position) => position && ['message_edited', { ...position, message }];
+    return (await this.#requests.change('edit_message', { message: { id: messageId, content } }, toEvent)).message;
   }
 
   /**
    * @param {number} messageId
-   * @returns {Promise<Message>} What is left of the message.
+   * @returns {Promise<Message>} The deleted message.
    */
   async delete(messageId) {
-    const item = ({ message }, place) => place && ['message_deleted', { ...place, message }];
-    return (await this.#requests.change('delete_message', { message: { id: messageId } }, item)).message;
+    const toEvent = ({ message }, position) => position && ['message_deleted', { ...position, message }];
+    return (await this.#requests.change('delete_message', { message: { id: messageId } }, toEvent)).message;
   }
 
   /**
@@ -1545,8 +1587,8 @@ export class MangoChat {
    * @returns {Promise<{liked: boolean, likes: number}>}
    */
   async like(messageId, liked = true) {
-    const item = (ack, place) => place && ['message_liked', { ...ack, ...place, message_id: messageId }];
-    const ack = await this.#requests.change('toggle_like_message', { message: { id: messageId, liked } }, item);
+    const toEvent = (ack, position) => position && ['message_liked', { ...ack, ...position, message_id: messageId }];
+    const ack = await this.#requests.change('toggle_like_message', { message: { id: messageId, liked } }, toEvent);
     return { liked: ack.liked, likes: ack.likes };
   }
 
@@ -1561,7 +1603,7 @@ export class MangoChat {
   }
 
   /**
-   * Says that the user is typing, or has stopped. Without a connection nothing is sent.
+   * Tells the server that the user is typing, or has stopped. Without a connection nothing is sent.
    * @param {number} chatId
    * @param {boolean} [isTyping]
    */
@@ -1578,10 +1620,10 @@ export class MangoChat {
   async createChat({ name, members, description, clientId = randomId() }, content = undefined) {
     const chat = { name, is_group: name !== undefined, members_array: members, description, client_id: clientId };
     const message = content === undefined ? undefined : { content, message_type: 'text', client_id: clientId };
-    const ack = await this.#requests.change('create_chat', { chat, message }, ({ chat: made }, place) => {
-      if (!place) return [null, { chat: made.id, upto: 1 }];
-      if (place.prev === 0) return ['chat_created', { ...place, details: made }];
-      return ['new_message', { ...made.last_message, ...place }];
+    const ack = await this.#requests.change('create_chat', { chat, message }, ({ chat: created }, position) => {
+      if (!position) return [null, { chat: created.id, upto: 1 }];
+      if (position.prev === 0) return ['chat_created', { ...position, details: created }];
+      return ['new_message', { ...created.last_message, ...position }];
     });
     return this.chats.get(ack.chat.id);
   }
@@ -1594,8 +1636,8 @@ export class MangoChat {
    */
   async history(chatId, { before, after, limit } = {}) {
     const ack = await this.#requests.send('history', { chat: { id: chatId }, before, after, limit });
-    const messages = ack.messages.sort((one, other) => one.seq - other.seq);
-    this.chats.get(chatId)?.absorb(messages, { before, after, hasMore: ack.has_more });
+    const messages = ack.messages.sort((a, b) => a.seq - b.seq);
+    this.chats.get(chatId)?.mergePage(messages, { before, after, hasMore: ack.has_more });
     return { messages, hasMore: ack.has_more };
   }
 
@@ -1608,7 +1650,7 @@ export class MangoChat {
     this.#watched = userIds;
     const { presence } = await this.#requests.send('watch_presence', { users: userIds });
     this.presence.clear();
-    presence.forEach((it) => this.#replica.notePresence(it));
+    presence.forEach((entry) => this.#replica.setPresence(entry));
     return this.presence;
   }
 

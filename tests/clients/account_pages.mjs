@@ -1,18 +1,19 @@
-// Opens mailed links in Chromium for the Rust suite: `node account_pages.mjs '[{"url": …, "locale": …, "type": …}]'`.
-// Each link opens in a browser with the given locale. The script types `type`, if given, into the password fields, then
-// clicks the button. It prints what the page showed and did as one line of JSON.
+// Opens links from emails in Chromium for the Rust suite:
+// `node account_pages.mjs '[{"url": …, "locale": …, "type": …}]'`. Each link opens in a browser with the given locale. The
+// script enters `type`, if given, into the password fields, then clicks the button. It prints what each page showed and
+// requested as one line of JSON.
 
 import { launch } from './chromium.mjs';
 
-const seen = [];
+const results = [];
 for (const { url, locale, type } of JSON.parse(process.argv[2])) {
   const { context, close } = await launch({ locale });
   try {
     const page = await context.newPage();
-    const words = [];
+    const errors = [];
     const requests = [];
-    page.on('pageerror', (error) => words.push(error.message));
-    page.on('console', (line) => line.type() === 'error' && words.push(line.text()));
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
     page.on('request', (request) => requests.push(`${request.method()} ${request.url()} ${request.headers().referer ?? ''}`));
     await page.goto(url);
     await page.waitForLoadState('networkidle');
@@ -26,9 +27,9 @@ for (const { url, locale, type } of JSON.parse(process.argv[2])) {
       await page.click('button');
       await page.waitForFunction(() => document.getElementById('told').textContent !== '');
     }
-    seen.push({ title, told: await page.textContent('#told'), at: page.url(), before, requests, words });
+    results.push({ title, told: await page.textContent('#told'), at: page.url(), before, requests, words: errors });
   } finally {
     await close();
   }
 }
-console.log(JSON.stringify(seen));
+console.log(JSON.stringify(results));

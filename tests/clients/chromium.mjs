@@ -1,12 +1,12 @@
-// Chromium with a fresh profile, for the suites that need a browser. CHROMIUM is its path (else /usr/bin/chromium).
-// The suites fail if it is missing, because `scripts/test` installs it.
+// Chromium with a fresh profile, for the suites that need a browser. CHROMIUM is its path (default: /usr/bin/chromium).
+// If it is missing, the suites fail; `scripts/test` installs it.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-/** Opens a browser context with these options of Playwright; `close` also deletes the profile. */
+/** Opens a browser context with these Playwright options; `close` also deletes the profile. */
 export async function launch(options = {}) {
   const profile = await mkdtemp(join(tmpdir(), 'mango-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {

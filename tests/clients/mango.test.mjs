@@ -1,12 +1,12 @@
-// Requests exactly as Mango's own clients send them: its paths, its form login, its `auth` header, its events
-// without callbacks. Newer features must not change these tests.
+// Requests exactly as Mango's own clients send them: its paths, form login, `auth` header, and events without
+// callbacks. Newer features must not change these tests.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { png } from './pictures.mjs';
 import {
   Client, expectProblem, expectStatus, newDirect, newGroup, newUser, newUsers, openSocket, request, settle, storedMessages,
-  typeAsAnswered, uniquePhone, usualDoor, withClients,
+  typeInResponses, uniquePhone, defaultEndpoint, withClients,
 } from './support.mjs';
 
 /** Registers and logs in as Mango's documentation describes. */
@@ -19,9 +19,9 @@ async function mangoUser() {
 }
 
 describe('an unchanged Mango client', () => {
-  test('registers, connects, creates a chat, talks, likes and pins without any callback', async () => {
+  test('registers, connects, creates a chat, sends, likes and pins without callbacks', async () => {
     const [alice, bob] = [await mangoUser(), await mangoUser()];
-    const sockets = [alice, bob].map(({ accessToken }) => openSocket(usualDoor, { extraHeaders: { auth: accessToken } }));
+    const sockets = [alice, bob].map(({ accessToken }) => openSocket(defaultEndpoint, { extraHeaders: { auth: accessToken } }));
     const [first, second] = sockets.map((socket) => new Client(socket));
     try {
       await Promise.all([first.next('ready'), second.next('ready')]);
@@ -30,12 +30,12 @@ describe('an unchanged Mango client', () => {
       assert.equal(typeof chat, 'number');
       assert.equal((await first.next('chat_created')).chat, chat);
       first.socket.emit('send_message', { message: { chat_id: chat, content: 'How are you?!', message_type: 'text' } });
-      const told = await second.next('new_message');
-      assert.equal(told.content, 'How are you?!');
-      assert.equal(told.message_type, typeAsAnswered('text'));
-      assert.equal(told.chat, chat);
-      second.socket.emit('toggle_like_message', { message: { id: told.id } });
-      assert.equal((await first.next('message_liked')).message_id, told.id);
+      const received = await second.next('new_message');
+      assert.equal(received.content, 'How are you?!');
+      assert.equal(received.message_type, typeInResponses('text'));
+      assert.equal(received.chat, chat);
+      second.socket.emit('toggle_like_message', { message: { id: received.id } });
+      assert.equal((await first.next('message_liked')).message_id, received.id);
       first.socket.emit('toggle_chat_pin', { chat: { id: chat } });
       assert.equal((await first.next('chat_pinned')).chat, chat);
       first.socket.emit('toggle_chat_pin', { chat: { id: chat } });
@@ -53,11 +53,11 @@ describe('an unchanged Mango client', () => {
     }
   });
 
-  test('reads messages newest first with who liked them and the number of their type', () =>
+  test('reads messages newest first, with the users who liked them and numeric types', () =>
     withClients(async (open) => {
       const [alice, bob, stranger] = await newUsers('alice', 'bob', 'stranger');
       const [caller, peer] = [await open(alice), await open(bob)];
-      const chat = await newGroup(caller, [bob], { hearers: [peer] });
+      const chat = await newGroup(caller, [bob], { listeners: [peer] });
       const liked = await caller.send(chat.id, 'like me');
       await caller.send(chat.id, '<p>', { message_type: 'html' });
       await caller.send(chat.id, 'x', { message_type: 'orc' });
@@ -72,7 +72,7 @@ describe('an unchanged Mango client', () => {
       await expectProblem(404, 'not_found', 'GET', '/message/111111111', { user: alice });
     }));
 
-  test('changes its own profile with 202 and nobody else’s', async () => {
+  test('changes its own profile with status 202 and cannot change others', async () => {
     const [alice, bob] = await newUsers('alice', 'bob');
     await expectStatus(202, 'PATCH', `/user/${alice.id}`, { user: alice, body: { name: 'Alice', description: 'at lunch' } });
     await expectProblem(403, 'forbidden', 'PATCH', `/user/${alice.id}`, { user: bob, body: { name: 'Mallory' } });
@@ -80,7 +80,7 @@ describe('an unchanged Mango client', () => {
     assert.deepEqual([stored.name, stored.description], ['Alice', 'at lunch']);
   });
 
-  test('refreshes with its refresh token, or for a new access token only with its access token', async () => {
+  test('refreshes with its refresh token, or with its access token for a new access token only', async () => {
     const alice = await mangoUser();
     const byAccess = await expectStatus(200, 'POST', '/user/refresh', { token: alice.accessToken });
     assert.equal((await expectStatus(200, 'GET', '/user/me', { token: byAccess.access_token })).id, alice.id);
@@ -90,7 +90,7 @@ describe('an unchanged Mango client', () => {
     assert.equal((await expectStatus(200, 'GET', '/user/me', { token: byRefresh.access_token })).id, alice.id);
   });
 
-  test('gets a new access token from an access token only while the session lives', async () => {
+  test('gets a new access token from an access token only while the session exists', async () => {
     const alice = await newUser('alice');
     const { status } = await request('POST', '/auth/logout', { user: alice });
     assert.ok(status < 300);
@@ -98,13 +98,13 @@ describe('an unchanged Mango client', () => {
     await expectProblem(401, 'session_ended', 'GET', '/user/me', { user: alice });
   });
 
-  test('finds a direct chat again instead of a second one', () =>
+  test('gets the existing direct chat instead of a second one', () =>
     withClients(async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const [caller, peer] = [await open(alice), await open(bob)];
-      const chat = await newDirect(caller, bob, { hearers: [peer] });
-      const again = await peer.ok('create_chat', { chat: { name: 'another name', is_group: false, members_array: [bob.id, alice.id] } });
-      assert.equal(again.chat.id, chat.id);
+      const chat = await newDirect(caller, bob, { listeners: [peer] });
+      const repeated = await peer.ok('create_chat', { chat: { name: 'another name', is_group: false, members_array: [bob.id, alice.id] } });
+      assert.equal(repeated.chat.id, chat.id);
       await settle(peer, chat.id, caller);
       assert.equal((await storedMessages(alice, chat.id)).length, 1);
     }));

@@ -1,4 +1,4 @@
-// A separate server for tests that need other settings than the server of the suites. MANGO_SERVER is its program.
+// A separate server for tests that need different settings from the server of the suites. MANGO_SERVER is its program.
 
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const PROGRAM = process.env.MANGO_SERVER ?? fileURLToPath(new URL('../../target/debug/mango-chat', import.meta.url));
-const START_MS = 60_000;
+const START_TIMEOUT_MS = 60_000;
 
-/** Starts it on a free port with a SQLite file in a temporary folder; `stop` stops it and deletes the folder. */
+/** Starts the server on a free port, with a SQLite file in a temporary folder; `stop` also deletes the folder. */
 export async function startServer(settings = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'mango-server-'));
   const child = spawn(PROGRAM, ['serve'], {
@@ -20,16 +20,16 @@ export async function startServer(settings = {}) {
       DATABASE_URL: '', PASSWORD_HASH: 'argon2id,m=64,t=1,p=1', ...settings,
     },
   });
-  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const exited = new Promise((resolve) => child.once('exit', resolve));
   const stop = async () => {
     child.kill('SIGTERM');
-    await ended;
+    await exited;
     await rm(folder, { recursive: true, force: true });
   };
   let log = '';
   const url = await new Promise((resolve, reject) => {
-    const fail = (why) => reject(new Error(`${why}; its log:\n${log}`));
-    const timer = setTimeout(() => fail(`no address within ${START_MS} ms`), START_MS);
+    const fail = (reason) => reject(new Error(`${reason}; its log:\n${log}`));
+    const timer = setTimeout(() => fail(`no address within ${START_TIMEOUT_MS} ms`), START_TIMEOUT_MS);
     const read = (bytes) => {
       log += bytes;
       const found = /listening on (http:\/\/[\d.]+:\d+)/.exec(log);
@@ -40,7 +40,7 @@ export async function startServer(settings = {}) {
     child.stdout.on('data', read);
     child.stderr.on('data', read);
     child.once('error', (error) => fail(error.message));
-    ended.then((code) => fail(`the server ended with ${code}`));
+    exited.then((code) => fail(`the server exited with ${code}`));
   }).catch(async (error) => {
     await stop();
     throw error;

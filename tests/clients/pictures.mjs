@@ -1,4 +1,4 @@
-// Generates small pictures and reads the size of a WebP, without an image library or fixture files.
+// Generates small images and reads the size of a WebP, without an image library or fixture files.
 
 import * as zlib from 'node:zlib';
 
@@ -44,7 +44,7 @@ export function png(width = 600, height = 300) {
   return Buffer.concat([SIGNATURE, header(width, height), chunk('IDAT', zlib.deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
 }
 
-/** Returns a PNG of a few bytes that claims to be huge. */
+/** Returns a PNG of a few bytes whose header declares a huge size. */
 export function bomb(width = 40_000, height = 40_000) {
   return Buffer.concat([SIGNATURE, header(width, height), chunk('IDAT', zlib.deflateSync(Buffer.alloc(1024))), chunk('IEND', Buffer.alloc(0))]);
 }

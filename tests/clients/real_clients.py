@@ -1,4 +1,4 @@
-"""Unchanged clients of python-socketio, with threads or with asyncio, in an application that does not handle errors.
+"""Unmodified clients of python-socketio, with threads or with asyncio, in an application without error handling.
 They print their events line by line. `tests/it/real_clients.rs` starts this script."""
 
 import asyncio
@@ -9,67 +9,68 @@ import threading
 
 import socketio
 
-library, url, ways = sys.argv[1:]
+library, url, configurations = sys.argv[1:]
 FAST = {"reconnection_delay": 0.1, "reconnection_delay_max": 0.3}
-writing = threading.Lock()
+print_lock = threading.Lock()
 
 
-def prepare(sio, client, way):
-    """Makes a client print its events, and returns the arguments for its connect call."""
-    namespace = way["namespace"]
+def prepare(sio, client, configuration):
+    """Makes a client print its events; returns its print function and the arguments of its sync and connect calls."""
+    namespace = configuration["namespace"]
 
-    def tell(event, message=None):
-        with writing:
+    def report(event, message=None):
+        with print_lock:
             print(json.dumps({"client": client, "event": event, "message": message}), flush=True)
 
-    sio.on("new_message", lambda event: tell("new_message", event["content"]), namespace=namespace)
-    sio.on("connect_error", lambda data=None: tell("connect_error", data), namespace=namespace)
-    sio.on("disconnect", lambda *reason: tell("disconnect", str(reason)), namespace=namespace)
-    said = {"event": "sync", "data": {"since": {}}, "namespace": namespace,
-            "callback": lambda answer: tell("ack", answer["ok"])}
-    connection = {"auth": way.get("auth"), "headers": way.get("headers") or {}, "namespaces": [namespace],
-                  "socketio_path": "ws/socket.io", "transports": way["transports"], "wait_timeout": 20}
-    return tell, said, connection
+    sio.on("new_message", lambda event: report("new_message", event["content"]), namespace=namespace)
+    sio.on("connect_error", lambda data=None: report("connect_error", data), namespace=namespace)
+    sio.on("disconnect", lambda *reason: report("disconnect", str(reason)), namespace=namespace)
+    sync = {"event": "sync", "data": {"since": {}}, "namespace": namespace,
+            "callback": lambda response: report("ack", response["ok"])}
+    connection = {"auth": configuration.get("auth"), "headers": configuration.get("headers") or {},
+                  "namespaces": [namespace], "socketio_path": "ws/socket.io", "transports": configuration["transports"],
+                  "wait_timeout": 20}
+    return report, sync, connection
 
 
-async def run_async(client, way):
+async def run_async(client, configuration):
     sio = socketio.AsyncClient(**FAST)
-    tell, said, connection = prepare(sio, client, way)
+    report, sync, connection = prepare(sio, client, configuration)
 
     async def ready(_):
-        tell("ready")
-        await sio.emit(**said)
+        report("ready")
+        await sio.emit(**sync)
 
-    sio.on("ready", ready, namespace=way["namespace"])
-    # The library reconnects by itself only after a first connection.
+    sio.on("ready", ready, namespace=configuration["namespace"])
+    # The library reconnects on its own only after a first connection.
     await sio.connect(url, **connection)
     return sio
 
 
-def run_sync(client, way):
+def run_sync(client, configuration):
     sio = socketio.Client(**FAST)
-    tell, said, connection = prepare(sio, client, way)
+    report, sync, connection = prepare(sio, client, configuration)
 
     def ready(_):
-        tell("ready")
-        sio.emit(**said)
+        report("ready")
+        sio.emit(**sync)
 
-    sio.on("ready", ready, namespace=way["namespace"])
+    sio.on("ready", ready, namespace=configuration["namespace"])
     sio.connect(url, **connection)
     return sio
 
 
-async def all_async(ways):
+async def all_async(configurations):
     # Keep a reference, or the clients would be garbage-collected.
-    _all = await asyncio.gather(*(run_async(client, way) for client, way in enumerate(ways)))
+    _clients = await asyncio.gather(*(run_async(*item) for item in enumerate(configurations)))
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
-ways = json.loads(ways)
+configurations = json.loads(configurations)
 if library == "python-socketio async":
-    asyncio.run(all_async(ways))
+    asyncio.run(all_async(configurations))
 else:
-    everybody = [run_sync(client, way) for client, way in enumerate(ways)]
+    clients = [run_sync(client, configuration) for client, configuration in enumerate(configurations)]
     sys.stdin.read()
 # The library's threads would keep the process alive.
 os._exit(0)

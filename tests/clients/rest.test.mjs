@@ -1,22 +1,22 @@
-// The REST API as any client uses it: accounts, sessions, profiles, lists, photos, problems.
+// The REST API from the outside: accounts, sessions, profiles, lists, photos, problems.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { bomb, png, webpSize } from './pictures.mjs';
 import {
-  CHAT_KEYS, ME_KEYS, MEMBER_KEYS, MESSAGE_KEYS, MESSAGE_TYPES, USER_KEYS, assertKeys, assertTime, everyPage, expectProblem,
+  CHAT_KEYS, ME_KEYS, MEMBER_KEYS, MESSAGE_KEYS, MESSAGE_TYPES, USER_KEYS, assertKeys, assertTime, fetchAllPages, expectProblem,
   expectStatus, expired, login, newDirect, newGroup, newUser, newUsers, nextLink, request, storedChat, unique, uniquePhone,
   withClients,
 } from './support.mjs';
 
 describe('problems', () => {
-  test('without a token the answer is a problem that says so', async () => {
+  test('a request without a token gets token_missing', async () => {
     for (const path of ['/user/me', '/chat', '/chat/1', '/chat/1/messages', '/message/1', '/user/1', '/auth/session']) {
       await expectProblem(401, 'token_missing', 'GET', path);
     }
   });
 
-  test('an expired token is told from an invalid one', async () => {
+  test('an expired token and an invalid one get different errors', async () => {
     const alice = await newUser('alice');
     await expectProblem(401, 'token_expired', 'GET', '/user/me', { token: expired(alice.accessToken) });
     await expectProblem(401, 'token_invalid', 'GET', '/user/me', { token: 'not.a.token' });
@@ -24,33 +24,33 @@ describe('problems', () => {
     await expectStatus(200, 'GET', '/user/me', { user: alice });
   });
 
-  test('an unknown path is a problem too', async () => {
+  test('an unknown path or id gets not_found', async () => {
     const alice = await newUser('alice');
     await expectProblem(404, 'not_found', 'GET', '/no/such/path', { user: alice });
     await expectProblem(404, 'not_found', 'GET', '/chat/999999999', { user: alice });
     await expectProblem(404, 'not_found', 'GET', '/user/999999999', { user: alice });
   });
 
-  test('a missing field is named', async () => {
+  test('the problem names a missing or invalid field', async () => {
     const { problem } = await expectProblem(422, 'validation_failed', 'POST', '/user', { body: { username: unique() } });
     assert.ok(problem.errors.password.length > 0);
     const wrong = await expectProblem(422, 'validation_failed', 'POST', '/user', { body: { username: unique(), password: 5 } });
     assert.ok(wrong.problem.errors.password.length > 0);
   });
 
-  test('a body that is no JSON is a problem', async () => {
+  test('a body that is not a JSON object gets a problem', async () => {
     for (const raw of ['{"username": ', '', '[1,2]', '7']) {
-      const answer = await request('POST', '/user', { raw, headers: { 'content-type': 'application/json' } });
-      assert.ok([400, 422].includes(answer.status), `${raw}: ${answer.status}`);
-      assert.match(answer.headers.get('content-type'), /^application\/problem\+json/);
-      assert.equal(answer.body.code, 'validation_failed');
+      const response = await request('POST', '/user', { raw, headers: { 'content-type': 'application/json' } });
+      assert.ok([400, 422].includes(response.status), `${raw}: ${response.status}`);
+      assert.match(response.headers.get('content-type'), /^application\/problem\+json/);
+      assert.equal(response.body.code, 'validation_failed');
     }
   });
 
-  test('every answer has a request id of its own', async () => {
+  test('every response has a unique request id', async () => {
     const ids = await Promise.all(['/health/live', '/health/ready', '/user/me', '/nowhere'].map(async (path) => {
-      const answer = await request('GET', path);
-      return answer.headers.get('x-request-id');
+      const response = await request('GET', path);
+      return response.headers.get('x-request-id');
     }));
     assert.ok(ids.every(Boolean));
     assert.equal(new Set(ids).size, ids.length);
@@ -58,7 +58,7 @@ describe('problems', () => {
 });
 
 describe('registration', () => {
-  test('gives the own profile with every key, and the role user', async () => {
+  test('returns the complete profile, with the role user', async () => {
     const body = { username: unique('alice'), password: 'correct horse', name: 'Alice', description: 'here', role: 'admin', more: 1 };
     const me = await expectStatus(201, 'POST', '/user', { body });
     assertKeys(me, ME_KEYS);
@@ -74,11 +74,11 @@ describe('registration', () => {
     assert.deepEqual(Object.keys(await expectStatus(200, 'GET', '/user/me', { token: session.accessToken })).sort(), Object.keys(me).sort());
   });
 
-  test('needs a phone, an e-mail or a username', async () => {
+  test('requires a phone, an email or a username', async () => {
     await expectProblem(422, 'validation_failed', 'POST', '/user', { body: { password: 'correct horse' } });
   });
 
-  test('takes a phone as people write it', async () => {
+  test('accepts a formatted phone number', async () => {
     const phone = uniquePhone();
     const written = `${phone.slice(0, 2)} (${phone.slice(2, 5)}) ${phone.slice(5, 8)}-${phone.slice(8)}`;
     const me = await expectStatus(201, 'POST', '/user', { body: { phone: written, password: 'correct horse' } });
@@ -89,7 +89,7 @@ describe('registration', () => {
     assert.ok(problem.errors.phone.length > 0);
   });
 
-  test('refuses what is taken', async () => {
+  test('rejects a username, phone or email that is taken', async () => {
     const [username, phone, email] = [unique('Alice'), uniquePhone(), `${unique('alice')}@example.org`];
     const me = await expectStatus(201, 'POST', '/user', { body: { username, phone, email, password: 'correct horse' } });
     await expectProblem(409, 'username_taken', 'POST', '/user', { body: { username: username.toUpperCase(), password: 'correct horse' } });
@@ -98,28 +98,28 @@ describe('registration', () => {
     assert.equal((await expectStatus(200, 'GET', '/user/me', { token: (await login(email, 'correct horse')).accessToken })).id, me.id);
   });
 
-  test('of two with one phone at the same instant, one gets it', async () => {
+  test('one of several concurrent registrations with the same phone succeeds', async () => {
     for (let round = 0; round < 5; round += 1) {
       const body = { phone: uniquePhone(), password: 'correct horse' };
-      const answers = await Promise.all([1, 2, 3].map(() => request('POST', '/user', { body })));
-      assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 409, 409]);
+      const responses = await Promise.all([1, 2, 3].map(() => request('POST', '/user', { body })));
+      assert.deepEqual(responses.map(({ status }) => status).sort(), [201, 409, 409]);
       const session = await login(body.phone, body.password);
       const me = await expectStatus(200, 'GET', '/user/me', { token: session.accessToken });
-      assert.equal(me.id, answers.find(({ status }) => status === 201).body.id);
+      assert.equal(me.id, responses.find(({ status }) => status === 201).body.id);
     }
   });
 });
 
 describe('login and sessions', () => {
-  test('by form and by JSON give tokens and httpOnly cookies', async () => {
+  test('by form and by JSON return tokens and httpOnly cookies', async () => {
     const alice = await newUser('alice');
     const credentials = { username: alice.username, password: alice.password };
     for (const options of [{ form: credentials }, { form: { grant_type: 'password', ...credentials } }, { body: credentials }]) {
-      const answer = await request('POST', '/auth/login', options);
-      assert.equal(answer.status, 200, answer.text);
-      assert.equal(answer.body.token_type, 'bearer');
-      assert.ok(Number.isInteger(answer.body.expires_in) && answer.body.expires_in > 0);
-      const cookies = answer.headers.getSetCookie();
+      const response = await request('POST', '/auth/login', options);
+      assert.equal(response.status, 200, response.text);
+      assert.equal(response.body.token_type, 'bearer');
+      assert.ok(Number.isInteger(response.body.expires_in) && response.body.expires_in > 0);
+      const cookies = response.headers.getSetCookie();
       for (const name of ['access_token', 'refresh_token']) {
         const own = cookies.filter((cookie) => cookie.startsWith(`${name}=`));
         assert.ok(own.length > 0, `${name} cookie`);
@@ -128,55 +128,55 @@ describe('login and sessions', () => {
           assert.match(cookie, /;\s*SameSite=Lax/i);
         }
       }
-      assert.equal((await expectStatus(200, 'GET', '/user/me', { token: answer.body.access_token })).id, alice.id);
+      assert.equal((await expectStatus(200, 'GET', '/user/me', { token: response.body.access_token })).id, alice.id);
     }
   });
 
-  test('an unknown user and a wrong password are answered alike', async () => {
+  test('an unknown user and a wrong password get the same error', async () => {
     const alice = await newUser('alice');
-    const answers = [
+    const responses = [
       await expectProblem(401, 'invalid_credentials', 'POST', '/auth/login', { body: { username: alice.username, password: 'wrong' } }),
       await expectProblem(401, 'invalid_credentials', 'POST', '/auth/login', { form: { username: unique('nobody'), password: 'wrong' } }),
     ];
-    assert.equal(answers[0].problem.detail, answers[1].problem.detail);
+    assert.equal(responses[0].problem.detail, responses[1].problem.detail);
     await login(alice.username, alice.password);
   });
 
-  test('a cookie is believed without Origin and not from a foreign page', async () => {
+  test('a cookie is accepted without an Origin header and ignored from another origin', async () => {
     const alice = await newUser('alice');
     const cookie = `access_token=${alice.accessToken}`;
     assert.equal((await expectStatus(200, 'GET', '/user/me', { headers: { cookie } })).id, alice.id);
     await expectProblem(401, 'token_missing', 'GET', '/user/me', { headers: { cookie, origin: 'https://elsewhere.example' } });
   });
 
-  test('refresh rotates, from body, bearer and cookie', async () => {
+  test('a refresh rotates the token from body, bearer header and cookie', async () => {
     const alice = await newUser('alice');
     let token = alice.refreshToken;
-    const ways = [(value) => ({ body: { refresh_token: value } }), (value) => ({ token: value }), (value) => ({ headers: { cookie: `refresh_token=${value}` } })];
-    for (const way of ways) {
-      const answer = await expectStatus(200, 'POST', '/auth/refresh', way(token));
-      assert.notEqual(answer.refresh_token, token);
-      assert.equal((await expectStatus(200, 'GET', '/user/me', { token: answer.access_token })).id, alice.id);
-      token = answer.refresh_token;
+    const forms = [(value) => ({ body: { refresh_token: value } }), (value) => ({ token: value }), (value) => ({ headers: { cookie: `refresh_token=${value}` } })];
+    for (const form of forms) {
+      const response = await expectStatus(200, 'POST', '/auth/refresh', form(token));
+      assert.notEqual(response.refresh_token, token);
+      assert.equal((await expectStatus(200, 'GET', '/user/me', { token: response.access_token })).id, alice.id);
+      token = response.refresh_token;
     }
     await expectProblem(401, 'token_missing', 'POST', '/auth/refresh', {});
     await expectProblem(401, 'token_invalid', 'POST', '/auth/refresh', { body: { refresh_token: 'garbage' } });
   });
 
-  test('an exchanged refresh token is good again while its successor is unused', async () => {
+  test('a used refresh token is accepted again while its successor is unused', async () => {
     const alice = await newUser('alice');
     const refresh = (value) => expectStatus(200, 'POST', '/auth/refresh', { body: { refresh_token: value } });
     await refresh(alice.refreshToken);
-    const again = await refresh(alice.refreshToken);
-    assert.equal((await expectStatus(200, 'GET', '/user/me', { token: again.access_token })).id, alice.id);
+    const repeated = await refresh(alice.refreshToken);
+    assert.equal((await expectStatus(200, 'GET', '/user/me', { token: repeated.access_token })).id, alice.id);
   });
 
-  test('an exchanged refresh token whose successor was used ends its family', async () => {
+  test('reusing a refresh token whose successor was used ends the session', async () => {
     const alice = await newUser('alice');
     const refresh = (value) => ({ body: { refresh_token: value } });
     const second = await expectStatus(200, 'POST', '/auth/refresh', refresh(alice.refreshToken));
     const third = await expectStatus(200, 'POST', '/auth/refresh', refresh(second.refresh_token));
-    // For ten seconds, other tabs may use the same token again.
+    // For ten seconds, other tabs may reuse the same token.
     await new Promise((done) => setTimeout(done, 10_200));
     await expectProblem(401, 'refresh_reused', 'POST', '/auth/refresh', refresh(alice.refreshToken));
     const dead = await request('POST', '/auth/refresh', refresh(third.refresh_token));
@@ -185,20 +185,20 @@ describe('login and sessions', () => {
     await login(alice.username, alice.password);
   });
 
-  test('sessions are listed and can be ended one by one', async () => {
+  test('sessions are listed and can be ended individually', async () => {
     const alice = await newUser('alice');
     const other = await login(alice.username, alice.password);
-    const sessions = await everyPage('/auth/session', alice);
+    const sessions = await fetchAllPages('/auth/session', alice);
     assert.equal(sessions.length, 2);
     const { sid } = JSON.parse(Buffer.from(other.accessToken.split('.')[1], 'base64url'));
     assert.ok(sessions.some(({ id }) => String(id) === String(sid)));
     const ended = await request('DELETE', `/auth/session/${sid}`, { user: alice });
     assert.ok(ended.status >= 200 && ended.status < 300, `${ended.status} ${ended.text}`);
     await expectProblem(401, 'session_ended', 'GET', '/user/me', { token: other.accessToken });
-    assert.equal((await everyPage('/auth/session', alice)).length, 1);
+    assert.equal((await fetchAllPages('/auth/session', alice)).length, 1);
   });
 
-  test('nobody can end the session of another', async () => {
+  test('a user cannot end the session of another user', async () => {
     const [alice, bob] = await newUsers('alice', 'bob');
     const { sid } = JSON.parse(Buffer.from(bob.accessToken.split('.')[1], 'base64url'));
     await expectProblem(404, 'not_found', 'DELETE', `/auth/session/${sid}`, { user: alice });
@@ -207,7 +207,7 @@ describe('login and sessions', () => {
 });
 
 describe('profiles', () => {
-  test('others see the public part only', async () => {
+  test('other users see only the public fields', async () => {
     const alice = await newUser('alice', { phone: uniquePhone() });
     const bob = await newUser('bob');
     const seen = await expectStatus(200, 'GET', `/user/${alice.id}`, { user: bob });
@@ -218,7 +218,7 @@ describe('profiles', () => {
     assert.equal(own.phone, alice.me.phone);
   });
 
-  test('are changed field by field', async () => {
+  test('can be changed field by field', async () => {
     const alice = await newUser('alice');
     const username = unique('renamed');
     const changed = await expectStatus(200, 'PATCH', '/user/me', { user: alice, body: { name: 'Alice L.', description: 'new', username } });
@@ -228,7 +228,7 @@ describe('profiles', () => {
     await login(username, alice.password);
   });
 
-  test('a new phone needs the password', async () => {
+  test('a new phone requires the password', async () => {
     const alice = await newUser('alice');
     const phone = uniquePhone();
     const refused = await request('PATCH', '/user/me', { user: alice, body: { phone } });
@@ -240,15 +240,15 @@ describe('profiles', () => {
     assert.equal((await expectStatus(200, 'GET', '/user/me', { user: alice })).phone, phone);
   });
 
-  test('are found by a part of the name', async () => {
+  test('are found by a part of the username', async () => {
     const alice = await newUser('alice');
-    const found = await everyPage(`/user?query=${alice.username.slice(0, -2)}`, alice);
+    const found = await fetchAllPages(`/user?query=${alice.username.slice(0, -2)}`, alice);
     assert.ok(found.some(({ id }) => id === alice.id));
   });
 });
 
 describe('chats and messages', () => {
-  test('the chat list comes in pages, latest activity first', () =>
+  test('the chat list is paginated, latest activity first', () =>
     withClients(async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const caller = await open(alice);
@@ -260,22 +260,22 @@ describe('chats and messages', () => {
       let pages = 0;
       for (let next = '/chat?limit=3'; next; pages += 1) {
         assert.ok(pages < 3);
-        const answer = await request('GET', next, { user: bob });
-        assert.equal(answer.status, 200, answer.text);
-        assert.ok(answer.body.length <= 3);
-        for (const chat of answer.body) {
+        const response = await request('GET', next, { user: bob });
+        assert.equal(response.status, 200, response.text);
+        assert.ok(response.body.length <= 3);
+        for (const chat of response.body) {
           assertKeys(chat, CHAT_KEYS);
           assert.equal(chat.my.role, 'member');
         }
-        collected.push(...answer.body.map(({ id }) => id));
-        next = nextLink(answer.headers);
+        collected.push(...response.body.map(({ id }) => id));
+        next = nextLink(response.headers);
       }
       assert.equal(pages, 3);
       assert.deepEqual(collected, expected);
-      assert.deepEqual((await everyPage('/chat/?state=active', bob)).map(({ id }) => id), expected);
+      assert.deepEqual((await fetchAllPages('/chat/?state=active', bob)).map(({ id }) => id), expected);
     }));
 
-  test('a chat of 60 shows 50 members, the rest by the list', () =>
+  test('a chat of 60 contains 50 members, and the member list has all', () =>
     withClients(async (open) => {
       const users = await newUsers(...Array.from({ length: 60 }, (_, index) => `user${index}`));
       const chat = await newGroup(await open(users[0]), users);
@@ -283,12 +283,12 @@ describe('chats and messages', () => {
       assert.equal(stored.member_count, 60);
       assert.equal(stored.members.length, 50);
       assertKeys(stored.members[0], MEMBER_KEYS);
-      const members = await everyPage(`/chat/${chat.id}/members`, users[59]);
+      const members = await fetchAllPages(`/chat/${chat.id}/members`, users[59]);
       assert.deepEqual(new Set(members.map(({ user }) => user.id)), new Set(users.map(({ id }) => id)));
       assert.equal(members.length, 60);
     }));
 
-  test('messages are read before, after and around a place', () =>
+  test('messages are read before, after and around a seq', () =>
     withClients(async (open) => {
       const [alice, stranger] = await newUsers('alice', 'stranger');
       const caller = await open(alice);
@@ -308,7 +308,7 @@ describe('chats and messages', () => {
       assert.ok((await page(`?around=${seqs[30]}&limit=11`)).includes(seqs[30]));
       assert.deepEqual(await page(`?before=${seqs[0]}`), []);
       assert.deepEqual(await page(`?after=${seqs[59]}`), []);
-      assert.deepEqual((await everyPage(`/chat/${chat.id}/messages?limit=7`, alice)).map(({ seq }) => seq), newestFirst(seqs));
+      assert.deepEqual((await fetchAllPages(`/chat/${chat.id}/messages?limit=7`, alice)).map(({ seq }) => seq), newestFirst(seqs));
       await expectProblem(422, 'validation_failed', 'GET', `/chat/${chat.id}/messages?before=yesterday`, { user: alice });
       await expectProblem(404, 'not_found', 'GET', `/chat/${chat.id}/messages`, { user: stranger });
     }));
@@ -325,7 +325,7 @@ describe('chats and messages', () => {
       await expectStatus(201, 'POST', '/user/', { body: { username: unique(), password: 'correct horse' } });
     }));
 
-  test('the message types are 25, in the order of their ids', async () => {
+  test('there are 25 message types, in the order of their ids', async () => {
     const alice = await newUser('alice');
     const types = await expectStatus(200, 'GET', '/message_type', { user: alice });
     assert.deepEqual(types.map(({ id }) => id), Array.from({ length: 25 }, (_, index) => index + 1));
@@ -333,7 +333,7 @@ describe('chats and messages', () => {
     for (const type of types) assertKeys(type, ['id', 'name', 'mime', 'text']);
   });
 
-  test('unread is counted for the others and not for the sender', () =>
+  test('unread messages are counted for recipients, not for the sender', () =>
     withClients(async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const caller = await open(alice);
@@ -352,29 +352,29 @@ describe('photos', () => {
 
   async function assertPhoto(name) {
     for (const size of [400, 100, 50]) {
-      const answer = await get(`/static/${name}/${size}x${size}.webp`);
-      assert.equal(answer.status, 200, `${size}: ${answer.text.slice(0, 200)}`);
-      assert.equal(answer.headers.get('content-type'), 'image/webp');
-      assert.match(answer.headers.get('cache-control'), /immutable/);
-      assert.deepEqual({ ...webpSize(answer.bytes), kind: '' }, { kind: '', width: size, height: size });
-      const etag = answer.headers.get('etag');
+      const response = await get(`/static/${name}/${size}x${size}.webp`);
+      assert.equal(response.status, 200, `${size}: ${response.text.slice(0, 200)}`);
+      assert.equal(response.headers.get('content-type'), 'image/webp');
+      assert.match(response.headers.get('cache-control'), /immutable/);
+      assert.deepEqual({ ...webpSize(response.bytes), kind: '' }, { kind: '', width: size, height: size });
+      const etag = response.headers.get('etag');
       assert.ok(etag);
-      const again = await get(`/static/${name}/${size}x${size}.webp`, { 'if-none-match': etag });
-      assert.equal(again.status, 304);
-      assert.equal(again.bytes.length, 0);
+      const repeated = await get(`/static/${name}/${size}x${size}.webp`, { 'if-none-match': etag });
+      assert.equal(repeated.status, 304);
+      assert.equal(repeated.bytes.length, 0);
       const part = await get(`/static/${name}/${size}x${size}.webp`, { range: 'bytes=0-3' });
       assert.equal(part.status, 206);
       assert.equal(part.text, 'RIFF');
     }
     for (const ext of ['jpeg', 'jpg']) {
-      const answer = await get(`/static/${name}/original.${ext}`);
-      assert.equal(answer.status, 200, ext);
-      assert.equal(answer.headers.get('content-type'), 'image/jpeg');
-      assert.deepEqual([...answer.bytes.subarray(0, 2)], [0xff, 0xd8]);
+      const response = await get(`/static/${name}/original.${ext}`);
+      assert.equal(response.status, 200, ext);
+      assert.equal(response.headers.get('content-type'), 'image/jpeg');
+      assert.deepEqual([...response.bytes.subarray(0, 2)], [0xff, 0xd8]);
     }
   }
 
-  test('registered bare, as a data URL or with white space, are served in every size', async () => {
+  test('sent as plain base64, as a data URL or with line breaks, are served in every size', async () => {
     for (const form of [base64, `data:image/png;base64,${base64}`, base64.replace(/.{76}/g, '$&\r\n')]) {
       const alice = await newUser('alice', { photo: form });
       const stored = await expectStatus(200, 'GET', '/user/me', { user: alice });
@@ -383,12 +383,12 @@ describe('photos', () => {
     }
   });
 
-  test('without one there is a default avatar', async () => {
+  test('are a default avatar if none was sent', async () => {
     const alice = await newUser('alice');
     await assertPhoto((await expectStatus(200, 'GET', '/user/me', { user: alice })).photo);
   });
 
-  test('are set by JSON and by multipart, and removed', async () => {
+  test('can be set by JSON and by multipart, and removed', async () => {
     const alice = await newUser('alice');
     const stored = async () => (await expectStatus(200, 'GET', '/user/me', { user: alice })).photo;
     const names = [await stored()];
@@ -410,7 +410,7 @@ describe('photos', () => {
     await assertPhoto(names[3]);
   });
 
-  test('a GIF is taken, and becomes what every photo becomes', async () => {
+  test('a GIF is accepted and converted like every photo', async () => {
     const gif = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
     const alice = await newUser('alice', { photo: `data:image/gif;base64,${gif}` });
     const me = await expectStatus(200, 'GET', '/user/me', { user: alice });
@@ -418,40 +418,40 @@ describe('photos', () => {
     assert.deepEqual(webpSize(bytes)?.width, 100);
   });
 
-  test('photo_to_base64 gives back what it was given', async () => {
+  test('photo_to_base64 returns the uploaded bytes', async () => {
     const form = new FormData();
     form.append('image', new Blob([photo], { type: 'image/png' }), 'photo.png');
-    const answer = await expectStatus(200, 'POST', '/user/photo_to_base64', { raw: form });
-    assert.equal(answer, base64);
+    const response = await expectStatus(200, 'POST', '/user/photo_to_base64', { raw: form });
+    assert.equal(response, base64);
   });
 
-  test('that are none are refused by name and leave the old one', async () => {
+  test('that are invalid are rejected with an error for the field, and the old photo stays', async () => {
     const alice = await newUser('alice', { photo: base64 });
     const before = (await expectStatus(200, 'GET', '/user/me', { user: alice })).photo;
     const bad = {
       'broken base64': '!!!! not base64 !!!!',
-      'a text': Buffer.from('I am a text and no photo').toString('base64'),
-      'a cut file': photo.subarray(0, 60).toString('base64'),
-      'nothing': '',
+      'plain text': Buffer.from('This is plain text, not a photo').toString('base64'),
+      'a truncated file': photo.subarray(0, 60).toString('base64'),
+      'an empty string': '',
       'an SVG': Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>').toString('base64'),
       'a HEIC': Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1').toString('base64'),
     };
-    for (const [what, value] of Object.entries(bad)) {
+    for (const [label, value] of Object.entries(bad)) {
       const { problem } = await expectProblem(422, 'validation_failed', 'PUT', '/user/me/photo', { user: alice, body: { photo: value } });
-      assert.ok(problem.errors?.photo?.length > 0, what);
-      const [kind] = /SVG|HEIC/.exec(what) ?? [];
+      assert.ok(problem.errors?.photo?.length > 0, label);
+      const [kind] = /SVG|HEIC/.exec(label) ?? [];
       if (kind) assert.match(problem.errors.photo[0], new RegExp(`${kind}.*JPEG, PNG, WebP or GIF`));
     }
     const huge = await request('PUT', '/user/me/photo', { user: alice, body: { photo: bomb().toString('base64') } });
     assert.ok([413, 422].includes(huge.status), `image bomb: ${huge.status} ${huge.text}`);
     assert.match(huge.headers.get('content-type'), /^application\/problem\+json/);
     const username = unique();
-    await expectProblem(422, 'validation_failed', 'POST', '/user', { body: { username, password: 'correct horse', photo: bad['a text'] } });
+    await expectProblem(422, 'validation_failed', 'POST', '/user', { body: { username, password: 'correct horse', photo: bad['plain text'] } });
     await expectProblem(401, 'invalid_credentials', 'POST', '/auth/login', { body: { username, password: 'correct horse' } });
     assert.equal((await expectStatus(200, 'GET', '/user/me', { user: alice })).photo, before);
   });
 
-  test('no path leads out of the folder, and no other size exists', async () => {
+  test('paths cannot leave the folder, and other sizes do not exist', async () => {
     const alice = await newUser('alice');
     const { photo: name } = await expectStatus(200, 'GET', '/user/me', { user: alice });
     const paths = [
@@ -468,7 +468,7 @@ describe('photos', () => {
 });
 
 describe('operation', () => {
-  test('health, documents and the API page answer without a token', async () => {
+  test('health, documents and the API page need no token', async () => {
     await expectStatus(200, 'GET', '/health/live');
     await expectStatus(200, 'GET', '/health/ready');
     const document = await expectStatus(200, 'GET', '/openapi.json');
@@ -477,8 +477,8 @@ describe('operation', () => {
       assert.ok(document.paths[path], `${path} is documented`);
     }
     const page = await request('GET', '/docs');
-    const shown = page.status >= 300 && page.status < 400 ? await request('GET', page.headers.get('location')) : page;
-    assert.equal(shown.status, 200);
-    assert.match(shown.headers.get('content-type'), /text\/html/);
+    const target = page.status >= 300 && page.status < 400 ? await request('GET', page.headers.get('location')) : page;
+    assert.equal(target.status, 200);
+    assert.match(target.headers.get('content-type'), /text\/html/);
   });
 });

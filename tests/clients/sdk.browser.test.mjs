@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { launch } from './chromium.mjs';
-import { assertFresh, until, ways, withChats, withProxy } from './sdk_support.mjs';
+import { assertFresh, until, transports, withChats, withProxy } from './sdk_support.mjs';
 import { expectStatus, newUsers, request, unique, url } from './support.mjs';
 
 const MODULE = '/client/mango-chat.js';
-/** A page of the server. Its content does not matter, because the test writes the page. The tests ignore its policy:
- *  applications send their own, and `pages.browser.test.mjs` tests those of the server. */
+/** A page of the server. Its content does not matter, because the tests only run scripts in it. They bypass its
+ *  security policy: applications send their own, and `pages.browser.test.mjs` tests those of the server. */
 const PAGE = '/health/live';
 
 let context;
@@ -21,22 +21,22 @@ before(async () => {
 
 after(() => close?.());
 
-/** Opens a page at this origin with a connected client as `chat`; `words` collects the errors of the page. */
+/** Opens a page at this origin with a connected client as `chat`; `errors` collects the errors of the page. */
 async function openPage(origin, options) {
   const page = await context.newPage();
-  const words = [];
-  page.on('pageerror', (error) => words.push(error.message));
-  const isOurs = (line) => line.type() === 'error' && !line.location().url.endsWith('/favicon.ico');
-  page.on('console', (line) => isOurs(line) && words.push(line.text()));
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  const isPageError = (line) => line.type() === 'error' && !line.location().url.endsWith('/favicon.ico');
+  page.on('console', (line) => isPageError(line) && errors.push(line.text()));
   await page.goto(new URL(PAGE, origin).href);
-  await page.evaluate(async ([module, given]) => {
+  await page.evaluate(async ([module, settings]) => {
     const { MangoChat } = await import(module);
-    globalThis.chat = new MangoChat({ backoff: { min: 20, max: 200 }, ...given });
-    globalThis.told = [];
-    chat.on('message', ({ content }) => told.push(content));
+    globalThis.chat = new MangoChat({ backoff: { min: 20, max: 200 }, ...settings });
+    globalThis.received = [];
+    chat.on('message', ({ content }) => received.push(content));
     await chat.connect();
   }, [new URL(MODULE, url).href, options]);
-  return { page, words };
+  return { page, errors };
 }
 
 async function newGroup(owner, ...others) {
@@ -45,23 +45,23 @@ async function newGroup(owner, ...others) {
 }
 
 describe('in Chromium', () => {
-  test('the module is served as it is in the repository, for any origin', async () => {
-    const answer = await request('GET', MODULE, { headers: { origin: 'https://elsewhere.example' } });
-    assert.equal(answer.status, 200);
-    assert.match(answer.headers.get('content-type'), /^text\/javascript/);
-    assert.equal(answer.headers.get('access-control-allow-origin'), '*', 'a module from elsewhere needs it');
+  test('the module is served unchanged and for any origin', async () => {
+    const response = await request('GET', MODULE, { headers: { origin: 'https://elsewhere.example' } });
+    assert.equal(response.status, 200);
+    assert.match(response.headers.get('content-type'), /^text\/javascript/);
+    assert.equal(response.headers.get('access-control-allow-origin'), '*', 'required for modules from another origin');
     const file = new URL('../../assets/client/mango-chat.js', import.meta.url);
-    assert.ok(answer.text === await readFile(file, 'utf8'), 'the server was built with another version of the module');
+    assert.ok(response.text === await readFile(file, 'utf8'), 'the server was built with another version of the module');
   });
 
-  test('a page and a Node.js client talk with each other', () =>
-    withChats(ways[0], async (open) => {
+  test('a page and a Node.js client exchange messages', () =>
+    withChats(transports[0], async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const { id } = await newGroup(alice, bob);
       const node = await open(bob);
-      const { page, words } = await openPage(url, { token: alice.accessToken });
+      const { page, errors } = await openPage(url, { token: alice.accessToken });
       await node.send(id, 'from node');
-      await page.waitForFunction(() => told.includes('from node'));
+      await page.waitForFunction(() => received.includes('from node'));
       const sent = await page.evaluate(async (chatId) => {
         const [first] = chat.chats.get(chatId).messages;
         await chat.like(first.id);
@@ -71,41 +71,41 @@ describe('in Chromium', () => {
       await until(() => node.chats.get(id).messages.length === 2, 'the page\'s message');
       assert.equal(node.chats.get(id).messages[1].id, sent.id);
       assert.equal(node.chats.get(id).messages[0].likes, 1);
-      const held = await page.evaluate((chatId) => {
+      const local = await page.evaluate((chatId) => {
         const { chat: info, my, messages } = chat.chats.get(chatId);
         return structuredClone({ info, my, messages });
       }, id);
-      assert.equal(held.my.unread, 0);
-      assert.deepEqual({ ...held.info, my: held.my }, await expectStatus(200, 'GET', `/chat/${id}`, { user: alice }));
+      assert.equal(local.my.unread, 0);
+      assert.deepEqual({ ...local.info, my: local.my }, await expectStatus(200, 'GET', `/chat/${id}`, { user: alice }));
       await assertFresh(node, bob);
-      assert.deepEqual(words, []);
+      assert.deepEqual(errors, []);
       await page.close();
     }));
 
-  test('a page on another origin comes back after its connection was cut, and has missed nothing', () =>
+  test('a page on another origin reconnects after a cut and misses nothing', () =>
     withProxy((proxy) =>
-      withChats(ways[0], async (open) => {
+      withChats(transports[0], async (open) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const { id } = await newGroup(alice, bob);
         const node = await open(bob);
         const { page } = await openPage(proxy.url, { token: alice.accessToken });
         await node.send(id, 'one');
-        await page.waitForFunction(() => told.length === 1);
+        await page.waitForFunction(() => received.length === 1);
         proxy.refuse(true);
         await page.waitForFunction(() => chat.status === 'waiting');
         await node.send(id, 'two');
         const sent = page.evaluate((chatId) => chat.send(chatId, 'three'), id);
         proxy.refuse(false);
         assert.equal((await sent).content, 'three');
-        await page.waitForFunction(() => told.length === 3);
-        assert.deepEqual(await page.evaluate(() => told), ['one', 'two', 'three']);
+        await page.waitForFunction(() => received.length === 3);
+        assert.deepEqual(await page.evaluate(() => received), ['one', 'two', 'three']);
         await until(() => node.chats.get(id).messages.length === 3, 'the page\'s message');
         await assertFresh(node, bob);
         await page.close();
       })));
 
-  test('a page goes on where an earlier one was left, and the iterator works', () =>
-    withChats(ways[0], async (open) => {
+  test('a page continues from the snapshot of an earlier one, and the iterator works', () =>
+    withChats(transports[0], async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const { id } = await newGroup(alice, bob);
       const node = await open(bob);
@@ -117,15 +117,15 @@ describe('in Chromium', () => {
       const seen = await next.evaluate(async ([chatId, module, token]) => {
         chat.close();
         const { MangoChat } = await import(module);
-        const again = new MangoChat({ token, state: JSON.parse(localStorage.getItem('chats')) });
+        const resumed = new MangoChat({ token, state: JSON.parse(localStorage.getItem('chats')) });
         const seen = [];
-        const reading = (async () => {
-          for await (const { type, message, synced } of again.chats.get(chatId).events()) seen.push([type, message.content, synced]);
+        const reader = (async () => {
+          for await (const { type, message, synced } of resumed.chats.get(chatId).events()) seen.push([type, message.content, synced]);
         })();
-        await again.connect();
-        await again.send(chatId, 'and back');
-        again.close();
-        await reading;
+        await resumed.connect();
+        await resumed.send(chatId, 'and back');
+        resumed.close();
+        await reader;
         return seen;
       }, [id, new URL(MODULE, url).href, alice.accessToken]);
       assert.deepEqual(seen, [['new_message', 'while the page was away', true], ['new_message', 'and back', false]]);

@@ -1,11 +1,14 @@
-// The JavaScript client against a real server, over both transports: order, queues, reconnects, gaps, tokens. Each test
-// also checks that the client's state equals a fresh fetch.
+// The JavaScript client against a real server, over both transports: order, queues, reconnects, gaps, tokens. Tests also
+// check that the client's state equals a fresh fetch.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { MangoChat, MangoError, sessionTokens } from '../../assets/client/mango-chat.js';
-import { assertFresh, next, until, ways, WebSocket, withChats, withProxy } from './sdk_support.mjs';
+import { ChatState } from '../../assets/client/src/chat.js';
+import { assertFresh, next, transports, until, WebSocket, withChats, withProxy } from './sdk_support.mjs';
 import {
   claimsOf, expectStatus, login, newUser, newUsers, request, signed, sleep, storedChat, storedMessages, unique, url,
 } from './support.mjs';
@@ -26,20 +29,20 @@ const sendOver = (user, chatId, content) =>
 /** Returns a token of the same session that expires in this many seconds. */
 const shortToken = (user, seconds) => signed({ ...claimsOf(user.accessToken), exp: Math.floor(Date.now() / 1000) + seconds });
 
-for (const way of ways) {
-  describe(`over ${way.label}`, () => {
-    test('connecting brings every chat, ready first and synced last', () =>
-      withChats(way, async (open, make) => {
+for (const transport of transports) {
+  describe(`over ${transport.label}`, () => {
+    test('connecting loads every chat; ready comes first and synced last', () =>
+      withChats(transport, async (open, create) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const group = await newGroup(alice, bob);
         for (let index = 0; index < 40; index += 1) await sendOver(bob, group.id, `before ${index}`);
-        const chat = make(alice);
-        const told = [];
-        chat.on('status', (status) => told.push(status)).on('ready', () => told.push('ready'));
-        chat.on('synced', ({ full }) => told.push(`synced ${full}`));
+        const chat = create(alice);
+        const received = [];
+        chat.on('status', (status) => received.push(status)).on('ready', () => received.push('ready'));
+        chat.on('synced', ({ full }) => received.push(`synced ${full}`));
         assert.equal(chat.status, 'closed');
         await chat.connect();
-        assert.deepEqual(told, ['connecting', 'ready', 'syncing', 'online', 'synced true']);
+        assert.deepEqual(received, ['connecting', 'ready', 'syncing', 'online', 'synced true']);
         assert.equal(chat.userId, alice.id);
         const { messages, my } = chat.chats.get(group.id);
         assert.equal(my.unread, 40);
@@ -48,22 +51,22 @@ for (const way of ways) {
         const page = await chat.history(group.id, { before: messages[0].seq, limit: 4 });
         assert.deepEqual(contents(page.messages), ['before 6', 'before 7', 'before 8', 'before 9']);
         assert.equal(page.hasMore, true);
-        assert.equal(chat.chats.get(group.id).messages.length, 34, 'a page that joins on is held');
+        assert.equal(chat.chats.get(group.id).messages.length, 34, 'an adjacent page is kept');
         await chat.history(group.id, { before: messages[2].seq - 6, limit: 2 });
         await chat.history(group.id, { before: 5, limit: 2 });
-        assert.equal(chat.chats.get(group.id).messages.length, 34, 'and one that does not, not');
+        assert.equal(chat.chats.get(group.id).messages.length, 34, 'a page that is not adjacent is not kept');
         await chat.history(group.id, { limit: 200 });
         assert.equal(chat.chats.get(group.id).messages.length, 40);
         assert.equal(my.unread, 40);
         await assertFresh(chat, alice);
       }));
 
-    test('whatever happens, every device holds what a fresh fetch gives', () =>
-      withChats(way, async (open) => {
+    test('after every kind of change, the state of every device equals a fresh fetch', () =>
+      withChats(transport, async (open) => {
         const [alice, bob, carol] = await newUsers('alice', 'bob', 'carol');
-        const everybody = [alice, alice, bob, carol];
-        const [a, other, b, c] = await Promise.all(everybody.map((user) => open(user)));
-        const same = () => Promise.all([a, other, b, c].map((chat, index) => assertFresh(chat, everybody[index])));
+        const users = [alice, alice, bob, carol];
+        const [a, other, b, c] = await Promise.all(users.map((user) => open(user)));
+        const same = () => Promise.all([a, other, b, c].map((chat, index) => assertFresh(chat, users[index])));
         const { id } = await a.createChat({ name: 'first name', members: [bob.id] }, 'hello');
         const one = await b.send(id, 'one');
         const two = await a.send(id, 'two', { replyTo: one.id, messageType: 'markdown' });
@@ -114,52 +117,52 @@ for (const way of ways) {
         assert.equal((await deleted).reason, 'deleted');
         await same();
         for (const chat of [a, other, b, c]) assert.equal(chat.chats.size, 0);
-        for (const chat of [a, other, b, c]) assert.deepEqual(chat.complaints, []);
+        for (const chat of [a, other, b, c]) assert.deepEqual(chat.reportedErrors, []);
       }));
 
-    test('a direct chat exists once, and making it again answers it', () =>
-      withChats(way, async (open) => {
+    test('a direct chat exists once, and creating it again returns it', () =>
+      withChats(transport, async (open) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const [a, b] = [await open(alice), await open(bob)];
-        const made = await a.createChat({ members: [bob.id] });
-        assert.equal(made.chat.is_group, false);
-        const again = await b.createChat({ members: [alice.id] }, 'there you are');
-        assert.equal(again.id, made.id);
-        await until(() => made.messages.length === 1, 'the message');
-        assert.deepEqual(contents(again.messages), ['there you are']);
-        assert.equal(made.my.unread, 1);
+        const created = await a.createChat({ members: [bob.id] });
+        assert.equal(created.chat.is_group, false);
+        const repeated = await b.createChat({ members: [alice.id] }, 'there you are');
+        assert.equal(repeated.id, created.id);
+        await until(() => created.messages.length === 1, 'the message');
+        assert.deepEqual(contents(repeated.messages), ['there you are']);
+        assert.equal(created.my.unread, 1);
         await assertFresh(a, alice);
         await assertFresh(b, bob);
-        assert.equal(await b.createChat({ members: [alice.id] }), again);
+        assert.equal(await b.createChat({ members: [alice.id] }), repeated);
       }));
 
-    test('sends arrive in the order of calls, whoever sends', () =>
-      withChats(way, async (open) => {
+    test('the messages of each sender arrive in the order of calls', () =>
+      withChats(transport, async (open) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const [a, b] = [await open(alice), await open(bob)];
         const { id } = await newGroup(alice, bob);
         await until(() => a.chats.has(id) && b.chats.has(id), 'the group');
-        const told = [];
-        b.on('message', ({ content }) => told.push(content));
-        const wishes = Array.from({ length: 100 }, (_, index) => index);
-        const sent = await Promise.all(wishes.flatMap((index) => [a.send(id, `a${index}`), b.send(id, `b${index}`)]));
-        await until(() => told.length === 200, 'all messages');
-        for (const who of ['a', 'b']) {
-          assert.deepEqual(told.filter((it) => it.startsWith(who)), wishes.map((index) => who + index));
+        const received = [];
+        b.on('message', ({ content }) => received.push(content));
+        const indexes = Array.from({ length: 100 }, (_, index) => index);
+        const sent = await Promise.all(indexes.flatMap((index) => [a.send(id, `a${index}`), b.send(id, `b${index}`)]));
+        await until(() => received.length === 200, 'all messages');
+        for (const prefix of ['a', 'b']) {
+          assert.deepEqual(received.filter((it) => it.startsWith(prefix)), indexes.map((index) => prefix + index));
         }
-        assert.deepEqual(told, contents(sent.sort((one, other) => one.seq - other.seq)), 'and each told once');
+        assert.deepEqual(received, contents(sent.sort((one, other) => one.seq - other.seq)), 'and each is announced once');
         await assertFresh(a, alice);
         await assertFresh(b, bob);
       }));
 
-    test('what cannot be sent is refused with code and fields, and holds nothing up', () =>
-      withChats(way, async (open) => {
+    test('invalid commands fail with code and fields, and do not block later ones', () =>
+      withChats(transport, async (open) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const a = await open(alice);
-        const mine = await newGroup(alice, bob);
-        const foreign = await newGroup(bob);
-        const failures = await Promise.allSettled([a.send(mine.id, ''), a.send(foreign.id, 'x'), a.edit(1e9, 'x'), a.call('nonsense')]);
-        const after = a.send(mine.id, 'after');
+        const ownChat = await newGroup(alice, bob);
+        const othersChat = await newGroup(bob);
+        const failures = await Promise.allSettled([a.send(ownChat.id, ''), a.send(othersChat.id, 'x'), a.edit(1e9, 'x'), a.call('nonsense')]);
+        const after = a.send(ownChat.id, 'after');
         assert.deepEqual(failures.map(({ reason }) => reason.code), ['validation_failed', 'not_found', 'not_found', 'unknown_event']);
         assert.ok(failures.every(({ reason }) => reason instanceof MangoError && reason.message));
         assert.deepEqual(Object.keys(failures[0].reason.errors), ['message.content']);
@@ -167,65 +170,65 @@ for (const way of ways) {
         await assertFresh(a, alice);
       }));
 
-    test('what is sent before there is a connection goes out with it, in order', () =>
-      withChats(way, (open, make) =>
+    test('messages sent without a connection are delivered in order once there is one', () =>
+      withChats(transport, (open, create) =>
         withProxy(async (proxy) => {
           const [alice, bob] = await newUsers('alice', 'bob');
           const { id } = await newGroup(alice, bob);
-          const a = make(alice, { at: proxy.url });
-          const early = ['one', 'two', 'three'].map((content) => a.send(id, content));
+          const a = create(alice, { at: proxy.url });
+          const sentBefore = ['one', 'two', 'three'].map((content) => a.send(id, content));
           assert.deepEqual(a.pending(id).map(({ content }) => content), ['one', 'two', 'three']);
           await a.connect();
-          await Promise.all(early);
+          await Promise.all(sentBefore);
           proxy.refuse(true);
-          await until(() => a.status === 'waiting', 'the loss');
-          const late = ['four', 'five'].map((content) => a.send(id, content));
+          await until(() => a.status === 'waiting', 'the lost connection');
+          const sentDuringOutage = ['four', 'five'].map((content) => a.send(id, content));
           await sendOver(bob, id, 'meanwhile');
           await sleep(100);
           assert.equal(a.pending().length, 2);
           proxy.refuse(false);
-          await Promise.all(late);
+          await Promise.all(sentDuringOutage);
           assert.deepEqual(contents(await storedMessages(alice, id)), ['one', 'two', 'three', 'meanwhile', 'four', 'five']);
           assert.deepEqual(a.pending(), []);
           await assertFresh(a, alice);
         })));
 
-    test('cut, frozen and deaf connections are noticed and made good', () =>
-      withChats(way, (open) =>
+    test('cut, frozen and blackholed connections are detected and recovered', () =>
+      withChats(transport, (open) =>
         withProxy(async (proxy) => {
           const [alice, bob] = await newUsers('alice', 'bob');
           const { id } = await newGroup(alice, bob);
           const a = await open(alice, { at: proxy.url });
-          const mishaps = {
+          const faults = {
             cut: () => proxy.cut(),
             // Shorter than the timeout: nothing is lost, and the client need not reconnect.
             frozen: () => proxy.freeze(300),
             'frozen for long': () => proxy.freeze(1_800),
-            deaf: () => proxy.deafen(),
+            blackholed: () => proxy.blackhole(),
           };
-          for (const [label, mishap] of Object.entries(mishaps)) {
+          for (const [label, inject] of Object.entries(faults)) {
             const statuses = [];
-            const note = (status) => statuses.push(status);
-            a.on('status', note);
-            const over = mishap();
+            const record = (status) => statuses.push(status);
+            a.on('status', record);
+            const done = inject();
             await sendOver(bob, id, `bob, ${label}`);
             await a.send(id, `alice, ${label}`);
-            await over;
+            await done;
             await until(() => a.status === 'online', () => `online after ${label}: ${statuses}`);
             await assertFresh(a, alice);
-            a.off('status', note);
+            a.off('status', record);
             assert.equal(statuses.length === 0, label === 'frozen', `${label}: ${statuses}`);
           }
-          // The client also notices a deaf connection on which it sends nothing.
-          proxy.deafen();
+          // The client also detects a blackholed connection on which it sends nothing.
+          proxy.blackhole();
           await sendOver(bob, id, 'in the silence');
-          await until(() => contents(a.chats.get(id).messages).includes('in the silence'), 'what was said in the silence');
+          await until(() => contents(a.chats.get(id).messages).includes('in the silence'), 'the message sent in the silence');
           assert.equal((await storedMessages(alice, id)).length, 9);
           await assertFresh(a, alice);
         })));
 
-    test('twenty cuts at random: nothing lost, nothing doubled, one order', () =>
-      withChats(way, (open) =>
+    test('twenty random cuts lose, duplicate and reorder nothing', () =>
+      withChats(transport, (open) =>
         withProxy(async (proxy) => {
           const [alice, bob, carol] = await newUsers('alice', 'bob', 'carol');
           const at = proxy.url;
@@ -233,8 +236,8 @@ for (const way of ways) {
           const chats = await Promise.all(users.map((user) => open(user, { at })));
           const groups = [await newGroup(alice, bob, carol), await newGroup(bob, alice, carol)];
           await until(() => chats.every((chat) => groups.every(({ id }) => chat.chats.has(id))), 'the groups');
-          const told = [];
-          chats[2].on('message', (message) => told.push(message));
+          const received = [];
+          chats[2].on('message', (message) => received.push(message));
           let sending = true;
           const sent = [];
           const senders = [0, 1].map(async (index) => {
@@ -256,14 +259,14 @@ for (const way of ways) {
           sending = false;
           await Promise.all(senders);
           const acknowledged = await Promise.all(sent);
-          await Promise.all(chats.map((chat) => until(() => chat.status === 'online', 'the way back')));
+          await Promise.all(chats.map((chat) => until(() => chat.status === 'online', 'the reconnect')));
           await Promise.all(chats.map((chat, index) => assertFresh(chat, users[index])));
           const stored = (await Promise.all(groups.map(({ id }) => storedMessages(alice, id)))).flat();
           const sorted = (messages) => messages.map(({ id }) => id).sort((one, other) => one - other);
-          assert.deepEqual(sorted(stored), sorted(acknowledged), 'stored is what was acknowledged, once each');
-          assert.deepEqual(sorted(told), sorted(stored), 'and each is told once');
+          assert.deepEqual(sorted(stored), sorted(acknowledged), 'each acknowledged message is stored once');
+          assert.deepEqual(sorted(received), sorted(stored), 'each stored message is announced once');
           for (const { id } of groups) {
-            const inGroup = told.filter((message) => message.chat_id === id);
+            const inGroup = received.filter((message) => message.chat_id === id);
             assert.deepEqual(inGroup.map(({ seq }) => seq), inGroup.map(({ seq }) => seq).sort((one, other) => one - other));
             for (const index of [0, 1]) {
               const turns = acknowledged.filter((it) => it.chat_id === id && it.user.id === users[index].id);
@@ -273,8 +276,8 @@ for (const way of ways) {
           }
         })));
 
-    test('the state of an earlier life goes on with what changed', () =>
-      withChats(way, async (open) => {
+    test('a client with an earlier snapshot catches up with the changes', () =>
+      withChats(transport, async (open) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const [kept, left] = [await newGroup(alice, bob), await newGroup(bob, alice)];
         const first = await sendOver(bob, kept.id, 'first');
@@ -285,43 +288,43 @@ for (const way of ways) {
         await event(alice, 'toggle_like_message', { message: { id: first.message.id, liked: true } });
         await event(alice, 'toggle_chat_pin', { chat: { id: kept.id, pinned: true } });
         await event(bob, 'remove_member', { chat: { id: left.id }, user: { id: alice.id } });
-        const told = [];
+        const received = [];
         const after = await open(alice, { state });
         assert.equal(after.chats.get(kept.id).my.pinned, true);
         await assertFresh(after, alice);
         assert.deepEqual([...after.chats.keys()], [kept.id]);
         after.close();
         const third = await open(alice, { state, aliveMs: 10_000 });
-        third.on('message', (message) => told.push(message.content));
+        third.on('message', (message) => received.push(message.content));
         await third.send(kept.id, 'third');
-        assert.deepEqual(told, ['third']);
+        assert.deepEqual(received, ['third']);
         await assertFresh(third, alice);
         const stranger = await open(bob, { state });
         await assertFresh(stranger, bob);
       }));
 
-    test('what came while away is told as news, and chats that went as gone', () =>
-      withChats(way, (open) =>
+    test('messages missed while offline are announced, and lost chats are reported as gone', () =>
+      withChats(transport, (open) =>
         withProxy(async (proxy) => {
           const [alice, bob] = await newUsers('alice', 'bob');
           const [kept, left] = [await newGroup(alice, bob), await newGroup(bob, alice)];
           const a = await open(alice, { at: proxy.url });
-          const told = [];
-          a.on('change', ({ type, message, synced }) => told.push([type, message?.content, synced]));
-          a.on('gone', ({ chatId, reason }) => told.push([chatId, reason]));
+          const received = [];
+          a.on('change', ({ type, message, synced }) => received.push([type, message?.content, synced]));
+          a.on('gone', ({ chatId, reason }) => received.push([chatId, reason]));
           proxy.refuse(true);
-          const { message } = await sendOver(bob, kept.id, 'you were away');
-          await sendOver(bob, kept.id, 'and away');
-          await event(bob, 'edit_message', { message: { id: message.id, content: 'still away' } });
+          const { message } = await sendOver(bob, kept.id, 'while offline');
+          await sendOver(bob, kept.id, 'and still offline');
+          await event(bob, 'edit_message', { message: { id: message.id, content: 'edited while offline' } });
           await event(bob, 'remove_member', { chat: { id: left.id }, user: { id: alice.id } });
           proxy.refuse(false);
           await next(a, 'synced');
-          assert.deepEqual(told, [['new_message', 'still away', true], ['new_message', 'and away', true], [left.id, 'removed']]);
+          assert.deepEqual(received, [['new_message', 'edited while offline', true], ['new_message', 'and still offline', true], [left.id, 'removed']]);
           await assertFresh(a, alice);
         })));
 
-    test('another epoch is read anew, whole, and what is not there any more is gone', () =>
-      withChats(way, async (open) => {
+    test('after a change of epoch all chats are fetched again, and unknown ones are removed', () =>
+      withChats(transport, async (open) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const { id } = await newGroup(alice, bob);
         await sendOver(bob, id, 'of this history');
@@ -342,31 +345,31 @@ for (const way of ways) {
         await assertFresh(after, alice);
       }));
 
-    test('a chat that is ahead of the server, or far behind it, is read anew', () =>
-      withChats(way, async (open, make) => {
+    test('a chat that is ahead of the server or far behind it is fetched again', () =>
+      withChats(transport, async (open, create) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const [ahead, behind] = [await newGroup(alice, bob), await newGroup(alice, bob)];
         await sendOver(bob, ahead.id, 'kept');
         const before = await open(alice);
         const state = before.snapshot();
         before.close();
-        const held = state.chats.find(({ chat }) => chat.id === ahead.id);
-        Object.assign(held, { rev: 900, messages: [{ ...held.messages[0], id: 999_999_999, seq: 900, rev: 900 }] });
+        const snapshotChat = state.chats.find(({ chat }) => chat.id === ahead.id);
+        Object.assign(snapshotChat, { rev: 900, messages: [{ ...snapshotChat.messages[0], id: 999_999_999, seq: 900, rev: 900 }] });
         for (let index = 0; index < 40; index += 1) await sendOver(bob, behind.id, `${index}`);
-        const after = make(alice, { state, maxBehind: 35 });
+        const after = create(alice, { state, maxBehind: 35 });
         const types = [];
         after.on('change', ({ type }) => types.push(type));
         await after.connect();
         assert.deepEqual(types, ['reset', 'reset']);
         assert.equal(after.chats.get(behind.id).messages.length, 30);
         await assertFresh(after, alice);
-        const patient = await open(alice, { state, maxBehind: Infinity });
-        assert.equal(patient.chats.get(behind.id).messages.length, 40);
-        await assertFresh(patient, alice);
+        const unlimited = await open(alice, { state, maxBehind: Infinity });
+        assert.equal(unlimited.chats.get(behind.id).messages.length, 40);
+        await assertFresh(unlimited, alice);
       }));
 
-    test('only the newest messages are held, and unread ones are counted all the same', () =>
-      withChats(way, async (open) => {
+    test('only the newest messages are kept, but all unread ones are counted', () =>
+      withChats(transport, async (open) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const { id } = await newGroup(alice, bob);
         const a = await open(alice, { keep: 5 });
@@ -386,8 +389,8 @@ for (const way of ways) {
         await assertFresh(a, alice);
       }));
 
-    test('of a large group the first fifty members are held, whoever goes', () =>
-      withChats(way, async (open) => {
+    test('the first fifty members of a large group are kept when members change', () =>
+      withChats(transport, async (open) => {
         const users = await newUsers(...Array.from({ length: 54 }, (_, index) => `member${index}`));
         const [owner, second, third] = users;
         const { id } = await newGroup(owner, ...users.slice(1, 52));
@@ -401,8 +404,8 @@ for (const way of ways) {
         assert.equal(chat.chats.get(id).chat.member_count, 52);
       }));
 
-    test('a chat\'s changes can be iterated, across a lost connection', () =>
-      withChats(way, (open) =>
+    test('the changes of a chat can be iterated across a lost connection', () =>
+      withChats(transport, (open) =>
         withProxy(async (proxy) => {
           const [alice, bob] = await newUsers('alice', 'bob');
           const [one, other] = [await newGroup(alice, bob), await newGroup(alice, bob)];
@@ -428,8 +431,8 @@ for (const way of ways) {
           assert.deepEqual(await rest, { value: undefined, done: true });
         })));
 
-    test('presence and typing are told, and presence is watched again after a reconnect', () =>
-      withChats(way, (open) =>
+    test('presence and typing are updated, and presence is watched again after a reconnect', () =>
+      withChats(transport, (open) =>
         withProxy(async (proxy) => {
           const [alice, bob] = await newUsers('alice', 'bob');
           const { id } = await newGroup(alice, bob);
@@ -444,51 +447,51 @@ for (const way of ways) {
           await until(() => a.chats.get(id).typing.has(bob.id), 'bob\'s typing');
           await b.send(id, 'typed');
           await until(() => a.chats.get(id).messages.length === 1, 'the message');
-          assert.equal(a.chats.get(id).typing.size, 0, 'who has sent is not typing any more');
+          assert.equal(a.chats.get(id).typing.size, 0, 'a user who has sent a message is no longer typing');
         })));
 
-    test('contacts are the same on every device, told and caught up with', () =>
-      withChats(way, (open) =>
+    test('contacts are the same on every device, by events and after a reconnect', () =>
+      withChats(transport, (open) =>
         withProxy(async (proxy) => {
           const [alice, bob, carol] = await newUsers('alice', 'bob', 'carol');
           const a = await open(alice, { at: proxy.url });
           const other = await open(alice);
           const b = await open(bob);
-          const told = next(b, 'followed');
+          const followed = next(b, 'followed');
           await other.call('follow', { user: { id: bob.id } });
           await other.call('block', { user: { id: carol.id } });
-          assert.equal((await told).by, alice.id);
-          assert.equal(b.contacts.size, 0, 'who is followed has decided nothing');
+          assert.equal((await followed).by, alice.id);
+          assert.equal(b.contacts.size, 0, 'being followed changes no contact');
           const expected = new Map([[bob.id, { following: true, blocked: false }], [carol.id, { following: false, blocked: true }]]);
           const isRight = (chat) => isDeepStrictEqual(chat.contacts, expected);
           await until(() => isRight(a) && isRight(other), 'both devices');
           proxy.cut();
           await other.call('unblock', { user: { id: carol.id } });
           await next(a, 'synced');
-          await until(() => a.contacts.size === 1 && a.contacts.get(bob.id).following, 'what was missed');
+          await until(() => a.contacts.size === 1 && a.contacts.get(bob.id).following, 'the missed changes');
           const later = await open(alice, { state: a.snapshot() });
           expected.delete(carol.id);
           assert.deepEqual(later.contacts, expected);
         })));
 
-    test('a token is renewed in place before it ends', () =>
-      withChats(way, async (open) => {
+    test('a token is renewed on the open connection before it expires', () =>
+      withChats(transport, async (open) => {
         const alice = await newUser('alice');
-        const asked = [];
-        // Expiry times are whole seconds, and the server warns of each once, so each token must expire later.
-        const lives = [3, 5, 600];
-        const chat = await open(alice, { token: (why) => shortToken(alice, lives[asked.push(why) - 1]) });
+        const requests = [];
+        // Expiry times are whole seconds, and the server warns once per expiry time, so each token must expire later.
+        const lifetimes = [3, 5, 600];
+        const chat = await open(alice, { token: (why) => shortToken(alice, lifetimes[requests.push(why) - 1]) });
         const statuses = [];
         chat.on('status', (status) => statuses.push(status));
         await sleep(6_000);
-        assert.deepEqual(asked, [{ refresh: false }, { refresh: true }, { refresh: true }]);
+        assert.deepEqual(requests, [{ refresh: false }, { refresh: true }, { refresh: true }]);
         assert.deepEqual(statuses, []);
         await chat.createChat({ name: 'still here', members: [] });
         await assertFresh(chat, alice);
       }));
 
-    test('a token that ended is replaced by a fresh one, at once', () =>
-      withChats(way, async (open, make) => {
+    test('an expired token is replaced at once', () =>
+      withChats(transport, async (open, create) => {
         const alice = await newUser('alice');
         let isDown = true;
         const token = ({ refresh }) => {
@@ -500,18 +503,18 @@ for (const way of ways) {
         await ended;
         isDown = false;
         await next(chat, 'synced');
-        assert.ok(chat.complaints.some((it) => it.includes('no token today')), 'a failure to renew is told');
+        assert.ok(chat.reportedErrors.some((it) => it.includes('no token today')), 'a failed renewal is reported');
         assert.equal(chat.status, 'online');
         const refreshed = await open(alice, { token: ({ refresh }) => (refresh ? alice.accessToken : shortToken(alice, -60)) });
         assert.equal(refreshed.status, 'online');
-        const hopeless = make(alice, { token: shortToken(alice, -60) });
-        await assert.rejects(hopeless.connect(), { code: 'token_expired' });
-        assert.equal(hopeless.status, 'dismissed');
-        await assert.rejects(make(alice, { token: 'nonsense' }).connect(), { code: 'token_invalid' });
+        const withoutRefresh = create(alice, { token: shortToken(alice, -60) });
+        await assert.rejects(withoutRefresh.connect(), { code: 'token_expired' });
+        assert.equal(withoutRefresh.status, 'dismissed');
+        await assert.rejects(create(alice, { token: 'nonsense' }).connect(), { code: 'token_invalid' });
       }));
 
-    test('whose session was ended is dismissed and does not come back by itself', () =>
-      withChats(way, async (open) => {
+    test('a client whose session was ended is dismissed and does not reconnect', () =>
+      withChats(transport, async (open) => {
         const alice = await newUser('alice');
         const group = await newGroup(alice);
         const { accessToken } = await login(alice.username, alice.password);
@@ -524,24 +527,24 @@ for (const way of ways) {
         await sleep(500);
         assert.equal(connects, 1);
         await assert.rejects(chat.call('history', { chat: { id: group.id } }), { code: 'closed' });
-        const waiting = chat.send(group.id, 'in vain');
+        const waiting = chat.send(group.id, 'never sent');
         await assert.rejects(chat.connect(), { code: 'session_ended' });
         await assert.rejects(waiting, { code: 'session_ended' });
-        assert.equal(connects, 2, 'asked to, it tries again');
+        assert.equal(connects, 2, 'an explicit connect() tries again');
       }));
 
-    test('a server that cannot be reached is told of once per absence, with its address and the cause', () =>
-      withChats(way, (open, make) =>
+    test('an unreachable server is reported once per outage, with its address and the cause', () =>
+      withChats(transport, (open, create) =>
         withProxy(async (proxy) => {
           const alice = await newUser('alice');
-          const nobody = make(alice, { at: 'http://127.0.0.1:9' });
-          const told = [];
-          nobody.on('error', (error) => told.push(error));
-          nobody.connect();
-          await until(() => told.length, 'the error');
+          const unreachable = create(alice, { at: 'http://127.0.0.1:9' });
+          const received = [];
+          unreachable.on('error', (error) => received.push(error));
+          unreachable.connect();
+          await until(() => received.length, 'the error');
           await sleep(1_000);
-          assert.deepEqual(told.map(({ code }) => code), ['unreachable']);
-          assert.match(told[0].message, /127\.0\.0\.1:9.*(ECONNREFUSED|websocket error|xhr poll error)/);
+          assert.deepEqual(received.map(({ code }) => code), ['unreachable']);
+          assert.match(received[0].message, /127\.0\.0\.1:9.*(ECONNREFUSED|websocket error|xhr poll error)/);
           const chat = await open(alice, { at: proxy.url });
           const outages = [];
           chat.on('error', ({ code }) => outages.push(code));
@@ -555,33 +558,33 @@ for (const way of ways) {
           assert.deepEqual(outages, ['unreachable', 'unreachable']);
         })));
 
-    test('with `tellUnread` a bot that was down hears the first messages of a new chat, once', () =>
-      withChats(way, (open) =>
+    test('with `tellUnread` a bot that was offline gets the first messages of a new chat, once', () =>
+      withChats(transport, (open) =>
         withProxy(async (proxy) => {
           const [alice, bob] = await newUsers('alice', 'bob');
-          const heard = { bot: [], usual: [] };
+          const received = { bot: [], regular: [] };
           const bot = await open(alice, { at: proxy.url, tellUnread: true });
-          const usual = await open(alice, { at: proxy.url });
-          for (const [name, chat] of Object.entries({ bot, usual })) chat.on('message', ({ content }) => heard[name].push(content));
+          const regular = await open(alice, { at: proxy.url });
+          for (const [name, chat] of Object.entries({ bot, regular })) chat.on('message', ({ content }) => received[name].push(content));
           proxy.refuse(true);
           const { id } = await newGroup(bob, alice);
           for (const content of ['hello', 'anybody?']) await sendOver(bob, id, content);
-          const caughtUp = [bot, usual].map((chat) => next(chat, 'synced', ({ full }) => full));
+          const caughtUp = [bot, regular].map((chat) => next(chat, 'synced', ({ full }) => full));
           proxy.refuse(false);
           await Promise.all(caughtUp);
-          assert.deepEqual(heard, { bot: ['hello', 'anybody?'], usual: [] });
+          assert.deepEqual(received, { bot: ['hello', 'anybody?'], regular: [] });
           await bot.markRead(id);
           await sendOver(bob, id, 'later');
-          await until(() => heard.bot.length === 3 && heard.usual.length === 1, () => JSON.stringify(heard));
-          const again = await open(alice, { tellUnread: true });
-          again.on('message', ({ content }) => heard.bot.push(content));
-          await again.markRead(id);
-          assert.deepEqual(heard.bot, ['hello', 'anybody?', 'later']);
+          await until(() => received.bot.length === 3 && received.regular.length === 1, () => JSON.stringify(received));
+          const repeated = await open(alice, { tellUnread: true });
+          repeated.on('message', ({ content }) => received.bot.push(content));
+          await repeated.markRead(id);
+          assert.deepEqual(received.bot, ['hello', 'anybody?', 'later']);
           await assertFresh(bot, alice);
         })));
 
-    test('an outbox store keeps what was not sent for the next life', () =>
-      withChats(way, async (open, make) => {
+    test('an outbox store keeps unsent messages for the next client', () =>
+      withChats(transport, async (open, create) => {
         const alice = await newUser('alice');
         const { id } = await newGroup(alice);
         const store = new Map();
@@ -590,19 +593,19 @@ for (const way of ways) {
           save: (entry) => store.set(entry.clientId, entry),
           remove: (clientId) => store.delete(clientId),
         };
-        const before = make(alice, { at: 'http://127.0.0.1:9', outbox });
+        const before = create(alice, { at: 'http://127.0.0.1:9', outbox });
         before.connect();
-        const wishes = ['one', 'two'].map((content) => before.send(id, content));
+        const sends = ['one', 'two'].map((content) => before.send(id, content));
         await until(() => before.status === 'waiting', 'the failure');
         before.close();
-        for (const { reason } of await Promise.allSettled(wishes)) assert.equal(reason.code, 'closed');
-        const after = make(alice, { outbox });
+        for (const { reason } of await Promise.allSettled(sends)) assert.equal(reason.code, 'closed');
+        const after = create(alice, { outbox });
         await after.connect();
         await until(() => store.size === 0, 'the outbox to be empty');
         assert.deepEqual(contents(await storedMessages(alice, id)), ['one', 'two']);
-        // The same request again, as after a crash between the answer and its removal from the outbox.
+        // The same request again, as after a crash between the response and the removal from the outbox.
         store.set('again', { clientId: 'again', chatId: id, content: 'three', messageType: 'text', replyTo: null });
-        for (let life = 0; life < 2; life += 1) {
+        for (let attempt = 0; attempt < 2; attempt += 1) {
           const entry = store.get('again') ?? { clientId: 'again', chatId: id, content: 'three', messageType: 'text', replyTo: null };
           store.set('again', entry);
           await open(alice, { outbox });
@@ -612,25 +615,25 @@ for (const way of ways) {
         await assertFresh(after, alice);
       }));
 
-    test('a client that was closed can be opened again', () =>
-      withChats(way, async (open) => {
+    test('a closed client can connect again', () =>
+      withChats(transport, async (open) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const { id } = await newGroup(alice, bob);
         const chat = await open(alice);
-        for (let life = 0; life < 3; life += 1) {
+        for (let attempt = 0; attempt < 3; attempt += 1) {
           chat.close();
           assert.equal(chat.status, 'closed');
-          await sendOver(bob, id, `missed ${life}`);
+          await sendOver(bob, id, `missed ${attempt}`);
           await chat.connect();
           await assertFresh(chat, alice);
         }
-        assert.deepEqual(chat.complaints, []);
+        assert.deepEqual(chat.reportedErrors, []);
       }));
   });
 }
 
-describe('with a WebSocket that misbehaves', () => {
-  /** Returns a WebSocket class that passes incoming frames through `filter`, which returns what replaces each frame. */
+describe('with a faulty WebSocket', () => {
+  /** Returns a WebSocket class that replaces each incoming frame by the frames that `filter` returns. */
   const filtered = (filter) =>
     class extends WebSocket {
       set onmessage(listener) {
@@ -639,35 +642,35 @@ describe('with a WebSocket that misbehaves', () => {
         });
       }
     };
-  const plain = ways[0];
+  const plain = transports[0];
 
-  test('a hole is noticed, what follows is held, and sync fills it', () =>
+  test('a gap is detected, later events are held back, and sync fills it', () =>
     withChats(plain, async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const { id } = await newGroup(alice, bob);
       const lost = new Set();
-      const drops = ({ type, content }) => type === 'new_message' && content.startsWith('lost') && lost.add(content);
-      const a = await open(alice, { WebSocket: filtered((frame) => (drops(frame) ? [] : [frame])) });
-      const told = [];
-      a.on('message', ({ content }) => told.push(content));
+      const isDropped = ({ type, content }) => type === 'new_message' && content.startsWith('lost') && lost.add(content);
+      const a = await open(alice, { WebSocket: filtered((frame) => (isDropped(frame) ? [] : [frame])) });
+      const received = [];
+      a.on('message', ({ content }) => received.push(content));
       const syncs = [];
       a.on('synced', ({ full }) => syncs.push(full));
       await sendOver(bob, id, 'lost 1');
       await sendOver(bob, id, 'lost 2');
-      assert.deepEqual(told, []);
+      assert.deepEqual(received, []);
       await sendOver(bob, id, 'heard 1');
-      await until(() => told.length === 3, () => told);
-      assert.deepEqual(told, ['lost 1', 'lost 2', 'heard 1']);
+      await until(() => received.length === 3, () => received);
+      assert.deepEqual(received, ['lost 1', 'lost 2', 'heard 1']);
       await sendOver(bob, id, 'lost 3');
       const own = await a.send(id, 'own');
-      assert.deepEqual(told, ['lost 1', 'lost 2', 'heard 1', 'lost 3', 'own'], 'an ack shows a hole too');
+      assert.deepEqual(received, ['lost 1', 'lost 2', 'heard 1', 'lost 3', 'own'], 'an ack reveals a gap too');
       assert.equal(a.chats.get(id).rev, own.rev);
       assert.deepEqual(syncs, [false, false]);
       assert.equal(lost.size, 3);
       await assertFresh(a, alice);
     }));
 
-  test('frames that come twice, and late ones, change nothing', () =>
+  test('duplicate and late frames change nothing', () =>
     withChats(plain, async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const { id } = await newGroup(alice, bob);
@@ -679,17 +682,17 @@ describe('with a WebSocket that misbehaves', () => {
           return [frame, ...old];
         }),
       });
-      const told = [];
-      a.on('change', ({ type, message }) => told.push([type, message.content]));
+      const received = [];
+      a.on('change', ({ type, message }) => received.push([type, message.content]));
       const { message } = await sendOver(bob, id, 'once');
       await event(bob, 'toggle_like_message', { message: { id: message.id, liked: true } });
       await event(bob, 'edit_message', { message: { id: message.id, content: 'once more' } });
-      await until(() => told.length >= 3, () => told);
-      assert.deepEqual(told, [['new_message', 'once'], ['message_liked', 'once'], ['message_edited', 'once more']]);
+      await until(() => received.length >= 3, () => received);
+      assert.deepEqual(received, [['new_message', 'once'], ['message_liked', 'once'], ['message_edited', 'once more']]);
       await assertFresh(a, alice);
     }));
 
-  test('a hint to sync is followed', () =>
+  test('a sync_hint starts a sync', () =>
     withChats(plain, async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const { id } = await newGroup(alice, bob);
@@ -700,7 +703,7 @@ describe('with a WebSocket that misbehaves', () => {
       await assertFresh(a, alice);
     }));
 
-  test('an event that this version does not know is fetched', () =>
+  test('an unknown event of a chat starts a sync', () =>
     withChats(plain, async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const { id } = await newGroup(alice, bob);
@@ -712,37 +715,37 @@ describe('with a WebSocket that misbehaves', () => {
       await assertFresh(a, alice);
     }));
 
-  test('what an event does not say is asked for, after a loss in between too', () =>
+  test('an incomplete event starts a sync, also after a lost connection', () =>
     withChats(plain, async (open) => {
       const [alice, bob] = await newUsers('alice', 'bob');
       const { id } = await newGroup(alice, bob);
-      // An own event without its subject, an unknown event of the chat, and then the end.
-      const vague = filtered((frame, socket) => {
+      // An event of the user without its data, or an unknown event of the chat, and then the connection is lost.
+      const incomplete = filtered((frame, socket) => {
         const { type, chat, rev, prev, user_rev } = frame;
         if (type !== 'chat_muted' && type !== 'chat_updated') return [frame];
         setTimeout(() => socket.close());
         return [{ type: type === 'chat_muted' ? type : 'chat_painted', chat, rev, prev, user_rev }];
       });
-      const a = await open(alice, { WebSocket: vague });
-      for (const [name, wish] of [['toggle_chat_mute', { muted: true }], ['update_chat', { name: 'painted' }]]) {
-        const back = next(a, 'synced', ({ full }) => full);
-        await event(alice, name, { chat: { id, ...wish } });
-        await back;
+      const a = await open(alice, { WebSocket: incomplete });
+      for (const [name, payload] of [['toggle_chat_mute', { muted: true }], ['update_chat', { name: 'painted' }]]) {
+        const resynced = next(a, 'synced', ({ full }) => full);
+        await event(alice, name, { chat: { id, ...payload } });
+        await resynced;
         await assertFresh(a, alice);
       }
       assert.equal(a.chats.get(id).chat.name, 'painted');
       assert.notEqual(a.chats.get(id).my.muted_until, null);
     }));
 
-  test('a server that goes is asked again after the time it named, and not before', () =>
+  test('after server_shutdown the client waits for the announced time before it reconnects', () =>
     withChats(plain, async (open) => {
       const alice = await newUser('alice');
-      const goes = filtered((frame, socket) => {
+      const shutdown = filtered((frame, socket) => {
         if (frame.type !== 'chat_created') return [frame];
         setTimeout(() => socket.close(), 5);
         return [{ type: 'server_shutdown', retry_after_ms: 700 }];
       });
-      const a = await open(alice, { WebSocket: goes });
+      const a = await open(alice, { WebSocket: shutdown });
       await newGroup(alice);
       await next(a, 'status', (status) => status === 'waiting');
       const since = Date.now();
@@ -752,7 +755,7 @@ describe('with a WebSocket that misbehaves', () => {
       await assertFresh(a, alice);
     }));
 
-  test('who is told to wait sends later, in order', () =>
+  test('rate-limited messages are sent later, in order', () =>
     withChats(plain, async (open) => {
       const alice = await newUser('alice');
       const { id } = await newGroup(alice);
@@ -762,7 +765,7 @@ describe('with a WebSocket that misbehaves', () => {
         if (frame.type !== 'ack' || !frame.message || busy === 0) return [frame];
         busy -= 1;
         refused.push(frame.message.content);
-        return [{ type: 'ack', id: frame.id, ok: false, error: { code: 'rate_limited', message: 'slowly', retry_after_ms: 50 } }];
+        return [{ type: 'ack', id: frame.id, ok: false, error: { code: 'rate_limited', message: 'slow down', retry_after_ms: 50 } }];
       });
       const a = await open(alice, { WebSocket: limits });
       const sent = await Promise.all(['one', 'two', 'three'].map((content) => a.send(id, content)));
@@ -773,13 +776,13 @@ describe('with a WebSocket that misbehaves', () => {
     }));
 });
 
-test('the module needs a WebSocket and an address, and says so', () => {
+test('the constructor throws without a WebSocket or a valid URL', () => {
   assert.throws(() => new MangoChat({ url, WebSocket: undefined, ...(globalThis.WebSocket ? { WebSocket: null } : {}) }), TypeError);
   assert.throws(() => new MangoChat({ url: 'nonsense', WebSocket }));
-  assert.throws(() => new MangoChat({ WebSocket }), 'outside of a page there is no address to assume');
+  assert.throws(() => new MangoChat({ WebSocket }), 'outside of a page there is no default URL');
 });
 
-test('an event that there is not is refused, and every one that the server has is taken', async () => {
+test('listeners of unknown events are refused, and all events of the server are accepted', async () => {
   const chat = new MangoChat({ url, WebSocket, token: 'any' });
   assert.throws(() => chat.on('mesage', () => {}), (error) => error instanceof TypeError && /'mesage'.*message/.test(error.message));
   const { operations, components } = await expectStatus(200, 'GET', '/asyncapi.json');
@@ -789,7 +792,7 @@ test('an event that there is not is refused, and every one that the server has i
   for (const name of names) chat.on(name, () => {});
 });
 
-test('without a token the client says so at once', async () => {
+test('without a token connecting fails at once', async () => {
   for (const token of [undefined, null, '', () => undefined, async () => null]) {
     const chat = new MangoChat({ url, WebSocket, token });
     const since = Date.now();
@@ -800,7 +803,7 @@ test('without a token the client says so at once', async () => {
 });
 
 describe('sessionTokens in Node.js', () => {
-  /** A slow storage, such as one on a disk or in a browser extension. */
+  /** A slow storage, for example on a disk or in a browser extension. */
   const slowStorage = () => {
     const items = new Map();
     return {
@@ -811,7 +814,7 @@ describe('sessionTokens in Node.js', () => {
     };
   };
 
-  test('logs in, gives one token to many, exchanges it when asked, and logs out', async () => {
+  test('logs in, shares one token, refreshes it on request, and logs out', async () => {
     const { username, password, id } = await newUser('alice');
     for (const storage of [undefined, slowStorage()]) {
       const token = sessionTokens({ url, storage });
@@ -823,7 +826,7 @@ describe('sessionTokens in Node.js', () => {
       assert.equal(await token(), first);
       assert.equal((await expectStatus(200, 'GET', '/user/me', { token: first })).id, id);
       const renewed = await Promise.all(Array.from({ length: 10 }, () => token({ refresh: true })));
-      assert.equal(new Set(renewed).size, 1, 'one exchange for all who ask at once');
+      assert.equal(new Set(renewed).size, 1, 'one refresh for all concurrent callers');
       assert.notEqual(renewed[0], first);
       await token.logout();
       assert.equal(await token.isLoggedIn(), false);
@@ -832,8 +835,8 @@ describe('sessionTokens in Node.js', () => {
     }
   });
 
-  test('a session that ended elsewhere is over: the storage is emptied and the client dismissed', () =>
-    withChats(ways[0], async (open, make) => {
+  test('after the session was ended elsewhere, the storage is empty and the client cannot connect', () =>
+    withChats(transports[0], async (open, create) => {
       const { username, password, accessToken } = await newUser('alice');
       const storage = slowStorage();
       const token = sessionTokens({ url, storage });
@@ -842,70 +845,70 @@ describe('sessionTokens in Node.js', () => {
       assert.equal((await request('DELETE', `/auth/session/${sid}`, { token: accessToken })).status, 204);
       await assert.rejects(token({ refresh: true }), { code: 'session_ended' });
       assert.equal(storage.items.size, 0);
-      await assert.rejects(make({ accessToken }, { token }).connect(), { code: 'token_missing' });
+      await assert.rejects(create({ accessToken }, { token }).connect(), { code: 'token_missing' });
     }));
 
-  test('a server that is away ends no session', async () => {
+  test('an unreachable server does not end the session', async () => {
     const { username, password } = await newUser('alice');
     const storage = slowStorage();
     const token = sessionTokens({ url, storage });
     await token.login({ username, password });
-    const away = sessionTokens({ url: 'http://127.0.0.1:9', storage });
-    await away();
-    await assert.rejects(away({ refresh: true }), { code: 'unreachable' });
+    const unreachable = sessionTokens({ url: 'http://127.0.0.1:9', storage });
+    await unreachable();
+    await assert.rejects(unreachable({ refresh: true }), { code: 'unreachable' });
     assert.equal(await token.isLoggedIn(), true);
     assert.ok(await token());
   });
 });
 
-test('a listener that throws disturbs nobody', (t) =>
-  withChats(ways[0], async (open, make) => {
-    const chat = make(await newUser('alice'));
-    const heard = [];
-    chat.on('ready', () => { throw new Error('mine'); }).on('ready', () => heard.push('ready'));
-    // The client reports the error as uncaught, in a separate microtask.
-    const run = (task) => { try { task(); } catch (error) { heard.push(error.message); } };
+test('a listener that throws does not affect other listeners', (t) =>
+  withChats(transports[0], async (open, create) => {
+    const chat = create(await newUser('alice'));
+    const received = [];
+    chat.on('ready', () => { throw new Error('mine'); }).on('ready', () => received.push('ready'));
+    // The client rethrows the error in a microtask, where it is uncaught.
+    const run = (task) => { try { task(); } catch (error) { received.push(error.message); } };
     const mock = t.mock.method(globalThis, 'queueMicrotask', run);
     await chat.connect();
     mock.mock.restore();
-    assert.deepEqual(heard, ['mine', 'ready']);
+    assert.deepEqual(received, ['mine', 'ready']);
   }));
 
-for (const way of ways) {
-  describe(`mistakes of an application, over ${way.label}`, () => {
-    test('a client that is closed while it waits for its token opens no connection', () =>
-      withChats(way, async (open, make) => {
+for (const transport of transports) {
+  describe(`mistakes of an application over ${transport.label}`, () => {
+    test('a client that is closed while it waits for its token does not connect', () =>
+      withChats(transport, async (open, create) => {
         const { accessToken } = await newUser('alice');
-        let give;
-        const tokens = [new Promise((resolve) => { give = resolve; }), accessToken];
-        const heard = [];
-        const chat = make({}, { token: () => tokens.shift() });
-        chat.on('status', (status) => heard.push(status)).on('ready', () => heard.push('ready'));
+        let resolveToken;
+        const tokens = [new Promise((resolve) => { resolveToken = resolve; }), accessToken];
+        const received = [];
+        const chat = create({}, { token: () => tokens.shift() });
+        chat.on('status', (status) => received.push(status)).on('ready', () => received.push('ready'));
         const connected = chat.connect();
         await sleep(20);
         chat.close();
-        give(accessToken);
+        resolveToken(accessToken);
         await assert.rejects(connected, { code: 'closed' });
         await sleep(300);
-        assert.deepEqual(heard, ['connecting', 'closed']);
+        assert.deepEqual(received, ['connecting', 'closed']);
         await chat.connect();
         assert.equal(chat.status, 'online');
       }));
 
     for (const at of ['connecting', 'syncing']) {
       test(`a client that a listener closes at "${at}" stays closed`, () =>
-        withChats(way, async (open, make) => {
-          const chat = make(await newUser('alice'));
-          const heard = [];
-          chat.on('status', (status) => { heard.push(status); if (status === at) chat.close(); });
+        withChats(transport, async (open, create) => {
+          const chat = create(await newUser('alice'));
+          const received = [];
+          chat.on('status', (status) => { received.push(status); if (status === at) chat.close(); });
           await assert.rejects(chat.connect(), { code: 'closed' });
           await sleep(300);
-          assert.deepEqual([heard.at(-1), chat.status], ['closed', 'closed']);
+          assert.deepEqual([received.at(-1), chat.status], ['closed', 'closed']);
         }));
     }
 
-    test('an outbox whose `remove` throws loses no message and holds none back', () =>
-      withChats(way, async (open) => {
+    test('an outbox whose `remove` throws does not lose or delay messages', () =>
+      withChats(transport, async (open) => {
         const alice = await newUser('alice');
         const group = await newGroup(alice);
         const remove = () => { throw new Error('storage is full'); };
@@ -913,12 +916,55 @@ for (const way of ways) {
         assert.equal((await chat.send(group.id, 'one')).content, 'one');
         assert.equal((await chat.send(group.id, 'two')).content, 'two');
         assert.deepEqual(contents(await storedMessages(alice, group.id)), ['one', 'two']);
-        assert.equal(chat.complaints.filter((it) => it.endsWith('storage is full')).length, 2);
+        assert.equal(chat.reportedErrors.filter((it) => it.endsWith('storage is full')).length, 2);
         await assertFresh(chat, alice);
       }));
 
-    test('a payload that JSON cannot express is refused, and the connection stays', () =>
-      withChats(way, async (open) => {
+    test('an outbox whose promises reject is reported, and the messages are sent', () =>
+      withChats(transport, async (open) => {
+        const alice = await newUser('alice');
+        const group = await newGroup(alice);
+        const fail = async () => { throw new Error('storage is full'); };
+        const chat = await open(alice, { outbox: { load: () => [], save: fail, remove: fail } });
+        assert.equal((await chat.send(group.id, 'one')).content, 'one');
+        await sleep(20);
+        assert.equal(chat.reportedErrors.filter((it) => it.endsWith('storage is full')).length, 2);
+        assert.deepEqual(chat.pending(), []);
+      }));
+
+    test('a `clientId` that is already queued is sent once, and both calls resolve', () =>
+      withChats(transport, async (open) => {
+        const alice = await newUser('alice');
+        const group = await newGroup(alice);
+        const chat = await open(alice);
+        const sends = ['same', 'same'].map((text) => chat.send(group.id, text, { clientId: 'one-id' }));
+        await assert.rejects(chat.send(group.id, 'other', { clientId: 'one-id' }), { code: 'client_id_conflict' });
+        const [first, second] = await Promise.all(sends);
+        assert.equal(first.id, second.id);
+        assert.deepEqual(contents(await storedMessages(alice, group.id)), ['same']);
+      }));
+
+    test('a listener of the status "closed" can connect, call and send again', () =>
+      withChats(transport, async (open) => {
+        const alice = await newUser('alice');
+        const group = await newGroup(alice);
+        const chat = await open(alice);
+        const again = new Promise((resolve, reject) => {
+          const reconnect = (status) => {
+            if (status !== 'closed') return;
+            chat.off('status', reconnect);
+            Promise.all([chat.connect(), chat.call('sync', { only: [] }), chat.send(group.id, 'back')]).then(resolve, reject);
+          };
+          chat.on('status', reconnect);
+        });
+        chat.close();
+        const [, , message] = await again;
+        assert.equal(message.content, 'back');
+        assert.equal(chat.status, 'online');
+      }));
+
+    test('a payload that cannot be serialized is refused, and the connection stays open', () =>
+      withChats(transport, async (open) => {
         const chat = await open(await newUser('alice'));
         const statuses = [];
         chat.on('status', (status) => statuses.push(status));
@@ -927,8 +973,8 @@ for (const way of ways) {
         assert.deepEqual(statuses, []);
       }));
 
-    test('the state of another user is dropped, with unsent messages and contacts', () =>
-      withChats(way, async (open, make) => {
+    test('the state of another user is dropped, including unsent messages and contacts', () =>
+      withChats(transport, async (open, create) => {
         const [alice, bob] = await newUsers('alice', 'bob');
         const group = await newGroup(alice, bob);
         const first = await open(alice);
@@ -936,7 +982,7 @@ for (const way of ways) {
         await until(() => first.contacts.size === 1, 'the contact');
         first.close();
         first.send(group.id, 'only from alice').catch(() => {});
-        const second = make(bob, { state: first.snapshot() });
+        const second = create(bob, { state: first.snapshot() });
         assert.equal(second.pending().length, 1);
         await second.connect();
         await sleep(300);
@@ -946,3 +992,22 @@ for (const way of ways) {
       }));
   });
 }
+
+test('an iterator of changes that is never read keeps nothing in memory, one that is read gets all of them', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc');
+  const chat = new ChatState(null, {}, {});
+  const read = chat.events();
+  chat.events();
+  await sleep(1);
+  collectGarbage();
+  const change = new WeakRef({});
+  chat.notify(change.deref());
+  chat.notify({ type: 'second' });
+  assert.ok((await read.next()).value, 'a change from before the first `next`');
+  // A suspended generator keeps the change that it returned last, so that must be another one.
+  assert.deepEqual((await read.next()).value, { type: 'second' });
+  await sleep(1);
+  collectGarbage();
+  assert.equal(change.deref(), undefined);
+});

@@ -1,5 +1,5 @@
-// How a page stays logged in: tokens that tabs share, cookies that are exchanged, and calls from another origin. The
-// server's access tokens expire so soon that a client exchanges them every few seconds.
+// How a page stays logged in: tokens shared by tabs, cookies, and requests from another origin. The server's access
+// tokens expire so soon that a client refreshes them every few seconds.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -9,42 +9,42 @@ import { startServer } from './own_server.mjs';
 import { sleep, unique } from './support.mjs';
 
 const PASSWORD = 'correct horse battery';
-/** The client exchanges a token in its last minute. */
+/** The client refreshes a token that expires within a minute. */
 const SETTINGS = { ACCESS_TOKEN_TTL_SECS: '63' };
 
 let browser;
-let elsewhere;
+let otherOrigin;
 let server;
 
 before(async () => {
   // Every path returns an empty page.
-  elsewhere = createServer((_, answer) => answer.setHeader('content-type', 'text/html').end('<!doctype html><title>elsewhere</title>'));
-  await new Promise((done) => elsewhere.listen(0, '127.0.0.1', done));
-  elsewhere.origin = `http://127.0.0.1:${elsewhere.address().port}`;
-  server = await startServer({ ...SETTINGS, CORS_ORIGINS: elsewhere.origin });
+  otherOrigin = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<!doctype html><title>elsewhere</title>'));
+  await new Promise((done) => otherOrigin.listen(0, '127.0.0.1', done));
+  otherOrigin.origin = `http://127.0.0.1:${otherOrigin.address().port}`;
+  server = await startServer({ ...SETTINGS, CORS_ORIGINS: otherOrigin.origin });
   browser = await launch({ bypassCSP: true });
 });
 
 after(async () => {
   await browser?.close();
   await server?.stop();
-  elsewhere?.closeAllConnections();
-  elsewhere?.close();
+  otherOrigin?.closeAllConnections();
+  otherOrigin?.close();
 });
 
 async function newAccount(name) {
   const credentials = { username: unique(name), password: PASSWORD };
   const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(`${server.url}/user`, { method: 'POST', headers, body: JSON.stringify(credentials) });
-  assert.equal(answer.status, 201, await answer.clone().text());
-  return { ...credentials, id: (await answer.json()).id };
+  const response = await fetch(`${server.url}/user`, { method: 'POST', headers, body: JSON.stringify(credentials) });
+  assert.equal(response.status, 201, await response.clone().text());
+  return { ...credentials, id: (await response.json()).id };
 }
 
-/** Opens a page at an origin, with the module's exports as `mango`; `asked` collects statuses of token exchanges. */
+/** Opens a page at an origin, with the module's exports as `mango`; `refreshes` collects the statuses of its refresh requests. */
 async function openPage(origin = server.url) {
   const page = await browser.context.newPage();
-  const asked = [];
-  page.on('response', (answer) => answer.url().endsWith('/auth/refresh') && asked.push(answer.status()));
+  const refreshes = [];
+  page.on('response', (response) => response.url().endsWith('/auth/refresh') && refreshes.push(response.status()));
   await page.goto(`${origin}${origin === server.url ? '/health/live' : '/'}`);
   await page.evaluate(async (module) => {
     globalThis.mango = await import(module);
@@ -55,25 +55,25 @@ async function openPage(origin = server.url) {
       return chat.connect();
     };
   }, `${server.url}/client/mango-chat.js`);
-  return { page, asked };
+  return { page, refreshes };
 }
 
-/** Waits until the pages together have requested this many exchanges, no matter which page requests them. */
-const exchanged = async (times, ...pages) => {
-  const statuses = () => pages.flatMap(({ asked }) => asked);
+/** Waits until the pages together have sent this many refresh requests. */
+const refreshed = async (times, ...pages) => {
+  const statuses = () => pages.flatMap(({ refreshes }) => refreshes);
   for (const deadline = Date.now() + 20_000; statuses().length < times; await sleep(50)) {
-    assert.ok(Date.now() < deadline, `waited for ${times} exchanges, saw ${statuses()}`);
+    assert.ok(Date.now() < deadline, `waited for ${times} refreshes, got ${statuses()}`);
   }
 };
 
-/** Shows that the page can still use its connection: returns its status, its number of chats, and all errors so far. */
-const isAlive = (page) => page.evaluate(async () => {
+/** Uses the page's connection; returns its status, its number of chats, and all errors so far. */
+const useConnection = (page) => page.evaluate(async () => {
   const { chats } = await chat.call('sync', {});
   return [chat.status, chats.length, ...errors];
 });
 
 describe('sessionTokens', () => {
-  test('a tab that slept while another one exchanged the tokens goes on with the new ones', async () => {
+  test('a tab that slept while another tab refreshed the tokens continues with the new ones', async () => {
     const { username, password } = await newAccount('alice');
     const [awake, sleeper] = [await openPage(), await openPage()];
     await awake.page.evaluate(async (credentials) => {
@@ -88,73 +88,73 @@ describe('sessionTokens', () => {
       chat.close();
     });
     // The successor has been used, so using the old token would end the session.
-    await exchanged(3, awake);
+    await refreshed(3, awake);
     const isStale = () => sleeper.page.evaluate(() => stale !== JSON.parse(localStorage.getItem('mango-chat')).refresh_token);
     assert.equal(await isStale(), true);
     await sleeper.page.evaluate(() => chat.connect());
-    await exchanged(awake.asked.length + sleeper.asked.length + 2, awake, sleeper);
-    assert.deepEqual(await isAlive(sleeper.page), ['online', 0]);
-    assert.deepEqual(await isAlive(awake.page), ['online', 0]);
-    assert.deepEqual([...awake.asked, ...sleeper.asked].filter((status) => status !== 200), []);
+    await refreshed(awake.refreshes.length + sleeper.refreshes.length + 2, awake, sleeper);
+    assert.deepEqual(await useConnection(sleeper.page), ['online', 0]);
+    assert.deepEqual(await useConnection(awake.page), ['online', 0]);
+    assert.deepEqual([...awake.refreshes, ...sleeper.refreshes].filter((status) => status !== 200), []);
     await Promise.all([awake, sleeper].map(({ page }) => page.close()));
   });
 
-  test('tabs that need a new token at once ask for one', async () => {
+  test('tabs that need a new token at the same time request only one', async () => {
     const { username, password } = await newAccount('alice');
     const tabs = [await openPage(), await openPage(), await openPage()];
     await tabs[0].page.evaluate((credentials) => mango.sessionTokens().login(credentials), { username, password });
     await sleep(4_000);
-    const given = await Promise.all(tabs.map(({ page }) => page.evaluate(() => mango.sessionTokens()())));
-    assert.equal(new Set(given).size, 1, 'all have the same');
-    assert.deepEqual(tabs.flatMap(({ asked }) => asked), [200]);
+    const tokens = await Promise.all(tabs.map(({ page }) => page.evaluate(() => mango.sessionTokens()())));
+    assert.equal(new Set(tokens).size, 1, 'all tabs get the same token');
+    assert.deepEqual(tabs.flatMap(({ refreshes }) => refreshes), [200]);
     await Promise.all(tabs.map(({ page }) => page.close()));
   });
 
-  test('after a logout elsewhere the client is dismissed and the storage is empty', async () => {
+  test('after a logout in another tab the client is dismissed and the storage is empty', async () => {
     const { username, password } = await newAccount('alice');
-    const [one, other] = [await openPage(), await openPage()];
-    await one.page.evaluate(async (credentials) => {
+    const [first, second] = [await openPage(), await openPage()];
+    await first.page.evaluate(async (credentials) => {
       globalThis.token = mango.sessionTokens();
       await token.login(credentials);
       await start({ token });
     }, { username, password });
-    await other.page.evaluate(async () => {
+    await second.page.evaluate(async () => {
       const token = mango.sessionTokens();
       await token.logout();
       return token.isLoggedIn();
     }).then((isLoggedIn) => assert.equal(isLoggedIn, false));
-    await one.page.waitForFunction(() => chat.status === 'dismissed');
-    assert.deepEqual(await one.page.evaluate(() => errors), ['session_ended']);
-    await Promise.all([one, other].map(({ page }) => page.close()));
+    await first.page.waitForFunction(() => chat.status === 'dismissed');
+    assert.deepEqual(await first.page.evaluate(() => errors), ['session_ended']);
+    await Promise.all([first, second].map(({ page }) => page.close()));
   });
 });
 
 describe('cookie mode', () => {
-  for (const from of ['the server itself', 'another origin that CORS_ORIGINS names']) {
-    test(`from ${from}: the cookies are exchanged by the client, and the connection outlives the access token`, async () => {
+  for (const from of ['the server itself', 'another origin in CORS_ORIGINS']) {
+    test(`from ${from}: the client refreshes the cookies, and the connection outlives the access token`, async () => {
       const { username, password } = await newAccount('alice');
-      const tab = await openPage(from.startsWith('another') ? elsewhere.origin : server.url);
-      const { page, asked } = tab;
+      const tab = await openPage(from.startsWith('another') ? otherOrigin.origin : server.url);
+      const { page, refreshes } = tab;
       await page.evaluate(async ([url, credentials]) => {
-        const answer = await fetch(`${url}/auth/login`, {
+        const response = await fetch(`${url}/auth/login`, {
           method: 'POST', credentials: 'include', headers: { 'content-type': 'application/json' }, body: JSON.stringify(credentials),
         });
-        if (!answer.ok) throw new Error(await answer.text());
+        if (!response.ok) throw new Error(await response.text());
         await start({ url });
       }, [server.url, { username, password }]);
-      await exchanged(2, tab);
-      assert.deepEqual(await isAlive(page), ['online', 0]);
-      assert.deepEqual(asked.filter((status) => status !== 200), []);
+      await refreshed(2, tab);
+      assert.deepEqual(await useConnection(page), ['online', 0]);
+      assert.deepEqual(refreshes.filter((status) => status !== 200), []);
       // A page that is opened after the access cookie has expired has only the refresh cookie.
       await browser.context.clearCookies({ name: 'access_token' });
       await page.evaluate(async (url) => { chat.close(); await start({ url }); }, server.url);
-      assert.deepEqual((await isAlive(page)).slice(0, 2), ['online', 0]);
+      assert.deepEqual((await useConnection(page)).slice(0, 2), ['online', 0]);
       await browser.context.clearCookies();
       await page.close();
     });
   }
 
-  test('without any cookie the client says at once that nobody is logged in', async () => {
+  test('without a cookie connecting fails at once', async () => {
     await browser.context.clearCookies();
     const { page } = await openPage();
     const code = await page.evaluate(() => start({}).then(() => 'connected', (error) => error.code));
@@ -162,19 +162,19 @@ describe('cookie mode', () => {
     await page.close();
   });
 
-  test('from an origin that is not named, neither login nor socket takes a cookie', async () => {
-    const stranger = createServer((_, answer) => answer.setHeader('content-type', 'text/html').end('<!doctype html>'));
-    await new Promise((done) => stranger.listen(0, '127.0.0.1', done));
+  test('from an origin that is not allowed, a login sets no cookie', async () => {
+    const forbiddenOrigin = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<!doctype html>'));
+    await new Promise((done) => forbiddenOrigin.listen(0, '127.0.0.1', done));
     const { username, password } = await newAccount('alice');
     const page = await browser.context.newPage();
-    await page.goto(`http://127.0.0.1:${stranger.address().port}/`);
-    const said = await page.evaluate(([url, credentials]) => fetch(`${url}/auth/login`, {
+    await page.goto(`http://127.0.0.1:${forbiddenOrigin.address().port}/`);
+    const outcome = await page.evaluate(([url, credentials]) => fetch(`${url}/auth/login`, {
       method: 'POST', credentials: 'include', headers: { 'content-type': 'application/json' }, body: JSON.stringify(credentials),
     }).then(() => 'answered', (error) => error.name), [server.url, { username, password }]);
-    assert.equal(said, 'TypeError', 'the browser keeps the answer from the page');
+    assert.equal(outcome, 'TypeError', 'the browser hides the response from the page');
     assert.deepEqual(await browser.context.cookies(server.url), []);
     await page.close();
-    stranger.closeAllConnections();
-    stranger.close();
+    forbiddenOrigin.closeAllConnections();
+    forbiddenOrigin.close();
   });
 });

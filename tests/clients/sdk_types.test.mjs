@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { joined } from '../../scripts/join-sdk.mjs';
-import { CLIENT, makeTypes, TSC } from './make_types.mjs';
+import { CLIENT, generateTypes, TSC } from './make_types.mjs';
 import { expectStatus, request, url } from './support.mjs';
 
-/** Code as a developer writes it. The compiler also reports an expected error that does not occur. */
-const USES = `
+/** Code of an application. The compiler also reports an expected error that does not occur. */
+const APPLICATION = `
 import { MangoChat, MangoError, sessionTokens, type ChatState, type Message } from 'mango-chat-client';
 
 const chat = new MangoChat({ url: 'http://localhost:5000', token: sessionTokens(), tellUnread: true });
@@ -25,19 +25,19 @@ const once: boolean = duplicate;
 for await (const change of chat.chats.get(1)!.events()) console.log(change.type);
 if (sent instanceof MangoError) throw sent;
 
-// @ts-expect-error: there is no such event
+// @ts-expect-error: unknown event
 chat.on('mesage', () => {});
-// @ts-expect-error: a status is no object
+// @ts-expect-error: a status is not an object
 chat.on('status', ({ id }) => id);
-// @ts-expect-error: nothing to call by this name
+// @ts-expect-error: unknown command
 await chat.call('send_mesage', {});
 // @ts-expect-error: the content is missing
 await chat.call('send_message', { message: { chat_id: 1, message_type: 'text' } });
-// @ts-expect-error: a message type that there is not
+// @ts-expect-error: unknown message type
 await chat.call('send_message', { message: { chat_id: 1, content: 'hi', message_type: 'tekst' } });
-// @ts-expect-error: an option that there is not
+// @ts-expect-error: unknown option
 new MangoChat({ tokne: 'x' });
-// @ts-expect-error: a chat is named by its number
+// @ts-expect-error: the id of a chat is a number
 chat.send('1', 'hello');
 `;
 
@@ -46,35 +46,35 @@ let folder;
 before(async () => { folder = await mkdtemp(join(tmpdir(), 'mango-types-test-')); });
 after(() => rm(folder, { recursive: true, force: true }));
 
-test('the client is its modules, joined, and none of them is long', async () => {
+test('mango-chat.js is the joined modules, and no module is too long', async () => {
   assert.ok(joined() === await readFile(join(CLIENT, 'mango-chat.js'), 'utf8'), 'mango-chat.js is out of date: node scripts/join-sdk.mjs');
   for (const name of await readdir(join(CLIENT, 'src'))) {
     const text = await readFile(join(CLIENT, 'src', name), 'utf8');
     assert.ok(text.split('\n').length <= 300, `${name} has more than 300 lines`);
-    // Nothing else would report a module that is not joined.
-    assert.ok(joined().includes(`// --- ${name.replace('.js', '')} ---`), `${name} is not joined: add it to scripts/join-sdk.mjs`);
+    // Nothing else reports a module that is missing in the joined file.
+    assert.ok(joined().includes(`// --- ${name.replace('.js', '')} ---`), `${name} is missing in the joined file: add it to scripts/join-sdk.mjs`);
   }
 });
 
 describe('types of the client', () => {
-  test('are the ones that the documents make', async () => {
-    await makeTypes(folder);
+  test('equal the generated ones', async () => {
+    await generateTypes(folder);
     for (const name of ['events.d.ts', 'mango-chat.d.ts']) {
-      const [made, kept] = await Promise.all([folder, CLIENT].map((at) => readFile(join(at, name), 'utf8')));
-      assert.ok(made === kept, `${name} is out of date: node tests/clients/make_types.mjs`);
+      const [generated, committed] = await Promise.all([folder, CLIENT].map((at) => readFile(join(at, name), 'utf8')));
+      assert.ok(generated === committed, `${name} is out of date: node tests/clients/make_types.mjs`);
     }
   });
 
-  test('the document they are made from is the server\'s', async () => {
-    const kept = JSON.parse(await readFile(join(CLIENT, '../api/asyncapi.json'), 'utf8'));
-    assert.deepEqual(await expectStatus(200, 'GET', '/asyncapi.json'), kept);
+  test('are generated from the document that the server serves', async () => {
+    const committed = JSON.parse(await readFile(join(CLIENT, '../api/asyncapi.json'), 'utf8'));
+    assert.deepEqual(await expectStatus(200, 'GET', '/asyncapi.json'), committed);
   });
 
-  test('the package installs from the server, imports in Node.js, and its types refuse what is wrong', async () => {
+  test('the package installs from the server, imports in Node.js, and its types reject mistakes', async () => {
     const project = join(folder, 'project');
     await mkdir(project);
     const write = (name, text) => writeFile(join(project, name), text);
-    // As a developer installs it, but offline: the package has no dependencies, so npm needs nothing from the registry.
+    // Offline: the package has no dependencies, so npm needs nothing from the registry.
     await write('package.json', '{"name": "uses", "private": true}');
     const { bytes, status, headers } = await request('GET', '/client/mango-chat.tgz');
     assert.deepEqual([status, headers.get('content-type')], [200, 'application/gzip']);
@@ -83,7 +83,7 @@ describe('types of the client', () => {
     await write('use.mjs', `import { MangoChat, sessionTokens } from 'mango-chat-client';
       console.log(typeof MangoChat, typeof sessionTokens);`);
     assert.equal(execFileSync(process.execPath, ['use.mjs'], { cwd: project, encoding: 'utf8' }), 'function function\n');
-    await write('uses.mts', USES);
+    await write('uses.mts', APPLICATION);
     const compiled = spawnSync(process.execPath, [
       TSC, '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,dom', '--types', '', 'uses.mts',
     ], { cwd: project, encoding: 'utf8' });
@@ -91,14 +91,14 @@ describe('types of the client', () => {
     assert.equal(compiled.status, 0);
   });
 
-  test('the single file imports in Node.js too, where no package.json says that it is a module', async () => {
+  test('the single file imports in Node.js without a package.json', async () => {
     const { text, status } = await request('GET', '/client/mango-chat.mjs');
     assert.equal(status, 200);
-    const alone = join(folder, 'alone');
-    await mkdir(alone);
-    await writeFile(join(alone, 'mango-chat.mjs'), text);
-    await writeFile(join(alone, 'use.mjs'), 'import { MangoChat } from "./mango-chat.mjs"; console.log(typeof MangoChat);');
-    assert.equal(execFileSync(process.execPath, ['use.mjs'], { cwd: alone, encoding: 'utf8' }), 'function\n');
+    const single = join(folder, 'alone');
+    await mkdir(single);
+    await writeFile(join(single, 'mango-chat.mjs'), text);
+    await writeFile(join(single, 'use.mjs'), 'import { MangoChat } from "./mango-chat.mjs"; console.log(typeof MangoChat);');
+    assert.equal(execFileSync(process.execPath, ['use.mjs'], { cwd: single, encoding: 'utf8' }), 'function\n');
     for (const name of ['nothing.js', '..%2FCargo.toml', '.env']) {
       assert.equal((await request('GET', `/client/${name}`)).status, 404, `${url}/client/${name}`);
     }

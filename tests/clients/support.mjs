@@ -1,5 +1,5 @@
-// What all suites of this folder share: accounts, REST, and a thin recorder around the unchanged socket.io-client. It
-// contains no rule of the chat: only the tests say what is right.
+// Shared by all suites of this folder: accounts, REST, and a thin recorder around the unchanged socket.io-client. It
+// knows no rules of the chat; only the tests do.
 //
 // MANGO_URL is the URL of a running server (MANGO_ENV=test, no rate limit); MANGO_JWT_SECRET is its JWT_SECRET, with
 // which the tests forge tokens. `scripts/test clients` sets both, and for the Python suite MANGO_ADMIN_PASSWORD, the
@@ -17,7 +17,7 @@ export const jwtSecret = process.env.MANGO_JWT_SECRET;
 if (!url) throw new Error('MANGO_URL is not set: run `scripts/test clients`');
 
 /** The time limit for anything that must arrive, in milliseconds. */
-const PATIENCE = 10_000;
+const TIMEOUT_MS = 10_000;
 
 // --- message types ----------------------------------------------------------------------------
 
@@ -28,17 +28,17 @@ export const MESSAGE_TYPES = [
 ];
 
 /**
- * What `Message.message_type` is in answers and events: 'name' or 'id'. Mango's clients send the name
+ * The form of `Message.message_type` in responses and events: 'name' or 'id'. Mango's clients send the name
  * and get it back in `new_message`; only Mango's own `GET /message/{chat_id}` returns the number.
  */
-const MESSAGE_TYPE_IN_ANSWERS = 'name';
+const MESSAGE_TYPE_IN_RESPONSES = 'name';
 
-/** Returns the given type as it appears in answers. */
-export function typeAsAnswered(name) {
-  return MESSAGE_TYPE_IN_ANSWERS === 'name' ? name : MESSAGE_TYPES.indexOf(name) + 1;
+/** Returns the given type as it appears in responses. */
+export function typeInResponses(name) {
+  return MESSAGE_TYPE_IN_RESPONSES === 'name' ? name : MESSAGE_TYPES.indexOf(name) + 1;
 }
 
-// --- doors ------------------------------------------------------------------------------------
+// --- endpoints --------------------------------------------------------------------------------
 
 const transports = [
   { label: 'websocket', transports: ['websocket'] },
@@ -53,8 +53,8 @@ const mounts = [
   { path: '/socket.io', namespace: '/ws' },
 ];
 
-/** Every door: a combination of transport, path and namespace. */
-export const doors = transports.flatMap((transport) =>
+/** Every endpoint: a combination of transport, path and namespace. */
+export const endpoints = transports.flatMap((transport) =>
   mounts.map((mount) => ({
     ...transport,
     ...mount,
@@ -62,16 +62,16 @@ export const doors = transports.flatMap((transport) =>
   })),
 );
 
-/** The door of Mango's clients, for tests in which the door does not matter. */
-export const usualDoor = doors.find((door) => door.path === '/ws/socket.io' && door.namespace === '/ws');
+/** The endpoint of Mango's clients, for tests in which the endpoint does not matter. */
+export const defaultEndpoint = endpoints.find((endpoint) => endpoint.path === '/ws/socket.io' && endpoint.namespace === '/ws');
 
-/** Returns a door that differs from the given one in transport, path and namespace. */
-export function oppositeDoor(door) {
-  return doors.find(
+/** Returns an endpoint that differs from the given one in transport, path and namespace. */
+export function oppositeEndpoint(endpoint) {
+  return endpoints.find(
     (other) =>
-      other.path !== door.path &&
-      other.namespace !== door.namespace &&
-      (other.transports.length !== door.transports.length || other.transports[0] !== door.transports[0]),
+      other.path !== endpoint.path &&
+      other.namespace !== endpoint.namespace &&
+      (other.transports.length !== endpoint.transports.length || other.transports[0] !== endpoint.transports[0]),
   );
 }
 
@@ -92,7 +92,7 @@ export async function request(method, path, { user, token = user?.accessToken, b
     payload = new URLSearchParams(form);
   }
   const response = await fetch(new URL(path, url), {
-    method, headers: all, body: payload, redirect: 'manual', signal: AbortSignal.timeout(PATIENCE),
+    method, headers: all, body: payload, redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const bytes = Buffer.from(await response.arrayBuffer());
   const text = bytes.toString('utf8');
@@ -100,30 +100,30 @@ export async function request(method, path, { user, token = user?.accessToken, b
   return { status: response.status, headers: response.headers, text, bytes, body: isJson && text ? JSON.parse(text) : null };
 }
 
-/** Sends a request that must be answered with this status; returns the body. */
+/** Sends a request and expects this status; returns the body. */
 export async function expectStatus(status, method, path, options) {
-  const answer = await request(method, path, options);
-  assert.equal(answer.status, status, `${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`);
-  assert.ok(answer.headers.get('x-request-id'), `${method} ${path}: every answer has an x-request-id`);
-  return answer.body;
+  const response = await request(method, path, options);
+  assert.equal(response.status, status, `${method} ${path}: ${response.status} ${response.text.slice(0, 500)}`);
+  assert.ok(response.headers.get('x-request-id'), `${method} ${path}: every response has an x-request-id`);
+  return response.body;
 }
 
-/** Sends a request that must be refused by an RFC 9457 problem with these values; returns `{...answer, problem}`. */
+/** Sends a request and expects an RFC 9457 problem with these values; returns `{...response, problem}`. */
 export async function expectProblem(status, code, method, path, options) {
-  const answer = await request(method, path, options);
-  const where = `${method} ${path}: ${answer.status} ${answer.text.slice(0, 500)}`;
-  assert.equal(answer.status, status, where);
-  assert.match(answer.headers.get('content-type') ?? '', /^application\/problem\+json/, where);
-  const problem = answer.body;
+  const response = await request(method, path, options);
+  const context = `${method} ${path}: ${response.status} ${response.text.slice(0, 500)}`;
+  assert.equal(response.status, status, context);
+  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/, context);
+  const problem = response.body;
   for (const key of ['type', 'title', 'detail', 'code', 'request_id']) {
-    assert.equal(typeof problem[key], 'string', `${where}: ${key}`);
+    assert.equal(typeof problem[key], 'string', `${context}: ${key}`);
   }
-  assert.equal(problem.status, status, where);
-  assert.equal(problem.code, code, where);
-  assert.equal(problem.request_id, answer.headers.get('x-request-id'), where);
-  assert.ok('errors' in problem, `${where}: errors is always present`);
-  if (status === 401) assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer/, where);
-  return { ...answer, problem };
+  assert.equal(problem.status, status, context);
+  assert.equal(problem.code, code, context);
+  assert.equal(problem.request_id, response.headers.get('x-request-id'), context);
+  assert.ok('errors' in problem, `${context}: errors is always present`);
+  if (status === 401) assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer/, context);
+  return { ...response, problem };
 }
 
 /** Returns the target of `Link: <…>; rel="next"` as path and query, or null. */
@@ -135,15 +135,15 @@ export function nextLink(headers) {
 }
 
 /** Returns all items of a REST list, from all pages. */
-export async function everyPage(path, user) {
+export async function fetchAllPages(path, user) {
   const items = [];
   for (let next = path, pages = 0; next; pages += 1) {
-    assert.ok(pages < 100, `${path} has no end`);
-    const answer = await request('GET', next, { user });
-    assert.equal(answer.status, 200, `GET ${next}: ${answer.text.slice(0, 300)}`);
-    assert.ok(Array.isArray(answer.body), `GET ${next}: lists are plain arrays`);
-    items.push(...answer.body);
-    next = nextLink(answer.headers);
+    assert.ok(pages < 100, `${path} has too many pages`);
+    const response = await request('GET', next, { user });
+    assert.equal(response.status, 200, `GET ${next}: ${response.text.slice(0, 300)}`);
+    assert.ok(Array.isArray(response.body), `GET ${next}: lists are plain arrays`);
+    items.push(...response.body);
+    next = nextLink(response.headers);
   }
   return items;
 }
@@ -153,10 +153,10 @@ export async function everyPage(path, user) {
 export const unique = (prefix = 'u') => `${prefix}_${randomBytes(6).toString('hex')}`;
 export const uniquePhone = () => `+7900${String(randomInt(1e9)).padStart(9, '0')}`;
 
-/** Logs in; returns `{accessToken, refreshToken, answer}`. */
+/** Logs in; returns `{accessToken, refreshToken, response}`. */
 export async function login(username, password) {
-  const answer = await expectStatus(200, 'POST', '/auth/login', { body: { username, password } });
-  return { accessToken: answer.access_token, refreshToken: answer.refresh_token, answer };
+  const response = await expectStatus(200, 'POST', '/auth/login', { body: { username, password } });
+  return { accessToken: response.access_token, refreshToken: response.refresh_token, response };
 }
 
 /** Creates a user with a session. */
@@ -173,7 +173,7 @@ export const newUsers = (...names) => Promise.all(names.map((name) => newUser(na
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** Returns the claims of a JSON Web Token without checking it. */
+/** Returns the claims of a JSON Web Token without verifying it. */
 export const claimsOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
 
 /** Returns a token with these claims, signed with HS256 and the given key. */
@@ -182,7 +182,7 @@ export function signed(claims, key = jwtSecret, header = { alg: 'HS256', typ: 'J
   return `${head}.${createHmac('sha256', key).update(head).digest('base64url')}`;
 }
 
-/** Returns the same token, but expired; signed as by the server. */
+/** Returns the same token, but expired and signed with the server's key. */
 export function expired(token) {
   const past = Math.floor(Date.now() / 1000) - 3600;
   return signed({ ...claimsOf(token), iat: past - 1800, ...('nbf' in claimsOf(token) ? { nbf: past - 1800 } : {}), exp: past });
@@ -194,9 +194,9 @@ export const unsigned = (token) => `${part({ alg: 'none', typ: 'JWT' })}.${part(
 // --- Socket.IO --------------------------------------------------------------------------------
 
 /** Creates a socket that is not connected yet; `options` are passed to the stock client unchanged. */
-export function openSocket(door, options = {}) {
-  const target = door.namespace === '/' ? url : new URL(door.namespace, url).href;
-  return io(target, { path: door.path, transports: door.transports, forceNew: true, reconnection: false, ...options });
+export function openSocket(endpoint, options = {}) {
+  const target = endpoint.namespace === '/' ? url : new URL(endpoint.namespace, url).href;
+  return io(target, { path: endpoint.path, transports: endpoint.transports, forceNew: true, reconnection: false, ...options });
 }
 
 /** The five ways to send a token in the handshake. */
@@ -225,11 +225,11 @@ export class Client {
     });
   }
 
-  /** Waits until `look` returns a value, at once or after a later event. */
-  #until(look, what) {
+  /** Waits until `find` returns a value, now or after a later event. */
+  #until(find, what) {
     return new Promise((resolve, reject) => {
       const check = () => {
-        const found = look();
+        const found = find();
         if (found === undefined || found === null) return;
         clearTimeout(timer);
         this.waiters.delete(check);
@@ -238,16 +238,16 @@ export class Client {
       const timer = setTimeout(() => {
         this.waiters.delete(check);
         const seen = this.events.map(({ name }) => name).join(', ') || 'nothing';
-        reject(new Error(`waited ${PATIENCE} ms for ${what}; this connection has seen: ${seen}`));
-      }, PATIENCE);
+        reject(new Error(`waited ${TIMEOUT_MS} ms for ${what}; received so far: ${seen}`));
+      }, TIMEOUT_MS);
       this.waiters.add(check);
       check();
     });
   }
 
-  /** Returns the first event with this name for which `fits` is true, received already or later. */
-  next(name, fits = () => true) {
-    return this.#until(() => this.events.find((event) => event.name === name && fits(event.payload))?.payload, name);
+  /** Returns the first event with this name for which `matches` is true, already received or later. */
+  next(name, matches = () => true) {
+    return this.#until(() => this.events.find((event) => event.name === name && matches(event.payload))?.payload, name);
   }
 
   /** Returns the nth event with this name, counted from 1. */
@@ -261,28 +261,28 @@ export class Client {
   }
 
   /** Returns all payloads of this event so far. */
-  all(name, fits = () => true) {
-    return this.events.filter((event) => event.name === name && fits(event.payload)).map(({ payload }) => payload);
+  all(name, matches = () => true) {
+    return this.events.filter((event) => event.name === name && matches(event.payload)).map(({ payload }) => payload);
   }
 
   /** Emits an event and returns the ack, whether it is a success or a failure. */
   call(event, ...payload) {
-    return this.socket.timeout(PATIENCE).emitWithAck(event, ...payload);
+    return this.socket.timeout(TIMEOUT_MS).emitWithAck(event, ...payload);
   }
 
-  /** Emits an event; the ack must be a success. */
+  /** Emits an event and expects a success; returns the ack. */
   async ok(event, payload) {
     const ack = await this.call(event, payload);
     assert.equal(ack?.ok, true, `${event}: ${JSON.stringify(ack)}`);
     return ack;
   }
 
-  /** Emits an event; the ack must be a failure with this code, or one of these. Returns its error. */
-  async refused(codes, event, ...payload) {
+  /** Emits an event and expects a failure with this code, or one of these; returns its error. */
+  async expectError(codes, event, ...payload) {
     const ack = await this.call(event, ...payload);
-    assert.equal(ack?.ok, false, `${event} has to fail: ${JSON.stringify(ack)}`);
+    assert.equal(ack?.ok, false, `${event} must fail: ${JSON.stringify(ack)}`);
     assert.equal(typeof ack.error?.message, 'string', `${event}: ${JSON.stringify(ack)}`);
-    assert.ok([codes].flat().includes(ack.error.code), `${event}: wanted ${codes}: ${JSON.stringify(ack)}`);
+    assert.ok([codes].flat().includes(ack.error.code), `${event}: expected ${codes}: ${JSON.stringify(ack)}`);
     return ack.error;
   }
 
@@ -297,38 +297,38 @@ export class Client {
 }
 
 /** Connects and waits for `ready`. */
-export async function connect(user, door = usualDoor, options = undefined) {
-  const socket = openSocket(door, options ?? { auth: { token: user.accessToken } });
+export async function connect(user, endpoint = defaultEndpoint, options = undefined) {
+  const socket = openSocket(endpoint, options ?? { auth: { token: user.accessToken } });
   const client = new Client(socket);
-  const refusal = new Promise((_, reject) => {
-    socket.once('connect_error', (error) => reject(new Error(`${door.label}: ${error.message}`)));
+  const rejection = new Promise((_, reject) => {
+    socket.once('connect_error', (error) => reject(new Error(`${endpoint.label}: ${error.message}`)));
   });
   try {
-    client.ready = await Promise.race([client.next('ready'), refusal]);
+    client.ready = await Promise.race([client.next('ready'), rejection]);
   } catch (error) {
     socket.disconnect();
     throw error;
   }
-  refusal.catch(() => {});
+  rejection.catch(() => {});
   return client;
 }
 
-/** Opens a connection that must be refused; returns the message of `connect_error`. */
-export async function refusal(door, options) {
-  const socket = openSocket(door, options);
+/** Opens a connection that the server must reject; returns the message of `connect_error`. */
+export async function connectError(endpoint, options) {
+  const socket = openSocket(endpoint, options);
   try {
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${door.label}: neither refused nor connected`)), PATIENCE);
+      const timer = setTimeout(() => reject(new Error(`${endpoint.label}: neither rejected nor connected`)), TIMEOUT_MS);
       const settle = (done) => (value) => { clearTimeout(timer); done(value); };
       socket.once('connect_error', settle((error) => resolve(error.message)));
-      socket.once('connect', settle(() => reject(new Error(`${door.label}: connected, but had to be refused`))));
+      socket.once('connect', settle(() => reject(new Error(`${endpoint.label}: connected, but should have been rejected`))));
     });
   } finally {
     socket.disconnect();
   }
 }
 
-/** Runs a test's body with connections that are closed at its end, even if it fails. */
+/** Runs the body of a test and then closes its connections, even if it fails. */
 export async function withClients(body) {
   const clients = [];
   const open = async (...args) => {
@@ -345,21 +345,21 @@ export async function withClients(body) {
 
 // --- chats ------------------------------------------------------------------------------------
 
-/** Creates a group of the caller and these users; returns when all `hearers` have received its event. */
-export async function newGroup(caller, users, { name = unique('group'), hearers = [] } = {}) {
+/** Creates a group of the caller and these users; returns when all `listeners` have received its event. */
+export async function newGroup(caller, users, { name = unique('group'), listeners = [] } = {}) {
   const ack = await caller.ok('create_chat', {
     chat: { name, is_group: true, members_array: users.map(({ id }) => id) },
   });
-  await Promise.all([caller, ...hearers].map((client) => client.next('chat_created', (event) => event.chat === ack.chat.id)));
+  await Promise.all([caller, ...listeners].map((client) => client.next('chat_created', (event) => event.chat === ack.chat.id)));
   return ack.chat;
 }
 
 /** Creates the direct chat of the caller and this user. */
-export async function newDirect(caller, user, { hearers = [], message } = {}) {
+export async function newDirect(caller, user, { listeners = [], message } = {}) {
   const ack = await caller.ok('create_chat', {
     chat: { name: 'a direct chat has no name of its own', is_group: false, members_array: [user.id] }, ...(message ? { message } : {}),
   });
-  await Promise.all(hearers.map((client) => client.next('chat_created', (event) => event.chat === ack.chat.id)));
+  await Promise.all(listeners.map((client) => client.next('chat_created', (event) => event.chat === ack.chat.id)));
   return ack.chat;
 }
 
@@ -374,21 +374,21 @@ export async function settle(sender, chatId, ...listeners) {
   return message;
 }
 
-/** Returns a chat's whole history from REST, oldest first. */
+/** Returns all messages of a chat over REST, oldest first. */
 export async function storedMessages(user, chatId) {
-  const messages = await everyPage(`/chat/${chatId}/messages?limit=200`, user);
-  return messages.sort((left, right) => left.seq - right.seq);
+  const messages = await fetchAllPages(`/chat/${chatId}/messages?limit=200`, user);
+  return messages.sort((a, b) => a.seq - b.seq);
 }
 
 export const storedChat = (user, chatId) => expectStatus(200, 'GET', `/chat/${chatId}`, { user });
 
-/** Returns the ids of a chat's members from REST, in ascending order. */
+/** Returns the ids of a chat's members over REST, in ascending order. */
 export async function memberIds(user, chatId) {
-  const members = await everyPage(`/chat/${chatId}/members`, user);
-  return members.map((member) => member.user.id).sort((left, right) => left - right);
+  const members = await fetchAllPages(`/chat/${chatId}/members`, user);
+  return members.map((member) => member.user.id).sort((a, b) => a - b);
 }
 
-/** Checks that a live `new_message` has every field of the stored message, except those that belong to one reader. */
+/** Checks that a live `new_message` has every field of the stored message, except those that differ per reader. */
 export function assertSameMessage(event, stored) {
   for (const [key, value] of Object.entries(stored)) {
     if (key === 'my') continue;
@@ -410,12 +410,12 @@ export const ME_KEYS = [...USER_KEYS, 'phone', 'email', 'email_verified'];
 export const AUTHOR_KEYS = ['id', 'username', 'name', 'photo', 'role'];
 export const MEMBER_KEYS = ['user', 'role', 'joined_at', 'last_read_seq'];
 
-/** Checks that the object has all of these keys: unset is null, never absent. */
+/** Checks that the object has all of these keys; an unset value must be null, not absent. */
 export function assertKeys(object, keys) {
   for (const key of keys) assert.ok(key in object, `${key} is missing in ${JSON.stringify(object).slice(0, 300)}`);
 }
 
-/** Checks for RFC 3339 in UTC with milliseconds. */
+/** Checks that the text is an RFC 3339 time in UTC with milliseconds. */
 export function assertTime(text) {
   assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 }

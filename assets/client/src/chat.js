@@ -1,24 +1,25 @@
-/** The server counts unread messages up to this. */
-export const UNREAD_MOST = 1000;
-/** A chat carries its first members up to this number. */
+/** The server stops counting unread messages at this number. */
+export const MAX_UNREAD = 1000;
+/** A chat includes at most this many members. */
 const MEMBERS_SHOWN = 50;
 
 /** The local copy of a chat. Read it, do not change it. */
 export class ChatState {
-  /** The value of the chat's counter up to which everything is known. */
+  /** All changes up to this revision are known. */
   rev = 0;
   /** @type {Message[]} The newest messages in the order of `seq`, without a gap. */
   messages = [];
   /** @type {Map<number, *>} Who is typing, by user id. */
   typing = new Map();
-  /** @internal Belongs to another epoch than the server's; about to be fetched again, or gone. */
+  /** @internal From another epoch: will be fetched again or removed. */
   stale = false;
   /** All messages with a higher `seq` are in `messages`. */
   floor = 0;
   /** @internal Unread messages that are not in `messages`. */
   unreadBelow = 0;
   #replica;
-  #readers = new Set();
+  /** References to the queues of the iterators. */
+  #queues = new Set();
 
   /** @internal */
   constructor(replica, chat, my) {
@@ -36,34 +37,41 @@ export class ChatState {
    * @returns {AsyncGenerator<Change>}
    */
   events() {
-    const waiting = [];
-    let wake = () => {};
-    const reader = (change) => { waiting.push(change); wake(); };
-    // Now, not when the first change is awaited.
-    this.#readers.add(reader);
-    return this.#read(waiting, reader, (resolve) => { wake = resolve; });
+    const queue = { changes: [], wake() {} };
+    // The iterator has all changes from now on, but one that is never read must not keep them in memory.
+    const unread = new WeakRef(queue);
+    this.#queues.add(unread);
+    return this.#read(queue, unread);
   }
 
-  async *#read(waiting, reader, wait) {
+  async *#read(queue, unread) {
+    const read = { deref: () => queue };
+    this.#queues.delete(unread);
+    this.#queues.add(read);
     try {
       for (;;) {
-        while (!waiting.length) await new Promise(wait);
-        const change = waiting.shift();
+        while (!queue.changes.length) await new Promise((resolve) => { queue.wake = resolve; });
+        const change = queue.changes.shift();
         if (!change) return;
         yield change;
       }
     } finally {
-      this.#readers.delete(reader);
+      this.#queues.delete(read);
     }
   }
 
   /** @internal Passes a change to the iterators; null ends them. */
-  tell(change) {
-    for (const reader of this.#readers) reader(change);
+  notify(change) {
+    for (const reference of this.#queues) {
+      const queue = reference.deref();
+      queue?.changes.push(change);
+      queue?.wake();
+      if (!queue) this.#queues.delete(reference);
+    }
   }
 
   /** The index of the message in `messages`, or where it would be inserted. */
-  #place(seq) {
+  #indexOf(seq) {
     let low = 0;
     for (let high = this.messages.length; low < high;) {
       const middle = (low + high) >> 1;
@@ -78,23 +86,23 @@ export class ChatState {
 
   /** @internal Whether the message with this `seq` is stored. */
   has(seq) {
-    return this.messages[this.#place(seq)]?.seq === seq;
+    return this.messages[this.#indexOf(seq)]?.seq === seq;
   }
 
   /** @internal Stores a message; returns it as stored, or null if it is not newer. */
   put(message) {
-    const at = this.#place(message.seq);
-    const held = this.messages[at]?.seq === message.seq ? this.messages[at] : null;
-    if (held && (message.rev < held.rev || (message.rev === held.rev && !message.my))) return null;
-    if (!held && message.seq <= this.floor) {
-      const isNews = message.rev > this.rev && message.deleted_at;
-      if (isNews && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
+    const at = this.#indexOf(message.seq);
+    const existing = this.messages[at]?.seq === message.seq ? this.messages[at] : null;
+    if (existing && (message.rev < existing.rev || (message.rev === existing.rev && !message.my))) return null;
+    if (!existing && message.seq <= this.floor) {
+      const isNewDeletion = message.rev > this.rev && message.deleted_at;
+      if (isNewDeletion && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
       return null;
     }
-    const keep = !message.deleted_at && held?.my;
-    const mine = { ...message, my: message.my ?? (keep || { liked: false, reactions: [] }) };
-    this.messages.splice(at, held ? 1 : 0, mine);
-    return message.rev === held?.rev ? null : mine;
+    const keep = !message.deleted_at && existing?.my;
+    const stored = { ...message, my: message.my ?? (keep || { liked: false, reactions: [] }) };
+    this.messages.splice(at, existing ? 1 : 0, stored);
+    return message.rev === existing?.rev ? null : stored;
   }
 
   /** @internal The message with this id. */
@@ -103,7 +111,7 @@ export class ChatState {
   }
 
   /** @internal Stores a page of `history` that is adjacent to the stored messages. */
-  absorb(page, { before = Infinity, after = 0, hasMore }) {
+  mergePage(page, { before = Infinity, after = 0, hasMore }) {
     const isForward = after > 0;
     const from = isForward ? after : hasMore ? page[0].seq - 1 : 0;
     const to = isForward ? (hasMore ? page.at(-1).seq : Infinity) : before - 1;
@@ -111,24 +119,24 @@ export class ChatState {
     const { unread } = this.my;
     this.floor = from;
     for (const message of page) if (message.seq <= this.rev) this.put(message);
-    this.settle(unread);
+    this.recalculate(unread);
   }
 
   /** @internal Updates what is derived from the messages. `unread` is the server's count, if it sent one. */
-  settle(unread) {
+  recalculate(unread) {
     const { messages, my, chat } = this;
     const surplus = messages.splice(0, Math.max(0, messages.length - this.#replica.keep));
     if (surplus.length) {
       this.floor = surplus.at(-1).seq;
       this.unreadBelow += surplus.filter(this.#isUnread).length;
     }
-    let held = 0;
+    let count = 0;
     for (let at = messages.length - 1; at >= 0 && messages[at].seq > my.last_read_seq; at -= 1) {
-      if (this.#isUnread(messages[at])) held += 1;
+      if (this.#isUnread(messages[at])) count += 1;
     }
     if (my.last_read_seq >= this.floor) this.unreadBelow = 0;
-    else if (unread !== undefined) this.unreadBelow = Math.max(0, unread - held);
-    my.unread = Math.min(UNREAD_MOST, Math.max(0, this.unreadBelow) + held);
+    else if (unread !== undefined) this.unreadBelow = Math.max(0, unread - count);
+    my.unread = Math.min(MAX_UNREAD, Math.max(0, this.unreadBelow) + count);
     if (messages.length) {
       chat.last_message = messages.at(-1);
       chat.last_seq = chat.last_message.seq;
@@ -139,12 +147,12 @@ export class ChatState {
     if (own) own.last_read_seq = my.last_read_seq;
   }
 
-  /** @internal Adds, changes or (`gone`) removes a member. Returns false if the first 50 are no longer known. */
-  putMember(member, gone) {
+  /** @internal Adds, changes or (`removed`) removes a member. Returns false if the first 50 are no longer known. */
+  putMember(member, removed) {
     const { chat } = this;
     const before = chat.members.length;
     chat.members = chat.members.filter(({ user }) => user.id !== member.user.id);
-    if (!gone) {
+    if (!removed) {
       const order = (a, b) => a.joined_at.localeCompare(b.joined_at) || a.user.id - b.user.id;
       chat.members = [...chat.members, member].sort(order).slice(0, MEMBERS_SHOWN);
       if (member.role === 'owner') chat.owner_id = member.user.id;

@@ -37,7 +37,7 @@ export class MangoChat {
    * @param {boolean} [options.tellUnread] Emit `message` for the unread messages of a chat that is seen for the first time.
    * @param {number} [options.timeoutMs] How long to wait for a response before the connection counts as lost,
    *   milliseconds; default 20000.
-   * @param {number} [options.aliveMs] After this time without data the server is asked for a sign of life, milliseconds;
+   * @param {number} [options.aliveMs] After this time without data the server is pinged, milliseconds;
    *   default 30000.
    */
   constructor(options = {}) {
@@ -45,7 +45,7 @@ export class MangoChat {
       url = '/', socket, WebSocket = globalThis.WebSocket, state, outbox, keep = 1000, maxBehind = keep,
       backoff = {}, tellUnread = false, timeoutMs = 20_000, aliveMs = 30_000,
     } = options;
-    // A token that is present but undefined was meant to be one.
+    // An explicit `token: undefined` is an error, not cookie mode.
     const usesCookies = !('token' in options) && !socket && globalThis.location !== undefined;
     const token = usesCookies ? cookieTokens(url) : options.token;
     const settings = { socket, token, usesCookies, WebSocket, timeoutMs, aliveMs, backoff: { min: 500, max: 30_000, ...backoff } };
@@ -64,7 +64,7 @@ export class MangoChat {
       onOpening: () => this.#synchronizer.hold(),
       onReady: (ready) => { this.#setUser(ready.user_id); emit('ready', ready); },
       onOpen: (connection) => this.#resume(connection),
-      onEvent: (name, data) => this.#hear(name, data),
+      onEvent: (name, data) => this.#handleEvent(name, data),
       onLost: () => this.#synchronizer.stop(),
       onStop: (why) => this.#end(why),
     });
@@ -74,8 +74,8 @@ export class MangoChat {
       onError: (error) => emit('error', error),
     });
     if (state?.version === 1) {
-      const { outbox: unsent, ...known } = structuredClone(state);
-      this.#replica.restore(known);
+      const { outbox: unsent, ...replicaState } = structuredClone(state);
+      this.#replica.restore(replicaState);
       for (const entry of unsent) this.#sender.enqueue(entry);
     }
   }
@@ -119,7 +119,7 @@ export class MangoChat {
   }
 
   /**
-   * Connects and stays connected until `close`. Resolves when everything is up to date, rejects when dismissed.
+   * Connects and stays connected until `close`. Resolves when everything is up to date, rejects if the client is dismissed.
    * @returns {Promise<void>}
    */
   connect() {
@@ -146,13 +146,13 @@ export class MangoChat {
 
   #end(why) {
     this.#sender.rejectAll(why);
-    for (const chat of this.chats.values()) chat.tell(null);
+    for (const chat of this.chats.values()) chat.notify(null);
   }
 
-  #hear(name, data) {
+  #handleEvent(name, data) {
     switch (name) {
-      case 'typing': this.#replica.noteTyping(data); return;
-      case 'presence': this.#replica.notePresence(data); return;
+      case 'typing': this.#replica.setTyping(data); return;
+      case 'presence': this.#replica.setPresence(data); return;
       case 'sync_hint':
         if (data.rev > (this.chats.get(data.chat)?.rev ?? 0)) this.#synchronizer.fetch(data.chat);
         return;
@@ -160,7 +160,7 @@ export class MangoChat {
     }
   }
 
-  /** Applies the acknowledgement of a send as the event that the sender's connection does not get. */
+  /** Applies a send's acknowledgement in place of the event, which the sending connection does not get. */
   #applySent({ message, prev, duplicate }) {
     if (duplicate) return this.#synchronizer.applied(null, { chat: message.chat_id, message, upto: message.rev });
     const data = { ...message, prev, by: this.userId, at: message.created_at };
@@ -203,17 +203,17 @@ export class MangoChat {
    * @returns {Promise<Message>}
    */
   async edit(messageId, content) {
-    const item = ({ message }, place) => place && ['message_edited', { ...place, message }];
-    return (await this.#requests.change('edit_message', { message: { id: messageId, content } }, item)).message;
+    const toEvent = ({ message }, position) => position && ['message_edited', { ...position, message }];
+    return (await this.#requests.change('edit_message', { message: { id: messageId, content } }, toEvent)).message;
   }
 
   /**
    * @param {number} messageId
-   * @returns {Promise<Message>} What is left of the message.
+   * @returns {Promise<Message>} The deleted message.
    */
   async delete(messageId) {
-    const item = ({ message }, place) => place && ['message_deleted', { ...place, message }];
-    return (await this.#requests.change('delete_message', { message: { id: messageId } }, item)).message;
+    const toEvent = ({ message }, position) => position && ['message_deleted', { ...position, message }];
+    return (await this.#requests.change('delete_message', { message: { id: messageId } }, toEvent)).message;
   }
 
   /**
@@ -222,8 +222,8 @@ export class MangoChat {
    * @returns {Promise<{liked: boolean, likes: number}>}
    */
   async like(messageId, liked = true) {
-    const item = (ack, place) => place && ['message_liked', { ...ack, ...place, message_id: messageId }];
-    const ack = await this.#requests.change('toggle_like_message', { message: { id: messageId, liked } }, item);
+    const toEvent = (ack, position) => position && ['message_liked', { ...ack, ...position, message_id: messageId }];
+    const ack = await this.#requests.change('toggle_like_message', { message: { id: messageId, liked } }, toEvent);
     return { liked: ack.liked, likes: ack.likes };
   }
 
@@ -238,7 +238,7 @@ export class MangoChat {
   }
 
   /**
-   * Says that the user is typing, or has stopped. Without a connection nothing is sent.
+   * Tells the server that the user is typing, or has stopped. Without a connection nothing is sent.
    * @param {number} chatId
    * @param {boolean} [isTyping]
    */
@@ -255,10 +255,10 @@ export class MangoChat {
   async createChat({ name, members, description, clientId = randomId() }, content = undefined) {
     const chat = { name, is_group: name !== undefined, members_array: members, description, client_id: clientId };
     const message = content === undefined ? undefined : { content, message_type: 'text', client_id: clientId };
-    const ack = await this.#requests.change('create_chat', { chat, message }, ({ chat: made }, place) => {
-      if (!place) return [null, { chat: made.id, upto: 1 }];
-      if (place.prev === 0) return ['chat_created', { ...place, details: made }];
-      return ['new_message', { ...made.last_message, ...place }];
+    const ack = await this.#requests.change('create_chat', { chat, message }, ({ chat: created }, position) => {
+      if (!position) return [null, { chat: created.id, upto: 1 }];
+      if (position.prev === 0) return ['chat_created', { ...position, details: created }];
+      return ['new_message', { ...created.last_message, ...position }];
     });
     return this.chats.get(ack.chat.id);
   }
@@ -271,8 +271,8 @@ export class MangoChat {
    */
   async history(chatId, { before, after, limit } = {}) {
     const ack = await this.#requests.send('history', { chat: { id: chatId }, before, after, limit });
-    const messages = ack.messages.sort((one, other) => one.seq - other.seq);
-    this.chats.get(chatId)?.absorb(messages, { before, after, hasMore: ack.has_more });
+    const messages = ack.messages.sort((a, b) => a.seq - b.seq);
+    this.chats.get(chatId)?.mergePage(messages, { before, after, hasMore: ack.has_more });
     return { messages, hasMore: ack.has_more };
   }
 
@@ -285,7 +285,7 @@ export class MangoChat {
     this.#watched = userIds;
     const { presence } = await this.#requests.send('watch_presence', { users: userIds });
     this.presence.clear();
-    presence.forEach((it) => this.#replica.notePresence(it));
+    presence.forEach((entry) => this.#replica.setPresence(entry));
     return this.presence;
   }
 

@@ -1,13 +1,14 @@
 import { LOST, MangoError, UNREACHABLE, unreachable } from './errors.js';
 
-/** What both kinds of connection share: calls that are answered or lost, and the end. */
+/** The base of both connections: tracks each call until it is answered or the connection ends. */
 class Connection {
+  /** When data arrived last. */
   heardAt = Date.now();
   /** Whether `ready` has arrived. */
   isOpen = false;
   isOver = false;
   /** @type {?string} The event that announced the end. */
-  farewell = null;
+  endReason = null;
   #calls = new Set();
   #end;
 
@@ -18,7 +19,7 @@ class Connection {
     this.lost = new Promise((resolve) => { this.#end = resolve; });
   }
 
-  /** Closes what the connection uses. */
+  /** Releases the socket. */
   drop() {}
 
   /** Ends the connection; all calls without an answer fail. */
@@ -26,24 +27,24 @@ class Connection {
     if (this.isOver) return;
     this.isOver = true;
     this.drop();
-    const error = new MangoError({ code: this.farewell ?? code, message });
+    const error = new MangoError({ code: this.endReason ?? code, message });
     for (const { reject } of [...this.#calls]) reject(this.isOpen ? new MangoError({ code: LOST }) : error);
     this.#end(error);
   }
 
   /**
-   * Starts a call by `start`. The connection ends if nothing arrives for longer than the timeout. `onAck` runs at the
-   * answer's place among the events, which a promise would miss.
+   * Starts a call with `start`. The connection ends if nothing arrives for longer than the timeout. `onAck` runs
+   * synchronously, in the order in which acknowledgements and events arrive; a promise callback would run later.
    */
   track(start, onAck) {
     return new Promise((resolve, reject) => {
       if (this.isOver) return reject(new MangoError({ code: LOST }));
       let timer;
       const call = { resolve: (ack) => settle(resolve, ack), reject: (error) => settle(reject, error) };
-      const settle = (how, what) => {
+      const settle = (callback, value) => {
         clearTimeout(timer);
         this.#calls.delete(call);
-        how(what);
+        callback(value);
       };
       const arm = (since) => {
         timer = setTimeout(() => (this.heardAt > since ? arm(this.heardAt) : this.fail()), this.timeoutMs);
@@ -59,7 +60,7 @@ class Connection {
       try {
         start(answer);
       } catch (error) {
-        // Such as a payload that JSON cannot express.
+        // For example, a payload that cannot be serialized as JSON.
         call.reject(error);
       }
     });
@@ -77,12 +78,12 @@ export class WebSocketConnection extends Connection {
       this.heardAt = Date.now();
       const { type, ...payload } = JSON.parse(data);
       if (type !== 'ack') return this.onEvent(type, payload);
-      // The answer to a token that was sent with the request has no id.
+      // The acknowledgement of a token that was sent with the upgrade request has no id.
       const { id, ...ack } = payload;
       this.#acks.get(id ?? 0)?.(ack);
       this.#acks.delete(id ?? 0);
     };
-    // Browsers do not tell the cause.
+    // Browsers do not reveal the cause.
     let cause;
     socket.onclose = ({ code, reason }) => {
       const event = { 4401: 'token_expired', 4403: 'session_ended' }[code];
@@ -91,7 +92,7 @@ export class WebSocketConnection extends Connection {
       this.fail(UNREACHABLE, unreachable(url, cause).message);
     };
     socket.onerror = (event) => { cause = event.error ?? event; };
-    // Also without a token: if no cookie was sent either, the server says so at once.
+    // Sent even without a token: the server then rejects a connection without a cookie at once.
     socket.onopen = () => socket.send(JSON.stringify({ type: 'auth', id: 0, token }));
     return this.track((answer) => this.#acks.set(0, answer));
   }
@@ -114,19 +115,19 @@ export class WebSocketConnection extends Connection {
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
-    // A peer that is gone never answers the closing handshake; `ws` can end without it.
+    // A dead peer never answers the closing handshake; `ws` can terminate without it.
     if (socket.terminate) setTimeout(() => socket.terminate(), 1000).unref?.();
   }
 }
 
-/** A socket of socket.io-client. When to reconnect is decided here, not by the socket. */
+/** A socket of socket.io-client. The client decides when to reconnect, not the socket. */
 export class SocketIoConnection extends Connection {
   #off = [];
 
   open(socket, token) {
     this.socket = socket;
     if (token) socket.auth = { token };
-    // Nobody here heard the `ready` of an earlier connection.
+    // The `ready` of an existing connection was missed: connect again.
     if (socket.connected) socket.disconnect();
     const on = (emitter, name, listener) => {
       emitter.on(name, listener);
@@ -140,13 +141,13 @@ export class SocketIoConnection extends Connection {
     on(socket, 'disconnect', () => this.fail());
     on(socket.io, 'ping', () => { this.heardAt = Date.now(); });
     return this.track((answer) => {
-      const any = (name, payload) => {
+      const onAnyEvent = (name, payload) => {
         this.heardAt = Date.now();
         if (name === 'ready') answer({ ok: true, ...payload });
         else this.onEvent(name, payload);
       };
-      socket.onAny(any);
-      this.#off.push(() => socket.offAny(any));
+      socket.onAny(onAnyEvent);
+      this.#off.push(() => socket.offAny(onAnyEvent));
       socket.connect();
     });
   }

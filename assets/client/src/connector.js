@@ -1,10 +1,10 @@
 import { SocketIoConnection, WebSocketConnection } from './connections.js';
 import { FINAL, LOST, MangoError, UNREACHABLE } from './errors.js';
 
-/** After so many refused tokens in a row, the client gives up. */
-const MOST_REFUSALS = 5;
+/** The client gives up after more rejected tokens in a row than this. */
+const MAX_REJECTED_TOKENS = 5;
 
-/** Keeps one connection at a time: connects, and reconnects until it is closed or dismissed. */
+/** Maintains one connection: connects, and reconnects until closed or dismissed. */
 export class Connector {
   /** @type {Status} */
   status = 'closed';
@@ -14,8 +14,8 @@ export class Connector {
   #options;
   #handlers;
   #waiters = new Set();
-  /** Stands for the wish to be connected; a new object with every `connect`. */
-  #wanted = null;
+  /** The current `connect`, until `close` or a dismissal ends it. */
+  #session = null;
   #running = Promise.resolve();
   #wake = () => {};
   #retryAfter;
@@ -39,11 +39,11 @@ export class Connector {
   }
 
   connect() {
-    if (this.#wanted) {
+    if (this.#session) {
       this.#wake();
     } else {
-      const wanted = (this.#wanted = {});
-      this.#running = this.#running.then(() => this.#run(wanted));
+      const session = (this.#session = {});
+      this.#running = this.#running.then(() => this.#run(session));
     }
     const online = this.#when(() => this.status === 'online');
     online.catch(() => {});
@@ -51,7 +51,7 @@ export class Connector {
   }
 
   close() {
-    if (this.#wanted) this.#stop('closed', new MangoError({ code: 'closed' }));
+    if (this.#session) this.#stop('closed', new MangoError({ code: 'closed' }));
   }
 
   /** The first sync is done. */
@@ -68,45 +68,47 @@ export class Connector {
   }
 
   #stop(status, why) {
-    this.#wanted = null;
+    this.#session = null;
     this.#opening?.fail('closed');
+    this.connection = null;
     this.#wake();
-    this.#setStatus(status);
     for (const { reject } of [...this.#waiters]) reject(why);
     this.#handlers.onStop(why);
+    // Last, because a listener may connect again.
+    this.#setStatus(status);
   }
 
-  async #run(wanted) {
+  async #run(session) {
     const { token, backoff } = this.#options;
     const { emit, prepare } = this.#handlers;
     await prepare();
     const online = () => this.#wake();
     globalThis.addEventListener?.('online', online);
-    let [failures, refusals, refresh, saidAway] = [0, 0, false, false];
-    while (this.#wanted === wanted) {
+    let [failures, rejectedTokens, refresh, isReported] = [0, 0, false, false];
+    while (this.#session === session) {
       this.#setStatus('connecting');
       // A listener may have called `close`.
-      if (this.#wanted !== wanted) break;
+      if (this.#session !== session) break;
       const why = await this.#attempt(refresh);
-      if (this.#wanted !== wanted) break;
-      if (this.#wasOnline) [failures, refusals, saidAway, this.#wasOnline] = [0, 0, false, false];
+      if (this.#session !== session) break;
+      if (this.#wasOnline) [failures, rejectedTokens, isReported, this.#wasOnline] = [0, 0, false, false];
       const wasRefreshed = refresh;
       refresh = /^token_/.test(why.code);
-      if (refresh) refusals += 1;
-      const isHopeless = typeof token !== 'function' || refusals > MOST_REFUSALS
+      if (refresh) rejectedTokens += 1;
+      const cannotRefresh = typeof token !== 'function' || rejectedTokens > MAX_REJECTED_TOKENS
         || (why.code === 'token_missing' && wasRefreshed);
-      if (FINAL.has(why.code) || (refresh && isHopeless)) {
+      if (FINAL.has(why.code) || (refresh && cannotRefresh)) {
         emit('error', why);
-        if (this.#wanted === wanted) this.#stop('dismissed', why);
+        if (this.#session === session) this.#stop('dismissed', why);
         break;
       }
-      // An unreachable server is reported once, until it was reached again.
-      const isAway = why.code === UNREACHABLE;
-      if (why.code !== LOST && !(isAway && saidAway)) emit('error', why);
-      if (this.#wanted !== wanted) break;
-      saidAway ||= isAway;
-      const patience = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
-      const delay = this.#retryAfter ?? why.retryAfterMs ?? (refusals === 1 && refresh ? 0 : patience);
+      // An unreachable server is reported once per outage.
+      const isUnreachable = why.code === UNREACHABLE;
+      if (why.code !== LOST && !(isUnreachable && isReported)) emit('error', why);
+      if (this.#session !== session) break;
+      isReported ||= isUnreachable;
+      const backoffDelay = Math.min(backoff.max, backoff.min * 2 ** failures) * (0.5 + Math.random() / 2);
+      const delay = this.#retryAfter ?? why.retryAfterMs ?? (rejectedTokens === 1 && refresh ? 0 : backoffDelay);
       this.#retryAfter = undefined;
       failures += 1;
       this.#setStatus('waiting');
@@ -125,17 +127,18 @@ export class Connector {
     const { socket, url, token, usesCookies, WebSocket, timeoutMs } = this.#options;
     const { onOpening, onReady, onOpen, onLost } = this.#handlers;
     const Kind = socket ? SocketIoConnection : WebSocketConnection;
-    const connection = new Kind(timeoutMs, (name, data) => this.#hear(connection, name, data));
+    const connection = new Kind(timeoutMs, (name, data) => this.#handleEvent(connection, name, data));
     this.#opening = connection;
     onOpening();
     try {
-      const shown = typeof token === 'function' ? await token({ refresh }) : token;
-      if (!shown && !socket && !usesCookies) {
+      const accessToken = typeof token === 'function' ? await token({ refresh }) : token;
+      if (!accessToken && !socket && !usesCookies) {
         throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function returned none' });
       }
-      // If `close` was called meanwhile, nothing may be opened, because no one would close it.
+      // If `close` was called meanwhile, do not connect: nothing would close the connection.
       if (connection.isOver) return await connection.lost;
-      const { ok, ...ready } = await (socket ? connection.open(socket, shown) : connection.open(url, WebSocket, shown));
+      const target = socket ? [socket] : [url, WebSocket];
+      const { ok, ...ready } = await connection.open(...target, accessToken);
       connection.isOpen = true;
       this.connection = connection;
       onReady(ready);
@@ -153,20 +156,20 @@ export class Connector {
     }
   }
 
-  /** Asks for a sign of life after a silence. */
+  /** Pings the server after a silence. */
   #keepAlive(connection) {
     const { aliveMs } = this.#options;
-    const pulse = setInterval(() => {
+    const timer = setInterval(() => {
       if (Date.now() - connection.heardAt >= aliveMs) connection.call('sync', { only: [] }).catch(() => {});
     }, aliveMs / 4);
-    connection.lost.then(() => clearInterval(pulse));
+    connection.lost.then(() => clearInterval(timer));
   }
 
-  #hear(connection, name, data) {
+  #handleEvent(connection, name, data) {
     const { emit, onEvent } = this.#handlers;
     if (name !== 'ready') emit(name, data);
     switch (name) {
-      case 'token_expired': case 'session_ended': case 'user_banned': connection.farewell = name; return;
+      case 'token_expired': case 'session_ended': case 'user_banned': connection.endReason = name; return;
       case 'token_expiring': this.#renew(connection); return;
       case 'server_shutdown': this.#retryAfter = data.retry_after_ms; return;
       case 'exception': emit('error', new MangoError(data.error)); return;
@@ -191,11 +194,11 @@ export class Connector {
     for (const waiter of [...this.#waiters]) waiter.check();
   }
 
-  /** Waits until `test` holds; checked whenever the status changes. */
+  /** Waits until `test` returns true; checked whenever the status changes. */
   #when(test) {
     return new Promise((resolve, reject) => {
       if (test()) return resolve();
-      if (!this.#wanted) return reject(new MangoError({ code: 'closed' }));
+      if (!this.#session) return reject(new MangoError({ code: 'closed' }));
       const settle = (how) => (what) => { this.#waiters.delete(waiter); how(what); };
       const waiter = { check: () => test() && settle(resolve)(), reject: settle(reject) };
       this.#waiters.add(waiter);

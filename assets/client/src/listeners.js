@@ -26,7 +26,7 @@ export class Listeners {
       try {
         listener(...data);
       } catch (error) {
-        // A mistake of the listener must not stop the client; it is reported like any uncaught error.
+        // A listener that throws must not stop the client; its error is reported like any uncaught one.
         queueMicrotask(() => { throw error; });
       }
     }

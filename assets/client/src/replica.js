@@ -1,4 +1,4 @@
-import { ChatState, UNREAD_MOST } from './chat.js';
+import { ChatState, MAX_UNREAD } from './chat.js';
 
 /** Without another event, a user has stopped typing after this time. */
 const TYPING_MS = 7000;
@@ -18,7 +18,7 @@ export class Replica {
   contacts = new Map();
   userId = null;
   epoch;
-  /** The value of the user's own counter up to which everything is known. */
+  /** All changes up to this revision of the user's own state are known. */
   userRev;
 
   /** @param {{keep: number, emit: (name: string, ...data: any[]) => void}} options */
@@ -28,12 +28,12 @@ export class Replica {
   }
 
   /** Announces a change of a chat to the listeners. */
-  tell(type, chat, { message, data, synced = false } = {}) {
+  announce(type, chat, { message, data, synced = false } = {}) {
     const change = { type, chat, message, data, synced };
     if (type === 'new_message') this.emit('message', message, chat);
     this.emit('change', change);
     if (!message) this.emit('chat', chat);
-    chat.tell(change);
+    chat.notify(change);
   }
 
   /** Starts over if another user logs in; returns whether it is the same user, or the first one. */
@@ -52,10 +52,10 @@ export class Replica {
   remove(chat, reason) {
     this.chats.delete(chat.id);
     this.emit('gone', { chatId: chat.id, reason, chat });
-    chat.tell(null);
+    chat.notify(null);
   }
 
-  noteTyping({ chat: id, user_id: user, is_typing: isTyping }) {
+  setTyping({ chat: id, user_id: user, is_typing: isTyping }) {
     const chat = this.chats.get(id);
     if (!chat) return;
     clearTimeout(chat.typing.get(user));
@@ -66,7 +66,7 @@ export class Replica {
     chat.typing.set(user, timer);
   }
 
-  notePresence({ user_id: user, online, last_seen_at }) {
+  setPresence({ user_id: user, online, last_seen_at }) {
     this.presence.set(user, { online, last_seen_at });
   }
 
@@ -77,8 +77,8 @@ export class Replica {
 
   /**
    * Applies an event or an acknowledgement.
-   * @returns {'done'|'gap'|'vague'} `gap`: not applied, because earlier changes of the chat are missing; `vague`: applied, but
-   *   the chat has to be fetched, because the event does not say enough.
+   * @returns {'done'|'gap'|'incomplete'} `gap`: not applied, because earlier changes of the chat are missing;
+   *   `incomplete`: applied, but the chat has to be fetched, because the event lacks data.
    */
   apply({ name, data }) {
     if (name === 'user_updated') return this.#applyUser(data.user);
@@ -86,12 +86,12 @@ export class Replica {
     let chat = this.chats.get(data.chat);
     const known = chat?.rev ?? 0;
     const isOrdered = data.prev !== undefined;
-    // A message that arrives late carries the `rev` of its latest change; its place is its `seq`.
+    // A message that arrives late carries the `rev` of its latest change; its position is its `seq`.
     const rev = name === 'new_message' ? data.seq : data.rev;
     if (isOrdered && rev <= known) return 'done';
-    const isEnd = name === 'chat_deleted' || name === 'chat_declined';
-    if (isEnd || (name === 'member_removed' && data.member.user.id === this.userId)) {
-      const reason = isEnd ? name.slice(5) : data.by === this.userId ? 'left' : 'removed';
+    const isRemoved = name === 'chat_deleted' || name === 'chat_declined';
+    if (isRemoved || (name === 'member_removed' && data.member.user.id === this.userId)) {
+      const reason = isRemoved ? name.slice(5) : data.by === this.userId ? 'left' : 'removed';
       if (chat) this.remove(chat, reason);
       return 'done';
     }
@@ -100,14 +100,14 @@ export class Replica {
     let first;
     if (!chat && data.details) [chat, first] = this.#addChat(data.details);
     if (!chat) return 'done';
-    const { message, isVague } = this.#change(chat, name, data);
-    // Counters stay behind a vague change: if the connection is lost now, it is requested again.
-    if (isOrdered && !isVague) chat.rev = rev;
-    if (data.user_rev === this.userRev + 1 && !isVague) this.userRev += 1;
-    chat.settle();
-    if (name && message !== null) this.tell(name, chat, { message, data });
-    if (first) this.tell('new_message', chat, { message: first, data });
-    return isVague ? 'vague' : 'done';
+    const { message, isIncomplete } = this.#change(chat, name, data);
+    // Counters do not advance past an incomplete change, so it is requested again after a lost connection.
+    if (isOrdered && !isIncomplete) chat.rev = rev;
+    if (data.user_rev === this.userRev + 1 && !isIncomplete) this.userRev += 1;
+    chat.recalculate();
+    if (name && message !== null) this.announce(name, chat, { message, data });
+    if (first) this.announce('new_message', chat, { message: first, data });
+    return isIncomplete ? 'incomplete' : 'done';
   }
 
   /** Adds a chat from the details of an event; returns it, and its first message if there is one to announce. */
@@ -124,13 +124,13 @@ export class Replica {
     return { role, pinned: false, muted_until: null, archived: false, unread: 0, last_read_seq: 0 };
   }
 
-  /** Applies an event to a chat. With `isVague` it does not say enough. */
+  /** Applies an event to a chat. `isIncomplete`: the event lacks data. */
   #change(chat, name, data) {
     const { my } = chat;
     switch (name) {
       case 'new_message': {
         const { prev, by, at, ...message } = data;
-        this.noteTyping({ chat: chat.id, user_id: by, is_typing: false });
+        this.setTyping({ chat: chat.id, user_id: by, is_typing: false });
         return { message: chat.put(message) };
       }
       case 'message_liked': {
@@ -141,31 +141,31 @@ export class Replica {
       }
       case 'member_added': case 'member_removed': case 'member_role_changed':
         chat.chat.member_count = data.member_count;
-        return { isVague: !chat.putMember(data.member, name === 'member_removed') };
+        return { isIncomplete: !chat.putMember(data.member, name === 'member_removed') };
       case 'chat_read':
         for (const member of chat.chat.members) {
           if (member.user.id === data.user_id) member.last_read_seq = Math.max(member.last_read_seq, data.seq);
         }
         if (data.user_id !== this.userId) return {};
         my.last_read_seq = Math.max(my.last_read_seq, data.seq);
-        return { isVague: my.last_read_seq < chat.floor };
+        return { isIncomplete: my.last_read_seq < chat.floor };
       case 'chat_pinned': case 'chat_unpinned': my.pinned = name === 'chat_pinned'; return {};
       case 'chat_archived': case 'chat_unarchived': my.archived = name === 'chat_archived'; return {};
       case 'chat_muted': case 'chat_unmuted':
         my.muted_until = data.muted_until ?? null;
-        return { isVague: name === 'chat_muted' && !data.muted_until };
+        return { isIncomplete: name === 'chat_muted' && !data.muted_until };
       default:
         if (data.details) {
           const { my: _, ...info } = data.details;
           chat.chat = info;
         }
         // If more messages are unread than the server counts, the count after a deletion is unknown.
-        if (data.message) return { message: chat.put(data.message), isVague: my.unread === UNREAD_MOST };
-        return { isVague: Boolean(name) && !data.details };
+        if (data.message) return { message: chat.put(data.message), isIncomplete: my.unread === MAX_UNREAD };
+        return { isIncomplete: Boolean(name) && !data.details };
     }
   }
 
-  /** Changes the user's own contacts; that another user follows them changes nothing here. */
+  /** Changes the user's own contacts; being followed changes nothing. */
   #applyContact(change, { user_id: user, by, user_rev: userRev }) {
     if (by === this.userId) {
       this.putContact(user, { ...(this.contacts.get(user) ?? { following: false, blocked: false }), ...change });
@@ -176,12 +176,12 @@ export class Replica {
 
   #applyUser(user) {
     const author = authorOf(user);
-    const renew = (it) => (it.user.id === user.id ? { ...it, user: author } : it);
+    const withAuthor = (it) => (it.user.id === user.id ? { ...it, user: author } : it);
     for (const chat of this.chats.values()) {
-      chat.messages = chat.messages.map(renew);
-      chat.chat.members = chat.chat.members.map(renew);
-      chat.settle();
-      this.tell('user_updated', chat, { data: { user } });
+      chat.messages = chat.messages.map(withAuthor);
+      chat.chat.members = chat.chat.members.map(withAuthor);
+      chat.recalculate();
+      this.announce('user_updated', chat, { data: { user } });
     }
     return 'done';
   }

@@ -1,6 +1,6 @@
 import { LOST, sleep } from './errors.js';
 
-/** Sends commands over the connection, and applies what their responses say. */
+/** Sends commands over the connection and applies the changes in their responses. */
 export class Requests {
   #connector;
   #synchronizer;
@@ -12,7 +12,7 @@ export class Requests {
     this.#userId = userId;
   }
 
-  /** Waits for the connection, then sends a command. If it is `repeatable`, it is sent again after a lost response. */
+  /** Waits for the connection, then sends a command. A `repeatable` command is sent again if its response is lost. */
   async send(event, payload, repeatable = true, onAck = undefined) {
     for (;;) {
       const connection = await this.#connector.opened();
@@ -25,12 +25,15 @@ export class Requests {
     }
   }
 
-  /** Sends a command and waits until its change is applied. `item` makes an event of the response and its position, if any. */
-  async change(event, payload, item) {
+  /**
+   * Sends a command and waits until its change is applied. `toEvent` converts the response, and its position in the
+   * chat if it has one, to the event to apply.
+   */
+  async change(event, payload, toEvent) {
     let applied;
     const ack = await this.send(event, payload, true, (answer) => {
       const { chat_id: chat, rev, prev } = answer;
-      const change = item(answer, rev && { chat, rev, prev, by: this.#userId() });
+      const change = toEvent(answer, rev && { chat, rev, prev, by: this.#userId() });
       applied = change && this.#synchronizer.applied(...change);
     });
     await applied;

@@ -1,14 +1,16 @@
-import { LOST, sleep } from './errors.js';
+import { LOST, MangoError, sleep } from './errors.js';
 
-/** A send that fails with one of these is tried again. */
+/** A send that fails with one of these errors is retried. */
 const TEMPORARY = new Set(['rate_limited', 'unavailable', 'internal', 'token_expired', 'session_ended']);
-/** After so many internal errors a send is given up. */
-const MOST_FAILURES = 5;
+/** A send is given up after this many internal errors. */
+const MAX_FAILURES = 5;
 
-/** Sends messages in the order of calls, chat by chat, each once, also across lost connections. */
+/** Sends the messages of each chat in the order of calls, each exactly once, even across reconnects. */
 export class Sender {
-  /** Unsent messages by chat. */
+  /** Unsent messages, in the order of calls, by chat. */
   #queues = new Map();
+  /** The same, by `clientId`. */
+  #jobs = new Map();
   #sending = new Set();
   #options;
 
@@ -39,31 +41,45 @@ export class Sender {
   }
 
   /** Saves a message to the outbox and sends it; resolves with the stored message. */
-  send(entry) {
-    this.#options.outbox?.save(entry);
-    return new Promise((resolve, reject) => this.enqueue(entry, resolve, reject));
+  async send(entry) {
+    const queued = this.#jobs.get(entry.clientId)?.entry;
+    if (!queued) {
+      this.#store((outbox) => outbox.save(entry));
+    } else if (['chatId', 'content', 'messageType', 'replyTo'].some((key) => queued[key] !== entry[key])) {
+      throw new MangoError({ code: 'client_id_conflict', message: 'another unsent message has this `clientId`' });
+    }
+    return this.enqueue(entry);
   }
 
-  enqueue(entry, resolve = () => {}, reject = () => {}) {
-    const queue = this.#queues.get(entry.chatId) ?? [];
-    if (queue.some((job) => job.entry.clientId === entry.clientId)) return;
-    queue.push({ entry, resolve, reject, failures: 0 });
-    this.#queues.set(entry.chatId, queue);
-    this.#pump(entry.chatId);
+  /** Queues a message, unless it is queued; returns the promise of the stored message. */
+  enqueue(entry) {
+    const { clientId, chatId } = entry;
+    const queued = this.#jobs.get(clientId);
+    if (queued) return queued.sent;
+    const job = { entry, failures: 0 };
+    job.sent = new Promise((resolve, reject) => Object.assign(job, { resolve, reject }));
+    // No caller waits for an entry of the outbox.
+    job.sent.catch(() => {});
+    this.#jobs.set(clientId, job);
+    if (!this.#queues.has(chatId)) this.#queues.set(chatId, []);
+    this.#queues.get(chatId).push(job);
+    this.#sendQueued(chatId);
+    return job.sent;
   }
 
-  /** Continues after a new connection was opened. */
+  /** Continues sending over a new connection. */
   resume() {
-    for (const chatId of this.#queues.keys()) this.#pump(chatId);
+    for (const chatId of this.#queues.keys()) this.#sendQueued(chatId);
   }
 
   rejectAll(why) {
-    for (const { reject } of [...this.#queues.values()].flat()) reject(why);
+    for (const { reject } of this.#jobs.values()) reject(why);
+    this.#jobs.clear();
     this.#queues.clear();
   }
 
-  /** Sends the queue of a chat, one message at a time: a message that is tried again keeps its place. */
-  async #pump(chatId) {
+  /** Sends a chat's queue one message at a time, so that a retry keeps the order. */
+  async #sendQueued(chatId) {
     if (this.#sending.has(chatId)) return;
     this.#sending.add(chatId);
     const { connection, apply } = this.#options;
@@ -78,7 +94,7 @@ export class Sender {
       } catch (error) {
         if (error.code === LOST) break;
         job.failures += error.code === 'internal' ? 1 : 0;
-        if (TEMPORARY.has(error.code) && job.failures < MOST_FAILURES) {
+        if (TEMPORARY.has(error.code) && job.failures < MAX_FAILURES) {
           await sleep(error.retryAfterMs ?? 500);
           continue;
         }
@@ -89,14 +105,25 @@ export class Sender {
     this.#sending.delete(chatId);
   }
 
-  #remove({ entry: { chatId, clientId } }) {
-    const queue = this.#queues.get(chatId);
-    queue?.shift();
-    if (!queue?.length) this.#queues.delete(chatId);
+  #remove(job) {
+    const { chatId, clientId } = job.entry;
+    // `rejectAll` may have dropped the job, and the application may have sent the message again.
+    if (this.#jobs.get(clientId) === job) {
+      this.#jobs.delete(clientId);
+      const queue = this.#queues.get(chatId);
+      queue.shift();
+      if (!queue.length) this.#queues.delete(chatId);
+    }
+    this.#store((outbox) => outbox.remove(clientId));
+  }
+
+  /** A failing outbox is reported, and delays no message. */
+  async #store(change) {
+    const { outbox, onError } = this.#options;
     try {
-      this.#options.outbox?.remove(clientId);
+      if (outbox) await change(outbox);
     } catch (error) {
-      this.#options.onError(error);
+      onError(error);
     }
   }
 }

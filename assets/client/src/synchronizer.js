@@ -1,20 +1,20 @@
 import { ChatState } from './chat.js';
 import { LOST, sleep } from './errors.js';
 
-/** After so many attempts to fill a gap, the connection is replaced. */
-const MOST_TRIES = 3;
+/** The connection is replaced after this many attempts to fill a gap. */
+const MAX_TRIES = 3;
 
 /**
- * Keeps the replica in order. An event is applied if its `prev` is known, dropped if its `rev` is, and held if there is a
- * gap, until `sync` has filled it. During a `sync`, events of its chats are held too: its replies are then never older
- * than the replica.
+ * Keeps the replica in order. An event is applied if its `prev` is known, dropped if its `rev` is already known, and held
+ * while there is a gap, which `sync` fills. During a `sync`, events of its chats are held too: its replies are then never
+ * older than the replica.
  */
 export class Synchronizer {
   #replica;
   #emit;
   #options;
   #connection = null;
-  /** The running sync: of the chats in `only`, or of all. */
+  /** The running sync, of all chats or of those in `only`. */
   #syncing = null;
   /** Chats to sync next. */
   #behind = new Set();
@@ -58,8 +58,8 @@ export class Synchronizer {
     const outcome = this.#replica.apply(item);
     if (outcome === 'gap') {
       item.tries = (item.tries ?? 0) + 1;
-      // A gap that sync does not fill: something is wrong with this connection.
-      if (item.tries > MOST_TRIES) this.#connection?.fail();
+      // Sync did not fill the gap: replace the connection.
+      if (item.tries > MAX_TRIES) this.#connection?.fail();
       this.#held.push(item);
     } else {
       item.done?.();
@@ -72,7 +72,7 @@ export class Synchronizer {
     return new Promise((done) => this.take({ name, data, done }));
   }
 
-  /** Syncs a chat soon; until then its events are held. */
+  /** Syncs a chat as soon as possible; its events are held until then. */
   fetch(id) {
     this.#behind.add(id);
     this.#catchUp();
@@ -106,7 +106,7 @@ export class Synchronizer {
     const held = this.#held.splice(0);
     this.#catchUp();
     for (const item of held) {
-      // An event that requested a chat which is not the user's.
+      // The event is of a chat the user does not belong to.
       if (item.tries && only?.has(item.data.chat) && !chats.has(item.data.chat)) item.done?.();
       else this.take(item);
     }
@@ -121,7 +121,7 @@ export class Synchronizer {
     const { maxBehind } = this.#options;
     const since = {};
     for (const { id, rev, stale } of chats.values()) {
-      // For single chats the latest change is requested again, and own state whatever its counter.
+      // For single chats, request the latest change again, and own state regardless of its counter.
       if (!stale && (!only || only.has(id))) since[id] = only ? Math.max(0, rev - 1) : rev;
     }
     const scope = only ? { only: [...only], user_rev: 0 } : { epoch, user_rev };
@@ -134,40 +134,40 @@ export class Synchronizer {
     if (reply.reset) for (const chat of replica.chats.values()) chat.stale = true;
     if (reply.reset || reply.contacts_truncated) replica.contacts.clear();
     for (const { user_id: user, ...contact } of reply.contacts ?? []) replica.putContact(user, contact);
-    // Too many changes to send: the application fetches the lists.
+    // Too many changes to include: the application must fetch the lists.
     if (reply.contacts_truncated) this.#emit('contacts_truncated', {});
     if (!only) [replica.epoch, replica.userRev] = [reply.epoch, reply.user_rev];
-    const news = [];
-    /** The chats of this page: whether they came whole, and the server's count of unread messages. */
+    const changes = [];
+    /** The chats of this page: whether they were fetched completely, and the server's count of unread messages. */
     const touched = new Map();
     const touch = (chat) => touched.get(chat) ?? touched.set(chat, {}).get(chat);
     for (const { my, truncated, ...info } of reply.chats) {
-      // The user was removed while the page was read; an event says so.
+      // The user was removed meanwhile; an event reports it.
       if (!my) continue;
       let chat = replica.chats.get(info.id);
-      const isWhole = !chat || chat.stale || truncated;
+      const isComplete = !chat || chat.stale || truncated;
       if (!chat) replica.chats.set(info.id, (chat = new ChatState(replica, info, my)));
-      if (isWhole) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, stale: false });
+      if (isComplete) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, stale: false });
       Object.assign(chat, { chat: info, my });
-      Object.assign(touch(chat), { isWhole, unread: my.unread });
-      news.push([isWhole ? 'reset' : 'chat_updated', chat]);
+      Object.assign(touch(chat), { isComplete, unread: my.unread });
+      changes.push([isComplete ? 'reset' : 'chat_updated', chat]);
     }
-    for (const message of reply.messages.sort((one, other) => one.seq - other.seq)) {
+    for (const message of reply.messages.sort((a, b) => a.seq - b.seq)) {
       const chat = replica.chats.get(message.chat_id);
       if (!chat) continue;
-      const { isWhole } = touch(chat);
+      const { isComplete } = touch(chat);
       const isNew = !chat.has(message.seq);
       const stored = chat.put(message);
-      if (isWhole || !stored) continue;
+      if (isComplete || !stored) continue;
       const change = message.deleted_at ? 'message_deleted' : 'message_edited';
-      news.push([isNew ? 'new_message' : change, chat, stored]);
+      changes.push([isNew ? 'new_message' : change, chat, stored]);
     }
     for (const { chat_id: id, my } of reply.mine) {
       const chat = replica.chats.get(id);
       if (!chat) continue;
       chat.my = my;
       touch(chat).unread = my.unread;
-      news.push(['chat_updated', chat]);
+      changes.push(['chat_updated', chat]);
     }
     for (const [id, rev] of Object.entries(reply.revs)) {
       const chat = replica.chats.get(Number(id));
@@ -175,12 +175,12 @@ export class Synchronizer {
       chat.rev = rev;
       touch(chat);
     }
-    for (const [chat, { isWhole, unread }] of touched) {
-      if (isWhole) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;
-      chat.settle(unread);
+    for (const [chat, { isComplete, unread }] of touched) {
+      if (isComplete) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;
+      chat.recalculate(unread);
     }
-    for (const [type, chat, message] of news) {
-      replica.tell(type, chat, { message, synced: true });
+    for (const [type, chat, message] of changes) {
+      replica.announce(type, chat, { message, synced: true });
       if (type === 'reset' && this.#options.tellUnread) this.#tellUnread(chat);
     }
     for (const { chat_id: id, rev, reason } of reply.left) {
@@ -190,10 +190,10 @@ export class Synchronizer {
     return reply.has_more;
   }
 
-  /** Announces the unread messages of a chat that came whole, as far as they are known. */
+  /** Announces the unread messages of a chat that was fetched completely, as far as they are known. */
   #tellUnread(chat) {
     const unread = chat.messages.filter(({ seq, user, deleted_at }) =>
       seq > chat.my.last_read_seq && user.id !== this.#replica.userId && !deleted_at);
-    for (const message of unread) this.#replica.tell('new_message', chat, { message, synced: true });
+    for (const message of unread) this.#replica.announce('new_message', chat, { message, synced: true });
   }
 }

@@ -4,52 +4,52 @@ import { FINAL, MangoError, unreachable } from './errors.js';
 const EXPIRES_SOON_MS = 60_000;
 const REQUEST_TIMEOUT_MS = 20_000;
 /**
- * How long a lock is kept after the work, in milliseconds. What one tab writes to the storage reaches the other tabs a
- * moment later, whereas a lock is passed on at once.
+ * How long a lock is held after its job, in milliseconds. Other tabs see what a tab writes to the storage a moment
+ * later, but they get a released lock at once.
  */
-const STORAGE_SETTLES_MS = 250;
+const STORAGE_DELAY_MS = 250;
 const queues = new Map();
 
-/** The URL of a path on the server; `url` may be that of its plain WebSocket. */
+/** The URL of a path on the server; `url` may be the URL of its plain WebSocket. */
 export function address(url, path) {
-  const at = new URL(url, globalThis.location?.href);
-  at.protocol = at.protocol.replace('ws', 'http');
-  at.pathname = at.pathname.replace(/\/(ws)?$/, '') + path;
-  at.search = at.hash = '';
-  return at;
+  const target = new URL(url, globalThis.location?.href);
+  target.protocol = target.protocol.replace('ws', 'http');
+  target.pathname = target.pathname.replace(/\/(ws)?$/, '') + path;
+  target.search = target.hash = '';
+  return target;
 }
 
-/** Sends a REST request; returns its response, or throws the problem as an error. */
+/** Sends a REST request; returns the body of the response, or throws its problem as a `MangoError`. */
 async function post(url, path, body, init = {}) {
-  const at = address(url, path);
+  const target = address(url, path);
   let response;
   try {
-    response = await fetch(at, {
+    response = await fetch(target, {
       method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
       headers: { ...(body && { 'content-type': 'application/json' }), ...init.headers },
     });
   } catch (cause) {
-    throw unreachable(at, cause);
+    throw unreachable(target, cause);
   }
   const data = await response.json().catch(() => ({}));
   if (response.ok) return data;
   const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
-  const message = data.detail ?? `${at} answers ${response.status}`;
+  const message = data.detail ?? `${target} answers ${response.status}`;
   throw new MangoError({ code: data.code ?? 'internal', message, errors: data.errors, retry_after_ms: wait });
 }
 
-/** Whether an error means that the session is over, whatever was wrong with its tokens. */
-const isOver = ({ code }) => FINAL.has(code) || /^token_/.test(code) || code === 'invalid_credentials';
-const asOver = (error) =>
+/** Whether an error means that the session has ended, for any reason. */
+const endsSession = ({ code }) => FINAL.has(code) || /^token_/.test(code) || code === 'invalid_credentials';
+const toSessionEnded = (error) =>
   FINAL.has(error.code) ? error : new MangoError({ code: 'session_ended', message: `log in again: ${error.message}` });
 
-/** Runs jobs of the same name one at a time, across all tabs of the origin if the browser can (https and localhost). */
-function exclusively(name, job) {
+/** Runs jobs with the same name one at a time; in all tabs of the origin if the browser has locks (https, localhost). */
+function withLock(name, job) {
   if (globalThis.navigator?.locks) {
     return new Promise((resolve, reject) => {
       navigator.locks.request(name, async () => {
         await job().then(resolve, reject);
-        await new Promise((done) => setTimeout(done, STORAGE_SETTLES_MS));
+        await new Promise((done) => setTimeout(done, STORAGE_DELAY_MS));
       }).catch(reject);
     });
   }
@@ -58,11 +58,11 @@ function exclusively(name, job) {
   return done;
 }
 
-/** The storage that all tabs share, or memory if there is none or the browser forbids it. */
+/** The storage that all tabs share, or memory if it is missing or forbidden. */
 function defaultStorage() {
   try {
     if (globalThis.localStorage) return globalThis.localStorage;
-  } catch { /* A browser may forbid even reading the property. */ }
+  } catch { /* Some browsers forbid even reading the property. */ }
   const items = new Map();
   return {
     getItem: (key) => items.get(key) ?? null,
@@ -86,40 +86,40 @@ function defaultStorage() {
  * }}
  */
 export function sessionTokens({ url = '/', storage = defaultStorage(), key = 'mango-chat' } = {}) {
-  /** The token that was returned last. A caller who asks for another one found that it is refused. */
+  /** The token that was returned last. A caller that asks for a refresh needs a different one. */
   let latest;
-  // Always from the storage: another tab may have refreshed the tokens.
+  // Always read the storage: another tab may have refreshed the tokens.
   const read = async () => JSON.parse((await storage.getItem(key)) ?? 'null');
   const write = async ({ access_token, refresh_token, expires_in }) => {
     const pair = { access_token, refresh_token, expires_at: Date.now() + expires_in * 1000 };
     await storage.setItem(key, JSON.stringify(pair));
     return pair;
   };
-  const isGood = (pair, refused) => pair.expires_at - Date.now() > EXPIRES_SOON_MS && pair.access_token !== refused;
-  const stored = async () => {
+  const isUsable = (pair, rejected) => pair.expires_at - Date.now() > EXPIRES_SOON_MS && pair.access_token !== rejected;
+  const requirePair = async () => {
     const pair = await read();
     if (!pair) throw new MangoError({ code: 'token_missing', message: 'not logged in: call login() or save() first' });
     return pair;
   };
-  const refreshed = async (refused) => {
-    const pair = await stored();
-    if (isGood(pair, refused)) return pair;
+  const refreshPair = async (rejected) => {
+    const pair = await requirePair();
+    if (isUsable(pair, rejected)) return pair;
     try {
       return await write(await post(url, '/auth/refresh', { refresh_token: pair.refresh_token }, { credentials: 'omit' }));
     } catch (error) {
-      if (!isOver(error)) throw error;
-      const now = await read();
-      // If tabs cannot wait for each other, another one may have been faster.
-      if (now && now.refresh_token !== pair.refresh_token) return now;
+      if (!endsSession(error)) throw error;
+      const current = await read();
+      // Without locks, another tab may have refreshed the tokens first.
+      if (current && current.refresh_token !== pair.refresh_token) return current;
       await storage.removeItem(key);
-      throw asOver(error);
+      throw toSessionEnded(error);
     }
   };
   const token = async ({ refresh = false } = {}) => {
-    // Read now: another caller may get a new token first, which then serves both.
-    const refused = refresh ? latest : undefined;
-    let pair = await stored();
-    if (!isGood(pair, refused)) pair = await exclusively(`mango-chat ${key}`, () => refreshed(refused));
+    // Read `latest` now: if another caller refreshes it first, this one uses the result.
+    const rejected = refresh ? latest : undefined;
+    let pair = await requirePair();
+    if (!isUsable(pair, rejected)) pair = await withLock(`mango-chat ${key}`, () => refreshPair(rejected));
     latest = pair.access_token;
     return latest;
   };
@@ -134,20 +134,20 @@ export function sessionTokens({ url = '/', storage = defaultStorage(), key = 'ma
       if (!pair) return;
       const headers = { authorization: `Bearer ${pair.access_token}` };
       await post(url, '/auth/logout', undefined, { headers, credentials: 'omit' }).catch((error) => {
-        if (!isOver(error)) throw error;
+        if (!endsSession(error)) throw error;
       });
     },
     isLoggedIn: async () => Boolean(await read()),
   });
 }
 
-/** After a login with cookies, the browser sends them by itself; only the refresh needs a request. */
+/** After a login with cookies, the browser sends them on its own; only a refresh needs a request. */
 export const cookieTokens = (url) => async ({ refresh }) => {
   if (!refresh) return undefined;
-  const exchange = () => post(url, '/auth/refresh', undefined, { credentials: 'include' });
+  const refreshCookies = () => post(url, '/auth/refresh', undefined, { credentials: 'include' });
   try {
-    return (await exclusively('mango-chat cookie', exchange)).access_token;
+    return (await withLock('mango-chat cookie', refreshCookies)).access_token;
   } catch (error) {
-    throw isOver(error) ? asOver(error) : error;
+    throw endsSession(error) ? toSessionEnded(error) : error;
   }
 };

@@ -9,16 +9,16 @@
  * @typedef {import('./events.js').ClientEvents} ClientEvents
  * @typedef {import('./events.js').ServerEvents} ServerEvents
  * @typedef {{type: string, chat: ChatState, message?: Message, data?: object, synced: boolean}} Change
- *   `type` is the name of the server event. With `synced` the change came by `sync`, and `type` is `new_message`,
- *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it anew).
+ *   `type` is the name of the server event. With `synced` the change arrived through `sync`, and `type` is `new_message`,
+ *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it again).
  * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number}} OutboxEntry
- * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): void, remove(clientId: string): void}} OutboxStore
+ * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): *, remove(clientId: string): *}} OutboxStore
  * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
  * @typedef {{
  *   status: [Status], synced: [{full: boolean}], message: [Message, ChatState], change: [Change], chat: [ChatState],
  *   gone: [{chatId: number, reason: string, chat: ChatState}], error: [MangoError], contacts_truncated: [{}],
  * }} OwnEvents Events of the client itself.
- * @typedef {OwnEvents & {[Name in keyof ServerEvents]: [ServerEvents[Name]]}} Events What listeners get, by event.
+ * @typedef {OwnEvents & {[Name in keyof ServerEvents]: [ServerEvents[Name]]}} Events Listener arguments by event.
  * @typedef {{access_token: string, refresh_token: string, expires_in: number}} TokenPair The response of a login.
  * @typedef {{getItem(key: string): ?string|Promise<?string>, setItem(key: string, value: string): *,
  *   removeItem(key: string): *}} TokenStorage Such as `localStorage`.
