@@ -1,7 +1,8 @@
-// How much one malicious client costs a server: for each attack the server's peak memory, and how long another client
-// waits meanwhile. `node bench/abuse.mjs PROGRAM [ATTACK…]` starts the program in a temporary folder, with the limits
-// of `prod` (except for registering and sending, to prepare the attacks), runs the attacks one after the other, and
-// prints one line of JSON for each and one for all. It needs only Node.js 20.15 or newer and connects only to loopback.
+// Measures how much one malicious client costs a server: for each attack the server's peak memory, and how long the
+// requests of another client take meanwhile. `node bench/abuse.mjs PROGRAM [ATTACK…]` starts the program in a temporary
+// folder with the limits of `prod` (except for registering and sending, to prepare the attacks), runs the attacks one
+// after the other, and prints one line of JSON for each and one for all. It needs only Node.js 20.15 or newer and
+// connects only to loopback.
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -14,32 +15,32 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import zlib from 'node:zlib';
 
 const [program, ...chosen] = process.argv.slice(2);
-if (program === '--bystander') await standBy(...chosen);
+if (program === '--bystander') await runBystander(...chosen);
 
-/** Sends and reads in turn until its input ends; then prints how long that took. */
-async function standBy(port, token, chat) {
-  const [waits, failed] = [[], {}];
+/** Sends and reads in turn until stdin ends; then prints how long its requests took. */
+async function runBystander(port, token, chat) {
+  const [durations, failed] = [[], {}];
   const message = JSON.stringify({ message: { chat_id: Number(chat), content: 'hi', message_type: 'text' } });
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  const own = new http.Agent({ keepAlive: true });
-  const ask = (method, path, body) => new Promise((resolve) => {
-    const asked = http.request({ port, host: '127.0.0.1', method, path, headers, agent: own }, (answer) => {
-      answer.resume().on('end', () => resolve(answer.statusCode)).on('error', () => resolve(0));
+  const agent = new http.Agent({ keepAlive: true });
+  const send = (method, path, body) => new Promise((resolve) => {
+    const outgoing = http.request({ port, host: '127.0.0.1', method, path, headers, agent }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode)).on('error', () => resolve(0));
     });
-    asked.on('error', () => resolve(0)).setTimeout(60_000, () => asked.destroy()).end(body);
+    outgoing.on('error', () => resolve(0)).setTimeout(60_000, () => outgoing.destroy()).end(body);
   });
-  let over = false;
-  process.stdin.resume().on('end', () => { over = true; });
+  let stopped = false;
+  process.stdin.resume().on('end', () => { stopped = true; });
   console.log('ready');
-  for (let turn = 0; !over; turn += 1) {
-    const began = performance.now();
-    const status = await (turn % 2 ? ask('GET', '/chat') : ask('POST', '/events/send_message', message));
-    waits.push(performance.now() - began);
+  for (let turn = 0; !stopped; turn += 1) {
+    const start = performance.now();
+    const status = await (turn % 2 ? send('GET', '/chat') : send('POST', '/events/send_message', message));
+    durations.push(performance.now() - start);
     if (status !== 200) failed[status] = (failed[status] ?? 0) + 1;
     await sleep(40);
   }
-  waits.sort((one, other) => one - other);
-  console.log(JSON.stringify({ p99_ms: Math.round(waits[Math.floor(waits.length * 0.99)] ?? 0), failed }));
+  durations.sort((a, b) => a - b);
+  console.log(JSON.stringify({ p99_ms: Math.round(durations[Math.floor(durations.length * 0.99)] ?? 0), failed }));
   process.exit(0);
 }
 
@@ -65,7 +66,7 @@ const { port } = new URL(url);
 // --- clients ---
 
 const open = new Set();
-/** Opens a bare connection; its errors are ignored, because attacks end with them. */
+/** Opens a TCP connection. Its errors are ignored, because attacks provoke them. */
 function connect(bytes) {
   const socket = net.connect(Number(port), '127.0.0.1');
   socket.on('error', () => {});
@@ -81,16 +82,16 @@ const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
 function request(method, path, { token, body, headers = {}, from = agent } = {}) {
   return new Promise((resolve) => {
     const text = body === undefined || Buffer.isBuffer(body) || typeof body === 'string' ? body : JSON.stringify(body);
-    const all = { ...(text !== undefined && { 'content-type': 'application/json' }), ...(token && { authorization: `Bearer ${token}` }), ...headers };
-    const asked = http.request({ port, host: '127.0.0.1', method, path, headers: all, agent: from }, (answer) => {
-      let [length, kept] = [0, ''];
-      answer.on('data', (bytes) => { length += bytes.length; if (length < 1_000_000) kept += bytes; });
-      answer.on('end', () => resolve({ status: answer.statusCode, length, body: kept }));
-      answer.on('error', () => resolve({ status: 0 }));
+    const allHeaders = { ...(text !== undefined && { 'content-type': 'application/json' }), ...(token && { authorization: `Bearer ${token}` }), ...headers };
+    const outgoing = http.request({ port, host: '127.0.0.1', method, path, headers: allHeaders, agent: from }, (response) => {
+      let [length, content] = [0, ''];
+      response.on('data', (bytes) => { length += bytes.length; if (length < 1_000_000) content += bytes; });
+      response.on('end', () => resolve({ status: response.statusCode, length, body: content }));
+      response.on('error', () => resolve({ status: 0 }));
     });
-    asked.on('error', () => resolve({ status: 0 }));
-    asked.setTimeout(60_000, () => asked.destroy());
-    asked.end(text);
+    outgoing.on('error', () => resolve({ status: 0 }));
+    outgoing.setTimeout(60_000, () => outgoing.destroy());
+    outgoing.end(text);
   });
 }
 const json = async (...args) => JSON.parse((await request(...args)).body);
@@ -103,7 +104,7 @@ async function account() {
 }
 const group = async (token, members = []) =>
   (await event(token, 'create_chat', { chat: { name: 'group', is_group: true, members_array: members } })).chat.id;
-const say = (token, chat, content) => event(token, 'send_message', { message: { chat_id: chat, content, message_type: 'text' } });
+const sendMessage = (token, chat, content) => event(token, 'send_message', { message: { chat_id: chat, content, message_type: 'text' } });
 
 /** Returns a client frame (RFC 6455, section 5.2). */
 function frame(payload, opcode = 1) {
@@ -124,35 +125,35 @@ function websocket(path, token, texts = []) {
   return socket;
 }
 async function polling(token, from = agent) {
-  const answer = await request('GET', '/socket.io/?EIO=4&transport=polling', { headers: token ? { auth: token } : {}, from });
-  return answer.status === 200 ? `/socket.io/?EIO=4&transport=polling&sid=${JSON.parse(answer.body.slice(1)).sid}` : null;
+  const response = await request('GET', '/socket.io/?EIO=4&transport=polling', { headers: token ? { auth: token } : {}, from });
+  return response.status === 200 ? `/socket.io/?EIO=4&transport=polling&sid=${JSON.parse(response.body.slice(1)).sid}` : null;
 }
 const times = (count, work) => Promise.all(Array.from({ length: count }, (_, index) => work(index)));
 
-// --- what is measured ---
+// --- measurements ---
 
 const status = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) * 1024;
-const cpu = () => readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13).reduce((sum, it) => sum + Number(it), 0) / 100;
+const cpu = () => readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13).reduce((sum, ticks) => sum + Number(ticks), 0) / 100;
 const bystander = await account();
-const theirs = await group(bystander.token);
+const bystanderChat = await group(bystander.token);
 /** Runs another client in a separate process during `work`; returns how long its requests took. */
-async function meanwhile(work) {
-  const other = spawn(process.execPath, [new URL(import.meta.url).pathname, '--bystander', port, bystander.token, theirs], { stdio: ['pipe', 'pipe', 'inherit'] });
+async function withBystander(work) {
+  const child = spawn(process.execPath, [new URL(import.meta.url).pathname, '--bystander', port, bystander.token, bystanderChat], { stdio: ['pipe', 'pipe', 'inherit'] });
   let text = '';
-  await new Promise((ready) => other.stdout.on('data', (bytes) => { text += bytes; ready(); }));
-  const told = await work();
-  other.stdin.end();
-  await new Promise((done) => other.once('close', done));
-  return { told, ...JSON.parse(text.split('\n')[1]) };
+  await new Promise((ready) => child.stdout.on('data', (bytes) => { text += bytes; ready(); }));
+  const result = await work();
+  child.stdin.end();
+  await new Promise((done) => child.once('close', done));
+  return { result, ...JSON.parse(text.split('\n')[1]) };
 }
 
-// --- the attacks ---
+// --- attacks ---
 
 const LONG = '\u0001'.repeat(65_000);
-let people = [];
-async function manyPeople() {
-  while (people.length < 9_990) people.push(...await times(50, async () => (await json('POST', '/user', { body: { username: `m${randomBytes(6).toString('hex')}`, password: 'correct horse' } })).id));
-  return people.slice(0, 9_990);
+let userIds = [];
+async function manyUsers() {
+  while (userIds.length < 9_990) userIds.push(...await times(50, async () => (await json('POST', '/user', { body: { username: `m${randomBytes(6).toString('hex')}`, password: 'correct horse' } })).id));
+  return userIds.slice(0, 9_990);
 }
 const prepared = {};
 
@@ -174,8 +175,8 @@ const attacks = {
   },
   async long_pages() {
     const { token } = prepared.author;
-    const all = await times(6, () => request('GET', `/message/${prepared.chat}`, { token }));
-    return { bytes: Math.max(...all.map(({ length }) => length ?? 0)) };
+    const pages = await times(6, () => request('GET', `/message/${prepared.chat}`, { token }));
+    return { bytes: Math.max(...pages.map(({ length }) => length ?? 0)) };
   },
   async slow_readers() {
     for (let index = 0; index < 5; index += 1) connect(`GET /message/${prepared.chat} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${prepared.author.token}\r\n\r\n`).pause();
@@ -192,10 +193,10 @@ const attacks = {
     const until = Date.now() + 5_000;
     await times(64, async () => { while (Date.now() < until) await request('GET', '/user?query=a&limit=200', { token }); });
   },
-  async deaf_sockets() {
+  async unread_sockets() {
     for (let index = 0; index < 200; index += 1) websocket(engine, prepared.author.token, ['40']);
     await sleep(1_500);
-    await times(30, () => say(prepared.author.token, prepared.quiet, LONG));
+    await times(30, () => sendMessage(prepared.author.token, prepared.quiet, LONG));
     await sleep(2_000);
   },
   async sessions() {
@@ -219,7 +220,7 @@ const attacks = {
     while (!(path = await polling(prepared.author.token))) await sleep(500);
     await request('POST', path, { body: '40', headers: { 'content-type': 'text/plain' } });
     for (let round = 0; round < 40; round += 1) {
-      await times(15, () => say(prepared.author.token, prepared.quiet, LONG));
+      await times(15, () => sendMessage(prepared.author.token, prepared.quiet, LONG));
       await new Promise((done) => connect(`${handshake(path.replace('polling', 'websocket'))}\r\n`).once('close', done).once('data', done));
     }
   },
@@ -231,16 +232,16 @@ const attacks = {
     return { log_bytes: readdirSync(logs).reduce((sum, name) => sum + statSync(join(logs, name)).size, 0) };
   },
   async large_groups() {
-    const members = await manyPeople();
-    const answers = await times(40, (index) => request('POST', '/events/create_chat', {
+    const members = await manyUsers();
+    const responses = await times(40, (index) => request('POST', '/events/create_chat', {
       token: prepared.author.token, body: { chat: { name: `large ${index}`, is_group: true, members_array: members } },
     }));
-    return answers.reduce((all, { status: code }) => ({ ...all, [code]: (all[code] ?? 0) + 1 }), {});
+    return responses.reduce((counts, { status: code }) => ({ ...counts, [code]: (counts[code] ?? 0) + 1 }), {});
   },
   async idle_connections() {
     for (let index = 0; index < 1_004; index += 1) connect();
     await sleep(2_000);
-    return { newcomer: (await request('GET', '/health/live', { from: new http.Agent() })).status };
+    return { new_client: (await request('GET', '/health/live', { from: new http.Agent() })).status };
   },
   async pictures() {
     const [width, height] = [7_000, 7_000];
@@ -260,12 +261,12 @@ const attacks = {
     head.writeUInt32BE(width, 0); head.writeUInt32BE(height, 4); head.set([16, 2, 0, 0, 0], 8);
     const png = Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', Buffer.concat(parts)), chunk('IEND', Buffer.alloc(0))]);
     const body = { photo: png.toString('base64') };
-    const answers = await times(4, async () => request('PUT', '/user/me/photo', { token: (await account()).token, body }));
-    return { bytes: png.length, statuses: answers.map((it) => it.status) };
+    const responses = await times(4, async () => request('PUT', '/user/me/photo', { token: (await account()).token, body }));
+    return { bytes: png.length, statuses: responses.map((it) => it.status) };
   },
-  async comings_and_goings() {
+  async namespace_churn() {
     const { token } = await account();
-    const began = cpu();
+    const start = cpu();
     const until = Date.now() + 5_000;
     let rounds = 0;
     await times(16, async () => {
@@ -280,9 +281,9 @@ const attacks = {
       while (Date.now() < until && !socket.destroyed) await sleep(20);
       socket.destroy();
     });
-    return { rounds_per_second: Math.round(rounds / 5), cores: Number(((cpu() - began) / 5).toFixed(2)) };
+    return { rounds_per_second: Math.round(rounds / 5), cores: Number(((cpu() - start) / 5).toFixed(2)) };
   },
-  async made_up_upgrades() {
+  async unknown_session_upgrades() {
     for (let round = 0; round < 40; round += 1) {
       await times(250, () => new Promise((done) => {
         const socket = connect(`${handshake(`${engine}&sid=${randomBytes(16).toString('base64url').slice(0, 22)}`, null, KEY)}\r\n`);
@@ -292,29 +293,29 @@ const attacks = {
   },
   async wrong_types() {
     const body = JSON.stringify({ user: { id: '\u0001'.repeat(1_700_000) } });
-    const answers = await times(8, () => request('POST', '/events/follow', { token: prepared.author.token, body }));
-    return { bytes: Math.max(...answers.map(({ length }) => length ?? 0)) };
+    const responses = await times(8, () => request('POST', '/events/follow', { token: prepared.author.token, body }));
+    return { bytes: Math.max(...responses.map(({ length }) => length ?? 0)) };
   },
 };
 
 prepared.author = await account();
 prepared.chat = await group(prepared.author.token);
 prepared.quiet = await group(prepared.author.token);
-const wanted = chosen.length ? chosen : Object.keys(attacks);
-if (wanted.some((name) => ['long_pages', 'slow_readers', 'histories'].includes(name))) {
-  for (let batch = 0; batch < 50; batch += 1) await times(20, () => say(prepared.author.token, prepared.chat, LONG));
+const selected = chosen.length ? chosen : Object.keys(attacks);
+if (selected.some((name) => ['long_pages', 'slow_readers', 'histories'].includes(name))) {
+  for (let batch = 0; batch < 50; batch += 1) await times(20, () => sendMessage(prepared.author.token, prepared.chat, LONG));
 }
 let [peak, slowest] = [0, 0];
-for (const name of wanted) {
-  if (name === 'large_groups') await manyPeople();
+for (const name of selected) {
+  if (name === 'large_groups') await manyUsers();
   writeFileSync(`/proc/${server.pid}/clear_refs`, '5');
   const before = status('VmRSS');
-  const { told, p99_ms, failed } = await meanwhile(attacks[name]);
+  const { result, p99_ms, failed } = await withBystander(attacks[name]);
   closeAll();
   const [high, after] = [status('VmHWM'), status('VmRSS')];
   [peak, slowest] = [Math.max(peak, high), Math.max(slowest, p99_ms)];
   const mb = (bytes) => Math.round(bytes / 1e6);
-  console.log(JSON.stringify({ attack: name, before_mb: mb(before), peak_mb: mb(high), after_mb: mb(after), bystander_p99_ms: p99_ms, bystander_failed: failed, ...told }));
+  console.log(JSON.stringify({ attack: name, before_mb: mb(before), peak_mb: mb(high), after_mb: mb(after), bystander_p99_ms: p99_ms, bystander_failed: failed, ...result }));
   await sleep(1_500);
 }
 console.log(JSON.stringify({ attack: 'all', peak_mb: Math.round(peak / 1e6), bystander_p99_ms: slowest }));

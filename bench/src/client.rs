@@ -18,14 +18,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use crate::Result;
 
 /// The time limit for connecting, and for an ack during setup.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// With the library's own 128 KiB per socket, thousands of idle clients would use more memory than the server.
 const READ_BUFFER: usize = 4 * 1_024;
 
 /// A packet from the server.
 pub enum Packet {
-    /// The answer to the event with this ack id.
+    /// The acknowledgement of the event with this ack id.
     Ack(u64, Body),
     /// A server event.
     Event(Body),
@@ -52,15 +52,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the server at `url` (`http://host:port`) and waits for `ready`, which says that the rooms are
-    /// joined.
+    /// Connects to the server at `url` (`http://host:port`) and waits for `ready`, which the server sends after
+    /// joining the rooms.
     pub async fn connect(url: &str, token: &str) -> Result<Self> {
-        timeout(PATIENCE, Self::enter(url, token))
-            .await
-            .map_err(|_| "connecting took longer than a minute")?
+        timeout(TIMEOUT, Self::open(url, token)).await.map_err(|_| "connecting took longer than a minute")?
     }
 
-    async fn enter(url: &str, token: &str) -> Result<Self> {
+    async fn open(url: &str, token: &str) -> Result<Self> {
         let address = format!("ws{}/ws/socket.io/?EIO=4&transport=websocket", url.trim_start_matches("http"));
         let mut request = address.into_client_request()?;
         request.headers_mut().insert("auth", token.parse()?);
@@ -81,8 +79,8 @@ impl Client {
         }
     }
 
-    /// Returns the next ack or event, and answers pings that arrive before it. An error means that the connection has
-    /// ended.
+    /// Returns the next ack or event, and answers pings that arrive before it. An error means that the connection
+    /// has ended.
     pub async fn next(&mut self) -> Result<Packet> {
         loop {
             if self.pong_due {
@@ -98,7 +96,7 @@ impl Client {
                     let id = text.as_str().get(2..2 + digits).unwrap_or_default().parse()?;
                     return Ok(Packet::Ack(id, Body { text, from: 2 + digits }));
                 }
-                // NOOP, and the answer to our CONNECT, which `ready` follows.
+                // NOOP, and the reply to our CONNECT; `ready` follows it.
                 [b'6'] | [b'4', b'0', ..] => {}
                 _ => return Err(format!("the server ended the connection with {text}").into()),
             }
@@ -106,7 +104,7 @@ impl Client {
     }
 
     /// Returns the next packet if it has already arrived.
-    pub fn next_at_hand(&mut self) -> Option<Result<Packet>> {
+    pub fn try_next(&mut self) -> Option<Result<Packet>> {
         self.next().now_or_never()
     }
 
@@ -127,24 +125,20 @@ impl Client {
     pub async fn call(&mut self, event: &str, payload: &Value) -> Result<Value> {
         let sent = self.emit(event, &payload.to_string()).await?;
         self.flush().await?;
-        let answered = async {
+        let reply = async {
             loop {
                 if let Packet::Ack(id, body) = self.next().await?
                     && id == sent
                 {
-                    let (answer,): (Value,) = serde_json::from_str(body.json())?;
-                    return if answer["ok"] == true {
-                        Ok(answer)
-                    } else {
-                        Err(format!("{event}: {answer}").into())
-                    };
+                    let (ack,): (Value,) = serde_json::from_str(body.json())?;
+                    return if ack["ok"] == true { Ok(ack) } else { Err(format!("{event}: {ack}").into()) };
                 }
             }
         };
-        timeout(PATIENCE, answered).await.map_err(|_| format!("{event}: no ack within a minute"))?
+        timeout(TIMEOUT, reply).await.map_err(|_| format!("{event}: no ack within a minute"))?
     }
 
-    /// Closes the connection, whether or not the server answers.
+    /// Closes the connection, even if the server does not respond.
     pub async fn close(mut self) {
         let _ = timeout(Duration::from_secs(1), self.websocket.close(None)).await;
     }
@@ -153,7 +147,9 @@ impl Client {
         loop {
             match self.websocket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Close(frame))) => return Err(format!("the server closed: {frame:?}").into()),
+                Some(Ok(Message::Close(frame))) => {
+                    return Err(format!("the server closed the connection: {frame:?}").into());
+                }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error.into()),
                 None => return Err("the connection ended".into()),

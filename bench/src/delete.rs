@@ -11,8 +11,8 @@ use tokio::time::sleep;
 
 use crate::Result;
 use crate::client::Client;
-use crate::people;
 use crate::report::Report;
+use crate::users;
 
 /// Options of `delete`.
 #[derive(Args)]
@@ -30,29 +30,33 @@ pub struct Options {
 
 /// Runs the bench; returns whether every event was acknowledged with `ok`.
 pub async fn run(options: Options) -> Result<bool> {
-    let people = people::register(&options.url, 2).await?;
-    let most = options.sizes.iter().copied().max().unwrap_or(1);
-    let members = people::members(&options.url, most.saturating_sub(1)).await?;
-    let mut owner = Client::connect(&options.url, &people[0].token).await?;
-    let mut sender = Client::connect(&options.url, &people[1].token).await?;
+    let users = users::register(&options.url, 2).await?;
+    let largest = options.sizes.iter().copied().max().unwrap_or(1);
+    let members = users::register_without_login(&options.url, largest.saturating_sub(1)).await?;
+    let mut owner = Client::connect(&options.url, &users[0].token).await?;
+    let mut sender = Client::connect(&options.url, &users[1].token).await?;
     let other = group(&mut sender, &[]).await?;
     let mut report = Report::new("delete", options.label.as_deref());
     for size in options.sizes {
         let chat = group(&mut owner, &members[..size.saturating_sub(1).min(members.len())]).await?;
-        let over = Arc::new(AtomicBool::new(false));
-        let sending = tokio::spawn(send_until(sender, other, over.clone()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let sending = tokio::spawn(send_until(sender, other, stop.clone()));
         sleep(Duration::from_millis(100)).await;
         let began = Instant::now();
         owner.call("delete_chat", &json!({"chat": {"id": chat}})).await?;
-        let took = began.elapsed();
+        let elapsed = began.elapsed();
         sleep(Duration::from_millis(100)).await;
-        over.store(true, Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
         let longest;
         (sender, longest) = sending.await??;
         let key = format!("delete_{size}_ms");
-        report.number(&key, milliseconds(took), &format!("to delete a group of {size}"));
+        report.number(&key, milliseconds(elapsed), &format!("to delete a group of {size}"));
         let key = format!("longest_send_{size}_ms");
-        report.number(&key, milliseconds(longest), "the longest wait of a send in another chat meanwhile");
+        report.number(
+            &key,
+            milliseconds(longest),
+            "longest wait for the ack of a send in another chat meanwhile",
+        );
     }
     owner.close().await;
     sender.close().await;
@@ -60,18 +64,18 @@ pub async fn run(options: Options) -> Result<bool> {
 }
 
 async fn group(owner: &mut Client, members: &[i64]) -> Result<i64> {
-    let wish = json!({"chat": {"name": "bench", "is_group": true, "members_array": members}});
-    let made = owner.call("create_chat", &wish).await?;
-    made["chat"]["id"].as_i64().ok_or_else(|| "a new chat came back without an id".into())
+    let request = json!({"chat": {"name": "bench", "is_group": true, "members_array": members}});
+    let reply = owner.call("create_chat", &request).await?;
+    reply["chat"]["id"].as_i64().ok_or_else(|| "create_chat returned no id".into())
 }
 
-/// Sends one message after the other; returns the longest wait for an ack.
-async fn send_until(mut sender: Client, chat: i64, over: Arc<AtomicBool>) -> Result<(Client, Duration)> {
+/// Sends messages one at a time until `stop` is set; returns the longest wait for an ack.
+async fn send_until(mut sender: Client, chat: i64, stop: Arc<AtomicBool>) -> Result<(Client, Duration)> {
     let mut longest = Duration::ZERO;
-    while !over.load(Ordering::Relaxed) {
-        let wish = json!({"message": {"chat_id": chat, "content": "meanwhile", "message_type": "text"}});
+    while !stop.load(Ordering::Relaxed) {
+        let request = json!({"message": {"chat_id": chat, "content": "meanwhile", "message_type": "text"}});
         let began = Instant::now();
-        sender.call("send_message", &wish).await?;
+        sender.call("send_message", &request).await?;
         longest = longest.max(began.elapsed());
     }
     Ok((sender, longest))

@@ -59,6 +59,6 @@ pub async fn run(options: Options) -> Result<bool> {
         std::mem::take(&mut totals.delivery_micros),
         "from send to receipt by a member",
     );
-    let kept = totals.tell(&mut report);
+    let kept = totals.add_to(&mut report);
     Ok(report.finish(kept))
 }

@@ -36,15 +36,19 @@ pub struct Options {
 /// Runs the bench.
 pub async fn run(options: Options) -> Result<bool> {
     let db = connect(&options.database_url).await?;
-    make_table(&db).await?;
-    let counted = insert_for(&db, options.tasks, Duration::from_secs(options.seconds.max(1))).await;
+    create_table(&db).await?;
+    let result = insert_for(&db, options.tasks, Duration::from_secs(options.seconds.max(1))).await;
     db.execute_unprepared("DROP TABLE bench_floor").await?;
-    let mut micros = counted?;
+    let mut micros = result?;
     let mut report = Report::new("floor", options.label.as_deref());
     report.number("tasks", options.tasks as f64, "tasks, each inserting one row after the other");
     let rate = micros.len() as f64 / options.seconds.max(1) as f64;
     report.number("inserts_per_s", rate, "rows per second, one INSERT per transaction");
-    report.latency("insert", std::mem::take(&mut micros), "of one insert, waiting for a connection included");
+    report.latency(
+        "insert",
+        std::mem::take(&mut micros),
+        "of one insert, including the wait for a connection",
+    );
     Ok(report.finish(true))
 }
 
@@ -69,7 +73,7 @@ async fn connect(url: &str) -> Result<DatabaseConnection> {
     Ok(Database::connect(options).await?)
 }
 
-async fn make_table(db: &DatabaseConnection) -> Result<()> {
+async fn create_table(db: &DatabaseConnection) -> Result<()> {
     let id = match db.get_database_backend() {
         sea_orm::DbBackend::Sqlite => "integer PRIMARY KEY AUTOINCREMENT",
         _ => "bigserial PRIMARY KEY",
@@ -92,17 +96,17 @@ async fn make_table(db: &DatabaseConnection) -> Result<()> {
     Ok(())
 }
 
-/// Returns the duration in microseconds of every insert that ended in time.
+/// Inserts rows from several tasks for this time; returns the duration of every insert in microseconds.
 async fn insert_for(db: &DatabaseConnection, tasks: usize, time: Duration) -> Result<Vec<u32>> {
     let until = Instant::now() + time;
     let number = Arc::new(AtomicI64::new(0));
-    let inserting: Vec<_> =
+    let running: Vec<_> =
         (0..tasks.max(1)).map(|_| tokio::spawn(insert_until(db.clone(), number.clone(), until))).collect();
-    let mut all = Vec::new();
-    for task in inserting {
-        all.extend(task.await??);
+    let mut durations = Vec::new();
+    for task in running {
+        durations.extend(task.await??);
     }
-    Ok(all)
+    Ok(durations)
 }
 
 async fn insert_until(db: DatabaseConnection, number: Arc<AtomicI64>, until: Instant) -> Result<Vec<u32>> {

@@ -11,11 +11,11 @@ use tokio::time::sleep;
 
 use crate::Result;
 use crate::client::Client;
-use crate::people::{self, Person};
 use crate::process::Process;
 use crate::report::Report;
+use crate::users::{self, User};
 
-/// How long the server's memory may settle before it is measured.
+/// How long to wait before each memory measurement, so that the server has finished its work.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Users in each group chat, which is also the number of chats of each user.
@@ -46,31 +46,31 @@ pub struct Options {
 
 /// Runs the bench; returns whether every socket stayed connected to the end.
 pub async fn run(options: Options) -> Result<bool> {
-    let users = options.users.clamp(CHAT_SIZE, options.sockets.max(CHAT_SIZE));
+    let user_count = options.users.clamp(CHAT_SIZE, options.sockets.max(CHAT_SIZE));
     let server = Process::new(options.pid);
     let fresh = server.rss_kib()?;
-    let people = people::register(&options.url, users).await?;
-    open_chats(&options.url, &people).await?;
+    let users = users::register(&options.url, user_count).await?;
+    open_chats(&options.url, &users).await?;
     sleep(SETTLE).await;
     let before = server.rss_kib()?;
 
-    let sharing: Vec<Person> = people.iter().cycle().take(options.sockets).cloned().collect();
+    let socket_users: Vec<User> = users.iter().cycle().take(options.sockets).cloned().collect();
     let began = tokio::time::Instant::now();
-    let clients = people::connect(&options.url, &sharing).await?;
+    let clients = users::connect(&options.url, &socket_users).await?;
     let connecting = began.elapsed().as_secs_f64();
-    let (lost, leaving, leave) =
+    let (lost, done, wake) =
         (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
-    let holding: Vec<_> = clients
+    let tasks: Vec<_> = clients
         .into_iter()
-        .map(|client| tokio::spawn(hold(client, lost.clone(), leaving.clone(), leave.clone())))
+        .map(|client| tokio::spawn(hold(client, lost.clone(), done.clone(), wake.clone())))
         .collect();
     sleep(SETTLE).await;
-    let with_all = server.rss_kib()?;
+    let open = server.rss_kib()?;
     sleep(Duration::from_secs(options.hold)).await;
     let held = server.rss_kib()?;
-    leaving.store(true, Ordering::Release);
-    leave.notify_waiters();
-    for task in holding {
+    done.store(true, Ordering::Release);
+    wake.notify_waiters();
+    for task in tasks {
         task.await?;
     }
     sleep(SETTLE).await;
@@ -78,45 +78,45 @@ pub async fn run(options: Options) -> Result<bool> {
 
     let mut report = Report::new("idle", options.label.as_deref());
     let mb = |kib: u64| kib as f64 / 1_024.0;
-    report.number("sockets", options.sockets as f64, &format!("idle websockets of {users} users"));
-    report.number("fresh_rss_mb", mb(fresh), "MB of memory (RSS) of the server as found");
-    report.number("before_rss_mb", mb(before), "MB before connecting, users and chats made");
-    report.number("open_rss_mb", mb(with_all), "MB with all sockets open");
+    report.number("sockets", options.sockets as f64, &format!("idle websockets of {user_count} users"));
+    report.number("fresh_rss_mb", mb(fresh), "MB of memory (RSS) of the server before the run");
+    report.number("before_rss_mb", mb(before), "MB before connecting, with users and chats created");
+    report.number("open_rss_mb", mb(open), "MB with all sockets open");
     report.number("held_rss_mb", mb(held), "MB at the end of the hold");
-    report.number("after_rss_mb", mb(after), "MB after all were closed");
-    let per_socket = (with_all as f64 - before as f64) / options.sockets.max(1) as f64;
-    report.number("kb_per_socket", per_socket, "KB per socket: open less before, by their number");
+    report.number("after_rss_mb", mb(after), "MB after all sockets were closed");
+    let per_socket = (open as f64 - before as f64) / options.sockets.max(1) as f64;
+    report.number("kb_per_socket", per_socket, "KB per socket: (open - before) / sockets");
     report.number(
         "connects_per_s",
         options.sockets as f64 / connecting,
-        "sockets connected (up to ready) per second",
+        "sockets connected (until ready) per second",
     );
     let lost = lost.load(Ordering::Acquire);
-    report.number("lost", lost as f64, "should be 0: sockets that ended while held");
+    report.number("lost", lost as f64, "should be 0: sockets that disconnected during the hold");
     Ok(report.finish(lost == 0))
 }
 
-/// Puts each user into `CHAT_SIZE` group chats with the users that follow.
-async fn open_chats(url: &str, people: &[Person]) -> Result<()> {
-    for (index, person) in people.iter().enumerate() {
-        let members: Vec<i64> = (0..CHAT_SIZE).map(|step| people[(index + step) % people.len()].id).collect();
-        let mut client = Client::connect(url, &person.token).await?;
-        let wish =
+/// Creates one group chat per user, with the next users as members, so that each user is in `CHAT_SIZE` chats.
+async fn open_chats(url: &str, users: &[User]) -> Result<()> {
+    for (index, user) in users.iter().enumerate() {
+        let members: Vec<i64> = (0..CHAT_SIZE).map(|step| users[(index + step) % users.len()].id).collect();
+        let mut client = Client::connect(url, &user.token).await?;
+        let request =
             json!({"chat": {"name": format!("idle {index}"), "is_group": true, "members_array": members}});
-        client.call("create_chat", &wish).await?;
+        client.call("create_chat", &request).await?;
         client.close().await;
     }
     Ok(())
 }
 
 /// Answers pings until the bench ends.
-async fn hold(mut client: Client, lost: Arc<AtomicUsize>, leaving: Arc<AtomicBool>, leave: Arc<Notify>) {
-    let time_to_go = leave.notified();
-    tokio::pin!(time_to_go);
-    time_to_go.as_mut().enable();
-    while !leaving.load(Ordering::Acquire) {
+async fn hold(mut client: Client, lost: Arc<AtomicUsize>, done: Arc<AtomicBool>, wake: Arc<Notify>) {
+    let woken = wake.notified();
+    tokio::pin!(woken);
+    woken.as_mut().enable();
+    while !done.load(Ordering::Acquire) {
         tokio::select! {
-            () = &mut time_to_go => break,
+            () = &mut woken => break,
             packet = client.next() => if let Err(error) = packet {
                 if lost.fetch_add(1, Ordering::AcqRel) < 5 {
                     eprintln!("mango-bench: {error}");

@@ -1,13 +1,13 @@
-//! What one connection received of one chat: whether each number arrived once, and in order.
+//! Records what one connection received of one chat, to check that each number arrived once and in order.
 
-/// The numbers that a connection received. They are `seq`s; the chat's first message has `base + 1`.
+/// The `seq` numbers that a connection received; the chat's first message has `base + 1`.
 #[derive(Debug, Default)]
 pub struct Ledger {
     base: i64,
     seen: Vec<bool>,
     last: i64,
-    /// Numbers that arrived again.
-    pub doubled: u64,
+    /// Numbers that arrived more than once.
+    pub duplicates: u64,
     /// Numbers that arrived after a higher one.
     pub out_of_order: u64,
 }
@@ -18,8 +18,8 @@ impl Ledger {
         Self { base, last: base, ..Self::default() }
     }
 
-    /// Notes a number that has arrived.
-    pub fn note(&mut self, seq: i64) {
+    /// Records a number that has arrived.
+    pub fn record(&mut self, seq: i64) {
         let Ok(index) = usize::try_from(seq - self.base - 1) else {
             self.out_of_order += 1;
             return;
@@ -28,7 +28,7 @@ impl Ledger {
             self.seen.resize(index + 1, false);
         }
         if self.seen[index] {
-            self.doubled += 1;
+            self.duplicates += 1;
         } else if seq < self.last {
             self.out_of_order += 1;
         }
@@ -36,17 +36,17 @@ impl Ledger {
         self.last = self.last.max(seq);
     }
 
-    /// Returns the highest number so far.
+    /// Returns the highest number received so far.
     pub fn last(&self) -> i64 {
         self.last
     }
 
-    /// Counts the numbers up to `head` that never arrived. In a bench only messages take a number, so none may be
-    /// missing.
+    /// Counts the numbers up to `head` that never arrived. In a bench only messages use numbers, so there must be no
+    /// gaps.
     pub fn missing(&self, head: i64) -> u64 {
         let expected = usize::try_from(head - self.base).unwrap_or_default();
-        let came = self.seen.iter().take(expected).filter(|seen| **seen).count();
-        (expected - came) as u64
+        let received = self.seen.iter().take(expected).filter(|seen| **seen).count();
+        (expected - received) as u64
     }
 }
 
@@ -57,22 +57,22 @@ mod tests {
     fn ledger(numbers: &[i64]) -> Ledger {
         let mut ledger = Ledger::new(1);
         for seq in numbers {
-            ledger.note(*seq);
+            ledger.record(*seq);
         }
         ledger
     }
 
     #[test]
-    fn numbers_in_order_leave_nothing_to_say() {
+    fn numbers_in_order_are_complete() {
         let ledger = ledger(&[2, 3, 4]);
-        assert_eq!((ledger.missing(4), ledger.doubled, ledger.out_of_order), (0, 0, 0));
+        assert_eq!((ledger.missing(4), ledger.duplicates, ledger.out_of_order), (0, 0, 0));
     }
 
     #[test]
-    fn a_hole_a_repeat_and_an_overtaking_are_told_apart() {
+    fn gaps_duplicates_and_reordering_are_counted_separately() {
         assert_eq!(ledger(&[2, 4]).missing(5), 2);
-        assert_eq!(ledger(&[2, 2, 3]).doubled, 1);
-        let late = ledger(&[2, 4, 3]);
-        assert_eq!((late.out_of_order, late.missing(4)), (1, 0));
+        assert_eq!(ledger(&[2, 2, 3]).duplicates, 1);
+        let reordered = ledger(&[2, 4, 3]);
+        assert_eq!((reordered.out_of_order, reordered.missing(4)), (1, 0));
     }
 }

@@ -1,5 +1,5 @@
-//! `logins`: users who log in at the same time, with the password hashes of real accounts; and in the same run, how
-//! many such hashes the machine's processors compute if they do nothing else.
+//! `logins`: users who log in at the same time, with the password hashes of real accounts. For comparison, the same run
+//! measures how many such hashes the machine's processors compute when they do nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,9 +11,9 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::Result;
-use crate::people;
 use crate::process::Process;
 use crate::report::Report;
+use crate::users;
 
 /// Options of `logins`.
 #[derive(Args)]
@@ -41,43 +41,39 @@ pub async fn run(options: Options) -> Result<bool> {
     let server = Process::new(options.pid);
     let fresh = server.rss_kib()?;
     let floor = hashes_per_second(time / 2).await?;
-    let names = people::names(&options.url, options.people.max(1)).await?;
+    let accounts = users::register_for_login(&options.url, options.people.max(1)).await?;
     let (stop, peak) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let watching = tokio::spawn(watch(server.clone(), stop.clone(), peak.clone()));
+    let tracker = tokio::spawn(track_peak_memory(server.clone(), stop.clone(), peak.clone()));
     let until = Instant::now() + time;
-    let logging_in: Vec<_> = names
+    let tasks: Vec<_> = accounts
         .into_iter()
         .map(|(name, password)| tokio::spawn(log_in(options.url.clone(), name, password, until)))
         .collect();
-    let (mut micros, mut refused) = (Vec::new(), 0);
-    for task in logging_in {
-        let (done, not_taken) = task.await??;
-        micros.extend(done);
-        refused += not_taken;
+    let (mut micros, mut rejected) = (Vec::new(), 0);
+    for task in tasks {
+        let (durations, failures) = task.await??;
+        micros.extend(durations);
+        rejected += failures;
     }
     stop.store(true, Ordering::Relaxed);
-    watching.await??;
+    tracker.await??;
     let mut report = Report::new("logins", options.label.as_deref());
     let rate = micros.len() as f64 / time.as_secs_f64();
-    report.number("people", options.people as f64, "people, each with one login under way");
-    report.number("logins_per_s", rate, "logins per second: hash judged, session and tokens stored");
-    report.number(
-        "hashes_per_s",
-        floor,
-        "the floor: such hashes per second on all processors, without a server",
-    );
-    report.number("of_floor", rate / floor, "of the floor");
-    report.latency("login", micros, "of one login, waiting for its turn included");
-    report.number("fresh_rss_mb", fresh as f64 / 1_024.0, "MB of memory before");
+    report.number("people", options.people as f64, "users, each with one login in flight");
+    report.number("logins_per_s", rate, "logins per second: hash verified, session and tokens stored");
+    report.number("hashes_per_s", floor, "the floor: hashes per second on all processors, without a server");
+    report.number("of_floor", rate / floor, "logins per second as a share of the floor");
+    report.latency("login", micros, "of one login, including the wait in the queue");
+    report.number("fresh_rss_mb", fresh as f64 / 1_024.0, "MB of memory before the logins");
     let peak = peak.load(Ordering::Relaxed).max(fresh);
-    report.number("peak_rss_mb", peak as f64 / 1_024.0, "MB of memory at most, while all log in");
-    report.number("after_rss_mb", server.rss_kib()? as f64 / 1_024.0, "MB of memory after");
-    report.number("refused", f64::from(refused), "should be 0: logins that were not let in");
-    Ok(report.finish(refused == 0))
+    report.number("peak_rss_mb", peak as f64 / 1_024.0, "peak MB of memory while the users log in");
+    report.number("after_rss_mb", server.rss_kib()? as f64 / 1_024.0, "MB of memory after the logins");
+    report.number("refused", f64::from(rejected), "should be 0: logins that were rejected");
+    Ok(report.finish(rejected == 0))
 }
 
-/// Records the peak of the server's memory, which it reads often.
-async fn watch(server: Process, stop: Arc<AtomicBool>, peak: Arc<AtomicU64>) -> Result<()> {
+/// Records the peak of the server's memory by reading it often.
+async fn track_peak_memory(server: Process, stop: Arc<AtomicBool>, peak: Arc<AtomicU64>) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         peak.fetch_max(server.rss_kib()?, Ordering::Relaxed);
         sleep(Duration::from_millis(20)).await;
@@ -88,19 +84,19 @@ async fn watch(server: Process, stop: Arc<AtomicBool>, peak: Arc<AtomicU64>) -> 
 async fn log_in(url: String, name: String, password: String, until: Instant) -> Result<(Vec<u32>, u32)> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let body = json!({"username": name, "password": password});
-    let (mut micros, mut refused) = (Vec::new(), 0);
+    let (mut micros, mut rejected) = (Vec::new(), 0);
     loop {
-        let began = Instant::now();
-        let answer = http.post(format!("{url}/auth/login")).json(&body).send().await?;
-        let taken = answer.status().is_success();
-        answer.bytes().await?;
+        let start = Instant::now();
+        let response = http.post(format!("{url}/auth/login")).json(&body).send().await?;
+        let succeeded = response.status().is_success();
+        response.bytes().await?;
         if Instant::now() >= until {
-            return Ok((micros, refused));
+            return Ok((micros, rejected));
         }
-        if taken {
-            micros.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
+        if succeeded {
+            micros.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
         } else {
-            refused += 1;
+            rejected += 1;
         }
     }
 }

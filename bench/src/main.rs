@@ -1,6 +1,6 @@
 //! `mango-bench`: puts load on a running server and measures what it stores, delivers and uses. It observes the server
-//! only from outside, through REST, Socket.IO and `/proc`, and shares no code with it: a mistake in a shared type would
-//! go unnoticed.
+//! only from outside, through REST, Socket.IO and `/proc`, and shares no code with it, because a mistake in a shared type
+//! would go unnoticed.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
 
@@ -12,7 +12,6 @@ mod idle;
 mod ledger;
 mod logins;
 mod member;
-mod people;
 mod photo;
 mod process;
 mod reconnect;
@@ -20,6 +19,7 @@ mod report;
 mod room;
 mod sends;
 mod table;
+mod users;
 
 use std::process::ExitCode;
 
@@ -31,8 +31,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// The result of most functions here.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Load generator for Mango Chat. Every subcommand prints its numbers with what they mean, and ends with one line of
-/// JSON for scripts. The exit status is 1 if the server broke a promise.
+/// Load generator for Mango Chat. Every subcommand prints its numbers with their meaning, then one line of JSON for
+/// scripts. The exit status is 1 if the server broke a promise.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -44,7 +44,7 @@ struct Cli {
 enum Bench {
     /// Closed-loop senders in many group chats: stored sends per second, ack latency, nothing lost.
     Sends(sends::Options),
-    /// One INSERT per transaction into a scratch table: what a database achieves without batches.
+    /// One INSERT per transaction into a scratch table: the speed of the database without batches.
     Floor(floor::Options),
     /// Idle websockets: memory per socket.
     Idle(idle::Options),
@@ -64,7 +64,7 @@ enum Bench {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().bench {
+    let result = match Cli::parse().bench {
         Bench::Sends(options) => sends::run(options).await,
         Bench::Floor(options) => floor::run(options).await,
         Bench::Idle(options) => idle::run(options).await,
@@ -75,7 +75,7 @@ async fn main() -> ExitCode {
         Bench::Delete(options) => delete::run(options).await,
         Bench::Table => table::run(),
     };
-    match done {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! One member of one chat: keeps a number of sends in flight, listens, and records what it receives.
+//! One member of one chat: keeps a number of sends in flight and records everything it receives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -12,11 +12,11 @@ use crate::Result;
 use crate::client::{Body, Client, Packet};
 use crate::ledger::Ledger;
 
-/// How long a member keeps listening after it has everything, to notice events that should not arrive.
-const AFTERTHOUGHT: Duration = Duration::from_millis(500);
+/// How long a member keeps listening after it has received everything, to notice unexpected events.
+const LINGER: Duration = Duration::from_millis(500);
 
-/// How often a member that waits for others checks what they have sent.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How often a member checks whether the other senders have finished.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A chat of the bench.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Chat {
     pub base: i64,
     /// Senders that have not received all their acks yet.
     pub sending: AtomicUsize,
-    /// The highest number in any ack so far.
+    /// The highest `seq` in any ack so far.
     pub head: AtomicI64,
 }
 
@@ -41,7 +41,7 @@ pub struct Span {
     /// When measuring and sending end.
     pub until: Instant,
     /// When messages that have not arrived count as missing.
-    pub give_up: Instant,
+    pub deadline: Instant,
 }
 
 /// The work of a member.
@@ -53,15 +53,15 @@ pub struct Task {
     pub window: usize,
     /// The times of the run.
     pub span: Span,
-    /// Text that every content ends with, to reach the planned size.
+    /// Text at the end of every content, to reach the planned size.
     pub padding: Arc<str>,
     /// Whether every message carries a `client_id`.
     pub client_ids: bool,
 }
 
-/// What a member saw.
+/// The observations of a member.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Observed {
     /// Microseconds from send to ack, of acks within the span.
     pub ack_micros: Vec<u32>,
     /// Microseconds from send to receipt by this member, of events within the span.
@@ -69,13 +69,13 @@ pub struct Seen {
     /// Messages acknowledged with `ok: true`, in total.
     pub acked: u64,
     /// Acks that were not `ok`.
-    pub refused: u64,
+    pub rejected: u64,
     /// Sends that were never answered.
     pub unanswered: u64,
-    /// Numbers of the chat from acks and events, in the order of their arrival, which the contract defines.
+    /// The `seq` numbers from acks and events in the order of arrival, which must be ascending.
     pub ledger: Ledger,
-    /// Why the connection ended early, or the first refusal.
-    pub complaint: Option<String>,
+    /// Why the connection ended early, or the first rejection.
+    pub error_text: Option<String>,
     /// Whether the connection ended early.
     pub broken: bool,
 }
@@ -83,12 +83,12 @@ pub struct Seen {
 #[derive(Deserialize)]
 struct Ack {
     ok: bool,
-    message: Option<Place>,
+    message: Option<AckedMessage>,
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct AckedMessage {
     seq: i64,
 }
 
@@ -102,24 +102,24 @@ struct NewMessage<'a> {
 struct Member {
     client: Client,
     task: Task,
-    seen: Seen,
+    observed: Observed,
     in_flight: Vec<(u64, Instant)>,
     sent: u64,
 }
 
-/// Works until everything has arrived or it is too late. Never fails: errors are in the result.
-pub async fn work(client: Client, task: Task) -> Seen {
-    let seen = Seen { ledger: Ledger::new(task.chat.base), ..Seen::default() };
+/// Sends and listens until everything has arrived or the deadline has passed. Never fails: errors are in the result.
+pub async fn work(client: Client, task: Task) -> Observed {
+    let observed = Observed { ledger: Ledger::new(task.chat.base), ..Observed::default() };
     let in_flight = Vec::with_capacity(task.window);
-    let mut member = Member { client, task, seen, in_flight, sent: 0 };
-    let done = member.run().await;
-    member.seen.unanswered = member.in_flight.len() as u64;
-    if let Err(error) = done {
-        member.seen.broken = true;
-        member.seen.complaint = Some(error.to_string());
+    let mut member = Member { client, task, observed, in_flight, sent: 0 };
+    let outcome = member.run().await;
+    member.observed.unanswered = member.in_flight.len() as u64;
+    if let Err(error) = outcome {
+        member.observed.broken = true;
+        member.observed.error_text = Some(error.to_string());
     }
     member.client.close().await;
-    member.seen
+    member.observed
 }
 
 impl Member {
@@ -140,15 +140,15 @@ impl Member {
             let now = Instant::now();
             let complete = now >= span.until
                 && self.task.chat.sending.load(Ordering::Acquire) == 0
-                && self.seen.ledger.last() >= self.task.chat.head.load(Ordering::Acquire);
-            if complete && now >= *complete_since.get_or_insert(now) + AFTERTHOUGHT || now >= span.give_up {
+                && self.observed.ledger.last() >= self.task.chat.head.load(Ordering::Acquire);
+            if complete && now >= *complete_since.get_or_insert(now) + LINGER || now >= span.deadline {
                 return Ok(());
             }
-            let glance = if now < span.until { span.until } else { now + GLANCE };
-            if let Ok(packet) = timeout_at(glance, self.client.next()).await {
-                self.take(packet?).await?;
-                while let Some(packet) = self.client.next_at_hand() {
-                    self.take(packet?).await?;
+            let wake_at = if now < span.until { span.until } else { now + POLL_INTERVAL };
+            if let Ok(packet) = timeout_at(wake_at, self.client.next()).await {
+                self.handle(packet?).await?;
+                while let Some(packet) = self.client.try_next() {
+                    self.handle(packet?).await?;
                 }
                 self.client.flush().await?;
             }
@@ -173,51 +173,51 @@ impl Member {
         Ok(())
     }
 
-    async fn take(&mut self, packet: Packet) -> Result<()> {
+    async fn handle(&mut self, packet: Packet) -> Result<()> {
         match packet {
-            Packet::Ack(id, body) => self.acked(id, &body).await,
-            Packet::Event(body) => self.heard(&body),
+            Packet::Ack(id, body) => self.handle_ack(id, &body).await,
+            Packet::Event(body) => self.handle_event(&body),
         }
     }
 
-    async fn acked(&mut self, id: u64, body: &Body) -> Result<()> {
+    async fn handle_ack(&mut self, id: u64, body: &Body) -> Result<()> {
         let index = self.in_flight.iter().position(|(sent, _)| *sent == id);
-        let (_, sent) = self.in_flight.swap_remove(index.ok_or("an ack came for what was not sent")?);
+        let (_, sent) = self.in_flight.swap_remove(index.ok_or("received an ack for an unknown send")?);
         let (ack,): (Ack,) = serde_json::from_str(body.json())?;
-        if let (true, Some(Place { seq })) = (ack.ok, ack.message) {
-            self.seen.acked += 1;
-            self.seen.ledger.note(seq);
+        if let (true, Some(AckedMessage { seq })) = (ack.ok, ack.message) {
+            self.observed.acked += 1;
+            self.observed.ledger.record(seq);
             self.task.chat.head.fetch_max(seq, Ordering::AcqRel);
         } else {
-            self.seen.refused += 1;
-            self.seen.complaint.get_or_insert_with(|| format!("refused: {:?}", ack.error));
+            self.observed.rejected += 1;
+            self.observed.error_text.get_or_insert_with(|| format!("rejected: {:?}", ack.error));
         }
         let now = Instant::now();
-        if self.counts(now) {
-            self.seen.ack_micros.push(micros(now.duration_since(sent)));
+        if self.is_measured(now) {
+            self.observed.ack_micros.push(micros(now.duration_since(sent)));
         }
         if now < self.task.span.until { self.send().await } else { Ok(()) }
     }
 
-    fn heard(&mut self, body: &Body) -> Result<()> {
+    fn handle_event(&mut self, body: &Body) -> Result<()> {
         if !body.json().starts_with(r#"["new_message","#) {
             return Ok(());
         }
         let (_, message): (&str, NewMessage<'_>) = serde_json::from_str(body.json())?;
         if message.chat != self.task.chat.id {
-            return Err("a message of a foreign chat came".into());
+            return Err("received a message of another chat".into());
         }
-        self.seen.ledger.note(message.seq);
+        self.observed.ledger.record(message.seq);
         let now = Instant::now();
-        if self.counts(now) {
+        if self.is_measured(now) {
             let sent = message.content.split(' ').next().unwrap_or_default().parse()?;
             let since = now.duration_since(self.task.span.start + Duration::from_micros(sent));
-            self.seen.delivery_micros.push(micros(since));
+            self.observed.delivery_micros.push(micros(since));
         }
         Ok(())
     }
 
-    fn counts(&self, now: Instant) -> bool {
+    fn is_measured(&self, now: Instant) -> bool {
         now >= self.task.span.from && now < self.task.span.until
     }
 }

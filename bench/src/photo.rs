@@ -1,4 +1,4 @@
-//! `photo`: the cost of a large photo, from the request to the answer that all its sizes are stored.
+//! `photo`: the cost of a large photo, from the request until the response, when all its sizes are stored.
 
 use std::time::Instant;
 
@@ -7,8 +7,8 @@ use jpeg_encoder::{ColorType, Encoder};
 use serde_json::json;
 
 use crate::Result;
-use crate::people;
 use crate::report::Report;
+use crate::users;
 
 /// Options of `photo`.
 #[derive(Args)]
@@ -33,30 +33,30 @@ pub struct Options {
 /// Runs the bench; returns whether every upload was accepted.
 pub async fn run(options: Options) -> Result<bool> {
     let picture = picture(options.width, options.height)?;
-    let person = people::register(&options.url, 1).await?.remove(0);
+    let user = users::register(&options.url, 1).await?.remove(0);
     let body = json!({"photo": base64(&picture)});
     let http = reqwest::Client::builder().no_proxy().build()?;
     let mut micros = Vec::with_capacity(options.times);
-    let mut refused = 0;
+    let mut rejected = 0;
     for _ in 0..options.times.max(1) {
-        let began = Instant::now();
-        let answer = http
+        let start = Instant::now();
+        let response = http
             .put(format!("{}/user/me/photo", options.url))
-            .bearer_auth(&person.token)
+            .bearer_auth(&user.token)
             .json(&body)
             .send()
             .await?;
-        refused += i32::from(!answer.status().is_success());
-        answer.bytes().await?;
-        micros.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
+        rejected += i32::from(!response.status().is_success());
+        response.bytes().await?;
+        micros.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
     }
     let mut report = Report::new("photo", options.label.as_deref());
     let pixels = f64::from(options.width) * f64::from(options.height) / 1e6;
     report.number("megapixels", pixels, "of the photo");
     report.number("megabytes", picture.len() as f64 / 1e6, "of the photo as JPEG");
-    report.latency("photo", micros, "of one upload as base64: decode, four sizes, encode, store");
-    report.number("refused", f64::from(refused), "should be 0: uploads that were not taken");
-    Ok(report.finish(refused == 0))
+    report.latency("photo", micros, "of one upload as base64: decode, resize to four sizes, encode, store");
+    report.number("refused", f64::from(rejected), "should be 0: uploads that were rejected");
+    Ok(report.finish(rejected == 0))
 }
 
 /// Creates a JPEG with gradients and texture, which compresses like a photo.
@@ -77,16 +77,16 @@ fn picture(width: u16, height: u16) -> Result<Vec<u8>> {
     Ok(jpeg)
 }
 
-/// Encodes standard base64; not worth a dependency.
+/// Encodes standard base64; a dependency would not be worth it.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
         let word =
             three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(word >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= three.len() { char::from(digit) } else { '=' });
+        for position in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * position) & 63) as usize];
+            text.push(if position <= three.len() { char::from(digit) } else { '=' });
         }
     }
     text
@@ -97,7 +97,7 @@ mod tests {
     use super::base64;
 
     #[test]
-    fn base64_is_padded_as_the_rfc_says() {
+    fn base64_matches_the_test_vectors_of_rfc_4648() {
         for (plain, encoded) in
             [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
         {

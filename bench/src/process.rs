@@ -22,7 +22,7 @@ impl Process {
         Self("self".into())
     }
 
-    /// Returns the CPU seconds so far, user and system, of all threads.
+    /// Returns the CPU seconds (user and system, all threads) used so far.
     pub fn cpu_seconds(&self) -> Result<f64> {
         let stat = self.read("stat")?;
         // The name, in parentheses, may contain spaces; utime and stime are the 12th and 13th field after it.

@@ -23,7 +23,7 @@ impl Report {
 
     /// Prints a number with its meaning, and stores it under `key`.
     pub fn number(&mut self, key: &str, value: f64, meaning: &str) {
-        // More than three decimals would only be noise.
+        // More than three decimals would be noise.
         let rounded = (value * 1_000.0).round() / 1_000.0;
         let value = if rounded.fract() == 0.0 { Value::from(rounded as i64) } else { Value::from(rounded) };
         println!("{:>14}  {meaning}", value.to_string());
@@ -61,7 +61,7 @@ mod tests {
     use super::quantile;
 
     #[test]
-    fn a_quantile_is_a_value_that_was_there() {
+    fn a_quantile_is_one_of_the_values() {
         let values: Vec<u32> = (1..=100).collect();
         assert_eq!((quantile(&values, 0.5), quantile(&values, 0.99), quantile(&values, 1.0)), (50, 99, 100));
         assert_eq!(quantile(&[], 0.5), 0);

@@ -48,7 +48,7 @@ pub struct Options {
 pub async fn run(options: Options) -> Result<bool> {
     let Options { url, senders, chats, listeners, window, padding, client_ids, pid, .. } = options;
     if chats == 0 || senders < chats || window == 0 {
-        return Err("sends wants at least one chat, a sender for each, and one send in flight".into());
+        return Err("sends needs at least one chat, one sender per chat, and one send in flight".into());
     }
     let seconds = (options.warmup, options.seconds.max(1));
     let plan = Plan { url, chats, senders, listeners, window, seconds, padding, client_ids, pid };
@@ -70,6 +70,6 @@ pub async fn run(options: Options) -> Result<bool> {
         std::mem::take(&mut totals.delivery_micros),
         "from send to receipt by a member",
     );
-    let kept = totals.tell(&mut report);
+    let kept = totals.add_to(&mut report);
     Ok(report.finish(kept))
 }

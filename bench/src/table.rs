@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// Prints a row for every line of stdin that is a run's JSON; returns whether all of them were ok.
+/// Prints a row for every line of stdin that is the JSON of a run; returns whether all runs were ok.
 pub fn run() -> Result<bool> {
     let mut all_ok = true;
     println!("| run | result | p50 ms | p99 ms | server CPU s | bench CPU s | promise |");
@@ -37,7 +37,7 @@ fn row(run: &Value, ok: bool) -> String {
         }
         "logins" => (
             format!(
-                "{} logins/s by {} people at once, {} of {} hashes/s; RSS {} MB before, {} at most",
+                "{} logins/s by {} users at once, {} of {} hashes/s; RSS {} MB before, {} at peak",
                 text("logins_per_s"),
                 text("people"),
                 text("of_floor"),

@@ -24,7 +24,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use checker::database::Store;
-use checker::{Plan, Result, run};
+use checker::{Result, RunConfig, run};
 
 /// Kills, cuts and freezes, then checks whether anything was lost, duplicated or reordered.
 #[derive(Parser)]
@@ -101,22 +101,22 @@ async fn started(cli: Cli) -> Result<bool> {
         (None, Kind::Sqlite) => Store::Sqlite { disk: !cli.lock_sqlite },
         (None, Kind::Postgres) => Store::Postgres,
     };
-    let plan = Plan {
+    let config = RunConfig {
         binary: cli.server.unwrap_or(beside),
         folder: folder.clone(),
         store,
-        faults: cli.faults,
-        acked: cli.acked,
+        min_faults: cli.faults,
+        min_acked: cli.acked,
         senders: cli.senders,
         listeners: cli.listeners,
         chats: cli.chats,
-        pace: Duration::from_millis(cli.pace_ms),
-        calm: Duration::from_millis(cli.calm_ms),
-        longest_stop: Duration::from_secs(cli.longest_stop),
+        send_interval: Duration::from_millis(cli.pace_ms),
+        max_pause: Duration::from_millis(cli.calm_ms),
+        max_outage: Duration::from_secs(cli.longest_stop),
         seed,
     };
     println!("seed {seed}, in {}", folder.display());
-    let report = run(&plan).await?;
+    let report = run(&config).await?;
     let good = report.verdict.is_good();
     for example in &report.verdict.examples {
         println!("{example}");
