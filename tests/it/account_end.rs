@@ -89,7 +89,7 @@ async fn fill(app: &TestApp, person: &Person, other: &Person) {
 }
 
 #[harness::test]
-async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
+async fn a_deleted_account_leaves_a_tombstone_without_personal_data() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let bob = app.person("bob").await;
@@ -160,7 +160,7 @@ async fn a_deleted_account_leaves_a_tombstone_and_nothing_of_its_own() {
 }
 
 #[harness::test]
-async fn a_block_goes_with_who_set_it_and_others_let_go_of_who_is_gone() {
+async fn deleting_an_account_removes_its_own_blocks_and_keeps_blocks_of_other_users() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -193,7 +193,7 @@ async fn a_block_goes_with_who_set_it_and_others_let_go_of_who_is_gone() {
 }
 
 #[harness::test]
-async fn no_token_of_a_deleted_user_opens_anything_any_more() {
+async fn all_tokens_of_a_deleted_user_are_rejected() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let other = app.login("alice").await;
@@ -244,7 +244,7 @@ fn database_of(app: &TestApp) -> String {
 }
 
 #[harness::test]
-async fn deleting_takes_the_password() {
+async fn deleting_an_account_requires_the_password() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     for (wish, problem) in [
@@ -266,7 +266,7 @@ async fn deleting_takes_the_password() {
 }
 
 #[harness::test]
-async fn the_last_admin_cannot_go() {
+async fn the_last_admin_cannot_delete_their_account() {
     let app = TestApp::start().await;
     let (root, second) = (app.person("root").await, app.person("second").await);
     make_admin(&app, "root").await;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::support::{TestApp, Transport};
 
 #[harness::test]
-async fn a_page_around_a_message_is_full_wherever_the_message_is() {
+async fn a_page_around_a_message_is_full_at_every_position() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -44,7 +44,7 @@ async fn a_page_around_a_message_is_full_wherever_the_message_is() {
 }
 
 #[harness::test]
-async fn a_mute_that_is_over_is_told_nowhere() {
+async fn an_expired_mute_appears_in_no_response() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -68,7 +68,7 @@ async fn a_mute_that_is_over_is_told_nowhere() {
 }
 
 #[harness::test]
-async fn a_message_ends_the_typing_of_its_sender_and_of_nobody_else() {
+async fn a_message_ends_the_typing_state_of_its_sender_only() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;

@@ -33,7 +33,7 @@ async fn at_once(app: &TestApp, person: Option<&Person>, method: Method, path: &
 }
 
 #[harness::test]
-async fn rest_requests_that_collide_are_tried_again_and_all_succeed() {
+async fn concurrent_rest_requests_that_conflict_are_retried_and_all_succeed() {
     let Some(app) = isolated().await else { return };
     let (alice, bob, carol) = app.three().await;
     let four = |body: Value| vec![body; 4];

@@ -144,7 +144,7 @@ fn faults_at(at: u64) -> impl Iterator<Item = Fault> {
 }
 
 #[harness::test]
-async fn a_send_is_stored_once_and_stays_whichever_step_of_its_commit_fails() {
+async fn a_send_is_stored_once_whichever_step_of_its_commit_fails() {
     if database_kind() != "sqlite" {
         return;
     }
@@ -161,7 +161,7 @@ async fn a_send_is_stored_once_and_stays_whichever_step_of_its_commit_fails() {
 }
 
 #[harness::test]
-async fn a_send_is_stored_once_and_stays_where_moving_the_log_into_the_file_fails() {
+async fn a_send_is_stored_once_when_a_checkpoint_of_the_write_ahead_log_fails() {
     if database_kind() != "sqlite" {
         return;
     }
@@ -186,7 +186,7 @@ async fn a_send_is_stored_once_and_stays_where_moving_the_log_into_the_file_fail
 }
 
 #[harness::test]
-async fn who_was_registered_can_log_in_and_a_chat_that_was_made_is_there_whichever_step_fails() {
+async fn acknowledged_registrations_and_chats_persist_whichever_step_fails() {
     if database_kind() != "sqlite" {
         return;
     }
@@ -234,7 +234,7 @@ async fn who_was_registered_can_log_in_and_a_chat_that_was_made_is_there_whichev
 }
 
 #[harness::test]
-async fn the_server_is_not_ready_while_its_files_take_nothing_and_is_again_by_itself() {
+async fn the_server_is_not_ready_while_its_files_are_not_writable_and_recovers_by_itself() {
     if database_kind() != "sqlite" {
         return;
     }

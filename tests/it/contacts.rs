@@ -66,7 +66,7 @@ async fn ids(app: &TestApp, person: &Person, list: &str, limit: usize) -> Vec<i6
 }
 
 #[harness::test]
-async fn contacts_are_listed_in_pages_and_the_followed_is_told() {
+async fn contacts_are_listed_in_pages_and_a_followed_user_is_notified() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let dave = app.person("dave").await;
@@ -94,7 +94,7 @@ async fn contacts_are_listed_in_pages_and_the_followed_is_told() {
 }
 
 #[harness::test]
-async fn nonsense_about_contacts_names_the_field() {
+async fn invalid_contact_requests_name_the_invalid_field() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -119,7 +119,7 @@ async fn nonsense_about_contacts_names_the_field() {
 }
 
 #[harness::test]
-async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
+async fn a_block_stops_only_direct_messages_in_both_directions() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -157,7 +157,7 @@ async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
     done(&mut c, "block", user(&alice)).await;
     let refused = a.call("add_member", json!({"chat": {"id": group}, "user": {"id": carol.id}})).await;
     assert_eq!(code(&refused), "blocked", "{refused}");
-    // A new direct chat is refused too, from either side.
+    // A new direct chat is rejected too, from either side.
     for (socket, other) in [(&mut a, &carol), (&mut c, &alice)] {
         let wish = json!({"chat": {"is_group": false, "members_array": [other.id]}});
         let refused = socket.call("create_chat", wish).await;
@@ -175,7 +175,7 @@ async fn a_block_stops_direct_messages_both_ways_and_nothing_else() {
 }
 
 #[harness::test]
-async fn a_block_hides_presence_both_ways() {
+async fn a_block_hides_presence_in_both_directions() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -212,7 +212,7 @@ async fn a_block_hides_presence_both_ways() {
 }
 
 #[harness::test]
-async fn a_block_parts_those_who_watch_already() {
+async fn a_block_ends_an_existing_presence_subscription() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -227,7 +227,7 @@ async fn a_block_parts_those_who_watch_already() {
 }
 
 #[harness::test]
-async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states() {
+async fn a_block_concurrent_with_a_new_chat_applies_to_all_later_messages() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -253,7 +253,7 @@ async fn a_block_and_what_it_forbids_at_the_same_moment_end_in_one_of_two_states
 }
 
 #[harness::test]
-async fn who_shares_no_chat_any_more_is_not_told_who_is_online() {
+async fn presence_is_not_sent_to_users_who_no_longer_share_a_chat() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;

@@ -114,7 +114,7 @@ fn longest(board: &Board) -> Duration {
 }
 
 #[harness::test]
-async fn fifty_of_a_thousand_who_stop_reading_cost_the_others_nothing() {
+async fn fifty_slow_readers_among_a_thousand_do_not_affect_the_others() {
     allow_many_files();
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

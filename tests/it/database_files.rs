@@ -66,7 +66,7 @@ fn url_of(path: &Path) -> String {
 }
 
 #[test]
-fn a_file_that_cannot_be_a_database_is_named_and_said_what_to_do_with() {
+fn an_invalid_database_file_is_reported_with_its_name_and_a_remedy() {
     if database_kind() != "sqlite" {
         return;
     }
@@ -99,7 +99,7 @@ fn a_file_that_cannot_be_a_database_is_named_and_said_what_to_do_with() {
 }
 
 #[test]
-fn a_file_without_rights_is_named_and_said_what_to_do_with() {
+fn a_database_file_without_permissions_is_reported_with_its_name_and_a_remedy() {
     if database_kind() != "sqlite" {
         return;
     }
@@ -141,7 +141,7 @@ fn a_file_without_rights_is_named_and_said_what_to_do_with() {
 }
 
 #[harness::test]
-async fn a_database_of_a_newer_version_is_refused_by_name() {
+async fn a_database_of_a_newer_version_is_rejected_with_its_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let up =

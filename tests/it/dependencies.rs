@@ -9,7 +9,7 @@ use serde_json::Value;
 use spdx::{Expression, ParseMode};
 
 #[test]
-fn dependencies_come_from_the_registry_under_licences_that_are_allowed() {
+fn dependencies_come_from_the_registry_and_have_allowed_licenses() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = std::fs::read_to_string(root.join("deny.toml")).expect("deny.toml");
     let (_, allowed) = config.split_once("allow = [").expect("a list");

@@ -24,7 +24,7 @@ fn devices(app: &TestApp) -> i64 {
 }
 
 #[harness::test]
-async fn who_stays_after_a_disconnect_is_cut_off_within_a_second() {
+async fn a_client_that_stays_after_a_disconnect_packet_is_disconnected_within_a_second() {
     let app = TestApp::start().await;
     app.person("alice").await;
     for namespace in ["", "/ws,"] {
@@ -41,7 +41,7 @@ async fn who_stays_after_a_disconnect_is_cut_off_within_a_second() {
 }
 
 #[harness::test]
-async fn who_does_not_read_is_cut_off_within_a_second_over_both_protocols() {
+async fn a_dismissed_client_that_does_not_read_is_disconnected_within_a_second() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
     let mut owner = app.connect(&bob, Transport::MAIN).await;
@@ -79,7 +79,7 @@ async fn who_does_not_read_is_cut_off_within_a_second_over_both_protocols() {
 }
 
 #[harness::test]
-async fn a_polling_client_that_never_asks_has_no_session_a_second_later() {
+async fn the_session_of_a_dismissed_polling_client_that_does_not_poll_ends_within_a_second() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let polling = Polling::connect(&app, &alice.access).await;
@@ -90,7 +90,7 @@ async fn a_polling_client_that_never_asks_has_no_session_a_second_later() {
 }
 
 #[harness::test]
-async fn the_other_namespace_of_a_dismissed_client_goes_on_with_its_own_session() {
+async fn a_second_namespace_of_a_dismissed_client_keeps_its_own_session() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let bob = app.person("bob").await;

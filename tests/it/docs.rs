@@ -52,7 +52,7 @@ fn generated(page: &str, name: &str, content: &str) {
 }
 
 #[test]
-fn the_table_of_settings_is_what_the_code_says() {
+fn the_table_of_settings_equals_the_code() {
     let rows = Settings::describe().into_iter().map(|setting| {
         // A default that depends on another setting is in brackets at the end of the meaning.
         let (meaning, depends) = match setting.meaning.strip_suffix(']').and_then(|it| it.rsplit_once(" [")) {
@@ -71,7 +71,7 @@ fn the_table_of_settings_is_what_the_code_says() {
 }
 
 #[test]
-fn the_table_of_error_codes_is_what_the_code_says() {
+fn the_table_of_error_codes_equals_the_code() {
     let rows = Code::ALL.into_iter().map(|code| {
         let Kind { status, about, .. } = kind(code);
         let about = about.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
@@ -165,7 +165,7 @@ fn links(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let mut broken = Vec::new();
     for page in pages() {
         let text = read(&page);

@@ -21,7 +21,7 @@ fn equals_committed(path: &str, now: &str) {
 }
 
 #[test]
-fn the_openapi_document_is_the_committed_one() {
+fn the_openapi_document_equals_the_committed_one() {
     let document = rest::openapi().to_pretty_json().expect("JSON");
     equals_committed("assets/api/openapi.json", &format!("{document}\n"));
     let document: Value = serde_json::from_str(&document).expect("JSON");
@@ -35,7 +35,7 @@ fn the_openapi_document_is_the_committed_one() {
 }
 
 #[test]
-fn the_asyncapi_document_is_the_committed_one_and_names_everything() {
+fn the_asyncapi_document_equals_the_committed_one_and_is_complete() {
     let document = asyncapi::document();
     let messages = &document["components"]["messages"];
     for name in COMMANDS.iter().map(|it| it.name) {
@@ -86,7 +86,7 @@ fn hollow(schema: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn no_schema_is_hollow() {
+fn every_schema_declares_its_content() {
     let openapi = serde_json::to_value(rest::openapi()).expect("JSON");
     let mut found = Vec::new();
     hollow(&asyncapi::document(), "asyncapi", &mut found);
@@ -96,7 +96,7 @@ fn no_schema_is_hollow() {
 }
 
 #[test]
-fn every_client_event_is_an_operation_with_its_own_body_and_answer() {
+fn every_client_event_is_an_operation_with_its_own_request_and_response() {
     let openapi = serde_json::to_value(rest::openapi()).expect("JSON");
     let document = asyncapi::document();
     for name in COMMANDS.iter().map(|it| it.name) {
@@ -119,7 +119,7 @@ fn every_client_event_is_an_operation_with_its_own_body_and_answer() {
 }
 
 #[test]
-fn the_env_file_has_every_setting_with_its_default() {
+fn the_env_file_lists_every_setting_with_its_default() {
     let head = "# Every setting with its meaning and default, in the order of `mango-chat serve --help`.\n\
         # Nothing has to be set: remove the `#` from a line to change it. The server reads `.env` and then `.env.$MANGO_ENV`\n\
         # from the folder it is started in; the later file takes precedence, and the environment over both.\n\
@@ -131,7 +131,7 @@ fn the_env_file_has_every_setting_with_its_default() {
 }
 
 #[test]
-fn the_image_is_built_with_the_manifest_of_every_member() {
+fn the_image_is_built_with_the_manifest_of_every_workspace_member() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| std::fs::read_to_string(root.join(name)).expect("a file");
     let manifest = read("Cargo.toml");

@@ -10,7 +10,7 @@ fn message(chat: i64, content: &str) -> Value {
 }
 
 #[harness::test]
-async fn a_repeated_send_is_stored_and_announced_once_through_every_door() {
+async fn a_repeated_send_is_stored_and_announced_once_over_every_transport() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     for transport in Transport::ALL {
@@ -70,7 +70,7 @@ async fn events_of_one_socket_take_effect_in_the_order_sent() {
 }
 
 #[harness::test]
-async fn what_a_socket_sends_before_ready_is_not_lost() {
+async fn events_sent_before_ready_are_not_lost() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut first = app.connect(&alice, Transport::MAIN).await;
@@ -94,7 +94,7 @@ async fn what_a_socket_sends_before_ready_is_not_lost() {
 }
 
 #[harness::test]
-async fn everybody_hears_once_on_every_device_and_the_acting_socket_by_its_ack() {
+async fn every_device_receives_an_event_once_and_the_acting_socket_an_ack_instead() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut acting = app.connect(&alice, Transport::MAIN).await;
@@ -130,7 +130,7 @@ async fn everybody_hears_once_on_every_device_and_the_acting_socket_by_its_ack()
 }
 
 #[harness::test]
-async fn who_is_removed_hears_it_last_and_who_is_added_sees_everything() {
+async fn a_removed_member_receives_the_removal_last_and_an_added_member_sees_the_history() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -158,7 +158,7 @@ async fn who_is_removed_hears_it_last_and_who_is_added_sees_everything() {
 }
 
 #[harness::test]
-async fn the_direct_chat_of_two_exists_once_even_if_both_ask_at_the_same_instant() {
+async fn concurrent_creations_of_a_direct_chat_create_one() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut sockets = Vec::new();
@@ -185,7 +185,7 @@ async fn the_direct_chat_of_two_exists_once_even_if_both_ask_at_the_same_instant
 }
 
 #[harness::test]
-async fn a_group_made_with_a_client_id_is_made_once() {
+async fn a_group_created_with_a_client_id_is_created_once() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -203,7 +203,7 @@ async fn a_group_made_with_a_client_id_is_made_once() {
 }
 
 #[harness::test]
-async fn rooms_are_right_while_people_come_and_go() {
+async fn a_socket_that_connects_during_a_membership_change_joins_the_right_rooms() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;

@@ -1,4 +1,4 @@
-//! A full disk: sends are refused as `unavailable`, no acknowledged message is lost, and the server recovers by itself
+//! A full disk: sends are rejected as `unavailable`, no acknowledged message is lost, and the server recovers by itself
 //! once there is room again. The real binary runs on a small tmpfs in its own mount namespace; with PostgreSQL, the
 //! tmpfs holds PostgreSQL's data.
 
@@ -115,7 +115,7 @@ impl SmallDisk {
 }
 
 #[harness::test]
-async fn after_a_full_disk_every_acknowledged_message_is_stored() {
+async fn every_acknowledged_message_is_stored_after_a_full_disk() {
     let Some(mut server) = SmallDisk::start().await else { return };
     let alice = server.node.person(&server.http, "alice").await.expect("registers");
     let wish = json!({"chat": {"name": "group", "is_group": true, "members_array": []}});

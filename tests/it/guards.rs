@@ -33,7 +33,7 @@ fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Va
 }
 
 #[harness::test]
-async fn every_command_tells_a_stranger_that_nothing_is_there() {
+async fn every_command_answers_a_stranger_with_not_found() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -65,7 +65,7 @@ async fn every_command_tells_a_stranger_that_nothing_is_there() {
 }
 
 #[harness::test]
-async fn nobody_comes_in_without_a_token() {
+async fn every_connection_and_path_requires_a_token() {
     let app = TestApp::start().await;
     for transport in Transport::ALL {
         assert_eq!(
@@ -115,7 +115,7 @@ async fn nobody_comes_in_without_a_token() {
 }
 
 #[harness::test]
-async fn every_command_answers_nonsense_with_an_error_and_lives_on() {
+async fn every_command_answers_an_invalid_payload_with_an_error_and_keeps_the_connection() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     for transport in Transport::ALL {

@@ -20,7 +20,7 @@ async fn bare(app: &TestApp, request: &str) -> String {
 }
 
 #[harness::test]
-async fn static_paths_cannot_climb() {
+async fn static_paths_cannot_leave_their_folder() {
     let app = TestApp::start().await;
     std::fs::write(app.folder.path().join("storage/secret.jpeg"), "secret").expect("written");
     for path in [
@@ -50,7 +50,7 @@ async fn static_paths_cannot_climb() {
 }
 
 #[harness::test]
-async fn two_registrations_of_one_phone_at_the_same_instant_make_one_account() {
+async fn two_concurrent_registrations_with_one_phone_number_create_one_account() {
     let app = TestApp::start().await;
     for field in ["phone", "email", "username"] {
         let values = match field {
@@ -74,7 +74,7 @@ async fn two_registrations_of_one_phone_at_the_same_instant_make_one_account() {
 }
 
 #[harness::test]
-async fn bodies_that_are_no_input_are_problems() {
+async fn invalid_request_bodies_are_answered_with_a_problem() {
     let app = TestApp::start().await;
     let send = async |path: &str, kind: &str, body: Vec<u8>| {
         let answer =
@@ -122,7 +122,7 @@ async fn bodies_that_are_no_input_are_problems() {
 }
 
 #[harness::test]
-async fn content_over_its_limit_is_refused_and_a_frame_over_its_limit_ends_the_connection() {
+async fn too_long_content_is_rejected_and_a_too_long_frame_ends_the_connection() {
     let app = TestApp::with(&[("MAX_MESSAGE_BYTES", "1000"), ("MAX_FRAME_BYTES", "5000")]).await;
     let (alice, bob, _) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -152,7 +152,7 @@ async fn content_over_its_limit_is_refused_and_a_frame_over_its_limit_ends_the_c
 }
 
 #[harness::test]
-async fn a_reader_that_stops_loses_its_connection_and_nobody_else_a_message() {
+async fn a_client_that_stops_reading_is_disconnected_and_others_miss_no_message() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut sender = app.connect(&alice, Transport::MAIN).await;
@@ -178,7 +178,7 @@ async fn a_reader_that_stops_loses_its_connection_and_nobody_else_a_message() {
 }
 
 #[harness::test]
-async fn packets_that_no_client_sends_do_no_harm() {
+async fn malformed_packets_do_not_affect_other_connections() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut bystander = app.connect(&bob, Transport::MAIN).await;
@@ -224,7 +224,7 @@ async fn packets_that_no_client_sends_do_no_harm() {
 }
 
 #[harness::test]
-async fn a_binary_is_answered_with_a_clear_error_until_attachments_come() {
+async fn a_binary_event_is_answered_with_a_clear_error() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -282,7 +282,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn every_payload_gets_exactly_one_answer_and_no_panic() {
+fn every_payload_gets_exactly_one_response_and_no_panic() {
     use mango_chat::protocol::catalogue::COMMANDS;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -73,7 +73,7 @@ impl Trial {
         assert!(started.elapsed() < IN_TIME);
     }
 
-    /// Checks that the next send succeeds by itself, and so do those that were refused.
+    /// Checks that the next send succeeds by itself, and so do those that were rejected.
     async fn sends_again(&mut self, content: &str) {
         for content in ["hung", "hung too", content] {
             if content.starts_with("hung") && self.acked.is_empty() {
@@ -112,7 +112,7 @@ async fn nothing_is_stuck(postgres: &PrivatePostgres) {
 }
 
 #[harness::test]
-async fn while_postgres_stands_still_everything_is_refused_in_time_and_then_goes_on() {
+async fn requests_fail_in_time_while_postgres_is_stopped_and_succeed_afterwards() {
     if database_kind() != "postgres" {
         return;
     }
@@ -129,7 +129,7 @@ async fn while_postgres_stands_still_everything_is_refused_in_time_and_then_goes
 }
 
 #[harness::test]
-async fn while_the_network_to_postgres_is_gone_everything_is_refused_in_time_and_then_goes_on() {
+async fn requests_fail_in_time_while_the_network_to_postgres_is_down_and_succeed_afterwards() {
     if database_kind() != "postgres" {
         return;
     }
@@ -145,7 +145,7 @@ async fn while_the_network_to_postgres_is_gone_everything_is_refused_in_time_and
 }
 
 #[harness::test]
-async fn a_lock_on_a_table_is_waited_for_no_longer_than_the_limit() {
+async fn requests_wait_for_a_table_lock_no_longer_than_the_time_limit() {
     if database_kind() != "postgres" {
         return;
     }
@@ -164,7 +164,7 @@ async fn a_lock_on_a_table_is_waited_for_no_longer_than_the_limit() {
 }
 
 #[harness::test]
-async fn a_lock_on_one_chat_keeps_nobody_else_waiting() {
+async fn a_lock_on_one_chat_delays_no_other_chat() {
     if database_kind() != "postgres" {
         return;
     }
@@ -234,7 +234,7 @@ async fn the_first_reads_and_sends_after_a_restart_of_postgres_succeed() {
 }
 
 #[harness::test]
-async fn a_column_that_changes_its_type_under_a_running_server_fails_no_request() {
+async fn a_change_of_a_column_type_under_a_running_server_fails_no_request() {
     if database_kind() != "postgres" {
         return;
     }

@@ -1,5 +1,5 @@
-//! One table of inputs, as clients in all languages write them, through every transport; and the encodings of request
-//! bodies.
+//! Every transport accepts and rejects the same inputs, in all the forms in which clients of different languages write
+//! numbers, ids, text and request bodies.
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -83,20 +83,20 @@ const CASES: &[Case] = &[
 ];
 
 /// A connection that is ready for events.
-enum Way {
+enum Connection {
     SocketIo(Socket),
     /// The flag says whether it sends binary frames.
     Plain(Plain, bool),
     Rest,
 }
 
-struct World {
+struct Setup {
     app: TestApp,
     alice: Person,
     values: [(&'static str, String); 3],
 }
 
-impl World {
+impl Setup {
     async fn start() -> Self {
         let app = TestApp::start().await;
         let (alice, bob, _) = app.three().await;
@@ -108,78 +108,82 @@ impl World {
         Self { app, alice, values: values.map(|(name, value)| (name, value.to_string())) }
     }
 
+    /// Replaces the placeholders of a case.
     fn fill_in(&self, text: &str) -> String {
         self.values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     }
 
-    async fn ways(&self) -> Vec<(String, Way)> {
-        let mut ways = vec![("REST".to_owned(), Way::Rest)];
+    /// Returns a connection of alice over each transport, with the transport's name.
+    async fn connections(&self) -> Vec<(String, Connection)> {
+        let mut connections = vec![("REST".to_owned(), Connection::Rest)];
         for transport in Transport::ALL {
             let socket = self.app.connect(&self.alice, transport).await;
-            ways.push((format!("{transport:?}"), Way::SocketIo(socket)));
+            connections.push((format!("{transport:?}"), Connection::SocketIo(socket)));
         }
         let own = format!("/chat/{}/ws", self.values[0].1);
         for path in ["/ws", own.as_str()] {
             for is_binary in [false, true] {
                 let opened = Plain::open(&self.app.host, path, &self.alice.access).await;
                 let (plain, _) = opened.expect("opens");
-                ways.push((format!("{path}, binary: {is_binary}"), Way::Plain(plain, is_binary)));
+                connections
+                    .push((format!("{path}, binary: {is_binary}"), Connection::Plain(plain, is_binary)));
             }
         }
-        ways
+        connections
     }
 
-    async fn call(&self, way: &mut Way, event: &str, payload: &str) -> Value {
-        match way {
-            Way::SocketIo(socket) => socket.call_raw(event, payload).await,
-            Way::Plain(plain, is_binary) => plain.call_raw(event, payload, *is_binary).await,
-            Way::Rest => {
+    async fn call(&self, connection: &mut Connection, event: &str, payload: &str) -> Value {
+        match connection {
+            Connection::SocketIo(socket) => socket.call_raw(event, payload).await,
+            Connection::Plain(plain, is_binary) => plain.call_raw(event, payload, *is_binary).await,
+            Connection::Rest => {
                 let url = format!("{}/events/{event}", self.app.url);
                 let request =
                     self.app.http.post(url).bearer_auth(&self.alice.access).body(payload.to_owned());
-                let answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
-                if answer["ok"] == json!(true) { answer } else { json!({"ok": false, "error": answer}) }
+                let response: Value = request.send().await.expect("a response").json().await.expect("JSON");
+                if response["ok"] == json!(true) { response } else { json!({"ok": false, "error": response}) }
             }
         }
     }
 }
 
 #[harness::test]
-async fn every_transport_reads_numbers_and_ids_alike() {
-    let world = World::start().await;
-    for (name, mut way) in world.ways().await {
-        let is_of_one_chat = name.starts_with("/chat");
-        for (event, payload, fault) in CASES {
-            let is_elsewhere = (is_of_one_chat && *event == "create_chat")
-                || (matches!(way, Way::Rest) && *event == "watch_presence");
-            if is_elsewhere {
+async fn every_transport_parses_numbers_and_ids_identically() {
+    let setup = Setup::start().await;
+    for (transport, mut connection) in setup.connections().await {
+        let is_of_one_chat = transport.starts_with("/chat");
+        for (event, payload, invalid_field) in CASES {
+            let is_unsupported = (is_of_one_chat && *event == "create_chat")
+                || (matches!(connection, Connection::Rest) && *event == "watch_presence");
+            if is_unsupported {
                 continue;
             }
-            let payload = world.fill_in(payload);
-            let answer = world.call(&mut way, event, &payload).await;
-            let Some(fault) = fault else {
-                assert_eq!(answer["ok"], json!(true), "{name}: {event} {payload}: {answer}");
+            let payload = setup.fill_in(payload);
+            let ack = setup.call(&mut connection, event, &payload).await;
+            let Some(invalid_field) = invalid_field else {
+                assert_eq!(ack["ok"], json!(true), "{transport}: {event} {payload}: {ack}");
                 continue;
             };
-            let fault = world.fill_in(fault);
+            let invalid_field = setup.fill_in(invalid_field);
             assert_eq!(
-                answer["error"]["code"],
+                ack["error"]["code"],
                 json!("validation_failed"),
-                "{name}: {event} {payload}: {answer}"
+                "{transport}: {event} {payload}: {ack}"
             );
-            let errors = answer["error"]["errors"].as_object().expect("errors");
+            let errors = ack["error"]["errors"].as_object().expect("errors");
             // On the socket of one chat, some fields are checked before the rest is parsed.
-            let short = fault.split('.').next().unwrap_or_default();
-            let is_named = |field: &String| *field == fault || (is_of_one_chat && field.starts_with(short));
-            assert!(errors.keys().any(is_named), "{name}: {event} {payload}: {answer}");
+            let first_part = invalid_field.split('.').next().unwrap_or_default();
+            let is_reported =
+                |field: &String| *field == invalid_field || (is_of_one_chat && field.starts_with(first_part));
+            assert!(errors.keys().any(is_reported), "{transport}: {event} {payload}: {ack}");
         }
     }
 }
 
 #[harness::test]
-async fn frames_of_json_are_read_with_a_mark_in_binary_and_answered_by_their_id() {
-    let world = World::start().await;
-    let (app, token) = (&world.app, &world.alice.access);
+async fn json_frames_may_be_binary_or_start_with_a_byte_order_mark_and_acks_carry_their_ids() {
+    let setup = Setup::start().await;
+    let (app, token) = (&setup.app, &setup.alice.access);
     let auth = |token: &str| json!({"type": "auth", "id": 1, "token": token}).to_string();
     for first in [
         Message::text(auth(&format!("Bearer {token}"))),
@@ -190,69 +194,81 @@ async fn frames_of_json_are_read_with_a_mark_in_binary_and_answered_by_their_id(
         let mut plain = Plain::upgrade(&app.host, "/ws", &[]).await.expect("upgrades");
         plain.send_message(first.clone()).await;
         assert_eq!(plain.ack_of(&json!(1)).await["ok"], json!(true), "{first}");
+
         plain.send_raw(r#"{"type":"create_chat","id":"mine","chat":{"name":"\ud83d"}}"#).await;
-        let refused = plain.ack_of(&json!("mine")).await;
-        assert_eq!(refused["error"]["code"], json!("validation_failed"), "{refused}");
+        let rejected = plain.ack_of(&json!("mine")).await;
+        assert_eq!(rejected["error"]["code"], json!("validation_failed"), "{rejected}");
+
         plain.send_message(Message::binary(vec![0xff, 0xfe])).await;
         assert!(plain.next("exception").await["error"]["errors"]["frame"].is_array());
     }
 }
 
 #[harness::test]
-async fn bodies_of_requests_are_read_whatever_case_and_mark_they_come_in() {
-    let world = World::start().await;
-    let (app, alice) = (&world.app, &world.alice);
-    let known = json!({"username": "alice", "password": PASSWORD}).to_string();
+async fn request_bodies_may_vary_in_content_type_case_and_byte_order_mark_but_not_be_encoded() {
+    let setup = Setup::start().await;
+    let (app, alice) = (&setup.app, &setup.alice);
+    let credentials = json!({"username": "alice", "password": PASSWORD}).to_string();
     let form = format!("username=alice&password={}", PASSWORD.replace(' ', "+"));
     let parts = format!(
         "--aB\r\ncontent-disposition: form-data; name=\"username\"\r\n\r\nalice\r\n\
          --aB\r\ncontent-disposition: form-data; name=\"password\"\r\n\r\n{PASSWORD}\r\n--aB--\r\n"
     );
-    for (kind, body) in [
-        ("application/json", known.clone()),
-        ("Application/JSON ; charset=UTF-8", format!("\u{feff}{known}")),
+
+    for (content_type, body) in [
+        ("application/json", credentials.clone()),
+        ("Application/JSON ; charset=UTF-8", format!("\u{feff}{credentials}")),
         ("APPLICATION/X-WWW-FORM-URLENCODED ;charset=utf-8", form),
         ("Multipart/Form-Data ; boundary=aB", parts),
     ] {
-        let request = app.http.post(format!("{}/auth/login", app.url)).header(CONTENT_TYPE, kind).body(body);
-        assert_eq!(request.send().await.expect("an answer").status(), 200, "{kind}");
+        let request =
+            app.http.post(format!("{}/auth/login", app.url)).header(CONTENT_TYPE, content_type).body(body);
+        assert_eq!(request.send().await.expect("a response").status(), 200, "{content_type}");
     }
+
     let image = "--aB\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\nno picture\r\n--aB--\r\n";
     let photo = app.http.put(format!("{}/user/me/photo", app.url)).bearer_auth(&alice.access);
     let photo = photo.header(CONTENT_TYPE, "MULTIPART/FORM-DATA ; boundary=aB").body(image);
-    let refused: Value = photo.send().await.expect("an answer").json().await.expect("JSON");
-    assert!(refused["errors"]["image"].is_array(), "the form was read, the picture is none: {refused}");
+    let rejected: Value = photo.send().await.expect("a response").json().await.expect("JSON");
+    assert!(
+        rejected["errors"]["image"].is_array(),
+        "the form is parsed, and its image is invalid: {rejected}"
+    );
+
     for path in
         ["/auth/login", "/auth/refresh", "/user", "/events/sync", "/user/me/photo", "/user/photo_to_base64"]
     {
         let method = if path == "/user/me/photo" { Method::PUT } else { Method::POST };
         for encoding in ["gzip", "BR", "gzip, identity"] {
-            let request = app.http.request(method.clone(), format!("{}{path}", app.url)).body(known.clone());
+            let request =
+                app.http.request(method.clone(), format!("{}{path}", app.url)).body(credentials.clone());
             let request = request.bearer_auth(&alice.access).header(CONTENT_ENCODING, encoding);
-            let answer = request.send().await.expect("an answer");
-            assert_eq!(answer.status(), 415, "{path} {encoding}");
-            let problem: Value = answer.json().await.expect("JSON");
+            let response = request.send().await.expect("a response");
+            assert_eq!(response.status(), 415, "{path} {encoding}");
+            let problem: Value = response.json().await.expect("JSON");
             assert_eq!(problem["code"], json!("unsupported_media_type"));
         }
     }
+
     let request = app.http.post(format!("{}/auth/login", app.url)).header(CONTENT_ENCODING, "identity");
-    assert_eq!(request.body(known).send().await.expect("an answer").status(), 200);
+    assert_eq!(request.body(credentials).send().await.expect("a response").status(), 200);
 }
 
 #[harness::test]
-async fn errors_of_the_engine_carry_a_number() {
+async fn engine_io_errors_have_a_numeric_code() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let unknown = format!("{}/socket.io/?EIO=4&transport=polling&sid=unknown", app.url);
-    let answer: Value = app.http.get(unknown).send().await.expect("an answer").json().await.expect("JSON");
-    assert_eq!(answer, json!({"code": 1, "message": "Session ID unknown"}));
+    let error: Value = app.http.get(unknown).send().await.expect("a response").json().await.expect("JSON");
+    assert_eq!(error, json!({"code": 1, "message": "Session ID unknown"}));
+
     let polling = Polling::open(&app, &alice.access).await;
     assert_eq!(polling.post("1").await, 200);
     assert_eq!(polling.get().await.0, 400);
 }
 
-/// Names that are refused, for users as well as for chats.
-const HIDDEN: [&str; 9] = [
+/// Invalid names of users and of chats.
+const INVALID_NAMES: [&str; 9] = [
     "\u{200b}",
     "a\u{200b}b",
     "\u{2060}\u{200d}",
@@ -265,37 +281,41 @@ const HIDDEN: [&str; 9] = [
 ];
 
 #[harness::test]
-async fn names_show_as_they_are_and_are_composed_whatever_bears_them() {
-    let world = World::start().await;
-    let (app, alice) = (&world.app, &world.alice);
-    for name in HIDDEN {
-        let wish = json!({"username": "dave", "password": PASSWORD, "name": name});
-        let (status, refused) = app.send(Method::POST, "/user", None, Some(wish)).await;
-        assert!(status == 422 && refused["errors"]["name"].is_array(), "{name:?}: {refused}");
+async fn names_are_unicode_normalized_and_invisible_characters_are_rejected() {
+    let setup = Setup::start().await;
+    let (app, alice) = (&setup.app, &setup.alice);
+
+    for name in INVALID_NAMES {
+        let request = json!({"username": "dave", "password": PASSWORD, "name": name});
+        let (status, rejected) = app.send(Method::POST, "/user", None, Some(request)).await;
+        assert!(status == 422 && rejected["errors"]["name"].is_array(), "{name:?}: {rejected}");
         let patched =
             app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(json!({ "name": name }))).await;
         assert!(patched.0 == 422 && patched.1["errors"]["name"].is_array(), "{name:?}: {}", patched.1);
     }
-    for (way_name, mut way) in world.ways().await {
-        let chat: i64 = world.values[0].1.parse().expect("an id");
-        for name in HIDDEN {
+
+    for (transport, mut connection) in setup.connections().await {
+        let chat: i64 = setup.values[0].1.parse().expect("an id");
+        for name in INVALID_NAMES {
             let payload = json!({"chat": {"id": chat, "name": name}}).to_string();
-            let answer = world.call(&mut way, "update_chat", &payload).await;
-            assert!(answer["error"]["errors"]["chat.name"].is_array(), "{way_name}: {name:?}: {answer}");
+            let response = setup.call(&mut connection, "update_chat", &payload).await;
+            assert!(response["error"]["errors"]["chat.name"].is_array(), "{transport}: {name:?}: {response}");
         }
         let payload = json!({"chat": {"id": chat, "name": " Cafe\u{301} 👩\u{200d}💻 "}}).to_string();
-        let answer = world.call(&mut way, "update_chat", &payload).await;
-        assert_eq!(answer["chat"]["name"], json!("Café 👩\u{200d}💻"), "{way_name}: {answer}");
+        let response = setup.call(&mut connection, "update_chat", &payload).await;
+        assert_eq!(response["chat"]["name"], json!("Café 👩\u{200d}💻"), "{transport}: {response}");
     }
-    let wish = json!({"name": " Zoe\u{308} "});
-    let (_, me) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish)).await;
+
+    let request = json!({"name": " Zoe\u{308} "});
+    let (_, me) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(request)).await;
     assert_eq!(me["name"], json!("Zoë"));
 }
 
 #[harness::test]
-async fn people_are_found_by_every_way_to_type_their_name() {
+async fn user_search_ignores_case_and_unicode_variants() {
     let app = TestApp::start().await;
     let (alice, ..) = app.three().await;
+
     for (name, queries) in [
         ("Пётр Ёлкин", &["петр", "ПЁТР", "пе\u{308}тр", "елк"][..]),
         ("José Ångström", &["JOSÉ", "jose\u{301}", "\u{212b}ng", "ａ\u{30a}ngs"]),
@@ -312,14 +332,16 @@ async fn people_are_found_by_every_way_to_type_their_name() {
 }
 
 #[harness::test]
-async fn a_password_is_the_same_on_every_keyboard() {
+async fn a_password_matches_in_every_unicode_normalization_form() {
     let app = TestApp::start().await;
-    let (composed, apart) = ("crème brûlée", "cre\u{300}me bru\u{302}le\u{301}e");
-    for (username, registered, tried) in [("dave", composed, apart), ("erin", apart, composed)] {
-        let wish = |password: &str| Some(json!({"username": username, "password": password}));
-        assert_eq!(app.send(Method::POST, "/user", None, wish(registered)).await.0, 201);
-        for password in [registered, tried] {
-            assert_eq!(app.send(Method::POST, "/auth/login", None, wish(password)).await.0, 200);
+    let (composed, decomposed) = ("crème brûlée", "cre\u{300}me bru\u{302}le\u{301}e");
+
+    for (username, registered, other_form) in [("dave", composed, decomposed), ("erin", decomposed, composed)]
+    {
+        let credentials = |password: &str| Some(json!({"username": username, "password": password}));
+        assert_eq!(app.send(Method::POST, "/user", None, credentials(registered)).await.0, 201);
+        for password in [registered, other_form] {
+            assert_eq!(app.send(Method::POST, "/auth/login", None, credentials(password)).await.0, 200);
         }
     }
 }

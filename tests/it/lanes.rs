@@ -57,7 +57,7 @@ async fn next_message(socket: &mut Socket) -> (i64, Value) {
 }
 
 #[harness::test]
-async fn a_hole_that_takes_long_to_fill_keeps_no_other_chat_waiting() {
+async fn a_gap_that_takes_long_to_fill_does_not_delay_other_chats() {
     if database_kind() != "postgres" {
         return;
     }
@@ -102,7 +102,7 @@ async fn a_hole_that_takes_long_to_fill_keeps_no_other_chat_waiting() {
 }
 
 #[harness::test]
-async fn somebody_who_changes_all_the_time_is_told_now_and_then_and_as_they_are() {
+async fn frequent_profile_changes_are_announced_at_a_limited_rate_with_the_latest_state() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -131,7 +131,7 @@ async fn somebody_who_changes_all_the_time_is_told_now_and_then_and_as_they_are(
 }
 
 #[harness::test]
-async fn who_leaves_while_they_are_let_in_is_gone() {
+async fn a_client_that_disconnects_while_connecting_leaves_no_connection() {
     if database_kind() != "postgres" {
         return;
     }
@@ -165,7 +165,7 @@ async fn who_leaves_while_they_are_let_in_is_gone() {
 }
 
 #[harness::test]
-async fn nobody_is_let_in_before_it_is_known_where_their_rooms_stand() {
+async fn a_connection_is_not_admitted_before_the_heads_of_its_rooms_are_known() {
     if database_kind() != "postgres" {
         return;
     }

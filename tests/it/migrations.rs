@@ -14,7 +14,7 @@ use mango_chat::domain::epoch;
 use crate::support::{TestApp, Transport, fresh_database};
 
 #[harness::test]
-async fn the_schema_goes_forward_back_and_forward_again() {
+async fn the_schema_migrates_up_down_and_up_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
@@ -37,7 +37,7 @@ async fn the_schema_goes_forward_back_and_forward_again() {
 }
 
 #[harness::test]
-async fn what_is_stored_outlives_a_step_back_and_forward() {
+async fn data_survives_a_migration_step_down_and_up() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -68,7 +68,7 @@ async fn what_is_stored_outlives_a_step_back_and_forward() {
 }
 
 #[harness::test]
-async fn nodes_that_start_together_do_not_race() {
+async fn nodes_that_start_concurrently_migrate_without_conflicts() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let nodes = (0..4).map(async |_| {
@@ -81,7 +81,7 @@ async fn nodes_that_start_together_do_not_race() {
 }
 
 #[harness::test]
-async fn opening_waits_for_who_writes_to_a_new_sqlite_file() {
+async fn opening_a_new_sqlite_file_waits_for_another_writer() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}/new.db?mode=rwc", folder.path().display());
     // A connection that has not switched the file to a write-ahead log yet, in the middle of a write.
@@ -96,7 +96,7 @@ async fn opening_waits_for_who_writes_to_a_new_sqlite_file() {
 }
 
 #[harness::test]
-async fn the_epoch_is_made_once() {
+async fn the_epoch_stays_until_it_is_renewed_or_the_database_is_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let first = TestApp::on(folder, &url, &[]).await;
@@ -111,7 +111,7 @@ async fn the_epoch_is_made_once() {
     assert_eq!(acts.iter().map(|act| act.action.as_str()).collect::<Vec<_>>(), ["server.new_epoch"]);
     assert_eq!(current().await, renewed);
     if crate::support::database_kind() == "postgres" {
-        // As after a restore: the epoch was made in another database.
+        // As after a restore: the epoch was created in another database.
         let sql = "UPDATE meta SET value = 'another/1' WHERE key = 'postgres_identity'";
         let changed = first.server.context.db.read().execute_unprepared(sql).await.expect("changed");
         assert_eq!(changed.rows_affected(), 1);

@@ -34,7 +34,7 @@ async fn fresh_token(app: &TestApp) -> String {
 }
 
 #[harness::test]
-async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word() {
+async fn a_handshake_that_fails_with_a_server_error_ends_the_transport_without_an_error_packet() {
     let app = TestApp::start().await;
     app.person("alice").await;
     for table in TABLES {
@@ -85,7 +85,7 @@ async fn a_handshake_that_fails_by_our_fault_ends_the_transport_without_a_word()
 }
 
 #[harness::test]
-async fn a_plain_websocket_that_fails_by_our_fault_is_closed_with_1013_and_no_ack() {
+async fn a_plain_websocket_that_fails_with_a_server_error_is_closed_with_1013_and_no_ack() {
     let app = TestApp::start().await;
     app.person("alice").await;
     for table in TABLES {
@@ -115,7 +115,7 @@ async fn a_plain_websocket_that_fails_by_our_fault_is_closed_with_1013_and_no_ac
 }
 
 #[harness::test]
-async fn real_clients_that_connect_while_postgresql_is_away_come_back_by_themselves() {
+async fn real_clients_that_connect_while_postgresql_is_unavailable_reconnect_by_themselves() {
     if database_kind() != "postgres" {
         return;
     }

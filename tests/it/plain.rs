@@ -43,7 +43,7 @@ impl Fixture {
 }
 
 #[harness::test]
-async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
+async fn every_path_authenticates_by_first_frame_header_and_cookie() {
     let mut fixture = Fixture::new().await;
     for number in 0..60 {
         fixture.say(&format!("m{number}")).await;
@@ -92,7 +92,7 @@ async fn all_mounts_welcome_by_first_frame_header_and_cookie() {
 }
 
 #[harness::test]
-async fn events_are_those_of_socket_io() {
+async fn events_equal_those_of_socket_io() {
     let mut fixture = Fixture::new().await;
     let mut listeners = Vec::new();
     for path in ["/ws", &fixture.own_paths()[1]] {
@@ -123,7 +123,7 @@ async fn events_are_those_of_socket_io() {
 }
 
 #[harness::test]
-async fn acks_are_those_of_socket_io_and_only_frames_with_an_id_get_one() {
+async fn acks_equal_those_of_socket_io_and_only_frames_with_an_id_get_one() {
     let mut fixture = Fixture::new().await;
     fixture.owner.call("mark_read", json!({"chat": {"id": fixture.chat}})).await;
     let (mut plain, _) =
@@ -152,7 +152,7 @@ async fn acks_are_those_of_socket_io_and_only_frames_with_an_id_get_one() {
 }
 
 #[harness::test]
-async fn on_a_chats_own_socket_the_chat_is_implied_and_short_forms_work() {
+async fn on_the_socket_of_one_chat_the_chat_is_implied_and_short_forms_work() {
     let mut fixture = Fixture::new().await;
     let other = fixture.app.group(&mut fixture.owner, &[&fixture.bob]).await;
     let (mut plain, _) = fixture.own_socket(&fixture.bob).await;

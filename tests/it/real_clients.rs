@@ -115,7 +115,7 @@ impl Clients {
         all
     }
 
-    /// Waits until all clients are `ready`, and checks that none was refused meanwhile.
+    /// Waits until all clients are `ready`, and checks that none was rejected meanwhile.
     pub async fn until_ready(&mut self) {
         for (client, seen) in self.until("ready").await.into_iter().enumerate() {
             let refused = seen.iter().any(|it| it["message"].to_string().contains("unauthorized"));
@@ -229,7 +229,7 @@ async fn login(host: &str, username: &str) -> (i64, String) {
 }
 
 #[harness::test]
-async fn real_clients_of_all_versions_talk_and_come_back_by_all_ways() {
+async fn real_clients_of_all_versions_exchange_messages_and_reconnect_over_every_transport() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = match database_kind().as_str() {
         "postgres" => fresh_database(&folder).await,

@@ -61,7 +61,7 @@ impl Trial {
 }
 
 #[harness::test]
-async fn a_read_only_database_refuses_sends_and_still_answers_reads() {
+async fn a_read_only_database_rejects_sends_and_serves_reads() {
     if database_kind() != "postgres" {
         return;
     }
@@ -84,7 +84,7 @@ async fn a_read_only_database_refuses_sends_and_still_answers_reads() {
 }
 
 #[harness::test]
-async fn a_database_that_takes_no_more_connections_is_unavailable_until_it_does() {
+async fn a_database_without_free_connections_is_unavailable_until_it_has_some() {
     if database_kind() != "postgres" {
         return;
     }
@@ -103,7 +103,7 @@ async fn a_database_that_takes_no_more_connections_is_unavailable_until_it_does(
 }
 
 #[harness::test]
-async fn reads_share_the_connections_that_the_database_allows() {
+async fn reads_share_the_connections_that_the_database_permits() {
     if database_kind() != "postgres" {
         return;
     }
@@ -123,7 +123,7 @@ async fn reads_share_the_connections_that_the_database_allows() {
 }
 
 #[harness::test]
-async fn a_database_that_cannot_be_used_is_told_in_one_line_without_the_password() {
+async fn an_unusable_database_is_reported_in_one_line_without_its_password() {
     if database_kind() != "postgres" {
         return;
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{PASSWORD, Socket, TestApp, Transport};
 
 #[harness::test]
-async fn a_group_goes_to_somebody_who_has_used_the_same_client_id() {
+async fn a_group_can_be_transferred_to_a_user_who_used_the_same_client_id() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -29,7 +29,7 @@ async fn a_group_goes_to_somebody_who_has_used_the_same_client_id() {
 }
 
 #[harness::test]
-async fn what_is_sent_once_a_client_is_connected_reaches_it() {
+async fn a_message_sent_right_after_a_client_connected_reaches_it() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -53,7 +53,7 @@ async fn what_is_sent_once_a_client_is_connected_reaches_it() {
 }
 
 #[harness::test]
-async fn people_who_make_chats_with_each_other_at_once_do_not_stand_in_each_others_way() {
+async fn concurrent_chat_creations_by_the_same_users_do_not_deadlock() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let people = [&alice, &bob, &carol];
@@ -80,7 +80,7 @@ async fn people_who_make_chats_with_each_other_at_once_do_not_stand_in_each_othe
 }
 
 #[harness::test]
-async fn a_namespace_that_is_left_can_be_joined_again_at_once() {
+async fn a_namespace_can_be_joined_again_immediately_after_leaving_it() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let mut socket = app.connect(&alice, Transport::ALL[1]).await;
@@ -93,7 +93,7 @@ async fn a_namespace_that_is_left_can_be_joined_again_at_once() {
 }
 
 #[harness::test]
-async fn a_polling_client_that_asks_for_more_than_it_fetches_loses_its_session() {
+async fn a_polling_client_that_requests_more_than_it_fetches_loses_its_session() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -127,7 +127,7 @@ async fn a_polling_client_that_asks_for_more_than_it_fetches_loses_its_session()
 }
 
 #[harness::test]
-async fn a_form_is_read_as_a_form() {
+async fn form_bodies_are_decoded_and_not_truncated() {
     let app = TestApp::start().await;
     let wish = json!({"username": "alice", "password": "password1"});
     app.send(Method::POST, "/user", None, Some(wish)).await;
@@ -148,7 +148,7 @@ async fn a_form_is_read_as_a_form() {
 }
 
 #[harness::test]
-async fn nobody_can_lock_another_out_by_taking_their_name_as_a_phone() {
+async fn a_phone_number_that_equals_a_username_does_not_lock_that_user_out() {
     let app = TestApp::start().await;
     for (field, password) in [("username", "first password"), ("phone", "second password")] {
         let (status, body) = app
@@ -165,7 +165,7 @@ async fn nobody_can_lock_another_out_by_taking_their_name_as_a_phone() {
 }
 
 #[harness::test]
-async fn people_are_found_by_names_of_any_script() {
+async fn users_are_found_by_names_in_any_script() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     for (username, name) in [("ildar", "Ильдар Хасанов"), ("percent", "100% mango_juice")] {
@@ -193,7 +193,7 @@ async fn people_are_found_by_names_of_any_script() {
 }
 
 #[harness::test]
-async fn only_a_shown_change_of_a_profile_is_told_and_only_a_new_phone_needs_the_password() {
+async fn only_visible_profile_changes_are_announced_and_only_a_new_phone_requires_the_password() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut listener = app.connect(&bob, Transport::MAIN).await;
@@ -215,7 +215,7 @@ async fn only_a_shown_change_of_a_profile_is_told_and_only_a_new_phone_needs_the
 }
 
 #[harness::test]
-async fn a_retry_by_somebody_who_was_removed_since_finds_their_message() {
+async fn a_retry_by_a_removed_member_finds_the_stored_message() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -233,7 +233,7 @@ async fn a_retry_by_somebody_who_was_removed_since_finds_their_message() {
 }
 
 #[harness::test]
-async fn the_first_message_of_a_chat_goes_by_the_rules_of_all_messages() {
+async fn the_first_message_of_a_chat_follows_the_rules_of_all_messages() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -261,7 +261,7 @@ async fn the_first_message_of_a_chat_goes_by_the_rules_of_all_messages() {
 }
 
 #[harness::test]
-async fn a_page_of_a_foreign_origin_is_given_no_cookies() {
+async fn a_page_of_another_origin_receives_no_cookies() {
     let app = TestApp::start().await;
     app.person("alice").await;
     let login = async |origin: &str| {

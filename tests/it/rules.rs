@@ -1,5 +1,5 @@
 //! Rules that new users of the API run into first: what counts as read, which commands change nothing, which input is
-//! refused instead of ignored, and where links lead.
+//! rejected instead of ignored, and where links lead.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn unread(app: &TestApp, chat: i64, person: &Person) -> Value {
 }
 
 #[harness::test]
-async fn what_was_said_before_somebody_came_counts_as_read() {
+async fn messages_sent_before_a_member_joined_count_as_read() {
     let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
     let (alice, bob, carol) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -56,7 +56,7 @@ async fn what_was_said_before_somebody_came_counts_as_read() {
 }
 
 #[harness::test]
-async fn a_change_that_changes_nothing_is_told_to_nobody() {
+async fn a_command_that_changes_nothing_is_not_announced() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -107,7 +107,7 @@ async fn a_change_that_changes_nothing_is_told_to_nobody() {
 }
 
 #[harness::test]
-async fn a_password_that_confirms_nothing_is_refused_and_names_where_it_is_changed() {
+async fn an_unneeded_password_in_a_profile_change_is_rejected_with_the_path_to_change_it() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let id = alice.id;
@@ -126,7 +126,7 @@ async fn a_password_that_confirms_nothing_is_refused_and_names_where_it_is_chang
 }
 
 #[harness::test]
-async fn a_text_of_white_space_is_refused_and_typing_does_not_come_back() {
+async fn a_text_of_white_space_is_rejected_and_typing_is_not_sent_back_to_its_socket() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -202,7 +202,7 @@ async fn the_path_of_the_public_url_is_in_every_link_and_cookie() {
 }
 
 #[harness::test]
-async fn the_type_of_a_problem_leads_to_an_explanation_of_every_code() {
+async fn the_type_of_every_problem_links_to_an_explanation_of_its_code() {
     let app = TestApp::start().await;
     let page = app.raw(Method::GET, "/docs/errors", None, None).await;
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");

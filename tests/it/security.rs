@@ -36,7 +36,7 @@ async fn cookies_are_secure_on_https() {
 }
 
 #[harness::test]
-async fn pages_have_no_opener_and_unused_methods_are_refused() {
+async fn pages_have_no_opener_and_unused_methods_are_rejected() {
     let app = TestApp::start().await;
     let page = app.raw(Method::GET, "/docs/", None, None).await;
     assert_eq!(page.headers()["cross-origin-opener-policy"], "same-origin");
@@ -56,7 +56,7 @@ async fn pages_have_no_opener_and_unused_methods_are_refused() {
 }
 
 #[harness::test]
-async fn the_front_page_leads_to_this_host_only() {
+async fn the_front_page_redirects_to_this_host_only() {
     let app = TestApp::start().await;
     let client =
         reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
@@ -79,7 +79,7 @@ async fn told(app: &TestApp, bytes: &[u8]) -> String {
 }
 
 #[harness::test]
-async fn a_request_that_could_be_read_in_two_ways_smuggles_nothing() {
+async fn an_ambiguous_request_cannot_smuggle_another_one() {
     let app = TestApp::start().await;
     // Depending on which length counts, the second request is part of the first one's body or a request of its own.
     let both = b"POST /user HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -101,7 +101,7 @@ async fn a_request_that_could_be_read_in_two_ways_smuggles_nothing() {
 }
 
 #[harness::test]
-async fn a_password_is_any_characters_and_counts_as_it_was_typed() {
+async fn a_password_may_contain_any_characters_and_is_compared_exactly() {
     let app = TestApp::start().await;
     let login = async |password: &str| {
         let wish = json!({"username": "alice", "password": password});
@@ -127,7 +127,7 @@ async fn a_password_is_any_characters_and_counts_as_it_was_typed() {
 }
 
 #[harness::test]
-async fn a_session_ends_unless_it_is_refreshed_and_in_any_case() {
+async fn a_session_ends_without_refreshes_and_at_its_maximum_age() {
     let refresh = async |app: &TestApp, token: &str| {
         let (status, body) =
             app.send(Method::POST, "/auth/refresh", None, Some(json!({"refresh_token": token}))).await;
@@ -155,7 +155,7 @@ async fn a_session_ends_unless_it_is_refreshed_and_in_any_case() {
 }
 
 #[harness::test]
-async fn a_fault_of_ours_tells_nothing_of_the_inside() {
+async fn an_internal_error_reveals_no_internals() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let tx = app.server.context.db.begin().await.expect("a transaction");

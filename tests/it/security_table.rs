@@ -176,7 +176,7 @@ fn every_test_and_module_that_is_named_exists() {
             }
         }
     }
-    assert!(missing.is_empty(), "docs/security.md names what is not there: {missing:#?}");
+    assert!(missing.is_empty(), "docs/security.md names tests or modules that do not exist: {missing:#?}");
 }
 
 #[test]
@@ -191,12 +191,12 @@ fn every_row_has_a_test_or_a_reason() {
 }
 
 #[test]
-fn every_requirement_of_levels_1_and_2_is_told() {
+fn every_requirement_of_levels_1_and_2_is_covered() {
     let text = document();
     let rows = requirements(&text);
     let mut seen = BTreeSet::new();
     for row in &rows {
-        assert!(seen.insert(row.id.clone()), "{} is told twice", row.id);
+        assert!(seen.insert(row.id.clone()), "{} is listed twice", row.id);
     }
     let excused: BTreeSet<String> = text
         .split("\n\n")
@@ -209,9 +209,9 @@ fn every_requirement_of_levels_1_and_2_is_told() {
             let id = format!("{section}.{}", index + 1);
             if let Some(row) = rows.iter().find(|row| row.id == id) {
                 assert_eq!(row.level, level, "the level of {id}");
-                assert!(!excused.contains(&id), "{id} is told, and told not to apply");
+                assert!(!excused.contains(&id), "{id} is in a table, and listed as not applicable");
             } else {
-                assert!(level == '3' || excused.contains(&id), "{id} is told nowhere");
+                assert!(level == '3' || excused.contains(&id), "{id} is listed nowhere");
             }
             known.insert(id);
         }
@@ -221,11 +221,11 @@ fn every_requirement_of_levels_1_and_2_is_told() {
 }
 
 #[test]
-fn what_is_missing_is_gathered() {
+fn unmet_requirements_are_listed_in_their_section() {
     let text = document();
     let (_, section) = text.split_once("\n## What is missing\n").expect("the section");
     let section = section.split("\n## ").next().unwrap_or_default();
-    let gathered: BTreeSet<String> = section
+    let listed: BTreeSet<String> = section
         .lines()
         .filter_map(|line| line.strip_prefix("- **")?.split_once("**"))
         .flat_map(|(ids, _)| numbers(ids).collect::<Vec<_>>())
@@ -235,5 +235,5 @@ fn what_is_missing_is_gathered() {
         .filter(|row| row.done.starts_with("**Partly") || row.done.starts_with("**Not met"))
         .map(|row| row.id)
         .collect();
-    assert_eq!(gathered, marked, "gathered in the section, and marked in the tables");
+    assert_eq!(listed, marked, "the requirements in the section differ from those marked in the tables");
 }

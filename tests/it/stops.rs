@@ -11,7 +11,7 @@ use crate::support::{PASSWORD, PATIENCE, Plain, Polling, TestApp, Transport};
 const ENGINE: &str = "/ws/socket.io/?EIO=4&transport=websocket";
 
 #[harness::test]
-async fn a_stop_closes_websockets_with_1012_and_without_the_packet_that_keeps_clients_away() {
+async fn a_shutdown_closes_websockets_with_1012_and_without_a_disconnect_packet() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let mut opened = Plain::upgrade(&app.host, ENGINE, &[("auth", &alice.access)]).await.expect("opens");
@@ -36,7 +36,7 @@ async fn a_stop_closes_websockets_with_1012_and_without_the_packet_that_keeps_cl
 }
 
 #[harness::test]
-async fn a_stop_is_not_held_up_by_who_reads_nothing() {
+async fn a_client_that_does_not_read_does_not_delay_a_shutdown() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
     let mut owner = app.connect(&bob, Transport::MAIN).await;
@@ -60,7 +60,7 @@ async fn a_stop_is_not_held_up_by_who_reads_nothing() {
 }
 
 #[harness::test]
-async fn a_stopped_server_is_gone_at_once() {
+async fn an_idle_server_shuts_down_immediately() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = serve(&folder, &[("DATABASE_URL", "sqlite::memory:")]);
     post(&server.host, "/user", json!({"username": "alice", "password": PASSWORD})).await;

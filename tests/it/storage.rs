@@ -59,7 +59,7 @@ async fn behaves(storage: &Storage, prefix: &str) {
 }
 
 #[tokio::test]
-async fn the_folder_keeps_files_and_leaves_no_halves() {
+async fn the_folder_stores_files_completely_or_not_at_all() {
     let folder = tempfile::tempdir().expect("a folder");
     let storage = open(&[("DATA_DIR", folder.path().display().to_string())]);
     behaves(&storage, "local").await;
@@ -72,7 +72,7 @@ async fn the_folder_keeps_files_and_leaves_no_halves() {
 }
 
 #[tokio::test]
-async fn the_bucket_behaves_as_the_folder_does() {
+async fn the_bucket_behaves_like_the_folder() {
     let Some(mut pairs) = s3() else { return };
     behaves(&open(&pairs), &format!("it-{}", std::process::id())).await;
     for pair in &mut pairs {
@@ -88,7 +88,7 @@ async fn the_bucket_behaves_as_the_folder_does() {
 }
 
 #[tokio::test]
-async fn an_object_that_breaks_off_is_unavailable_and_not_half_an_answer() {
+async fn a_truncated_object_is_unavailable_instead_of_a_partial_response() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
@@ -119,7 +119,7 @@ fn picture() -> Vec<u8> {
 }
 
 #[harness::test]
-async fn a_photo_is_rendered_kept_served_replaced_and_removed() {
+async fn a_photo_is_rendered_stored_served_replaced_and_deleted() {
     use base64::Engine;
     let mut landscapes: Vec<Vec<(&str, String)>> = vec![Vec::new()];
     landscapes.extend(s3());

@@ -56,7 +56,7 @@ async fn one_group() -> (TestApp, Person, Person, Socket, i64) {
 }
 
 #[harness::test]
-async fn since_0_is_from_the_beginning_and_what_is_not_named_comes_whole_with_its_last_30() {
+async fn since_0_returns_all_messages_and_an_unnamed_chat_its_last_30() {
     let (app, _, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 45).await;
     let all = sync(&mut socket, json!({"since": of(chat, 0)})).await;
@@ -82,7 +82,7 @@ async fn since_0_is_from_the_beginning_and_what_is_not_named_comes_whole_with_it
 }
 
 #[harness::test]
-async fn only_answers_for_what_it_names() {
+async fn the_only_field_restricts_the_reply_to_the_named_chats() {
     let (app, alice, bob, mut socket, chat) = one_group().await;
     let other = app.group(&mut socket, &[&bob]).await;
     say(&mut socket, chat, 2).await;
@@ -100,7 +100,7 @@ async fn only_answers_for_what_it_names() {
 }
 
 #[harness::test]
-async fn pages_bring_everything_although_messages_change_between_them() {
+async fn pages_are_complete_even_if_messages_change_between_them() {
     let (app, alice, bob, mut socket, chat) = one_group().await;
     let other = app.group(&mut socket, &[&bob]).await;
     let ids = say(&mut socket, chat, 40).await;
@@ -145,7 +145,7 @@ async fn pages_bring_everything_although_messages_change_between_them() {
 }
 
 #[harness::test]
-async fn who_is_too_far_behind_or_ahead_of_the_head_gets_the_chat_whole() {
+async fn a_client_that_is_too_far_behind_or_ahead_gets_the_complete_chat() {
     let (_app, _, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 50).await;
     let behind = |most: i64| json!({"since": of(chat, 41), "max_behind": most});
@@ -161,7 +161,7 @@ async fn who_is_too_far_behind_or_ahead_of_the_head_gets_the_chat_whole() {
 }
 
 #[harness::test]
-async fn another_epoch_is_answered_by_a_reset_with_everything_whole() {
+async fn another_epoch_is_answered_with_a_reset_and_the_complete_state() {
     let (app, alice, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 40).await;
     let epoch = sync(&mut socket, json!({"only": []})).await["epoch"].clone();
@@ -178,7 +178,7 @@ async fn another_epoch_is_answered_by_a_reset_with_everything_whole() {
 }
 
 #[harness::test]
-async fn chats_that_are_not_ones_own_are_left_with_the_reason() {
+async fn chats_without_membership_are_listed_as_left_with_the_reason() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -223,7 +223,7 @@ async fn chats_that_are_not_ones_own_are_left_with_the_reason() {
 }
 
 #[harness::test]
-async fn own_state_comes_by_ones_own_counter() {
+async fn own_state_is_synced_by_the_counter_of_the_user() {
     let (app, _, bob, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 3).await;
     let mut other = app.connect(&bob, Transport::MAIN).await;
@@ -246,7 +246,7 @@ async fn own_state_comes_by_ones_own_counter() {
 }
 
 #[harness::test]
-async fn rest_and_the_socket_give_the_same_answer() {
+async fn rest_and_socket_replies_are_equal() {
     let (app, alice, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 35).await;
     for request in [json!({}), json!({"since": of(chat, 20), "user_rev": 0, "limit": 5}), json!({"limit": 0})]

@@ -70,7 +70,7 @@ const UNKNOWN: [(&str, &[&str]); 6] = [
 ];
 
 #[test]
-fn each_layer_knows_only_the_crates_it_should() {
+fn each_layer_uses_only_its_allowed_crates() {
     for (folder, unknown) in UNKNOWN {
         for path in sources(folder) {
             let mut text = fs::read_to_string(&path).expect("text");
@@ -173,7 +173,8 @@ fn every_trait_has_several_implementations() {
 
 #[test]
 fn files_open_with_their_purpose_and_stay_small() {
-    for path in ["src", "entity/src", "migration/src", "tests/it"].into_iter().flat_map(sources) {
+    for path in ["src", "entity/src", "migration/src", "import/src", "tests/it"].into_iter().flat_map(sources)
+    {
         let text = fs::read_to_string(&path).expect("text");
         let name = path.display();
         let opens = text.starts_with("//!") || text.starts_with("#![doc");
@@ -187,7 +188,7 @@ fn files_open_with_their_purpose_and_stay_small() {
 }
 
 #[test]
-fn statuses_are_in_one_table() {
+fn status_codes_are_in_one_table() {
     for path in sources("src") {
         let name = path.display().to_string();
         let text = fs::read_to_string(&path).expect("text");

@@ -28,7 +28,7 @@ fn devices(app: &TestApp) -> i64 {
 }
 
 #[harness::test]
-async fn joining_a_namespace_again_and_again_does_not_reset_what_waits_for_a_client() {
+async fn joining_a_namespace_repeatedly_does_not_reset_the_queue_limit_of_a_client() {
     let app = TestApp::start().await;
     let (chat, bob) = heavy_chat(&app).await;
     eventually("alice has gone", async || devices(&app) == 0).await;
@@ -57,7 +57,7 @@ async fn joining_a_namespace_again_and_again_does_not_reset_what_waits_for_a_cli
 }
 
 #[harness::test]
-async fn an_upgrade_that_is_refused_does_not_reset_what_waits_for_a_polling_client() {
+async fn a_rejected_upgrade_does_not_reset_the_queue_limit_of_a_polling_client() {
     let app = TestApp::start().await;
     let (chat, bob) = heavy_chat(&app).await;
     let polling = Polling::connect(&app, &bob.access).await;
@@ -77,7 +77,7 @@ async fn an_upgrade_that_is_refused_does_not_reset_what_waits_for_a_polling_clie
 }
 
 #[harness::test]
-async fn a_second_upgrade_of_one_session_is_refused() {
+async fn a_second_upgrade_of_one_session_is_rejected() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let polling = Polling::connect(&app, &alice.access).await;
@@ -91,7 +91,7 @@ async fn a_second_upgrade_of_one_session_is_refused() {
 }
 
 #[harness::test]
-async fn a_polling_client_gets_sixteen_packets_at_a_time_and_all_in_order() {
+async fn a_polling_client_receives_sixteen_packets_at_a_time_in_order() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -123,7 +123,7 @@ async fn a_polling_client_gets_sixteen_packets_at_a_time_and_all_in_order() {
 
 /// python-socketio does not reconnect after the engine's own packet for a closed session.
 #[harness::test]
-async fn a_polling_client_whose_session_is_closed_is_told_to_open_a_new_one() {
+async fn a_polling_client_with_a_closed_session_is_asked_to_open_a_new_one() {
     let app = TestApp::start().await;
     let (alice, _, _) = app.three().await;
     let polling = Polling::open(&app, &alice.access).await;
@@ -139,7 +139,7 @@ async fn a_polling_client_whose_session_is_closed_is_told_to_open_a_new_one() {
 }
 
 #[harness::test]
-async fn a_real_client_that_polls_takes_a_burst_and_stays() {
+async fn a_real_polling_client_receives_a_burst_and_stays_connected() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -190,7 +190,7 @@ async fn ask_for(app: &TestApp, path: &str, headers: &str) -> (u16, String, Stri
 }
 
 #[harness::test]
-async fn a_request_that_cannot_become_a_websocket_is_refused_at_once() {
+async fn a_request_that_cannot_become_a_websocket_is_rejected_immediately() {
     let app = TestApp::start().await;
     let lines = [
         "Connection: Upgrade\r\n",

@@ -35,7 +35,7 @@ async fn next_soon(socket: &mut Socket, event: &str) -> Value {
 }
 
 #[harness::test]
-async fn a_chat_that_another_process_gives_or_takes_is_joined_or_left_soon() {
+async fn membership_changes_by_another_process_take_effect_within_seconds() {
     let (app, db) = start().await;
     let (alice, bob, carol) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -90,7 +90,7 @@ async fn a_chat_that_another_process_gives_or_takes_is_joined_or_left_soon() {
 }
 
 #[harness::test]
-async fn connections_of_a_session_that_ended_unheard_are_dismissed_soon() {
+async fn connections_of_a_session_that_another_process_ended_are_closed_within_seconds() {
     let (app, db) = start().await;
     let (alice, bob, carol) = app.three().await;
     let mut stays = app.connect(&carol, Transport::MAIN).await;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Person, Socket, TestApp, Transport, database_kind};
 
 #[harness::test]
-async fn many_senders_in_many_chats_are_stored_once_and_heard_in_one_order() {
+async fn messages_of_many_senders_are_stored_once_and_delivered_in_one_order() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let people = [&alice, &bob, &carol];
@@ -71,7 +71,7 @@ async fn many_senders_in_many_chats_are_stored_once_and_heard_in_one_order() {
 }
 
 #[harness::test]
-async fn one_client_id_sent_by_many_devices_at_once_is_one_message() {
+async fn one_client_id_sent_concurrently_by_many_devices_is_one_message() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -92,7 +92,7 @@ async fn one_client_id_sent_by_many_devices_at_once_is_one_message() {
 }
 
 #[harness::test]
-async fn the_good_are_stored_beside_the_bad_of_the_same_group() {
+async fn valid_messages_are_stored_despite_invalid_ones_in_their_group() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -141,7 +141,7 @@ async fn the_good_are_stored_beside_the_bad_of_the_same_group() {
 }
 
 #[harness::test]
-async fn all_25_kinds_of_content_go_as_they_come() {
+async fn all_25_message_types_deliver_content_unchanged() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -171,7 +171,7 @@ async fn all_25_kinds_of_content_go_as_they_come() {
 }
 
 #[harness::test]
-async fn who_is_removed_can_send_nothing_more_whatever_is_in_flight() {
+async fn a_removed_member_can_send_nothing_more_despite_sends_in_flight() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
@@ -201,7 +201,7 @@ async fn who_is_removed_can_send_nothing_more_whatever_is_in_flight() {
 }
 
 #[harness::test]
-async fn a_message_that_the_database_refuses_spoils_no_other_of_its_group() {
+async fn a_message_that_the_database_rejects_does_not_fail_the_rest_of_its_group() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;

@@ -50,7 +50,7 @@ async fn write(app: &TestApp, chat: i64, author: i64, count: i64, content: &str)
 }
 
 #[harness::test]
-async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
+async fn an_export_contains_all_data_of_the_user_and_none_of_others() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     fill(&app, &alice, &bob).await;
@@ -111,7 +111,7 @@ async fn an_export_holds_everything_of_ones_own_and_nothing_of_others() {
 }
 
 #[harness::test]
-async fn an_export_ends_with_its_session_however_long_ago_that_ended() {
+async fn an_export_fails_when_its_session_has_ended() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let app = TestApp::on(folder, &url, &[]).await;
@@ -133,7 +133,7 @@ async fn an_export_ends_with_its_session_however_long_ago_that_ended() {
 }
 
 #[harness::test]
-async fn an_export_of_any_size_takes_the_memory_of_a_page() {
+async fn a_large_export_uses_the_memory_of_one_page() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -197,7 +197,7 @@ const REFERENCES: [&str; 19] = [
 ];
 
 #[harness::test]
-async fn no_table_about_users_is_forgotten() {
+async fn every_table_that_references_users_is_covered_by_export_and_deletion() {
     let app = TestApp::start().await;
     let conn = app.server.context.db.read();
     let sql = if crate::support::database_kind() == "postgres" {

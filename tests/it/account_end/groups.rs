@@ -23,7 +23,7 @@ async fn members(app: &TestApp, chat: i64, person: &Person) -> Vec<(i64, String)
 }
 
 #[harness::test]
-async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
+async fn groups_continue_without_a_deleted_member_and_empty_groups_are_deleted() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
@@ -63,7 +63,7 @@ async fn groups_go_on_without_a_deleted_member_and_empty_ones_go() {
 }
 
 #[harness::test]
-async fn nobody_draws_a_deleted_user_into_a_chat() {
+async fn a_deleted_user_cannot_be_added_to_a_chat() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut socket = app.connect(&bob, Transport::MAIN).await;
@@ -89,7 +89,7 @@ async fn nobody_draws_a_deleted_user_into_a_chat() {
 }
 
 #[harness::test]
-async fn whoever_is_drawn_into_groups_while_they_go_is_in_none_afterwards() {
+async fn a_user_who_is_added_to_groups_during_deletion_is_in_none_afterwards() {
     let app = TestApp::start().await;
     let bob = app.person("bob").await;
     let mut socket = app.connect(&bob, Transport::MAIN).await;
@@ -128,7 +128,7 @@ async fn whoever_is_drawn_into_groups_while_they_go_is_in_none_afterwards() {
 }
 
 #[harness::test]
-async fn a_deletion_that_was_cut_off_is_finished_at_the_next_start() {
+async fn an_interrupted_deletion_is_completed_at_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = crate::support::fresh_database(&folder).await;
     let app = TestApp::on(folder, &url, &[]).await;
@@ -152,7 +152,7 @@ async fn a_deletion_that_was_cut_off_is_finished_at_the_next_start() {
 }
 
 #[harness::test]
-async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
+async fn adding_a_user_waits_for_a_deletion_of_that_user_in_progress() {
     let app = TestApp::start().await;
     let (alice, bob, carol) = app.three().await;
     let mut socket = app.connect(&bob, Transport::MAIN).await;
@@ -181,7 +181,7 @@ async fn who_draws_somebody_in_waits_for_their_deletion_that_is_under_way() {
 }
 
 #[harness::test]
-async fn a_photo_that_cannot_be_removed_yet_is_removed_later() {
+async fn a_failed_removal_of_a_photo_is_retried() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let photo = json!({"photo": super::picture()});

@@ -126,7 +126,7 @@ impl Database {
     }
 
     /// Injects a fault and ends it again. `chat` is the chat whose row is locked.
-    pub async fn suffer(
+    pub async fn inject(
         &mut self,
         fault: DatabaseFault,
         chat: i64,
@@ -167,7 +167,7 @@ impl Database {
         Ok(())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is somebody else's transaction")]
+    #[expect(clippy::disallowed_methods, reason = "a transaction outside the server publishes no events")]
     async fn lock(&self, chat: i64, hold: Duration) -> Result<()> {
         let db = Opened::connect(&self.url).await.map_err(text)?;
         let options = TransactionOptions {

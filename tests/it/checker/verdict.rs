@@ -1,4 +1,4 @@
-//! The verdict: compares acked sends with stored messages, and the state of every client with the server's.
+//! The verdict of a run: compares acked sends with stored messages, and the state of every client with the server's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::client::Acked;
-use super::{Cast, Result};
+use super::{Participants, Result};
 use crate::support::fetch::fetch;
 use crate::support::model::Depth;
 
@@ -51,12 +51,12 @@ struct Stored {
     client_id: String,
 }
 
-/// Judges a run in which nothing is sent any more. Events on their way to clients get `settling` to arrive.
-pub async fn verdict(url: &str, cast: &Cast, settling: Duration) -> Result<Verdict> {
+/// Checks a run in which nothing is sent any more. Pending events get `settle_timeout` to arrive at the clients.
+pub async fn verdict(url: &str, participants: &Participants, settle_timeout: Duration) -> Result<Verdict> {
     let http = Http::builder().no_proxy().build().map_err(|error| error.to_string())?;
     let mut verdict = Verdict::default();
     let mut stored: HashMap<String, Stored> = HashMap::new();
-    for (chat, token) in &cast.chats {
+    for (chat, token) in &participants.chats {
         let mut last = 0;
         for message in read(&http, url, *chat, token).await? {
             if message.seq <= last {
@@ -64,54 +64,54 @@ pub async fn verdict(url: &str, cast: &Cast, settling: Duration) -> Result<Verdi
                 verdict.say([format!("chat {chat}: seq {} after {last}", message.seq)]);
             }
             last = message.seq;
-            if let Some(twin) = stored.get(&message.client_id) {
+            if let Some(other) = stored.get(&message.client_id) {
                 verdict.doubled += 1;
-                verdict.say([format!("{} is message {} and {}", message.client_id, twin.id, message.id)]);
+                verdict.say([format!("{} is message {} and {}", message.client_id, other.id, message.id)]);
             }
             stored.insert(message.client_id.clone(), message);
         }
     }
-    let mut wanted = BTreeSet::new();
-    for (part, seen) in &cast.clients {
-        let (acked, broken) = {
-            let mut seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mut broken = std::mem::take(&mut seen.broken);
-            let name = &part.name;
-            broken.extend(seen.model.violations.drain(..).map(|it| format!("{name}: {it}")));
-            (seen.acked.clone(), broken)
+    let mut expected = BTreeSet::new();
+    for (config, state) in &participants.clients {
+        let (acked, violations) = {
+            let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut violations = std::mem::take(&mut state.violations);
+            let name = &config.name;
+            violations.extend(state.model.violations.drain(..).map(|it| format!("{name}: {it}")));
+            (state.acked.clone(), violations)
         };
         verdict.acked += acked.len();
-        verdict.broken += broken.len();
-        verdict.say(broken);
+        verdict.broken += violations.len();
+        verdict.say(violations);
         for it in &acked {
-            let client_id = format!("{}-{}", part.name, it.number);
-            let there = stored.get(&client_id);
-            if there.is_none_or(|there| there.id != it.id || there.seq != it.seq) {
+            let client_id = format!("{}-{}", config.name, it.number);
+            let message = stored.get(&client_id);
+            if message.is_none_or(|message| message.id != it.id || message.seq != it.seq) {
                 verdict.lost += 1;
-                let there = there.map(|it| (it.id, it.seq));
-                verdict.say([format!("{client_id} was acked as {it:?}, there is {there:?}")]);
+                let message = message.map(|it| (it.id, it.seq));
+                verdict.say([format!("{client_id} was acked as {it:?} and is stored as {message:?}")]);
             }
-            wanted.insert(client_id);
+            expected.insert(client_id);
         }
-        let wrong = out_of_order(&acked, part.window == 1);
+        let wrong = out_of_order(&acked, config.max_unacked == 1);
         verdict.order_broken += wrong.len();
-        verdict.say(wrong.into_iter().map(|it| format!("{}: {it}", part.name)));
+        verdict.say(wrong.into_iter().map(|it| format!("{}: {it}", config.name)));
     }
     // Every send was retried until it was acked, so nothing else may be stored.
-    let strange: Vec<&String> = stored.keys().filter(|it| !wanted.contains(*it)).collect();
-    verdict.doubled += strange.len();
-    verdict.say(strange.into_iter().map(|it| format!("{it} is stored and was never acked")));
-    compare(url, &http, cast, Instant::now() + settling, &mut verdict).await?;
+    let unexpected: Vec<&String> = stored.keys().filter(|it| !expected.contains(*it)).collect();
+    verdict.doubled += unexpected.len();
+    verdict.say(unexpected.into_iter().map(|it| format!("{it} is stored and was never acked")));
+    compare(url, &http, participants, Instant::now() + settle_timeout, &mut verdict).await?;
     Ok(verdict)
 }
 
-/// Returns the sends of one sender that are stored in the wrong order. A sender that waits for each ack has one order,
+/// Returns the sends of one sender that are stored in the wrong order. A sender that waits for each ack has one order;
 /// any other sender has one order per connection.
-fn out_of_order(acked: &[Acked], waited: bool) -> Vec<String> {
+fn out_of_order(acked: &[Acked], waits_for_acks: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut by_order: BTreeMap<(i64, u64), Vec<&Acked>> = BTreeMap::new();
     for it in acked {
-        let Some(connection) = (if waited { Some(0) } else { it.connection }) else { continue };
+        let Some(connection) = (if waits_for_acks { Some(0) } else { it.connection }) else { continue };
         by_order.entry((it.chat, connection)).or_default().push(it);
     }
     for list in by_order.values_mut() {
@@ -120,7 +120,7 @@ fn out_of_order(acked: &[Acked], waited: bool) -> Vec<String> {
             if let [first, second] = pair
                 && first.seq >= second.seq
             {
-                wrong.push(format!("{first:?} stands behind {second:?}"));
+                wrong.push(format!("{first:?} is stored after {second:?}"));
             }
         }
     }
@@ -131,22 +131,22 @@ fn out_of_order(acked: &[Acked], waited: bool) -> Vec<String> {
 async fn compare(
     url: &str,
     http: &Http,
-    cast: &Cast,
+    participants: &Participants,
     deadline: Instant,
     verdict: &mut Verdict,
 ) -> Result<()> {
-    for (part, seen) in &cast.clients {
+    for (config, state) in &participants.clients {
         loop {
-            let known = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).model.clone();
+            let known = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).model.clone();
             let also = known.chats.keys().copied().collect();
-            let real = fetch(http, url, &part.person.token, part.person.id, &also).await?;
+            let real = fetch(http, url, &config.user.token, config.user.id, &also).await?;
             let different = known.differences(&real, Depth::Promise);
             if different.is_empty() {
                 break;
             }
             if Instant::now() > deadline {
                 verdict.models_unequal += 1;
-                verdict.say(different.into_iter().take(3).map(|it| format!("{}: {it}", part.name)));
+                verdict.say(different.into_iter().take(3).map(|it| format!("{}: {it}", config.name)));
                 break;
             }
             sleep(Duration::from_millis(500)).await;

@@ -7,7 +7,7 @@ use super::{code, direct, done, message, taken_at_once, user};
 use crate::support::{Person, TestApp, Transport};
 
 #[harness::test]
-async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
+async fn a_direct_chat_from_a_stranger_accepts_one_message_until_it_is_approved() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -34,7 +34,7 @@ async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
     };
     assert_eq!(active(bob.clone()).await, Vec::<i64>::new());
     assert_eq!(active(alice.clone()).await, [chat]);
-    // A retry of the first message is a duplicate. A second message is refused, from both sides, even if many are sent
+    // A retry of the first message is a duplicate. A second message is rejected, from both sides, even if many are sent
     // at once.
     let again = done(&mut a, "send_message", first).await;
     assert_eq!(again["duplicate"], json!(true));
@@ -71,7 +71,7 @@ async fn a_strangers_direct_chat_holds_one_message_until_it_is_approved() {
 }
 
 #[harness::test]
-async fn many_first_messages_at_once_are_one() {
+async fn of_many_concurrent_first_messages_one_is_accepted() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -82,7 +82,7 @@ async fn many_first_messages_at_once_are_one() {
 }
 
 #[harness::test]
-async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
+async fn a_concurrent_retry_of_the_first_message_is_a_duplicate() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -111,7 +111,7 @@ async fn a_retry_in_the_same_moment_is_a_duplicate_not_a_second_message() {
 }
 
 #[harness::test]
-async fn nothing_gets_past_an_approval_that_is_waited_for() {
+async fn no_command_bypasses_a_pending_approval() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -140,7 +140,7 @@ async fn nothing_gets_past_an_approval_that_is_waited_for() {
 }
 
 #[harness::test]
-async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
+async fn creating_the_direct_chat_that_a_stranger_created_approves_it() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -160,7 +160,7 @@ async fn asking_for_the_chat_that_a_stranger_opened_lets_it_in() {
 }
 
 #[harness::test]
-async fn followers_need_no_approval_and_groups_never_do() {
+async fn followed_users_and_groups_need_no_approval() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -179,7 +179,7 @@ async fn followers_need_no_approval_and_groups_never_do() {
 }
 
 #[harness::test]
-async fn a_stranger_does_not_see_whether_the_other_has_read() {
+async fn a_stranger_does_not_see_read_marks() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -205,7 +205,7 @@ async fn a_stranger_does_not_see_whether_the_other_has_read() {
 }
 
 #[harness::test]
-async fn a_declined_stranger_does_not_ask_again_at_once() {
+async fn a_declined_stranger_cannot_create_the_chat_again() {
     let app = TestApp::with(&[("CONTACT_POLICY", "approval")]).await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;

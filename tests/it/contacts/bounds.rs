@@ -8,7 +8,7 @@ use super::{code, direct, done, message, taken_at_once, user};
 use crate::support::{TestApp, Transport};
 
 #[harness::test]
-async fn nobody_is_in_more_chats_than_are_set() {
+async fn the_number_of_chats_per_user_is_limited() {
     let app = TestApp::with(&[("MAX_CHATS_PER_USER", "2")]).await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -40,7 +40,7 @@ async fn nobody_is_in_more_chats_than_are_set() {
 }
 
 #[harness::test]
-async fn strangers_fill_up_nobody() {
+async fn strangers_cannot_use_up_the_chat_limit_of_a_user() {
     let app = TestApp::with(&[("MAX_CHATS_PER_USER", "60"), ("MAX_GROUPS_PER_USER", "60")]).await;
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -68,7 +68,7 @@ async fn strangers_fill_up_nobody() {
 }
 
 #[harness::test]
-async fn nobody_makes_more_groups_than_are_set() {
+async fn the_number_of_groups_that_a_user_creates_is_limited() {
     let app = TestApp::with(&[("MAX_GROUPS_PER_USER", "1")]).await;
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -90,7 +90,7 @@ async fn nobody_makes_more_groups_than_are_set() {
 }
 
 #[harness::test]
-async fn the_same_text_is_refused_for_a_while_and_only_that() {
+async fn a_repeated_text_is_rejected_within_the_duplicate_window_only() {
     let app = TestApp::with(&[("DUPLICATE_WINDOW_MS", "1500")]).await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;

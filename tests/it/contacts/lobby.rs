@@ -6,7 +6,7 @@ use super::{code, done, message};
 use crate::support::{TestApp, Transport};
 
 #[harness::test]
-async fn everybody_is_in_the_lobby_and_hears_who_comes() {
+async fn every_user_is_in_the_lobby_and_is_notified_of_new_members() {
     let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
     let alice = app.person("alice").await;
     let chats = app.get("/chat", &alice).await;
@@ -39,7 +39,7 @@ async fn everybody_is_in_the_lobby_and_hears_who_comes() {
 }
 
 #[harness::test]
-async fn of_many_who_register_first_one_makes_the_lobby() {
+async fn concurrent_first_registrations_create_one_lobby() {
     let app = TestApp::with(&[("LOBBY_CHAT", "Hall")]).await;
     let names: Vec<String> = (0..12).map(|number| format!("person{number}")).collect();
     let people = futures_util::future::join_all(names.iter().map(|name| app.person(name))).await;
@@ -55,7 +55,7 @@ async fn of_many_who_register_first_one_makes_the_lobby() {
 }
 
 #[harness::test]
-async fn a_lobby_that_is_set_later_takes_in_who_was_there_and_is_renamed() {
+async fn a_lobby_configured_later_includes_existing_users_and_can_be_renamed() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let url = app.server.context.settings.database.url.clone();

@@ -7,7 +7,7 @@ use super::{done, ids, user};
 use crate::support::{Person, TestApp, Transport};
 
 #[harness::test]
-async fn the_demo_landscape_comes_up_whatever_the_policy() {
+async fn the_demo_data_is_created_under_every_policy() {
     for policy in ["approval", "mutual", "approval,mutual"] {
         let app =
             TestApp::with(&[("MANGO_ENV", "local"), ("CONTACT_POLICY", policy), ("LOBBY_CHAT", "Hall")])
@@ -27,7 +27,7 @@ async fn the_demo_landscape_comes_up_whatever_the_policy() {
 }
 
 #[harness::test]
-async fn who_adds_and_who_creates_at_the_same_time_do_not_stand_in_each_others_way() {
+async fn concurrent_group_creations_and_additions_do_not_deadlock() {
     let app = TestApp::with(&[("CONTACT_POLICY", "mutual")]).await;
     let (alice, bob, carol) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
@@ -61,7 +61,7 @@ async fn who_adds_and_who_creates_at_the_same_time_do_not_stand_in_each_others_w
 }
 
 #[harness::test]
-async fn a_group_is_for_people_who_follow_each_other_and_nobody_follows_anybody_by_it() {
+async fn a_group_requires_mutual_follows_and_creates_none() {
     let app = TestApp::with(&[("CONTACT_POLICY", "mutual"), ("LOBBY_CHAT", "Hall")]).await;
     let (alice, bob, carol) = app.three().await;
     let dave = app.person("dave").await;

@@ -35,7 +35,7 @@ async fn noted(db: &impl ConnectionTrait) -> i64 {
 }
 
 #[harness::test]
-async fn killed_again_and_again_it_comes_to_what_one_run_does() {
+async fn an_import_that_is_killed_repeatedly_has_the_result_of_one_run() {
     let Some(mango) = Mango::generated(60, 90, 3_000).await else { return };
     let clean = TestApp::start().await;
     let whole = mango.import(&clean.server.context).await;
@@ -79,7 +79,7 @@ async fn killed_again_and_again_it_comes_to_what_one_run_does() {
 }
 
 #[harness::test]
-async fn a_source_that_dies_in_the_middle_costs_nothing() {
+async fn an_import_completes_after_a_failure_of_its_source() {
     let Some(mango) = Mango::generated(40, 60, 2_000).await else { return };
     let clean = TestApp::start().await;
     mango.import(&clean.server.context).await;
@@ -112,7 +112,7 @@ async fn a_source_that_dies_in_the_middle_costs_nothing() {
 }
 
 #[harness::test]
-async fn two_imports_at_once_double_nothing() {
+async fn concurrent_imports_create_no_duplicates() {
     let Some(mango) = Mango::generated(40, 60, 1_500).await else { return };
     let clean = TestApp::start().await;
     mango.import(&clean.server.context).await;
@@ -130,7 +130,7 @@ async fn two_imports_at_once_double_nothing() {
 }
 
 #[harness::test]
-async fn a_source_that_is_no_mango_or_away_is_told() {
+async fn an_invalid_or_unreachable_source_is_reported() {
     let Some(mango) = Mango::empty().await else { return };
     let app = TestApp::start().await;
     let before = super::mango::dump(app.server.context.db.read()).await;
@@ -168,7 +168,7 @@ async fn a_source_that_is_no_mango_or_away_is_told() {
 }
 
 #[harness::test]
-async fn another_mango_needs_another_name() {
+async fn a_second_source_requires_another_source_name() {
     let Some(one) = Mango::generated(10, 5, 50).await else { return };
     let Some(other) = Mango::generated(10, 5, 50).await else { return };
     other.run("UPDATE user_table SET created_at = '2024-01-01 00:00:00', phone = '8' || phone").await;
@@ -186,7 +186,7 @@ async fn another_mango_needs_another_name() {
 }
 
 #[harness::test]
-async fn the_binary_tells_by_its_exit_code_and_in_a_file() {
+async fn the_binary_reports_skipped_data_by_its_exit_status_and_in_a_file() {
     let Some(mango) = Mango::generated(10, 5, 50).await else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

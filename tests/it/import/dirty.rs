@@ -11,7 +11,7 @@ use sea_orm::ActiveValue::Set;
 use serde_json::{Value, json};
 
 use super::mango::{Mango, SALAD, dump, expect_sound, import_with, rows};
-use super::{moved, old_login};
+use super::{login_imported, login_with_old_password};
 use crate::support::{TestApp, Transport, fetch::fetch};
 
 /// Returns the Mango ids by reason, as in the report file.
@@ -70,7 +70,7 @@ fn dirt() -> String {
 }
 
 #[harness::test]
-async fn dirt_is_told_and_loses_nothing_else() {
+async fn invalid_data_is_reported_and_all_other_data_is_imported() {
     let Some(mango) = Mango::with(&dirt()).await else { return };
     let app = TestApp::start().await;
     let file = app.folder.path().join("report.jsonl");
@@ -117,11 +117,11 @@ async fn dirt_is_told_and_loses_nothing_else() {
     let db = app.server.context.db.read();
     expect_sound(db).await;
 
-    let good = moved(&app, "+79001").await;
-    let other = moved(&app, "79004").await;
+    let good = login_imported(&app, "+79001").await;
+    let other = login_imported(&app, "79004").await;
     assert_eq!(app.get("/user/me", &good).await["name"], json!("good"), "the phone is the first one's");
     for phone in ["79002", "79003", "call me"] {
-        assert_eq!(old_login(&app, phone).await.0, StatusCode::UNAUTHORIZED, "{phone}");
+        assert_eq!(login_with_old_password(&app, phone).await.0, StatusCode::UNAUTHORIZED, "{phone}");
     }
     let chats = app.get("/chat", &good).await;
     let chats = chats.as_array().expect("a list");
@@ -155,7 +155,7 @@ async fn dirt_is_told_and_loses_nothing_else() {
 }
 
 #[harness::test]
-async fn who_is_here_keeps_what_is_theirs() {
+async fn an_existing_account_keeps_its_phone_number_and_receives_no_imported_data() {
     let fill = super::small();
     let Some(mango) = Mango::with(&fill).await else { return };
     let app = TestApp::start().await;
@@ -165,24 +165,25 @@ async fn who_is_here_keeps_what_is_theirs() {
     let report = mango.import(&app.server.context).await;
     assert!(!report.is_complete());
     assert!(report.to_text().contains("the phone belongs to another account (1)"), "{}", report.to_text());
-    assert_eq!(old_login(&app, "+79000000001").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(login_with_old_password(&app, "+79000000001").await.0, StatusCode::UNAUTHORIZED);
     let found = rows(app.server.context.db.read(), "SELECT id, phone FROM users WHERE name = 'Анна'").await;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0]["phone"], Value::Null);
     assert_ne!(found[0]["id"], squatter["id"], "nobody is given another's chats");
     // The rest of her data is there.
-    let boris = moved(&app, "+79000000002").await;
+    let boris = login_imported(&app, "+79000000002").await;
     assert_eq!(app.get("/chat", &boris).await.as_array().map(Vec::len), Some(2));
     expect_sound(app.server.context.db.read()).await;
 }
 
 #[harness::test]
-async fn whoever_goes_while_a_batch_is_written_is_in_none_of_its_chats() {
+async fn a_user_who_is_deleted_during_an_import_is_in_none_of_the_imported_chats() {
     let Some(mango) = Mango::with(&super::small()).await else { return };
     let app = TestApp::start().await;
     let context = &app.server.context;
     mango.import(context).await;
-    let (anna, boris) = (moved(&app, "+79000000001").await, moved(&app, "+79000000002").await);
+    let (anna, boris) =
+        (login_imported(&app, "+79000000001").await, login_imported(&app, "+79000000002").await);
     mango
         .run(
             "INSERT INTO chat (name, is_group) VALUES ('late', true);
@@ -205,11 +206,12 @@ async fn whoever_goes_while_a_batch_is_written_is_in_none_of_its_chats() {
 }
 
 #[harness::test]
-async fn what_was_changed_here_stays_changed() {
+async fn a_repeated_import_keeps_local_changes() {
     let Some(mango) = Mango::with(&super::small()).await else { return };
     let app = TestApp::start().await;
     mango.import(&app.server.context).await;
-    let (anna, clara) = (moved(&app, "+79000000001").await, moved(&app, "+79000000003").await);
+    let (anna, clara) =
+        (login_imported(&app, "+79000000001").await, login_imported(&app, "+79000000003").await);
     let (status, _) =
         app.send(Method::PATCH, "/user/me", Some(&anna.access), Some(json!({"name": "Anna"}))).await;
     assert!(status.is_success());

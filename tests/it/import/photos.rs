@@ -8,8 +8,8 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
+use super::login_imported;
 use super::mango::{Mango, SALAD, import_with};
-use super::moved;
 use crate::support::TestApp;
 
 fn picture(format: ImageFormat) -> Vec<u8> {
@@ -37,7 +37,7 @@ fn people(photos: &[&str]) -> String {
 }
 
 #[harness::test]
-async fn photos_come_over_and_broken_ones_are_told() {
+async fn photos_are_imported_and_invalid_ones_are_reported() {
     let names = [
         "jpeg",
         "png",
@@ -67,7 +67,7 @@ async fn photos_come_over_and_broken_ones_are_told() {
     // Without the folder every user gets a default avatar; the photos can be imported later.
     let without = mango.import(&app.server.context).await;
     assert!(without.to_text().contains("--photos"), "{}", without.to_text());
-    let chosen = moved(&app, "790010").await;
+    let chosen = login_imported(&app, "790010").await;
     let own = json!({"photo": base64(&picture(ImageFormat::Png))});
     let (status, chosen_photo) =
         app.send(Method::PUT, "/user/me/photo", Some(&chosen.access), Some(own)).await;
@@ -96,7 +96,7 @@ async fn photos_come_over_and_broken_ones_are_told() {
     let files = || fs::read_dir(app.folder.path().join("storage/photos")).expect("photos").count();
     assert_eq!(files(), 4, "three that came and one that was chosen; a dry run leaves none");
     for (place, name) in names.iter().enumerate().filter(|(place, _)| *place != 10) {
-        let person = moved(&app, &format!("7900{place}")).await;
+        let person = login_imported(&app, &format!("7900{place}")).await;
         let photo = app.get("/user/me", &person).await["photo"].as_str().expect("a photo").to_owned();
         assert_eq!(photo.len() == 32, place < 3, "{name}: {photo}");
         for file in ["original.jpeg", "400x400.webp", "50x50.webp"] {

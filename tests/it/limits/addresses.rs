@@ -21,7 +21,7 @@ async fn noted(app: &TestApp, forwarded: &[&str]) -> String {
 }
 
 #[harness::test]
-async fn sessions_show_the_clients_address_where_a_trusted_proxy_tells_it() {
+async fn sessions_show_the_client_address_reported_by_a_trusted_proxy() {
     let app = TestApp::with(&[("TRUSTED_PROXIES", "127.0.0.0/8, 10.0.0.7")]).await;
     app.person("alice").await;
     assert_eq!(noted(&app, &[]).await, "127.0.0.1");
@@ -36,7 +36,7 @@ async fn sessions_show_the_clients_address_where_a_trusted_proxy_tells_it() {
 }
 
 #[harness::test]
-async fn a_made_up_header_changes_no_address_and_opens_no_new_bucket() {
+async fn forged_forwarding_headers_are_ignored() {
     let app = limited(&[("RATE_LOGIN", "1/h:5"), ("TRUSTED_PROXIES", "10.0.0.0/8")]).await;
     app.person("alice").await;
     assert_eq!(noted(&app, &["192.0.2.1"]).await, "127.0.0.1");

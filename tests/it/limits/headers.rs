@@ -11,7 +11,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 #[harness::test]
-async fn every_answer_has_its_security_headers() {
+async fn every_response_has_security_headers() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let login = json!({"username": "alice", "password": PASSWORD});
@@ -61,7 +61,7 @@ async fn every_answer_has_its_security_headers() {
 }
 
 #[harness::test]
-async fn on_https_browsers_are_told_to_stay_there() {
+async fn strict_transport_security_is_sent_on_https() {
     let app = TestApp::with(&[("PUBLIC_URL", "https://chat.example.org")]).await;
     let answer = app.raw(Method::GET, "/health/live", None, None).await;
     assert_eq!(text(answer.headers(), "strict-transport-security"), "max-age=31536000");
@@ -79,7 +79,7 @@ async fn preflight(app: &TestApp, origin: &str, path: &str, method: &str) -> Res
 }
 
 #[harness::test]
-async fn every_origin_may_ask_without_credentials_where_all_may() {
+async fn a_wildcard_allows_every_origin_without_credentials() {
     let app = TestApp::start().await;
     for (path, method) in [("/user/me", "PATCH"), ("/events/sync", "POST"), ("/socket.io/", "GET")] {
         let answer = preflight(&app, "https://anywhere.example.org", path, method).await;
@@ -99,7 +99,7 @@ async fn every_origin_may_ask_without_credentials_where_all_may() {
 }
 
 #[harness::test]
-async fn only_listed_origins_may_ask_where_some_are_listed() {
+async fn only_listed_origins_are_allowed() {
     let app = TestApp::with(&[("CORS_ORIGINS", "https://app.example.org, http://localhost:3000")]).await;
     for origin in ["https://app.example.org", "http://localhost:3000"] {
         let answer = preflight(&app, origin, "/user/me", "GET").await;
@@ -121,7 +121,7 @@ async fn only_listed_origins_may_ask_where_some_are_listed() {
 }
 
 #[harness::test]
-async fn a_refusal_for_coming_too_often_can_be_read_by_other_origins() {
+async fn a_rate_limit_error_is_readable_from_other_origins() {
     let app = super::limited(&[("RATE_LOGIN", "1/h:1")]).await;
     let login = async || {
         app.http

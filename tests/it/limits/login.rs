@@ -32,7 +32,7 @@ async fn behind_a_proxy() -> TestApp {
 }
 
 #[harness::test]
-async fn logins_have_a_bucket_per_address_and_per_account() {
+async fn logins_are_rate_limited_per_ip_address_and_per_account() {
     let app = limited(&[("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1/h:2")]).await;
     app.http
         .post(format!("{}/user", app.url))
@@ -57,7 +57,7 @@ async fn logins_have_a_bucket_per_address_and_per_account() {
 }
 
 #[harness::test]
-async fn a_login_that_the_bucket_refused_is_no_wrong_password() {
+async fn a_rate_limited_login_does_not_count_as_a_failed_login() {
     let app = limited(&[("RATE_LOGIN", "1/h:2")]).await;
     let rates = &app.server.context.rates;
     let from = |number: u8| Some(std::net::Ipv4Addr::new(198, 51, 100, number).into());
@@ -72,7 +72,7 @@ async fn a_login_that_the_bucket_refused_is_no_wrong_password() {
 }
 
 #[harness::test]
-async fn failed_logins_slow_down_alike_for_accounts_that_are_and_are_not() {
+async fn failed_logins_are_slowed_down_equally_for_existing_and_unknown_accounts() {
     let app = behind_a_proxy().await;
     app.person("alice").await;
     let mut told = Vec::new();
@@ -108,7 +108,7 @@ async fn failed_logins_slow_down_alike_for_accounts_that_are_and_are_not() {
 }
 
 #[harness::test]
-async fn an_attacker_elsewhere_does_not_keep_a_user_out() {
+async fn failed_logins_from_another_address_do_not_lock_a_user_out() {
     let app = behind_a_proxy().await;
     let alice = app.person("alice").await;
     let home = "203.0.113.7";
@@ -127,7 +127,7 @@ async fn an_attacker_elsewhere_does_not_keep_a_user_out() {
 }
 
 #[harness::test]
-async fn one_address_that_tries_many_accounts_waits_too() {
+async fn failed_logins_from_one_address_to_many_accounts_are_slowed_down() {
     let app = behind_a_proxy().await;
     let mut statuses = Vec::new();
     for victim in 0..14 {
@@ -145,7 +145,7 @@ async fn one_address_that_tries_many_accounts_waits_too() {
 }
 
 #[harness::test]
-async fn who_has_to_wait_costs_no_hashing() {
+async fn a_login_rejected_by_the_slowdown_computes_no_hash() {
     // Costly enough that hashing would be noticed.
     let settings = [("TRUSTED_PROXIES", "127.0.0.1"), ("RATE_LOGIN", "1000/s")];
     let app = limited(&[settings[0], settings[1], ("PASSWORD_HASH", "argon2id,m=65536,t=3,p=1")]).await;
@@ -166,7 +166,7 @@ async fn who_has_to_wait_costs_no_hashing() {
 }
 
 #[harness::test]
-async fn a_stolen_token_does_not_find_the_password_out_either() {
+async fn password_guesses_with_an_access_token_are_slowed_down() {
     let app = behind_a_proxy().await;
     let alice = app.person("alice").await;
     let patch = async |password: &str| {
@@ -186,7 +186,7 @@ async fn a_stolen_token_does_not_find_the_password_out_either() {
 }
 
 #[harness::test]
-async fn more_logins_at_once_than_can_wait_are_told_to_come_again() {
+async fn concurrent_logins_over_the_limit_are_rejected_with_a_retry_time() {
     // Rate limits are off: this limit protects memory and CPU whatever the settings say. The server is a separate
     // process, so that its memory can be measured.
     let folder = tempfile::tempdir().expect("a folder");

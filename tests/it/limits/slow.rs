@@ -45,7 +45,7 @@ async fn polling(app: &TestApp) -> String {
 }
 
 #[harness::test]
-async fn connections_that_send_their_headers_byte_by_byte_end_and_others_are_served_meanwhile() {
+async fn connections_that_send_headers_slowly_are_closed_and_do_not_delay_others() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let slow = join_all((0..50).map(|number| {
@@ -71,7 +71,7 @@ async fn connections_that_send_their_headers_byte_by_byte_end_and_others_are_ser
 }
 
 #[harness::test]
-async fn a_connection_may_wait_for_its_next_request_but_not_in_the_middle_of_one() {
+async fn idle_connections_stay_open_and_incomplete_requests_time_out() {
     let app = TestApp::start().await;
     let mut stream = TcpStream::connect(&app.host).await.expect("connects");
     let request = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -90,7 +90,7 @@ async fn a_connection_may_wait_for_its_next_request_but_not_in_the_middle_of_one
 }
 
 #[harness::test]
-async fn bodies_that_never_come_whole_are_answered_and_their_connections_end() {
+async fn incomplete_request_bodies_time_out_with_a_response() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let form = "multipart/form-data; boundary=b";
@@ -159,7 +159,7 @@ async fn flood(host: &str, head: &str) -> String {
 }
 
 #[harness::test]
-async fn endless_bodies_are_cut_off() {
+async fn endless_request_bodies_are_cut_off() {
     let app = TestApp::with(&[("MAX_PHOTO_BYTES", "100000"), ("MAX_FRAME_BYTES", "50000")]).await;
     let alice = app.person("alice").await;
     let polling = polling(&app).await;
@@ -208,7 +208,7 @@ async fn endless_bodies_are_cut_off() {
 }
 
 #[harness::test]
-async fn bodies_over_their_limit_are_problems_everywhere() {
+async fn too_large_request_bodies_are_rejected_on_every_path() {
     let app = TestApp::with(&[("MAX_PHOTO_BYTES", "100000"), ("MAX_FRAME_BYTES", "50000")]).await;
     let alice = app.person("alice").await;
     let polling = polling(&app).await;
@@ -239,7 +239,7 @@ async fn bodies_over_their_limit_are_problems_everywhere() {
 }
 
 #[harness::test]
-async fn headers_have_a_limit() {
+async fn the_size_of_request_headers_is_limited() {
     let app = TestApp::start().await;
     let huge = format!("GET /health/live HTTP/1.1\r\nhost: x\r\nx-huge: {}\r\n\r\n", "a".repeat(200_000));
     let mut answers = Vec::new();
@@ -258,7 +258,7 @@ async fn headers_have_a_limit() {
 }
 
 #[harness::test]
-async fn one_address_cannot_take_all_turns_for_large_bodies() {
+async fn one_address_cannot_use_up_the_concurrency_limit_for_large_bodies() {
     let app = limited(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let head = |address: &str, path: &str| {
         format!(
@@ -267,7 +267,7 @@ async fn one_address_cannot_take_all_turns_for_large_bodies() {
             "x".repeat(400_000)
         )
     };
-    // Four requests occupy all places and stall; the fifth is refused.
+    // Four requests occupy all places and stall; the fifth is rejected.
     let mut holding = Vec::new();
     for _ in 0..4 {
         let mut stream = TcpStream::connect(&app.host).await.expect("connects");

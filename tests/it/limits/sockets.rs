@@ -17,7 +17,7 @@ async fn nobody_waits(app: &TestApp) {
 }
 
 #[harness::test]
-async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doors() {
+async fn unauthenticated_sockets_per_ip_address_are_limited_across_all_transports() {
     let app = limited(&[("MAX_PENDING_SOCKETS", "4"), ("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let alice = app.person("alice").await;
     // Authenticated sockets do not count.
@@ -56,7 +56,7 @@ async fn an_address_has_so_many_sockets_that_have_not_authenticated_over_all_doo
 }
 
 #[harness::test]
-async fn a_socket_that_does_not_authenticate_ends_and_is_counted_until_then() {
+async fn an_unauthenticated_socket_is_counted_until_it_times_out() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "1500")]).await;
     let mut engine = Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens");
     assert_eq!(app.raw(Method::GET, POLLING, None, None).await.status(), 200);
@@ -68,13 +68,13 @@ async fn a_socket_that_does_not_authenticate_ends_and_is_counted_until_then() {
 }
 
 #[harness::test]
-async fn nothing_is_counted_any_more_however_a_socket_ended() {
+async fn a_socket_is_not_counted_after_its_end_whatever_the_reason() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "1000")]).await;
     let alice = app.person("alice").await;
     // Sockets that authenticated and left.
     drop(app.connect(&alice, Transport::MAIN).await);
     drop(Plain::open(&app.host, "/ws", &alice.access).await.expect("opens"));
-    // Sockets that were refused.
+    // Sockets that were rejected.
     for transport in Transport::ALL {
         assert!(Socket::open(&app.host, Some("nonsense"), transport).await.is_err());
         assert!(Socket::open(&app.host, None, transport).await.is_err());
@@ -102,7 +102,7 @@ async fn nothing_is_counted_any_more_however_a_socket_ended() {
 }
 
 #[harness::test]
-async fn a_polling_client_counts_until_it_gets_in() {
+async fn a_polling_client_counts_as_pending_until_it_authenticates() {
     let app = limited(&[("CONNECT_TIMEOUT_MS", "60000")]).await;
     let alice = app.person("alice").await;
     let open = app.raw(Method::GET, POLLING, None, None).await.text().await.expect("text");
@@ -127,7 +127,7 @@ async fn a_polling_client_counts_until_it_gets_in() {
 }
 
 #[harness::test]
-async fn a_crowd_behind_one_address_gets_in_by_and_by() {
+async fn many_clients_behind_one_address_all_connect_eventually() {
     let app =
         limited(&[("MAX_PENDING_SOCKETS", "5"), ("RATE_EVENT", "10000/s"), ("RATE_REGISTER", "1000/s")])
             .await;
@@ -158,7 +158,7 @@ async fn a_crowd_behind_one_address_gets_in_by_and_by() {
 }
 
 #[harness::test]
-async fn sockets_are_not_counted_where_limits_are_off() {
+async fn sockets_are_not_counted_when_rate_limits_are_disabled() {
     let app = TestApp::with(&[("MAX_PENDING_SOCKETS", "1")]).await;
     let mut silent = Vec::new();
     for _ in 0..5 {
@@ -169,7 +169,7 @@ async fn sockets_are_not_counted_where_limits_are_off() {
 }
 
 #[harness::test]
-async fn a_socket_of_a_foreign_page_cannot_use_its_visitors_cookies() {
+async fn a_socket_from_a_page_of_another_origin_cannot_use_cookies() {
     let app = TestApp::with(&[("CORS_ORIGINS", "https://app.example.org")]).await;
     let alice = app.person("alice").await;
     let cookie = format!("access_token={}", alice.access);

@@ -12,7 +12,7 @@ use super::{Peer, app, expect_log, log, post, register, token};
 use crate::support::{PASSWORD, TestApp, eventually};
 
 #[harness::test]
-async fn neither_answer_nor_time_tells_who_has_an_account() {
+async fn responses_and_timing_do_not_reveal_which_accounts_exist() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
     register(&app, "alice", "alice@example.org").await;
@@ -63,7 +63,7 @@ async fn offer(app: &TestApp, token: &str) -> [(u16, Value); 2] {
 }
 
 #[harness::test]
-async fn tokens_that_are_not_good_are_all_answered_alike() {
+async fn all_invalid_tokens_get_the_same_response() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     let db = app.server.context.db.read();
@@ -115,7 +115,7 @@ async fn tokens_that_are_not_good_are_all_answered_alike() {
 }
 
 #[harness::test]
-async fn nobody_writes_headers_or_words_into_our_mails() {
+async fn user_input_cannot_inject_headers_or_text_into_mails() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     for email in [
@@ -191,7 +191,7 @@ async fn nobody_writes_headers_or_words_into_our_mails() {
 }
 
 #[harness::test]
-async fn an_address_from_before_that_cannot_be_mailed_to_fails_in_the_log_and_stops_nothing() {
+async fn an_invalid_stored_address_fails_in_the_log_without_blocking_the_change() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     let alice = app.person("alice").await;
@@ -212,7 +212,7 @@ async fn an_address_from_before_that_cannot_be_mailed_to_fails_in_the_log_and_st
 }
 
 #[harness::test]
-async fn who_asks_again_and_again_gets_the_latest_only_while_the_peer_is_away() {
+async fn repeated_requests_while_the_peer_is_unavailable_keep_only_the_latest_mail() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     register(&app, "alice", "alice@example.org").await;
@@ -233,7 +233,7 @@ async fn who_asks_again_and_again_gets_the_latest_only_while_the_peer_is_away() 
 }
 
 #[harness::test]
-async fn a_mail_whose_token_was_replaced_while_the_peer_had_it_does_not_come_after_the_new_one() {
+async fn a_mail_with_a_replaced_token_is_not_sent_after_the_new_one() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     register(&app, "alice", "alice@example.org").await;
@@ -253,7 +253,7 @@ async fn a_mail_whose_token_was_replaced_while_the_peer_had_it_does_not_come_aft
 }
 
 #[harness::test]
-async fn a_deleted_account_gets_no_mail_and_its_address_leaves_the_log() {
+async fn a_deleted_account_gets_no_mail_and_its_address_is_removed_from_the_log() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     let refusals: Vec<Value> = (0..9).map(|_| json!({"at": "connect", "code": 421})).collect();

@@ -10,7 +10,7 @@ use crate::checker::node::Node;
 use crate::support::{PASSWORD, Person, TestApp, fresh_database};
 
 #[harness::test]
-async fn an_address_is_confirmed_by_the_mailed_token_once() {
+async fn the_mailed_token_confirms_an_address_once() {
     let mut peer = Peer::start().await;
     let app =
         app(&peer, &[("EMAIL_VERIFICATION", "optional"), ("PUBLIC_URL", "https://chat.example.org/talk")])
@@ -39,7 +39,7 @@ async fn an_address_is_confirmed_by_the_mailed_token_once() {
 }
 
 #[harness::test]
-async fn where_it_is_required_nobody_logs_in_before_the_token_came_back() {
+async fn with_required_verification_a_login_requires_a_confirmed_address() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
     let (status, problem) = post(&app, "/user", None, json!({"username": "bob", "password": PASSWORD})).await;
@@ -67,7 +67,7 @@ async fn where_it_is_required_nobody_logs_in_before_the_token_came_back() {
 }
 
 #[harness::test]
-async fn accounts_that_operators_made_without_an_address_come_in_where_it_is_required() {
+async fn accounts_created_by_operators_can_log_in_without_an_address() {
     let peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
     mango_chat::domain::demo::seed(&app.server.context).await.expect("demo users");
@@ -75,7 +75,7 @@ async fn accounts_that_operators_made_without_an_address_come_in_where_it_is_req
 }
 
 #[harness::test]
-async fn where_it_is_off_no_mail_is_sent_for_it() {
+async fn without_verification_no_confirmation_mail_is_sent() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     register(&app, "alice", "alice@example.org").await;
@@ -90,7 +90,7 @@ async fn where_it_is_off_no_mail_is_sent_for_it() {
 }
 
 #[harness::test]
-async fn mails_speak_the_language_of_their_reader() {
+async fn mails_are_in_the_language_of_the_recipient() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     let send = async |path: &str, language: &str, body: serde_json::Value| {
@@ -124,7 +124,7 @@ async fn patch(app: &TestApp, person: &Person, body: serde_json::Value) -> (u16,
 }
 
 #[harness::test]
-async fn a_new_address_stays_pending_until_its_token_comes_back_and_the_old_one_is_told() {
+async fn a_new_address_is_pending_until_it_is_confirmed_and_the_old_one_is_notified() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;
     register(&app, "alice", "old@example.org").await;
@@ -172,7 +172,7 @@ async fn a_new_address_stays_pending_until_its_token_comes_back_and_the_old_one_
 }
 
 #[harness::test]
-async fn an_address_that_somebody_else_took_meanwhile_is_refused_and_a_pending_one_can_be_taken_back() {
+async fn an_address_taken_meanwhile_is_rejected_and_a_pending_change_can_be_cancelled() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     let alice = app.person("alice").await;
@@ -193,7 +193,7 @@ async fn an_address_that_somebody_else_took_meanwhile_is_refused_and_a_pending_o
 }
 
 #[harness::test]
-async fn where_addresses_are_not_verified_a_new_one_holds_at_once_and_the_old_one_is_told() {
+async fn without_verification_a_new_address_is_valid_immediately_and_the_old_one_is_notified() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     register(&app, "alice", "old@example.org").await;
@@ -211,7 +211,7 @@ async fn where_addresses_are_not_verified_a_new_one_holds_at_once_and_the_old_on
 }
 
 #[harness::test]
-async fn turning_it_on_warns_of_the_accounts_it_keeps_out_and_a_right_login_mails_them_a_link() {
+async fn enabling_verification_warns_about_excluded_accounts_and_a_login_mails_them_a_link() {
     let mut peer = Peer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;

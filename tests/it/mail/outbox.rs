@@ -34,7 +34,7 @@ async fn receive(peer: &mut Peer, count: usize) -> BTreeMap<String, Vec<String>>
 const VERIFY: (&str, &str) = ("EMAIL_VERIFICATION", "optional");
 
 #[harness::test]
-async fn mails_wait_for_a_peer_that_is_away() {
+async fn mails_wait_until_the_peer_is_available() {
     let peer = Peer::start().await;
     let port = peer.port;
     let app = app(&peer, &[VERIFY]).await;
@@ -61,7 +61,7 @@ async fn mails_wait_for_a_peer_that_is_away() {
 }
 
 #[harness::test]
-async fn what_fails_for_now_is_tried_again_and_arrives_once() {
+async fn a_temporary_failure_is_retried_and_the_mail_arrives_once() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
     let failures = [
@@ -87,7 +87,7 @@ async fn what_fails_for_now_is_tried_again_and_arrives_once() {
 }
 
 #[harness::test]
-async fn what_is_refused_for_good_is_not_tried_again_and_the_reason_is_kept() {
+async fn a_permanent_failure_is_not_retried_and_its_reason_is_stored() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
     for (number, at) in ["mail", "rcpt", "dot"].into_iter().enumerate() {
@@ -103,7 +103,7 @@ async fn what_is_refused_for_good_is_not_tried_again_and_the_reason_is_kept() {
 }
 
 #[harness::test]
-async fn once_the_peer_has_said_250_the_mail_is_sent_whatever_comes_then() {
+async fn a_mail_that_the_peer_accepted_with_250_is_not_sent_again() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
     peer.next(json!([{"at": "taken", "drop": true}])).await;
@@ -117,7 +117,7 @@ async fn once_the_peer_has_said_250_the_mail_is_sent_whatever_comes_then() {
 }
 
 #[harness::test]
-async fn where_nobody_can_know_it_goes_again_under_the_same_message_id() {
+async fn a_mail_with_an_unknown_result_is_sent_again_with_the_same_message_id() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
     peer.next(json!([{"at": "dot", "drop": true, "keep": true}])).await;
@@ -129,7 +129,7 @@ async fn where_nobody_can_know_it_goes_again_under_the_same_message_id() {
 }
 
 #[harness::test]
-async fn a_mail_is_given_up_after_its_last_attempt_or_when_its_token_has_ended() {
+async fn a_mail_fails_after_its_last_attempt_or_when_its_token_has_expired() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
     let db = app.server.context.db.read();
@@ -162,7 +162,7 @@ async fn a_mail_is_given_up_after_its_last_attempt_or_when_its_token_has_ended()
 }
 
 #[harness::test]
-async fn of_two_nodes_on_one_database_one_sends_each_mail() {
+async fn each_mail_is_sent_by_one_of_two_nodes() {
     let mut peer = Peer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let database = fresh_database(&folder).await;
@@ -184,7 +184,7 @@ async fn of_two_nodes_on_one_database_one_sends_each_mail() {
 }
 
 #[harness::test]
-async fn a_shutdown_lets_the_mail_under_way_finish() {
+async fn a_shutdown_waits_for_the_mail_in_progress() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
     peer.next(json!([{"at": "dot", "delay": 1_500}])).await;
@@ -221,7 +221,7 @@ async fn join(server: &Running, number: usize) {
 }
 
 #[harness::test]
-async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again() {
+async fn mails_of_a_killed_server_arrive_once_after_a_restart() {
     let mut peer = Peer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let database = fresh_database(&folder).await;
@@ -263,7 +263,7 @@ async fn mails_of_a_server_that_was_killed_arrive_once_after_it_is_started_again
 }
 
 #[harness::test]
-async fn a_killed_server_that_starts_while_others_hold_leases_leaves_them_alone() {
+async fn a_restarted_server_does_not_take_over_leases_of_other_servers() {
     if database_kind() != "postgres" {
         return;
     }
@@ -283,7 +283,7 @@ async fn a_killed_server_that_starts_while_others_hold_leases_leaves_them_alone(
 }
 
 #[harness::test]
-async fn a_mail_is_there_exactly_if_its_change_is() {
+async fn a_mail_is_queued_exactly_if_its_change_is_committed() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
     // Concurrent requests: one succeeds, the database refuses the others late.

@@ -35,7 +35,7 @@ fn link(mail: &Value, url: &str) -> String {
 }
 
 #[harness::test]
-async fn a_click_in_a_mail_and_one_on_the_page_do_it_in_the_language_of_the_browser() {
+async fn mailed_links_lead_to_pages_in_the_language_of_the_browser_that_complete_the_action() {
     let Some(chromium) = chromium() else { return };
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "required")]).await;

@@ -15,7 +15,7 @@ async fn ask_for_reset(app: &TestApp, peer: &mut Peer, email: &str) -> String {
 }
 
 #[harness::test]
-async fn a_reset_ends_all_sessions_at_once_tells_the_owner_and_logs_nobody_in() {
+async fn a_password_reset_ends_all_sessions_notifies_the_owner_and_creates_no_session() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     register(&app, "alice", "alice@example.org").await;
@@ -63,7 +63,7 @@ async fn a_reset_ends_all_sessions_at_once_tells_the_owner_and_logs_nobody_in() 
 }
 
 #[harness::test]
-async fn of_many_who_use_one_reset_token_at_the_same_instant_one_succeeds() {
+async fn of_many_concurrent_uses_of_one_reset_token_one_succeeds() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     register(&app, "alice", "alice@example.org").await;
@@ -88,7 +88,7 @@ async fn of_many_who_use_one_reset_token_at_the_same_instant_one_succeeds() {
 }
 
 #[harness::test]
-async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
+async fn a_password_change_requires_the_current_password_and_ends_all_other_sessions() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     register(&app, "alice", "alice@example.org").await;
@@ -132,7 +132,7 @@ async fn a_change_needs_the_present_password_and_ends_all_other_sessions() {
 }
 
 #[harness::test]
-async fn a_login_from_a_new_device_is_told_once_and_the_first_one_not_at_all() {
+async fn a_login_from_a_new_device_sends_one_notice_and_the_first_login_none() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     register(&app, "alice", "alice@example.org").await;
@@ -161,7 +161,7 @@ async fn a_login_from_a_new_device_is_told_once_and_the_first_one_not_at_all() {
 }
 
 #[harness::test]
-async fn who_asks_for_mails_cannot_use_up_the_notices() {
+async fn requested_mails_do_not_use_up_the_limit_of_security_notices() {
     let mut peer = Peer::start().await;
     let limits = [("RATE_LIMIT", "on"), ("RATE_MAIL", "2/h"), ("EMAIL_VERIFICATION", "optional")];
     let app = app(&peer, &limits).await;
@@ -182,7 +182,7 @@ async fn who_asks_for_mails_cannot_use_up_the_notices() {
 }
 
 #[harness::test]
-async fn nobody_sends_words_of_their_own_to_an_address_that_is_not_confirmed() {
+async fn mails_to_an_unconfirmed_address_contain_no_user_input() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     register(&app, "alice", "stranger@example.org").await;

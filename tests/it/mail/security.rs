@@ -35,7 +35,7 @@ async fn registered(server: &Running) {
 }
 
 #[harness::test]
-async fn tls_holds_with_a_trusted_certificate_and_not_with_any_other() {
+async fn tls_accepts_only_a_trusted_certificate() {
     for (kind, scheme, tail) in [
         ("wrapped", "smtps", ""),
         ("starttls", "smtp", "?tls=required"),
@@ -79,7 +79,7 @@ async fn tls_holds_with_a_trusted_certificate_and_not_with_any_other() {
 }
 
 #[harness::test]
-async fn where_tls_is_required_nothing_goes_without_it() {
+async fn with_required_tls_nothing_is_sent_without_it() {
     let mut peer = Peer::start().await;
     let url = format!("{}?tls=required", peer.url());
     let app = TestApp::with(&[("SMTP_URL", &url), ("MAIL_FROM", FROM), VERIFY]).await;
@@ -90,7 +90,7 @@ async fn where_tls_is_required_nothing_goes_without_it() {
 }
 
 #[harness::test]
-async fn a_login_that_the_peer_refuses_loses_no_mail() {
+async fn a_login_that_the_peer_rejects_loses_no_mail() {
     let mut peer = Peer::with(json!({"user": "me", "password": "right"})).await;
     let url = |password: &str| format!("smtp://me:{password}@127.0.0.1:{}", peer.port);
     let folder = tempfile::tempdir().expect("a folder");
@@ -123,7 +123,7 @@ fn logged(folder: &TempDir) -> String {
 }
 
 #[harness::test]
-async fn without_a_peer_mails_are_logged_with_their_link_but_not_in_prod() {
+async fn without_a_peer_mails_are_logged_with_their_links_except_in_production() {
     for environment in ["test", "prod"] {
         let folder = tempfile::tempdir().expect("a folder");
         let database = fresh_database(&folder).await;
@@ -169,7 +169,7 @@ async fn post_to_status(host: &str, path: &str, body: Value) -> u16 {
 }
 
 #[test]
-fn a_bad_smtp_url_stops_the_start_with_one_line_and_without_its_password() {
+fn an_invalid_smtp_url_prevents_the_start_without_printing_its_password() {
     let folder = tempfile::tempdir().expect("a folder");
     for url in [
         "smtps://me:hush-hush@mail.example.org?tls=no",
@@ -188,7 +188,7 @@ fn a_bad_smtp_url_stops_the_start_with_one_line_and_without_its_password() {
 }
 
 #[harness::test]
-async fn a_token_is_in_no_log_where_there_is_a_peer() {
+async fn tokens_are_not_logged_when_a_peer_is_configured() {
     let mut peer = Peer::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let database = fresh_database(&folder).await;
@@ -214,7 +214,7 @@ async fn a_token_is_in_no_log_where_there_is_a_peer() {
 }
 
 #[harness::test]
-async fn the_pages_of_mailed_links_run_own_scripts_only_and_pass_nothing_on() {
+async fn the_pages_of_mailed_links_run_only_their_own_scripts_and_send_no_referrer() {
     let peer = Peer::start().await;
     let app = app(&peer, &[]).await;
     for (path, kind) in [

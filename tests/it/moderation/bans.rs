@@ -1,4 +1,4 @@
-//! Bans: what they end, whom they refuse, and how they expire.
+//! Bans: what they end, which requests they reject, and how they expire.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn login(fixture: &Fixture, password: &str) -> (u16, Value) {
 }
 
 #[harness::test]
-async fn a_ban_closes_every_socket_within_a_second_and_refuses_every_token() {
+async fn a_ban_closes_every_socket_within_a_second_and_rejects_every_token() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let other_device = app.login("user").await;
@@ -72,7 +72,7 @@ async fn a_ban_closes_every_socket_within_a_second_and_refuses_every_token() {
 }
 
 #[harness::test]
-async fn a_ban_is_lifted_or_ends_by_itself() {
+async fn a_ban_ends_when_it_is_lifted_or_expires() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     assert_eq!(fixture.ban(&fixture.moderator, &fixture.user, json!({"reason": "spam"})).await.0, 200);
@@ -99,7 +99,7 @@ async fn a_ban_is_lifted_or_ends_by_itself() {
 }
 
 #[harness::test]
-async fn what_was_sent_and_not_yet_stored_when_the_ban_came_is_not_stored() {
+async fn a_message_that_is_not_stored_before_a_ban_of_its_sender_is_not_stored_later() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let mut socket = app.connect(&fixture.user, Transport::MAIN).await;
@@ -136,7 +136,7 @@ async fn what_was_sent_and_not_yet_stored_when_the_ban_came_is_not_stored() {
 }
 
 #[harness::test]
-async fn a_login_at_the_same_instant_does_not_outlive_the_ban() {
+async fn a_login_concurrent_with_a_ban_does_not_survive_it() {
     let fixture = Fixture::start().await;
     for _ in 0..5 {
         let logins = futures_util::future::join_all((0..6).map(|_| login(&fixture, PASSWORD)));
@@ -156,7 +156,7 @@ async fn a_login_at_the_same_instant_does_not_outlive_the_ban() {
 }
 
 #[harness::test]
-async fn a_login_whose_password_was_judged_before_the_ban_gets_no_session() {
+async fn a_login_whose_password_was_checked_before_the_ban_gets_no_session() {
     let fixture = Fixture::start().await;
     let tx = fixture.app.server.context.db.begin().await.expect("begins");
     let ban = user::ActiveModel { id: Set(fixture.user.id), banned_at: Set(Some(1)), ..Default::default() };
@@ -171,7 +171,7 @@ async fn a_login_whose_password_was_judged_before_the_ban_gets_no_session() {
 }
 
 #[harness::test]
-async fn nobody_bans_themselves_or_their_equals() {
+async fn users_cannot_ban_themselves_or_users_of_an_equal_or_higher_role() {
     let fixture = Fixture::start().await;
     let (second_mod, second_admin) = (fixture.app.person("mod2").await, fixture.app.person("root2").await);
     fixture.give(&second_mod, "moderator").await;
@@ -200,7 +200,7 @@ async fn nobody_bans_themselves_or_their_equals() {
 }
 
 #[harness::test]
-async fn a_wish_for_a_ban_that_does_not_fit_names_its_field() {
+async fn an_invalid_ban_request_names_the_invalid_field() {
     let fixture = Fixture::start().await;
     for (wish, field) in [
         (json!({}), "reason"),
@@ -226,7 +226,7 @@ async fn a_wish_for_a_ban_that_does_not_fit_names_its_field() {
 }
 
 #[harness::test]
-async fn an_admin_ends_all_sessions_of_a_user() {
+async fn an_admin_can_end_all_sessions_of_a_user() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     app.login("user").await;

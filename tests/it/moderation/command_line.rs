@@ -42,7 +42,7 @@ async fn login(app: &TestApp, username: &str, password: &str) -> Option<Person> 
 }
 
 #[harness::test]
-async fn an_admin_is_made_beside_a_running_server() {
+async fn an_admin_can_be_created_while_the_server_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let app = TestApp::on(folder, &url, &[]).await;
@@ -83,7 +83,7 @@ async fn an_admin_is_made_beside_a_running_server() {
 }
 
 #[harness::test]
-async fn what_the_command_line_cannot_do_is_said_in_one_line() {
+async fn command_line_errors_are_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let app = TestApp::on(folder, &url, &[]).await;

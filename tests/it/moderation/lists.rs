@@ -31,7 +31,7 @@ async fn all_pages(app: &TestApp, person: &Person, path: &str) -> (Vec<Value>, u
 }
 
 #[harness::test]
-async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
+async fn users_are_listed_in_pages_and_only_admins_see_contact_data() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     for number in 0..7 {
@@ -78,7 +78,7 @@ async fn people_are_found_in_pages_and_only_admins_see_how_to_reach_them() {
 }
 
 #[harness::test]
-async fn the_audit_log_is_read_in_pages_the_newest_first() {
+async fn the_audit_log_is_listed_in_pages_newest_first() {
     let fixture = Fixture::start().await;
     for round in 0..6 {
         fixture.ban(&fixture.moderator, &fixture.user, json!({"reason": format!("round {round}")})).await;
@@ -99,7 +99,7 @@ async fn the_audit_log_is_read_in_pages_the_newest_first() {
 }
 
 #[harness::test]
-async fn mails_and_figures_are_for_admins() {
+async fn mails_and_statistics_are_for_admins_only() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let mut socket = app.connect(&fixture.user, Transport::MAIN).await;

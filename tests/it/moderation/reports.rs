@@ -24,7 +24,7 @@ async fn report(fixture: &Fixture, by: &Person, wish: Value) -> (u16, Value) {
 }
 
 #[harness::test]
-async fn a_report_keeps_the_message_as_it_was_and_is_resolved_once() {
+async fn a_report_stores_the_reported_message_and_is_resolved_once() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let (chat, message) = chat_with_message(&fixture, "buy my pills").await;
@@ -68,7 +68,7 @@ async fn a_report_keeps_the_message_as_it_was_and_is_resolved_once() {
 }
 
 #[harness::test]
-async fn a_stranger_learns_nothing_by_reporting() {
+async fn a_report_reveals_nothing_to_a_stranger() {
     let fixture = Fixture::start().await;
     let (_, message) = chat_with_message(&fixture, "private").await;
     let stranger = fixture.app.person("stranger").await;
@@ -82,7 +82,7 @@ async fn a_stranger_learns_nothing_by_reporting() {
 }
 
 #[harness::test]
-async fn a_report_that_does_not_fit_names_its_field() {
+async fn an_invalid_report_names_the_invalid_field() {
     let fixture = Fixture::start().await;
     let (_, message) = chat_with_message(&fixture, "mine").await;
     for (wish, status, field) in [
@@ -107,7 +107,7 @@ async fn a_report_that_does_not_fit_names_its_field() {
 }
 
 #[harness::test]
-async fn one_report_comes_of_many_at_the_same_instant() {
+async fn concurrent_identical_reports_create_one() {
     let fixture = Fixture::start().await;
     let wish = json!({"user_id": fixture.user.id, "reason": "rude"});
     let made =
@@ -119,7 +119,7 @@ async fn one_report_comes_of_many_at_the_same_instant() {
 }
 
 #[harness::test]
-async fn a_report_waits_for_the_same_one_that_is_just_being_stored() {
+async fn a_report_waits_for_an_identical_one_in_progress() {
     let fixture = Fixture::start().await;
     let tx = fixture.app.server.context.db.begin().await.expect("begins");
     users::lock(tx.conn(), UserId(fixture.moderator.id)).await.expect("locked");

@@ -20,7 +20,7 @@ const FOR_MODERATORS: [(&str, &str); 6] = [
 ];
 
 #[harness::test]
-async fn a_role_is_never_read_from_what_people_send() {
+async fn a_role_in_user_input_is_ignored() {
     let app = TestApp::start().await;
     let wish = json!({"username": "mallory", "password": PASSWORD, "role": "admin", "is_admin": true});
     for path in ["/user", "/user/create"] {
@@ -46,7 +46,7 @@ async fn a_role_is_never_read_from_what_people_send() {
 }
 
 #[harness::test]
-async fn every_admin_path_asks_for_a_token_first_and_for_the_role_then() {
+async fn every_admin_path_checks_the_token_first_and_the_role_second() {
     let fixture = Fixture::start().await;
     let document = serde_json::to_value(mango_chat::transport::rest::openapi()).expect("JSON");
     let mut seen = 0;
@@ -77,7 +77,7 @@ async fn every_admin_path_asks_for_a_token_first_and_for_the_role_then() {
 }
 
 #[harness::test]
-async fn a_role_that_is_taken_away_is_lost_at_once() {
+async fn a_revoked_role_is_lost_immediately() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let second = app.person("second").await;
@@ -104,7 +104,7 @@ async fn a_role_that_is_taken_away_is_lost_at_once() {
 }
 
 #[harness::test]
-async fn roles_are_told_to_those_who_share_a_chat_and_noted() {
+async fn role_changes_are_announced_to_users_who_share_a_chat_and_audited() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let mut owner = app.connect(&fixture.user, Transport::MAIN).await;
@@ -158,7 +158,7 @@ async fn there_is_always_an_admin() {
 }
 
 #[harness::test]
-async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
+async fn a_moderator_who_loses_the_role_concurrently_deletes_no_message() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let mut owner = app.connect(&fixture.user, Transport::MAIN).await;
@@ -183,7 +183,7 @@ async fn whoever_loses_the_role_in_that_moment_takes_no_message_away() {
 }
 
 #[harness::test]
-async fn a_moderator_takes_a_message_away_anywhere_and_it_is_noted() {
+async fn a_moderator_can_delete_any_message_and_the_audit_log_records_it() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let mut owner = app.connect(&fixture.user, Transport::MAIN).await;
@@ -219,7 +219,7 @@ async fn a_moderator_takes_a_message_away_anywhere_and_it_is_noted() {
 }
 
 #[harness::test]
-async fn an_admin_is_appointed_once() {
+async fn appointing_an_admin_again_fails() {
     let app = TestApp::start().await;
     app.person("root").await;
     make_admin(&app, "ROOT").await;

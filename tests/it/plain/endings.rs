@@ -11,7 +11,7 @@ use crate::checker::node::Node;
 use crate::support::{PATIENCE, Plain, TestApp, eventually, fresh_database};
 
 #[harness::test]
-async fn who_has_no_good_token_is_closed_with_4401_and_told_why() {
+async fn an_invalid_token_closes_with_4401_and_a_reason() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     for (token, code) in
@@ -31,7 +31,7 @@ async fn who_has_no_good_token_is_closed_with_4401_and_told_why() {
 }
 
 #[harness::test]
-async fn who_says_nothing_is_closed_with_4401_after_ten_seconds() {
+async fn a_connection_without_authentication_closes_with_4401_after_ten_seconds() {
     let app = TestApp::start().await;
     let mut plain = Plain::upgrade(&app.host, "/ws", &[]).await.expect("upgrades");
     let started = Instant::now();
@@ -41,7 +41,7 @@ async fn who_says_nothing_is_closed_with_4401_after_ten_seconds() {
 }
 
 #[harness::test]
-async fn an_ended_session_is_told_and_closed_with_4403() {
+async fn an_ended_session_is_announced_and_closes_with_4403() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let (other, third) = (app.login("alice").await, app.login("alice").await);
@@ -67,7 +67,7 @@ async fn an_ended_session_is_told_and_closed_with_4403() {
 }
 
 #[harness::test]
-async fn a_token_that_ends_closes_with_4401() {
+async fn an_expired_token_closes_with_4401() {
     let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "2")]).await;
     let alice = app.person("alice").await;
     let (mut plain, _) = Plain::open(&app.host, "/ws", &alice.access).await.expect("connects");
@@ -77,7 +77,7 @@ async fn a_token_that_ends_closes_with_4401() {
 }
 
 #[harness::test]
-async fn a_chats_own_socket_ends_with_the_membership() {
+async fn the_socket_of_one_chat_closes_when_the_membership_ends() {
     let mut fixture = Fixture::new().await;
     let [path, other_path] = fixture.own_paths();
     for path in [path.as_str(), "/chat/999999/ws", other_path.as_str()] {
@@ -102,7 +102,7 @@ async fn a_chats_own_socket_ends_with_the_membership() {
 }
 
 #[harness::test]
-async fn ten_bad_frames_in_a_row_close_with_1003() {
+async fn ten_invalid_frames_in_a_row_close_with_1003() {
     let fixture = Fixture::new().await;
     let (mut plain, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
     let bad = ["{", "", "[]", "7", "null", r#"{"id":1}"#, r#"{"type":7}"#, "\"text\"", "{}"];
@@ -127,7 +127,7 @@ async fn ten_bad_frames_in_a_row_close_with_1003() {
 }
 
 #[harness::test]
-async fn content_in_a_frame_is_too_large_and_a_larger_frame_closes_with_1009() {
+async fn too_long_content_is_rejected_and_a_too_large_frame_closes_with_1009() {
     let fixture = Fixture::new().await;
     let (mut plain, _) = fixture.own_socket(&fixture.bob).await;
     let ack = plain.call("send_message", json!({"text": "x".repeat(70_000)})).await;
@@ -142,7 +142,7 @@ async fn content_in_a_frame_is_too_large_and_a_larger_frame_closes_with_1009() {
 }
 
 #[harness::test]
-async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() {
+async fn a_slow_reader_is_closed_and_others_are_not_affected() {
     let mut fixture = Fixture::new().await;
     let (mut slow, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
     let (mut quick, _) = Plain::open(&fixture.app.host, "/ws", &fixture.bob.access).await.expect("connects");
@@ -164,7 +164,7 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_suffers() {
 }
 
 #[harness::test]
-async fn sigterm_is_told_and_closes_with_1012() {
+async fn a_shutdown_is_announced_and_closes_with_1012() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let mut node = Node::new(env!("CARGO_BIN_EXE_mango-chat").as_ref(), folder.path(), &url).expect("a port");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{PASSWORD, TestApp, Transport};
 
 #[harness::test]
-async fn an_account_has_a_hundred_sessions_and_a_newer_login_ends_the_oldest() {
+async fn an_account_has_at_most_a_hundred_sessions_and_a_new_login_ends_the_oldest() {
     let app = TestApp::start().await;
     let first = app.person("alice").await;
     let mut oldest = app.connect(&first, Transport::MAIN).await;
@@ -27,7 +27,7 @@ async fn an_account_has_a_hundred_sessions_and_a_newer_login_ends_the_oldest() {
 }
 
 #[harness::test]
-async fn one_token_is_not_exchanged_without_end_and_the_session_lives_on() {
+async fn exchanges_of_one_refresh_token_are_limited_and_the_session_continues() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let body = json!({"refresh_token": alice.refresh});
@@ -48,7 +48,7 @@ async fn one_token_is_not_exchanged_without_end_and_the_session_lives_on() {
 }
 
 #[harness::test]
-async fn a_page_of_a_foreign_origin_logs_nobody_out() {
+async fn a_page_of_another_origin_cannot_log_a_user_out() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let request = app
@@ -63,7 +63,7 @@ async fn a_page_of_a_foreign_origin_logs_nobody_out() {
 }
 
 #[harness::test]
-async fn mails_that_one_causes_are_few_and_the_refusal_tells_nothing() {
+async fn requested_mails_are_limited_per_client_and_the_error_reveals_no_account() {
     let settings =
         [("RATE_LIMIT", "on"), ("RATE_MAIL", "2/h"), ("RATE_LOGIN", "1000/min"), ("RATE_REGISTER", "1000/h")];
     let app = TestApp::with(&settings).await;
@@ -82,7 +82,7 @@ async fn mails_that_one_causes_are_few_and_the_refusal_tells_nothing() {
 }
 
 #[harness::test]
-async fn a_name_is_one_line_and_a_new_password_is_a_new_one() {
+async fn a_name_has_no_control_characters_and_a_new_password_must_differ() {
     let app = TestApp::start().await;
     for name in ["two\nlines", "\u{1b}[31mred", "bell\u{7}"] {
         let wish = json!({"username": "alice", "password": PASSWORD, "name": name});

@@ -1,5 +1,5 @@
-//! What the log says about logins, failed logins, refusals and acts of admins, and what it must not say. The test reads
-//! the log files of its own server.
+//! What the log says about logins, failed logins, rejected requests and actions of admins, and what it must not say.
+//! The test reads the log files of its own server.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ use crate::support::{PASSWORD, Socket, Transport, fresh_database};
 const SECRET: &str = "my-other-password";
 
 #[harness::test]
-async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() {
+async fn logins_failed_logins_and_admin_actions_are_logged_without_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = fresh_database(&folder).await;
     let settings = [
@@ -31,7 +31,7 @@ async fn who_came_in_who_did_not_and_who_acted_is_in_the_log_and_no_secret_is() 
     let (access, refresh) = (tokens["access_token"].as_str().expect("text"), tokens["refresh_token"].clone());
     post(&server.host, "/auth/login", json!({"username": SECRET, "password": "wrong password"})).await;
     post(&server.host, "/auth/login", json!({"username": "alice", "password": SECRET})).await;
-    // A refused command over a socket, and a refused request.
+    // A rejected command over a socket, and a rejected request.
     let mut socket = Socket::open(&server.host, Some(access), Transport::MAIN).await.expect("connects");
     socket.next("ready").await;
     let bob = post(&server.host, "/user", json!({"username": "bob", "password": PASSWORD})).await;

@@ -14,7 +14,7 @@ use crate::support::{Person, TestApp, Transport, fresh};
 const MOST: usize = 1_000_000;
 
 #[harness::test]
-async fn what_it_takes_is_checked() {
+async fn invalid_requests_name_the_invalid_field() {
     let (_app, _, _, mut socket, chat) = one_group().await;
     say(&mut socket, chat, 1).await;
     for (request, field) in [
@@ -130,7 +130,7 @@ async fn a_page_of_many_chats_with_many_members_stays_below_1_mb() {
 }
 
 #[harness::test]
-async fn a_chat_that_comes_whole_comes_with_its_last_30_however_full_the_page_is() {
+async fn a_complete_chat_has_its_last_30_messages_even_on_a_full_page() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;

@@ -16,7 +16,7 @@ fn direct(with: i64) -> Value {
 }
 
 #[harness::test]
-async fn contacts_look_the_same_on_all_devices() {
+async fn contacts_are_equal_on_all_devices() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;
         let (bob, carol) = (world.id(BOB), world.id(CAROL));
@@ -37,7 +37,7 @@ async fn contacts_look_the_same_on_all_devices() {
 }
 
 #[harness::test]
-async fn a_direct_chat_that_waits_looks_the_same_to_both() {
+async fn a_pending_direct_chat_is_equal_for_both_members() {
     for transport in [0, 1] {
         let mut world = World::with(transport, &[("CONTACT_POLICY", "approval")]).await;
         let (alice, bob) = (world.id(ALICE), world.id(BOB));

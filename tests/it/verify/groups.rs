@@ -44,17 +44,17 @@ async fn groups(transport: usize) {
 }
 
 #[harness::test]
-async fn groups_look_the_same_live_synced_and_fetched() {
+async fn groups_are_equal_live_synced_and_fetched() {
     groups(0).await;
 }
 
 #[harness::test]
-async fn groups_look_the_same_to_the_plain_door() {
+async fn groups_are_equal_over_the_plain_websocket() {
     groups(1).await;
 }
 
 #[harness::test]
-async fn endings_look_the_same_live_synced_and_fetched() {
+async fn ended_groups_and_memberships_are_equal_live_synced_and_fetched() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;
         let chat = world.group().await;

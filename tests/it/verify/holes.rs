@@ -59,7 +59,7 @@ impl World {
 }
 
 #[harness::test]
-async fn messages_that_nobody_was_told_of_come_before_the_next_one() {
+async fn unannounced_messages_are_delivered_before_the_next_one() {
     let mut world = World::new(0).await;
     let chat = world.direct().await;
     world.say(BOB, chat, "heard").await;
@@ -73,7 +73,7 @@ async fn messages_that_nobody_was_told_of_come_before_the_next_one() {
 }
 
 #[harness::test]
-async fn a_message_that_changed_while_the_hole_was_filled_hides_nothing() {
+async fn a_message_that_is_edited_while_a_gap_is_filled_hides_no_other_message() {
     let mut world = World::new(0).await;
     let chat = world.direct().await;
     world.say(BOB, chat, "heard").await;
@@ -93,7 +93,7 @@ async fn a_message_that_changed_while_the_hole_was_filled_hides_nothing() {
 }
 
 #[harness::test]
-async fn changes_of_a_chat_that_nobody_was_told_of_are_told_before_the_next_message() {
+async fn unannounced_changes_of_a_chat_are_delivered_before_the_next_message() {
     let mut world = World::new(0).await;
     let chat = world.group().await;
     let (bob, carol, dave) = (world.id(BOB), world.id(CAROL), world.dave.id);
@@ -114,7 +114,7 @@ async fn changes_of_a_chat_that_nobody_was_told_of_are_told_before_the_next_mess
 }
 
 #[harness::test]
-async fn a_like_that_nobody_was_told_of_is_on_all_devices() {
+async fn an_unannounced_like_reaches_all_devices() {
     let mut world = World::new(0).await;
     let chat = world.group().await;
     let message = world.say(BOB, chat, "like me").await;
@@ -123,7 +123,7 @@ async fn a_like_that_nobody_was_told_of_is_on_all_devices() {
 }
 
 #[harness::test]
-async fn what_nobody_was_told_of_comes_by_itself() {
+async fn unannounced_changes_are_delivered_by_the_comparison_of_heads() {
     let mut world = World::new(0).await;
     let chat = world.direct().await;
     world.say(BOB, chat, "heard").await;
@@ -135,7 +135,7 @@ async fn what_nobody_was_told_of_comes_by_itself() {
 }
 
 #[harness::test]
-async fn a_chat_that_nobody_was_told_of_comes_by_itself() {
+async fn an_unannounced_chat_is_delivered_by_the_comparison_of_heads() {
     let mut world = World::new(0).await;
     let wish = json!({"chat": {"name": "new", "is_group": true, "members_array": [world.id(BOB)]}});
     world.unheard::<CreateChat>(ALICE, wish).await;

@@ -40,17 +40,17 @@ async fn messages(transport: usize) {
 }
 
 #[harness::test]
-async fn messages_look_the_same_live_synced_and_fetched() {
+async fn messages_are_equal_live_synced_and_fetched() {
     messages(0).await;
 }
 
 #[harness::test]
-async fn messages_look_the_same_to_the_plain_door() {
+async fn messages_are_equal_over_the_plain_websocket() {
     messages(1).await;
 }
 
 #[harness::test]
-async fn direct_chats_look_the_same_live_synced_and_fetched() {
+async fn direct_chats_are_equal_live_synced_and_fetched() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;
         let wish = json!({"chat": {"is_group": false, "members_array": [world.id(BOB)]}});

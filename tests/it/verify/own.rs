@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{ALICE, BOB, CAROL, World};
 
 #[harness::test]
-async fn own_state_looks_the_same_on_all_devices() {
+async fn own_state_is_equal_on_all_devices() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;
         let chat = world.group().await;
@@ -44,7 +44,7 @@ async fn own_state_looks_the_same_on_all_devices() {
 }
 
 #[harness::test]
-async fn profiles_look_the_same_live_and_fetched() {
+async fn profiles_are_equal_live_and_fetched() {
     let mut world = World::new(0).await;
     let chat = world.group().await;
     world.say(ALICE, chat, "who am I?").await;
