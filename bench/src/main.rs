@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
 
 mod client;
+mod compare;
 mod delete;
 mod fanout;
 mod floor;
@@ -58,6 +59,8 @@ enum Bench {
     Reconnect(reconnect::Options),
     /// Deleting groups of several sizes: milliseconds, and how long a send in another chat waits meanwhile.
     Delete(delete::Options),
+    /// Other servers beside Mango Chat, all doing the same work under the same load: a table and a plot.
+    Compare(compare::Options),
     /// Reads the JSON lines of other runs from stdin and prints them as a Markdown table.
     Table,
 }
@@ -73,6 +76,7 @@ async fn main() -> ExitCode {
         Bench::Logins(options) => logins::run(options).await,
         Bench::Reconnect(options) => reconnect::run(options).await,
         Bench::Delete(options) => delete::run(options).await,
+        Bench::Compare(options) => compare::run(options).await,
         Bench::Table => table::run(),
     };
     match result {

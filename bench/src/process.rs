@@ -5,7 +5,7 @@ use std::fs;
 use crate::Result;
 
 /// Ticks per second of the times in `/proc/PID/stat`: `USER_HZ`, which is 100 on every Linux that this runs on.
-const TICKS: f64 = 100.0;
+pub const TICKS: f64 = 100.0;
 
 /// A process to measure.
 #[derive(Clone, Debug)]
