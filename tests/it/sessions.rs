@@ -288,7 +288,7 @@ fn name_and_path(cookie: &str) -> (&str, &str) {
 
 #[harness::test]
 async fn a_browser_with_an_expired_access_cookie_can_log_out() {
-    let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "1")]).await;
+    let app = TestApp::with(&[("ACCESS_TOKEN_TTL_SECS", "2")]).await;
     let (alice, other) = (app.person("alice").await, app.login("alice").await);
     let logout = async |cookies: &str| {
         let request = app.http.post(format!("{}/auth/logout", app.url)).header("cookie", cookies);
@@ -296,7 +296,7 @@ async fn a_browser_with_an_expired_access_cookie_can_log_out() {
         (response.status().as_u16(), response.headers().get_all("set-cookie").iter().count())
     };
 
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
 
     // Neither an access token nor a forged one is accepted as a refresh token; the cookies are cleared anyway.
     for invalid in ["", &format!("refresh_token={}", alice.access), "refresh_token=a.b.c"] {
