@@ -31,9 +31,10 @@ use crate::platform::log;
 use crate::random;
 use crate::realtime::RealtimeState;
 use crate::realtime::publisher::Publisher;
+use crate::transport::http::frames::close_frame;
 use crate::transport::http::listener::BackpressureListener;
 use crate::transport::http::serve;
-use crate::transport::socketio::{self, SocketIoState};
+use crate::transport::socketio::{self, Engine, SocketIoState};
 use crate::transport::{router, websocket};
 
 /// Number of bus lanes. Each lane is served by one task.
@@ -199,12 +200,12 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
         let people = demo::seed(&context).await?;
         tracing::info!(?people, password = demo::PASSWORD, "demo users, for this machine only");
     }
-    let (engine, io) = socketio::build(&settings);
+    let Engine { router: engine, io, accept } = socketio::build(&settings);
     let realtime = RealtimeState::new(context.clone(), publisher);
     let state = SocketIoState::new(realtime.clone());
     socketio::register(&io, &state);
     state.clone().sweep();
-    let router = MapRequestLayer::new(trim_slash).layer(router::router(&state, engine));
+    let router = MapRequestLayer::new(trim_slash).layer(router::router(&state, engine, accept));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve::serve(listener, router, stop.clone()));
     tracing::info!("listening on http://{address}");
@@ -230,7 +231,10 @@ impl Server {
         sleep(DRAIN.min(grace / 10)).await;
         // The engine closes sessions with a packet that stops python-socketio from reconnecting, so the sessions end
         // before it.
-        self.realtime.publisher.close_websockets(websocket::SHUTDOWN, CLOSE.min(grace / 10)).await;
+        self.realtime
+            .publisher
+            .close_websockets(&close_frame(websocket::SHUTDOWN), CLOSE.min(grace / 10))
+            .await;
         self.realtime.publisher.end_all();
         let closing = deadline.min(Instant::now() + Duration::from_secs(1));
         if timeout_at(closing, self.io.close()).await.is_err() {

@@ -15,6 +15,8 @@ pub struct Sockets {
     pub ping_timeout: Duration,
     /// How long a client may take to join a namespace.
     pub connect_timeout: Duration,
+    /// Whether events are written to the connections of Socket.IO directly, not through the engine's queues.
+    pub fast_path: bool,
 }
 
 pub(super) fn read(r: &mut Reader<'_>) -> Result<Sockets, BadSetting> {
@@ -42,6 +44,11 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Sockets, BadSetting> {
             "CONNECT_TIMEOUT_MS",
             10_000,
             "time for a client to join a namespace, milliseconds",
+        )?,
+        fast_path: r.flag(
+            "FAST_PATH",
+            true,
+            "write events to the WebSockets of Socket.IO directly; off: through the engine's queues, which is slower",
         )?,
     })
 }

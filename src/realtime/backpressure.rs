@@ -2,7 +2,7 @@
 //! client), and the stream can be ended from outside, however stuck it is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
@@ -25,8 +25,6 @@ pub struct Backpressure {
     ended: AtomicBool,
     /// Whether the stream carries a `101 Switching Protocols` response and frames.
     upgraded: AtomicBool,
-    /// The code to close the websocket with; 0 for none.
-    close_code: AtomicU16,
     reader: AtomicWaker,
     writer: AtomicWaker,
     /// The permit that counts the connection as unauthenticated, until it authenticates or closes.
@@ -55,19 +53,6 @@ impl Backpressure {
     /// Whether the connection is a websocket.
     pub fn is_upgraded(&self) -> bool {
         self.upgraded.load(Ordering::Acquire)
-    }
-
-    /// Ends a websocket with a close frame of this code, after the frame that is being written. Clients treat this as a
-    /// lost connection and reconnect, while the engine's own closing packet tells some of them to stay away.
-    pub fn close(&self, code: u16) {
-        self.close_code.store(code, Ordering::Release);
-        self.reader.wake();
-        self.writer.wake();
-    }
-
-    /// Returns the code to close with, if the connection is to be closed.
-    pub fn close_code(&self) -> Option<u16> {
-        Some(self.close_code.load(Ordering::Acquire)).filter(|code| *code != 0)
     }
 
     /// Waits until another command may be received; for polling requests, which have no stream to pause.

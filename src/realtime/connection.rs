@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::sleep;
 
+use super::outgoing::Outgoing;
 use super::transport::Transport;
 use crate::domain::Actor;
 use crate::domain::events::{self, ConnectionEvent};
@@ -30,7 +31,7 @@ const DISMISSAL: Duration = Duration::from_secs(1);
 /// The outgoing side of a connection: a bounded queue for one client, in its transport's framing.
 pub trait SendQueue: Send {
     /// Queues an event; false if the queue is full.
-    fn send(&self, event: EventName, payload: &RawValue) -> bool;
+    fn send(&self, outgoing: &Outgoing<'_>) -> bool;
 
     /// Ends the connection because its client reads too slowly.
     fn abort(&self, transport: &Transport);
@@ -108,7 +109,7 @@ impl Connection {
         let mut queue = self.queue.lock();
         let Some(Queue::Gathering(gathered)) = queue.take() else { return false };
         // Their bytes were counted when they were gathered.
-        let fits = gathered.iter().all(|(event, payload)| opened.send(*event, payload));
+        let fits = gathered.iter().all(|(event, payload)| opened.send(&Outgoing::new(*event, payload)));
         *queue = Some(Queue::Open(opened));
         drop(queue);
         if !fits {
@@ -139,16 +140,16 @@ impl Connection {
 
     /// Queues an event. A full queue ends the connection: a client that reads too slowly loses its connection, never a
     /// message in the middle.
-    pub fn send(&self, event: EventName, payload: &RawValue) {
+    pub fn send(&self, outgoing: &Outgoing<'_>) {
         let mut queue = self.queue.lock();
         let Some(open) = queue.as_mut() else { return };
-        let fits = self.transport.queue(event.as_str().len() + payload.get().len())
+        let fits = self.transport.queue(outgoing.size())
             && match open {
                 Queue::Gathering(gathered) => {
-                    gathered.push((event, payload.to_owned()));
+                    gathered.push((outgoing.event, outgoing.payload.to_owned()));
                     gathered.len() <= MAX_GATHERED
                 }
-                Queue::Open(open) => open.send(event, payload),
+                Queue::Open(open) => open.send(outgoing),
             };
         drop(queue);
         if !fits {
@@ -159,7 +160,7 @@ impl Connection {
     /// Queues an event for this connection alone.
     pub fn send_event(&self, event: Result<ConnectionEvent>) {
         match event {
-            Ok(ConnectionEvent { name, payload }) => self.send(name, &payload),
+            Ok(ConnectionEvent { name, payload }) => self.send(&Outgoing::new(name, &payload)),
             Err(error) => tracing::error!(%error, "an event could not be encoded"),
         }
     }

@@ -4,9 +4,11 @@
 pub mod backpressure;
 pub mod connection;
 pub mod inbox;
+pub mod outgoing;
 pub mod pending;
 pub mod publisher;
 pub mod transport;
+pub mod write_queue;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::backpressure::{Backpressure, InFlight};
+use super::write_queue::WriteQueue;
 
 /// Bytes that may wait for one client. More ends the connection; a single large reply does not.
 const MAX_BACKLOG: u64 = 8 * 1_024 * 1_024;
@@ -56,7 +57,7 @@ enum Carrier {
     /// Over polling requests; the counts are those of the responses.
     Polling(Arc<Backpressure>),
     /// Over one TCP connection.
-    WebSocket(Arc<Backpressure>),
+    WebSocket(Arc<WriteQueue>),
 }
 
 impl Default for Carrier {
@@ -68,7 +69,8 @@ impl Default for Carrier {
 impl Carrier {
     fn backpressure(&self) -> &Arc<Backpressure> {
         match self {
-            Self::Polling(backpressure) | Self::WebSocket(backpressure) => backpressure,
+            Self::Polling(backpressure) => backpressure,
+            Self::WebSocket(writes) => writes.backpressure(),
         }
     }
 }
@@ -115,26 +117,27 @@ impl Transport {
         Self { limit, ..Self::default() }
     }
 
-    /// Turns the transport into a websocket over the stream of this backpressure. Bytes that still wait for the client
-    /// remain counted.
-    pub fn become_websocket(&self, stream: &Arc<Backpressure>) {
+    /// Turns the transport into a websocket that writes to this queue. Bytes that still wait for the client remain
+    /// counted.
+    pub fn become_websocket(&self, writes: &Arc<WriteQueue>) {
+        let stream = writes.backpressure();
         let mut carrier = self.carrier.lock();
         let written = carrier.backpressure().written();
         let backlog = self.queued.load(Ordering::Acquire).saturating_sub(written);
         self.queued.store(backlog + stream.written(), Ordering::Release);
-        *carrier = Carrier::WebSocket(stream.clone());
+        *carrier = Carrier::WebSocket(writes.clone());
         if !self.is_authenticated() {
             stream.limit_reading(UNAUTHENTICATED_BYTES);
         }
         if self.has_ended() {
-            stream.end();
+            writes.end();
         }
     }
 
-    /// Returns the backpressure of the TCP connection if the transport is a websocket.
-    pub fn websocket(&self) -> Option<Arc<Backpressure>> {
+    /// Returns the queue of the TCP connection if the transport is a websocket.
+    pub fn websocket(&self) -> Option<Arc<WriteQueue>> {
         match &*self.carrier.lock() {
-            Carrier::WebSocket(backpressure) => Some(backpressure.clone()),
+            Carrier::WebSocket(writes) => Some(writes.clone()),
             Carrier::Polling(_) => None,
         }
     }
@@ -167,8 +170,8 @@ impl Transport {
     /// Marks the client as authenticated and lifts its read limit.
     pub fn authenticate(&self) {
         self.authenticated.store(true, Ordering::Release);
-        if let Some(backpressure) = self.websocket() {
-            backpressure.lift_read_limit();
+        if let Some(writes) = self.websocket() {
+            writes.backpressure().lift_read_limit();
         }
     }
 
@@ -227,8 +230,8 @@ impl Transport {
     /// Ends the transport: a websocket at once, polling with its next request.
     pub fn end(&self) {
         self.ended.cancel();
-        if let Some(backpressure) = self.websocket() {
-            backpressure.end();
+        if let Some(writes) = self.websocket() {
+            writes.end();
         }
     }
 

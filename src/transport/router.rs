@@ -13,13 +13,13 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use super::http::problem::Problem;
 use super::http::{body_headers, client_address, headers, observe, public_path, timed_body};
 use super::rest::{RestState, docs, reads};
-use super::socketio::{self, SocketIoState};
+use super::socketio::{self, Accept, Guard, SocketIoState};
 use super::websocket;
 use crate::config::{CorsOrigins, Settings};
 use crate::error::{Code, Error};
 
 /// Returns the router of everything that answers HTTP, Socket.IO included.
-pub fn router(state: &Arc<SocketIoState>, engine: Router) -> Router {
+pub fn router(state: &Arc<SocketIoState>, engine: Router, accept: Accept) -> Router {
     let context = state.realtime.context.clone();
     let settings = context.settings.clone();
     let plain = Router::new()
@@ -27,7 +27,8 @@ pub fn router(state: &Arc<SocketIoState>, engine: Router) -> Router {
         .route("/chat/{id}/ws", get(websocket::one_chat))
         .route("/chats/{id}/ws", get(websocket::one_chat))
         .with_state(state.realtime.clone());
-    let sockets = engine.layer(from_fn_with_state(state.clone(), socketio::guard));
+    let guard = Arc::new(Guard { state: state.clone(), accept });
+    let sockets = engine.layer(from_fn_with_state(guard, socketio::guard));
     let (api, document) = docs::routes().split_for_parts();
     // Base64 is a third longer than the photo, and there is text around it.
     let body_limit = settings.photos.max_bytes / 3 * 4 + 64 * 1_024;

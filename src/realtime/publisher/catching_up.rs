@@ -17,7 +17,9 @@ use crate::platform::bus::{Batch, RoomChange};
 use crate::protocol::catalogue::EventName;
 use crate::protocol::sync::SyncHint;
 use crate::realtime::connection::Connection;
+use crate::realtime::outgoing::Outgoing;
 use crate::realtime::publisher::{Devices, Publisher};
+use crate::realtime::write_queue::batch_writes;
 
 /// Interval at which the counters of chats are compared with the delivered values.
 const COMPARE_EVERY: Duration = Duration::from_secs(4);
@@ -36,7 +38,7 @@ impl Publisher {
         tracing::info!(chat = chat.0, delivered_rev, upto, "filling a gap");
         let users = self.users_in(chat);
         match sync::fill(context, chat, delivered_rev, upto, &users).await {
-            Ok(Some(events)) => events.iter().for_each(|event| self.deliver(event)),
+            Ok(Some(events)) => batch_writes(|| events.iter().for_each(|event| self.deliver(event))),
             Ok(None) => {
                 self.hint(chat, upto);
                 if let Err(error) = self.sort_out(context, chat, &users).await {
@@ -130,8 +132,8 @@ impl Publisher {
                 for event in &mut events {
                     event.only_user = Some(user);
                     event.rooms = RoomChange::None;
-                    self.deliver(event);
                 }
+                batch_writes(|| events.iter().for_each(|event| self.deliver(event)));
             }
             // The chat is gone again, or there are too many changes: the next `sync` returns the whole chat.
             Ok(None) => self.hint(chat, upto),
@@ -151,7 +153,7 @@ impl Publisher {
 
     fn hint(&self, chat: ChatId, rev: i64) {
         match events::sync_hint::to_chat(chat, &SyncHint { chat, rev }) {
-            Ok(hint) => self.deliver_once(&hint),
+            Ok(hint) => batch_writes(|| self.deliver_once(&hint)),
             Err(error) => tracing::error!(%error, "an event could not be encoded"),
         }
     }
@@ -241,7 +243,7 @@ impl Publisher {
             let ConnectionEvent { name, payload } = sessions::end_unheard(context, user).await?;
             for connection in connections {
                 tracing::info!(user = user.0, "a session had ended without an event");
-                connection.send(name, &payload);
+                connection.send(&Outgoing::new(name, &payload));
                 connection.dismiss(name);
             }
         }

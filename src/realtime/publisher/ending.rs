@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::clock::Timestamp;
@@ -99,7 +100,7 @@ impl Publisher {
     pub fn pause_all(&self) {
         for connection in self.all_connections() {
             if let Some(stream) = connection.transport.websocket() {
-                stream.pause();
+                stream.backpressure().pause();
             }
         }
     }
@@ -109,22 +110,23 @@ impl Publisher {
         self.all_connections().iter().for_each(|connection| connection.shut_down());
     }
 
-    /// Closes every websocket with this code. Ends those that have not closed in time.
-    pub async fn close_websockets(&self, code: u16, within: Duration) {
+    /// Closes every websocket with this close frame, behind everything that is queued. Ends those that have not closed in
+    /// time.
+    pub async fn close_websockets(&self, close_frame: &Bytes, within: Duration) {
         let streams: Vec<_> =
             self.all_connections().iter().filter_map(|connection| connection.transport.websocket()).collect();
         for stream in &streams {
-            stream.close(code);
+            stream.close_after(close_frame.clone());
         }
         let all_ended = async {
-            while !streams.iter().all(|it| it.is_ended()) {
+            while !streams.iter().all(|it| it.backpressure().is_ended() || it.is_empty()) {
                 sleep(LOOK_AGAIN).await;
             }
         };
-        if timeout(within, all_ended).await.is_err() {
-            for stream in &streams {
-                stream.end();
-            }
+        // Nothing is read any more, not even the clients' answers.
+        drop(timeout(within, all_ended).await);
+        for stream in &streams {
+            stream.end();
         }
     }
 

@@ -1,5 +1,8 @@
-//! Processes the lanes of the bus. No lane waits for the database: a chat with a gap is parked while a task fills the
-//! gap. Its later events queue behind it, and all other chats of the lane continue.
+//! Processes the lanes of the bus. No lane waits: a chat with a gap is parked, its later events queue behind the gap, and
+//! all other chats of the lane continue.
+//!
+//! Events of one chat may arrive in any order, because those who commit do not wait for each other. So a gap is usually
+//! closed by the missing event itself, a moment later. If it does not come, a task reads the changes from the database.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,8 +16,10 @@ use tokio::time::sleep;
 
 use crate::domain::AppContext;
 use crate::ids::{ChatId, UserId};
-use crate::platform::bus::{Answer, Batch, Delivery};
+use crate::platform::bus::{Answer, Batch, ChatPosition, Delivery};
+use crate::realtime::outgoing::Outgoing;
 use crate::realtime::publisher::{Publisher, send};
+use crate::realtime::write_queue::batch_writes;
 
 /// Events that may queue behind a gap. Further ones are read from the database once the gap is filled, if it knows
 /// them.
@@ -32,21 +37,44 @@ const PACE: Duration = Duration::from_micros(20);
 /// Timers have a resolution of a millisecond, so shorter pauses are added up until they reach this length.
 const SHORTEST_REST: Duration = Duration::from_millis(5);
 
-/// What has to be read from the database before a chat can continue.
-enum Work {
-    /// The changes between the last delivered value and this one.
-    Fill(i64),
-    /// Whether a user is a member of the chat.
-    Reconcile(UserId),
+/// Batches that a lane delivers before it writes to the sockets: a connection that gets several events needs one system
+/// call.
+const TOGETHER: usize = 64;
+
+/// How long a missing event may take before it is read from the database.
+const LATE_AT_MOST: Duration = Duration::from_millis(50);
+
+/// What has to happen before a batch can be delivered.
+enum Missing {
+    /// The event at this counter value has to arrive, or to be read if it does not.
+    Event(i64),
+    /// The changes up to this counter value have to be read.
+    Changes(i64),
+    /// Whether this user is a member of the chat has to be read.
+    Membership(UserId),
+}
+
+/// What a parked chat waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Nothing,
+    /// The event at this counter value.
+    Event(i64),
+    /// Nothing: the event at this counter value did not arrive in time.
+    EventIsLate(i64),
+    /// A read from the database.
+    Read,
+    /// Nothing: the read was attempted. The chat continues even if a gap remains: its clients were told to `sync`.
+    HasRead,
 }
 
 /// The batches of a parked chat.
 #[derive(Default)]
 struct Parked {
+    /// In the order of the chat, if they have a position in it.
     batches: VecDeque<Batch>,
-    /// The read for the first batch was attempted. The chat continues even if a gap remains: its clients were told to
-    /// `sync`.
-    tried: bool,
+    stage: Stage,
     events: usize,
     /// What arrived after the queue was full.
     beyond: Option<Beyond>,
@@ -62,11 +90,20 @@ struct Beyond {
     others: Vec<Delivery>,
 }
 
+/// Returns the first position of a batch in a chat.
+fn first_position(chat: ChatId, batch: &Batch) -> Option<ChatPosition> {
+    batch.deliveries.iter().filter_map(|it| it.position).find(|position| position.chat_id == chat)
+}
+
 impl Parked {
-    fn add(&mut self, mut batch: Batch) {
+    fn add(&mut self, chat: ChatId, mut batch: Batch) {
         self.events += batch.deliveries.len().max(1);
         if self.beyond.is_none() && self.events <= MAX_PARKED {
-            self.batches.push_back(batch);
+            let is_later =
+                |rev: i64, other: &Batch| first_position(chat, other).is_some_and(|it| it.rev > rev);
+            let place = first_position(chat, &batch)
+                .and_then(|new| self.batches.iter().position(|other| is_later(new.rev, other)));
+            self.batches.insert(place.unwrap_or(self.batches.len()), batch);
             return;
         }
         let beyond = self.beyond.get_or_insert_default();
@@ -108,81 +145,120 @@ struct Lane {
     publisher: Arc<Publisher>,
     context: Arc<AppContext>,
     parked: HashMap<ChatId, Parked>,
-    /// Reads for parked chats.
-    works: JoinSet<ChatId>,
+    /// Waits and reads for parked chats. Each returns its chat, and the stage that follows.
+    works: JoinSet<(ChatId, Stage)>,
     filling: Arc<Semaphore>,
 }
 
 impl Lane {
     async fn run(mut self, batches: Arc<Mutex<mpsc::Receiver<Batch>>>) {
         let mut batches = batches.lock().await;
+        let mut received = Vec::with_capacity(TOGETHER);
         loop {
             tokio::select! {
                 Some(done) = self.works.join_next() => {
-                    if let Ok(chat) = done {
-                        self.go_on(chat);
+                    if let Ok((chat, stage)) = done {
+                        batch_writes(|| {
+                            // The event that is late may be waiting here.
+                            for batch in std::iter::from_fn(|| batches.try_recv().ok()).take(TOGETHER) {
+                                self.take(batch);
+                            }
+                            self.go_on(chat, stage);
+                        });
                     }
                 }
-                batch = batches.recv() => match batch {
-                    Some(batch) => self.take(batch),
-                    None => return,
+                count = batches.recv_many(&mut received, TOGETHER) => {
+                    if count == 0 {
+                        return;
+                    }
+                    batch_writes(|| received.drain(..).for_each(|batch| self.take(batch)));
                 }
             }
         }
     }
 
-    fn take(&mut self, batch: Batch) {
-        match batch.chat() {
-            Some(chat) => {
-                if let Some(parked) = self.parked.get_mut(&chat) {
-                    parked.add(batch);
-                } else {
-                    let mut parked = Parked::default();
-                    parked.add(batch);
-                    self.work_off(chat, parked);
-                }
+    fn take(&mut self, mut batch: Batch) {
+        let Some(chat) = batch.chat() else { return self.publisher.deliver_batch(batch) };
+        if let Some(mut parked) = self.parked.remove(&chat) {
+            parked.add(chat, batch);
+            if parked.stage == Stage::Read {
+                self.parked.insert(chat, parked);
+            } else {
+                self.work_off(chat, parked);
             }
-            None => self.publisher.deliver_batch(batch),
+        } else if let Some(missing) = self.publisher.missing(chat, &mut batch, false) {
+            self.park(chat, Parked::default(), batch, missing);
+        } else {
+            self.publisher.deliver_batch(batch);
         }
     }
 
-    fn go_on(&mut self, chat: ChatId) {
-        if let Some(parked) = self.parked.remove(&chat) {
+    /// Continues a chat after a wait or a read.
+    fn go_on(&mut self, chat: ChatId, stage: Stage) {
+        let Some(mut parked) = self.parked.remove(&chat) else { return };
+        let waits = match stage {
+            // Unless the event has arrived meanwhile.
+            Stage::EventIsLate(rev) => parked.stage == Stage::Event(rev),
+            _ => parked.stage == Stage::Read,
+        };
+        if waits {
+            parked.stage = stage;
             self.work_off(chat, parked);
+        } else {
+            self.parked.insert(chat, parked);
         }
     }
 
     /// Delivers waiting batches up to the next gap, where the chat is parked.
     fn work_off(&mut self, chat: ChatId, mut parked: Parked) {
         while let Some(mut batch) = parked.next(chat) {
-            let tried = std::mem::take(&mut parked.tried);
-            if let Some(work) = self.publisher.missing(chat, &mut batch, tried) {
-                parked.tried = true;
-                parked.events += batch.deliveries.len().max(1);
-                parked.batches.push_front(batch);
-                self.parked.insert(chat, parked);
-                self.begin(chat, work);
-                return;
+            let has_read = parked.stage == Stage::HasRead;
+            if let Some(missing) = self.publisher.missing(chat, &mut batch, has_read) {
+                return self.park(chat, parked, batch, missing);
             }
+            parked.stage = Stage::Nothing;
             self.publisher.deliver_batch(batch);
         }
     }
 
-    fn begin(&mut self, chat: ChatId, work: Work) {
+    /// Parks a chat whose next batch has to wait.
+    fn park(&mut self, chat: ChatId, mut parked: Parked, batch: Batch, missing: Missing) {
+        parked.events += batch.deliveries.len().max(1);
+        parked.batches.push_front(batch);
+        parked.stage = match (missing, parked.stage) {
+            (Missing::Event(rev), Stage::Event(awaited)) if awaited == rev => Stage::Event(rev),
+            (Missing::Event(rev), stage) if stage != Stage::EventIsLate(rev) => {
+                self.works.spawn(async move {
+                    sleep(LATE_AT_MOST).await;
+                    (chat, Stage::EventIsLate(rev))
+                });
+                Stage::Event(rev)
+            }
+            (missing, _) => {
+                self.read(chat, missing);
+                Stage::Read
+            }
+        };
+        self.parked.insert(chat, parked);
+    }
+
+    fn read(&mut self, chat: ChatId, missing: Missing) {
         let (publisher, context, filling) =
             (self.publisher.clone(), self.context.clone(), self.filling.clone());
         self.works.spawn(async move {
             let _turn = filling.acquire().await;
             let reading = async {
-                match work {
-                    Work::Fill(upto) => publisher.fill(&context, chat, upto).await,
-                    Work::Reconcile(user) => publisher.reconcile(&context, user, chat).await,
+                match missing {
+                    Missing::Event(upto) | Missing::Changes(upto) => {
+                        publisher.fill(&context, chat, upto).await;
+                    }
+                    Missing::Membership(user) => publisher.reconcile(&context, user, chat).await,
                 }
             };
             if AssertUnwindSafe(reading).catch_unwind().await.is_err() {
                 tracing::error!(chat = chat.0, "filling a gap panicked");
             }
-            chat
+            (chat, Stage::HasRead)
         });
     }
 }
@@ -210,21 +286,20 @@ impl Publisher {
         context.keep("profiles and presence", move |context| publisher.clone().deliver_latest(context));
     }
 
-    /// Returns what must be read before a batch can be delivered. A gap that was already `tried` is ignored.
-    fn missing(&self, chat: ChatId, batch: &mut Batch, tried: bool) -> Option<Work> {
+    /// Returns what a batch must wait for. A gap that was already `read` is ignored.
+    fn missing(&self, chat: ChatId, batch: &mut Batch, read: bool) -> Option<Missing> {
         if let Some((user, _)) = batch.membership.take() {
-            return Some(Work::Reconcile(user));
+            return Some(Missing::Membership(user));
         }
         let is_behind =
             |upto: i64| self.delivered_rev(chat).is_some_and(|delivered_rev| delivered_rev < upto);
         if let Some((_, upto)) = batch.catch_up.take()
             && is_behind(upto)
         {
-            return Some(Work::Fill(upto));
+            return Some(Missing::Changes(upto));
         }
-        let mut places = batch.deliveries.iter().filter_map(|it| it.position);
-        let first = places.find(|position| position.chat_id == chat).filter(|_| !tried)?;
-        is_behind(first.prev).then_some(Work::Fill(first.prev))
+        let first = first_position(chat, batch).filter(|_| !read)?;
+        is_behind(first.prev).then_some(Missing::Event(first.prev))
     }
 
     fn deliver_batch(&self, batch: Batch) {
@@ -245,9 +320,12 @@ impl Publisher {
             for delivery in context.bus.latest().next().await {
                 let audience = self.audience(&delivery.audience);
                 for some in audience.chunks(IN_ONE_GO) {
-                    for connection in some {
-                        send(connection, &delivery);
-                    }
+                    batch_writes(|| {
+                        let outgoing = Outgoing::new(delivery.event, &delivery.payload);
+                        for connection in some {
+                            send(connection, &delivery, &outgoing);
+                        }
+                    });
                     tokio::task::yield_now().await;
                 }
                 owed += PACE * u32::try_from(audience.len()).unwrap_or(u32::MAX);
@@ -265,7 +343,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::platform::bus::{Audience, ChatPosition};
+    use crate::platform::bus::Audience;
     use crate::protocol::catalogue::EventName;
 
     const CHAT: ChatId = ChatId(7);
@@ -289,10 +367,10 @@ mod tests {
         let mut parked = Parked::default();
         for rev in 1..=most + 3 {
             let answered = answered.clone();
-            parked.add(change(rev, move || answered.lock().push(rev)));
+            parked.add(CHAT, change(rev, move || answered.lock().push(rev)));
         }
-        parked.add(beside(EventName::typing, true));
-        parked.add(beside(EventName::chat_read, false));
+        parked.add(CHAT, beside(EventName::typing, true));
+        parked.add(CHAT, beside(EventName::chat_read, false));
         for rev in 1..=most {
             let batch = parked.next(CHAT).expect("parked");
             assert_eq!(batch.deliveries.first().and_then(|it| it.position).expect("a place").rev, rev);
@@ -306,5 +384,18 @@ mod tests {
         assert_eq!(*answered.lock(), (1..=most + 3).collect::<Vec<_>>());
         assert!(parked.next(CHAT).is_none());
         assert_eq!(parked.events, 0);
+    }
+
+    #[test]
+    fn a_batch_that_arrives_late_is_delivered_in_its_place() {
+        let mut parked = Parked::default();
+        for rev in [7, 5, 9, 6] {
+            parked.add(CHAT, change(rev, || {}));
+        }
+        parked.add(CHAT, beside(EventName::typing, true));
+        let revs: Vec<Option<i64>> = std::iter::from_fn(|| parked.next(CHAT))
+            .map(|batch| first_position(CHAT, &batch).map(|it| it.rev))
+            .collect();
+        assert_eq!(revs, [Some(5), Some(6), Some(7), Some(9), None]);
     }
 }

@@ -22,6 +22,7 @@ use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Audience, Delivery, RoomChange};
 use crate::protocol::sessions::Ready;
 use crate::realtime::connection::Connection;
+use crate::realtime::outgoing::Outgoing;
 use crate::realtime::transport::BacklogLimit;
 
 type Connections = HashMap<ConnId, Arc<Connection>>;
@@ -99,12 +100,14 @@ impl Publisher {
                 }
                 // Sending to a large room takes a while; a read lock lets other readers proceed meanwhile.
                 if let Some(room) = self.rooms.get(chat) {
-                    room.connections.values().for_each(|connection| send(connection, delivery));
+                    let outgoing = Outgoing::new(delivery.event, &delivery.payload);
+                    room.connections.values().for_each(|connection| send(connection, delivery, &outgoing));
                 }
             }
             audience => {
+                let outgoing = Outgoing::new(delivery.event, &delivery.payload);
                 for connection in self.audience(audience) {
-                    send(&connection, delivery);
+                    send(&connection, delivery, &outgoing);
                     // Only in this branch, which holds no room: dismissing a connection locks its rooms.
                     if delivery.closes {
                         connection.dismiss(delivery.event);
@@ -293,12 +296,12 @@ impl Publisher {
 }
 
 /// Sends an event to one connection of its audience, unless the connection is excluded.
-fn send(connection: &Connection, delivery: &Delivery) {
+fn send(connection: &Connection, delivery: &Delivery, outgoing: &Outgoing<'_>) {
     let left_out = delivery.except == Some(connection.id)
         || delivery.except_users.contains(&connection.actor.user_id)
         || delivery.only_user.is_some_and(|user| user != connection.actor.user_id)
         || (delivery.volatile && connection.is_behind());
     if !left_out {
-        connection.send(delivery.event, &delivery.payload);
+        connection.send(outgoing);
     }
 }

@@ -1,125 +1,103 @@
-//! Finds the ends of frames in what a server writes to a WebSocket (RFC 6455, section 5.2), because the next frame may
-//! only begin there.
+//! The frames that a server writes to a WebSocket (RFC 6455, section 5.2): unmasked and never fragmented.
 
-/// The end of the response that turns a request into a WebSocket.
-const HEAD_END: &[u8; 4] = b"\r\n\r\n";
+use bytes::Bytes;
 
-/// Maximum size of the header of a frame: two bytes, a length of eight, a mask of four.
-const LONGEST_HEAD: usize = 14;
+/// The first byte of a text frame.
+const TEXT: u8 = 0x81;
+/// The first byte of a close frame.
+const CLOSE: u8 = 0x88;
+/// The first byte of a ping.
+const PING: u8 = 0x89;
 
-/// Tracks what is written, beginning with the response `101 Switching Protocols`.
-#[derive(Clone, Default)]
-pub struct Frames {
-    /// Number of bytes of [`HEAD_END`] that were seen last; all of them once frames have begun.
-    seen: usize,
-    head: [u8; LONGEST_HEAD],
-    /// Number of bytes of the header that were seen.
-    in_head: usize,
-    /// Number of bytes of the payload that are still to come.
-    left: u64,
+/// Encodes a text frame whose payload is these parts in a row.
+pub fn text_frame(parts: &[&[u8]]) -> Bytes {
+    frame(TEXT, parts)
 }
 
-impl Frames {
-    /// Returns whether the next byte begins a frame.
-    pub fn is_between(&self) -> bool {
-        self.seen == HEAD_END.len() && self.in_head == 0 && self.left == 0
-    }
+/// Encodes a close frame with this code.
+pub fn close_frame(code: u16) -> Bytes {
+    frame(CLOSE, &[&code.to_be_bytes()])
+}
 
-    /// Tracks bytes that were written, up to and including the first that ends a frame or the response. Returns how
-    /// many bytes those are.
-    pub fn follow(&mut self, bytes: &[u8]) -> usize {
-        for (place, byte) in bytes.iter().enumerate() {
-            if self.left > 0 {
-                let skipped = self.left.min((bytes.len() - place) as u64);
-                self.left -= skipped;
-                let place = place + skipped as usize;
-                return if self.left == 0 { place } else { bytes.len() };
-            }
-            self.take(*byte);
-            if self.is_between() {
-                return place + 1;
-            }
-        }
-        bytes.len()
-    }
+/// Encodes a ping without data.
+pub fn ping_frame() -> Bytes {
+    frame(PING, &[])
+}
 
-    fn take(&mut self, byte: u8) {
-        if self.seen < HEAD_END.len() {
-            let goes_on = byte == HEAD_END[self.seen];
-            self.seen = if goes_on { self.seen + 1 } else { usize::from(byte == HEAD_END[0]) };
-            return;
+fn frame(first: u8, parts: &[&[u8]]) -> Bytes {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut frame = Vec::with_capacity(length + 10);
+    frame.push(first);
+    match length {
+        0..126 => frame.push(length as u8),
+        126..65_536 => {
+            frame.push(126);
+            frame.extend((length as u16).to_be_bytes());
         }
-        self.head[self.in_head] = byte;
-        self.in_head += 1;
-        if self.in_head < 2 {
-            return;
-        }
-        let (length_bytes, short) = match self.head[1] & 0x7f {
-            127 => (8, None),
-            126 => (2, None),
-            short => (0, Some(u64::from(short))),
-        };
-        let mask_bytes = if self.head[1] & 0x80 == 0 { 0 } else { 4 };
-        if self.in_head == 2 + length_bytes + mask_bytes {
-            let long = self.head[2..2 + length_bytes].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-            self.left = short.unwrap_or(long);
-            self.in_head = 0;
+        _ => {
+            frame.push(127);
+            frame.extend((length as u64).to_be_bytes());
         }
     }
+    for part in parts {
+        frame.extend_from_slice(part);
+    }
+    frame.into()
+}
+
+/// Returns the lengths of a frame's header and payload.
+fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
+    let long = |count: usize| {
+        let digits = bytes.get(2..2 + count)?;
+        Some((2 + count, digits.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))))
+    };
+    match bytes.get(1)? & 0x7f {
+        126 => long(2),
+        127 => long(8),
+        short => Some((2, usize::from(short))),
+    }
+}
+
+/// Splits bytes into frames. What is no whole frame comes last.
+pub fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = lengths(bytes).map_or(bytes.len(), |(head, payload)| bytes.len().min(head + payload));
+        let (frame, rest) = bytes.split_at(end);
+        bytes = rest;
+        (!frame.is_empty()).then_some(frame)
+    })
+}
+
+/// Returns the payload of a text frame; empty for other frames.
+pub fn text(frame: &[u8]) -> &[u8] {
+    let head = lengths(frame).filter(|_| frame.first() == Some(&TEXT)).map(|(head, _)| head);
+    head.and_then(|head| frame.get(head..)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
-
-    fn frame(length: usize) -> Vec<u8> {
-        let mut frame = vec![0x81];
-        match length {
-            0..126 => frame.push(length as u8),
-            126..65_536 => {
-                frame.push(126);
-                frame.extend((length as u16).to_be_bytes());
-            }
-            _ => {
-                frame.push(127);
-                frame.extend((length as u64).to_be_bytes());
-            }
-        }
-        frame.extend(std::iter::repeat_n(0x81, length));
-        frame
+    #[test]
+    fn frames_of_every_length_are_split_where_they_end() {
+        let texts: Vec<Vec<u8>> =
+            [0, 1, 125, 126, 300, 65_535, 65_536, 70_000, 3].map(|length| vec![0x81; length]).to_vec();
+        let frames: Vec<Bytes> = texts.iter().map(|text| text_frame(&[text])).collect();
+        let stream = frames.concat();
+        let found: Vec<&[u8]> = split(&stream).collect();
+        assert_eq!(found, frames);
+        assert_eq!(found.iter().map(|frame| text(frame)).collect::<Vec<_>>(), texts);
+        assert_eq!(
+            split(&stream[..stream.len() - 1]).last(),
+            Some(&stream[stream.len() - 5..stream.len() - 1])
+        );
     }
 
     #[test]
-    fn every_end_of_a_frame_is_found_however_the_bytes_are_cut() {
-        let mut stream = ANSWER.to_vec();
-        let mut ends = vec![stream.len()];
-        for length in [0, 1, 125, 126, 300, 65_535, 65_536, 70_000, 0, 3] {
-            stream.extend(frame(length));
-            ends.push(stream.len());
-        }
-        for piece in [1, 2, 3, 7, 100, 4_096, stream.len()] {
-            let mut frames = Frames::default();
-            let (mut place, mut found) = (0, Vec::new());
-            while place < stream.len() {
-                let upto = stream.len().min(place + piece);
-                place += frames.follow(&stream[place..upto]);
-                if frames.is_between() {
-                    found.push(place);
-                }
-            }
-            assert_eq!(found, ends, "pieces of {piece}");
-        }
-    }
-
-    #[test]
-    fn nothing_may_be_written_before_the_answer_is_whole() {
-        let mut frames = Frames::default();
-        assert!(!frames.is_between());
-        assert_eq!(frames.follow(b"HTTP/1.1 101\r\n\r"), 15);
-        assert!(!frames.is_between());
-        assert_eq!(frames.follow(b"\n"), 1);
-        assert!(frames.is_between());
+    fn parts_are_joined_and_control_frames_have_no_text() {
+        assert_eq!(&text_frame(&[b"42", b"[]"])[..], b"\x81\x0442[]");
+        assert_eq!(&close_frame(1_000)[..], b"\x88\x02\x03\xe8");
+        assert_eq!(text(&close_frame(1_000)), b"");
+        assert_eq!(&ping_frame()[..], b"\x89\x00");
     }
 }

@@ -1,43 +1,48 @@
-//! Accepts connections and applies backpressure to each (see [`Backpressure`]).
+//! Accepts connections and applies backpressure to each (see `realtime::backpressure`).
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Rates;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::platform::limits::{ConcurrencyLimit, ConcurrencyPermit};
-use crate::realtime::backpressure::Backpressure;
-use crate::transport::http::frames::Frames;
-
-/// The first byte of a close frame (RFC 6455, section 5.5.1).
-const CLOSE_FRAME: u8 = 0x88;
+use crate::realtime::write_queue::WriteQueue;
+use crate::transport::http::frames;
 
 /// A peer that acknowledges nothing for this long counts as gone, even if TCP would still retry.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
-/// A TCP stream with backpressure.
+/// What ends the head of a response.
+const HEAD_END: &[u8; 4] = b"\r\n\r\n";
+
+/// A TCP stream with backpressure. After an upgrade, what is written goes through the connection's queue.
 pub struct BackpressureStream {
-    tcp: TcpStream,
-    backpressure: Arc<Backpressure>,
-    frames: Frames,
-    /// Number of bytes of the close frame that were written.
-    close_written: usize,
+    tcp: Arc<TcpStream>,
+    writes: Arc<WriteQueue>,
+    /// Bytes that were read before an upgrade, and not consumed.
+    unread: Bytes,
+    /// Number of bytes of [`HEAD_END`] that were written last, during an upgrade; all of them once frames have begun.
+    head_end: usize,
     /// The permit of the peer's address.
     _place: Option<ConcurrencyPermit>,
 }
 
 impl Drop for BackpressureStream {
     fn drop(&mut self) {
-        self.backpressure.stream_dropped();
+        self.writes.backpressure().stream_dropped();
+        self.writes.end();
     }
 }
 
@@ -47,109 +52,165 @@ impl AsyncRead for BackpressureStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.backpressure.register_reader(cx);
-        if self.close(cx)? {
-            return Poll::Pending;
-        }
-        if self.backpressure.is_reading_paused() {
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
-        self.backpressure.add_read((buf.filled().len() - before) as u64);
-        if self.backpressure.is_over_read_limit() {
-            self.backpressure.end();
+        let this = &mut *self;
+        let backpressure = this.writes.backpressure();
+        backpressure.register_reader(cx);
+        if backpressure.is_ended() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        polled
+        if backpressure.is_reading_paused() {
+            return Poll::Pending;
+        }
+        if !this.unread.is_empty() {
+            let count = this.unread.len().min(buf.remaining());
+            buf.put_slice(&this.unread.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            ready!(this.tcp.poll_read_ready(cx))?;
+            match this.tcp.try_read_buf(buf) {
+                Ok(count) => {
+                    backpressure.add_read(count as u64);
+                    if backpressure.is_over_read_limit() {
+                        this.writes.end();
+                        return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 }
 
 impl BackpressureStream {
-    /// Writes the close frame if one is due. Fails once the connection has ended; returns true while the frame waits
-    /// for buffer space.
-    fn close(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let ended = || io::Error::from(io::ErrorKind::ConnectionReset);
-        if self.backpressure.is_ended() {
-            return Err(ended());
-        }
-        let Some(code) = self.backpressure.close_code().filter(|_| self.frames.is_between()) else {
-            return Ok(false);
-        };
-        let [high, low] = code.to_be_bytes();
-        let frame = [CLOSE_FRAME, 2, high, low];
-        while let Poll::Ready(written) =
-            Pin::new(&mut self.tcp).poll_write(cx, frame.get(self.close_written..).unwrap_or_default())
-        {
-            self.close_written += written?;
-            if self.close_written >= frame.len() {
-                self.backpressure.end();
-                return Err(ended());
+    /// Takes the stream of an upgraded connection out of hyper, which would keep memory for it.
+    pub fn from_upgraded(upgraded: Upgraded) -> Result<Self> {
+        let parts = upgraded
+            .downcast::<TokioIo<Self>>()
+            .map_err(|_| Error::internal("an upgraded connection of another listener"))?;
+        let mut stream = parts.io.into_inner();
+        // A copy: even an empty slice keeps the whole buffer.
+        stream.unread = Bytes::copy_from_slice(&parts.read_buf);
+        stream.head_end = HEAD_END.len();
+        Ok(stream)
+    }
+
+    /// Returns the queue of the connection's frames.
+    pub fn writes(&self) -> &Arc<WriteQueue> {
+        &self.writes
+    }
+
+    /// Returns how many of these bytes belong to the head of the response that upgrades the connection.
+    fn head_of<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let mut seen = self.head_end;
+        for (place, byte) in bytes.iter().enumerate() {
+            if seen == HEAD_END.len() {
+                return &bytes[..place];
             }
+            seen = if *byte == HEAD_END[seen] { seen + 1 } else { usize::from(*byte == HEAD_END[0]) };
         }
-        Ok(true)
+        bytes
+    }
+
+    fn note_head(&mut self, written: &[u8]) {
+        for byte in written {
+            let seen = self.head_end;
+            self.head_end =
+                if *byte == HEAD_END[seen] { seen + 1 } else { usize::from(*byte == HEAD_END[0]) };
+        }
     }
 }
 
 impl AsyncWrite for BackpressureStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.backpressure.register_writer(cx);
-        if self.close(cx)? {
-            return Poll::Pending;
+        let this = &mut *self;
+        let is_upgraded = this.writes.backpressure().is_upgraded();
+        this.writes.backpressure().register_writer(cx);
+        if this.writes.backpressure().is_ended() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        let closing = self.backpressure.close_code().is_some();
-        let upgraded = self.backpressure.is_upgraded();
-        // Finish the current frame, but begin no other.
-        let buf = if closing && upgraded { &buf[..self.frames.clone().follow(buf)] } else { buf };
-        let written = std::task::ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
-        self.backpressure.add_written(written as u64);
-        if upgraded {
-            let mut followed = 0;
-            while followed < written {
-                followed += self.frames.follow(&buf[followed..written]);
-            }
+        if this.head_end == HEAD_END.len() {
+            let is_pushed = if this.writes.has_gates() {
+                this.writes.push_engine(frames::split(buf), cx)
+            } else {
+                this.writes.push_engine(std::iter::once(buf), cx)
+            };
+            return if is_pushed { Poll::Ready(Ok(buf.len())) } else { Poll::Pending };
+        }
+        let buf = if is_upgraded { this.head_of(buf) } else { buf };
+        let written = ready!(this.poll_tcp(cx, |tcp| tcp.try_write(buf)))?;
+        if is_upgraded {
+            this.note_head(&buf[..written]);
         }
         Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
+        bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.backpressure.is_upgraded() {
+        if self.writes.backpressure().is_upgraded() || self.head_end == HEAD_END.len() {
             let first = bufs.iter().find(|it| !it.is_empty()).map_or(&[][..], |it| it);
             return self.poll_write(cx, first);
         }
-        self.backpressure.register_writer(cx);
-        if self.backpressure.is_ended() {
+        self.writes.backpressure().register_writer(cx);
+        if self.writes.backpressure().is_ended() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        let written = std::task::ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
-        self.backpressure.add_written(written as u64);
-        Poll::Ready(Ok(written))
+        self.poll_tcp(cx, |tcp| tcp.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+    /// Frames are on their way as soon as they are in the queue. Waiting for it to be empty would mean waiting for the
+    /// publisher's frames too.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.writes.is_written(cx) {
+            Poll::Ready(SockRef::from(&*self.tcp).shutdown(Shutdown::Write))
+        } else {
+            Poll::Pending
+        }
     }
 }
 
-/// The peer of a connection, and the connection's backpressure.
+impl BackpressureStream {
+    /// Writes to the socket, past the queue.
+    fn poll_tcp(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.tcp.poll_write_ready(cx))?;
+            match write(&self.tcp) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => {
+                    if let Ok(written) = written {
+                        self.writes.backpressure().add_written(written as u64);
+                    }
+                    return Poll::Ready(written);
+                }
+            }
+        }
+    }
+}
+
+/// The peer of a connection, and the connection's outgoing bytes.
 #[derive(Clone)]
 pub struct Peer {
     /// Address of the TCP peer.
     pub address: SocketAddr,
-    /// The connection's backpressure.
-    pub backpressure: Arc<Backpressure>,
+    /// The queue of the connection's frames.
+    pub writes: Arc<WriteQueue>,
 }
 
 /// A TCP listener that applies backpressure to every connection.
@@ -203,17 +264,11 @@ impl BackpressureListener {
                     // Too many connections: close it without a response, which costs nothing.
                     let Ok(place) = self.place(address.ip()) else { continue };
                     tune(&tcp);
-                    let backpressure = Arc::<Backpressure>::default();
-                    return (
-                        BackpressureStream {
-                            tcp,
-                            backpressure: backpressure.clone(),
-                            frames: Frames::default(),
-                            close_written: 0,
-                            _place: place,
-                        },
-                        Peer { address, backpressure },
-                    );
+                    let tcp = Arc::new(tcp);
+                    let writes = WriteQueue::new(tcp.clone(), Arc::default());
+                    let peer = Peer { address, writes: writes.clone() };
+                    let unread = Bytes::new();
+                    return (BackpressureStream { tcp, writes, unread, head_end: 0, _place: place }, peer);
                 }
                 Err(error) => {
                     // Usually there are no file descriptors left: open connections continue, new ones wait a moment.

@@ -3,7 +3,7 @@
 
 pub mod body_headers;
 pub mod client_address;
-mod frames;
+pub mod frames;
 pub mod headers;
 pub mod listener;
 pub mod observe;

@@ -60,7 +60,7 @@ where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let timer = HeaderTimer(peer.backpressure.clone());
+    let timer = HeaderTimer(peer.writes.backpressure().clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer.clone()));

@@ -1,6 +1,9 @@
-//! Checks that a request is a WebSocket handshake (RFC 6455, section 4.2.1), for both realtime transports.
+//! Checks and accepts WebSocket handshakes (RFC 6455, section 4), for both realtime transports. axum's own would bring a
+//! second WebSocket library.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::error::{Code, Error, Result};
 
@@ -28,6 +31,18 @@ pub fn require(headers: &HeaderMap) -> Result<HeaderValue> {
         Some(key) => Ok(key.clone()),
         None => lacks("`Sec-WebSocket-Key` is missing"),
     }
+}
+
+/// Returns the response that accepts a WebSocket handshake.
+pub fn accept(headers: &HeaderMap) -> Result<Response> {
+    let key = require(headers)?;
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let accept = derive_accept_key(key.as_bytes());
+    let all = response.headers_mut();
+    all.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    all.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    all.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).map_err(Error::internal)?);
+    Ok(response)
 }
 
 fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {

@@ -14,14 +14,15 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use socketioxide::{ParserConfig, SocketIo};
 use tokio::time::{sleep, timeout};
+use tower::Service;
 
 use super::SocketIoState;
 use super::polling::{SEPARATOR, Session, UpgradeClaim};
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::platform::limits::ConcurrencyPermit;
-use crate::realtime::backpressure::Backpressure;
-use crate::transport::http::listener::Peer;
+use crate::realtime::write_queue::WriteQueue;
+use crate::transport::http::listener::{BackpressureStream, Peer};
 use crate::transport::http::problem::Problem;
 use crate::transport::http::timed_body::{BODY_WITHIN, TooSlow};
 use crate::transport::http::{client_address, origin, upgrade_request};
@@ -35,6 +36,9 @@ const ATTACHMENTS_MOST: usize = 64;
 
 /// How long the parts of one event may take to arrive; checked when the next part arrives.
 const PARTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Buffer for reading from one WebSocket, bytes: idle ones keep it.
+const READ_BUFFER: usize = 512;
 
 /// Headers that decide the handshake, or that the engine needs for its upgrade. The engine keeps a session's first
 /// request as long as the session, and a header keeps the whole buffer that it was read into.
@@ -51,8 +55,29 @@ const KEPT_HEADERS: [HeaderName; 10] = [
     header::SEC_WEBSOCKET_EXTENSIONS,
 ];
 
-/// Builds the engine from the settings, and mounts it at both of its paths.
-pub fn build(settings: &Settings) -> (Router, SocketIo) {
+/// Gives the engine a stream that has become a WebSocket, and the request that began it.
+pub type Accept = Box<dyn Fn(BackpressureStream, axum::http::Request<()>) + Send + Sync>;
+
+/// The engine.
+pub struct Engine {
+    /// Its HTTP requests, at both of its paths.
+    pub router: Router,
+    /// Its namespaces.
+    pub io: SocketIo,
+    /// Takes over WebSocket streams.
+    pub accept: Accept,
+}
+
+/// What the engine's HTTP requests need. The engine must not own this, because it refers to the engine.
+pub struct Guard {
+    /// The state of the transport.
+    pub state: Arc<SocketIoState>,
+    /// Gives a stream to the engine.
+    pub accept: Accept,
+}
+
+/// Builds the engine from the settings.
+pub fn build(settings: &Settings) -> Engine {
     // An incomplete event waits in memory, so it has the size limit of one frame.
     let parser = ParserConfig::common()
         .max_incoming_binaries(ATTACHMENTS_MOST)
@@ -68,11 +93,14 @@ pub fn build(settings: &Settings) -> (Router, SocketIo) {
         .max_payload(settings.sockets.max_frame_bytes as u64)
         .ws_max_message_size(settings.sockets.max_frame_bytes)
         .ws_max_frame_size(settings.sockets.max_frame_bytes)
-        .ws_read_buffer_size(4 * 1_024)
+        .ws_read_buffer_size(READ_BUFFER)
         .build_svc();
-    let paths =
-        Router::new().nest_service("/ws/socket.io", service.clone()).nest_service("/socket.io", service);
-    (paths, io)
+    let router = Router::new()
+        .nest_service("/ws/socket.io", service.clone())
+        .nest_service("/socket.io", service.clone());
+    // The service begins its task before it returns.
+    let accept = Box::new(move |stream, request| drop(service.clone().call((stream, request))));
+    Engine { router, io, accept }
 }
 
 /// Returns the session that began with this request.
@@ -102,8 +130,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Refuses requests of ended sessions, registers the backpressure of a session that upgrades, delays a polling client
 /// while too many of its events are in flight, and counts the bytes of its responses.
-pub async fn guard(State(state): State<Arc<SocketIoState>>, request: Request, next: Next) -> Response {
-    let response = guarded(state, request, next).await;
+pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let response = guarded(guard, request, next).await;
     if response.status() == StatusCode::BAD_REQUEST { with_number(response).await } else { response }
 }
 
@@ -123,16 +151,17 @@ async fn with_number(response: Response) -> Response {
     Response::from_parts(parts, body.into())
 }
 
-async fn guarded(state: Arc<SocketIoState>, request: Request, next: Next) -> Response {
+async fn guarded(guard: Arc<Guard>, request: Request, next: Next) -> Response {
+    let state = &guard.state;
     let is_websocket = wants_websocket(&request);
     if is_websocket && let Err(error) = upgrade_request::require(request.headers()) {
         return Problem(error).into_response();
     }
     let Some(sid) = sid(&request) else {
         return if is_websocket {
-            open_websocket(&state, request, next).await
+            open_websocket(&guard, request, next).await
         } else {
-            open_polling(&state, request, next).await
+            open_polling(state, request, next).await
         };
     };
     let session = state.session(sid);
@@ -203,7 +232,7 @@ fn unknown_session() -> Response {
 /// session changes only after the engine has accepted the upgrade.
 async fn upgrade(session: Option<Arc<Session>>, request: Request, next: Next) -> Response {
     // The session is unknown, or began as a WebSocket.
-    let (Some(session), Some(backpressure)) = (session, backpressure(&request)) else {
+    let (Some(session), Some(writes)) = (session, writes(&request)) else {
         return unknown_session();
     };
     if !claimed(&session).await {
@@ -213,8 +242,8 @@ async fn upgrade(session: Option<Arc<Session>>, request: Request, next: Next) ->
     let response = next.run(request).await;
     match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {
-            backpressure.upgrade();
-            session.transport.become_websocket(&backpressure);
+            writes.backpressure().upgrade();
+            session.transport.become_websocket(&writes);
         }
         _ => session.release_upgrade(),
     }
@@ -236,8 +265,8 @@ async fn claimed(session: &Session) -> bool {
     timeout(FETCHED_WITHIN, claiming).await.unwrap_or(false)
 }
 
-fn backpressure(request: &Request) -> Option<Arc<Backpressure>> {
-    request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.backpressure.clone())
+fn writes(request: &Request) -> Option<Arc<WriteQueue>> {
+    request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| peer.writes.clone())
 }
 
 /// Prepares the request that begins a session. The session counts as an unauthenticated socket of its address until it
@@ -270,21 +299,67 @@ fn trim(request: &mut Request) {
     }
 }
 
-async fn open_websocket(state: &SocketIoState, mut request: Request, next: Next) -> Response {
+async fn open_websocket(guard: &Arc<Guard>, mut request: Request, next: Next) -> Response {
+    let state = &guard.state;
+    let writes = writes(&request);
     let (session, pending) = match begin(state, &mut request) {
         Ok(begun) => begun,
         Err(error) => return Problem(error).into_response(),
     };
-    let backpressure = backpressure(&request);
+    let is_fast = state.realtime.context.settings.sockets.fast_path;
+    // The engine itself answers requests that it will refuse.
+    if let Some(writes) = writes.as_ref().filter(|_| is_fast && is_version_4(&request)) {
+        return match hand_over(guard, &session, writes, request) {
+            Ok(response) => {
+                session.transport.become_websocket(writes);
+                writes.backpressure().hold(pending);
+                response
+            }
+            Err(error) => Problem(error).into_response(),
+        };
+    }
     let response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
-        && let Some(backpressure) = backpressure
+        && let Some(writes) = writes
     {
-        backpressure.upgrade();
-        session.transport.become_websocket(&backpressure);
-        backpressure.hold(pending);
+        writes.backpressure().upgrade();
+        session.transport.become_websocket(&writes);
+        writes.backpressure().hold(pending);
     }
     response
+}
+
+fn is_version_4(request: &Request) -> bool {
+    request.uri().query().unwrap_or_default().split('&').any(|pair| pair == "EIO=4")
+}
+
+/// Accepts the handshake of a WebSocket in place of the engine, and gives the engine the bare stream: hyper's buffers and
+/// the request's would live as long as the session.
+fn hand_over(
+    guard: &Arc<Guard>,
+    session: &Arc<Session>,
+    writes: &Arc<WriteQueue>,
+    mut request: Request,
+) -> Result<Response> {
+    let accepted = upgrade_request::accept(request.headers())?;
+    let upgraded = hyper::upgrade::on(&mut request);
+    let (parts, _) = request.into_parts();
+    let mut kept = axum::http::Request::new(());
+    *kept.uri_mut() = parts.uri;
+    *kept.headers_mut() = parts.headers;
+    *kept.extensions_mut() = parts.extensions;
+    // It belongs to hyper's connection, and keeps its memory.
+    kept.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
+    kept.extensions_mut().remove::<ConnectInfo<Peer>>();
+    drop(session.writes.set(writes.clone()));
+    let guard = guard.clone();
+    tokio::spawn(async move {
+        match upgraded.await.map_err(Error::internal).and_then(BackpressureStream::from_upgraded) {
+            Ok(stream) => (guard.accept)(stream, kept),
+            Err(error) => tracing::debug!(%error, "an upgrade failed"),
+        }
+    });
+    Ok(accepted)
 }
 
 async fn open_polling(state: &SocketIoState, mut request: Request, next: Next) -> Response {

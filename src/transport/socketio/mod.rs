@@ -6,9 +6,10 @@ mod engine;
 mod handshake;
 mod incoming;
 
-pub use engine::{build, guard};
 mod polling;
 mod send_queue;
+
+pub use engine::{Accept, Engine, Guard, build, guard};
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -23,11 +24,11 @@ use socketioxide::socket::{DisconnectReason, Socket};
 use self::handshake::Refused;
 use self::incoming::Intake;
 use self::polling::Session;
-use self::send_queue::SocketQueue;
+use self::send_queue::{DirectQueue, EngineQueue, Frames};
 use crate::domain::events;
 use crate::error::{self, Code, Error};
 use crate::realtime::RealtimeState;
-use crate::realtime::connection::Connection;
+use crate::realtime::connection::{Connection, SendQueue};
 use crate::realtime::inbox::Inbox;
 use crate::realtime::publisher::Publisher;
 use crate::transport::http::client_address;
@@ -128,7 +129,10 @@ async fn set_up(
     let id = realtime.publisher.next_id();
     let connection =
         Arc::new(Connection::new(id, actor, None, expires_at, session.transport.clone(), permits));
-    socket.on_disconnect(Leaving { realtime: realtime.clone(), connection: connection.clone() });
+    let frames = session.writes.get().map(|writes| Frames::new(writes.clone(), id, socket.ns()));
+    let leaving =
+        Leaving { realtime: realtime.clone(), connection: connection.clone(), frames: frames.clone() };
+    socket.on_disconnect(leaving);
     // Join the rooms before the client learns that it is connected, so that there is no gap between what it fetches and
     // the events that it receives from then on.
     if let Err(error) = realtime.publisher.register(&realtime.context, &connection).await {
@@ -138,7 +142,10 @@ async fn set_up(
     engine::admitted(parts);
     session.transport.authenticate();
     let inbox = Inbox::new(connection, realtime.context.clone(), realtime.unanswered.clone());
-    socket.on_fallback(Intake::new(inbox.clone()));
+    socket.on_fallback(Intake::new(inbox.clone(), frames.clone()));
+    if let Some(frames) = frames {
+        socket.extensions.insert(frames);
+    }
     socket.extensions.insert(inbox);
     Ok(())
 }
@@ -148,7 +155,11 @@ fn enter(state: &Arc<SocketIoState>, socket: SocketRef) {
     let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() else { return };
     let connection = inbox.connection();
     // From here the socket and its queue refer to each other, until the disconnect handler separates them.
-    if !connection.open_queue(Box::new(SocketQueue(socket))) {
+    let queue: Box<dyn SendQueue> = match socket.extensions.get::<Frames>() {
+        Some(frames) => Box::new(DirectQueue { frames, socket }),
+        None => Box::new(EngineQueue(socket)),
+    };
+    if !connection.open_queue(queue) {
         return inbox.abandon();
     }
     let ready = Publisher::ready(&state.realtime.context, connection);
@@ -164,10 +175,14 @@ fn enter(state: &Arc<SocketIoState>, socket: SocketRef) {
 struct Leaving {
     realtime: Arc<RealtimeState>,
     connection: Arc<Connection>,
+    frames: Option<Frames>,
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
+        if let Some(frames) = &self.frames {
+            frames.abandon();
+        }
         self.realtime.publisher.unregister(&self.realtime.context, &self.connection);
     }
 }

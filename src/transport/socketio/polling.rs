@@ -1,13 +1,14 @@
 //! State of an Engine.IO session (protocol 4) that uses polling: how many packets a response and a request may contain,
 //! and the session's one upgrade to a WebSocket.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 
 use crate::realtime::transport::{BacklogLimit, MAX_WAITING, Transport, UNAUTHENTICATED_BYTES};
+use crate::realtime::write_queue::WriteQueue;
 
 /// Maximum packets of one response to a polling client. python-engineio gives up a session if there are more.
 const MAX_PACKETS: usize = 16;
@@ -30,6 +31,8 @@ pub const SEPARATOR: u8 = 0x1e;
 pub struct Session {
     /// The session's transport.
     pub transport: Arc<Transport>,
+    /// The queue of its WebSocket, if events are written past the engine.
+    pub writes: OnceLock<Arc<WriteQueue>>,
     polled: Mutex<Polled>,
     /// Bytes received by polling before the client had authenticated.
     unauthenticated_bytes: AtomicU64,

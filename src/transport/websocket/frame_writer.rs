@@ -1,47 +1,36 @@
-//! The send queue of a plain WebSocket: a bounded queue of complete frames, and the task that writes them.
+//! The send queue of a plain WebSocket.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::SplitSink;
-use futures_util::{Sink, SinkExt};
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, mpsc};
-use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio::time::sleep;
 
 use super::{SHUTDOWN, TOO_SLOW, close_code};
 use crate::protocol::catalogue::EventName;
 use crate::realtime::connection::{Ack, SendQueue};
+use crate::realtime::outgoing::{Dialect, Outgoing};
 use crate::realtime::transport::Transport;
-
-/// Maximum frames that may be queued for one client.
-const CAPACITY: usize = 4_096;
+use crate::realtime::write_queue::WriteQueue;
+use crate::transport::http::frames::{close_frame, ping_frame, text_frame};
 
 /// Timeout of a closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Queues frames for a connection's writer.
+/// Writes the frames of a connection.
 #[derive(Clone)]
 pub struct FrameWriter {
-    frames: mpsc::Sender<Message>,
-    closing: Arc<Closing>,
-}
-
-/// The close code of a writer that must close immediately, 0 if it need not, and the signal to do so.
-#[derive(Default)]
-struct Closing {
-    now: AtomicU16,
-    at_once: Notify,
+    writes: Arc<WriteQueue>,
+    transport: Arc<Transport>,
 }
 
 impl SendQueue for FrameWriter {
-    fn send(&self, event: EventName, payload: &RawValue) -> bool {
-        self.write(splice(&format!("{{\"type\":\"{}\"", event.as_str()), payload))
+    fn send(&self, outgoing: &Outgoing<'_>) -> bool {
+        self.writes.push(outgoing.frame(Dialect::Plain, |event, payload| {
+            splice(&[br#"{"type":""#, event.as_bytes(), b"\""], payload)
+        }));
+        true
     }
 
     fn abort(&self, _transport: &Transport) {
@@ -59,115 +48,63 @@ impl SendQueue for FrameWriter {
 }
 
 impl FrameWriter {
+    /// Creates the writer of a connection.
+    pub fn new(writes: Arc<WriteQueue>, transport: Arc<Transport>) -> Self {
+        Self { writes, transport }
+    }
+
     /// Returns an acknowledgement of the frame with this id.
     pub fn ack(&self, id: Box<RawValue>) -> Ack {
-        let writer = self.clone();
+        let writes = self.writes.clone();
         Box::new(move |reply: &RawValue| {
-            writer.write(splice(&format!("{{\"type\":\"ack\",\"id\":{}", id.get()), reply))
+            writes.push(splice(&[br#"{"type":"ack","id":"#, id.get().as_bytes()], reply.get()));
+            true
         })
     }
 
-    /// Closes after all queued frames have been written, or immediately if the queue is full.
+    /// Sends a ping.
+    pub fn ping(&self) {
+        self.writes.push(ping_frame());
+    }
+
+    /// Closes after everything that is queued.
     pub fn close_after(&self, code: u16) {
-        if self.frames.try_send(close_frame(code)).is_err() {
-            self.close(code);
-        }
+        self.writes.close_after(close_frame(code));
+        self.end_soon();
     }
 
     /// Closes immediately; queued frames are dropped.
     pub fn close(&self, code: u16) {
-        self.closing.now.store(code, Ordering::Release);
-        self.closing.at_once.notify_one();
+        self.writes.close_now(close_frame(code));
+        self.end_soon();
     }
 
-    fn write(&self, text: Utf8Bytes) -> bool {
-        // If the writer has ended, so has its connection; only a full queue must be reported.
-        !matches!(self.frames.try_send(Message::Text(text)), Err(mpsc::error::TrySendError::Full(_)))
-    }
-
-    /// Starts the task that writes frames to `sink` and sends a ping every `ping`.
-    pub fn start<S>(
-        sink: SplitSink<WebSocketStream<S>, Message>,
-        transport: Arc<Transport>,
-        ping: Duration,
-    ) -> Self
-    where
-        SplitSink<WebSocketStream<S>, Message>: Sink<Message, Error = Error> + Send + Unpin + 'static,
-    {
-        let (frames, waiting) = mpsc::channel(CAPACITY);
-        let closing = Arc::new(Closing::default());
-        let writer = Self { frames, closing: closing.clone() };
+    /// Ends the connection after a while, even if the client does not answer the close frame.
+    fn end_soon(&self) {
+        let transport = self.transport.clone();
         tokio::spawn(async move {
-            write(sink, waiting, &closing, ping).await;
-            // The connection ends even if the client does not answer the close frame.
+            sleep(CLOSING).await;
             transport.end();
         });
-        writer
     }
 }
 
-async fn write<W>(mut sink: W, mut waiting: mpsc::Receiver<Message>, closing: &Closing, ping: Duration)
-where
-    W: Sink<Message, Error = Error> + Unpin,
-{
-    let mut pings = interval(ping);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    pings.tick().await;
-    loop {
-        let step = async {
-            let frame = tokio::select! {
-                frame = waiting.recv() => frame,
-                _ = pings.tick() => Some(Message::Ping(Bytes::new())),
-            };
-            let Some(frame) = frame else { return false };
-            let mut last = matches!(frame, Message::Close(_));
-            if sink.feed(frame).await.is_err() {
-                return false;
-            }
-            // Flush once for all queued frames.
-            while !last && let Ok(frame) = waiting.try_recv() {
-                last = matches!(frame, Message::Close(_));
-                if sink.feed(frame).await.is_err() {
-                    return false;
-                }
-            }
-            sink.flush().await.is_ok() && !last
-        };
-        tokio::select! {
-            biased;
-            () = closing.at_once.notified() => {
-                let last = sink.send(close_frame(closing.now.load(Ordering::Acquire)));
-                drop(timeout(CLOSING, last).await);
-                break;
-            }
-            goes_on = step => if !goes_on { break },
-        }
-    }
-    // Wait for the peer's close frame, or the end of the connection.
-    drop(timeout(CLOSING, sink.close()).await);
-}
-
-fn close_frame(code: u16) -> Message {
-    Message::Close(Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static("") }))
-}
-
-/// Joins `head` and the fields of `object` into one object.
-fn splice(head: &str, object: &RawValue) -> Utf8Bytes {
-    let fields = object.get().trim_start().strip_prefix('{').unwrap_or("}");
-    let comma = if fields.trim_start().starts_with('}') { "" } else { "," };
-    format!("{head}{comma}{fields}").into()
+/// Encodes the frame of an object that begins with `head` and continues with the fields of `object`.
+fn splice(head: &[&[u8]], object: &str) -> Bytes {
+    let fields = object.trim_start().strip_prefix('{').unwrap_or("}");
+    let comma: &[u8] = if fields.trim_start().starts_with('}') { b"" } else { b"," };
+    text_frame(&[head, &[comma, fields.as_bytes()]].concat())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::splice;
-    use serde_json::value::to_raw_value;
+    use super::*;
+    use crate::transport::http::frames::text;
 
     #[test]
     fn an_object_is_continued_with_another() {
-        let full = to_raw_value(&serde_json::json!({"a": 1})).expect("JSON");
-        let empty = to_raw_value(&serde_json::json!({})).expect("JSON");
-        assert_eq!(splice("{\"type\":\"x\"", &full).as_str(), r#"{"type":"x","a":1}"#);
-        assert_eq!(splice("{\"type\":\"x\"", &empty).as_str(), r#"{"type":"x"}"#);
+        let spliced = |object| text(&splice(&[br#"{"type":"x""#], object)).to_vec();
+        assert_eq!(spliced(r#"{"a":1}"#), br#"{"type":"x","a":1}"#);
+        assert_eq!(spliced("{}"), br#"{"type":"x"}"#);
     }
 }

@@ -11,9 +11,11 @@ use serde_json::json;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::transport::http::listener::BackpressureStream;
 use crate::transport::http::problem::Problem;
-use crate::transport::websocket::upgrade::{accept, websocket};
+use crate::transport::http::upgrade_request::accept;
+use crate::transport::websocket::upgrade::websocket;
 
 /// The explanation for the developer.
 const EXPLANATION: &str = "wrong path: /ws is the plain WebSocket and a namespace, Socket.IO is at the path \
@@ -46,8 +48,9 @@ pub fn answer(mut request: Request) -> Result<Response, Problem> {
         let accepted = accept(request.headers())?;
         let upgraded = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
-            let Ok(upgraded) = upgraded.await else { return };
-            let mut stream = websocket(upgraded, 65_536).await;
+            let upgraded = upgraded.await.map_err(Error::internal);
+            let Ok(stream) = upgraded.and_then(BackpressureStream::from_upgraded) else { return };
+            let mut stream = websocket(stream, 65_536).await;
             let closing = async {
                 stream.send(WsMessage::text(open())).await?;
                 // If a client is refused a namespace that it did not request, it may keep waiting for its own.

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::timeout;
@@ -16,6 +13,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf8Bytes};
 
+use crate::config::Sockets;
 use crate::domain::messages::{Anchor, page};
 use crate::domain::{Actor, chats, events, sessions};
 use crate::error::{Code, Error, Result};
@@ -27,11 +25,12 @@ use crate::protocol::messages::Message;
 use crate::protocol::parse;
 use crate::protocol::sessions::Ready;
 use crate::realtime::RealtimeState;
-use crate::realtime::backpressure::Backpressure;
 use crate::realtime::connection::Connection;
 use crate::realtime::inbox::Inbox;
 use crate::realtime::publisher::Publisher;
 use crate::realtime::transport::{Transport, UNAUTHENTICATED_BYTES};
+use crate::realtime::write_queue::WriteQueue;
+use crate::transport::http::listener::BackpressureStream;
 use crate::transport::http::token::given_token;
 use crate::transport::websocket::frame_writer::FrameWriter;
 use crate::transport::websocket::{
@@ -47,14 +46,14 @@ const BAD_FRAMES_MOST: u32 = 10;
 /// Number of messages in the first acknowledgement on the socket of a chat.
 const FIRST_MESSAGES: i64 = 50;
 
-type Stream = WebSocketStream<TokioIo<Upgraded>>;
+type Stream = WebSocketStream<BackpressureStream>;
 
 /// A WebSocket before its first frame.
 pub struct Opening {
     /// The stream of frames.
     pub stream: Stream,
-    /// The backpressure of its TCP connection.
-    pub backpressure: Arc<Backpressure>,
+    /// The queue of its frames.
+    pub writes: Arc<WriteQueue>,
     /// The token of a header of the request.
     pub token: Option<String>,
     /// The token of the cookie; a browser also sends an expired one.
@@ -88,8 +87,8 @@ struct AuthReply {
 
 /// Serves a WebSocket until it ends.
 pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
-    let Opening { mut stream, backpressure, token, cookie, scope, pending, address } = opening;
-    backpressure.limit_reading(UNAUTHENTICATED_BYTES);
+    let Opening { mut stream, writes, token, cookie, scope, pending, address } = opening;
+    writes.backpressure().limit_reading(UNAUTHENTICATED_BYTES);
     let cookie = match cookie {
         Some(cookie) => match sessions::authenticate(&state.context, &cookie).await {
             Ok(_) => Some(cookie),
@@ -122,12 +121,11 @@ pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
         Ok(permits) => permits,
         Err(error) => return refuse(stream, id, &error).await,
     };
-    backpressure.lift_read_limit();
+    writes.backpressure().lift_read_limit();
     let transport = Arc::new(Transport::new(state.publisher.backlog_limit.clone()));
     transport.authenticate();
-    transport.become_websocket(&backpressure);
-    let (sink, frames) = stream.split();
-    let writer = FrameWriter::start(sink, transport.clone(), state.context.settings.sockets.ping_interval);
+    transport.become_websocket(&writes);
+    let writer = FrameWriter::new(writes, transport.clone());
     let connection = Arc::new(Connection::new(
         state.publisher.next_id(),
         actor,
@@ -144,7 +142,7 @@ pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
             let ack = id.unwrap_or_else(|| RawValue::NULL.to_owned());
             connection.answer("auth", Some(writer.ack(ack)), to_raw_value(&reply).map_err(Error::internal));
             inbox.start();
-            read(&state, frames, &inbox, &writer).await;
+            read(&state, stream, &inbox, &writer).await;
         }
         Err(error) => {
             if error.source.is_some() {
@@ -152,6 +150,7 @@ pub async fn run(state: Arc<RealtimeState>, opening: Opening) {
             }
             inbox.abandon();
             writer.close_after(code_of(&error));
+            linger(&mut stream).await;
         }
     }
     state.publisher.unregister(&state.context, &connection);
@@ -252,26 +251,37 @@ async fn register(
     Ok(AuthReply { ok: true, ready, chat, messages })
 }
 
-/// Reads frames until the connection ends. Pongs count as a sign of life like any other frame.
-async fn read(
-    state: &RealtimeState,
-    mut frames: SplitStream<Stream>,
-    inbox: &Arc<Inbox>,
-    writer: &FrameWriter,
-) {
-    let settings = &state.context.settings;
-    let alive_within = settings.sockets.ping_interval + settings.sockets.ping_timeout;
+/// Reads frames until the connection ends. A client that has sent nothing for a while is pinged; its pong counts like any
+/// other frame.
+async fn read(state: &RealtimeState, mut stream: Stream, inbox: &Arc<Inbox>, writer: &FrameWriter) {
+    let Sockets { ping_interval, ping_timeout, .. } = state.context.settings.sockets;
     let mut bad = 0;
-    while let Ok(Some(frame)) = timeout(alive_within, frames.next()).await {
+    let mut is_pinged = false;
+    loop {
+        let frame = match timeout(if is_pinged { ping_timeout } else { ping_interval }, stream.next()).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            Err(_) if is_pinged => break,
+            Err(_) => {
+                is_pinged = true;
+                writer.ping();
+                continue;
+            }
+        };
+        is_pinged = false;
         let text = match frame {
             Ok(WsMessage::Text(text)) => text,
             Ok(WsMessage::Binary(bytes)) => as_text(bytes),
-            Ok(WsMessage::Close(_)) => break,
+            Ok(WsMessage::Close(_)) => {
+                // Reading on sends the answer.
+                linger(&mut stream).await;
+                break;
+            }
             // The library answers pings.
             Ok(_) => continue,
             Err(WsError::Capacity(_)) => {
                 writer.close(TOO_BIG);
-                linger(&mut frames).await;
+                linger(&mut stream).await;
                 break;
             }
             Err(_) => break,
@@ -297,7 +307,7 @@ async fn read(
                 inbox.connection().send_event(events::exception::to_connection(&exception));
                 if bad >= BAD_FRAMES_MOST {
                     writer.close_after(BAD_FRAMES);
-                    linger(&mut frames).await;
+                    linger(&mut stream).await;
                     break;
                 }
             }
@@ -306,7 +316,7 @@ async fn read(
 }
 
 /// Gives the peer a moment to read the close frame before the connection ends.
-async fn linger(frames: &mut SplitStream<Stream>) {
-    let closed = async { while let Some(Ok(_)) = frames.next().await {} };
+async fn linger(stream: &mut Stream) {
+    let closed = async { while let Some(Ok(_)) = stream.next().await {} };
     drop(timeout(Duration::from_secs(1), closed).await);
 }

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::Fixture;
@@ -180,4 +182,16 @@ async fn a_shutdown_is_announced_and_closes_with_1012() {
     assert!(goodbye["retry_after_ms"].as_u64().is_some_and(|it| it >= 500), "{goodbye}");
     assert_eq!(plain.expect_close(Duration::from_secs(8)).await, 1012);
     assert!(chat.is_number() && node.ended_well().await, "it exits clean");
+}
+
+#[harness::test]
+async fn a_close_frame_of_the_client_is_answered_with_its_code() {
+    let app = TestApp::start().await;
+    let alice = app.person("alice").await;
+    let (mut plain, _) = Plain::open(&app.host, "/ws", &alice.access).await.expect("connects");
+    let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+
+    plain.send_message(Message::Close(Some(close))).await;
+
+    assert_eq!(plain.expect_close(PATIENCE).await, 1_000);
 }
