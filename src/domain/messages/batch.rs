@@ -129,7 +129,8 @@ async fn move_counters(conn: &impl ConnectionTrait, positioned: &[Positioned<'_>
     Ok(())
 }
 
-fn message_of(id: MessageId, positioned: &Positioned<'_>, now: i64) -> Message {
+/// Returns the message that was stored under this id.
+pub fn message_of(id: MessageId, positioned: &Positioned<'_>, now: i64) -> Message {
     let Positioned { draft, author, position } = positioned;
     Message {
         id,

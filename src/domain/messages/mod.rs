@@ -9,6 +9,7 @@ mod history;
 mod like;
 mod prepare;
 mod send;
+mod statement;
 mod types;
 mod writer;
 

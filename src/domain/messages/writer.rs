@@ -1,11 +1,15 @@
-//! The writer: one task that stores all waiting messages with one commit.
+//! The writers: tasks that store all waiting messages with one commit. SQLite has one; on PostgreSQL the chats are divided
+//! among several.
 //!
 //! There is no timer: an idle writer stores a message at once; under load, the messages that arrive during a commit
-//! share the next one. The queue is bounded, and a sender waits while it is full. The messages of a chat are stored in
+//! share the next one. The queues are bounded, and a sender waits while one is full. The messages of a chat are stored in
 //! the order in which they were submitted, and their acknowledgements and events are sent in that order after the
 //! commit.
 //!
-//! The writer never waits for a row that another transaction has locked: it sets the messages of such a chat aside (see
+//! On PostgreSQL, one statement stores a group (see `statement`). What it does not accept, and everything on SQLite, is
+//! decided message by message in a transaction.
+//!
+//! A writer never waits for a row that another transaction has locked: it sets the messages of such a chat aside (see
 //! `aside`) for a task of that chat, and continues with all other chats.
 
 use std::collections::HashSet;
@@ -22,6 +26,7 @@ use tracing::Span;
 use super::aside::Aside;
 use super::batch::{announcement, place, store, to_author};
 use super::prepare::{Decision, Draft, Locking, SendContext, SendRequest, Window};
+use super::statement::store_at_once;
 use crate::clock::Clock;
 use crate::domain::chats::TypingNow;
 use crate::domain::message_view;
@@ -29,7 +34,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::background::Background;
 use crate::platform::bus::{Batch, Bus, ChatPosition, Delivery};
-use crate::platform::db::{Db, Tx};
+use crate::platform::db::{Autocommit, Db, Failure, Tx};
 use crate::protocol::messages::SendReply;
 
 /// Messages that may wait in the queue.
@@ -43,6 +48,9 @@ const fn group_size(backend: DbBackend) -> usize {
         _ => 256,
     }
 }
+
+/// Writers on PostgreSQL. Each has one connection while it is busy.
+const WRITERS: usize = 3;
 
 /// How often a batch is attempted if the database aborted its transaction as a deadlock victim, or another node stored
 /// the same `client_id` first.
@@ -90,10 +98,11 @@ impl Entry {
 /// The messages of one commit.
 type Group = Vec<Entry>;
 
-/// A handle to the writer.
+/// A handle to the writers.
 #[derive(Clone)]
 pub struct Writer {
-    jobs: mpsc::Sender<Entry>,
+    /// The queues of the writers; a chat's id selects one.
+    jobs: Arc<[mpsc::Sender<Entry>]>,
 }
 
 /// Another transaction has locked the message's chat or sender.
@@ -118,7 +127,7 @@ struct Task {
 }
 
 impl Writer {
-    /// Starts the task. The same text is refused within `window` milliseconds.
+    /// Starts the tasks. The same text is refused within `window` milliseconds.
     pub fn start(
         background: &Arc<Background>,
         db: Db,
@@ -127,18 +136,25 @@ impl Writer {
         typing: Arc<TypingNow>,
         window: i64,
     ) -> Self {
-        let (jobs, waiting) = mpsc::channel(QUEUE);
+        // Most of the connections must remain for other transactions.
+        let writers = (db.writers() / 2).clamp(1, WRITERS);
         let aside = Aside::new(db.lock_timeout());
         let task = Arc::new(Task { db, bus, clock, typing, window, aside });
-        let waiting = Arc::new(Mutex::new(waiting));
-        background.keep("writer", move || task.clone().run(waiting.clone()));
-        Self { jobs }
+        let jobs = (0..writers).map(|_| {
+            let (jobs, waiting) = mpsc::channel(QUEUE);
+            let (task, waiting) = (task.clone(), Arc::new(Mutex::new(waiting)));
+            background.keep("writer", move || task.clone().run(waiting.clone()));
+            jobs
+        });
+        Self { jobs: jobs.collect() }
     }
 
     /// Submits a message; waits while the queue is full.
     pub async fn submit(&self, job: Job, answer: Answer) {
+        let writer = job.chat_id.0.unsigned_abs() as usize % self.jobs.len();
+        let Some(jobs) = self.jobs.get(writer) else { return };
         let entry = Entry { job, answer, span: Span::current(), until: None };
-        if let Err(mpsc::error::SendError(entry)) = self.jobs.send(entry).await {
+        if let Err(mpsc::error::SendError(entry)) = jobs.send(entry).await {
             (entry.answer)(Err(Error::unavailable("the server is shutting down")));
         }
     }
@@ -149,13 +165,60 @@ impl Task {
         let mut waiting = waiting.lock().await;
         let most = group_size(self.db.backend());
         let mut received = Vec::with_capacity(most);
+        // A search for repeated texts needs more than the one statement.
+        let mut connection = self.db.autocommit().filter(|_| self.window == 0);
         while waiting.recv_many(&mut received, most).await > 0 {
             let group = std::mem::replace(&mut received, Vec::with_capacity(most));
-            let left = self.store(self.aside.divert(group), Locking::Skip, None).await;
+            let mut group = self.aside.divert(group);
+            if let Some(connection) = &mut connection {
+                let storing = AssertUnwindSafe(self.store_at_once(connection, group)).catch_unwind();
+                group = storing.await.unwrap_or_else(|_| {
+                    tracing::error!("the writer panicked; its batch was answered with an error");
+                    Group::new()
+                });
+                // What follows may need a connection of the same pool.
+                if waiting.is_empty() || !group.is_empty() || self.db.writers() <= WRITERS {
+                    connection.release();
+                }
+            }
+            if group.is_empty() {
+                continue;
+            }
+            let left = self.store(group, Locking::Skip, None).await;
             for chat in self.aside.put(left) {
                 tokio::spawn(self.clone().catch_up(chat));
             }
         }
+    }
+
+    /// Stores the messages that one statement accepts, and answers them. Returns the others.
+    async fn store_at_once(&self, connection: &mut Autocommit, group: Group) -> Group {
+        let jobs: Vec<&Job> = group.iter().map(|entry| &entry.job).collect();
+        let mut stored = match store_at_once(connection, &jobs, self.clock.now()).await {
+            Ok(stored) => stored,
+            Err(Failure::Refused(error)) => {
+                tracing::debug!(messages = group.len(), %error, "a group was not stored at once");
+                return group;
+            }
+            Err(Failure::Unknown(error)) => {
+                refuse(group, &error);
+                return Group::new();
+            }
+        };
+        let mut left = Group::new();
+        for (index, entry) in group.into_iter().enumerate() {
+            let Some((message, position)) = stored.remove(&index) else {
+                left.push(entry);
+                continue;
+            };
+            let event = announcement(&message, position, entry.job.conn);
+            let reply = SendReply { message: to_author(message), duplicate: false };
+            match event {
+                Ok(event) => self.publish(entry, Ok((reply, Some(position))), Some(event)).await,
+                Err(error) => self.publish(entry, Err(error), None).await,
+            }
+        }
+        left
     }
 
     /// Stores the messages of a waiting chat, in order, until none is left: waits for its lock during a turn, lets

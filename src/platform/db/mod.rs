@@ -1,9 +1,11 @@
 //! The database: connections, migrations, and transactions that hold back their events until they have committed.
 //!
 //! SQLite: WAL, one connection that writes and a pool that reads. PostgreSQL: separate pools for writing, reading and
-//! background work. On both, a commit and the publishing of its events happen under one lock, so that events are
-//! published in commit order. Every call returns in time, even if the database hangs.
+//! background work. The commits of transactions and the publishing of their events happen under one lock, so
+//! that events are published in commit order; statements that commit by themselves do without it (see `autocommit`), and
+//! the publisher sorts their events. Every call returns in time, even if the database hangs.
 
+mod autocommit;
 mod explain;
 mod faults;
 mod files;
@@ -16,6 +18,7 @@ mod serving;
 mod sqlite;
 mod transaction;
 
+pub use autocommit::{Autocommit, Failure};
 pub use explain::{check_before, explain_migrate, explain_open};
 pub use limited::{Reader, TxConnection};
 pub use migrations::known_migrations;
@@ -77,6 +80,8 @@ pub struct Db {
     /// Limits how many transactions may wait for a row that another transaction has locked, to half of the connections.
     /// The other half stays available for transactions on other rows.
     waiting: Arc<Semaphore>,
+    /// Number of connections for writing.
+    writers: usize,
     url: Arc<str>,
     /// The SQLite file, if there is one.
     file: Option<PathBuf>,
@@ -105,6 +110,7 @@ impl Db {
             lock_timeout: limits.lock_timeout,
             commit_order: Arc::default(),
             waiting: Arc::new(Semaphore::new((pools.writers / 2).max(1))),
+            writers: pools.writers,
             url: url.into(),
             file: sqlite::file_of(url),
         })
@@ -125,6 +131,11 @@ impl Db {
     /// Returns how long a transaction waits for a lock that another transaction holds.
     pub fn lock_timeout(&self) -> Duration {
         self.lock_timeout
+    }
+
+    /// Returns the number of connections for writing.
+    pub fn writers(&self) -> usize {
+        self.writers
     }
 
     /// Returns the kind of the database.
@@ -155,6 +166,13 @@ impl Db {
         })?;
         let inner = TxConnection::new(begun, self.patience.clone());
         Ok(Tx::new(inner, self.commit_order.clone(), self.waiting.clone()))
+    }
+
+    /// Returns a connection for statements that commit by themselves; `None` on SQLite.
+    pub fn autocommit(&self) -> Option<Autocommit> {
+        (self.backend() == DbBackend::Postgres).then(|| {
+            Autocommit::new(self.write.get_postgres_connection_pool().clone(), self.patience.clone())
+        })
     }
 
     /// Checks that the database accepts changes, because one with a full disk still answers queries. It writes about as
