@@ -144,8 +144,8 @@ async fn open_session(
     Ok(Some(pair))
 }
 
-/// Returns the one of the matching users whose password is right. A text may be one user's phone, another's e-mail and
-/// a third one's username; none of them can keep another from logging in.
+/// Returns the one of the matching users whose password is right. The same text may be the phone of one user, the
+/// e-mail address of another and the username of a third; none of them can prevent the others from logging in.
 async fn find_by_password(
     context: &AppContext,
     request: &Login,

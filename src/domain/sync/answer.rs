@@ -94,7 +94,8 @@ impl CommandHandler for Sync {
             let mut chats: BTreeMap<ChatId, Chat> =
                 load(conn, &shown, Some(viewer)).await?.into_iter().map(|chat| (chat.id, chat)).collect();
             for (chat_id, head, need) in some {
-                let request = Wish { user_id, chat_id, rev: head.rev, need, chat: chats.remove(&chat_id) };
+                let request =
+                    ChatRead { user_id, chat_id, rev: head.rev, need, chat: chats.remove(&chat_id) };
                 if !page.add(conn, &mut reply, request).await? {
                     reply.has_more = true;
                     break 'page;
@@ -232,7 +233,7 @@ async fn changes(
 }
 
 /// A chat to add to a page.
-struct Wish {
+struct ChatRead {
     user_id: UserId,
     chat_id: ChatId,
     /// The chat's counter, read before its messages.
@@ -261,12 +262,12 @@ impl Page {
         &mut self,
         conn: &impl ConnectionTrait,
         reply: &mut SyncReply,
-        request: Wish,
+        request: ChatRead,
     ) -> Result<bool> {
         if !self.is_empty && (self.messages == 0 || self.bytes == 0) {
             return Ok(false);
         }
-        let Wish { user_id, chat_id, rev, need, chat } = request;
+        let ChatRead { user_id, chat_id, rev, need, chat } = request;
         let chat_bytes = chat.as_ref().map(size).transpose()?.unwrap_or(0);
         let (rows, all) = match need {
             Need::Whole(_) => (newest(conn, chat_id).await?, true),
