@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use socketioxide::SocketIo;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -27,14 +26,14 @@ use crate::domain::{AppContext, accounts, chats, demo, sessions, verification};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
-use crate::platform::log;
+use crate::platform::{log, memory};
 use crate::random;
 use crate::realtime::RealtimeState;
 use crate::realtime::publisher::Publisher;
 use crate::transport::http::frames::close_frame;
 use crate::transport::http::listener::BackpressureListener;
 use crate::transport::http::serve;
-use crate::transport::socketio::{self, Engine, SocketIoState};
+use crate::transport::socketio::SocketIo;
 use crate::transport::{router, websocket};
 
 /// Number of bus lanes. Each lane is served by one task.
@@ -165,6 +164,11 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     publisher.watch_tokens(&context);
     publisher.watch_database(&context);
     publisher.watch_backlogs(&context);
+    let connections = publisher.clone();
+    context.keep("memory", move |_| {
+        let connections = connections.clone();
+        memory::trim_after_waves(move || connections.connection_count())
+    });
     context.keep("log files", async |context| {
         loop {
             tokio::time::sleep(Duration::from_hours(24)).await;
@@ -199,13 +203,12 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     if settings.environment == Environment::Local && demo::is_empty(&context).await? {
         let people = demo::seed(&context).await?;
         tracing::info!(?people, password = demo::PASSWORD, "demo users, for this machine only");
+        // Hashing their passwords took many megabytes.
+        memory::trim();
     }
-    let Engine { router: engine, io, accept } = socketio::build(&settings);
     let realtime = RealtimeState::new(context.clone(), publisher);
-    let state = SocketIoState::new(realtime.clone());
-    socketio::register(&io, &state);
-    state.clone().sweep();
-    let router = MapRequestLayer::new(trim_slash).layer(router::router(&state, engine, accept));
+    let io = SocketIo::new(&realtime);
+    let router = MapRequestLayer::new(trim_slash).layer(router::router(&realtime, io.routes()));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve::serve(listener, router, stop.clone()));
     tracing::info!("listening on http://{address}");
@@ -229,7 +232,7 @@ impl Server {
         }
         self.realtime.publisher.shut_down_all();
         sleep(DRAIN.min(grace / 10)).await;
-        // The engine closes sessions with a packet that stops python-socketio from reconnecting, so the sessions end
+        // socketioxide closes sessions with a packet that stops python-socketio from reconnecting, so the sessions end
         // before it.
         self.realtime
             .publisher

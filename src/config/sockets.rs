@@ -15,7 +15,7 @@ pub struct Sockets {
     pub ping_timeout: Duration,
     /// How long a client may take to join a namespace.
     pub connect_timeout: Duration,
-    /// Whether events are written to the connections of Socket.IO directly, not through the engine's queues.
+    /// Whether Socket.IO is served by this server's own engine, not by socketioxide.
     pub fast_path: bool,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Result<Sockets, BadSetting> {
         fast_path: r.flag(
             "FAST_PATH",
             true,
-            "write events to the WebSockets of Socket.IO directly; off: through the engine's queues, which is slower",
+            "serve Socket.IO with this server's own engine; off: with socketioxide, which is slower",
         )?,
     })
 }

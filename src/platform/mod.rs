@@ -4,12 +4,14 @@
 pub mod background;
 pub mod bus;
 pub mod db;
+pub mod gather;
 mod hs256;
 pub mod images;
 pub mod latest;
 pub mod limits;
 pub mod log;
 pub mod mail;
+pub mod memory;
 pub mod passwords;
 pub mod progress;
 pub mod storage;

@@ -3,10 +3,12 @@
 
 pub mod backpressure;
 pub mod connection;
+pub mod heartbeat;
 pub mod inbox;
 pub mod outgoing;
 pub mod pending;
 pub mod publisher;
+pub mod registration;
 pub mod transport;
 pub mod write_queue;
 

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use super::backpressure::{Backpressure, InFlight};
 use super::write_queue::WriteQueue;
@@ -25,6 +26,9 @@ pub const MAX_WAITING: usize = 4_096;
 
 /// Total size of those commands, in bytes.
 const MAX_WAITING_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// How long a polling client waits while too many of its events are in flight; then its events are accepted anyway.
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Bytes that a client may send before it has authenticated: enough for a token.
 pub const UNAUTHENTICATED_BYTES: u64 = 64 * 1_024;
@@ -102,7 +106,9 @@ impl Drop for Waiting {
 pub struct Transport {
     limit: Arc<BacklogLimit>,
     carrier: Mutex<Carrier>,
-    ended: CancellationToken,
+    has_ended: AtomicBool,
+    /// Wakes those who wait for the end.
+    ending: Notify,
     /// Bytes queued so far, raised to the bytes written if those are more (frames have headers).
     queued: AtomicU64,
     /// Connections that use the transport, one for each namespace.
@@ -229,7 +235,8 @@ impl Transport {
 
     /// Ends the transport: a websocket at once, polling with its next request.
     pub fn end(&self) {
-        self.ended.cancel();
+        self.has_ended.store(true, Ordering::Release);
+        self.ending.notify_waiters();
         if let Some(writes) = self.websocket() {
             writes.end();
         }
@@ -237,12 +244,18 @@ impl Transport {
 
     /// Whether the transport was ended.
     pub fn has_ended(&self) -> bool {
-        self.ended.is_cancelled()
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Waits until the transport is ended.
     pub async fn ended(&self) {
-        self.ended.cancelled().await;
+        let ending = self.ending.notified();
+        tokio::pin!(ending);
+        // From here on a notification is not missed, even before it is awaited.
+        ending.as_mut().enable();
+        if !self.has_ended() {
+            ending.await;
+        }
     }
 }
 

@@ -15,10 +15,9 @@ use bytes::{Buf, Bytes};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 
 use super::backpressure::Backpressure;
-use crate::ids::ConnId;
 
 /// Frames that are written with one system call. Linux takes at most 1,024.
 const MAX_SLICES: usize = 64;
@@ -41,8 +40,6 @@ struct Queue {
     writer: Writer,
     /// Whether the last frame is a close frame: nothing may follow it.
     is_closing: bool,
-    /// Connections that the client has not been told of yet.
-    gates: Vec<Gate>,
 }
 
 /// Who will write what is queued.
@@ -57,17 +54,9 @@ enum Writer {
     Task,
 }
 
-/// Holds the frames of one connection back until the frame that announces the connection has been queued.
-struct Gate {
-    id: ConnId,
-    /// Whether a frame of the engine is the announcement.
-    opens: fn(&[u8]) -> bool,
-    held: Vec<Bytes>,
-}
-
 /// The outgoing bytes of one connection.
 pub struct WriteQueue {
-    tcp: Arc<TcpStream>,
+    tcp: OwnedWriteHalf,
     backpressure: Arc<Backpressure>,
     queue: Mutex<Queue>,
     /// Wakes the engine's task when the queue is empty again.
@@ -103,7 +92,7 @@ pub fn batch_writes<R>(append: impl FnOnce() -> R) -> R {
 
 impl WriteQueue {
     /// Creates the queue of a connection.
-    pub fn new(tcp: Arc<TcpStream>, backpressure: Arc<Backpressure>) -> Arc<Self> {
+    pub fn new(tcp: OwnedWriteHalf, backpressure: Arc<Backpressure>) -> Arc<Self> {
         Arc::new(Self { tcp, backpressure, queue: Mutex::default(), engine: AtomicWaker::new() })
     }
 
@@ -113,45 +102,12 @@ impl WriteQueue {
         if queue.is_closing {
             return;
         }
-        queue.append(frame);
-        self.write_soon(&mut queue);
+        self.append(&mut queue, frame);
     }
 
-    /// Appends a frame behind a gate: it is held until the gate has opened.
-    pub fn push_behind(self: &Arc<Self>, gate: ConnId, frame: Bytes) {
-        let mut queue = self.queue.lock();
-        if queue.is_closing {
-            return;
-        }
-        if let Some(gate) = queue.gates.iter_mut().find(|it| it.id == gate) {
-            gate.held.push(frame);
-            return;
-        }
-        queue.append(frame);
-        self.write_soon(&mut queue);
-    }
-
-    /// Adds a gate, which opens behind the next frame of the engine for which `opens` returns `true`.
-    pub fn add_gate(&self, id: ConnId, opens: fn(&[u8]) -> bool) {
-        self.queue.lock().gates.push(Gate { id, opens, held: Vec::new() });
-    }
-
-    /// Removes a gate and drops what it holds.
-    pub fn remove_gate(&self, id: ConnId) {
-        self.queue.lock().gates.retain(|gate| gate.id != id);
-    }
-
-    /// Whether a gate is closed.
-    pub fn has_gates(&self) -> bool {
-        !self.queue.lock().gates.is_empty()
-    }
-
-    /// Appends frames of the engine. Returns `false`, and appends none, if the engine has to wait; it is woken later.
-    pub fn push_engine<'a>(
-        self: &Arc<Self>,
-        frames: impl Iterator<Item = &'a [u8]>,
-        context: &Context<'_>,
-    ) -> bool {
+    /// Appends whole frames of the engine. Returns `false`, and appends nothing, if the engine has to wait; it is woken
+    /// later.
+    pub fn push_engine(self: &Arc<Self>, frames: &[u8], context: &Context<'_>) -> bool {
         let mut queue = self.queue.lock();
         if queue.is_closing {
             return true;
@@ -160,16 +116,13 @@ impl WriteQueue {
             self.engine.register(context.waker());
             return false;
         }
-        for frame in frames {
-            queue.append(Bytes::copy_from_slice(frame));
-            // The first of several gates: namespaces may be joined and left again.
-            if let Some(open) = queue.gates.iter().position(|gate| (gate.opens)(frame)) {
-                let gate = queue.gates.remove(open);
-                gate.held.into_iter().for_each(|frame| queue.append(frame));
-            }
-        }
-        self.write_soon(&mut queue);
+        self.append(&mut queue, Bytes::copy_from_slice(frames));
         true
+    }
+
+    /// Returns the bytes that wait to be written.
+    pub fn backlog(&self) -> usize {
+        self.queue.lock().bytes
     }
 
     /// Whether nothing waits to be written.
@@ -186,6 +139,11 @@ impl WriteQueue {
         queue.frames.is_empty()
     }
 
+    /// Returns the socket, for what is written past the queue before the connection becomes a WebSocket.
+    pub fn tcp(&self) -> &OwnedWriteHalf {
+        &self.tcp
+    }
+
     /// Returns the state of the connection's stream.
     pub fn backpressure(&self) -> &Arc<Backpressure> {
         &self.backpressure
@@ -195,7 +153,7 @@ impl WriteQueue {
     pub fn end(&self) {
         self.backpressure.end();
         // Fails if the peer has closed the connection, which is as well.
-        drop(SockRef::from(&*self.tcp).shutdown(Shutdown::Both));
+        drop(SockRef::from(self.tcp.as_ref()).shutdown(Shutdown::Both));
     }
 
     /// Appends a close frame; nothing is accepted after it.
@@ -204,10 +162,8 @@ impl WriteQueue {
         if queue.is_closing {
             return;
         }
-        queue.gates.clear();
-        queue.append(frame);
         queue.is_closing = true;
-        self.write_soon(&mut queue);
+        self.append(&mut queue, frame);
     }
 
     /// Drops what is queued, except for the rest of a frame that is partly written, and closes with this frame.
@@ -223,25 +179,43 @@ impl WriteQueue {
         self.close_after(frame);
     }
 
-    /// Writes now, or at the end of the running `batch_writes`.
-    fn write_soon(self: &Arc<Self>, queue: &mut Queue) {
-        match queue.writer {
-            Writer::Task => return,
-            Writer::Batch if queue.bytes <= BATCH_BYTES => return,
-            Writer::Batch => return self.write(queue),
-            Writer::Nobody => {}
-        }
-        let is_listed = LISTED.with_borrow_mut(|listed| match listed {
-            Some(listed) => {
-                listed.push(self.clone());
-                true
+    /// Appends a frame, and writes it now or at the end of the running `batch_writes`.
+    fn append(self: &Arc<Self>, queue: &mut Queue, mut frame: Bytes) {
+        if queue.writer == Writer::Nobody {
+            let is_listed = LISTED.with_borrow_mut(|listed| match listed {
+                Some(listed) => {
+                    listed.push(self.clone());
+                    true
+                }
+                None => false,
+            });
+            if is_listed {
+                queue.writer = Writer::Batch;
+            } else if queue.frames.is_empty() {
+                // The usual case needs no memory in the queue.
+                match self.tcp.try_write(&frame) {
+                    Ok(written) => {
+                        self.backpressure.add_written(written as u64);
+                        if written == frame.len() {
+                            return;
+                        }
+                        queue.is_cut = written > 0;
+                        frame.advance(written);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => {
+                        queue.clear();
+                        return self.backpressure.end();
+                    }
+                }
             }
-            None => false,
-        });
-        if is_listed {
-            queue.writer = Writer::Batch;
-        } else {
-            self.write(queue);
+        }
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
+        match queue.writer {
+            Writer::Task => {}
+            Writer::Batch if queue.bytes <= BATCH_BYTES => {}
+            Writer::Batch | Writer::Nobody => self.write(queue),
         }
     }
 
@@ -322,11 +296,6 @@ impl WriteQueue {
 }
 
 impl Queue {
-    fn append(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
-    }
-
     /// Removes this many bytes from the front.
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
@@ -360,12 +329,10 @@ mod tests {
 
     use futures_util::task::noop_waker;
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::{sleep, timeout};
 
     use super::*;
-
-    const GATE: ConnId = ConnId(1);
 
     /// Returns a queue, and the peer that reads what it writes.
     async fn queue() -> (Arc<WriteQueue>, TcpStream) {
@@ -373,7 +340,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let (peer, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, _) = accepted.expect("accepted");
-        (WriteQueue::new(Arc::new(stream), Arc::default()), peer.expect("connects"))
+        (WriteQueue::new(stream.into_split().1, Arc::default()), peer.expect("connects"))
     }
 
     async fn read(peer: &mut TcpStream, count: usize) -> Vec<u8> {
@@ -382,42 +349,8 @@ mod tests {
         bytes
     }
 
-    /// Waits a moment; fails if the peer receives anything.
-    async fn assert_silence(peer: &mut TcpStream) {
-        let mut byte = [0];
-        assert!(timeout(Duration::from_millis(50), peer.peek(&mut byte)).await.is_err(), "{byte:?}");
-    }
-
     fn push_engine(queue: &Arc<WriteQueue>, frame: &[u8]) -> bool {
-        queue.push_engine(std::iter::once(frame), &Context::from_waker(&noop_waker()))
-    }
-
-    #[tokio::test]
-    async fn frames_behind_a_gate_follow_the_frame_that_opens_it() {
-        let (queue, mut peer) = queue().await;
-        queue.add_gate(GATE, |frame| frame == b"open");
-        queue.push_behind(GATE, Bytes::from_static(b"1"));
-        queue.push_behind(ConnId(2), Bytes::from_static(b"other"));
-        assert!(push_engine(&queue, b"ping"));
-        assert_eq!(read(&mut peer, 9).await, b"otherping");
-        assert_silence(&mut peer).await;
-        queue.push_behind(GATE, Bytes::from_static(b"2"));
-        assert!(push_engine(&queue, b"open"));
-        queue.push_behind(GATE, Bytes::from_static(b"3"));
-        assert_eq!(read(&mut peer, 7).await, b"open123");
-        assert!(!queue.has_gates());
-    }
-
-    #[tokio::test]
-    async fn a_gate_that_is_removed_lets_the_next_one_open() {
-        let (queue, mut peer) = queue().await;
-        queue.add_gate(GATE, |frame| frame == b"open");
-        queue.push_behind(GATE, Bytes::from_static(b"dropped"));
-        queue.remove_gate(GATE);
-        queue.add_gate(ConnId(2), |frame| frame == b"open");
-        queue.push_behind(ConnId(2), Bytes::from_static(b"kept"));
-        push_engine(&queue, b"open");
-        assert_eq!(read(&mut peer, 8).await, b"openkept");
+        queue.push_engine(frame, &Context::from_waker(&noop_waker()))
     }
 
     #[tokio::test]

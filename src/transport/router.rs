@@ -13,22 +13,20 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use super::http::problem::Problem;
 use super::http::{body_headers, client_address, headers, observe, public_path, timed_body};
 use super::rest::{RestState, docs, reads};
-use super::socketio::{self, Accept, Guard, SocketIoState};
 use super::websocket;
 use crate::config::{CorsOrigins, Settings};
 use crate::error::{Code, Error};
+use crate::realtime::RealtimeState;
 
 /// Returns the router of everything that answers HTTP, Socket.IO included.
-pub fn router(state: &Arc<SocketIoState>, engine: Router, accept: Accept) -> Router {
-    let context = state.realtime.context.clone();
+pub fn router(realtime: &Arc<RealtimeState>, socket_io: Router) -> Router {
+    let context = realtime.context.clone();
     let settings = context.settings.clone();
     let plain = Router::new()
         .route("/ws", get(websocket::all_chats).post(websocket::no_polling))
         .route("/chat/{id}/ws", get(websocket::one_chat))
         .route("/chats/{id}/ws", get(websocket::one_chat))
-        .with_state(state.realtime.clone());
-    let guard = Arc::new(Guard { state: state.clone(), accept });
-    let sockets = engine.layer(from_fn_with_state(guard, socketio::guard));
+        .with_state(realtime.clone());
     let (api, document) = docs::routes().split_for_parts();
     // Base64 is a third longer than the photo, and there is text around it.
     let body_limit = settings.photos.max_bytes / 3 * 4 + 64 * 1_024;
@@ -44,7 +42,7 @@ pub fn router(state: &Arc<SocketIoState>, engine: Router, accept: Accept) -> Rou
         .layer(from_fn(reads::hold))
         .layer(from_fn(timed_body::time))
         .layer(from_fn(body_headers::understand))
-        .merge(sockets)
+        .merge(socket_io)
         .merge(plain)
         .layer(CatchPanicLayer::custom(observe::after_panic))
         .layer(cors(&settings))

@@ -48,7 +48,10 @@ async fn data_survives_a_migration_step_down_and_up() {
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;
     let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
-    db.migrate_down().await.expect("one step back");
+    // Back to before the migration that folds names.
+    for _ in 0..2 {
+        db.migrate_down().await.expect("one step back");
+    }
     // Two names that an older version stored as different, but that are equal if compared by Unicode rules.
     let tx = db.begin().await.expect("begun");
     for (username, name) in [("alice", "Пётр"), ("bob", "ПЕТР")] {

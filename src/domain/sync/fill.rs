@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use entity::{chat, like, member, message, user};
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::domain::chats::{change_at, load, show_members};
 use crate::domain::message_view::show;
@@ -95,10 +95,10 @@ async fn messages_between(
 ) -> Result<Vec<(i64, Told)>> {
     let conn = context.db.background();
     let between = |column: message::Column| column.gt(given).and(column.lte(upto));
-    let rows = message::Entity::of_chat(chat_id.0)
-        .filter(Condition::any().add(between(message::Column::Rev)).add(between(message::Column::Seq)))
-        .all(conn)
-        .await?;
+    let all = || message::Entity::of_chat(chat_id.0);
+    let mut rows = all().filter(between(message::Column::Seq)).all(conn).await?;
+    let changed = message::Entity::changed_later(chat_id.0).filter(between(message::Column::Rev));
+    rows.extend(changed.filter(message::Column::Seq.lte(given)).all(conn).await?);
     let mut found = Vec::with_capacity(rows.len());
     for message in show(conn, rows, None).await? {
         if message.seq > given {
@@ -254,17 +254,6 @@ impl Told {
     }
 }
 
-/// Returns the current value of a user's own counter; 0 if the user no longer exists.
-pub async fn user_rev(context: &AppContext, user: UserId) -> Result<i64> {
-    let rev = user::Entity::find_by_id(user.0)
-        .select_only()
-        .column(user::Column::UserRev)
-        .into_tuple()
-        .one(context.db.read())
-        .await?;
-    Ok(rev.unwrap_or_default())
-}
-
 /// Returns the current values of the own counters of many users.
 pub async fn user_revs(context: &AppContext, users: &[UserId]) -> Result<Vec<(UserId, i64)>> {
     let mut revs = Vec::with_capacity(users.len());
@@ -343,11 +332,4 @@ pub async fn present_in(context: &AppContext, chat_id: ChatId, users: &[UserId])
         present.extend(ids.into_iter().map(UserId));
     }
     Ok(present)
-}
-
-/// Returns the chats that a user is a member of.
-pub async fn chats_of(context: &AppContext, user: UserId) -> Result<Vec<ChatId>> {
-    let ids = member::Entity::of_user(user.0).select_only().column(member::Column::ChatId);
-    let ids: Vec<i64> = ids.into_tuple().all(context.db.read()).await?;
-    Ok(ids.into_iter().map(ChatId).collect())
 }

@@ -2,8 +2,8 @@
 //! state by `rev`, so no history of events is stored.
 
 mod answer;
+mod arrivals;
 mod fill;
 
-pub use fill::{
-    Standing, chats_of, fill, heads, present_in, standing_in, standings_since, user_rev, user_revs,
-};
+pub use arrivals::{Arrivals, Memberships};
+pub use fill::{Standing, fill, heads, present_in, standing_in, standings_since, user_revs};

@@ -105,7 +105,7 @@ impl Publisher {
         }
     }
 
-    /// Closes plain connections in their own way; the engine closes its own connections.
+    /// Lets every connection close in the way of its transport.
     pub fn shut_down_all(&self) {
         self.all_connections().iter().for_each(|connection| connection.shut_down());
     }

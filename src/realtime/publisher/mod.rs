@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dashmap::DashMap;
 
 use crate::clock::Timestamp;
-use crate::domain::{AppContext, presence, sessions, sync};
+use crate::domain::sync::{Arrivals, Memberships};
+use crate::domain::{AppContext, presence, sessions};
 use crate::error::Result;
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::bus::{Audience, Delivery, RoomChange};
@@ -55,6 +56,7 @@ pub struct Publisher {
     connections: DashMap<ConnId, Arc<Connection>>,
     users: DashMap<UserId, Devices>,
     rooms: DashMap<ChatId, Room>,
+    arrivals: Arrivals,
     /// The limit of each client's backlog on this node.
     pub backlog_limit: Arc<BacklogLimit>,
 }
@@ -226,19 +228,16 @@ impl Publisher {
             self.users.entry(user).or_default().connections.insert(connection.id, connection.clone());
             context.presence.arrived(user, connection.id)
         };
-        let compared = sync::user_rev(context, user).await?;
-        if let Some(mut devices) = self.users.get_mut(&user) {
-            devices.compared.get_or_insert(compared);
-        }
         let chats = loop {
             let before = self.users.get(&user).map_or(0, |devices| devices.room_changes);
-            let chats = sync::chats_of(context, user).await?;
+            let Memberships { user_rev, chats } = self.arrivals.memberships(context, user).await?;
             // While this lock is held, no room of the user is gained or lost.
-            let Some(devices) =
+            let Some(mut devices) =
                 self.users.get_mut(&user).filter(|it| it.connections.contains_key(&connection.id))
             else {
                 return Ok(());
             };
+            devices.compared.get_or_insert(user_rev);
             if devices.room_changes == before {
                 for chat in &chats {
                     self.join(connection, *chat, None);
@@ -264,7 +263,7 @@ impl Publisher {
             .copied()
             .filter(|chat| self.rooms.get(chat).is_some_and(|room| room.delivered_rev.is_none()))
             .collect();
-        for (chat, rev) in sync::heads(context.db.read(), &unknown).await? {
+        for (chat, rev) in self.arrivals.heads(context, unknown).await? {
             if let Some(mut room) = self.rooms.get_mut(&chat) {
                 room.delivered_rev.get_or_insert(rev);
             }

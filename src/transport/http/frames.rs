@@ -8,6 +8,8 @@ const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 /// The first byte of a ping.
 const PING: u8 = 0x89;
+/// The first byte of a pong.
+const PONG: u8 = 0x8a;
 
 /// Encodes a text frame whose payload is these parts in a row.
 pub fn text_frame(parts: &[&[u8]]) -> Bytes {
@@ -19,9 +21,24 @@ pub fn close_frame(code: u16) -> Bytes {
     frame(CLOSE, &[&code.to_be_bytes()])
 }
 
+/// Encodes a close frame with this code and reason.
+pub fn close_frame_with(code: u16, reason: &str) -> Bytes {
+    frame(CLOSE, &[&code.to_be_bytes(), reason.as_bytes()])
+}
+
+/// Encodes the answer to a client's close frame with this payload: its code, or nothing if it has none.
+pub fn close_answer(payload: &[u8]) -> Bytes {
+    frame(CLOSE, &[payload.get(..2).unwrap_or_default()])
+}
+
 /// Encodes a ping without data.
 pub fn ping_frame() -> Bytes {
     frame(PING, &[])
+}
+
+/// Encodes the answer to a ping with this payload.
+pub fn pong_frame(payload: &[u8]) -> Bytes {
+    frame(PONG, &[payload])
 }
 
 fn frame(first: u8, parts: &[&[u8]]) -> Bytes {
@@ -58,16 +75,6 @@ fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// Splits bytes into frames. What is no whole frame comes last.
-pub fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let end = lengths(bytes).map_or(bytes.len(), |(head, payload)| bytes.len().min(head + payload));
-        let (frame, rest) = bytes.split_at(end);
-        bytes = rest;
-        (!frame.is_empty()).then_some(frame)
-    })
-}
-
 /// Returns the payload of a text frame; empty for other frames.
 pub fn text(frame: &[u8]) -> &[u8] {
     let head = lengths(frame).filter(|_| frame.first() == Some(&TEXT)).map(|(head, _)| head);
@@ -79,18 +86,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_of_every_length_are_split_where_they_end() {
-        let texts: Vec<Vec<u8>> =
-            [0, 1, 125, 126, 300, 65_535, 65_536, 70_000, 3].map(|length| vec![0x81; length]).to_vec();
-        let frames: Vec<Bytes> = texts.iter().map(|text| text_frame(&[text])).collect();
-        let stream = frames.concat();
-        let found: Vec<&[u8]> = split(&stream).collect();
-        assert_eq!(found, frames);
-        assert_eq!(found.iter().map(|frame| text(frame)).collect::<Vec<_>>(), texts);
-        assert_eq!(
-            split(&stream[..stream.len() - 1]).last(),
-            Some(&stream[stream.len() - 5..stream.len() - 1])
-        );
+    fn the_text_of_a_frame_of_every_length_is_found() {
+        for length in [0, 1, 125, 126, 300, 65_535, 65_536, 70_000] {
+            let content = vec![0x81; length];
+            assert_eq!(text(&text_frame(&[&content])), content);
+        }
     }
 
     #[test]
@@ -99,5 +99,9 @@ mod tests {
         assert_eq!(&close_frame(1_000)[..], b"\x88\x02\x03\xe8");
         assert_eq!(text(&close_frame(1_000)), b"");
         assert_eq!(&ping_frame()[..], b"\x89\x00");
+        assert_eq!(&pong_frame(b"x")[..], b"\x8a\x01x");
+        assert_eq!(&close_frame_with(1_000, "x")[..], b"\x88\x03\x03\xe8x");
+        assert_eq!(&close_answer(b"\x03\xe8bye")[..], b"\x88\x02\x03\xe8");
+        assert_eq!(&close_answer(b"")[..], b"\x88\x00");
     }
 }

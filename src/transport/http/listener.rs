@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::io::poll_read_buf;
 
 use crate::config::Rates;
 use crate::error::{Error, Result};
 use crate::platform::limits::{ConcurrencyLimit, ConcurrencyPermit};
 use crate::realtime::write_queue::WriteQueue;
-use crate::transport::http::frames;
 
 /// A peer that acknowledges nothing for this long counts as gone, even if TCP would still retry.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
@@ -29,7 +30,7 @@ const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 
 /// A TCP stream with backpressure. After an upgrade, what is written goes through the connection's queue.
 pub struct BackpressureStream {
-    tcp: Arc<TcpStream>,
+    tcp: OwnedReadHalf,
     writes: Arc<WriteQueue>,
     /// Bytes that were read before an upgrade, and not consumed.
     unread: Bytes,
@@ -52,39 +53,62 @@ impl AsyncRead for BackpressureStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let backpressure = this.writes.backpressure();
-        backpressure.register_reader(cx);
-        if backpressure.is_ended() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        if backpressure.is_reading_paused() {
-            return Poll::Pending;
-        }
-        if !this.unread.is_empty() {
-            let count = this.unread.len().min(buf.remaining());
-            buf.put_slice(&this.unread.split_to(count));
-            return Poll::Ready(Ok(()));
-        }
-        loop {
-            ready!(this.tcp.poll_read_ready(cx))?;
-            match this.tcp.try_read_buf(buf) {
-                Ok(count) => {
-                    backpressure.add_read(count as u64);
-                    if backpressure.is_over_read_limit() {
-                        this.writes.end();
-                        return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        // The space is there already.
+        self.poll_read_buf(cx, buf, |_| {}).map_ok(|_| ())
     }
 }
 
 impl BackpressureStream {
+    /// Appends bytes to `buffer`, and makes this much space for them, but not before there are some. Returns their
+    /// number; 0 at the end.
+    pub fn poll_read_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        space: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_buf(cx, buffer, |buffer| buffer.reserve(space))
+    }
+
+    fn poll_read_buf<B: BufMut>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut B,
+        make_space: impl Fn(&mut B),
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_resumed(cx));
+        let backpressure = self.writes.backpressure();
+        if backpressure.is_ended() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if !self.unread.is_empty() {
+            make_space(buffer);
+            let count = self.unread.len().min(buffer.remaining_mut());
+            buffer.put_slice(&self.unread.split_to(count));
+            return Poll::Ready(Ok(count));
+        }
+        ready!(self.tcp.as_ref().poll_read_ready(cx))?;
+        make_space(buffer);
+        let count = ready!(poll_read_buf(Pin::new(&mut self.tcp), cx, buffer))?;
+        backpressure.add_read(count as u64);
+        if backpressure.is_over_read_limit() {
+            self.writes.end();
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    /// Waits until commands may be received, or the connection has ended.
+    pub fn poll_resumed(&self, cx: &Context<'_>) -> Poll<()> {
+        let backpressure = self.writes.backpressure();
+        backpressure.register_reader(cx);
+        if backpressure.is_ended() || !backpressure.is_reading_paused() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
     /// Takes the stream of an upgraded connection out of hyper, which would keep memory for it.
     pub fn from_upgraded(upgraded: Upgraded) -> Result<Self> {
         let parts = upgraded
@@ -132,12 +156,7 @@ impl AsyncWrite for BackpressureStream {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if this.head_end == HEAD_END.len() {
-            let is_pushed = if this.writes.has_gates() {
-                this.writes.push_engine(frames::split(buf), cx)
-            } else {
-                this.writes.push_engine(std::iter::once(buf), cx)
-            };
-            return if is_pushed { Poll::Ready(Ok(buf.len())) } else { Poll::Pending };
+            return if this.writes.push_engine(buf, cx) { Poll::Ready(Ok(buf.len())) } else { Poll::Pending };
         }
         let buf = if is_upgraded { this.head_of(buf) } else { buf };
         let written = ready!(this.poll_tcp(cx, |tcp| tcp.try_write(buf)))?;
@@ -175,7 +194,7 @@ impl AsyncWrite for BackpressureStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.writes.is_written(cx) {
-            Poll::Ready(SockRef::from(&*self.tcp).shutdown(Shutdown::Write))
+            Poll::Ready(SockRef::from(self.writes.tcp().as_ref()).shutdown(Shutdown::Write))
         } else {
             Poll::Pending
         }
@@ -187,11 +206,12 @@ impl BackpressureStream {
     fn poll_tcp(
         &self,
         cx: &mut Context<'_>,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
+        write: impl Fn(&OwnedWriteHalf) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        let tcp = self.writes.tcp();
         loop {
-            ready!(self.tcp.poll_write_ready(cx))?;
-            match write(&self.tcp) {
+            ready!(tcp.as_ref().poll_write_ready(cx))?;
+            match write(tcp) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => {
                     if let Ok(written) = written {
@@ -264,8 +284,8 @@ impl BackpressureListener {
                     // Too many connections: close it without a response, which costs nothing.
                     let Ok(place) = self.place(address.ip()) else { continue };
                     tune(&tcp);
-                    let tcp = Arc::new(tcp);
-                    let writes = WriteQueue::new(tcp.clone(), Arc::default());
+                    let (tcp, writing) = tcp.into_split();
+                    let writes = WriteQueue::new(writing, Arc::default());
                     let peer = Peer { address, writes: writes.clone() };
                     let unread = Bytes::new();
                     return (BackpressureStream { tcp, writes, unread, head_end: 0, _place: place }, peer);
@@ -296,5 +316,20 @@ fn tune(tcp: &TcpStream) {
         .and_then(|()| socket.set_tcp_user_timeout(Some(STALLED_AFTER)));
     if let Err(error) = done {
         tracing::debug!(%error, "a socket option was refused");
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::missing_panics_doc, reason = "only tests use it")]
+impl BackpressureStream {
+    /// Returns the stream of an upgraded connection, and its peer.
+    pub async fn pair() -> (Self, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let address = listener.local_addr().expect("an address");
+        let (peer, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (tcp, writing) = accepted.expect("accepted").0.into_split();
+        let writes = WriteQueue::new(writing, Arc::default());
+        let stream = Self { tcp, writes, unread: Bytes::new(), head_end: HEAD_END.len(), _place: None };
+        (stream, peer.expect("connects"))
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod body_headers;
 pub mod client_address;
+pub mod frame_reader;
 pub mod frames;
 pub mod headers;
 pub mod listener;

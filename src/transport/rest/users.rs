@@ -203,7 +203,7 @@ pub async fn put_photo(
     } else {
         let Json(body) = Json::<PhotoBody>::from_request(request, &app).await?;
         run_detached(async move {
-            let photo = photos::store_base64(&app.context, "photo", &body.photo).await?;
+            let photo = photos::store_base64(&app.context, "photo", body.photo).await?;
             profiles::set_photo(&app.context, actor.user_id, Some(photo)).await
         })
         .await?

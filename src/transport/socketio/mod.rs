@@ -1,203 +1,116 @@
-//! The Socket.IO transport: one engine at two paths, two namespaces with the same events, and rooms that are not the
-//! library's. Handlers are registered before the client learns that it is connected, so that nothing it sends
-//! immediately is lost.
+//! The Socket.IO transport: two paths, two namespaces with the same events, and rooms that are the publisher's.
+//!
+//! The engine of this server serves all transports of Engine.IO. With `FAST_PATH=off`, socketioxide does instead: it is
+//! slower, and serves to tell whether a fault is the engine's.
 
+mod admission;
 mod engine;
-mod handshake;
-mod incoming;
+mod stock;
 
-mod polling;
-mod send_queue;
-
-pub use engine::{Accept, Engine, Guard, build, guard};
-
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
-use socketioxide::SocketIo;
-use socketioxide::adapter::LocalAdapter;
-use socketioxide::extract::{SocketRef, TryData};
-use socketioxide::handler::{ConnectHandler, DisconnectHandler};
-use socketioxide::socket::{DisconnectReason, Socket};
+use axum::Router;
+use serde_json::value::RawValue;
 
-use self::handshake::Refused;
-use self::incoming::Intake;
-use self::polling::Session;
-use self::send_queue::{DirectQueue, EngineQueue, Frames};
-use crate::domain::events;
-use crate::error::{self, Code, Error};
+use self::engine::Engine;
+use self::stock::Stock;
 use crate::realtime::RealtimeState;
-use crate::realtime::connection::{Connection, SendQueue};
-use crate::realtime::inbox::Inbox;
-use crate::realtime::publisher::Publisher;
-use crate::transport::http::client_address;
 
-/// Both namespaces.
-const NAMESPACES: [&str; 2] = ["/", "/ws"];
+/// Paths at which Socket.IO clients connect.
+const PATHS: [&str; 2] = ["/socket.io", "/ws/socket.io"];
 
-/// State of this transport.
-pub struct SocketIoState {
-    /// State that is shared with the other realtime transport.
-    pub realtime: Arc<RealtimeState>,
-    /// Sessions that began with polling, by Engine.IO session id. The session's first request keeps it alive, and the
-    /// engine keeps that request as long as the session.
-    sessions: DashMap<String, Weak<Session>>,
+/// Maximum packets of one response to a polling client. python-engineio gives up a session if there are more.
+const MAX_PACKETS: usize = 16;
+
+/// Maximum packets of one request before the client has authenticated; until then it only sends CONNECT packets.
+const UNAUTHENTICATED_PACKETS: usize = 8;
+
+/// Number of refused namespaces after which a session ends.
+const MAX_REFUSALS: usize = 4;
+
+/// Maximum binary attachments of one event.
+const MAX_ATTACHMENTS: usize = 64;
+
+/// How long the parts of one event may take to arrive; checked when the next part arrives.
+const PARTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Separates the packets of a payload (Engine.IO protocol 4).
+const SEPARATOR: u8 = 0x1e;
+
+/// Content type of a response with packets.
+const PACKETS: &str = "text/plain; charset=UTF-8";
+
+/// The Socket.IO server.
+pub enum SocketIo {
+    /// This server's own engine.
+    Engine(Arc<Engine>),
+    /// socketioxide.
+    Stock(Stock),
 }
 
-impl SocketIoState {
-    /// Creates a transport without sessions.
-    pub fn new(realtime: Arc<RealtimeState>) -> Arc<Self> {
-        Arc::new(Self { realtime, sessions: DashMap::new() })
-    }
-
-    /// Returns a session that began with polling.
-    fn session(&self, sid: &str) -> Option<Arc<Session>> {
-        self.sessions.get(sid).and_then(|session| session.upgrade())
-    }
-
-    /// Starts a task that removes ended sessions every minute.
-    pub fn sweep(self: Arc<Self>) {
-        let context = self.realtime.context.clone();
-        context.keep("ended sessions", move |_| {
-            let state = self.clone();
-            async move {
-                let mut minute = tokio::time::interval(Duration::from_mins(1));
-                loop {
-                    minute.tick().await;
-                    state.sessions.retain(|_, session| session.strong_count() > 0);
-                }
-            }
-        });
-    }
-}
-
-/// Registers both namespaces.
-pub fn register(io: &SocketIo, state: &Arc<SocketIoState>) {
-    for namespace in NAMESPACES {
-        let state = state.clone();
-        let admit = {
-            let state = state.clone();
-            async move |socket: SocketRef, TryData(payload): TryData<serde_json::Value>| {
-                admit(&state, &socket, payload.ok()).await
-            }
-        };
-        let enter = async move |socket: SocketRef| enter(&state, socket);
-        io.ns(namespace, enter.with(admit));
-    }
-}
-
-/// Authenticates a client and registers its connection, before the client learns that it is connected.
-///
-/// `connect_error` is for refusals that a retry cannot change, because clients treat it as final. If the fault is the
-/// server's, or there are too many connections at the moment, the session ends without a message and the client
-/// reconnects by itself.
-async fn admit(
-    state: &Arc<SocketIoState>,
-    socket: &SocketRef,
-    payload: Option<serde_json::Value>,
-) -> Result<(), Refused> {
-    let session = engine::session(socket.req_parts())?;
-    // A client may send many requests before the first is decided; only a limited number is checked.
-    if session.transport.has_ended() {
-        return Err(Error::new(Code::TokenInvalid, "this session was refused too often").into());
-    }
-    let admitted = set_up(state, socket, payload, &session).await;
-    match &admitted {
-        Ok(()) => {}
-        Err(error) if error.is_ours() => session.transport.end(),
-        Err(error) if error.code == Code::RateLimited => {
-            tracing::info!(%error, "a connection was refused");
-            session.transport.end();
+impl SocketIo {
+    /// Creates the server that the settings ask for.
+    pub fn new(realtime: &Arc<RealtimeState>) -> Self {
+        if realtime.context.settings.sockets.fast_path {
+            Self::Engine(Engine::new(realtime.clone()))
+        } else {
+            Self::Stock(Stock::new(realtime.clone()))
         }
-        Err(_) => session.refuse(),
     }
-    Ok(admitted?)
+
+    /// Returns the routes of its HTTP requests.
+    pub fn routes(&self) -> Router {
+        match self {
+            Self::Engine(engine) => engine.routes(),
+            Self::Stock(stock) => stock.routes(),
+        }
+    }
+
+    /// Ends all sessions.
+    pub async fn close(&self) {
+        match self {
+            Self::Engine(engine) => engine.close(),
+            Self::Stock(stock) => stock.close().await,
+        }
+    }
 }
 
-async fn set_up(
-    state: &Arc<SocketIoState>,
-    socket: &SocketRef,
-    payload: Option<serde_json::Value>,
-    session: &Arc<Session>,
-) -> error::Result<()> {
-    let realtime = &state.realtime;
-    let parts = socket.req_parts();
-    let (actor, expires_at) = handshake::authenticate(&realtime.context, parts, payload.as_ref()).await?;
-    let permits =
-        realtime.context.rates.admit(actor.user_id, client_address::noted(&parts.extensions)).await?;
-    let id = realtime.publisher.next_id();
-    let connection =
-        Arc::new(Connection::new(id, actor, None, expires_at, session.transport.clone(), permits));
-    let frames = session.writes.get().map(|writes| Frames::new(writes.clone(), id, socket.ns()));
-    let leaving =
-        Leaving { realtime: realtime.clone(), connection: connection.clone(), frames: frames.clone() };
-    socket.on_disconnect(leaving);
-    // Join the rooms before the client learns that it is connected, so that there is no gap between what it fetches and
-    // the events that it receives from then on.
-    if let Err(error) = realtime.publisher.register(&realtime.context, &connection).await {
-        realtime.publisher.unregister(&realtime.context, &connection);
-        return Err(error);
-    }
-    engine::admitted(parts);
-    session.transport.authenticate();
-    let inbox = Inbox::new(connection, realtime.context.clone(), realtime.unanswered.clone());
-    socket.on_fallback(Intake::new(inbox.clone(), frames.clone()));
-    if let Some(frames) = frames {
-        socket.extensions.insert(frames);
-    }
-    socket.extensions.insert(inbox);
-    Ok(())
-}
-
-/// Runs after `admit`: sends the queued events and `ready`, and processes what the client has sent meanwhile.
-fn enter(state: &Arc<SocketIoState>, socket: SocketRef) {
-    let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() else { return };
-    let connection = inbox.connection();
-    // From here the socket and its queue refer to each other, until the disconnect handler separates them.
-    let queue: Box<dyn SendQueue> = match socket.extensions.get::<Frames>() {
-        Some(frames) => Box::new(DirectQueue { frames, socket }),
-        None => Box::new(EngineQueue(socket)),
+/// Splits the JSON of an event into its name and the arguments after it, `null` if there are none. The arguments are not
+/// read here, but when the command is known. Of invalid JSON the name is empty, which is no event.
+fn split_event(data: &str) -> (String, String) {
+    let simple = || {
+        let (name, rest) = data.strip_prefix("[\"")?.split_once('"')?;
+        let arguments = rest.strip_suffix(']')?;
+        let arguments = if arguments.is_empty() { "null" } else { arguments.strip_prefix(',')? };
+        (!name.contains('\\')).then(|| (name.to_owned(), arguments.to_owned()))
     };
-    if !connection.open_queue(queue) {
-        return inbox.abandon();
-    }
-    let ready = Publisher::ready(&state.realtime.context, connection);
-    connection.send_event(events::ready::to_connection(&ready));
-    inbox.start();
+    simple().unwrap_or_else(|| {
+        let items: Vec<&RawValue> = serde_json::from_str(data).unwrap_or_default();
+        let name = items.first().and_then(|name| serde_json::from_str(name.get()).ok()).unwrap_or_default();
+        let payload = items.get(1).map_or("null", |payload| payload.get());
+        (name, payload.to_owned())
+    })
 }
 
-/// Unregisters a connection when its socket ends, whichever side ended it.
-///
-/// The library frees the socket's place in its namespace only when this returns, and ignores a CONNECT that arrives
-/// earlier, so nothing here waits. If a client leaves during its registration, the library calls no handler; it drops
-/// the socket, and this value with it.
-struct Leaving {
-    realtime: Arc<RealtimeState>,
-    connection: Arc<Connection>,
-    frames: Option<Frames>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        if let Some(frames) = &self.frames {
-            frames.abandon();
+    #[test]
+    fn an_event_is_split_into_its_name_and_its_arguments() {
+        for (data, name, arguments) in [
+            (r#"["a",{"b":1}]"#, "a", r#"{"b":1}"#),
+            (r#"["a",{"b":1},2]"#, "a", r#"{"b":1},2"#),
+            (r#"["a"]"#, "a", "null"),
+            (r#" [ "a" , {} ] "#, "a", "{}"),
+            (r#"["\u0061",[1],2]"#, "a", "[1]"),
+            ("[]", "", "null"),
+            (r#"["a",{}"#, "", "null"),
+            ("{}", "", "null"),
+            ("", "", "null"),
+        ] {
+            assert_eq!(split_event(data), (name.to_owned(), arguments.to_owned()), "{data}");
         }
-        self.realtime.publisher.unregister(&self.realtime.context, &self.connection);
-    }
-}
-
-/// Distinguishes this implementation of the handler trait from those for closures.
-struct AtOnce;
-
-impl DisconnectHandler<LocalAdapter, AtOnce> for Leaving {
-    fn call_with_defer(
-        &self,
-        socket: Arc<Socket<LocalAdapter>>,
-        _: DisconnectReason,
-        defer: fn(Arc<Socket<LocalAdapter>>),
-    ) {
-        self.realtime.publisher.unregister(&self.realtime.context, &self.connection);
-        defer(socket);
     }
 }

@@ -13,7 +13,7 @@ use crate::realtime::connection::{Ack, SendQueue};
 use crate::realtime::outgoing::{Dialect, Outgoing};
 use crate::realtime::transport::Transport;
 use crate::realtime::write_queue::WriteQueue;
-use crate::transport::http::frames::{close_frame, ping_frame, text_frame};
+use crate::transport::http::frames::{close_answer, close_frame, ping_frame, text_frame};
 
 /// Timeout of a closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -77,6 +77,11 @@ impl FrameWriter {
     pub fn close(&self, code: u16) {
         self.writes.close_now(close_frame(code));
         self.end_soon();
+    }
+
+    /// Answers the client's close frame with this payload.
+    pub fn answer_close(&self, payload: &[u8]) {
+        self.writes.close_after(close_answer(payload));
     }
 
     /// Ends the connection after a while, even if the client does not answer the close frame.

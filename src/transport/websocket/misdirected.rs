@@ -6,20 +6,20 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
 
-use crate::error::{Error, Result};
-use crate::transport::http::listener::BackpressureStream;
+use crate::transport::http::frame_reader::{FrameReader, Received};
+use crate::transport::http::frames::{close_frame, text_frame};
 use crate::transport::http::problem::Problem;
 use crate::transport::http::upgrade_request::accept;
-use crate::transport::websocket::upgrade::websocket;
 
 /// The explanation for the developer.
 const EXPLANATION: &str = "wrong path: /ws is the plain WebSocket and a namespace, Socket.IO is at the path \
     /ws/socket.io; set path: \"/ws/socket.io\", or leave it out";
+
+/// Largest packet that is read, bytes.
+const LONGEST_PACKET: usize = 65_536;
 
 /// How long a client may take to read the explanation.
 const READ_WITHIN: Duration = Duration::from_secs(2);
@@ -48,23 +48,20 @@ pub fn answer(mut request: Request) -> Result<Response, Problem> {
         let accepted = accept(request.headers())?;
         let upgraded = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
-            let upgraded = upgraded.await.map_err(Error::internal);
-            let Ok(stream) = upgraded.and_then(BackpressureStream::from_upgraded) else { return };
-            let mut stream = websocket(stream, 65_536).await;
-            let closing = async {
-                stream.send(WsMessage::text(open())).await?;
+            let Ok(mut reader) = FrameReader::from_upgrade(upgraded, LONGEST_PACKET).await else { return };
+            let explaining = async {
+                reader.writes().push(text_frame(&[open().as_bytes()]));
                 // If a client is refused a namespace that it did not request, it may keep waiting for its own.
-                let request = stream.next().await.transpose()?;
-                let namespace = match request.as_ref().and_then(|it| it.to_text().ok()) {
-                    Some(text) if text.starts_with("40/ws,") => "/ws,",
-                    _ => "",
+                let namespace = match reader.next().await {
+                    Some(Ok(Received::Text(text))) if text.starts_with("40/ws,") => "/ws,",
+                    Some(Ok(_)) => "",
+                    _ => return,
                 };
-                stream.send(WsMessage::text(refusal(namespace))).await?;
-                stream.send(WsMessage::Close(None)).await?;
-                while let Some(Ok(_)) = stream.next().await {}
-                Ok::<(), WsError>(())
+                reader.writes().push(text_frame(&[refusal(namespace).as_bytes()]));
+                reader.writes().close_after(close_frame(1000));
+                reader.discard().await;
             };
-            drop(timeout(READ_WITHIN, closing).await);
+            drop(timeout(READ_WITHIN, explaining).await);
         });
         return Ok(accepted);
     }

@@ -4,21 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::error::{Code, Error};
 use crate::ids::ChatId;
 use crate::realtime::RealtimeState;
-use crate::transport::http::listener::BackpressureStream;
+use crate::transport::http::frame_reader::FrameReader;
 use crate::transport::http::problem::Problem;
-use crate::transport::http::token::{find_token, header_token};
+use crate::transport::http::token::Credentials;
 use crate::transport::http::{client_address, upgrade_request};
 use crate::transport::websocket::session::Opening;
 use crate::transport::websocket::{misdirected, session};
-
-/// Buffer for reading from one WebSocket, bytes: idle ones keep it.
-const READ_BUFFER: usize = 512;
 
 /// Handles `GET /ws`, and the requests that Socket.IO clients send there by mistake.
 pub async fn all_chats(
@@ -58,31 +53,14 @@ fn upgrade(
     let accepted = upgrade_request::accept(headers)?;
     let address = client_address::noted(request.extensions());
     let pending = state.context.rates.pending.enter(address)?;
-    let token = header_token(headers);
-    let cookie = find_token(&state.context, headers, None).filter(|_| token.is_none());
+    let credentials = Credentials::read(&state.context, headers);
     let limit = state.context.settings.sockets.max_frame_bytes;
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        match upgraded.await.map_err(Error::internal).and_then(BackpressureStream::from_upgraded) {
-            Ok(stream) => {
-                let writes = stream.writes().clone();
-                let stream = websocket(stream, limit).await;
-                session::run(state, Opening { stream, writes, token, cookie, scope, pending, address }).await;
-            }
+        match FrameReader::from_upgrade(upgraded, limit).await {
+            Ok(reader) => session::run(state, Opening { reader, credentials, scope, pending, address }).await,
             Err(error) => tracing::debug!(%error, "an upgrade failed"),
         }
     });
     Ok(accepted)
-}
-
-/// Returns a WebSocket whose messages have at most `limit` bytes.
-pub(super) async fn websocket(
-    stream: BackpressureStream,
-    limit: usize,
-) -> WebSocketStream<BackpressureStream> {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit));
-    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await
 }

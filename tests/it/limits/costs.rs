@@ -73,6 +73,62 @@ async fn a_session_ends_after_repeated_failed_authentication() {
 }
 
 #[harness::test]
+async fn a_session_ends_after_repeated_connects_to_unknown_namespaces() {
+    let app = limited(&[]).await;
+    if !app.server.context.settings.sockets.fast_path {
+        return;
+    }
+    let alice = app.person("alice").await;
+    let headers = [("auth", alice.access.as_str())];
+    for names in [vec!["/a".to_owned(); 4], vec![format!("/{}", "a".repeat(1_000))]] {
+        let mut socket = Plain::upgrade(&app.host, ENGINE, &headers).await.expect("opens");
+        socket.send_raw("40").await;
+        assert!(socket.hears("40").await);
+        for name in names {
+            socket.send_raw(&format!("40{name},")).await;
+        }
+        socket.drain_until_end(Duration::from_secs(5)).await;
+    }
+}
+
+#[harness::test]
+async fn events_that_arrive_with_the_connect_packet_are_answered() {
+    let app = limited(&[]).await;
+    if !app.server.context.settings.sockets.fast_path {
+        return;
+    }
+    let alice = app.person("alice").await;
+    let connect = format!("40{}", json!({"token": alice.access}));
+    let mut socket = Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens");
+    socket.send_raw(&connect).await;
+    socket.send_raw(r#"421["sync",{}]"#).await;
+    assert!(socket.hears("431[{\"ok\":true").await);
+
+    let polling = Polling::open(&app, "").await;
+    assert_eq!(polling.post(&format!("{connect}\x1e421[\"sync\",{{}}]")).await, 200);
+    let mut heard = String::new();
+    while !heard.contains("431[{\"ok\":true") {
+        let (status, packets) = polling.get().await;
+        assert_eq!(status, 200, "{heard}");
+        heard += &packets;
+    }
+}
+
+#[harness::test]
+async fn refusals_count_even_if_the_client_leaves_before_them() {
+    let app = limited(&[]).await;
+    if !app.server.context.settings.sockets.fast_path {
+        return;
+    }
+    let mut socket = Plain::upgrade(&app.host, ENGINE, &[]).await.expect("opens");
+    for _ in 0..4 {
+        socket.send_raw(r#"40{"token":"x"}"#).await;
+        socket.send_raw("41").await;
+    }
+    socket.drain_until_end(Duration::from_secs(5)).await;
+}
+
+#[harness::test]
 async fn binary_attachments_of_an_event_are_limited_in_number_and_total_size() {
     let app = limited(&[("MAX_FRAME_BYTES", "100000")]).await;
     let alice = app.person("alice").await;

@@ -98,7 +98,10 @@ impl TestApp {
     /// Starts a server on a given database.
     pub async fn on(folder: TempDir, database_url: &str, extra: &[(&str, &str)]) -> Self {
         let data = folder.path().display().to_string();
+        // `FAST_PATH=off cargo test` tests the other implementation of Socket.IO.
+        let fast_path = std::env::var("FAST_PATH").unwrap_or_else(|_| "true".into());
         let base = [
+            ("FAST_PATH", fast_path.as_str()),
             ("MANGO_ENV", "test"),
             ("BIND", "127.0.0.1:0"),
             ("DATA_DIR", &data),

@@ -26,6 +26,13 @@ impl Polling {
         Self { http: app.http.clone(), token: token.to_owned(), url: format!("{base}&sid={sid}"), sid }
     }
 
+    /// Fetches the ping that socketioxide sends as soon as a session is open.
+    pub async fn fetch_first_ping(&self, app: &TestApp) {
+        if !app.server.context.settings.sockets.fast_path {
+            assert_eq!(self.get().await, (200, "2".to_owned()));
+        }
+    }
+
     /// Opens a session and joins the namespace `/`.
     pub async fn connect(app: &TestApp, token: &str) -> Self {
         let polling = Self::open(app, token).await;

@@ -1,38 +1,24 @@
 //! State of an Engine.IO session (protocol 4) that uses polling: how many packets a response and a request may contain,
 //! and the session's one upgrade to a WebSocket.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 
 use crate::realtime::transport::{BacklogLimit, MAX_WAITING, Transport, UNAUTHENTICATED_BYTES};
-use crate::realtime::write_queue::WriteQueue;
-
-/// Maximum packets of one response to a polling client. python-engineio gives up a session if there are more.
-const MAX_PACKETS: usize = 16;
-
-/// Maximum packets of one request before the client has authenticated; until then it only sends CONNECT packets.
-const UNAUTHENTICATED_PACKETS: usize = 8;
+use crate::transport::socketio::{MAX_PACKETS, MAX_REFUSALS, SEPARATOR, UNAUTHENTICATED_PACKETS};
 
 /// Maximum packets of one request afterwards. Clients send all buffered packets at once, and the inbox does not queue
 /// more commands.
 const AUTHENTICATED_PACKETS: usize = MAX_WAITING;
-
-/// Number of refused namespaces after which a session ends.
-const MAX_REFUSALS: usize = 4;
-
-/// Separates the packets of a payload (Engine.IO protocol 4).
-pub const SEPARATOR: u8 = 0x1e;
 
 /// A session of the engine, whichever transport it began with.
 #[derive(Default)]
 pub struct Session {
     /// The session's transport.
     pub transport: Arc<Transport>,
-    /// The queue of its WebSocket, if events are written past the engine.
-    pub writes: OnceLock<Arc<WriteQueue>>,
     polled: Mutex<Polled>,
     /// Bytes received by polling before the client had authenticated.
     unauthenticated_bytes: AtomicU64,

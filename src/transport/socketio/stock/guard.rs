@@ -1,9 +1,8 @@
-//! Configures the engine below Socket.IO, and guards its HTTP requests.
+//! Guards the HTTP requests of the engine below socketioxide.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
@@ -12,33 +11,19 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
-use socketioxide::{ParserConfig, SocketIo};
 use tokio::time::{sleep, timeout};
-use tower::Service;
 
-use super::SocketIoState;
-use super::polling::{SEPARATOR, Session, UpgradeClaim};
-use crate::config::Settings;
+use super::StockState;
+use super::session::{Session, UpgradeClaim};
 use crate::error::{Code, Error, Result};
 use crate::platform::limits::ConcurrencyPermit;
+use crate::realtime::transport::PATIENCE;
 use crate::realtime::write_queue::WriteQueue;
-use crate::transport::http::listener::{BackpressureStream, Peer};
+use crate::transport::http::listener::Peer;
 use crate::transport::http::problem::Problem;
 use crate::transport::http::timed_body::{BODY_WITHIN, TooSlow};
 use crate::transport::http::{client_address, origin, upgrade_request};
-
-/// Maximum packets that may be queued for one client. An idle client costs nothing; if the queue is full, the
-/// connection ends.
-const OUTBOX_PACKETS: usize = 4_096;
-
-/// Maximum binary attachments of one event.
-const ATTACHMENTS_MOST: usize = 64;
-
-/// How long the parts of one event may take to arrive; checked when the next part arrives.
-const PARTS_WITHIN: Duration = Duration::from_secs(10);
-
-/// Buffer for reading from one WebSocket, bytes: idle ones keep it.
-const READ_BUFFER: usize = 512;
+use crate::transport::socketio::{PACKETS, SEPARATOR};
 
 /// Headers that decide the handshake, or that the engine needs for its upgrade. The engine keeps a session's first
 /// request as long as the session, and a header keeps the whole buffer that it was read into.
@@ -55,54 +40,6 @@ const KEPT_HEADERS: [HeaderName; 10] = [
     header::SEC_WEBSOCKET_EXTENSIONS,
 ];
 
-/// Gives the engine a stream that has become a WebSocket, and the request that began it.
-pub type Accept = Box<dyn Fn(BackpressureStream, axum::http::Request<()>) + Send + Sync>;
-
-/// The engine.
-pub struct Engine {
-    /// Its HTTP requests, at both of its paths.
-    pub router: Router,
-    /// Its namespaces.
-    pub io: SocketIo,
-    /// Takes over WebSocket streams.
-    pub accept: Accept,
-}
-
-/// What the engine's HTTP requests need. The engine must not own this, because it refers to the engine.
-pub struct Guard {
-    /// The state of the transport.
-    pub state: Arc<SocketIoState>,
-    /// Gives a stream to the engine.
-    pub accept: Accept,
-}
-
-/// Builds the engine from the settings.
-pub fn build(settings: &Settings) -> Engine {
-    // An incomplete event waits in memory, so it has the size limit of one frame.
-    let parser = ParserConfig::common()
-        .max_incoming_binaries(ATTACHMENTS_MOST)
-        .max_incoming_binary_buf_size(settings.sockets.max_frame_bytes)
-        .packet_completion_timeout(PARTS_WITHIN);
-    let (service, io) = SocketIo::builder()
-        .with_parser(parser)
-        .req_path("/")
-        .ping_interval(settings.sockets.ping_interval)
-        .ping_timeout(settings.sockets.ping_timeout)
-        .connect_timeout(settings.sockets.connect_timeout)
-        .max_buffer_size(OUTBOX_PACKETS)
-        .max_payload(settings.sockets.max_frame_bytes as u64)
-        .ws_max_message_size(settings.sockets.max_frame_bytes)
-        .ws_max_frame_size(settings.sockets.max_frame_bytes)
-        .ws_read_buffer_size(READ_BUFFER)
-        .build_svc();
-    let router = Router::new()
-        .nest_service("/ws/socket.io", service.clone())
-        .nest_service("/socket.io", service.clone());
-    // The service begins its task before it returns.
-    let accept = Box::new(move |stream, request| drop(service.clone().call((stream, request))));
-    Engine { router, io, accept }
-}
-
 /// Returns the session that began with this request.
 pub fn session(parts: &Parts) -> Result<Arc<Session>> {
     parts.extensions.get().cloned().ok_or_else(|| Error::internal("a session without its session"))
@@ -116,22 +53,16 @@ fn wants_websocket(request: &Request) -> bool {
 /// Maximum size of the packet that opens a session, bytes.
 const LONGEST_OPEN: usize = 4_096;
 
-/// Content type of a response with packets.
-const PACKETS: &str = "text/plain; charset=UTF-8";
-
 /// How long an upgrade waits for a client to fetch the packets that are kept for it.
 const FETCHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Interval between checks whether the client has fetched them.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// How long a polling client waits while too many of its events are in flight; then its events are accepted anyway.
-const PATIENCE: Duration = Duration::from_secs(15);
-
 /// Refuses requests of ended sessions, registers the backpressure of a session that upgrades, delays a polling client
 /// while too many of its events are in flight, and counts the bytes of its responses.
-pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let response = guarded(guard, request, next).await;
+pub async fn guard(State(state): State<Arc<StockState>>, request: Request, next: Next) -> Response {
+    let response = guarded(&state, request, next).await;
     if response.status() == StatusCode::BAD_REQUEST { with_number(response).await } else { response }
 }
 
@@ -151,15 +82,14 @@ async fn with_number(response: Response) -> Response {
     Response::from_parts(parts, body.into())
 }
 
-async fn guarded(guard: Arc<Guard>, request: Request, next: Next) -> Response {
-    let state = &guard.state;
+async fn guarded(state: &Arc<StockState>, request: Request, next: Next) -> Response {
     let is_websocket = wants_websocket(&request);
     if is_websocket && let Err(error) = upgrade_request::require(request.headers()) {
         return Problem(error).into_response();
     }
     let Some(sid) = sid(&request) else {
         return if is_websocket {
-            open_websocket(&guard, request, next).await
+            open_websocket(state, request, next).await
         } else {
             open_polling(state, request, next).await
         };
@@ -271,7 +201,7 @@ fn writes(request: &Request) -> Option<Arc<WriteQueue>> {
 
 /// Prepares the request that begins a session. The session counts as an unauthenticated socket of its address until it
 /// joins a namespace or ends: the permit is in the request's extensions, which the engine keeps as long as the session.
-fn begin(state: &SocketIoState, request: &mut Request) -> Result<(Arc<Session>, Arc<ConcurrencyPermit>)> {
+fn begin(state: &StockState, request: &mut Request) -> Result<(Arc<Session>, Arc<ConcurrencyPermit>)> {
     let address = client_address::noted(request.extensions());
     let session = Arc::new(Session::new(state.realtime.publisher.backlog_limit.clone()));
     let pending = Arc::new(state.realtime.context.rates.pending.enter(address)?);
@@ -299,25 +229,12 @@ fn trim(request: &mut Request) {
     }
 }
 
-async fn open_websocket(guard: &Arc<Guard>, mut request: Request, next: Next) -> Response {
-    let state = &guard.state;
+async fn open_websocket(state: &StockState, mut request: Request, next: Next) -> Response {
     let writes = writes(&request);
     let (session, pending) = match begin(state, &mut request) {
         Ok(begun) => begun,
         Err(error) => return Problem(error).into_response(),
     };
-    let is_fast = state.realtime.context.settings.sockets.fast_path;
-    // The engine itself answers requests that it will refuse.
-    if let Some(writes) = writes.as_ref().filter(|_| is_fast && is_version_4(&request)) {
-        return match hand_over(guard, &session, writes, request) {
-            Ok(response) => {
-                session.transport.become_websocket(writes);
-                writes.backpressure().hold(pending);
-                response
-            }
-            Err(error) => Problem(error).into_response(),
-        };
-    }
     let response = next.run(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(writes) = writes
@@ -329,40 +246,7 @@ async fn open_websocket(guard: &Arc<Guard>, mut request: Request, next: Next) ->
     response
 }
 
-fn is_version_4(request: &Request) -> bool {
-    request.uri().query().unwrap_or_default().split('&').any(|pair| pair == "EIO=4")
-}
-
-/// Accepts the handshake of a WebSocket in place of the engine, and gives the engine the bare stream: hyper's buffers and
-/// the request's would live as long as the session.
-fn hand_over(
-    guard: &Arc<Guard>,
-    session: &Arc<Session>,
-    writes: &Arc<WriteQueue>,
-    mut request: Request,
-) -> Result<Response> {
-    let accepted = upgrade_request::accept(request.headers())?;
-    let upgraded = hyper::upgrade::on(&mut request);
-    let (parts, _) = request.into_parts();
-    let mut kept = axum::http::Request::new(());
-    *kept.uri_mut() = parts.uri;
-    *kept.headers_mut() = parts.headers;
-    *kept.extensions_mut() = parts.extensions;
-    // It belongs to hyper's connection, and keeps its memory.
-    kept.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
-    kept.extensions_mut().remove::<ConnectInfo<Peer>>();
-    drop(session.writes.set(writes.clone()));
-    let guard = guard.clone();
-    tokio::spawn(async move {
-        match upgraded.await.map_err(Error::internal).and_then(BackpressureStream::from_upgraded) {
-            Ok(stream) => (guard.accept)(stream, kept),
-            Err(error) => tracing::debug!(%error, "an upgrade failed"),
-        }
-    });
-    Ok(accepted)
-}
-
-async fn open_polling(state: &SocketIoState, mut request: Request, next: Next) -> Response {
+async fn open_polling(state: &StockState, mut request: Request, next: Next) -> Response {
     let session = match begin(state, &mut request) {
         Ok((session, _)) => session,
         Err(error) => return Problem(error).into_response(),
