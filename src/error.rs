@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rusqlite::ErrorCode;
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
@@ -301,6 +302,21 @@ impl From<DbErr> for Error {
                 internal.retryable = retryable;
                 internal
             }
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error().map_or(0, |it| it.extended_code);
+        match (error.sqlite_error_code(), Fault::of_sqlite_code(&code.to_string())) {
+            (Some(ErrorCode::DatabaseBusy), _) => {
+                Self::unavailable("another process holds the database").caused_by(error)
+            }
+            (_, Fault::CannotWrite) => {
+                Self::unavailable("the database cannot store anything at the moment").caused_by(error)
+            }
+            _ => Self::internal(error),
         }
     }
 }

@@ -9,7 +9,8 @@ mod history;
 mod like;
 mod prepare;
 mod send;
-mod statement;
+mod store_postgres;
+mod store_sqlite;
 mod types;
 mod writer;
 

@@ -6,13 +6,13 @@
 //! the order in which they were submitted, and their acknowledgements and events are sent in that order after the
 //! commit.
 //!
-//! On PostgreSQL, one statement stores a group (see `statement`). What it does not accept, and everything on SQLite, is
-//! decided message by message in a transaction.
+//! One statement (see `store_postgres`), or one transaction of few prepared ones (see `store_sqlite`), stores the chats
+//! whose messages can all be accepted. The messages of other chats are decided one by one in a transaction.
 //!
 //! A writer never waits for a row that another transaction has locked: it sets the messages of such a chat aside (see
 //! `aside`) for a task of that chat, and continues with all other chats.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,8 @@ use tracing::Span;
 use super::aside::Aside;
 use super::batch::{announcement, place, store, to_author};
 use super::prepare::{Decision, Draft, Locking, SendContext, SendRequest, Window};
-use super::statement::store_at_once;
+use super::store_postgres::{self, Stored};
+use super::store_sqlite;
 use crate::clock::Clock;
 use crate::domain::chats::TypingNow;
 use crate::domain::message_view;
@@ -34,7 +35,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::background::Background;
 use crate::platform::bus::{Batch, Bus, ChatPosition, Delivery};
-use crate::platform::db::{Autocommit, Db, Failure, Tx};
+use crate::platform::db::{Autocommit, Db, Direct, Failure, Tx};
 use crate::protocol::messages::SendReply;
 
 /// Messages that may wait in the queue.
@@ -79,7 +80,8 @@ pub struct Job {
 
 /// A message and the callback for its result.
 pub(super) struct Entry {
-    job: Job,
+    /// Shared with the thread that stores it.
+    job: Arc<Job>,
     /// Receives the result.
     pub(super) answer: Answer,
     /// The command or request that sends the message.
@@ -103,6 +105,16 @@ type Group = Vec<Entry>;
 pub struct Writer {
     /// The queues of the writers; a chat's id selects one.
     jobs: Arc<[mpsc::Sender<Entry>]>,
+}
+
+/// How a writer stores groups of messages at once.
+enum Shortcut {
+    /// It does not.
+    None,
+    /// With one statement.
+    Postgres(Autocommit),
+    /// With one transaction of prepared statements.
+    Sqlite(Direct),
 }
 
 /// Another transaction has locked the message's chat or sender.
@@ -153,7 +165,7 @@ impl Writer {
     pub async fn submit(&self, job: Job, answer: Answer) {
         let writer = job.chat_id.0.unsigned_abs() as usize % self.jobs.len();
         let Some(jobs) = self.jobs.get(writer) else { return };
-        let entry = Entry { job, answer, span: Span::current(), until: None };
+        let entry = Entry { job: Arc::new(job), answer, span: Span::current(), until: None };
         if let Err(mpsc::error::SendError(entry)) = jobs.send(entry).await {
             (entry.answer)(Err(Error::unavailable("the server is shutting down")));
         }
@@ -165,21 +177,20 @@ impl Task {
         let mut waiting = waiting.lock().await;
         let most = group_size(self.db.backend());
         let mut received = Vec::with_capacity(most);
-        // A search for repeated texts needs more than the one statement.
-        let mut connection = self.db.autocommit().filter(|_| self.window == 0);
+        let mut shortcut = self.shortcut();
         while waiting.recv_many(&mut received, most).await > 0 {
             let group = std::mem::replace(&mut received, Vec::with_capacity(most));
             let mut group = self.aside.divert(group);
-            if let Some(connection) = &mut connection {
-                let storing = AssertUnwindSafe(self.store_at_once(connection, group)).catch_unwind();
-                group = storing.await.unwrap_or_else(|_| {
-                    tracing::error!("the writer panicked; its batch was answered with an error");
-                    Group::new()
-                });
-                // What follows may need a connection of the same pool.
-                if waiting.is_empty() || !group.is_empty() || self.db.writers() <= WRITERS {
-                    connection.release();
-                }
+            let storing = AssertUnwindSafe(self.store_at_once(&mut shortcut, group)).catch_unwind();
+            group = storing.await.unwrap_or_else(|_| {
+                tracing::error!("the writer panicked; its batch was answered with an error");
+                Group::new()
+            });
+            // What follows may need a connection of the same pool.
+            if let Shortcut::Postgres(connection) = &mut shortcut
+                && (waiting.is_empty() || !group.is_empty() || self.db.writers() <= WRITERS)
+            {
+                connection.release();
             }
             if group.is_empty() {
                 continue;
@@ -191,10 +202,43 @@ impl Task {
         }
     }
 
-    /// Stores the messages that one statement accepts, and answers them. Returns the others.
-    async fn store_at_once(&self, connection: &mut Autocommit, group: Group) -> Group {
-        let jobs: Vec<&Job> = group.iter().map(|entry| &entry.job).collect();
-        let mut stored = match store_at_once(connection, &jobs, self.clock.now()).await {
+    /// Returns how groups are stored at once. A search for repeated texts needs more than that.
+    fn shortcut(&self) -> Shortcut {
+        if self.window > 0 {
+            return Shortcut::None;
+        }
+        if let Some(connection) = self.db.autocommit() {
+            return Shortcut::Postgres(connection);
+        }
+        match self.db.direct() {
+            Ok(Some(direct)) => Shortcut::Sqlite(direct),
+            Ok(None) => Shortcut::None,
+            Err(error) => {
+                tracing::error!(%error, "groups of messages are stored more slowly");
+                Shortcut::None
+            }
+        }
+    }
+
+    /// Stores the messages that can be stored at once, and answers them. Returns the others.
+    async fn store_at_once(&self, shortcut: &mut Shortcut, group: Group) -> Group {
+        let stored: std::result::Result<HashMap<usize, Stored>, Failure> = match shortcut {
+            Shortcut::None => return group,
+            Shortcut::Postgres(connection) => {
+                let jobs: Vec<&Job> = group.iter().map(|entry| &*entry.job).collect();
+                store_postgres::store_at_once(connection, &jobs, self.clock.now()).await
+            }
+            Shortcut::Sqlite(direct) => {
+                let jobs: Vec<Arc<Job>> = group.iter().map(|entry| entry.job.clone()).collect();
+                let clock = self.clock.clone();
+                let storing = direct.transaction(move |tx| {
+                    let jobs: Vec<&Job> = jobs.iter().map(|job| &**job).collect();
+                    store_sqlite::store_at_once(tx, &jobs, clock.now())
+                });
+                storing.await
+            }
+        };
+        let mut stored = match stored {
             Ok(stored) => stored,
             Err(Failure::Refused(error)) => {
                 tracing::debug!(messages = group.len(), %error, "a group was not stored at once");
@@ -297,7 +341,7 @@ impl Task {
 
     /// Runs one transaction. Answers nothing before the commit.
     async fn once(&self, group: Group, locking: Locking, turn: Option<Duration>) -> Attempted {
-        let jobs: Vec<&Job> = group.iter().map(|entry| &entry.job).collect();
+        let jobs: Vec<&Job> = group.iter().map(|entry| &*entry.job).collect();
         let deciding = async {
             let tx = self.db.begin().await?;
             if let Some(turn) = turn {

@@ -10,11 +10,11 @@ use super::faults::{is_outdated, timed_out};
 use super::limited::Patience;
 use crate::error::{Error, driver_error};
 
-/// Why a statement that commits by itself has no result.
+/// Why nothing is known to be stored.
 pub enum Failure {
     /// The database refused it: nothing was stored.
     Refused(Error),
-    /// Its reply did not arrive: what it stores may be stored.
+    /// It may be stored, or another attempt would be in vain.
     Unknown(Error),
 }
 

@@ -1,11 +1,12 @@
 //! The database: connections, migrations, and transactions that hold back their events until they have committed.
 //!
-//! SQLite: WAL, one connection that writes and a pool that reads. PostgreSQL: separate pools for writing, reading and
-//! background work. The commits of transactions and the publishing of their events happen under one lock, so
-//! that events are published in commit order; statements that commit by themselves do without it (see `autocommit`), and
-//! the publisher sorts their events. Every call returns in time, even if the database hangs.
+//! SQLite: WAL, two connections that write in turn, and a pool that reads. PostgreSQL: separate pools for writing, reading
+//! and background work. The commits of transactions and the publishing of their events happen under one lock, so that
+//! events are published in commit order; groups of messages do without it (see `autocommit` and `direct`), and the
+//! publisher sorts their events. Every call returns in time, even if the database hangs.
 
 mod autocommit;
+mod direct;
 mod explain;
 mod faults;
 mod files;
@@ -19,6 +20,7 @@ mod sqlite;
 mod transaction;
 
 pub use autocommit::{Autocommit, Failure};
+pub use direct::Direct;
 pub use explain::{check_before, explain_migrate, explain_open};
 pub use limited::{Reader, TxConnection};
 pub use migrations::known_migrations;
@@ -82,6 +84,8 @@ pub struct Db {
     waiting: Arc<Semaphore>,
     /// Number of connections for writing.
     writers: usize,
+    /// Admits one writer at a time to a SQLite file, whichever connection it uses. SQLite's own lock is not fair.
+    turn: Option<Arc<Semaphore>>,
     url: Arc<str>,
     /// The SQLite file, if there is one.
     file: Option<PathBuf>,
@@ -111,6 +115,7 @@ impl Db {
             commit_order: Arc::default(),
             waiting: Arc::new(Semaphore::new((pools.writers / 2).max(1))),
             writers: pools.writers,
+            turn: is_sqlite.then(|| Arc::new(Semaphore::new(1))),
             url: url.into(),
             file: sqlite::file_of(url),
         })
@@ -153,6 +158,14 @@ impl Db {
             sqlite_transaction_mode: (self.backend() == DbBackend::Sqlite)
                 .then_some(SqliteTransactionMode::Immediate),
         };
+        let turn = match &self.turn {
+            Some(turn) => {
+                let taken = timeout(self.patience.acquire, turn.clone().acquire_owned()).await;
+                let taken = taken.map_err(|_| Error::unavailable("the database is busy"))?;
+                Some(taken.map_err(Error::internal)?)
+            }
+            None => None,
+        };
         let begun = self.patience.on_a_connection(|| self.write.begin_with_options(options)).await;
         let begun = begun.map_err(|error| {
             let mut error = Error::from(error);
@@ -165,7 +178,7 @@ impl Db {
             error
         })?;
         let inner = TxConnection::new(begun, self.patience.clone());
-        Ok(Tx::new(inner, self.commit_order.clone(), self.waiting.clone()))
+        Ok(Tx::new(inner, self.commit_order.clone(), self.waiting.clone(), turn))
     }
 
     /// Returns a connection for statements that commit by themselves; `None` on SQLite.
@@ -173,6 +186,13 @@ impl Db {
         (self.backend() == DbBackend::Postgres).then(|| {
             Autocommit::new(self.write.get_postgres_connection_pool().clone(), self.patience.clone())
         })
+    }
+
+    /// Starts a connection with a thread of its own; `None` unless the database is a SQLite file.
+    pub fn direct(&self) -> Result<Option<Direct>> {
+        let (Some(file), Some(turn)) = (&self.file, &self.turn) else { return Ok(None) };
+        let patience = self.patience.acquire;
+        Direct::start(file.clone(), &self.url, self.lock_timeout, turn.clone(), patience).map(Some)
     }
 
     /// Checks that the database accepts changes, because one with a full disk still answers queries. It writes about as

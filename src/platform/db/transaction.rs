@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex as SyncMutex;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QuerySelect, Select};
-use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::limited::TxConnection;
@@ -15,7 +15,7 @@ use crate::platform::bus::{ChatPosition, Delivery};
 
 /// How long a commit, which holds the lock on the commit order, may take if the database has no statement limit
 /// (SQLite).
-const COMMIT: Duration = Duration::from_secs(15);
+pub(super) const COMMIT: Duration = Duration::from_secs(15);
 
 /// Work to run once a transaction has committed.
 type Hook = Box<dyn FnOnce() + Send>;
@@ -73,11 +73,18 @@ pub struct Tx {
     events: Vec<Delivery>,
     position: Option<ChatPosition>,
     hooks: SyncMutex<Vec<Hook>>,
+    /// Held until the transaction has ended.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Tx {
-    pub(super) fn new(inner: TxConnection, order: Arc<Mutex<()>>, waiting: Arc<Semaphore>) -> Self {
-        Self { inner, order, waiting, events: Vec::new(), position: None, hooks: SyncMutex::default() }
+    pub(super) fn new(
+        inner: TxConnection,
+        order: Arc<Mutex<()>>,
+        waiting: Arc<Semaphore>,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { inner, order, waiting, events: Vec::new(), position: None, hooks: SyncMutex::default(), turn }
     }
 
     /// Returns the connection for queries within the transaction.
@@ -143,7 +150,7 @@ impl Tx {
     /// Commits and releases the events. The error does not tell whether nothing was stored or the result is unknown: a
     /// change is never acknowledged unless it was certainly stored.
     pub async fn commit<T>(self, reply: T) -> Result<Outcome<T>> {
-        let Self { inner, order, events, position, hooks, .. } = self;
+        let Self { inner, order, events, position, hooks, turn, .. } = self;
         let (transaction, patience, succeeded) = inner.into_parts();
         if !succeeded {
             return Err(Error::internal(
@@ -160,6 +167,7 @@ impl Tx {
             patience.freshness.renew();
             Error::unavailable("the database did not answer a commit in time")
         })??;
+        drop(turn);
         for hook in hooks.into_inner() {
             hook();
         }
@@ -184,8 +192,10 @@ impl Tx {
 
     /// Rolls back.
     pub async fn roll_back(self) -> Result<()> {
-        let (transaction, patience, _) = self.inner.into_parts();
+        let Self { inner, turn, .. } = self;
+        let (transaction, patience, _) = inner.into_parts();
         patience.for_statement(transaction.rollback()).await?;
+        drop(turn);
         Ok(())
     }
 }
