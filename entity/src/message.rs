@@ -1,6 +1,7 @@
 //! Messages. A deleted message keeps its row and its position.
 
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::ExprTrait;
 
 /// One message of one chat.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -50,6 +51,11 @@ impl Entity {
     /// Selects all messages of a chat, including deleted ones.
     pub fn of_chat(chat_id: i64) -> Select<Self> {
         Self::find().filter(Column::ChatId.eq(chat_id))
+    }
+
+    /// Selects the messages of a chat that were changed after they were sent. They have an index by `rev`.
+    pub fn changed_later(chat_id: i64) -> Select<Self> {
+        Self::of_chat(chat_id).filter(Expr::col((Entity, Column::Rev)).ne(Expr::col((Entity, Column::Seq))))
     }
 
     /// Selects messages that are not deleted.

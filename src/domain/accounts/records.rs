@@ -197,6 +197,17 @@ async fn chats(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
 
 async fn messages(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
     let own = message::Entity::find().filter(message::Column::UserId.eq(id.0));
+    // First only the ids, which an index lists: the rows before `after` are not read.
+    let ids: Vec<i64> = own
+        .select_only()
+        .column(message::Column::Id)
+        .filter(message::Column::Id.gt(after))
+        .order_by_asc(message::Column::Id)
+        .limit(PAGE)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    let own = message::Entity::find().filter(message::Column::Id.is_in(ids));
     let rows = read(conn, own, message::Column::Id, after).await?;
     let show = |row: message::Model| {
         json!({
