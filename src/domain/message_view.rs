@@ -2,18 +2,63 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::{like, message};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use entity::{like, message, user};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryResult,
+    QuerySelect, Select,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
-use crate::domain::users;
+use crate::domain::users::{self, AuthorRow};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::protocol::message_type::MessageType;
 use crate::protocol::messages::{Message, MyMessage, Reaction};
 use crate::protocol::users::Author;
+
+/// A message's row, with what is shown beside it.
+pub struct ShownRow {
+    /// The message.
+    pub message: message::Model,
+    author: Author,
+    my: Option<MyMessage>,
+}
+
+impl FromQueryResult for ShownRow {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        let liked: Option<bool> = row.try_get("", "liked")?;
+        let AuthorRow(author) = AuthorRow::from_query_result(row, prefix)?;
+        let my = liked.map(|liked| MyMessage { liked, reactions: Vec::new() });
+        Ok(Self { message: message::Model::from_query_result(row, prefix)?, author, my })
+    }
+}
+
+impl ShownRow {
+    /// Returns the message that its viewer sees.
+    pub fn show(self) -> Message {
+        show_row(self.message, self.author, self.my)
+    }
+}
+
+/// Adds the author to each message, and whether the viewer likes it, if there is one.
+pub fn shown(select: Select<message::Entity>, viewer: Option<UserId>) -> Select<message::Entity> {
+    let of_user =
+        message::Entity::belongs_to(user::Entity).from(message::Column::UserId).to(user::Column::Id).into();
+    let select = users::with_author_columns(select.join(JoinType::InnerJoin, of_user));
+    let Some(viewer) = viewer else { return select.expr_as(Expr::value(None::<bool>), "liked") };
+    let likes = Query::select()
+        .expr(Expr::value(1))
+        .from(like::Entity)
+        .and_where(Expr::col((like::Entity, like::Column::UserId)).eq(viewer.0))
+        .and_where(
+            Expr::col((like::Entity, like::Column::MessageId)).equals((message::Entity, message::Column::Id)),
+        )
+        .to_owned();
+    select.expr_as(Expr::exists(likes), "liked")
+}
 
 /// Converts rows to messages in the same order; with `my` if there is a viewer.
 pub async fn show(

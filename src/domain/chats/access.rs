@@ -3,7 +3,8 @@
 
 use crate::protocol::members::ChatRole;
 use entity::{chat, member};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QuerySelect};
 
 use crate::domain::{AppContext, contacts};
 use crate::error::{Code, Error, Result};
@@ -66,10 +67,17 @@ pub async fn find_visible(
     chat_id: ChatId,
     user_id: UserId,
 ) -> Result<Membership> {
-    let chat = chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0)).one(conn).await?;
-    let member = membership(conn, chat_id, user_id).await?;
-    match (chat, member) {
-        (Some(chat), Some(member)) => Ok(Membership { chat, member }),
+    let of_chat =
+        chat::Entity::belongs_to(member::Entity).from(chat::Column::Id).to(member::Column::ChatId).into();
+    let found = chat::Entity::present()
+        .join(JoinType::InnerJoin, of_chat)
+        .filter(chat::Column::Id.eq(chat_id.0))
+        .filter(member::Column::UserId.eq(user_id.0).and(member::Column::LeftAt.is_null()))
+        .select_also(member::Entity)
+        .one(conn)
+        .await?;
+    match found {
+        Some((chat, Some(member))) => Ok(Membership { chat, member }),
         _ => Err(no_such_chat()),
     }
 }

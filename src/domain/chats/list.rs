@@ -7,7 +7,7 @@ use sea_orm::sea_query::{ExprTrait, Query};
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 
 use super::access::find_visible;
-use super::view::{Viewer, load, show_members, unread_while_pending};
+use super::view::{Viewer, load, load_rows, show_members, unread_while_pending};
 use crate::domain::{Actor, AppContext, PAGE_BYTES};
 use crate::error::{Error, Result};
 use crate::ids::ChatId;
@@ -93,33 +93,36 @@ pub async fn list(
                 .add(chat::Column::LastActivityAt.eq(at).and(chat::Column::Id.lt(id))),
         );
     }
-    let mut rows: Vec<(i64, i64)> = select
-        .select_only()
-        .columns([chat::Column::LastActivityAt, chat::Column::Id])
+    let mut rows = select
         .order_by_desc(chat::Column::LastActivityAt)
         .order_by_desc(chat::Column::Id)
         .limit(limit + 1)
-        .into_tuple()
         .all(context.db.read())
         .await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
+    let places: Vec<(i64, i64)> = rows.iter().map(|row| (row.last_activity_at, row.id)).collect();
+    let viewer = Viewer::now(context, actor.user_id);
     let (mut items, mut bytes) = (Vec::with_capacity(rows.len()), 0);
     // Each chat includes its last message: what exceeds the size of a page is left for the next one.
-    for some in rows.chunks(CHATS_AT_ONCE) {
-        let ids: Vec<ChatId> = some.iter().map(|(_, id)| ChatId(*id)).collect();
-        for chat in load(context.db.read(), &ids, Some(Viewer::now(context, actor.user_id))).await? {
+    let mut rows = rows.into_iter();
+    loop {
+        let some: Vec<chat::Model> = rows.by_ref().take(CHATS_AT_ONCE).collect();
+        if some.is_empty() {
+            break;
+        }
+        for chat in load_rows(context.db.read(), some, Some(viewer)).await? {
             bytes += serde_json::to_vec(&chat).map_err(Error::internal)?.len();
             if bytes > PAGE_BYTES && !items.is_empty() {
                 let last = items.last().map(|it: &Chat| it.id.0);
                 let next =
-                    rows.iter().find(|(_, id)| Some(*id) == last).map(|(at, id)| write_cursor(*at, *id));
+                    places.iter().find(|(_, id)| Some(*id) == last).map(|(at, id)| write_cursor(*at, *id));
                 return Ok(Page { items, next });
             }
             items.push(chat);
         }
     }
-    let next = rows.last().filter(|_| more).map(|(at, id)| write_cursor(*at, *id));
+    let next = places.last().filter(|_| more).map(|(at, id)| write_cursor(*at, *id));
     Ok(Page { items, next })
 }
 

@@ -31,7 +31,7 @@ impl CommandHandler for UpdateChat {
         let photo = match &request.photo {
             None => None,
             Some(None) => Some(None),
-            Some(Some(text)) => Some(Some(photos::store_base64(context, "chat.photo", text).await?)),
+            Some(Some(text)) => Some(Some(photos::store_base64(context, "chat.photo", text.clone()).await?)),
         };
         let new_photo = photo.clone().flatten();
         let done = self.save(context, user_id, photo).await;

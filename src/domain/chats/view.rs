@@ -3,13 +3,16 @@
 
 use std::collections::HashMap;
 
-use entity::{chat, member, message};
-use sea_orm::sea_query::ExprTrait;
+use entity::{chat, member, message, user};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QueryOrder, QueryResult, QuerySelect,
 };
 
 use crate::clock::Timestamp;
+use crate::domain::message_view::ShownRow;
+use crate::domain::users::AuthorRow;
 use crate::domain::{AppContext, message_view, users};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
@@ -21,8 +24,10 @@ use crate::protocol::users::Author;
 /// Members that are included in a chat; clients request the others.
 pub const MEMBERS_SHOWN: u64 = 50;
 
-/// Unread messages are counted up to this number.
-const UNREAD_MOST: i64 = 1_000;
+/// The number of a member's unread messages of others. Each count stops at its limit, which an aggregate over a join would
+/// not do.
+const UNREAD: &str = "(SELECT COUNT(*) FROM (SELECT 1 FROM messages x WHERE x.chat_id = members.chat_id \
+    AND x.seq > members.last_read_seq AND x.user_id <> members.user_id AND x.deleted_at IS NULL LIMIT 1000) t)";
 
 /// The user who views chats, and the time: their own state depends on both.
 #[derive(Clone, Copy)]
@@ -47,40 +52,45 @@ pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<Vi
         return Ok(Vec::new());
     }
     let rows = chat::Entity::present().filter(chat::Column::Id.is_in(wanted.clone())).all(conn).await?;
+    let mut chats: HashMap<i64, Chat> =
+        load_rows(conn, rows, viewer).await?.into_iter().map(|chat| (chat.id.0, chat)).collect();
+    Ok(wanted.iter().filter_map(|id| chats.remove(id)).collect())
+}
+
+/// Does the same for rows that were read already.
+pub(super) async fn load_rows(
+    conn: &impl ConnectionTrait,
+    rows: Vec<chat::Model>,
+    viewer: Option<Viewer>,
+) -> Result<Vec<Chat>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let mut members = first_members(conn, &rows).await?;
     let mut newest = newest_messages(conn, &rows, viewer.map(|it| it.user_id)).await?;
     let mut mine = match viewer {
-        Some(viewer) => own(conn, &wanted, viewer).await?,
+        Some(viewer) => own(conn, &ids, viewer).await?,
         None => HashMap::new(),
     };
-    let mut chats: HashMap<i64, Chat> = rows
-        .into_iter()
-        .map(|row| {
-            let chat = Chat {
-                id: ChatId(row.id),
-                name: row.name,
-                is_group: row.is_group,
-                description: row.description,
-                photo: row.photo,
-                owner_id: UserId(row.owner_id),
-                approved: row.approved,
-                visible: row.visible,
-                created_at: Timestamp(row.created_at),
-                rev: row.rev,
-                last_seq: row.last_seq,
-                member_count: row.member_count,
-                members: unread_while_pending(
-                    row.approved,
-                    members.remove(&row.id).unwrap_or_default(),
-                    viewer,
-                ),
-                last_message: newest.remove(&row.id),
-                my: mine.remove(&row.id),
-            };
-            (row.id, chat)
-        })
-        .collect();
-    Ok(wanted.iter().filter_map(|id| chats.remove(id)).collect())
+    let shown = rows.into_iter().map(|row| Chat {
+        id: ChatId(row.id),
+        name: row.name,
+        is_group: row.is_group,
+        description: row.description,
+        photo: row.photo,
+        owner_id: UserId(row.owner_id),
+        approved: row.approved,
+        visible: row.visible,
+        created_at: Timestamp(row.created_at),
+        rev: row.rev,
+        last_seq: row.last_seq,
+        member_count: row.member_count,
+        members: unread_while_pending(row.approved, members.remove(&row.id).unwrap_or_default(), viewer),
+        last_message: newest.remove(&row.id),
+        my: mine.remove(&row.id),
+    });
+    Ok(shown.collect())
 }
 
 /// Hides the read marks of others while a chat waits for approval, so that a stranger cannot see whether their chat
@@ -120,23 +130,41 @@ async fn first_members(
     let in_order = |select: sea_orm::Select<member::Entity>| {
         select.order_by_asc(member::Column::JoinedAt).order_by_asc(member::Column::UserId)
     };
-    let mut rows = in_order(
-        member::Entity::present()
-            .filter(member::Column::ChatId.is_in(small.iter().map(|chat| chat.id).collect::<Vec<_>>())),
-    )
-    .all(conn)
-    .await?;
-    for chat in large {
-        rows.extend(in_order(member::Entity::of_chat(chat.id)).limit(MEMBERS_SHOWN).all(conn).await?);
+    let with_users = |select: sea_orm::Select<member::Entity>| {
+        let of_user =
+            member::Entity::belongs_to(user::Entity).from(member::Column::UserId).to(user::Column::Id).into();
+        let select = users::with_author_columns(select.join(JoinType::InnerJoin, of_user));
+        in_order(select).into_model::<MemberRow>()
+    };
+    let mut rows = Vec::new();
+    if !small.is_empty() {
+        let of_small = member::Column::ChatId.is_in(small.iter().map(|chat| chat.id));
+        rows = with_users(member::Entity::present().filter(of_small)).all(conn).await?;
     }
-    let authors = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
+    for chat in large {
+        // Users are joined only to the members that are shown: sorting thousands of profiles takes milliseconds.
+        let first = in_order(member::Entity::of_chat(chat.id)).limit(MEMBERS_SHOWN).all(conn).await?;
+        let authors = users::authors(conn, first.iter().map(|row| row.user_id)).await?;
+        rows.extend(first.into_iter().filter_map(|row| {
+            let author = authors.get(&row.user_id)?.clone();
+            Some(MemberRow(row, author))
+        }));
+    }
     let mut members: HashMap<i64, Vec<Member>> = HashMap::new();
-    for row in &rows {
-        if let Some(author) = authors.get(&row.user_id) {
-            members.entry(row.chat_id).or_default().push(show_member(row, author.clone()));
-        }
+    for MemberRow(row, author) in rows {
+        members.entry(row.chat_id).or_default().push(show_member(&row, author));
     }
     Ok(members)
+}
+
+/// A member's row, with the user's profile.
+struct MemberRow(member::Model, Author);
+
+impl FromQueryResult for MemberRow {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        let AuthorRow(author) = AuthorRow::from_query_result(row, prefix)?;
+        Ok(Self(member::Model::from_query_result(row, prefix)?, author))
+    }
 }
 
 async fn newest_messages(
@@ -151,23 +179,24 @@ async fn newest_messages(
     if places.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = message::Entity::find().filter(places).all(conn).await?;
-    let shown = message_view::show(conn, rows, viewer).await?;
-    Ok(shown.into_iter().map(|message| (message.chat_id.0, message)).collect())
+    let newest = message_view::shown(message::Entity::find().filter(places), viewer);
+    let rows = newest.into_model::<ShownRow>().all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.message.chat_id, row.show())).collect())
 }
 
 /// Returns the viewer's own state in these chats, by chat.
 pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Result<HashMap<i64, MyChat>> {
     let rows = member::Entity::of_user(viewer.user_id.0)
         .filter(member::Column::ChatId.is_in(ids.to_vec()))
+        .expr_as(Expr::cust(UNREAD), "unread")
+        .into_model::<OwnRow>()
         .all(conn)
         .await?;
-    let mut unread = unread(conn, ids, viewer.user_id).await?;
     Ok(rows
         .into_iter()
-        .map(|row| {
+        .map(|OwnRow(row, unread)| {
             let my = MyChat {
-                unread: unread.remove(&row.chat_id).unwrap_or(0),
+                unread,
                 role: row.role,
                 pinned: row.pinned_at.is_some(),
                 muted_until: row.muted_until.filter(|until| *until > viewer.now).map(Timestamp),
@@ -179,15 +208,24 @@ pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Re
         .collect())
 }
 
+/// A member's row, with the number of unread messages.
+struct OwnRow(member::Model, i64);
+
+impl FromQueryResult for OwnRow {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self(member::Model::from_query_result(row, prefix)?, row.try_get("", "unread")?))
+    }
+}
+
 /// Returns the number of unread messages of others, by chat, counted up to 1000.
 pub async fn unread(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) -> Result<HashMap<i64, i64>> {
-    let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    // Each count stops at its limit, which an aggregate over a join would not do.
-    let sql = format!(
-        "SELECT m.chat_id, (SELECT COUNT(*) FROM (SELECT 1 FROM messages x WHERE x.chat_id = m.chat_id \
-         AND x.seq > m.last_read_seq AND x.user_id <> m.user_id AND x.deleted_at IS NULL LIMIT {UNREAD_MOST}) t) \
-         AS unread FROM members m WHERE m.user_id = {viewer} AND m.left_at IS NULL AND m.chat_id IN ({list})",
-    );
-    let rows = conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await?;
-    rows.iter().map(|row| Ok((row.try_get("", "chat_id")?, row.try_get("", "unread")?))).collect()
+    let rows: Vec<(i64, i64)> = member::Entity::of_user(viewer.0)
+        .select_only()
+        .column(member::Column::ChatId)
+        .expr_as(Expr::cust(UNREAD), "unread")
+        .filter(member::Column::ChatId.is_in(ids.to_vec()))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
 }

@@ -1,10 +1,15 @@
 //! Reads messages within a budget of bytes: a message may have 64 KiB, and grow sixfold as JSON.
 
 use entity::message;
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement, UnionType};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
+};
 
+use crate::domain::message_view::{ShownRow, shown};
 use crate::error::Result;
+use crate::ids::{ChatId, UserId};
 
 /// Rows of the first read, before the size of rows is known.
 const FIRST_ROWS: usize = 51;
@@ -24,41 +29,86 @@ impl By {
     pub const NEWEST: Self = Self(message::Column::Seq, Order::Desc);
     /// Oldest first.
     pub const OLDEST: Self = Self(message::Column::Seq, Order::Asc);
-    /// Earliest change first.
-    pub const CHANGED: Self = Self(message::Column::Rev, Order::Asc);
-
-    fn value(&self, row: &message::Model) -> i64 {
-        if matches!(self.0, message::Column::Rev) { row.rev } else { row.seq }
-    }
 }
 
 /// Reads rows in this order, at least one, until there are `limit` or their `size`s exhaust `bytes`. Also returns
-/// whether there are more.
+/// whether there are more. The rows are shown to `viewer`, if there is one.
 pub async fn read(
     conn: &impl ConnectionTrait,
     select: Select<message::Entity>,
+    viewer: Option<UserId>,
     by: By,
+    limit: usize,
+    bytes: usize,
+    size: impl Fn(&message::Model) -> usize,
+) -> Result<(Vec<ShownRow>, bool)> {
+    let select = shown(select, viewer);
+    let page = |last: Option<&message::Model>, rows| {
+        let mut next = select.clone();
+        if let Some(last) = last {
+            let edge = Expr::col((message::Entity, by.0));
+            next =
+                next.filter(if matches!(by.1, Order::Desc) { edge.lt(last.seq) } else { edge.gt(last.seq) });
+        }
+        next.order_by(by.0, by.1.clone()).limit(rows).into_query()
+    };
+    read_pages(conn, page, limit, bytes, size).await
+}
+
+/// Reads the messages of a chat that changed after `since`, in the order of their latest changes; otherwise like [`read`].
+pub async fn read_changes(
+    conn: &impl ConnectionTrait,
+    chat_id: ChatId,
+    since: i64,
+    viewer: Option<UserId>,
+    limit: usize,
+    bytes: usize,
+) -> Result<(Vec<ShownRow>, bool)> {
+    use message::Column;
+    let column = |column: Column| Expr::col((message::Entity, column));
+    // Messages that never changed, and those that did, have an index each. One statement reads both as of one moment.
+    let page = |last: Option<&message::Model>, rows| {
+        let since = last.map_or(since, |last| last.rev);
+        let unchanged = message::Entity::of_chat(chat_id.0)
+            .filter(column(Column::Rev).eq(column(Column::Seq)))
+            .filter(Column::Seq.gt(since))
+            .order_by_asc(Column::Seq);
+        let changed =
+            message::Entity::changed_later(chat_id.0).filter(Column::Rev.gt(since)).order_by_asc(Column::Rev);
+        let [unchanged, changed] =
+            [unchanged, changed].map(|select| shown(select, viewer).limit(rows).into_query());
+        let changed = Query::select().column(Asterisk).from_subquery(changed, "changed").to_owned();
+        Query::select()
+            .column(Asterisk)
+            .from_subquery(unchanged, "unchanged")
+            .union(UnionType::All, changed)
+            .order_by("rev", Order::Asc)
+            .limit(rows)
+            .to_owned()
+    };
+    read_pages(conn, page, limit, bytes, size).await
+}
+
+/// Reads page after page; `page` gets the last row so far, and the number of rows to select.
+async fn read_pages(
+    conn: &impl ConnectionTrait,
+    page: impl Fn(Option<&message::Model>, u64) -> SelectStatement,
     limit: usize,
     mut bytes: usize,
     size: impl Fn(&message::Model) -> usize,
-) -> Result<(Vec<message::Model>, bool)> {
-    let mut rows: Vec<message::Model> = Vec::new();
+) -> Result<(Vec<ShownRow>, bool)> {
+    let mut rows: Vec<ShownRow> = Vec::new();
     let mut some = FIRST_ROWS;
     loop {
         // One row more than needed shows whether there are more.
         let wanted = limit + 1 - rows.len();
         let asked = some.clamp(1, wanted);
-        let mut next = select.clone();
-        if let Some(last) = rows.last() {
-            let edge = Expr::col((message::Entity, by.0));
-            let value = by.value(last);
-            next = next.filter(if matches!(by.1, Order::Desc) { edge.lt(value) } else { edge.gt(value) });
-        }
-        let found = next.order_by(by.0, by.1.clone()).limit(asked as u64).all(conn).await?;
+        let found = conn.query_all(&page(rows.last().map(|row| &row.message), asked as u64)).await?;
         let is_last = found.len() < asked;
         let (mut taken, mut used) = (0, 0);
         for row in found {
-            let size = size(&row);
+            let row = ShownRow::from_query_result(&row, "")?;
+            let size = size(&row.message);
             if rows.len() == limit || (size > bytes && !rows.is_empty()) {
                 return Ok((rows, true));
             }

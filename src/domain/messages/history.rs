@@ -8,10 +8,10 @@ use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, Select};
 use super::budget::{self, By};
 use crate::domain::chats::find_visible;
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::message_view::{MangoMessage, show, to_mango};
+use crate::domain::message_view::{MangoMessage, ShownRow, to_mango};
 use crate::domain::{Actor, AppContext, Caller, PAGE_BYTES};
 use crate::error::Result;
-use crate::ids::ChatId;
+use crate::ids::{ChatId, UserId};
 use crate::platform::db::Outcome;
 use crate::protocol::history::{History, HistoryReply};
 
@@ -66,21 +66,23 @@ pub async fn page(
     let conn = context.db.read();
     find_visible(conn, chat_id, actor.user_id).await?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT) as usize;
+    let viewer = actor.user_id;
     let all = || message::Entity::of_chat(chat_id.0);
     let (rows, has_more) = match anchor {
-        Anchor::Newest => older(conn, all(), limit, PAGE_BYTES).await?,
+        Anchor::Newest => older(conn, all(), viewer, limit, PAGE_BYTES).await?,
         Anchor::Before(seq) => {
-            older(conn, all().filter(message::Column::Seq.lt(seq)), limit, PAGE_BYTES).await?
+            older(conn, all().filter(message::Column::Seq.lt(seq)), viewer, limit, PAGE_BYTES).await?
         }
         Anchor::After(seq) => {
-            newer(conn, all().filter(message::Column::Seq.gt(seq)), limit, PAGE_BYTES).await?
+            newer(conn, all().filter(message::Column::Seq.gt(seq)), viewer, limit, PAGE_BYTES).await?
         }
         Anchor::Around(seq) => {
             // Either side fills what the other cannot, so each is read as if it had to fill the page alone.
             let half = PAGE_BYTES / 2;
-            let (mut rows, _) = newer(conn, all().filter(message::Column::Seq.gt(seq)), limit, half).await?;
+            let (mut rows, _) =
+                newer(conn, all().filter(message::Column::Seq.gt(seq)), viewer, limit, half).await?;
             let (mut below, more) =
-                older(conn, all().filter(message::Column::Seq.lte(seq)), limit, half).await?;
+                older(conn, all().filter(message::Column::Seq.lte(seq)), viewer, limit, half).await?;
             let above = rows.len();
             let kept = above.min((limit / 2).max(limit.saturating_sub(below.len())));
             // Newest first: the nearest of the newer messages are at the end.
@@ -91,27 +93,30 @@ pub async fn page(
             (rows, has_more)
         }
     };
-    Ok(HistoryReply { messages: show(conn, rows, Some(actor.user_id)).await?, has_more })
+    Ok(HistoryReply { messages: rows.into_iter().map(ShownRow::show).collect(), has_more })
 }
 
 /// Returns the newest messages of `select`, newest first, and whether there are older ones.
 async fn older(
     conn: &impl ConnectionTrait,
     select: Select<message::Entity>,
+    viewer: UserId,
     limit: usize,
     bytes: usize,
-) -> Result<(Vec<message::Model>, bool)> {
-    budget::read(conn, select, By::NEWEST, limit, bytes, budget::size).await
+) -> Result<(Vec<ShownRow>, bool)> {
+    budget::read(conn, select, Some(viewer), By::NEWEST, limit, bytes, budget::size).await
 }
 
 /// Returns the oldest messages of `select`, newest first, and whether there are newer ones.
 async fn newer(
     conn: &impl ConnectionTrait,
     select: Select<message::Entity>,
+    viewer: UserId,
     limit: usize,
     bytes: usize,
-) -> Result<(Vec<message::Model>, bool)> {
-    let (mut rows, more) = budget::read(conn, select, By::OLDEST, limit, bytes, budget::size).await?;
+) -> Result<(Vec<ShownRow>, bool)> {
+    let (mut rows, more) =
+        budget::read(conn, select, Some(viewer), By::OLDEST, limit, bytes, budget::size).await?;
     rows.reverse();
     Ok((rows, more))
 }
@@ -145,12 +150,14 @@ impl MangoMessages {
         }
         // Each message comes with the users who like it.
         let size = |row: &message::Model| budget::size(row) + row.likes.max(0) as usize * budget::LIKER;
-        let (rows, more) = budget::read(conn, select, By::NEWEST, self.left, PAGE_BYTES, size).await?;
+        let viewer = Some(self.actor.user_id);
+        let (rows, more) =
+            budget::read(conn, select, viewer, By::NEWEST, self.left, PAGE_BYTES, size).await?;
         self.left = if more { self.left - rows.len() } else { 0 };
-        self.before = rows.last().map(|row| row.seq);
+        self.before = rows.last().map(|row| row.message.seq);
         if rows.is_empty() {
             return Ok(None);
         }
-        Ok(Some(to_mango(conn, show(conn, rows, Some(self.actor.user_id)).await?).await?))
+        Ok(Some(to_mango(conn, rows.into_iter().map(ShownRow::show).collect()).await?))
     }
 }

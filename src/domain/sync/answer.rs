@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::domain::chats::{Viewer, load, own};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::message_view::show;
+use crate::domain::message_view::ShownRow;
 use crate::domain::messages::budget::{self, By};
 use crate::domain::{AppContext, Caller, PAGE_BYTES, contacts};
 use crate::error::{Error, Result};
@@ -53,11 +53,18 @@ impl CommandHandler for Sync {
         let conn = context.db.read();
         let user_id = caller.actor.user_id;
         let viewer = Viewer::now(context, user_id);
-        let user = user::Entity::find_by_id(user_id.0).one(conn).await?;
-        let user = user.ok_or_else(|| Error::not_found("user"))?;
+        let user_rev: Option<i64> = user::Entity::find_by_id(user_id.0)
+            .select_only()
+            .column(user::Column::UserRev)
+            .into_tuple()
+            .one(conn)
+            .await?;
+        let user_rev = user_rev.ok_or_else(|| Error::not_found("user"))?;
         let reset = self.epoch.as_ref().is_some_and(|epoch| *epoch != context.epoch);
         let heads = own_heads(conn, user_id, self.only.as_deref()).await?;
-        let contacts = if self.only.is_some() {
+        // A client that knows the user's own counter misses nothing of what the counter covers.
+        let knows_own = !reset && self.user_rev == Some(user_rev);
+        let contacts = if self.only.is_some() || knows_own {
             Some(Vec::new())
         } else {
             // A client without data, or with data of another history, receives all contacts.
@@ -66,11 +73,11 @@ impl CommandHandler for Sync {
         let contacts_truncated = contacts.is_none();
         let mut reply = SyncReply {
             epoch: context.epoch.clone(),
-            user_rev: user.user_rev,
+            user_rev,
             revs: BTreeMap::new(),
             chats: Vec::new(),
             messages: Vec::new(),
-            mine: if reset { Vec::new() } else { self.mine(conn, viewer).await? },
+            mine: if reset || knows_own { Vec::new() } else { self.mine(conn, viewer).await? },
             contacts: contacts.unwrap_or_default(),
             contacts_truncated,
             left: self.left(conn, user_id, &heads).await?,
@@ -105,6 +112,9 @@ impl CommandHandler for Sync {
         drop(wanted);
         // A user who was removed from a chat during the reads must not see it.
         let told: Vec<ChatId> = reply.revs.keys().copied().collect();
+        if told.is_empty() {
+            return Ok(Outcome::unchanged(reply));
+        }
         let still = own_heads(conn, user_id, Some(&told)).await?;
         reply.revs.retain(|chat, _| still.contains_key(chat));
         reply.chats.retain(|it| it.chat.my.is_some() && still.contains_key(&it.chat.id));
@@ -212,24 +222,12 @@ async fn own_heads(
 }
 
 /// Returns the newest messages of a chat in `rev` order.
-async fn newest(conn: &impl ConnectionTrait, chat_id: ChatId) -> Result<Vec<message::Model>> {
+async fn newest(conn: &impl ConnectionTrait, viewer: UserId, chat_id: ChatId) -> Result<Vec<ShownRow>> {
     let all = message::Entity::of_chat(chat_id.0);
-    let (mut rows, _) = budget::read(conn, all, By::NEWEST, WHOLE_MESSAGES, PAGE_BYTES, budget::size).await?;
-    rows.sort_by_key(|row| row.rev);
+    let (mut rows, _) =
+        budget::read(conn, all, Some(viewer), By::NEWEST, WHOLE_MESSAGES, PAGE_BYTES, budget::size).await?;
+    rows.sort_by_key(|row| row.message.rev);
     Ok(rows)
-}
-
-/// Returns the messages that changed after `since` in `rev` order, as many as fit, and whether these are all.
-async fn changes(
-    conn: &impl ConnectionTrait,
-    chat_id: ChatId,
-    since: i64,
-    limit: u64,
-    bytes: usize,
-) -> Result<(Vec<message::Model>, bool)> {
-    let changed = message::Entity::of_chat(chat_id.0).filter(message::Column::Rev.gt(since));
-    let (rows, more) = budget::read(conn, changed, By::CHANGED, limit as usize, bytes, budget::size).await?;
-    Ok((rows, !more))
 }
 
 /// A chat to add to a page.
@@ -270,10 +268,15 @@ impl Page {
         let ChatRead { user_id, chat_id, rev, need, chat } = request;
         let chat_bytes = chat.as_ref().map(size).transpose()?.unwrap_or(0);
         let (rows, all) = match need {
-            Need::Whole(_) => (newest(conn, chat_id).await?, true),
-            Need::Changes(since) => changes(conn, chat_id, since, self.messages, self.bytes).await?,
+            Need::Whole(_) => (newest(conn, user_id, chat_id).await?, true),
+            Need::Changes(since) => {
+                let (viewer, limit) = (Some(user_id), self.messages as usize);
+                let read = budget::read_changes(conn, chat_id, since, viewer, limit, self.bytes);
+                let (rows, more) = read.await?;
+                (rows, !more)
+            }
         };
-        let messages = show(conn, rows, Some(user_id)).await?;
+        let messages: Vec<Message> = rows.into_iter().map(ShownRow::show).collect();
         let sizes: Vec<usize> = messages.iter().map(size).collect::<Result<_>>()?;
         let total = chat_bytes + sizes.iter().sum::<usize>();
         let room = self.bytes.saturating_sub(chat_bytes);

@@ -8,7 +8,7 @@ mod view;
 pub use confirm::{check_tried, confirm, require_unchanged};
 pub use identity::{Identity, normalize_phone, read_email, read_username, taken_at_insert};
 pub use password::check_password;
-pub use view::{author, authors, me, show};
+pub use view::{AuthorRow, author, authors, me, show, with_author_columns};
 
 use entity::user;
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use entity::user;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryResult, QuerySelect,
+};
 
 use crate::clock::Timestamp;
 use crate::domain::AppContext;
@@ -55,6 +58,34 @@ pub async fn authors(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = user::Entity::find().filter(user::Column::Id.is_in(ids)).all(conn).await?;
-    Ok(rows.iter().map(|row| (row.id, author(row))).collect())
+    let select = user::Entity::find().filter(user::Column::Id.is_in(ids)).select_only();
+    let rows = with_author_columns(select).into_model::<AuthorRow>().all(conn).await?;
+    Ok(rows.into_iter().map(|AuthorRow(author)| (author.id.0, author)).collect())
+}
+
+/// The author in a row of [`with_author_columns`].
+pub struct AuthorRow(pub Author);
+
+impl FromQueryResult for AuthorRow {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
+        Ok(Self(Author {
+            id: UserId(row.try_get("author_", "id")?),
+            username: row.try_get("author_", "username")?,
+            name: row.try_get("author_", "name")?,
+            photo: row.try_get("author_", "photo")?,
+            role: row.try_get("author_", "role")?,
+        }))
+    }
+}
+
+/// Adds the columns of [`AuthorRow`] to a query that reads `users`.
+pub fn with_author_columns<Q: QuerySelect>(select: Q) -> Q {
+    use user::Column;
+    let column = |column: Column| Expr::col((user::Entity, column));
+    select
+        .expr_as(column(Column::Id), "author_id")
+        .expr_as(column(Column::Username), "author_username")
+        .expr_as(column(Column::Name), "author_name")
+        .expr_as(column(Column::Photo), "author_photo")
+        .expr_as(column(Column::Role), "author_role")
 }
