@@ -7,7 +7,7 @@ use rust_embed::RustEmbed;
 
 use super::AppContext;
 use crate::error::{Code, Error, Result};
-use crate::platform::images::{ImageError, RenderError, Rendered, from_base64};
+use crate::platform::images::{ImageError, RenderError, Rendered};
 use crate::random;
 
 /// The default avatars, in the sizes that photos have.
@@ -59,9 +59,8 @@ pub fn default_avatar_count() -> usize {
 }
 
 /// Decodes, renders and stores a photo that `field` contains as base64; returns its name.
-pub async fn store_base64(context: &AppContext, field: &str, text: &str) -> Result<String> {
-    let limits = context.images.limits();
-    let bytes = from_base64(text, &limits).map_err(|error| refuse(field, &error))?;
+pub async fn store_base64(context: &AppContext, field: &str, text: String) -> Result<String> {
+    let bytes = context.images.from_base64(text).await.map_err(|error| explain(field, error))?;
     store(context, field, bytes).await
 }
 
@@ -71,10 +70,14 @@ pub async fn check(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<
 }
 
 async fn render(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<Rendered> {
-    context.images.render(bytes).await.map_err(|error| match error {
+    context.images.render(bytes).await.map_err(|error| explain(field, error))
+}
+
+fn explain(field: &str, error: RenderError) -> Error {
+    match error {
         RenderError::Image(error) => refuse(field, &error),
         RenderError::Busy => Error::unavailable("too many photos at once, try again in a moment"),
-    })
+    }
 }
 
 /// Renders and stores the photo of `field`; returns its name.

@@ -95,7 +95,7 @@ pub async fn patch(context: &AppContext, user_id: UserId, request: Patch) -> Res
     let photo = match &request.photo {
         None => None,
         Some(Some(text)) if !text.trim().is_empty() => {
-            Some(photos::store_base64(context, "photo", text).await?)
+            Some(photos::store_base64(context, "photo", text.clone()).await?)
         }
         Some(_) => without_photo(&before),
     };

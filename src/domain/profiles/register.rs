@@ -85,7 +85,7 @@ async fn make(context: &AppContext, request: Registration, asked_in: Option<Lang
     let password_hash = context.passwords.hash(&request.password).await?;
     let own_photo = request.photo.as_deref().filter(|text| !text.trim().is_empty());
     let photo = match own_photo {
-        Some(text) => photos::store_base64(context, "photo", text).await?,
+        Some(text) => photos::store_base64(context, "photo", text.to_owned()).await?,
         None => photos::default_avatar(),
     };
     let made = async {

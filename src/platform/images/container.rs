@@ -82,6 +82,8 @@ pub(super) struct Jpeg {
     /// The picture without stray bytes, comments and previews. Of the metadata, only EXIF and the colour profile are
     /// kept.
     pub(super) clean: Vec<u8>,
+    /// Whether there is an end marker, and not more scans than a decoder has to read.
+    is_regular: bool,
 }
 
 /// Walks a JPEG from marker to marker up to its end marker. If that is missing, as in files of some phones, the picture
@@ -98,6 +100,7 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     let mut frame = None;
     let mut scans = 0;
     let mut in_scan = false;
+    let mut has_end = false;
     loop {
         let found = next_marker(bytes, at);
         // In a scan, bytes that do not form a segment were appended to a picture that has no end marker.
@@ -124,6 +127,7 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
             None => return Err(truncated()),
         };
         if code == 0xD9 {
+            has_end = true;
             break;
         }
         at = found.map_or(at, |(marker, _)| marker + segment.len());
@@ -160,7 +164,50 @@ pub(super) fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Jpeg, ImageError> {
     }
     clean.extend_from_slice(&PADDING);
     clean.extend_from_slice(&[0xFF, 0xD9]);
-    Ok(Jpeg { size: (width, height), clean })
+    Ok(Jpeg { size: (width, height), clean, is_regular: has_end && (progressive || scans == 1) })
+}
+
+impl Jpeg {
+    /// Returns the picture without any metadata, and with its compressed data unchanged. `None` if decoders may disagree about
+    /// it, or if it contains a segment whose meaning is unknown or that may hide something. Bytes that follow the last block
+    /// within the compressed data stay; no program shows them.
+    pub(super) fn without_metadata(&self) -> Option<Vec<u8>> {
+        if !self.is_regular {
+            return None;
+        }
+        let compressed = self.clean.strip_suffix(&[0xFF, 0xD9])?.strip_suffix(&PADDING)?;
+        let mut bare = Vec::with_capacity(compressed.len() + 2);
+        bare.extend_from_slice(&[0xFF, 0xD8]);
+        let mut at = 2;
+        while at < compressed.len() {
+            let length = usize::from(big_endian_16(compressed, at + 2)? as u16);
+            let segment = compressed.get(at..at + 2 + length)?;
+            at += segment.len();
+            match (*segment.get(1)?, segment.get(4..)?) {
+                // Frames, tables of both kinds, and the interval of restarts.
+                (0xC0..=0xC2 | 0xC4 | 0xDB | 0xDD, _) => {
+                    bare.extend_from_slice(segment);
+                }
+                // JFIF without a preview (ITU-T T.871, section 10.1), and Adobe's segment.
+                (0xE0, body) if body.starts_with(b"JFIF\0") && length == 16 => {
+                    bare.extend_from_slice(segment);
+                }
+                (0xEE, body) if body.starts_with(b"Adobe") && length == 14 => {
+                    bare.extend_from_slice(segment);
+                }
+                (0xE1, _) => {}
+                (0xDA, _) => {
+                    let end = next_marker(compressed, at).map_or(compressed.len(), |(marker, _)| marker);
+                    bare.extend_from_slice(segment);
+                    bare.extend_from_slice(compressed.get(at..end)?);
+                    at = end;
+                }
+                _ => return None,
+            }
+        }
+        bare.extend_from_slice(&[0xFF, 0xD9]);
+        Some(bare)
+    }
 }
 
 /// Returns the position of the next marker's last FF, and its code. In compressed data, FF 00 is a stuffed byte and FF

@@ -31,14 +31,29 @@ const MISSING_ROWS: usize = 50;
 /// The value of rows that are not decoded. The decoder also writes it if a picture ends too early.
 const UNDECODED: u8 = 128;
 
+/// A decoded upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Decoded {
+    /// The colours.
+    pub(super) picture: RgbImage,
+    /// The upload itself without metadata, if it is a JPEG that shows exactly these colours.
+    pub(super) original: Option<Vec<u8>>,
+}
+
+impl From<RgbImage> for Decoded {
+    fn from(picture: RgbImage) -> Self {
+        Self { picture, original: None }
+    }
+}
+
 /// Decodes the first frame of a JPEG, PNG, WebP or GIF into sRGB, rotated by its EXIF orientation, with a white
 /// background.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     match container::sniff(bytes)? {
         Kind::Jpeg => jpeg(bytes, limits),
-        Kind::Png => png(bytes, limits),
-        Kind::WebP => webp(bytes, limits),
-        Kind::Gif => gif(bytes, limits),
+        Kind::Png => png(bytes, limits).map(Decoded::from),
+        Kind::WebP => webp(bytes, limits).map(Decoded::from),
+        Kind::Gif => gif(bytes, limits).map(Decoded::from),
     }
 }
 
@@ -64,7 +79,7 @@ pub(super) fn cost(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
     Ok(u64::from(width) * u64::from(height) * per_pixel)
 }
 
-fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
+fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     let found = container::jpeg(bytes, limits)?;
     let (width, height) = found.size;
     let options = DecoderOptions::default()
@@ -90,12 +105,18 @@ fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
         return Err(ImageError::broken("the JPEG contradicts itself about its size"));
     }
     let mut pixels = vec![UNDECODED; length];
-    if let Err(reason) = decoder.decode_into(&mut pixels)
+    let result = decoder.decode_into(&mut pixels);
+    let is_whole = result.is_ok();
+    if let Err(reason) = result
         && !complete(&mut pixels, row)
     {
         return Err(ImageError::broken(reason));
     }
     let upright = decoder.exif().map_or(Orientation::NoTransforms, |exif| orientation(exif));
+    let shows_the_same = is_whole
+        && profile.is_none()
+        && upright == Orientation::NoTransforms
+        && matches!(stored, ColorSpace::YCbCr | ColorSpace::Luma);
     let picture = match (channels, profile) {
         (ColorSpace::Luma, profile) => GrayImage::from_raw(width, height, pixels)
             .map(|grey| colour::to_srgb(DynamicImage::ImageLuma8(grey), profile.as_ref())),
@@ -108,7 +129,8 @@ fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
             .map(|rgb| colour::to_srgb(DynamicImage::ImageRgb8(rgb), profile.as_ref())),
     };
     let picture = picture.ok_or_else(|| ImageError::broken("the JPEG has no pixels"))?;
-    Ok(turned(picture.into_rgb8(), upright))
+    let original = if shows_the_same { found.without_metadata() } else { None };
+    Ok(Decoded { picture: turned(picture.into_rgb8(), upright), original })
 }
 
 /// Fills missing rows with the last decoded row if only a small part is missing. Otherwise returns false.

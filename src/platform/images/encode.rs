@@ -1,11 +1,12 @@
-//! Crops, scales and encodes the pictures that are served. The input is only colours, so no metadata can reach the
-//! output.
+//! Crops, scales and encodes the pictures that are served. The input is only colours and compressed data, so no metadata
+//! can reach the output.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, SamplingFactor};
 
+use super::decode::Decoded;
 use super::{ImageError, MAX_SIDE};
 
 /// Quality of the stored original: no visible difference, and about half the bytes of quality 95.
@@ -27,14 +28,16 @@ pub struct Rendered {
     pub webp_50: Vec<u8>,
 }
 
-/// Renders all four. The small squares are scaled from the large one: a hundredth of the work and no visible loss.
-pub(super) fn render(picture: &RgbImage) -> Result<Rendered, ImageError> {
+/// Renders all four. The small squares are scaled from the large one: a hundredth of the work and no visible loss. An
+/// original that needs no change is not encoded again.
+pub(super) fn render(decoded: Decoded) -> Result<Rendered, ImageError> {
+    let Decoded { picture, original } = decoded;
     let (width, height) = picture.dimensions();
     let whole =
         ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3).map_err(ImageError::broken)?;
     let square = scale(&whole, 400)?;
     Ok(Rendered {
-        original_jpeg: jpeg(picture)?,
+        original_jpeg: original.map_or_else(|| jpeg(&picture), Ok)?,
         webp_400: webp(&square)?,
         webp_100: webp(&scale(&square, 100)?)?,
         webp_50: webp(&scale(&square, 50)?)?,

@@ -15,7 +15,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use base64_text::from_base64;
+use base64_text::from_base64;
 pub use encode::Rendered;
 pub use worker::{ImageWorker, RenderError};
 
@@ -106,6 +106,6 @@ impl ImageError {
 /// Every [`ImageError`] except `NotBase64`. A decoder that panics on hostile input is reported as `Broken`.
 pub fn render(bytes: &[u8], limits: &Limits) -> Result<Rendered, ImageError> {
     limits.check_bytes(bytes.len())?;
-    let work = || encode::render(&decode::decode(bytes, limits)?);
+    let work = || encode::render(decode::decode(bytes, limits)?);
     std::panic::catch_unwind(work).unwrap_or_else(|_| Err(ImageError::broken("the decoder gave up")))
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::decode::cost;
-use super::{ImageError, Limits, Rendered, render};
+use super::{ImageError, Limits, Rendered, from_base64, render};
 use crate::error::Error;
+use crate::platform::memory;
 use crate::platform::thread_pool::ThreadPool;
 
 /// Why [`ImageWorker::render`] failed.
@@ -48,7 +49,7 @@ impl ImageWorker {
             places: Arc::new(Semaphore::new(places)),
             threads: Arc::new(Semaphore::new(threads)),
             // Each job holds one of as many permits, so there is always room for it.
-            thread_pool: ThreadPool::start("images", threads, threads)?,
+            thread_pool: ThreadPool::start("images", threads, threads, memory::trim)?,
             memory: Arc::new(Semaphore::new(MEMORY as usize)),
             limits,
         })
@@ -68,13 +69,22 @@ impl ImageWorker {
         // A picture that needs more memory than the limit is rendered alone.
         let megabytes = u32::try_from(cost(&bytes, &limits)? >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
         let place = self.place()?;
-        let memory = Arc::clone(&self.memory).acquire_many_owned(megabytes).await;
-        let memory = memory.map_err(|_| RenderError::Busy)?;
+        let held = Arc::clone(&self.memory).acquire_many_owned(megabytes).await;
+        let held = held.map_err(|_| RenderError::Busy)?;
         self.run_at(place, move || {
-            let _held = memory;
+            let _held = held;
             render(&bytes, &limits)
         })
         .await
+    }
+
+    /// Decodes a picture from base64 or a data URL, on one of the worker's threads: megabytes of text take milliseconds.
+    ///
+    /// # Errors
+    /// As [`ImageWorker::render`]; `NotBase64` for any other text.
+    pub async fn from_base64(&self, text: String) -> Result<Vec<u8>, RenderError> {
+        let limits = self.limits;
+        self.run_at(self.place()?, move || from_base64(&text, &limits)).await
     }
 
     /// Returns a permit for a job that runs or waits.

@@ -228,16 +228,17 @@ fn a_jpeg_without_an_end_marker_is_taken_when_it_is_complete_or_nearly_so() {
         let whole = ok(decode::decode(bytes, &LIMITS));
         let without = &bytes[..bytes.len() - 2];
         for ending in [b"".as_slice(), &[0xFF], &[0xFF, 0xFF], b"SEFH\x6a\0\0\0", &[0xFF, 0xC9, 0xFF, 0xFF]] {
-            assert!(ok(decode::decode(&[without, ending].concat(), &LIMITS)) == whole, "{ending:?}");
+            let found = ok(decode::decode(&[without, ending].concat(), &LIMITS));
+            assert!(found.picture == whole.picture, "{ending:?}");
         }
     }
     for bytes in [&kinds[0], &kinds[1], &kinds[3]] {
         let whole = ok(decode::decode(bytes, &LIMITS));
         let nearly = ok(decode::decode(&bytes[..bytes.len() - bytes.len() / 200], &LIMITS));
-        assert_eq!(nearly.dimensions(), whole.dimensions());
-        let rows = whole.width() as usize * 3;
+        assert_eq!(nearly.picture.dimensions(), whole.picture.dimensions());
+        let rows = whole.picture.width() as usize * 3;
         assert!(
-            nearly.as_raw()[..1_550 * rows] == whole.as_raw()[..1_550 * rows],
+            nearly.picture.as_raw()[..1_550 * rows] == whole.picture.as_raw()[..1_550 * rows],
             "what is there is the same"
         );
         assert_broken(&bytes[..bytes.len() * 9 / 10]);
@@ -335,4 +336,40 @@ fn stray_bytes_and_trailers_of_cameras_are_forgiven() {
         &ok(render(&[webp.as_slice(), b"EXIF\xF0\xFF\xFF\xFF"].concat(), &LIMITS)),
         [RED, GREEN, BLUE, YELLOW],
     );
+}
+
+/// Returns the codes of the segments of a JPEG before its compressed data.
+fn segments(bytes: &[u8]) -> Vec<u8> {
+    let (mut codes, mut at) = (Vec::new(), 2);
+    while let Some([0xFF, code, high, low]) = bytes.get(at..at + 4) {
+        codes.push(*code);
+        at += 2 + usize::from(u16::from_be_bytes([*high, *low]));
+        if *code == 0xDA {
+            break;
+        }
+    }
+    codes
+}
+
+#[test]
+fn an_original_that_needs_no_change_keeps_its_compressed_data_and_loses_its_metadata() {
+    let picture = busy(96, 64);
+    for bytes in [
+        jpeg(&picture),
+        jpeg_with(&picture, |encoder| encoder.set_progressive(true)),
+        jpeg_with(&picture, |encoder| encoder.set_restart_interval(5)),
+    ] {
+        let comment = [&[0xFF, 0xFE, 0, 8][..], b"secret"].concat();
+        let exif = [&[0xFF, 0xE1, 0, 14][..], b"Exif\0\0secret"].concat();
+        let preview = [&[0xFF, 0xE0, 0, 8][..], b"JFXX\0x"].concat();
+        let with_metadata = [&bytes[..2], &comment, &exif, &bytes[2..], b"appended secret"].concat();
+        let original = ok(render(&with_metadata, &LIMITS)).original_jpeg;
+        assert!(!original.windows(6).any(|it| it == b"secret"));
+        assert!(segments(&original).iter().all(|code| !matches!(code, 0xE1..=0xED | 0xFE)));
+        let decoded = ok(decode::decode(&original, &LIMITS)).picture;
+        assert!(decoded == ok(decode::decode(&bytes, &LIMITS)).picture, "not one value changes");
+        // A segment that may hide something: encoded again.
+        let unusual = ok(render(&[&bytes[..2], &preview, &bytes[2..]].concat(), &LIMITS)).original_jpeg;
+        assert!(unusual != original && !unusual.windows(4).any(|it| it == b"JFXX"));
+    }
 }
