@@ -2,6 +2,7 @@
 //!
 //! The system clock may be set forward or back. Durations are measured with [`Clock::uptime`].
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -66,9 +67,20 @@ impl Timestamp {
     }
 }
 
+thread_local! {
+    /// The time that was formatted last: the messages of a group and their events carry the same one.
+    static FORMATTED: RefCell<Option<(Timestamp, String)>> = const { RefCell::new(None) };
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_rfc3339())
+        FORMATTED.with_borrow_mut(|last| {
+            if last.as_ref().is_none_or(|(time, _)| time != self) {
+                *last = None;
+            }
+            let (_, text) = last.get_or_insert_with(|| (*self, self.to_rfc3339()));
+            serializer.serialize_str(text)
+        })
     }
 }
 
@@ -87,6 +99,15 @@ impl ToSchema for Timestamp {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_time_is_serialized_as_itself() {
+        for milliseconds in [0, 0, 1, 1_764_000_000_000, 1, i64::MIN, 0] {
+            let time = Timestamp(milliseconds);
+            let text = serde_json::to_string(&time).expect("encodes");
+            assert_eq!(text, format!("\"{}\"", time.to_rfc3339()));
+        }
+    }
 
     #[test]
     fn a_timestamp_has_milliseconds_and_a_z() {

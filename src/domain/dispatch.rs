@@ -119,7 +119,8 @@ pub async fn dispatch(
     macro_rules! run_by_name {
         ($($name:ident: $payload:ty => $reply:ty, [$($event:ident),*], {$($column:ident),*}, $about:literal;)*) => {
             match event {
-                $(stringify!($name) => run::<$payload>(context, &caller, payload, respond).await,)*
+                // Boxed one by one: together they would have the size of the largest for every command.
+                $(stringify!($name) => Box::pin(run::<$payload>(context, &caller, payload, respond)).await,)*
                 _ => {
                     fail(event, &caller, respond, unknown(event));
                 }
@@ -134,6 +135,9 @@ const LONGEST_NAME: usize = 64;
 
 /// Returns the error for an unknown event; it suggests the most similar name.
 fn unknown(event: &str) -> Error {
+    if event.is_empty() {
+        return Error::new(Code::UnknownEvent, "an event must be a list that begins with its name, a text");
+    }
     let shown: String = event.chars().take(LONGEST_NAME).collect();
     let given = shown.to_lowercase().replace(['-', ' ', '.', ':'], "_");
     let nearest = COMMANDS
@@ -159,7 +163,14 @@ async fn count(context: &AppContext, caller: &Caller, event: &str) -> Result<()>
 }
 
 async fn run<C: CommandHandler>(context: &AppContext, caller: &Caller, payload: &str, respond: Respond) {
-    let command = match parse::parse::<C>(payload, &context.limits) {
+    let parsed = parse::parse::<C>(payload, &context.limits).or_else(|error| {
+        // Clients may send further arguments, which have no meaning.
+        match parse::first_argument(payload) {
+            Some(first) => parse::parse(first, &context.limits),
+            None => Err(error),
+        }
+    });
+    let command = match parsed {
         Ok(command) => command,
         Err(error) => return fail(C::INFO.name, caller, respond, error),
     };

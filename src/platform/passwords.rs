@@ -55,7 +55,7 @@ impl Passwords {
         let usual = started.elapsed().as_micros() as u64;
         Ok(Self {
             cost,
-            thread_pool: ThreadPool::start("passwords", parallel, MAX_WAITING)?,
+            thread_pool: ThreadPool::start("passwords", parallel, MAX_WAITING, argon::free_memory)?,
             decoy: decoy.into(),
             usual: Arc::new([AtomicU64::new(usual), AtomicU64::new(0)]),
         })

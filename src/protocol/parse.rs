@@ -8,8 +8,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::error::{Code, Error, FieldErrors, Result};
 use crate::text::{LONGEST_NAME, clean_name};
@@ -99,11 +100,24 @@ pub fn parse<T: DeserializeOwned + Check>(text: &str, limits: &Limits) -> Result
 /// Reads JSON that must be an object; skips a byte order mark before it.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Ok(Envelope(value)) = serde_json::from_str(text) {
+        return Ok(value);
+    }
+    // Read again to find out where the fault is: doing so at once would double the time.
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read: Result<Envelope<T>, _> = serde_path_to_error::deserialize(&mut deserializer);
     let Envelope(value) = read.map_err(|error| explain(&error.path().to_string(), error.inner()))?;
     deserializer.end().map_err(|error| explain(".", &error))?;
     Ok(value)
+}
+
+/// Returns the first of several values that are separated by commas; `None` if the text is anything else.
+pub fn first_argument(text: &str) -> Option<&str> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let first = values.next()?.ok()?;
+    let rest = text.get(values.byte_offset()..)?.trim_start().strip_prefix(',')?;
+    let others: Vec<IgnoredAny> = serde_json::from_str(&format!("[{rest}]")).ok()?;
+    (!others.is_empty()).then(|| first.get())
 }
 
 /// Converts an error of serde.
@@ -205,6 +219,22 @@ mod tests {
     struct Outer {
         #[expect(dead_code, reason = "only its reading is tested")]
         message: Envelope<Inner>,
+    }
+
+    #[test]
+    fn the_first_of_several_arguments_is_found() {
+        for (text, first) in [
+            ("{},1", Some("{}")),
+            (r#" {"a":[1,","]} , 2, "x""#, Some(r#"{"a":[1,","]}"#)),
+            ("{}", None),
+            ("{}]", None),
+            ("{},", None),
+            ("{},]", None),
+            ("{},1],[2", None),
+            ("", None),
+        ] {
+            assert_eq!(first_argument(text), first, "{text}");
+        }
     }
 
     #[test]

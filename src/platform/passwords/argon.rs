@@ -10,6 +10,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use crate::config::HashCost;
 use crate::error::{Error, Result};
+use crate::platform::memory;
 use crate::random;
 
 /// Length of a hash in bytes.
@@ -19,8 +20,14 @@ const OUTPUT: usize = 32;
 const SALT: usize = 16;
 
 thread_local! {
-    /// As large as the largest hash so far. A thread that has hashed once will hash again.
+    /// As large as the largest hash so far: under load, a thread that has hashed once will hash again.
     static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Frees the memory that this thread keeps for the next hash.
+pub fn free_memory() {
+    MEMORY.take();
+    memory::trim();
 }
 
 /// Returns the PHC string of a password with a random salt.
