@@ -9,6 +9,7 @@ mod compare;
 mod delete;
 mod fanout;
 mod floor;
+mod growth;
 mod idle;
 mod ledger;
 mod logins;
@@ -61,6 +62,8 @@ enum Bench {
     Delete(delete::Options),
     /// Other servers beside Mango Chat, all doing the same work under the same load: a table and a plot.
     Compare(compare::Options),
+    /// How the cost of a send and of a page grows with messages, members, chats and connections: tables and plots.
+    Growth(growth::Options),
     /// Reads the JSON lines of other runs from stdin and prints them as a Markdown table.
     Table,
 }
@@ -77,6 +80,7 @@ async fn main() -> ExitCode {
         Bench::Reconnect(options) => reconnect::run(options).await,
         Bench::Delete(options) => delete::run(options).await,
         Bench::Compare(options) => compare::run(options).await,
+        Bench::Growth(options) => growth::run(options).await,
         Bench::Table => table::run(),
     };
     match result {

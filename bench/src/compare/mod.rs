@@ -11,14 +11,14 @@ mod histogram;
 mod marker;
 mod metrics;
 mod peers;
-mod plot;
-mod postgres;
-mod program;
+pub mod plot;
+pub mod postgres;
+pub mod program;
 mod receive;
-mod report;
-mod results;
+pub mod report;
+pub mod results;
 mod scenarios;
-mod server;
+pub mod server;
 mod swarm;
 mod traffic;
 mod usage;
@@ -71,7 +71,7 @@ pub async fn run(options: Options) -> Result<bool> {
     let target = programs.parent().ok_or("the programs are in no folder")?.to_owned();
     let mut servers = servers(&options, &programs)?;
     let scenarios = if options.scenarios.is_empty() { STEPS.concat() } else { options.scenarios.clone() };
-    let temp = Temporary::new()?;
+    let temp = Temporary::new("mango-compare")?;
     let peers = Peers::new(target.join("bench-peers"))?;
     let postgres = Postgres::start(&temp.0)?;
     let environment = Environment { temp: temp.0.clone(), programs, peers, postgres };
@@ -171,11 +171,12 @@ fn servers(options: &Options, programs: &Path) -> Result<Vec<Server>> {
 }
 
 /// A folder that is removed at the end.
-struct Temporary(PathBuf);
+pub struct Temporary(pub PathBuf);
 
 impl Temporary {
-    fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("mango-compare.{}", std::process::id()));
+    /// Creates it below the system's folder for temporary files; its name ends with the id of this process.
+    pub fn new(name: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("{name}.{}", std::process::id()));
         fs::create_dir(&folder)?;
         Ok(Self(folder))
     }

@@ -101,7 +101,8 @@ fn y(ratio: f64) -> f64 {
     TOP + HEIGHT * (1.0 - share)
 }
 
-fn text(svg: &mut String, (x, y): (f64, f64), attributes: &str, content: &str) {
+/// Adds a text at a position.
+pub fn text(svg: &mut String, (x, y): (f64, f64), attributes: &str, content: &str) {
     let content = content.replace('&', "&amp;").replace('<', "&lt;");
     let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{content}</text>");
 }

@@ -68,11 +68,21 @@ impl Postgres {
 
     /// Creates an empty database; returns its URL.
     pub async fn create_database(&self, name: &str) -> Result<String> {
-        let url = |name: &str| format!("postgres://postgres@127.0.0.1:{}/{name}", self.port);
-        let db = Database::connect(url("postgres")).await?;
+        let db = Database::connect(self.url("postgres")).await?;
         db.execute_unprepared(&format!("CREATE DATABASE \"{name}\"")).await?;
         db.close().await?;
-        Ok(url(name))
+        Ok(self.url(name))
+    }
+
+    /// Removes a database, and ends the connections to it.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        let db = Database::connect(self.url("postgres")).await?;
+        db.execute_unprepared(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")).await?;
+        Ok(db.close().await?)
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
     }
 }
 

@@ -32,7 +32,7 @@ pub fn write(environment: &Environment, results: &Results, table: &str) -> Resul
 }
 
 /// Returns the command line without the folder of the program.
-fn command() -> String {
+pub fn command() -> String {
     let words = std::env::args().skip(1).map(|word| match word.split_once('=') {
         Some((name, path)) if path.contains('/') => format!("{name}=…"),
         _ if word.contains('/') => "…".into(),
@@ -41,7 +41,8 @@ fn command() -> String {
     std::iter::once("mango-bench".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-fn machine() -> Result<String> {
+/// Describes the CPUs.
+pub fn machine() -> Result<String> {
     let info = fs::read_to_string("/proc/cpuinfo")?;
     let value = |name: &str| {
         info.lines().find_map(|line| Some(line.strip_prefix(name)?.split_once(':')?.1.trim().to_owned()))
