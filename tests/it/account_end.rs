@@ -16,8 +16,8 @@ use crate::moderation::make_admin;
 use crate::support::{PASSWORD, Person, Plain, Socket, TestApp, Transport, eventually};
 
 async fn delete(app: &TestApp, person: &Person, password: &str) -> (u16, Value) {
-    let wish = json!({"password": password});
-    let (status, body) = app.send(Method::DELETE, "/user/me", Some(&person.access), Some(wish)).await;
+    let payload = json!({"password": password});
+    let (status, body) = app.send(Method::DELETE, "/user/me", Some(&person.access), Some(payload)).await;
     (status.as_u16(), body)
 }
 
@@ -93,11 +93,11 @@ async fn a_deleted_account_leaves_a_tombstone_without_personal_data() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     let bob = app.person("bob").await;
-    let wish = json!({
+    let payload = json!({
         "name": "Alice", "description": "hi", "email": "alice@example.org", "phone": "+79123456789",
         "password": PASSWORD, "photo": picture(),
     });
-    let (status, me) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish)).await;
+    let (status, me) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(payload)).await;
     assert_eq!(status, 200, "{me}");
     let photo = format!("/static/{}/50x50.webp", me["photo"].as_str().expect("a photo"));
     assert_eq!(app.raw(Method::GET, &photo, None, None).await.status(), 200);
@@ -105,9 +105,9 @@ async fn a_deleted_account_leaves_a_tombstone_without_personal_data() {
     let mut socket = app.connect(&bob, Transport::MAIN).await;
     let chat = json!({"chat": {"is_group": false, "members_array": [alice.id]}});
     let direct = socket.call("create_chat", chat).await["chat"]["id"].as_i64().expect("an id");
-    let wish = json!({"message": {"chat_id": direct, "content": "kept", "message_type": "text"}});
+    let payload = json!({"message": {"chat_id": direct, "content": "kept", "message_type": "text"}});
     let (status, sent) =
-        app.send(Method::POST, "/events/send_message", Some(&alice.access), Some(wish)).await;
+        app.send(Method::POST, "/events/send_message", Some(&alice.access), Some(payload)).await;
     assert_eq!(status, 200, "{sent}");
     let like = json!({"message": {"id": sent["message"]["id"], "liked": true}});
     app.send(Method::POST, "/events/toggle_like_message", Some(&alice.access), Some(like)).await;
@@ -169,8 +169,8 @@ async fn deleting_an_account_removes_its_own_blocks_and_keeps_blocks_of_other_us
     let user = |person: &Person| json!({"user": {"id": person.id}});
     let mut chats = Vec::new();
     for socket in [&mut b, &mut c] {
-        let wish = json!({"chat": {"is_group": false, "members_array": [alice.id]}});
-        chats.push(socket.call("create_chat", wish).await["chat"]["id"].clone());
+        let payload = json!({"chat": {"is_group": false, "members_array": [alice.id]}});
+        chats.push(socket.call("create_chat", payload).await["chat"]["id"].clone());
     }
     assert_eq!(a.call("block", user(&bob)).await["ok"], json!(true));
     assert_eq!(b.call("block", user(&alice)).await["ok"], json!(true));
@@ -202,8 +202,8 @@ async fn all_tokens_of_a_deleted_user_are_rejected() {
         sockets.push(app.connect(&alice, transport).await);
     }
     let (mut plain, _) = Plain::open(&app.host, "/ws", &other.access).await.expect("connects");
-    let wish = json!({"password": PASSWORD});
-    let answer = app.raw(Method::POST, "/user/me/delete", Some(&alice.access), Some(wish)).await;
+    let payload = json!({"password": PASSWORD});
+    let answer = app.raw(Method::POST, "/user/me/delete", Some(&alice.access), Some(payload)).await;
     assert_eq!(answer.status(), 204);
     let cleared = answer.headers().get_all("set-cookie").iter().count();
     assert!(cleared >= 2, "cookies are taken back");
@@ -227,12 +227,12 @@ async fn all_tokens_of_a_deleted_user_are_rejected() {
             assert_eq!(Plain::open(&app.host, "/ws", token).await.err().expect("refused").1, 4403);
         }
         for token in [&alice.refresh, &other.refresh] {
-            let wish = json!({"refresh_token": token});
-            let (status, body) = app.send(Method::POST, "/auth/refresh", None, Some(wish)).await;
+            let payload = json!({"refresh_token": token});
+            let (status, body) = app.send(Method::POST, "/auth/refresh", None, Some(payload)).await;
             assert_eq!((status.as_u16(), &body["code"]), (401, &json!("session_ended")));
         }
-        let wish = json!({"username": "alice", "password": PASSWORD});
-        let (status, body) = app.send(Method::POST, "/auth/login", None, Some(wish)).await;
+        let payload = json!({"username": "alice", "password": PASSWORD});
+        let (status, body) = app.send(Method::POST, "/auth/login", None, Some(payload)).await;
         assert_eq!((status.as_u16(), &body["code"]), (401, &json!("invalid_credentials")));
     }
     assert_eq!(delete(&app, &alice, PASSWORD).await.0, 401, "once is enough");
@@ -247,7 +247,7 @@ fn database_of(app: &TestApp) -> String {
 async fn deleting_an_account_requires_the_password() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
-    for (wish, problem) in [
+    for (payload, problem) in [
         (json!({}), "is missing"),
         (json!({"password": ""}), "is empty"),
         (json!({"password": "wrong password"}), "does not match the current password"),
@@ -255,9 +255,9 @@ async fn deleting_an_account_requires_the_password() {
         (json!({"password": 1}), "must be a text"),
     ] {
         for (method, path) in [(Method::DELETE, "/user/me"), (Method::POST, "/user/me/delete")] {
-            let (status, body) = app.send(method, path, Some(&alice.access), Some(wish.clone())).await;
-            assert_eq!(status, 422, "{wish}: {body}");
-            assert!(body["errors"]["password"].to_string().contains(problem), "{wish}: {body}");
+            let (status, body) = app.send(method, path, Some(&alice.access), Some(payload.clone())).await;
+            assert_eq!(status, 422, "{payload}: {body}");
+            assert!(body["errors"]["password"].to_string().contains(problem), "{payload}: {body}");
         }
     }
     let (status, _) = app.send(Method::DELETE, "/user/me", None, Some(json!({"password": PASSWORD}))).await;

@@ -15,9 +15,9 @@ async fn a_page_around_a_message_is_full_at_every_position() {
     let chat = app.group(&mut socket, &[]).await;
     // Creating the group took the first value of the counter.
     for number in 2..=11 {
-        let wish =
+        let payload =
             json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text"}});
-        assert_eq!(socket.call("send_message", wish).await["message"]["seq"], json!(number));
+        assert_eq!(socket.call("send_message", payload).await["message"]["seq"], json!(number));
     }
     let all: Vec<i64> = (2..=11).rev().collect();
     for limit in 1..=12_usize {
@@ -83,17 +83,17 @@ async fn a_message_ends_the_typing_state_of_its_sender_only() {
         assert_eq!(a.next("typing").await["is_typing"], json!(true));
     }
     a.rest().await;
-    let wish = json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text"}});
-    b.call("send_message", wish.clone()).await;
+    let payload = json!({"message": {"chat_id": chat, "content": "hi", "message_type": "text"}});
+    b.call("send_message", payload.clone()).await;
     let told = a.rest().await;
     assert_eq!(told.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["new_message", "typing"]);
     assert_eq!(told[1].1, json!({"chat": chat, "user_id": bob.id, "is_typing": false}));
     // Typing again is announced at once. Sending without typing announces no end of typing.
     b.call("typing", typing).await;
     assert_eq!(a.next("typing").await["is_typing"], json!(true));
-    b.call("send_message", wish.clone()).await;
+    b.call("send_message", payload.clone()).await;
     assert_eq!(a.next("typing").await["is_typing"], json!(false));
-    b.call("send_message", wish).await;
+    b.call("send_message", payload).await;
     let late = a.rest().await;
     assert!(late.iter().all(|(name, _)| name == "new_message"), "{late:?}");
 }

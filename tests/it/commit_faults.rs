@@ -61,12 +61,12 @@ impl Trial {
     /// Sends one message during a fault, and retries it until it is acknowledged. Returns whether anything failed.
     async fn send_through(&mut self, fault: Fault, content: &str) -> bool {
         let client_id = format!("{:?}-{}-{}", fault.write, fault.at, self.acked.len());
-        let wish = json!({"message": {
+        let payload = json!({"message": {
             "chat_id": self.chat, "content": content, "message_type": "text", "client_id": client_id,
         }});
         self.come_back().await;
         self.faults.arm(fault);
-        let mut answer = self.socket.try_call("send_message", wish.clone()).await;
+        let mut answer = self.socket.try_call("send_message", payload.clone()).await;
         let failed = self.faults.heal();
         for attempt in 0.. {
             match &answer {
@@ -76,7 +76,7 @@ impl Trial {
             }
             assert!(attempt < 3, "{fault:?}: nothing fails any more, and yet {answer:?}");
             self.come_back().await;
-            answer = self.socket.try_call("send_message", wish.clone()).await;
+            answer = self.socket.try_call("send_message", payload.clone()).await;
         }
         self.note(client_id, &answer.expect("an ack")["message"], fault);
         self.look(fault).await;

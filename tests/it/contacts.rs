@@ -31,8 +31,8 @@ async fn done(socket: &mut Socket, command: &str, payload: Value) -> Value {
 /// Sends all messages at once and returns how many were accepted.
 async fn taken_at_once(socket: &mut Socket, wishes: impl IntoIterator<Item = Value>) -> usize {
     let mut begun = Vec::new();
-    for wish in wishes {
-        begun.push(socket.feed("send_message", wish).await);
+    for payload in wishes {
+        begun.push(socket.feed("send_message", payload).await);
     }
     socket.flush().await;
     let mut taken = 0;
@@ -44,8 +44,8 @@ async fn taken_at_once(socket: &mut Socket, wishes: impl IntoIterator<Item = Val
 
 /// Creates the direct chat with another user, or finds it, and returns its id.
 async fn direct(socket: &mut Socket, other: &Person) -> i64 {
-    let wish = json!({"chat": {"is_group": false, "members_array": [other.id]}});
-    done(socket, "create_chat", wish).await["chat"]["id"].as_i64().expect("an id")
+    let payload = json!({"chat": {"is_group": false, "members_array": [other.id]}});
+    done(socket, "create_chat", payload).await["chat"]["id"].as_i64().expect("an id")
 }
 
 /// Returns the user ids in one of the user's lists, read page by page.
@@ -159,8 +159,8 @@ async fn a_block_stops_only_direct_messages_in_both_directions() {
     assert_eq!(code(&refused), "blocked", "{refused}");
     // A new direct chat is rejected too, from either side.
     for (socket, other) in [(&mut a, &carol), (&mut c, &alice)] {
-        let wish = json!({"chat": {"is_group": false, "members_array": [other.id]}});
-        let refused = socket.call("create_chat", wish).await;
+        let payload = json!({"chat": {"is_group": false, "members_array": [other.id]}});
+        let refused = socket.call("create_chat", payload).await;
         assert_eq!(code(&refused), "blocked", "{refused}");
     }
     // Both users have to remove their block.
@@ -234,16 +234,16 @@ async fn a_block_concurrent_with_a_new_chat_applies_to_all_later_messages() {
     for round in 0..12 {
         let other = app.person(&format!("other{round}")).await;
         let mut o = app.connect(&other, Transport::MAIN).await;
-        let wish = json!({
+        let payload = json!({
             "chat": {"is_group": false, "members_array": [alice.id]},
             "message": {"content": "hi", "message_type": "text"},
         });
         let (blocked, created) =
-            tokio::join!(a.call("block", user(&other)), o.call("create_chat", wish.clone()));
+            tokio::join!(a.call("block", user(&other)), o.call("create_chat", payload.clone()));
         assert_eq!(blocked["ok"], json!(true), "{blocked}");
         assert!(created["ok"] == json!(true) || code(&created) == "blocked", "{created}");
         // Whichever came first, the block applies from now on.
-        let refused = o.call("create_chat", wish).await;
+        let refused = o.call("create_chat", payload).await;
         assert_eq!(code(&refused), "blocked", "{refused}");
         if let Some(chat) = created["chat"]["id"].as_i64() {
             let refused = o.call("send_message", message(chat, "still?")).await;

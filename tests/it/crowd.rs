@@ -98,14 +98,14 @@ async fn listen(mut stream: Stream, board: Arc<Board>, most: usize) -> Vec<usize
 }
 
 async fn say(node: &Node, http: &reqwest::Client, person: &Person, chat: &Value, content: &str) {
-    let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
-    node.post(http, "/events/send_message", Some(&person.token), &wish).await.expect("sent");
+    let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+    node.post(http, "/events/send_message", Some(&person.token), &payload).await.expect("sent");
 }
 
 async fn group(node: &Node, http: &reqwest::Client, owner: &Person, others: &[Person]) -> Value {
     let members: Vec<i64> = others.iter().map(|person| person.id).collect();
-    let wish = json!({"chat": {"name": "crowd", "is_group": true, "members_array": members}});
-    let made = node.post(http, "/events/create_chat", Some(&owner.token), &wish).await.expect("made");
+    let payload = json!({"chat": {"name": "crowd", "is_group": true, "members_array": members}});
+    let made = node.post(http, "/events/create_chat", Some(&owner.token), &payload).await.expect("made");
     made["chat"]["id"].clone()
 }
 

@@ -48,8 +48,8 @@ async fn a_dismissed_client_that_does_not_read_is_disconnected_within_a_second()
     let chat = app.group(&mut owner, &[]).await;
     let content = "x".repeat(60_000);
     for _ in 0..50 {
-        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
-        owner.call("send_message", wish).await;
+        let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        owner.call("send_message", payload).await;
     }
     for path in [ENGINE, "/ws"] {
         let bob = app.login("bob").await;

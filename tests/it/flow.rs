@@ -17,10 +17,10 @@ async fn a_repeated_send_is_stored_and_announced_once_over_every_transport() {
         let mut listener = app.connect(&alice, transport).await;
         let mut caller = app.connect(&bob, Transport::MAIN).await;
         let chat = app.group(&mut caller, &[&alice]).await;
-        let mut wish = message(chat, "lunch?");
-        wish["message"]["client_id"] = json!(format!("a-{chat}"));
-        let first = caller.call("send_message", wish.clone()).await;
-        let again = caller.call("send_message", wish.clone()).await;
+        let mut payload = message(chat, "lunch?");
+        payload["message"]["client_id"] = json!(format!("a-{chat}"));
+        let first = caller.call("send_message", payload.clone()).await;
+        let again = caller.call("send_message", payload.clone()).await;
         assert_eq!(first["duplicate"], json!(false), "{first}");
         assert_eq!(again["duplicate"], json!(true), "{again}");
         assert_eq!(first["message"]["id"], again["message"]["id"]);
@@ -31,8 +31,8 @@ async fn a_repeated_send_is_stored_and_announced_once_over_every_transport() {
         assert_eq!((&event["chat"], &event["prev"]), (&json!(chat), &json!(1)));
         assert!(event.get("my").is_none(), "my is for answers to oneself");
         listener.expect_silence().await;
-        wish["message"]["content"] = json!("dinner?");
-        let conflict = caller.call("send_message", wish).await;
+        payload["message"]["content"] = json!("dinner?");
+        let conflict = caller.call("send_message", payload).await;
         assert_eq!(conflict["error"]["code"], json!("client_id_conflict"));
         assert_eq!(app.contents(chat, &alice).await, ["lunch?"]);
     }
@@ -76,11 +76,11 @@ async fn events_sent_before_ready_are_not_lost() {
     let mut first = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut first, &[&bob]).await;
     for transport in Transport::ALL {
-        let wish = message(chat, transport.path);
+        let payload = message(chat, transport.path);
         // The client is connected as soon as CONNECT is answered, but joins its rooms after that.
         let mut eager = Socket::open(&app.host, Some(&bob.access), transport).await.expect("connects");
-        eager.emit("send_message", wish.clone()).await;
-        eager.emit("send_message", wish).await;
+        eager.emit("send_message", payload.clone()).await;
+        eager.emit("send_message", payload).await;
         eager.next("ready").await;
         let page = eager.call("history", json!({"chat": {"id": chat}, "limit": 2})).await;
         let contents: Vec<&str> = page["messages"]
@@ -189,13 +189,13 @@ async fn a_group_created_with_a_client_id_is_created_once() {
     let app = TestApp::start().await;
     let (alice, bob, _) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
-    let wish = json!({
+    let payload = json!({
         "chat": {"name": "once", "is_group": true, "members_array": [bob.id], "client_id": "g-1"},
         "message": {"content": "hi", "message_type": "text"},
     });
-    let first = socket.call("create_chat", wish.clone()).await;
+    let first = socket.call("create_chat", payload.clone()).await;
     assert_eq!((&first["rev"], &first["prev"]), (&json!(2), &json!(0)), "{first}");
-    let again = socket.call("create_chat", wish).await;
+    let again = socket.call("create_chat", payload).await;
     assert_eq!(again["chat"]["id"], first["chat"]["id"]);
     assert_eq!(app.contents(first["chat"]["id"].as_i64().expect("an id"), &bob).await, ["hi"]);
     let other = json!({"chat": {"name": "other", "is_group": true, "members_array": [], "client_id": "g-1"}});

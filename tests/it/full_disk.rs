@@ -118,8 +118,8 @@ impl SmallDisk {
 async fn every_acknowledged_message_is_stored_after_a_full_disk() {
     let Some(mut server) = SmallDisk::start().await else { return };
     let alice = server.node.person(&server.http, "alice").await.expect("registers");
-    let wish = json!({"chat": {"name": "group", "is_group": true, "members_array": []}});
-    let made = server.node.post(&server.http, "/events/create_chat", Some(&alice.token), &wish).await;
+    let payload = json!({"chat": {"name": "group", "is_group": true, "members_array": []}});
+    let made = server.node.post(&server.http, "/events/create_chat", Some(&alice.token), &payload).await;
     let chat = &made.expect("made")["chat"]["id"];
     let (status, _) = server.send(&alice, chat, "before").await;
     assert_eq!((status, server.ready().await), (StatusCode::OK, StatusCode::OK));

@@ -59,9 +59,9 @@ async fn two_concurrent_registrations_with_one_phone_number_create_one_account()
             _ => ["Twin", "twin"],
         };
         let requests = values.iter().cycle().take(6).map(|value| {
-            let mut wish = json!({"password": "correct horse"});
-            wish[field] = json!(value);
-            app.send(Method::POST, "/user", None, Some(wish))
+            let mut payload = json!({"password": "correct horse"});
+            payload[field] = json!(value);
+            app.send(Method::POST, "/user", None, Some(payload))
         });
         let answers = futures_util::future::join_all(requests).await;
         let made = answers.iter().filter(|(status, _)| *status == 201).count();
@@ -164,8 +164,8 @@ async fn a_client_that_stops_reading_is_disconnected_and_others_miss_no_message(
     assert_eq!(app.get(&path, &alice).await["online"], json!(true));
     let content = "x".repeat(60_000);
     for number in 0..500 {
-        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
-        let ack = sender.call("send_message", wish).await;
+        let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        let ack = sender.call("send_message", payload).await;
         assert_eq!(ack["ok"], json!(true), "{number}");
         let heard = listener.next("new_message").await;
         assert_eq!(heard["rev"], ack["rev"]);
@@ -235,8 +235,8 @@ async fn a_binary_event_is_answered_with_a_clear_error() {
         json!({"a": 1}),
         json!(5),
     ] {
-        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "binary"}});
-        let ack = socket.call("send_message", wish).await;
+        let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "binary"}});
+        let ack = socket.call("send_message", payload).await;
         assert!(ack["error"]["errors"]["message.content"].is_array(), "{ack}");
     }
     assert!(app.contents(chat, &bob).await.is_empty());

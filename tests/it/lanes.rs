@@ -110,8 +110,8 @@ async fn frequent_profile_changes_are_announced_at_a_limited_rate_with_the_lates
     let mut listener = app.connect(&bob, Transport::MAIN).await;
     let began = Instant::now();
     for number in 1..=60 {
-        let wish = json!({"name": format!("Alice {number}")});
-        let (status, _) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish)).await;
+        let payload = json!({"name": format!("Alice {number}")});
+        let (status, _) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(payload)).await;
         assert!(status.is_success(), "{status}");
         owner.call("send_message", message(chat, "between")).await;
     }

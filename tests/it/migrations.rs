@@ -42,8 +42,8 @@ async fn data_survives_a_migration_step_down_and_up() {
     let (alice, bob, _) = app.three().await;
     let mut owner = app.connect(&alice, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
-    let wish = json!({"message": {"chat_id": chat, "content": "kept", "message_type": "text"}});
-    assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
+    let payload = json!({"message": {"chat_id": chat, "content": "kept", "message_type": "text"}});
+    assert_eq!(owner.call("send_message", payload).await["ok"], json!(true));
     let url = app.server.context.settings.database.url.clone();
     let TestApp { server, folder, .. } = app;
     server.shutdown().await;

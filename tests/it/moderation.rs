@@ -49,8 +49,8 @@ impl Fixture {
         (status.as_u16(), body)
     }
 
-    pub async fn ban(&self, by: &Person, whom: &Person, wish: Value) -> (u16, Value) {
-        self.post(by, &format!("/admin/user/{}/ban", whom.id), wish).await
+    pub async fn ban(&self, by: &Person, whom: &Person, payload: Value) -> (u16, Value) {
+        self.post(by, &format!("/admin/user/{}/ban", whom.id), payload).await
     }
 
     /// Returns the newest entries of the audit log, as the admin reads them.
@@ -61,6 +61,6 @@ impl Fixture {
 
 /// Makes a user an admin, as `admin create --promote` does.
 pub async fn make_admin(app: &TestApp, username: &str) {
-    let wish = Appointment { username: username.into(), email: None, password: None };
-    appoint(&app.server.context, wish).await.expect("promoted");
+    let payload = Appointment { username: username.into(), email: None, password: None };
+    appoint(&app.server.context, payload).await.expect("promoted");
 }

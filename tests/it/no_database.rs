@@ -28,8 +28,8 @@ async fn lose(app: &TestApp, table: &str, lost: bool) {
 
 /// Returns a token that the server has not seen yet, so that no cache knows it.
 async fn fresh_token(app: &TestApp) -> String {
-    let wish = json!({"username": "alice", "password": PASSWORD});
-    let (_, tokens) = app.send(Method::POST, "/auth/login", None, Some(wish)).await;
+    let payload = json!({"username": "alice", "password": PASSWORD});
+    let (_, tokens) = app.send(Method::POST, "/auth/login", None, Some(payload)).await;
     tokens["access_token"].as_str().expect("a token").to_owned()
 }
 

@@ -37,8 +37,8 @@ impl Fixture {
     }
 
     async fn say(&mut self, content: &str) -> Value {
-        let wish = json!({"message": {"chat_id": self.chat, "content": content, "message_type": "text"}});
-        self.owner.call("send_message", wish).await
+        let payload = json!({"message": {"chat_id": self.chat, "content": content, "message_type": "text"}});
+        self.owner.call("send_message", payload).await
     }
 }
 

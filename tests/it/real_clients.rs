@@ -241,8 +241,8 @@ async fn real_clients_of_all_versions_exchange_messages_and_reconnect_over_every
     let (_, alice) = login(&host, "alice").await;
     let (bob, token) = login(&host, "bob").await;
     let mut speaker = Speaker { http: Http::new(), host: host.clone(), token: alice, chat: 0 };
-    let wish = json!({"chat": {"name": "all", "is_group": true, "members_array": [bob]}});
-    let chat = speaker.event("create_chat", wish).await;
+    let payload = json!({"chat": {"name": "all", "is_group": true, "members_array": [bob]}});
+    let chat = speaker.event("create_chat", payload).await;
     speaker.chat = chat["chat"]["id"].as_i64().expect("a chat");
 
     let entrance = Proxy::start(host.clone()).await.expect("a proxy");

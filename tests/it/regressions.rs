@@ -14,17 +14,17 @@ async fn a_group_can_be_transferred_to_a_user_who_used_the_same_client_id() {
     let (alice, bob, _) = app.three().await;
     let mut a = app.connect(&alice, Transport::MAIN).await;
     let mut b = app.connect(&bob, Transport::MAIN).await;
-    let wish = |members: &[i64]| json!({"chat": {"name": "g", "is_group": true, "members_array": members, "client_id": "1"}});
-    let made = a.call("create_chat", wish(&[bob.id])).await;
-    let other = b.call("create_chat", wish(&[])).await;
+    let payload = |members: &[i64]| json!({"chat": {"name": "g", "is_group": true, "members_array": members, "client_id": "1"}});
+    let made = a.call("create_chat", payload(&[bob.id])).await;
+    let other = b.call("create_chat", payload(&[])).await;
     assert_ne!(made["chat"]["id"], other["chat"]["id"], "{other}");
     let hand_over = json!({"chat": {"id": made["chat"]["id"]}, "user": {"id": bob.id}, "role": "owner"});
     let ack = a.call("set_member_role", hand_over).await;
     assert_eq!(ack["ok"], json!(true), "{ack}");
     // A `client_id` belongs to the user who created the group, no matter who owns it later.
-    let again = a.call("create_chat", wish(&[bob.id])).await;
+    let again = a.call("create_chat", payload(&[bob.id])).await;
     assert_eq!(again["chat"]["id"], made["chat"]["id"], "{again}");
-    let again = b.call("create_chat", wish(&[])).await;
+    let again = b.call("create_chat", payload(&[])).await;
     assert_eq!(again["chat"]["id"], other["chat"]["id"], "{again}");
 }
 
@@ -44,8 +44,8 @@ async fn a_message_sent_right_after_a_client_connected_reaches_it() {
         let mut fresh = Socket::open(&app.host, Some(&bob.access), transport).await.expect("connects");
         let page = app.get(&format!("/chat/{chat}/messages?limit=1"), &bob).await;
         let known = page[0]["seq"].as_i64().unwrap_or(1);
-        let wish = json!({"message": {"chat_id": chat, "content": "now", "message_type": "text"}});
-        let sent = owner.call("send_message", wish).await;
+        let payload = json!({"message": {"chat_id": chat, "content": "now", "message_type": "text"}});
+        let sent = owner.call("send_message", payload).await;
         let heard = fresh.next("new_message").await;
         assert_eq!((&heard["rev"], heard["prev"].as_i64()), (&sent["rev"], Some(known)));
         fresh.next("ready").await;
@@ -67,8 +67,8 @@ async fn concurrent_chat_creations_by_the_same_users_do_not_deadlock() {
         for number in 0..5 {
             let members = [people[(*index + 1) % 3].id, people[(*index + 2) % 3].id];
             let name = format!("{index}-{number}");
-            let wish = json!({"chat": {"name": name, "is_group": true, "members_array": members}});
-            acks.push(socket.call("create_chat", wish).await);
+            let payload = json!({"chat": {"name": name, "is_group": true, "members_array": members}});
+            acks.push(socket.call("create_chat", payload).await);
         }
         acks
     }))
@@ -100,8 +100,8 @@ async fn a_polling_client_that_requests_more_than_it_fetches_loses_its_session()
     let chat = app.group(&mut owner, &[&bob]).await;
     let content = "x".repeat(60_000);
     for _ in 0..100 {
-        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
-        owner.call("send_message", wish).await;
+        let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        owner.call("send_message", payload).await;
     }
     let base = format!("{}/socket.io/?EIO=4&transport=polling", app.url);
     let get =
@@ -129,8 +129,8 @@ async fn a_polling_client_that_requests_more_than_it_fetches_loses_its_session()
 #[harness::test]
 async fn form_bodies_are_decoded_and_not_truncated() {
     let app = TestApp::start().await;
-    let wish = json!({"username": "alice", "password": "password1"});
-    app.send(Method::POST, "/user", None, Some(wish)).await;
+    let payload = json!({"username": "alice", "password": "password1"});
+    app.send(Method::POST, "/user", None, Some(payload)).await;
     let login = async |kind: &str, body: &str| {
         let request = app.http.post(format!("{}/auth/login", app.url)).header("content-type", kind);
         request.body(body.to_owned()).send().await.expect("an answer").status().as_u16()
@@ -157,11 +157,11 @@ async fn a_phone_number_that_equals_a_username_does_not_lock_that_user_out() {
         assert_eq!(status, 201, "{body}");
     }
     for password in ["first password", "second password"] {
-        let wish = json!({"username": "7700123", "password": password});
-        assert_eq!(app.send(Method::POST, "/auth/login", None, Some(wish)).await.0, 200, "{password}");
+        let payload = json!({"username": "7700123", "password": password});
+        assert_eq!(app.send(Method::POST, "/auth/login", None, Some(payload)).await.0, 200, "{password}");
     }
-    let wish = json!({"username": "7700123", "password": PASSWORD});
-    assert_eq!(app.send(Method::POST, "/auth/login", None, Some(wish)).await.0, 401);
+    let payload = json!({"username": "7700123", "password": PASSWORD});
+    assert_eq!(app.send(Method::POST, "/auth/login", None, Some(payload)).await.0, 401);
 }
 
 #[harness::test]
@@ -169,8 +169,8 @@ async fn users_are_found_by_names_in_any_script() {
     let app = TestApp::start().await;
     let alice = app.person("alice").await;
     for (username, name) in [("ildar", "Ильдар Хасанов"), ("percent", "100% mango_juice")] {
-        let wish = json!({"username": username, "name": name, "password": PASSWORD});
-        assert_eq!(app.send(Method::POST, "/user", None, Some(wish)).await.0, 201);
+        let payload = json!({"username": username, "name": name, "password": PASSWORD});
+        assert_eq!(app.send(Method::POST, "/user", None, Some(payload)).await.0, 201);
     }
     let found = async |query: &str| -> Vec<String> {
         let list = app.get(&format!("/user?query={query}"), &alice).await;
@@ -200,7 +200,7 @@ async fn only_visible_profile_changes_are_announced_and_only_a_new_phone_require
     app.group(&mut listener, &[&alice]).await;
     listener.next("chat_created").await;
     let patch =
-        async |wish: Value| app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish)).await;
+        async |payload: Value| app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(payload)).await;
     assert_eq!(patch(json!({"phone": "+7 912 345"})).await.0, 422);
     assert_eq!(patch(json!({"phone": "+7 912 345", "password": "wrong password"})).await.0, 422);
     assert_eq!(patch(json!({"phone": "+7 912 345", "password": PASSWORD})).await.0, 200);
@@ -221,13 +221,13 @@ async fn a_retry_by_a_removed_member_finds_the_stored_message() {
     let mut owner = app.connect(&alice, Transport::MAIN).await;
     let mut member = app.connect(&bob, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[&bob]).await;
-    let wish =
+    let payload =
         json!({"message": {"chat_id": chat, "content": "x", "message_type": "text", "client_id": "k"}});
-    let first = member.call("send_message", wish.clone()).await;
+    let first = member.call("send_message", payload.clone()).await;
     owner.call("remove_member", json!({"chat": {"id": chat}, "user": {"id": bob.id}})).await;
-    let again = member.call("send_message", wish.clone()).await;
+    let again = member.call("send_message", payload.clone()).await;
     assert_eq!((&again["duplicate"], &again["message"]["id"]), (&json!(true), &first["message"]["id"]));
-    let mut other = wish;
+    let mut other = payload;
     other["message"]["content"] = json!("y");
     assert_eq!(member.call("send_message", other).await["error"]["code"], json!("not_found"));
 }
@@ -238,19 +238,19 @@ async fn the_first_message_of_a_chat_follows_the_rules_of_all_messages() {
     let (alice, bob, _) = app.three().await;
     let mut socket = app.connect(&alice, Transport::MAIN).await;
     for content in [json!("data:image/png;base64,AAAA"), json!({"_placeholder": true, "num": 0}), json!("")] {
-        let wish = json!({
+        let payload = json!({
             "chat": {"name": "g", "is_group": true, "members_array": [bob.id]},
             "message": {"content": content, "message_type": "text"},
         });
-        let ack = socket.call("create_chat", wish).await;
+        let ack = socket.call("create_chat", payload).await;
         assert!(ack["error"]["errors"]["message.content"].is_array(), "{ack}");
     }
     assert_eq!(app.get("/chat", &bob).await, json!([]));
-    let wish = json!({
+    let payload = json!({
         "chat": {"name": "g", "is_group": true, "members_array": [bob.id]},
         "message": {"content": "hi", "message_type": "text"},
     });
-    let ack = socket.call("create_chat", wish).await;
+    let ack = socket.call("create_chat", payload).await;
     let created = socket.next("chat_created").await;
     assert_eq!(
         (&created["rev"], &created["details"]["rev"]),

@@ -64,9 +64,9 @@ async fn a_command_that_changes_nothing_is_not_announced() {
     let mut listener = app.connect(&bob, Transport::MAIN).await;
     say(&mut owner, group, "hello").await;
     let message = listener.next("new_message").await["id"].clone();
-    let wish = json!({"name": "Alice", "description": "here", "username": "alice"});
+    let payload = json!({"name": "Alice", "description": "here", "username": "alice"});
     assert!(
-        app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish.clone())).await.0.is_success()
+        app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(payload.clone())).await.0.is_success()
     );
     listener.next("user_updated").await;
     let chat = json!({"id": group, "name": "group", "description": null, "photo": null});
@@ -91,8 +91,8 @@ async fn a_command_that_changes_nothing_is_not_announced() {
     for (event, payload) in changes {
         done(&mut owner, event, payload).await;
     }
-    for wish in [wish, json!({"photo": null}), json!({"photo": ""}), json!({})] {
-        let (status, me) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish)).await;
+    for payload in [payload, json!({"photo": null}), json!({"photo": ""}), json!({})] {
+        let (status, me) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(payload)).await;
         assert_eq!((status.is_success(), &me["photo"]), (true, &before.2["photo"]), "{me}");
     }
     for _ in 0..5 {
@@ -112,16 +112,16 @@ async fn an_unneeded_password_in_a_profile_change_is_rejected_with_the_path_to_c
     let alice = app.person("alice").await;
     let id = alice.id;
     for path in ["/user/me".to_owned(), format!("/user/{id}")] {
-        for wish in [json!({"password": "another one"}), json!({"password": PASSWORD, "name": "Alice"})] {
-            let (status, body) = app.send(Method::PATCH, &path, Some(&alice.access), Some(wish)).await;
+        for payload in [json!({"password": "another one"}), json!({"password": PASSWORD, "name": "Alice"})] {
+            let (status, body) = app.send(Method::PATCH, &path, Some(&alice.access), Some(payload)).await;
             assert_eq!(status, 422, "{body}");
             let problem = body["errors"]["password"][0].as_str().unwrap_or_default();
             assert!(problem.contains("POST /auth/password/change"), "{body}");
         }
     }
     assert_eq!(app.get("/user/me", &alice).await["name"], json!(null));
-    let wish = json!({"password": PASSWORD, "phone": "+7 999 123-45-67"});
-    let (status, body) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(wish)).await;
+    let payload = json!({"password": PASSWORD, "phone": "+7 999 123-45-67"});
+    let (status, body) = app.send(Method::PATCH, "/user/me", Some(&alice.access), Some(payload)).await;
     assert!(status.is_success(), "{body}");
 }
 

@@ -17,8 +17,8 @@ use crate::support::{PASSWORD, TestApp};
 async fn cookies_are_secure_on_https() {
     let app = TestApp::with(&[("PUBLIC_URL", "https://chat.example.org")]).await;
     app.person("alice").await;
-    let wish = json!({"username": "alice", "password": PASSWORD});
-    let login = app.raw(Method::POST, "/auth/login", None, Some(wish)).await;
+    let payload = json!({"username": "alice", "password": PASSWORD});
+    let login = app.raw(Method::POST, "/auth/login", None, Some(payload)).await;
     assert_eq!(login.status(), 200);
     let logout = app.raw(Method::POST, "/auth/logout", None, None).await;
     for answer in [login, logout] {
@@ -104,12 +104,12 @@ async fn an_ambiguous_request_cannot_smuggle_another_one() {
 async fn a_password_may_contain_any_characters_and_is_compared_exactly() {
     let app = TestApp::start().await;
     let login = async |password: &str| {
-        let wish = json!({"username": "alice", "password": password});
-        app.send(Method::POST, "/auth/login", None, Some(wish)).await.0.as_u16()
+        let payload = json!({"username": "alice", "password": password});
+        app.send(Method::POST, "/auth/login", None, Some(payload)).await.0.as_u16()
     };
     let register = async |name: &str, password: &str| {
-        let wish = json!({"username": name, "password": password});
-        app.send(Method::POST, "/user", None, Some(wish)).await.0.as_u16()
+        let payload = json!({"username": name, "password": password});
+        app.send(Method::POST, "/user", None, Some(payload)).await.0.as_u16()
     };
     // 128 characters, many more bytes, and white space at both ends.
     let long = format!(" Ünï\u{1f96d}\t{} ", "я".repeat(121));

@@ -43,8 +43,8 @@ async fn a_client_that_does_not_read_does_not_delay_a_shutdown() {
     let chat = app.group(&mut owner, &[]).await;
     let content = "x".repeat(60_000);
     for _ in 0..50 {
-        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
-        owner.call("send_message", wish).await;
+        let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        owner.call("send_message", payload).await;
     }
     let mut deaf = Plain::upgrade(&app.host, ENGINE, &[("auth", &bob.access)]).await.expect("opens");
     deaf.send_raw("40").await;

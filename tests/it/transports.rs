@@ -17,8 +17,8 @@ async fn heavy_chat(app: &TestApp) -> (i64, Person) {
     let chat = app.group(&mut owner, &[&bob]).await;
     let content = "x".repeat(60_000);
     for _ in 0..50 {
-        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
-        assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
+        let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        assert_eq!(owner.call("send_message", payload).await["ok"], json!(true));
     }
     (chat, bob)
 }
@@ -98,9 +98,9 @@ async fn a_polling_client_receives_sixteen_packets_at_a_time_in_order() {
     let chat = app.group(&mut owner, &[&bob]).await;
     let polling = Polling::connect(&app, &bob.access).await;
     for number in 0..50 {
-        let wish =
+        let payload =
             json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text"}});
-        assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
+        assert_eq!(owner.call("send_message", payload).await["ok"], json!(true));
     }
     let mut seen = Vec::new();
     let mut fullest = 0;
@@ -152,8 +152,8 @@ async fn a_real_polling_client_receives_a_burst_and_stays_connected() {
     }
     let contents: Vec<String> = (0..60).map(|number| number.to_string()).collect();
     for content in &contents {
-        let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
-        assert_eq!(owner.call("send_message", wish).await["ok"], json!(true));
+        let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+        assert_eq!(owner.call("send_message", payload).await["ok"], json!(true));
     }
     for clients in &mut all {
         clients.signal("CONT").await;

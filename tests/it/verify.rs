@@ -200,8 +200,8 @@ impl World {
     /// Creates a group of Alice with Bob and Carol.
     async fn group(&mut self) -> i64 {
         let members = [self.id(BOB), self.id(CAROL)];
-        let wish = json!({"chat": {"name": "group", "is_group": true, "members_array": members}});
-        let ack = self.change(ALICE, "create_chat", wish, &["chat_created"]).await;
+        let payload = json!({"chat": {"name": "group", "is_group": true, "members_array": members}});
+        let ack = self.change(ALICE, "create_chat", payload, &["chat_created"]).await;
         ack["chat"]["id"].as_i64().expect("an id")
     }
 

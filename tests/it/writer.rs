@@ -26,13 +26,13 @@ async fn messages_of_many_senders_are_stored_once_and_delivered_in_one_order() {
     let sent = join_all(senders.iter_mut().map(async |(socket, index)| {
         let mut acks = Vec::new();
         for number in 0..50 {
-            let wish = json!({"message": {
+            let payload = json!({"message": {
                 "chat_id": chats[(*index + number) % chats.len()],
                 "content": format!("{index}-{number}"),
                 "message_type": "text",
                 "client_id": format!("{index}-{number}"),
             }});
-            acks.push(socket.feed("send_message", wish).await);
+            acks.push(socket.feed("send_message", payload).await);
         }
         socket.flush().await;
         let mut messages = Vec::new();
@@ -80,9 +80,9 @@ async fn one_client_id_sent_concurrently_by_many_devices_is_one_message() {
     for index in 0..8 {
         devices.push(app.connect(&bob, Transport::ALL[index % 4]).await);
     }
-    let wish =
+    let payload =
         json!({"message": {"chat_id": chat, "content": "once", "message_type": "text", "client_id": "x"}});
-    let acks = join_all(devices.iter_mut().map(|socket| socket.call("send_message", wish.clone()))).await;
+    let acks = join_all(devices.iter_mut().map(|socket| socket.call("send_message", payload.clone()))).await;
     assert_eq!(acks.iter().filter(|ack| ack["duplicate"] == json!(false)).count(), 1, "{acks:?}");
     assert!(acks.iter().all(|ack| ack["message"]["id"] == acks[0]["message"]["id"]));
     owner.next("new_message").await;
@@ -110,22 +110,22 @@ async fn valid_messages_are_stored_despite_invalid_ones_in_their_group() {
         )
         .await["message"]["id"]
         .clone();
-    let wish =
+    let payload =
         |chat: i64, content: &str| json!({"chat_id": chat, "content": content, "message_type": "text"});
     let plus = |mut message: Value, name: &str, value: Value| {
         message[name] = value;
         message
     };
     let cases = [
-        (wish(chat, "good 1"), None),
-        (wish(foreign, "bad"), Some("not_found")),
-        (wish(999_999, "bad"), Some("not_found")),
-        (plus(wish(chat, "good 2"), "reply_to", first.clone()), None),
-        (plus(wish(chat, "bad"), "reply_to", elsewhere), Some("not_found")),
-        (plus(wish(chat, "bad"), "reply_to", json!(999_999)), Some("not_found")),
-        (plus(wish(chat, "bad"), "client_id", json!("c")), Some("client_id_conflict")),
-        (plus(wish(chat, "first"), "client_id", json!("c")), None),
-        (wish(chat, "good 3"), None),
+        (payload(chat, "good 1"), None),
+        (payload(foreign, "bad"), Some("not_found")),
+        (payload(999_999, "bad"), Some("not_found")),
+        (plus(payload(chat, "good 2"), "reply_to", first.clone()), None),
+        (plus(payload(chat, "bad"), "reply_to", elsewhere), Some("not_found")),
+        (plus(payload(chat, "bad"), "reply_to", json!(999_999)), Some("not_found")),
+        (plus(payload(chat, "bad"), "client_id", json!("c")), Some("client_id_conflict")),
+        (plus(payload(chat, "first"), "client_id", json!("c")), None),
+        (payload(chat, "good 3"), None),
     ];
     let mut acks = Vec::new();
     for (message, _) in &cases {
@@ -153,8 +153,8 @@ async fn all_25_message_types_deliver_content_unchanged() {
     let content = "  <b>\"q\"\\</b>\n\t{\"a\":[1]} ü 漢字 🥭 \u{202e} \u{7f} ";
     for kind in kinds {
         for spelled in [&kind["name"], &kind["id"]] {
-            let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": spelled}});
-            let ack = socket.call("send_message", wish).await;
+            let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": spelled}});
+            let ack = socket.call("send_message", payload).await;
             assert_eq!(
                 (&ack["message"]["content"], &ack["message"]["message_type"]),
                 (&json!(content), &kind["name"])
@@ -179,9 +179,9 @@ async fn a_removed_member_can_send_nothing_more_despite_sends_in_flight() {
     let mut sender: Socket = app.connect(&bob, Transport::MAIN).await;
     let mut acks = Vec::new();
     for number in 0..300 {
-        let wish =
+        let payload =
             json!({"message": {"chat_id": chat, "content": number.to_string(), "message_type": "text"}});
-        acks.push(sender.feed("send_message", wish).await);
+        acks.push(sender.feed("send_message", payload).await);
     }
     let removal = owner.begin("remove_member", json!({"chat": {"id": chat}, "user": {"id": bob.id}})).await;
     sender.flush().await;

@@ -58,12 +58,12 @@ async fn an_export_contains_all_data_of_the_user_and_none_of_others() {
     let chat = app.group(&mut socket, &[&bob]).await;
     write(&app, chat, alice.id, 250, "mine").await;
     write(&app, chat, bob.id, 30, "of another").await;
-    let wish = json!({"message": {"chat_id": chat, "content": "liked", "message_type": "markdown"}});
-    let sent = socket.call("send_message", wish).await;
+    let payload = json!({"message": {"chat_id": chat, "content": "liked", "message_type": "markdown"}});
+    let sent = socket.call("send_message", payload).await;
     let like = json!({"message": {"id": sent["message"]["id"]}});
     assert_eq!(socket.call("toggle_like_message", like).await["ok"], json!(true));
-    let wish = json!({"user_id": bob.id, "reason": "rude"});
-    app.send(Method::POST, "/report", Some(&alice.access), Some(wish)).await;
+    let payload = json!({"user_id": bob.id, "reason": "rude"});
+    app.send(Method::POST, "/report", Some(&alice.access), Some(payload)).await;
     let about_her = json!({"user_id": alice.id, "reason": "a secret of bob's"});
     app.send(Method::POST, "/report", Some(&bob.access), Some(about_her)).await;
 

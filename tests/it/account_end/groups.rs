@@ -75,8 +75,8 @@ async fn a_deleted_user_cannot_be_added_to_a_chat() {
     let refused = socket.call("add_member", add).await;
     assert_eq!(refused["error"]["code"], json!("not_found"), "{refused}");
     assert!(refused["error"]["errors"]["user.id"].is_array(), "{refused}");
-    let wish = json!({"chat": {"name": "g", "is_group": true, "members_array": [alice.id, carol.id]}});
-    let refused = socket.call("create_chat", wish).await;
+    let payload = json!({"chat": {"name": "g", "is_group": true, "members_array": [alice.id, carol.id]}});
+    let refused = socket.call("create_chat", payload).await;
     assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
     let mut other = app.connect(&carol, Transport::MAIN).await;
     let refused = other.call("create_chat", direct_wish(alice.id)).await;
@@ -84,8 +84,8 @@ async fn a_deleted_user_cannot_be_added_to_a_chat() {
     assert_eq!(app.get("/chat", &carol).await, json!([]), "nothing was made");
     // The existing direct chat stays readable and writable.
     assert_eq!(socket.call("create_chat", direct_wish(alice.id)).await["chat"]["id"], direct);
-    let wish = json!({"message": {"chat_id": direct, "content": "still there?", "message_type": "text"}});
-    assert_eq!(socket.call("send_message", wish).await["ok"], json!(true));
+    let payload = json!({"message": {"chat_id": direct, "content": "still there?", "message_type": "text"}});
+    assert_eq!(socket.call("send_message", payload).await["ok"], json!(true));
 }
 
 #[harness::test]
@@ -104,12 +104,12 @@ async fn a_user_who_is_added_to_groups_during_deletion_is_in_none_afterwards() {
             app.send(Method::POST, "/events/add_member", Some(&bob.access), Some(add))
         });
         let found = (0..6).map(|_| {
-            let wish = json!({"chat": {"name": "g", "is_group": true, "members_array": [alice.id]}});
-            app.send(Method::POST, "/events/create_chat", Some(&bob.access), Some(wish))
+            let payload = json!({"chat": {"name": "g", "is_group": true, "members_array": [alice.id]}});
+            app.send(Method::POST, "/events/create_chat", Some(&bob.access), Some(payload))
         });
         let own = (0..6).map(|_| {
-            let wish = json!({"chat": {"name": "own", "is_group": true, "members_array": []}});
-            app.send(Method::POST, "/events/create_chat", Some(&alice.access), Some(wish))
+            let payload = json!({"chat": {"name": "own", "is_group": true, "members_array": []}});
+            app.send(Method::POST, "/events/create_chat", Some(&alice.access), Some(payload))
         });
         let (drawn, made, _, (status, _)) = tokio::join!(
             futures_util::future::join_all(draw),
@@ -157,7 +157,7 @@ async fn adding_a_user_waits_for_a_deletion_of_that_user_in_progress() {
     let (alice, bob, carol) = app.three().await;
     let mut socket = app.connect(&bob, Transport::MAIN).await;
     let group = app.group(&mut socket, &[]).await;
-    for (person, event, wish, code) in [
+    for (person, event, payload, code) in [
         (&alice, "add_member", json!({"chat": {"id": group}, "user": {"id": alice.id}}), "not_found"),
         (
             &carol,
@@ -173,7 +173,7 @@ async fn adding_a_user_waits_for_a_deletion_of_that_user_in_progress() {
             app.somebody_waits().await;
             tx.commit_silently().await.expect("commits");
         };
-        let (ack, ()) = tokio::join!(socket.call(event, wish), commit);
+        let (ack, ()) = tokio::join!(socket.call(event, payload), commit);
         assert_eq!(ack["error"]["code"], json!(code), "{event}: {ack}");
         let left = entity::member::Entity::of_user(person.id).all(app.server.context.db.read()).await;
         assert_eq!(left.expect("read"), [], "{event}");

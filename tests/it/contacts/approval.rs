@@ -147,11 +147,11 @@ async fn creating_the_direct_chat_that_a_stranger_created_approves_it() {
     let mut b = app.connect(&bob, Transport::MAIN).await;
     // A chat without a message appears in none of bob's lists.
     let chat = direct(&mut a, &bob).await;
-    let wish = json!({
+    let payload = json!({
         "chat": {"is_group": false, "members_array": [alice.id]},
         "message": {"content": "I know you", "message_type": "text"},
     });
-    let ack = done(&mut b, "create_chat", wish).await;
+    let ack = done(&mut b, "create_chat", payload).await;
     assert_eq!((&ack["chat"]["id"], &ack["chat"]["approved"]), (&json!(chat), &json!(true)), "{ack}");
     a.next("chat_approved").await;
     assert_eq!(a.next("new_message").await["content"], json!("I know you"));
@@ -167,10 +167,10 @@ async fn followed_users_and_groups_need_no_approval() {
     let mut b = app.connect(&bob, Transport::MAIN).await;
     // Following the recipient does not help the sender.
     done(&mut a, "follow", user(&bob)).await;
-    let wish = |with: &Person| json!({"chat": {"is_group": false, "members_array": [with.id]}});
-    let ack = done(&mut b, "create_chat", wish(&alice)).await;
+    let payload = |with: &Person| json!({"chat": {"is_group": false, "members_array": [with.id]}});
+    let ack = done(&mut b, "create_chat", payload(&alice)).await;
     assert_eq!(ack["chat"]["approved"], json!(true), "alice follows bob: {ack}");
-    let ack = done(&mut a, "create_chat", wish(&carol)).await;
+    let ack = done(&mut a, "create_chat", payload(&carol)).await;
     assert_eq!(ack["chat"]["approved"], json!(false), "carol does not follow alice: {ack}");
     let group = app.group(&mut a, &[&carol]).await;
     assert_eq!(app.get(&format!("/chat/{group}"), &carol).await["approved"], json!(true));
@@ -213,8 +213,8 @@ async fn a_declined_stranger_cannot_create_the_chat_again() {
     let chat = direct(&mut a, &bob).await;
     done(&mut a, "send_message", message(chat, "hi")).await;
     done(&mut b, "decline_chat", json!({"chat": {"id": chat}})).await;
-    let wish = json!({"chat": {"is_group": false, "members_array": [bob.id]}});
-    let refused = a.call("create_chat", wish.clone()).await;
+    let payload = json!({"chat": {"is_group": false, "members_array": [bob.id]}});
+    let refused = a.call("create_chat", payload.clone()).await;
     assert_eq!(code(&refused), "contact_required", "{refused}");
     assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
     direct(&mut a, &carol).await;
@@ -226,7 +226,7 @@ async fn a_declined_stranger_cannot_create_the_chat_again() {
     let chat = direct(&mut c, &bob).await;
     done(&mut c, "send_message", message(chat, "hi")).await;
     done(&mut b, "decline_chat", json!({"chat": {"id": chat}})).await;
-    assert_eq!(code(&c.call("create_chat", wish.clone()).await), "contact_required");
+    assert_eq!(code(&c.call("create_chat", payload.clone()).await), "contact_required");
     done(&mut b, "follow", user(&carol)).await;
-    done(&mut c, "create_chat", wish).await;
+    done(&mut c, "create_chat", payload).await;
 }

@@ -19,11 +19,12 @@ async fn the_number_of_chats_per_user_is_limited() {
     }
     app.group(&mut a, &[&bob]).await;
     direct(&mut a, &bob).await;
-    let wish = |members: Value| json!({"chat": {"name": "more", "is_group": true, "members_array": members}});
-    let refused = a.call("create_chat", wish(json!([]))).await;
+    let payload =
+        |members: Value| json!({"chat": {"name": "more", "is_group": true, "members_array": members}});
+    let refused = a.call("create_chat", payload(json!([]))).await;
     assert_eq!(code(&refused), "validation_failed", "{refused}");
     assert!(refused["error"]["errors"]["chat"].is_array(), "{refused}");
-    let refused = c.call("create_chat", wish(json!([bob.id]))).await;
+    let refused = c.call("create_chat", payload(json!([bob.id]))).await;
     assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
     let group = app.group(&mut c, &[]).await;
     let add = json!({"chat": {"id": group}, "user": {"id": bob.id}});
@@ -48,8 +49,8 @@ async fn strangers_cannot_use_up_the_chat_limit_of_a_user() {
     for _ in 0..6 {
         app.group(&mut a, &[&bob]).await;
     }
-    let wish = json!({"chat": {"name": "one more", "is_group": true, "members_array": [bob.id]}});
-    let refused = a.call("create_chat", wish.clone()).await;
+    let payload = json!({"chat": {"name": "one more", "is_group": true, "members_array": [bob.id]}});
+    let refused = a.call("create_chat", payload.clone()).await;
     assert!(refused["error"]["errors"]["chat.members_array"].is_array(), "{refused}");
     let empty = app.group(&mut a, &[]).await;
     let add = json!({"chat": {"id": empty}, "user": {"id": bob.id}});
@@ -74,12 +75,12 @@ async fn the_number_of_groups_that_a_user_creates_is_limited() {
     let mut a = app.connect(&alice, Transport::MAIN).await;
     let mut b = app.connect(&bob, Transport::MAIN).await;
     let group = app.group(&mut a, &[&bob]).await;
-    let wish = json!({"chat": {"name": "more", "is_group": true, "members_array": []}});
-    let refused = a.call("create_chat", wish.clone()).await;
+    let payload = json!({"chat": {"name": "more", "is_group": true, "members_array": []}});
+    let refused = a.call("create_chat", payload.clone()).await;
     assert_eq!(code(&refused), "validation_failed", "{refused}");
     assert!(refused["error"]["errors"]["chat"].is_array(), "{refused}");
     direct(&mut a, &bob).await;
-    done(&mut b, "create_chat", wish).await;
+    done(&mut b, "create_chat", payload).await;
     let hand_over = json!({"chat": {"id": group}, "user": {"id": bob.id}, "role": "owner"});
     // A chat that is handed over still counts for its creator: a user cannot use up another user's limit.
     done(&mut a, "set_member_role", hand_over).await;

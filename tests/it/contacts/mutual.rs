@@ -45,15 +45,15 @@ async fn concurrent_group_creations_and_additions_do_not_deadlock() {
     // Users' rows are locked in one order, no matter which user is named first.
     let adding = async {
         for group in &groups {
-            let wish = json!({"chat": {"id": group}, "user": {"id": carol.id}});
-            done(&mut a, "add_member", wish).await;
+            let payload = json!({"chat": {"id": group}, "user": {"id": carol.id}});
+            done(&mut a, "add_member", payload).await;
         }
     };
     let creating = async {
         for _ in 0..20 {
-            let wish =
+            let payload =
                 json!({"chat": {"name": "g", "is_group": true, "members_array": [carol.id, alice.id]}});
-            done(&mut b, "create_chat", wish).await;
+            done(&mut b, "create_chat", payload).await;
         }
     };
     tokio::join!(adding, creating);
@@ -73,8 +73,9 @@ async fn a_group_requires_mutual_follows_and_creates_none() {
     // Following in one direction is not enough, whichever it is.
     done(&mut a, "follow", user(&carol)).await;
     let chats = app.get("/chat", &alice).await;
-    let wish = json!({"chat": {"name": "g", "is_group": true, "members_array": [bob.id, carol.id, dave.id]}});
-    let refused = a.call("create_chat", wish).await["error"].clone();
+    let payload =
+        json!({"chat": {"name": "g", "is_group": true, "members_array": [bob.id, carol.id, dave.id]}});
+    let refused = a.call("create_chat", payload).await["error"].clone();
     assert_eq!(refused["code"], json!("contact_required"), "{refused}");
     let named = |it: &Person, name: &str| format!("you and user {} ({name}) do not follow each other", it.id);
     let problems = json!([named(&carol, "carol"), named(&dave, "dave")]);
@@ -93,6 +94,6 @@ async fn a_group_requires_mutual_follows_and_creates_none() {
     assert_eq!(ids(&app, &alice, "following", 50).await, [bob.id, carol.id]);
     assert_eq!(ids(&app, &bob, "following", 50).await, [alice.id], "members do not follow each other");
     // Direct chats do not require it.
-    let wish = json!({"chat": {"is_group": false, "members_array": [dave.id]}});
-    done(&mut a, "create_chat", wish).await;
+    let payload = json!({"chat": {"is_group": false, "members_array": [dave.id]}});
+    done(&mut a, "create_chat", payload).await;
 }

@@ -159,8 +159,8 @@ async fn an_existing_account_keeps_its_phone_number_and_receives_no_imported_dat
     let fill = super::small();
     let Some(mango) = Mango::with(&fill).await else { return };
     let app = TestApp::start().await;
-    let wish = json!({"phone": "+79000000001", "password": "another one entirely", "name": "squatter"});
-    let (status, squatter) = app.send(Method::POST, "/user", None, Some(wish)).await;
+    let payload = json!({"phone": "+79000000001", "password": "another one entirely", "name": "squatter"});
+    let (status, squatter) = app.send(Method::POST, "/user", None, Some(payload)).await;
     assert_eq!(status, StatusCode::CREATED);
     let report = mango.import(&app.server.context).await;
     assert!(!report.is_complete());

@@ -202,8 +202,8 @@ async fn concurrent_logins_over_the_limit_are_rejected_with_a_retry_time() {
     let before = memory();
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let attempts = (0..600).map(async |number| {
-        let wish = json!({"username": format!("user{number}"), "password": "wrong password"});
-        let answer = http.post(format!("http://{}/auth/login", server.host)).json(&wish).send().await;
+        let payload = json!({"username": format!("user{number}"), "password": "wrong password"});
+        let answer = http.post(format!("http://{}/auth/login", server.host)).json(&payload).send().await;
         let answer = answer.expect("an answer");
         let retry_after = answer.headers().contains_key("retry-after");
         (answer.status().as_u16(), retry_after, answer.json::<Value>().await.expect("JSON"))
@@ -226,9 +226,9 @@ async fn concurrent_logins_over_the_limit_are_rejected_with_a_retry_time() {
     let grown = memory() - before;
     assert!(grown < cores * 20 + 100, "{grown} MiB more for 600 logins at once");
     // After the burst, logins work again.
-    let wish = json!({"username": "alice", "password": PASSWORD});
+    let payload = json!({"username": "alice", "password": PASSWORD});
     for (path, expected) in [("/user", 201), ("/auth/login", 200)] {
-        let answer = http.post(format!("http://{}{path}", server.host)).json(&wish).send().await;
+        let answer = http.post(format!("http://{}{path}", server.host)).json(&payload).send().await;
         assert_eq!(answer.expect("an answer").status().as_u16(), expected);
     }
 }

@@ -278,8 +278,8 @@ async fn one_address_cannot_use_up_the_concurrency_limit_for_large_bodies() {
     crate::support::eventually("four have their turn", async || places.total() == 4).await;
     let large = |address: &str| {
         let photo = "A".repeat(400_000);
-        let wish = json!({"username": "alice", "password": crate::support::PASSWORD, "photo": photo});
-        app.http.post(format!("{}/user", app.url)).header("x-forwarded-for", address).json(&wish).send()
+        let payload = json!({"username": "alice", "password": crate::support::PASSWORD, "photo": photo});
+        app.http.post(format!("{}/user", app.url)).header("x-forwarded-for", address).json(&payload).send()
     };
     let refused = large("198.51.100.1").await.expect("an answer");
     assert_eq!(refused.status().as_u16(), 429);

@@ -133,8 +133,8 @@ async fn user_input_cannot_inject_headers_or_text_into_mails() {
         "a@exa mple.org",
         "a@example.org ORCPT=x",
     ] {
-        let wish = json!({"username": "alice", "password": PASSWORD, "email": email});
-        let (status, problem) = post(&app, "/user", None, wish).await;
+        let payload = json!({"username": "alice", "password": PASSWORD, "email": email});
+        let (status, problem) = post(&app, "/user", None, payload).await;
         assert_eq!((status, problem["errors"]["email"].is_array()), (422, true), "{email:?}: {problem}");
         assert_eq!(
             post(&app, "/auth/password/forgot", None, json!({"email": email})).await.0,
@@ -149,8 +149,8 @@ async fn user_input_cannot_inject_headers_or_text_into_mails() {
     let (status, problem) = post(&app, "/user", None, broken).await;
     assert_eq!((status, problem["errors"]["name"].is_array()), (422, true), "{problem}");
     let plain = sly.replace(['\r', '\n'], " ");
-    let wish = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org", "name": plain, "description": sly});
-    assert_eq!(post(&app, "/user", None, wish).await.0, 201);
+    let payload = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org", "name": plain, "description": sly});
+    assert_eq!(post(&app, "/user", None, payload).await.0, 201);
     let mail = peer.mail().await;
     assert_eq!(mail["envelope"]["to"], json!(["alice@example.org"]));
     assert!(
@@ -205,8 +205,8 @@ async fn an_invalid_stored_address_fails_in_the_log_without_blocking_the_change(
     .update(app.server.context.db.read())
     .await
     .expect("an old row");
-    let wish = json!({"password": PASSWORD, "new_password": "a new password"});
-    assert_eq!(post(&app, "/auth/password/change", Some(&alice.access), wish).await.0, 204);
+    let payload = json!({"password": PASSWORD, "new_password": "a new password"});
+    assert_eq!(post(&app, "/auth/password/change", Some(&alice.access), payload).await.0, 204);
     expect_log(&app, &[("password_changed", "failed")]).await;
     peer.expect_silence().await;
 }
@@ -248,8 +248,8 @@ async fn a_mail_with_a_replaced_token_is_not_sent_after_the_new_one() {
     })
     .await;
     peer.expect_silence().await;
-    let wish = json!({"token": latest, "password": "a new password"});
-    assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 204);
+    let payload = json!({"token": latest, "password": "a new password"});
+    assert_eq!(post(&app, "/auth/password/reset", None, payload).await.0, 204);
 }
 
 #[harness::test]

@@ -26,10 +26,10 @@ async fn the_mailed_token_confirms_an_address_once() {
     // Optional: nothing requires a confirmed address.
     let (status, _) = login(&app, "alice", PASSWORD).await;
     assert_eq!(status, 200);
-    let wish = json!({"token": token(&mail)});
-    assert_eq!(post(&app, "/auth/email/verify", None, wish.clone()).await.0, 204);
+    let payload = json!({"token": token(&mail)});
+    assert_eq!(post(&app, "/auth/email/verify", None, payload.clone()).await.0, 204);
     assert!(row(&app, me["id"].as_i64().expect("an id")).await.email_verified);
-    let (status, problem) = post(&app, "/auth/email/verify", None, wish).await;
+    let (status, problem) = post(&app, "/auth/email/verify", None, payload).await;
     assert_eq!(
         (status, problem["errors"]["token"].is_array()),
         (422, true),
@@ -99,13 +99,13 @@ async fn mails_are_in_the_language_of_the_recipient() {
         let answer = request.send().await.expect("an answer");
         assert!(answer.status().is_success(), "{}", answer.status());
     };
-    let wish =
+    let payload =
         |name: &str| json!({"username": name, "password": PASSWORD, "email": format!("{name}@example.org")});
-    send("/user", "ru-RU,ru;q=0.9,en;q=0.8", wish("olga")).await;
+    send("/user", "ru-RU,ru;q=0.9,en;q=0.8", payload("olga")).await;
     let mail = peer.expect("olga@example.org", "Подтвердите адрес почты").await;
     assert!(mail["html"].as_str().expect("HTML").contains("<html lang=\"ru\">"));
     assert!(mail["text"].as_str().expect("text").contains("Ссылка действует 24 часа"));
-    send("/user", "de,fr;q=0.5", wish("dieter")).await;
+    send("/user", "de,fr;q=0.5", payload("dieter")).await;
     peer.expect("dieter@example.org", "Confirm your e-mail address").await;
     // A login in another language changes it; a login with an unknown language, or without one, does not.
     let known = json!({"username": "dieter", "password": PASSWORD});
@@ -130,8 +130,8 @@ async fn a_new_address_is_pending_until_it_is_confirmed_and_the_old_one_is_notif
     register(&app, "alice", "old@example.org").await;
     post(&app, "/auth/email/verify", None, json!({"token": token(&peer.mail().await)})).await;
     let alice = app.login("alice").await;
-    let wish = json!({"email": "new@example.org", "password": PASSWORD, "name": "Alice"});
-    let (status, me) = patch(&app, &alice, wish).await;
+    let payload = json!({"email": "new@example.org", "password": PASSWORD, "name": "Alice"});
+    let (status, me) = patch(&app, &alice, payload).await;
     assert_eq!(
         (status, &me["email"], &me["email_verified"]),
         (200, &json!("old@example.org"), &json!(true)),
@@ -153,8 +153,8 @@ async fn a_new_address_is_pending_until_it_is_confirmed_and_the_old_one_is_notif
     let text = notice["text"].as_str().expect("text");
     assert!(text.contains("n…@example.org") && !text.contains("new@example.org"), "masked: {text}");
     // The token has no other use.
-    let wish = json!({"token": token(&confirm), "password": "another password"});
-    assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 422);
+    let payload = json!({"token": token(&confirm), "password": "another password"});
+    assert_eq!(post(&app, "/auth/password/reset", None, payload).await.0, 422);
     // A reset token that was mailed to the old address is invalid once the address has changed.
     post(&app, "/auth/password/forgot", None, json!({"email": "old@example.org"})).await;
     let reset = token(&peer.expect("old@example.org", "Set a new password").await);
@@ -162,8 +162,8 @@ async fn a_new_address_is_pending_until_it_is_confirmed_and_the_old_one_is_notif
     peer.expect("old@example.org", "Your e-mail address was changed").await;
     let me = app.get("/user/me", &alice).await;
     assert_eq!((&me["email"], &me["email_verified"]), (&json!("new@example.org"), &json!(true)));
-    let wish = json!({"token": reset, "password": "another password"});
-    assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 422);
+    let payload = json!({"token": reset, "password": "another password"});
+    assert_eq!(post(&app, "/auth/password/reset", None, payload).await.0, 422);
     assert_eq!(login(&app, "new@example.org", PASSWORD).await.0, 200);
     assert_eq!(login(&app, "old@example.org", PASSWORD).await.0, 401);
     // This server requires an address.
@@ -176,8 +176,8 @@ async fn an_address_taken_meanwhile_is_rejected_and_a_pending_change_can_be_canc
     let mut peer = Peer::start().await;
     let app = app(&peer, &[("EMAIL_VERIFICATION", "optional")]).await;
     let alice = app.person("alice").await;
-    let wish = |email: &str| json!({"email": email, "password": PASSWORD});
-    assert_eq!(patch(&app, &alice, wish("shared@example.org")).await.0, 200);
+    let payload = |email: &str| json!({"email": email, "password": PASSWORD});
+    assert_eq!(patch(&app, &alice, payload("shared@example.org")).await.0, 200);
     let late = token(&peer.expect("shared@example.org", "Confirm your new e-mail address").await);
     register(&app, "bob", "Shared@example.org").await;
     let bobs = token(&peer.mail().await);
@@ -186,7 +186,7 @@ async fn an_address_taken_meanwhile_is_rejected_and_a_pending_change_can_be_canc
     assert_eq!(app.get("/user/me", &alice).await["email"], json!(null), "nothing has changed");
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": bobs})).await.0, 204);
     // Alice asks for another address, then cancels the change.
-    assert_eq!(patch(&app, &alice, wish("alice@example.org")).await.0, 200);
+    assert_eq!(patch(&app, &alice, payload("alice@example.org")).await.0, 200);
     let token = token(&peer.expect("alice@example.org", "Confirm your new e-mail address").await);
     assert_eq!(patch(&app, &alice, json!({"email": null})).await.0, 200);
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token})).await.0, 422);

@@ -215,8 +215,8 @@ fn live(folder: &tempfile::TempDir, database: &str, url: &str) -> Running {
 }
 
 async fn join(server: &Running, number: usize) {
-    let wish = json!({"username": format!("user{number}"), "password": PASSWORD, "email": format!("u{number}@example.org")});
-    let me = post_to(&server.host, "/user", wish).await;
+    let payload = json!({"username": format!("user{number}"), "password": PASSWORD, "email": format!("u{number}@example.org")});
+    let me = post_to(&server.host, "/user", payload).await;
     assert!(me["id"].is_i64(), "{me}");
 }
 
@@ -287,9 +287,9 @@ async fn a_mail_is_queued_exactly_if_its_change_is_committed() {
     let mut peer = Peer::start().await;
     let app = app(&peer, &[VERIFY]).await;
     // Concurrent requests: one succeeds, the database refuses the others late.
-    let wish = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org"});
+    let payload = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org"});
     let answers =
-        futures_util::future::join_all((0..6).map(|_| post(&app, "/user", None, wish.clone()))).await;
+        futures_util::future::join_all((0..6).map(|_| post(&app, "/user", None, payload.clone()))).await;
     assert_eq!(answers.iter().filter(|(status, _)| *status == 201).count(), 1, "{answers:?}");
     let mail = peer.mail().await;
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": token(&mail)})).await.0, 204);

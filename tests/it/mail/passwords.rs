@@ -34,8 +34,8 @@ async fn a_password_reset_ends_all_sessions_notifies_the_owner_and_creates_no_se
         let (status, problem) = post(&app, "/auth/password/reset", None, bad).await;
         assert_eq!((status, problem["errors"][field].is_array()), (422, true), "{problem}");
     }
-    let wish = json!({"token": token, "password": NEW});
-    let answer = app.raw(reqwest::Method::POST, "/auth/password/reset", None, Some(wish)).await;
+    let payload = json!({"token": token, "password": NEW});
+    let answer = app.raw(reqwest::Method::POST, "/auth/password/reset", None, Some(payload)).await;
     assert_eq!(answer.status(), 204);
     assert!(answer.headers().get("set-cookie").is_none(), "nobody is logged in");
     for socket in [&mut socket, &mut other] {
@@ -98,20 +98,20 @@ async fn a_password_change_requires_the_current_password_and_ends_all_other_sess
     let mut ended = app.connect(&phone, Transport::MAIN).await;
     let (mut plain, _) = Plain::open(&app.host, "/ws", &phone.access).await.expect("connects");
     // A thief with a session has asked for another address, and an unused link is still valid.
-    let wish = json!({"email": "thief@example.org", "password": PASSWORD});
-    app.send(reqwest::Method::PATCH, "/user/me", Some(&phone.access), Some(wish)).await;
+    let payload = json!({"email": "thief@example.org", "password": PASSWORD});
+    app.send(reqwest::Method::PATCH, "/user/me", Some(&phone.access), Some(payload)).await;
     let (one, other) = (peer.mail().await, peer.mail().await);
     let theirs = token(if one["to"] == json!(["thief@example.org"]) { &one } else { &other });
     let unused = ask_for_reset(&app, &mut peer, "alice@example.org").await;
     for (password, new, field) in
         [("not the password", NEW, "password"), (PASSWORD, "short", "new_password"), ("", NEW, "password")]
     {
-        let wish = json!({"password": password, "new_password": new});
-        let (status, problem) = post(&app, "/auth/password/change", Some(&alice.access), wish).await;
+        let payload = json!({"password": password, "new_password": new});
+        let (status, problem) = post(&app, "/auth/password/change", Some(&alice.access), payload).await;
         assert_eq!((status, problem["errors"][field].is_array()), (422, true), "{problem}");
     }
-    let wish = json!({"password": PASSWORD, "new_password": NEW});
-    assert_eq!(post(&app, "/auth/password/change", Some(&alice.access), wish.clone()).await.0, 204);
+    let payload = json!({"password": PASSWORD, "new_password": NEW});
+    assert_eq!(post(&app, "/auth/password/change", Some(&alice.access), payload.clone()).await.0, 204);
     ended.next("session_ended").await;
     ended.expect_end(Duration::from_secs(1)).await;
     plain.next("session_ended").await;
@@ -121,14 +121,14 @@ async fn a_password_change_requires_the_current_password_and_ends_all_other_sess
     app.get("/user/me", &alice).await;
     assert_eq!(app.send(reqwest::Method::GET, "/user/me", Some(&phone.access), None).await.0, 401);
     assert_eq!(
-        post(&app, "/auth/password/change", Some(&alice.access), wish).await.0,
+        post(&app, "/auth/password/change", Some(&alice.access), payload).await.0,
         422,
         "it was the old one"
     );
     assert_eq!((login(&app, "alice", PASSWORD).await.0, login(&app, "alice", NEW).await.0), (401, 200));
     assert_eq!(post(&app, "/auth/email/verify", None, json!({"token": theirs})).await.0, 422);
-    let wish = json!({"token": unused, "password": "the thief's password"});
-    assert_eq!(post(&app, "/auth/password/reset", None, wish).await.0, 422);
+    let payload = json!({"token": unused, "password": "the thief's password"});
+    assert_eq!(post(&app, "/auth/password/reset", None, payload).await.0, 422);
 }
 
 #[harness::test]
@@ -173,8 +173,8 @@ async fn requested_mails_do_not_use_up_the_limit_of_security_notices() {
         told.push(post(&app, "/auth/email/resend", Some(&thief.access), json!({})).await.0);
     }
     assert_eq!(told, [202, 202, 429, 429]);
-    let wish = json!({"password": PASSWORD, "new_password": NEW});
-    assert_eq!(post(&app, "/auth/password/change", Some(&thief.access), wish).await.0, 204);
+    let payload = json!({"password": PASSWORD, "new_password": NEW});
+    assert_eq!(post(&app, "/auth/password/change", Some(&thief.access), payload).await.0, 204);
     for _ in 0..2 {
         peer.expect("alice@example.org", "Confirm your e-mail address").await;
     }

@@ -29,8 +29,8 @@ fn url_with_login(peer: &Peer, scheme: &str, tail: &str) -> String {
 }
 
 async fn registered(server: &Running) {
-    let wish = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org"});
-    let me = post_to(&server.host, "/user", wish).await;
+    let payload = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org"});
+    let me = post_to(&server.host, "/user", payload).await;
     assert!(me["id"].is_i64(), "{me}");
 }
 

@@ -13,8 +13,8 @@ use super::Fixture;
 use crate::support::{PASSWORD, Plain, Socket, Transport, eventually};
 
 async fn login(fixture: &Fixture, password: &str) -> (u16, Value) {
-    let wish = json!({"username": "user", "password": password});
-    let (status, body) = fixture.app.send(Method::POST, "/auth/login", None, Some(wish)).await;
+    let payload = json!({"username": "user", "password": password});
+    let (status, body) = fixture.app.send(Method::POST, "/auth/login", None, Some(payload)).await;
     (status.as_u16(), body)
 }
 
@@ -51,9 +51,9 @@ async fn a_ban_closes_every_socket_within_a_second_and_rejects_every_token() {
         let (refusal, close) = Plain::open(&app.host, "/ws", token).await.err().expect("refused");
         assert_eq!((&refusal["error"]["code"], close), (&json!("user_banned"), 4403));
     }
-    let wish = json!({"refresh_token": fixture.user.refresh});
+    let payload = json!({"refresh_token": fixture.user.refresh});
     for path in ["/auth/refresh", "/user/refresh"] {
-        let (status, body) = app.send(Method::POST, path, None, Some(wish.clone())).await;
+        let (status, body) = app.send(Method::POST, path, None, Some(payload.clone())).await;
         assert_eq!((status.as_u16(), &body["code"]), (403, &json!("user_banned")), "{path}");
     }
     let (status, told) = login(&fixture, PASSWORD).await;
@@ -105,18 +105,18 @@ async fn a_message_that_is_not_stored_before_a_ban_of_its_sender_is_not_stored_l
     let mut socket = app.connect(&fixture.user, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[&fixture.admin]).await;
     let mut other = app.connect(&fixture.admin, Transport::MAIN).await;
-    let wish =
+    let payload =
         |n: usize| json!({"message": {"chat_id": chat, "content": format!("m{n}"), "message_type": "text"}});
-    assert_eq!(socket.call("send_message", wish(0)).await["ok"], json!(true));
+    assert_eq!(socket.call("send_message", payload(0)).await["ok"], json!(true));
     // The writer waits for the chat's row while messages queue up and the ban is set.
     let tx = app.server.context.db.begin().await.expect("begins");
     chat::Entity::find_by_id(chat).lock_exclusive().one(tx.conn()).await.expect("locked");
     let mut acks = Vec::new();
     for n in 1..30 {
-        acks.push(socket.begin("send_message", wish(n)).await);
+        acks.push(socket.begin("send_message", payload(n)).await);
     }
     socket.flush().await;
-    let others = other.begin("send_message", wish(100)).await;
+    let others = other.begin("send_message", payload(100)).await;
     app.somebody_waits().await;
     let ban = user::ActiveModel {
         id: Set(fixture.user.id),
@@ -202,7 +202,7 @@ async fn users_cannot_ban_themselves_or_users_of_an_equal_or_higher_role() {
 #[harness::test]
 async fn an_invalid_ban_request_names_the_invalid_field() {
     let fixture = Fixture::start().await;
-    for (wish, field) in [
+    for (payload, field) in [
         (json!({}), "reason"),
         (json!({"reason": " "}), "reason"),
         (json!({"reason": "x".repeat(501)}), "reason"),
@@ -213,9 +213,9 @@ async fn an_invalid_ban_request_names_the_invalid_field() {
         (json!({"reason": "x", "until": 1_795_000_000}), "until"),
         (json!([]), "payload"),
     ] {
-        let (status, body) = fixture.ban(&fixture.moderator, &fixture.user, wish.clone()).await;
-        assert_eq!(status, 422, "{wish}: {body}");
-        assert!(body["errors"].get(field).is_some(), "{wish}: {body}");
+        let (status, body) = fixture.ban(&fixture.moderator, &fixture.user, payload.clone()).await;
+        assert_eq!(status, 422, "{payload}: {body}");
+        assert!(body["errors"].get(field).is_some(), "{payload}: {body}");
     }
     fixture.app.get("/user/me", &fixture.user).await;
     for id in ["999999", "x"] {

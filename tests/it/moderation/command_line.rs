@@ -34,8 +34,8 @@ fn admin(database: &str, arguments: &[&str], input: &str) -> (Option<i32>, Strin
 }
 
 async fn login(app: &TestApp, username: &str, password: &str) -> Option<Person> {
-    let wish = json!({"username": username, "password": password});
-    let (_, tokens) = app.send(Method::POST, "/auth/login", None, Some(wish)).await;
+    let payload = json!({"username": username, "password": password});
+    let (_, tokens) = app.send(Method::POST, "/auth/login", None, Some(payload)).await;
     let access = tokens["access_token"].as_str()?.to_owned();
     let (_, me) = app.send(Method::GET, "/user/me", Some(&access), None).await;
     Some(Person { id: me["id"].as_i64()?, access, refresh: String::new() })

@@ -35,11 +35,11 @@ async fn users_are_listed_in_pages_and_only_admins_see_contact_data() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     for number in 0..7 {
-        let wish = json!({
+        let payload = json!({
             "username": format!("picker{number}"), "name": "100% & Co", "password": PASSWORD,
             "email": format!("picker{number}@example.org"), "phone": format!("+7000{number}"),
         });
-        let (status, _) = app.send(Method::POST, "/user", None, Some(wish)).await;
+        let (status, _) = app.send(Method::POST, "/user", None, Some(payload)).await;
         assert_eq!(status, 201);
     }
     let (found, pages) = all_pages(app, &fixture.admin, "/admin/user?query=100%25%20%26&limit=3").await;
@@ -105,8 +105,8 @@ async fn mails_and_statistics_are_for_admins_only() {
     let mut socket = app.connect(&fixture.user, Transport::MAIN).await;
     let chat = app.group(&mut socket, &[&fixture.moderator]).await;
     for text in ["one", "two", "three"] {
-        let wish = json!({"message": {"chat_id": chat, "content": text, "message_type": "text"}});
-        assert_eq!(socket.call("send_message", wish).await["ok"], json!(true));
+        let payload = json!({"message": {"chat_id": chat, "content": text, "message_type": "text"}});
+        assert_eq!(socket.call("send_message", payload).await["ok"], json!(true));
     }
     for (number, state) in ["queued", "failed", "failed", "sent"].into_iter().enumerate() {
         let row = mail::ActiveModel {

@@ -14,13 +14,13 @@ use crate::support::{Person, Transport};
 async fn chat_with_message(fixture: &Fixture, content: &str) -> (i64, i64) {
     let mut owner = fixture.app.connect(&fixture.user, Transport::MAIN).await;
     let chat = fixture.app.group(&mut owner, &[&fixture.moderator]).await;
-    let wish = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
-    let sent = owner.call("send_message", wish).await;
+    let payload = json!({"message": {"chat_id": chat, "content": content, "message_type": "text"}});
+    let sent = owner.call("send_message", payload).await;
     (chat, sent["message"]["id"].as_i64().expect("an id"))
 }
 
-async fn report(fixture: &Fixture, by: &Person, wish: Value) -> (u16, Value) {
-    fixture.post(by, "/report", wish).await
+async fn report(fixture: &Fixture, by: &Person, payload: Value) -> (u16, Value) {
+    fixture.post(by, "/report", payload).await
 }
 
 #[harness::test]
@@ -28,14 +28,14 @@ async fn a_report_stores_the_reported_message_and_is_resolved_once() {
     let fixture = Fixture::start().await;
     let app = &fixture.app;
     let (chat, message) = chat_with_message(&fixture, "buy my pills").await;
-    let wish = json!({"message_id": message, "reason": " spam "});
-    let (status, made) = report(&fixture, &fixture.moderator, wish.clone()).await;
+    let payload = json!({"message_id": message, "reason": " spam "});
+    let (status, made) = report(&fixture, &fixture.moderator, payload.clone()).await;
     assert_eq!(status, 201, "{made}");
     assert_eq!((&made["user_id"], &made["chat_id"]), (&json!(fixture.user.id), &json!(chat)));
     assert_eq!((&made["state"], &made["reason"]), (&json!("open"), &json!("spam")));
     let edit = json!({"message": {"id": message, "content": "innocent"}});
     assert_eq!(fixture.post(&fixture.user, "/events/edit_message", edit).await.0, 200);
-    let (status, again) = report(&fixture, &fixture.moderator, wish.clone()).await;
+    let (status, again) = report(&fixture, &fixture.moderator, payload.clone()).await;
     assert_eq!((status, &again), (200, &made), "the same again answers the one that is open");
     let listed = app.get("/admin/report", &fixture.moderator).await;
     assert_eq!(listed.as_array().expect("a list").len(), 1);
@@ -45,8 +45,8 @@ async fn a_report_stores_the_reported_message_and_is_resolved_once() {
     let details = app.get(&format!("/admin/user/{}", fixture.user.id), &fixture.moderator).await;
     assert_eq!((&details["open_reports"], &details["reports"]), (&json!(1), &json!(1)));
     let path = format!("/admin/report/{}/resolve", made["id"]);
-    for wish in [json!({}), json!({"resolution": ""}), json!({"resolution": "x".repeat(1_001)})] {
-        assert_eq!(fixture.post(&fixture.admin, &path, wish).await.0, 422);
+    for payload in [json!({}), json!({"resolution": ""}), json!({"resolution": "x".repeat(1_001)})] {
+        assert_eq!(fixture.post(&fixture.admin, &path, payload).await.0, 422);
     }
     let (status, resolved) = fixture.post(&fixture.admin, &path, json!({"resolution": "warned"})).await;
     assert_eq!((status, &resolved["state"]), (200, &json!("resolved")), "{resolved}");
@@ -58,7 +58,7 @@ async fn a_report_stores_the_reported_message_and_is_resolved_once() {
     let acts = fixture.audit().await;
     assert_eq!((&acts[0]["action"], &acts[0]["target_id"]), (&json!("report.resolve"), &made["id"]));
     assert_eq!(acts[0]["details"], json!({"resolution": "warned"}));
-    let (status, anew) = report(&fixture, &fixture.moderator, wish).await;
+    let (status, anew) = report(&fixture, &fixture.moderator, payload).await;
     assert_eq!(status, 201, "resolved and again: a new one");
     assert_ne!(anew["id"], made["id"]);
     assert_eq!(
@@ -85,7 +85,7 @@ async fn a_report_reveals_nothing_to_a_stranger() {
 async fn an_invalid_report_names_the_invalid_field() {
     let fixture = Fixture::start().await;
     let (_, message) = chat_with_message(&fixture, "mine").await;
-    for (wish, status, field) in [
+    for (payload, status, field) in [
         (json!({"reason": "x"}), 422, "message_id"),
         (json!({"reason": "x", "message_id": 1, "user_id": 1}), 422, "message_id"),
         (json!({"reason": "x", "message_id": message}), 422, "message_id"),
@@ -96,9 +96,9 @@ async fn an_invalid_report_names_the_invalid_field() {
         (json!({"reason": "x".repeat(1_001), "user_id": 1}), 422, "reason"),
         (json!({"user_id": 1}), 422, "reason"),
     ] {
-        let (got, body) = report(&fixture, &fixture.user, wish.clone()).await;
-        assert_eq!(got, status, "{wish}: {body}");
-        assert!(body["errors"].get(field).is_some(), "{wish}: {body}");
+        let (got, body) = report(&fixture, &fixture.user, payload.clone()).await;
+        assert_eq!(got, status, "{payload}: {body}");
+        assert!(body["errors"].get(field).is_some(), "{payload}: {body}");
     }
     assert_eq!(fixture.app.get("/admin/report", &fixture.admin).await, json!([]));
     let (status, _) =
@@ -109,9 +109,9 @@ async fn an_invalid_report_names_the_invalid_field() {
 #[harness::test]
 async fn concurrent_identical_reports_create_one() {
     let fixture = Fixture::start().await;
-    let wish = json!({"user_id": fixture.user.id, "reason": "rude"});
+    let payload = json!({"user_id": fixture.user.id, "reason": "rude"});
     let made =
-        futures_util::future::join_all((0..8).map(|_| report(&fixture, &fixture.moderator, wish.clone())))
+        futures_util::future::join_all((0..8).map(|_| report(&fixture, &fixture.moderator, payload.clone())))
             .await;
     assert_eq!(made.iter().filter(|(status, _)| *status == 201).count(), 1, "{made:?}");
     assert!(made.iter().all(|(_, body)| body["id"] == made[0].1["id"]), "{made:?}");
@@ -136,7 +136,7 @@ async fn a_report_waits_for_an_identical_one_in_progress() {
         fixture.app.somebody_waits().await;
         tx.commit_silently().await.expect("commits");
     };
-    let wish = json!({"user_id": fixture.user.id, "reason": "rude"});
-    let ((status, body), ()) = tokio::join!(report(&fixture, &fixture.moderator, wish), commit);
+    let payload = json!({"user_id": fixture.user.id, "reason": "rude"});
+    let ((status, body), ()) = tokio::join!(report(&fixture, &fixture.moderator, payload), commit);
     assert_eq!((status, &body["id"]), (200, &json!(first.id)), "{body}");
 }

@@ -22,11 +22,11 @@ const FOR_MODERATORS: [(&str, &str); 6] = [
 #[harness::test]
 async fn a_role_in_user_input_is_ignored() {
     let app = TestApp::start().await;
-    let wish = json!({"username": "mallory", "password": PASSWORD, "role": "admin", "is_admin": true});
+    let payload = json!({"username": "mallory", "password": PASSWORD, "role": "admin", "is_admin": true});
     for path in ["/user", "/user/create"] {
-        let mut wish = wish.clone();
-        wish["username"] = json!(format!("mallory{}", path.len()));
-        let (status, me) = app.send(Method::POST, path, None, Some(wish)).await;
+        let mut payload = payload.clone();
+        payload["username"] = json!(format!("mallory{}", path.len()));
+        let (status, me) = app.send(Method::POST, path, None, Some(payload)).await;
         assert_eq!((status.as_u16(), &me["role"]), (201, &json!("user")), "{path}");
     }
     let mallory = app.login("mallory5").await;
@@ -38,9 +38,9 @@ async fn a_role_in_user_input_is_ignored() {
         assert!(status.is_success(), "{me}");
         assert_eq!(me["role"], json!("user"), "{path}");
     }
-    let wish = json!({"role": "admin"});
+    let payload = json!({"role": "admin"});
     let path = format!("/admin/user/{}/role", mallory.id);
-    let (status, body) = app.send(Method::PUT, &path, Some(&mallory.access), Some(wish)).await;
+    let (status, body) = app.send(Method::PUT, &path, Some(&mallory.access), Some(payload)).await;
     assert_eq!((status.as_u16(), &body["code"]), (403, &json!("forbidden")));
     assert_eq!(app.get("/user/me", &mallory).await["role"], json!("user"));
 }
@@ -141,9 +141,9 @@ async fn there_is_always_an_admin() {
     for round in 0..5 {
         // The remaining admin makes the other an admin again.
         for whom in [&second, &fixture.admin] {
-            let wish = json!({"role": "admin"});
-            let by_first = fixture.put(&fixture.admin, &role_of(whom), wish.clone()).await.0;
-            let by_second = fixture.put(&second, &role_of(whom), wish).await.0;
+            let payload = json!({"role": "admin"});
+            let by_first = fixture.put(&fixture.admin, &role_of(whom), payload.clone()).await.0;
+            let by_second = fixture.put(&second, &role_of(whom), payload).await.0;
             assert!(by_first == 200 || by_second == 200, "round {round}: nobody is left");
         }
         let (one, other) = (role_of(&second), role_of(&fixture.admin));
@@ -163,8 +163,8 @@ async fn a_moderator_who_loses_the_role_concurrently_deletes_no_message() {
     let app = &fixture.app;
     let mut owner = app.connect(&fixture.user, Transport::MAIN).await;
     let chat = app.group(&mut owner, &[]).await;
-    let wish = json!({"message": {"chat_id": chat, "content": "stays", "message_type": "text"}});
-    let id = owner.call("send_message", wish).await["message"]["id"].clone();
+    let payload = json!({"message": {"chat_id": chat, "content": "stays", "message_type": "text"}});
+    let id = owner.call("send_message", payload).await["message"]["id"].clone();
     let mut socket = app.connect(&fixture.moderator, Transport::MAIN).await;
     let tx = app.server.context.db.begin().await.expect("begins");
     let row = user::ActiveModel {
@@ -190,8 +190,8 @@ async fn a_moderator_can_delete_any_message_and_the_audit_log_records_it() {
     let chat = app.group(&mut owner, &[]).await;
     let mut ids = Vec::new();
     for text in ["one", "two", "three"] {
-        let wish = json!({"message": {"chat_id": chat, "content": text, "message_type": "text"}});
-        ids.push(owner.call("send_message", wish).await["message"]["id"].clone());
+        let payload = json!({"message": {"chat_id": chat, "content": text, "message_type": "text"}});
+        ids.push(owner.call("send_message", payload).await["message"]["id"].clone());
     }
     let before = fixture.audit().await.len();
     let own = owner.call("delete_message", json!({"message": {"id": ids[0]}})).await;

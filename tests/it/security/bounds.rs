@@ -67,8 +67,8 @@ async fn requested_mails_are_limited_per_client_and_the_error_reveals_no_account
     let settings =
         [("RATE_LIMIT", "on"), ("RATE_MAIL", "2/h"), ("RATE_LOGIN", "1000/min"), ("RATE_REGISTER", "1000/h")];
     let app = TestApp::with(&settings).await;
-    let wish = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org"});
-    let (status, _) = app.send(Method::POST, "/user", None, Some(wish)).await;
+    let payload = json!({"username": "alice", "password": PASSWORD, "email": "alice@example.org"});
+    let (status, _) = app.send(Method::POST, "/user", None, Some(payload)).await;
     assert_eq!(status, 201);
     let mut told = Vec::new();
     for email in ["alice@example.org", "nobody@example.org", "alice@example.org", "nobody@example.org"] {
@@ -85,8 +85,8 @@ async fn requested_mails_are_limited_per_client_and_the_error_reveals_no_account
 async fn a_name_has_no_control_characters_and_a_new_password_must_differ() {
     let app = TestApp::start().await;
     for name in ["two\nlines", "\u{1b}[31mred", "bell\u{7}"] {
-        let wish = json!({"username": "alice", "password": PASSWORD, "name": name});
-        let (status, problem) = app.send(Method::POST, "/user", None, Some(wish)).await;
+        let payload = json!({"username": "alice", "password": PASSWORD, "name": name});
+        let (status, problem) = app.send(Method::POST, "/user", None, Some(payload)).await;
         assert_eq!(status, 422, "{problem}");
         assert!(problem["errors"]["name"].is_array(), "{problem}");
     }

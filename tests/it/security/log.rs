@@ -35,8 +35,8 @@ async fn logins_failed_logins_and_admin_actions_are_logged_without_secrets() {
     let mut socket = Socket::open(&server.host, Some(access), Transport::MAIN).await.expect("connects");
     socket.next("ready").await;
     let bob = post(&server.host, "/user", json!({"username": "bob", "password": PASSWORD})).await;
-    let wish = json!({"chat": {"is_group": false, "members_array": [bob["id"]]}});
-    let chat = socket.call("create_chat", wish).await["chat"]["id"].clone();
+    let payload = json!({"chat": {"is_group": false, "members_array": [bob["id"]]}});
+    let chat = socket.call("create_chat", payload).await["chat"]["id"].clone();
     let refused = socket.call("delete_chat", json!({"chat": {"id": chat}})).await;
     assert_eq!(refused["error"]["code"], json!("forbidden"), "{refused}");
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");

@@ -203,8 +203,8 @@ impl TestApp {
     /// Creates a group of these users, owned by the first.
     pub async fn group(&self, owner: &mut Socket, others: &[&Person]) -> i64 {
         let members: Vec<i64> = others.iter().map(|person| person.id).collect();
-        let wish = json!({"chat": {"name": "group", "is_group": true, "members_array": members}});
-        let ack = owner.call("create_chat", wish).await;
+        let payload = json!({"chat": {"name": "group", "is_group": true, "members_array": members}});
+        let ack = owner.call("create_chat", payload).await;
         assert_eq!(ack["ok"], json!(true), "{ack}");
         ack["chat"]["id"].as_i64().expect("an id")
     }

@@ -60,8 +60,8 @@ async fn a_pending_direct_chat_is_equal_for_both_members() {
         let carol = world.id(CAROL);
         let again = world.change(ALICE, "create_chat", direct(carol), &["chat_created"]).await;
         assert_ne!(again["chat"]["id"], json!(chat), "{again}");
-        let wish = message(chat, "are you there?");
-        let gone = world.devices[CAROL].call("send_message", wish).await;
+        let payload = message(chat, "are you there?");
+        let gone = world.devices[CAROL].call("send_message", payload).await;
         assert_eq!(gone["error"]["code"], json!("not_found"), "{gone}");
     }
 }

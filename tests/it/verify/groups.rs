@@ -7,13 +7,13 @@ use super::{ALICE, BOB, CAROL, World, message, with_user};
 async fn groups(transport: usize) {
     let mut world = World::new(transport).await;
     let (bob, carol, dave) = (world.id(BOB), world.id(CAROL), world.dave.id);
-    let wish = json!({
+    let payload = json!({
         "chat": {"name": "trip", "is_group": true, "members_array": [bob, carol], "client_id": "trip"},
         "message": {"content": "where to?", "message_type": "text"},
     });
-    let ack = world.change(ALICE, "create_chat", wish.clone(), &["chat_created", "new_message"]).await;
+    let ack = world.change(ALICE, "create_chat", payload.clone(), &["chat_created", "new_message"]).await;
     let chat = ack["chat"]["id"].as_i64().expect("an id");
-    let again = world.same(ALICE, "create_chat", wish).await;
+    let again = world.same(ALICE, "create_chat", payload).await;
     assert_eq!(again["chat"]["id"], ack["chat"]["id"], "{again}");
 
     let rename = json!({"chat": {"id": chat, "name": "holiday", "description": "sun"}});

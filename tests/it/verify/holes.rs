@@ -26,17 +26,17 @@ impl World {
 
     /// Creates the direct chat of Alice and Bob.
     async fn direct(&mut self) -> i64 {
-        let wish = self.direct_wish(None);
-        let ack = self.change(ALICE, "create_chat", wish, &["chat_created"]).await;
+        let payload = self.direct_wish(None);
+        let ack = self.change(ALICE, "create_chat", payload, &["chat_created"]).await;
         ack["chat"]["id"].as_i64().expect("an id")
     }
 
     fn direct_wish(&self, content: Option<&str>) -> Value {
-        let mut wish = json!({"chat": {"is_group": false, "members_array": [self.id(BOB)]}});
+        let mut payload = json!({"chat": {"is_group": false, "members_array": [self.id(BOB)]}});
         if let Some(content) = content {
-            wish["message"] = json!({"content": content, "message_type": "text"});
+            payload["message"] = json!({"content": content, "message_type": "text"});
         }
-        wish
+        payload
     }
 
     /// Stores a message without announcing it; returns its id.
@@ -137,7 +137,7 @@ async fn unannounced_changes_are_delivered_by_the_comparison_of_heads() {
 #[harness::test]
 async fn an_unannounced_chat_is_delivered_by_the_comparison_of_heads() {
     let mut world = World::new(0).await;
-    let wish = json!({"chat": {"name": "new", "is_group": true, "members_array": [world.id(BOB)]}});
-    world.unheard::<CreateChat>(ALICE, wish).await;
+    let payload = json!({"chat": {"name": "new", "is_group": true, "members_array": [world.id(BOB)]}});
+    world.unheard::<CreateChat>(ALICE, payload).await;
     world.settle_by_itself("comparing heads with a new chat", &[]).await;
 }

@@ -7,10 +7,10 @@ use super::{ALICE, BOB, CAROL, World, message};
 async fn messages(transport: usize) {
     let mut world = World::new(transport).await;
     let chat = world.group().await;
-    let mut wish = message(chat, "lunch?");
-    wish["message"]["client_id"] = json!("lunch");
-    let ack = world.change(ALICE, "send_message", wish.clone(), &["new_message"]).await;
-    let again = world.same(ALICE, "send_message", wish).await;
+    let mut payload = message(chat, "lunch?");
+    payload["message"]["client_id"] = json!("lunch");
+    let ack = world.change(ALICE, "send_message", payload.clone(), &["new_message"]).await;
+    let again = world.same(ALICE, "send_message", payload).await;
     assert_eq!((&again["duplicate"], &again["message"]["id"]), (&json!(true), &ack["message"]["id"]));
     let lunch = ack["message"]["id"].as_i64().expect("an id");
     let mut answer = message(chat, "yes");
@@ -53,14 +53,14 @@ async fn messages_are_equal_over_the_plain_websocket() {
 async fn direct_chats_are_equal_live_synced_and_fetched() {
     for transport in [0, 1] {
         let mut world = World::new(transport).await;
-        let wish = json!({"chat": {"is_group": false, "members_array": [world.id(BOB)]}});
-        let ack = world.change(ALICE, "create_chat", wish.clone(), &["chat_created"]).await;
+        let payload = json!({"chat": {"is_group": false, "members_array": [world.id(BOB)]}});
+        let ack = world.change(ALICE, "create_chat", payload.clone(), &["chat_created"]).await;
         let chat = ack["chat"]["id"].as_i64().expect("an id");
-        world.same(ALICE, "create_chat", wish.clone()).await;
+        world.same(ALICE, "create_chat", payload.clone()).await;
         let other = json!({"chat": {"is_group": false, "members_array": [world.id(ALICE)]}});
         assert_eq!(world.same(BOB, "create_chat", other).await["chat"]["id"], json!(chat));
         // Creating the chat again with a message sends the message, which makes the chat visible to both.
-        let mut first = wish;
+        let mut first = payload;
         first["message"] = json!({"content": "hi", "message_type": "text", "client_id": "hi"});
         world.change(ALICE, "create_chat", first.clone(), &["new_message"]).await;
         world.same(ALICE, "create_chat", first).await;

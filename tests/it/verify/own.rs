@@ -15,12 +15,12 @@ async fn own_state_is_equal_on_all_devices() {
             ("toggle_chat_archive", "archived", "chat_archived", "chat_unarchived"),
             ("toggle_chat_mute", "muted", "chat_muted", "chat_unmuted"),
         ] {
-            let wish = |value: bool| json!({"chat": {"id": chat, field: value}});
-            world.change(ALICE, command, wish(true), &[on]).await;
-            world.same(ALICE, command, wish(true)).await;
+            let payload = |value: bool| json!({"chat": {"id": chat, field: value}});
+            world.change(ALICE, command, payload(true), &[on]).await;
+            world.same(ALICE, command, payload(true)).await;
             world.change(ALICE, command, json!({"chat": {"id": chat}}), &[off]).await;
-            world.same(ALICE, command, wish(false)).await;
-            world.change(ALICE, command, wish(true), &[on]).await;
+            world.same(ALICE, command, payload(false)).await;
+            world.change(ALICE, command, payload(true), &[on]).await;
         }
         let for_an_hour = json!({"chat": {"id": chat, "muted": true, "seconds": 3_600}});
         world.change(ALICE, "toggle_chat_mute", for_an_hour, &["chat_muted"]).await;
