@@ -8,6 +8,7 @@ mod m20261101_02_fill_message_types;
 mod m20261120_01_add_accounts;
 mod m20261127_01_fold_names;
 mod m20261128_01_lean_message_indexes;
+mod m20261129_01_unreferenced_messages;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_01_add_accounts::Migration),
             Box::new(m20261127_01_fold_names::Migration),
             Box::new(m20261128_01_lean_message_indexes::Migration),
+            Box::new(m20261129_01_unreferenced_messages::Migration),
         ]
     }
 }

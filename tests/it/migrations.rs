@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mango_chat::config::DatabaseLimits;
-use mango_chat::platform::db::Db;
+use mango_chat::platform::db::{Db, known_migrations};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, EntityTrait};
 use serde_json::json;
 use tokio::time::sleep;
@@ -49,7 +49,8 @@ async fn data_survives_a_migration_step_down_and_up() {
     server.shutdown().await;
     let db = Db::connect(&url, &DatabaseLimits::default()).await.expect("connects");
     // Back to before the migration that folds names.
-    for _ in 0..2 {
+    let later = known_migrations().into_iter().skip_while(|name| !name.ends_with("fold_names"));
+    for _ in later {
         db.migrate_down().await.expect("one step back");
     }
     // Two names that an older version stored as different, but that are equal if compared by Unicode rules.

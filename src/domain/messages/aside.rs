@@ -1,5 +1,5 @@
-//! Messages that wait because another transaction holds the lock of their chat or their sender. They wait in order, per
-//! chat, while the writer stores the messages of all other chats.
+//! Messages that wait because another transaction holds the lock of their chat. They wait in order, per chat,
+//! while the writer stores the messages of all other chats.
 //!
 //! A chat is here from its first such message until its queue is empty. All its messages queue here meanwhile, so none
 //! overtakes another.

@@ -7,7 +7,8 @@ use entity::{chat, member, message, user};
 use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::domain::{contacts, sessions, users};
+use crate::domain::users::author;
+use crate::domain::{contacts, sessions};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::tokens::hash;
@@ -56,14 +57,14 @@ pub struct Window {
     pub now: i64,
 }
 
-/// How to treat rows that another transaction has locked. `SQLite` has a single writer and no such rows.
+/// How to treat chats that another transaction has locked. `SQLite` has a single writer and no such rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locking {
-    /// The caller holds the chat's lock. A locked sender is waited for.
+    /// The caller holds the chat's lock.
     Held,
-    /// Skips locked chats and locked senders.
+    /// Skips them.
     Skip,
-    /// Waits for locked chats and skips locked senders.
+    /// Waits for them.
     Wait,
 }
 
@@ -80,9 +81,8 @@ pub struct SendContext {
     pub chats: HashMap<i64, chat::Model>,
     /// Senders who are members of the chat.
     senders: HashMap<(i64, i64), Author>,
-    /// Existing chats and users that were skipped because another transaction has locked them.
+    /// Existing chats that were skipped because another transaction has locked them.
     busy_chats: HashSet<i64>,
-    busy_people: HashSet<i64>,
     /// Senders who were banned since they sent, and the error message for them.
     banned: HashMap<i64, String>,
     /// Earlier messages with these `client_id`s.
@@ -113,7 +113,7 @@ impl SendContext {
     ) -> Result<Self> {
         let mut send_context = Self::default();
         send_context.lock_chats(conn, requests, locking).await?;
-        send_context.read_senders(conn, requests, window.now, locking).await?;
+        send_context.read_senders(conn, requests, window.now).await?;
         send_context.read_earlier(conn, requests).await?;
         send_context.read_answered(conn, requests).await?;
         if window.length > 0 {
@@ -152,7 +152,6 @@ impl SendContext {
         conn: &impl ConnectionTrait,
         requests: &[SendRequest<'_>],
         now: i64,
-        locking: Locking,
     ) -> Result<()> {
         let mut by_chat: HashMap<i64, Vec<i64>> = HashMap::new();
         for request in requests {
@@ -172,25 +171,14 @@ impl SendContext {
             .all(conn)
             .await?;
         let ids = distinct(present.iter().map(|(_, user)| *user));
-        let mut people = user::Entity::present().filter(user::Column::Id.is_in(ids.iter().copied()));
-        if locking != Locking::Held {
-            // The insert of a message takes this lock on the sender's row. Taking it here avoids a wait there.
-            people = people.lock_with_behavior(LockType::KeyShare, LockBehavior::SkipLocked);
-        }
-        let people = people.all(conn).await?;
-        let banned = people.iter().filter(|row| row.is_banned(now));
+        let users = user::Entity::present().filter(user::Column::Id.is_in(ids)).all(conn).await?;
+        let banned = users.iter().filter(|row| row.is_banned(now));
         self.banned = banned.map(|row| (row.id, sessions::describe_ban(row))).collect();
-        let authors: HashMap<i64, Author> = people.iter().map(|row| (row.id, users::author(row))).collect();
+        let authors: HashMap<i64, Author> = users.iter().map(|row| (row.id, author(row))).collect();
         for (chat, user) in present {
             if let Some(author) = authors.get(&user) {
                 self.senders.insert((chat, user), author.clone());
             }
-        }
-        let missing: Vec<i64> = ids.into_iter().filter(|id| !authors.contains_key(id)).collect();
-        if locking != Locking::Held && !missing.is_empty() {
-            let there = user::Entity::present().filter(user::Column::Id.is_in(missing));
-            let there = there.select_only().column(user::Column::Id).into_tuple::<i64>().all(conn).await?;
-            self.busy_people.extend(there);
         }
         Ok(())
     }
@@ -287,9 +275,9 @@ impl SendContext {
         }
     }
 
-    /// Whether a request cannot be decided now because another transaction has locked its chat or its sender.
+    /// Whether a request cannot be decided now because another transaction has locked its chat.
     pub fn is_busy(&self, request: &SendRequest<'_>) -> bool {
-        self.busy_chats.contains(&request.chat_id.0) || self.busy_people.contains(&request.user_id.0)
+        self.busy_chats.contains(&request.chat_id.0)
     }
 
     /// Decides on one request.

@@ -6,7 +6,7 @@
 //!
 //! Memberships are read as of the beginning of the statement, while the chat's row is read again when it is locked. Every
 //! change of members raises the chat's `meta_rev`, so equal values prove that the memberships are still current. Chats
-//! and senders that another transaction has locked are skipped.
+//! that another transaction has locked are skipped.
 
 use std::collections::{HashMap, HashSet};
 
@@ -37,7 +37,6 @@ WITH input AS (
     SELECT id, username, name, photo, role FROM users
     WHERE id = ANY($11) AND deleted_at IS NULL
         AND (banned_at IS NULL OR banned_until <= $12)
-    FOR KEY SHARE SKIP LOCKED
 ), accepted AS (
     SELECT input.* FROM input
     JOIN chats ON chats.id = input.chat_id

@@ -34,7 +34,7 @@ pub async fn find_named(conn: &impl ConnectionTrait, id: UserId, field: &str) ->
 }
 
 /// Returns the row of an existing user, locked until the transaction ends. The lock is weak: transactions that only
-/// reference the row, such as the insert of a message, do not conflict with it.
+/// reference the row, such as the insert of a like, do not conflict with it.
 pub async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
     use sea_orm::QuerySelect;
     use sea_orm::sea_query::LockType;
@@ -58,7 +58,7 @@ pub async fn lock_in_order(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<(
         .column(user::Column::Id)
         .filter(user::Column::Id.is_in(ids.iter().copied()))
         .order_by_asc(user::Column::Id)
-        // A weak lock: transactions that only reference the row, such as the insert of a message, do not conflict with
+        // A weak lock: transactions that only reference the row, such as the insert of a like, do not conflict with
         // it.
         .lock(LockType::NoKeyUpdate)
         .into_tuple::<i64>()
