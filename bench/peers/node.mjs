@@ -1,4 +1,4 @@
-// A chat server on Node.js: socket.io and pg. Environment: PORT, DATABASE_URL, JWT_SECRET.
+// A chat server on Node.js: socket.io, pg, and sharp for photos. Environment: PORT, DATABASE_URL, JWT_SECRET.
 
 import { createServer } from 'node:http';
 
@@ -6,6 +6,7 @@ import pg from 'pg';
 import { Server } from 'socket.io';
 
 import { serveChat } from './chat.mjs';
+import { servePhoto } from './photo.mjs';
 
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 10 });
 
@@ -28,6 +29,6 @@ const database = {
   },
 };
 
-const server = createServer();
+const server = createServer(servePhoto);
 serveChat(new Server(server, { transports: ['websocket'], serveClient: false }), database);
 server.listen(Number(process.env.PORT), '127.0.0.1', () => console.log('listening'));

@@ -1,6 +1,7 @@
-"""A chat server in Python: python-socketio, asyncpg, uvicorn with uvloop. Environment: PORT, DATABASE_URL, JWT_SECRET."""
+"""A chat server in Python: python-socketio, asyncpg, uvicorn with uvloop, and Pillow for photos. Environment: PORT, DATABASE_URL, JWT_SECRET."""
 
 import asyncio
+import io
 import logging
 import os
 
@@ -9,6 +10,7 @@ import jwt
 import socketio
 import uvicorn
 import uvloop
+from PIL import Image, ImageOps
 
 SECRET = os.environ["JWT_SECRET"]
 sio = socketio.AsyncServer(async_mode="asgi", transports=["websocket"])
@@ -57,12 +59,38 @@ def register(pool):
         return {"ok": True, "message": message}
 
 
+def render(original):
+    """Renders three square WebP pictures and the JPEG; returns their sizes in bytes."""
+    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(original)).convert("RGB"))
+    sizes = []
+    for side in (400, 100, 50):
+        part = io.BytesIO()
+        ImageOps.fit(picture, (side, side)).save(part, "WEBP", quality=80)
+        sizes.append(part.tell())
+    part = io.BytesIO()
+    picture.save(part, "JPEG", quality=85)
+    return [*sizes, part.tell()]
+
+
+async def serve_photo(scope, receive, send):
+    """Answers POST /photo, whose body is a JPEG."""
+    body = b""
+    while True:
+        event = await receive()
+        body += event.get("body", b"")
+        if not event.get("more_body"):
+            break
+    sizes = await asyncio.to_thread(render, body)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(sizes).encode()})
+
+
 async def main():
     """Serves until the process is ended."""
     pool = await asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=1, max_size=10)
     register(pool)
     config = uvicorn.Config(
-        socketio.ASGIApp(sio),
+        socketio.ASGIApp(sio, other_asgi_app=serve_photo),
         host="127.0.0.1",
         port=int(os.environ["PORT"]),
         ws="websockets-sansio",

@@ -60,7 +60,7 @@ pub async fn run(options: Options) -> Result<bool> {
 }
 
 /// Creates a JPEG with gradients and texture, which compresses like a photo.
-fn picture(width: u16, height: u16) -> Result<Vec<u8>> {
+pub fn picture(width: u16, height: u16) -> Result<Vec<u8>> {
     let mut pixels = Vec::with_capacity(usize::from(width) * usize::from(height) * 3);
     let mut state = 0x2545_f491_u32;
     for y in 0..u32::from(height) {

@@ -31,7 +31,7 @@ const fn less(key: &'static str, label: &'static str, plot: Option<&'static str>
 }
 
 /// All rows, in order.
-pub const METRICS: [Metric; 21] = [
+pub const METRICS: [Metric; 23] = [
     more("connect_per_s", "connect, authenticate, join rooms: connections/s", Some("connect")),
     more("churn_per_s", "connect and disconnect: connections/s", Some("churn")),
     less("idle_kb", "memory per idle connection: KB", Some("memory")),
@@ -61,4 +61,6 @@ pub const METRICS: [Metric; 21] = [
     less("sends8_p50", "the same: acknowledgement p50 ms", None),
     less("sends8_p99", "the same: acknowledgement p99 ms", None),
     less("sends8_cpu", "the same: server and PostgreSQL CPU-s per 100 k", Some("its CPU")),
+    less("photo_ms", "12-megapixel JPEG to 400, 100, 50 pixels (WebP): ms", Some("photo")),
+    less("photo_mb", "the same: rise of the peak memory, MB", Some("its memory")),
 ];

@@ -11,6 +11,7 @@ mod histogram;
 mod marker;
 mod metrics;
 mod peers;
+mod photo;
 pub mod plot;
 pub mod postgres;
 pub mod program;
@@ -98,7 +99,7 @@ pub async fn run(options: Options) -> Result<bool> {
                         eprintln!("{}: {error}", server.id);
                         results.add_failure(
                             index,
-                            ["connect", "churn", "fanout100", "fanout1000", "sends1"][step],
+                            ["connect", "churn", "fanout100", "fanout1000", "sends1", "photo"][step],
                         );
                         continue;
                     }

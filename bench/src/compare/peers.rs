@@ -7,12 +7,13 @@ use super::program::run;
 use crate::Result;
 
 /// The files of the peers, in the source tree.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     ".npmrc",
     "package.json",
     "package-lock.json",
     "requirements.txt",
     "chat.mjs",
+    "photo.mjs",
     "node.mjs",
     "bun.mjs",
     "python.py",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::accounts::{HUNDRED, PAIRS, USERS, World};
 use super::faults::Faults;
+use super::photo;
 use super::server::{Environment, Server};
 use super::swarm::Swarm;
 use super::traffic::Tally;
@@ -17,7 +18,10 @@ const PARALLEL: usize = 100;
 /// Connections of `idle`.
 const IDLE: usize = 5_000;
 
-/// Sends in flight of the one sender of `fanout`.
+/// Sends in flight of the one sender of `fanout`: so many that the wait for a commit does not limit the rate.
+const FANOUT_WINDOW: usize = 64;
+
+/// Sends in flight of each sender of `sends`, beside 1.
 const WINDOW: usize = 8;
 
 /// Deliveries per second of `fixed`.
@@ -32,12 +36,14 @@ pub enum Scenario {
     Idle,
     /// Connecting and disconnecting.
     Churn,
-    /// One sender with 8 messages in flight, in chats of 100 and of 1,000 members.
+    /// One sender with 64 messages in flight, in chats of 100 and of 1,000 members.
     Fanout,
     /// 20,000 deliveries per second in the same chats.
     Fixed,
     /// 100 chats of two members, 1 and 8 messages in flight in each.
     Sends,
+    /// A 12-megapixel JPEG as squares of 400, 100 and 50 pixels.
+    Photo,
 }
 
 /// What one measurement of one server gave.
@@ -61,12 +67,13 @@ pub struct Bench<'a> {
 }
 
 /// The scenarios that run with the same connections, in the order in which they run.
-pub const STEPS: [&[Scenario]; 5] = [
+pub const STEPS: [&[Scenario]; 6] = [
     &[Scenario::Connect, Scenario::Idle],
     &[Scenario::Churn],
     &[Scenario::Fanout, Scenario::Fixed],
     &[Scenario::Fanout, Scenario::Fixed],
     &[Scenario::Sends],
+    &[Scenario::Photo],
 ];
 
 impl Bench<'_> {
@@ -78,7 +85,8 @@ impl Bench<'_> {
             1 => self.churn(),
             2 => self.crowd(HUNDRED, world.hundred, wanted),
             3 => self.crowd(USERS, world.thousand, wanted),
-            _ => self.sends(world),
+            4 => self.sends(world),
+            _ => self.photo(),
         }
     }
 
@@ -120,7 +128,7 @@ impl Bench<'_> {
         let mut outcomes = Vec::new();
         if wanted.contains(&Scenario::Fanout) {
             self.calm(&mut swarm)?;
-            swarm.start(WINDOW)?;
+            swarm.start(FANOUT_WINDOW)?;
             let (tally, cpu) = self.measure(&mut swarm, self.half())?;
             let faults = swarm.stop()?;
             let rate = tally.deliveries as f64 / self.half().as_secs_f64();
@@ -163,6 +171,14 @@ impl Bench<'_> {
             outcomes.push(Outcome::new(&format!("sends{window}"), values, faults));
         }
         Ok(outcomes)
+    }
+
+    fn photo(&self) -> Result<Vec<Outcome>> {
+        if !self.server.renders_photos() {
+            return Ok(Vec::new());
+        }
+        let (ms, mb) = photo::measure(self.server)?;
+        Ok(vec![Outcome::new("photo", vec![("ms", ms), ("mb", mb)], Faults::default())])
     }
 
     /// Creates a swarm for the server, which is idle before.

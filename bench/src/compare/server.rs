@@ -86,6 +86,11 @@ impl Server {
         }
     }
 
+    /// Returns whether it renders photos.
+    pub fn renders_photos(&self) -> bool {
+        matches!(self.kind, Kind::Node | Kind::Python) || self.is_ours()
+    }
+
     /// Returns whether this is Mango Chat.
     pub fn is_ours(&self) -> bool {
         matches!(self.kind, Kind::Ours { .. })

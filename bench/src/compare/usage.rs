@@ -19,6 +19,16 @@ pub fn rss_kib(root: u32) -> Result<u64> {
     tree(root, &processes()?).into_iter().map(|pid| Process::new(pid).rss_kib()).sum()
 }
 
+/// Returns the peak of the resident memory of a process and its descendants in KiB.
+pub fn peak_kib(root: u32) -> Result<u64> {
+    let peak = |pid: u32| -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    };
+    tree(root, &processes()?).into_iter().map(peak).sum()
+}
+
 struct Stat {
     parent: u32,
     /// User and system time of the process and of its children that have ended.
@@ -77,6 +87,7 @@ mod tests {
         found.sort_unstable();
         assert_eq!(found, [2, 3]);
         assert!(cpu_seconds(std::process::id()).expect("this process") >= 0.0);
-        assert!(rss_kib(std::process::id()).expect("this process") > 100);
+        let rss = rss_kib(std::process::id()).expect("this process");
+        assert!(rss > 100 && peak_kib(std::process::id()).expect("this process") > 100);
     }
 }
