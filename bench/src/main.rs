@@ -16,6 +16,7 @@ mod logins;
 mod member;
 mod photo;
 mod process;
+mod reads;
 mod reconnect;
 mod report;
 mod room;
@@ -56,6 +57,8 @@ enum Bench {
     Photo(photo::Options),
     /// Users who log in at the same time: logins per second, and memory meanwhile.
     Logins(logins::Options),
+    /// Members who move their read marks: marks per second.
+    Reads(reads::Options),
     /// Many clients that reconnect at once, each some messages behind: time until all have caught up.
     Reconnect(reconnect::Options),
     /// Deleting groups of several sizes: milliseconds, and how long a send in another chat waits meanwhile.
@@ -77,6 +80,7 @@ async fn main() -> ExitCode {
         Bench::Fanout(options) => fanout::run(options).await,
         Bench::Photo(options) => photo::run(options).await,
         Bench::Logins(options) => logins::run(options).await,
+        Bench::Reads(options) => reads::run(options).await,
         Bench::Reconnect(options) => reconnect::run(options).await,
         Bench::Delete(options) => delete::run(options).await,
         Bench::Compare(options) => compare::run(options).await,

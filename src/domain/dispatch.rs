@@ -72,18 +72,26 @@ pub trait CommandHandler: Command {
         caller: &Caller,
         respond: Respond,
     ) -> impl Future<Output = ()> + Send {
-        async move {
-            match retry(|| self.run(context, caller)).await.map(Outcome::into_parts) {
-                Ok(OutcomeParts { reply, position, events, order }) => {
-                    let ack = ack(position, &reply);
-                    let answer: Answer = Box::new(move || respond.give(ack));
-                    let batch = Batch { deliveries: events, answer: Some(answer), ..Batch::default() };
-                    context.bus.publish(batch).await;
-                    drop(order);
-                }
-                Err(error) => fail(Self::INFO.name, caller, respond, error),
-            }
+        async move { run_and_reply(&self, context, caller, respond).await }
+    }
+}
+
+/// Runs a command, publishes its events and replies.
+pub async fn run_and_reply<C: CommandHandler>(
+    command: &C,
+    context: &AppContext,
+    caller: &Caller,
+    respond: Respond,
+) {
+    match retry(|| command.run(context, caller)).await.map(Outcome::into_parts) {
+        Ok(OutcomeParts { reply, position, events, order }) => {
+            let ack = ack(position, &reply);
+            let answer: Answer = Box::new(move || respond.give(ack));
+            let batch = Batch { deliveries: events, answer: Some(answer), ..Batch::default() };
+            context.bus.publish(batch).await;
+            drop(order);
         }
+        Err(error) => fail(C::INFO.name, caller, respond, error),
     }
 }
 

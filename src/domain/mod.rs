@@ -118,6 +118,8 @@ pub struct AppContext {
     pub epoch: String,
     /// The writer of messages.
     pub writer: messages::Writer,
+    /// The writer of read marks.
+    pub read_marks: chats::ReadMarks,
     /// E-mail.
     pub mail: Arc<mail::Mail>,
 }
@@ -149,6 +151,7 @@ impl AppContext {
             typing.clone(),
             settings.contacts.duplicate_window.as_millis() as i64,
         );
+        let read_marks = chats::ReadMarks::start(&background, &db, &bus)?;
         Ok(Arc::new(Self {
             passwords: Passwords::new(settings.passwords.cost, threads)?,
             tokens: Tokens::new(secret, clock.clone()),
@@ -161,6 +164,7 @@ impl AppContext {
             limits,
             epoch,
             writer,
+            read_marks,
             mail: Arc::new(mail::Mail::open(&settings)?),
             background,
             settings,

@@ -33,6 +33,7 @@ mod migrations;
 mod moderation;
 mod no_database;
 mod plain;
+mod reading;
 mod real_clients;
 mod refusing_database;
 mod regressions;

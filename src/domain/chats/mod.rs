@@ -20,6 +20,7 @@ pub use access::{Membership, find_visible, judge_block, lock, membership, requir
 pub use create::{Opened, open};
 pub use leave::leave;
 pub use list::{Page, State, list, members, one};
+pub use read::ReadMarks;
 pub use typing::TypingNow;
 pub use view::{Viewer, load, own, show_member, show_members, unread};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::access::{Membership, find_visible, require_open};
-use super::read::TOLD_UP_TO;
+use super::read::ANNOUNCED_UP_TO;
 use crate::domain::dispatch::CommandHandler;
 use crate::domain::{AppContext, Caller, events};
 use crate::error::Result;
@@ -84,7 +84,7 @@ impl CommandHandler for Typing {
         let user_id = caller.actor.user_id;
         let Membership { chat, .. } = find_visible(context.db.read(), self.chat.0.id, user_id).await?;
         let is_news = require_open(&chat, "chat.id").is_ok()
-            && chat.member_count <= TOLD_UP_TO
+            && chat.member_count <= ANNOUNCED_UP_TO
             && context.typing.note(self.chat.0.id, user_id, self.is_typing, context.clock.uptime());
         if !is_news {
             return Ok(Outcome::unchanged(Done {}));

@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::aside::Aside;
@@ -56,9 +56,6 @@ const WRITERS: usize = 3;
 /// How often a batch is attempted if the database aborted its transaction as a deadlock victim, or another node stored
 /// the same `client_id` first.
 const ATTEMPTS: usize = 3;
-
-/// Pause before the next attempt for a chat none of whose waiting messages could be stored.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// The result of one message: the reply and the position, which is `None` if the message was stored before.
 pub type SendResult = Result<(SendReply, Option<ChatPosition>)>;
@@ -114,10 +111,10 @@ enum Shortcut {
     /// With one statement.
     Postgres(Autocommit),
     /// With one transaction of prepared statements.
-    Sqlite(Direct),
+    Sqlite(Arc<Direct>),
 }
 
-/// Another transaction has locked the message's chat or sender.
+/// Another transaction has locked the message's chat.
 struct Busy;
 
 /// The outcome of one message of a transaction: its result, and its event if it is new.
@@ -235,7 +232,7 @@ impl Task {
                     let jobs: Vec<&Job> = jobs.iter().map(|job| &**job).collect();
                     store_sqlite::store_at_once(tx, &jobs, clock.now())
                 });
-                storing.await
+                storing.await.map(|(stored, _turn)| stored)
             }
         };
         let mut stored = match stored {
@@ -271,15 +268,9 @@ impl Task {
         loop {
             let (permit, turn) = self.aside.turn().await;
             let Some(group) = self.aside.take(chat, group_size(self.db.backend())) else { return };
-            let taken = group.len();
             let left = self.store(group, Locking::Wait, Some(turn)).await;
             drop(permit);
-            let stuck = taken > 0 && left.len() == taken;
             self.aside.give_back(chat, left);
-            if stuck {
-                // The cause may be a sender's row, which is not waited for.
-                sleep(PAUSE).await;
-            }
         }
     }
 

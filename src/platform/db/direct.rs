@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::autocommit::Failure;
@@ -67,19 +67,20 @@ impl Direct {
         Ok(Self { tasks, turn, patience })
     }
 
-    /// Runs `work` within a transaction that writes. If it fails, nothing is stored.
+    /// Runs `work` within a transaction that writes. If it fails, nothing is stored. Until the returned permit is dropped,
+    /// no other transaction of this process begins.
     pub async fn transaction<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<(T, OwnedSemaphorePermit), Failure> {
         let busy = || Failure::Unknown(Error::unavailable("the database is busy"));
         let turn = timeout(self.patience, self.turn.clone().acquire_owned()).await.map_err(|_| busy())?;
         let turn = turn.map_err(|_| busy())?;
         let (answer, done) = oneshot::channel();
         let task: Task = Box::new(move |slot| {
-            // Until the work has ended, even if nobody waits for it any more.
-            let _turn = turn;
-            drop(answer.send(slot.transaction(work)));
+            // The permit is held until the work has ended, even if nobody waits for it any more.
+            let done = slot.transaction(work);
+            drop(answer.send(done.map(|value| (value, turn))));
         });
         let gone = || Failure::Unknown(Error::unavailable("the writer of the database has stopped"));
         self.tasks.send(task).map_err(|_| gone())?;
@@ -162,7 +163,7 @@ mod tests {
             }
             tx.query_row("SELECT count(*) FROM t", [], |row| row.get(0))
         };
-        direct.transaction(work).await
+        direct.transaction(work).await.map(|(value, _turn)| value)
     }
 
     #[tokio::test]

@@ -30,14 +30,15 @@ pub use sqlite::file_of;
 pub use transaction::{OpenChange, Outcome, OutcomeParts, Tx};
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex as SyncMutex;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio::time::timeout;
 
 use crate::config::DatabaseLimits;
@@ -89,6 +90,7 @@ pub struct Db {
     url: Arc<str>,
     /// The SQLite file, if there is one.
     file: Option<PathBuf>,
+    direct: Arc<SyncMutex<Weak<Direct>>>,
 }
 
 impl Db {
@@ -118,6 +120,7 @@ impl Db {
             turn: is_sqlite.then(|| Arc::new(Semaphore::new(1))),
             url: url.into(),
             file: sqlite::file_of(url),
+            direct: Arc::default(),
         })
     }
 
@@ -188,11 +191,24 @@ impl Db {
         })
     }
 
-    /// Starts a connection with a thread of its own; `None` unless the database is a SQLite file.
-    pub fn direct(&self) -> Result<Option<Direct>> {
+    /// Returns the connection that has a thread of its own; `None` unless the database is a SQLite file. It exists once,
+    /// because a second one would empty the page cache of the first with every commit.
+    pub fn direct(&self) -> Result<Option<Arc<Direct>>> {
         let (Some(file), Some(turn)) = (&self.file, &self.turn) else { return Ok(None) };
+        let mut direct = self.direct.lock();
+        if let Some(running) = direct.upgrade() {
+            return Ok(Some(running));
+        }
         let patience = self.patience.acquire;
-        Direct::start(file.clone(), &self.url, self.lock_timeout, turn.clone(), patience).map(Some)
+        let started = Direct::start(file.clone(), &self.url, self.lock_timeout, turn.clone(), patience)?;
+        let started = Arc::new(started);
+        *direct = Arc::downgrade(&started);
+        Ok(Some(started))
+    }
+
+    /// Waits until all commits so far have published their events. Later ones publish after the guard is dropped.
+    pub async fn commit_order(&self) -> OwnedMutexGuard<()> {
+        self.commit_order.clone().lock_owned().await
     }
 
     /// Checks that the database accepts changes, because one with a full disk still answers queries. It writes about as
