@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const CLIENT = new URL('../assets/client/', import.meta.url);
 /** The modules, each after the modules that it imports. */
 const MODULES = [
-  'types', 'errors', 'tokens', 'connections', 'chat', 'replica', 'synchronizer', 'sender', 'connector', 'listeners',
+  'types', 'errors', 'rest', 'tokens', 'connections', 'chat', 'replica', 'synchronizer', 'sender', 'connector', 'listeners',
   'requests', 'client',
 ];
 /** Matches the `export` of internal names; the joined file exports only the public ones. */

@@ -5,6 +5,31 @@ export type Message = import('./events.js').Message & {
     my: MyMessage;
 };
 export type Member = import('./events.js').Member;
+export type Reaction = import('./events.js').Reaction;
+export type ChatBan = import('./events.js').ChatBan;
+export type Invite = {
+    id: number;
+    chat_id: number;
+    token: string;
+    url: string;
+    created_by: number;
+    approval: boolean;
+    max_uses: number | null;
+    uses: number;
+    expires_at: string | null;
+    created_at: string;
+};
+export type InvitePreview = {
+    chat_id: number;
+    name: string | null;
+    description: string | null;
+    photo: string | null;
+    member_count: number;
+    approval: boolean;
+    is_member: boolean;
+    is_requested: boolean;
+};
+export type SavedDraft = import('./events.js').SavedDraft;
 export type MyChat = import('./events.js').MyChat;
 export type Chat = Omit<import('./events.js').Chat, 'my'>;
 export type ClientEvents = import('./events.js').ClientEvents;
@@ -247,6 +272,133 @@ export declare class MangoChat {
     like(messageId: number, liked?: boolean): Promise<{
         liked: boolean;
         likes: number;
+    }>;
+    /**
+     * Reacts to a message with an emoji, or removes the reaction.
+     * @param {number} messageId
+     * @param {string} emoji
+     * @param {boolean} [on]
+     * @returns {Promise<Reaction[]>} The message's reactions.
+     */
+    react(messageId: number, emoji: string, on?: boolean): Promise<Reaction[]>;
+    /**
+     * Pins or unpins a message for all members of its chat.
+     * @param {number} messageId
+     * @param {boolean} [pinned]
+     * @returns {Promise<void>}
+     */
+    pin(messageId: number, pinned?: boolean): Promise<void>;
+    /**
+     * Sends a copy of a message to another chat.
+     * @param {number} messageId
+     * @param {number} chatId
+     * @param {{clientId?: string}} [options]
+     * @returns {Promise<Message>} The copy.
+     */
+    forward(messageId: number, chatId: number, { clientId }?: {
+        clientId?: string;
+    }): Promise<Message>;
+    /**
+     * Saves what the user has begun to write, for all of their devices; an empty text removes it.
+     * @param {number} chatId
+     * @param {string} content
+     * @param {{replyTo?: ?number}} [options]
+     * @returns {Promise<?SavedDraft>}
+     */
+    saveDraft(chatId: number, content: string, { replyTo }?: {
+        replyTo?: number | null;
+    }): Promise<SavedDraft | null>;
+    /**
+     * Creates an invite link of a group.
+     * @param {number} chatId
+     * @param {{expiresInSecs?: number, maxUses?: number, approval?: boolean}} [options]
+     * @returns {Promise<Invite>}
+     */
+    createInvite(chatId: number, { expiresInSecs, maxUses, approval }?: {
+        expiresInSecs?: number;
+        maxUses?: number;
+        approval?: boolean;
+    }): Promise<Invite>;
+    /**
+     * @param {number} chatId
+     * @param {number} inviteId
+     */
+    revokeInvite(chatId: number, inviteId: number): Promise<void>;
+    /**
+     * Shows the group that an invite link leads to.
+     * @param {string} token
+     * @returns {Promise<InvitePreview>}
+     */
+    previewInvite(token: string): Promise<InvitePreview>;
+    /**
+     * Joins a group by an invite link; resolves with null if the group's admins have to approve first.
+     * @param {string} token
+     * @returns {Promise<?ChatState>}
+     */
+    acceptInvite(token: string): Promise<ChatState | null>;
+    /**
+     * Lets a user join who has asked for it, or declines.
+     * @param {number} chatId
+     * @param {number} userId
+     * @param {boolean} [approve]
+     */
+    answerJoinRequest(chatId: number, userId: number, approve?: boolean): Promise<void>;
+    /**
+     * Bans a user from a group; a member is removed.
+     * @param {number} chatId
+     * @param {number} userId
+     * @param {{reason?: string, seconds?: number}} [options] Without `seconds` the ban has no end.
+     * @returns {Promise<ChatBan>}
+     */
+    ban(chatId: number, userId: number, { reason, seconds }?: {
+        reason?: string;
+        seconds?: number;
+    }): Promise<ChatBan>;
+    /**
+     * @param {number} chatId
+     * @param {number} userId
+     */
+    unban(chatId: number, userId: number): Promise<void>;
+    /**
+     * A page of what belongs to a group, for its owner and admins.
+     * @param {number} chatId
+     * @param {'invite'|'join_request'|'ban'} what
+     * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+     * @returns {Promise<{items: object[], next: ?string}>}
+     */
+    ofChat(chatId: number, what: 'invite' | 'join_request' | 'ban', { next, limit }?: {
+        next?: string;
+        limit?: number;
+    }): Promise<{
+        items: object[];
+        next: string | null;
+    }>;
+    /**
+     * A page of the users who like a message, of its reactions, of the members who have read it, or of its earlier versions.
+     * @param {number} messageId
+     * @param {'likes'|'reactions'|'reads'|'edits'} what
+     * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+     * @returns {Promise<{items: object[], next: ?string}>}
+     */
+    about(messageId: number, what: 'likes' | 'reactions' | 'reads' | 'edits', { next, limit }?: {
+        next?: string;
+        limit?: number;
+    }): Promise<{
+        items: object[];
+        next: string | null;
+    }>;
+    /**
+     * A page of the pinned messages of a chat, latest pin first.
+     * @param {number} chatId
+     * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+     * @returns {Promise<{items: Message[], next: ?string}>}
+     */
+    pinnedMessages(chatId: number, { next, limit }?: {
+        next?: string;
+        limit?: number;
+    }): Promise<{
+        items: Message[];
+        next: string | null;
     }>;
     /**
      * Marks messages up to `seq` as read; default: up to the newest known message.

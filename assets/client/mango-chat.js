@@ -11,6 +11,13 @@
  * @typedef {import('./events.js').MyMessage} MyMessage
  * @typedef {import('./events.js').Message & {my: MyMessage}} Message
  * @typedef {import('./events.js').Member} Member
+ * @typedef {import('./events.js').Reaction} Reaction
+ * @typedef {import('./events.js').ChatBan} ChatBan
+ * @typedef {{id: number, chat_id: number, token: string, url: string, created_by: number, approval: boolean,
+ *   max_uses: ?number, uses: number, expires_at: ?string, created_at: string}} Invite
+ * @typedef {{chat_id: number, name: ?string, description: ?string, photo: ?string, member_count: number,
+ *   approval: boolean, is_member: boolean, is_requested: boolean}} InvitePreview
+ * @typedef {import('./events.js').SavedDraft} SavedDraft
  * @typedef {import('./events.js').MyChat} MyChat
  * @typedef {Omit<import('./events.js').Chat, 'my'>} Chat
  * @typedef {import('./events.js').ClientEvents} ClientEvents
@@ -59,11 +66,78 @@ function unreachable(url, cause) {
   return new MangoError({ code: UNREACHABLE, message: `cannot reach ${url}: ${reason}` });
 }
 
+// --- rest ---
+
+const REQUEST_TIMEOUT_MS = 20_000;
+
+/** The URL of a path on the server; `url` may be the URL of its plain WebSocket. */
+function address(url, path) {
+  const target = new URL(url, globalThis.location?.href);
+  target.protocol = target.protocol.replace('ws', 'http');
+  const [pathname, search = ''] = path.split('?');
+  target.pathname = target.pathname.replace(/\/(ws)?$/, '') + pathname;
+  target.search = search;
+  target.hash = '';
+  return target;
+}
+
+/** Sends a REST request; returns the response and its JSON, or throws its problem as a `MangoError`. */
+async function request(url, method, path, { body, headers, ...init } = {}) {
+  const target = address(url, path);
+  let response;
+  try {
+    response = await fetch(target, {
+      method, body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
+      headers: { ...(body && { 'content-type': 'application/json' }), ...headers },
+    });
+  } catch (cause) {
+    throw unreachable(target, cause);
+  }
+  const data = await response.json().catch(() => ({}));
+  if (response.ok) return { response, data };
+  const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
+  const message = data.detail ?? `${target} answers ${response.status}`;
+  throw new MangoError({ code: data.code ?? 'internal', message, errors: data.errors, retry_after_ms: wait });
+}
+
+/** Sends requests over REST, with the token of the connection. */
+class Rest {
+  #url;
+  #token;
+
+  /** `url` is null if the client was given a socket instead. */
+  constructor(url, token) {
+    this.#url = url;
+    this.#token = token;
+  }
+
+  /** Returns a page, and the path of the next one. */
+  async list(path) {
+    const { response, data } = await this.send('GET', path);
+    const link = response.headers.get('link') ?? '';
+    return { items: data, next: link.match(/<([^>]*)>; rel="next"/)?.[1] ?? null };
+  }
+
+  /** Returns the response and its JSON. */
+  async send(method, path, body) {
+    if (this.#url === null) throw new TypeError('this needs a client that was created with `url` instead of `socket`');
+    const attempt = async (refresh) => {
+      const token = typeof this.#token === 'function' ? await this.#token({ refresh }) : this.#token;
+      return request(this.#url, method, path, { body, headers: token && { authorization: `Bearer ${token}` } });
+    };
+    try {
+      return await attempt(false);
+    } catch (error) {
+      if (typeof this.#token !== 'function' || !/^token_/.test(error.code)) throw error;
+      return attempt(true);
+    }
+  }
+}
+
 // --- tokens ---
 
 /** An access token that expires within this time is refreshed before it is used. */
 const EXPIRES_SOON_MS = 60_000;
-const REQUEST_TIMEOUT_MS = 20_000;
 /**
  * How long a lock is held after its job, in milliseconds. Other tabs see what a tab writes to the storage a moment
  * later, but they get a released lock at once.
@@ -71,33 +145,7 @@ const REQUEST_TIMEOUT_MS = 20_000;
 const STORAGE_DELAY_MS = 250;
 const queues = new Map();
 
-/** The URL of a path on the server; `url` may be the URL of its plain WebSocket. */
-function address(url, path) {
-  const target = new URL(url, globalThis.location?.href);
-  target.protocol = target.protocol.replace('ws', 'http');
-  target.pathname = target.pathname.replace(/\/(ws)?$/, '') + path;
-  target.search = target.hash = '';
-  return target;
-}
-
-/** Sends a REST request; returns the body of the response, or throws its problem as a `MangoError`. */
-async function post(url, path, body, init = {}) {
-  const target = address(url, path);
-  let response;
-  try {
-    response = await fetch(target, {
-      method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
-      headers: { ...(body && { 'content-type': 'application/json' }), ...init.headers },
-    });
-  } catch (cause) {
-    throw unreachable(target, cause);
-  }
-  const data = await response.json().catch(() => ({}));
-  if (response.ok) return data;
-  const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
-  const message = data.detail ?? `${target} answers ${response.status}`;
-  throw new MangoError({ code: data.code ?? 'internal', message, errors: data.errors, retry_after_ms: wait });
-}
+const post = async (url, path, body, init = {}) => (await request(url, 'POST', path, { ...init, body })).data;
 
 /** Whether an error means that the session has ended, for any reason. */
 const endsSession = ({ code }) => FINAL.has(code) || /^token_/.test(code) || code === 'invalid_credentials';
@@ -387,6 +435,8 @@ class SocketIoConnection extends Connection {
 const MAX_UNREAD = 1000;
 /** A chat includes at most this many members. */
 const MEMBERS_SHOWN = 50;
+/** Characters that a reply shows of the message it answers. */
+const EXCERPT = 200;
 
 /** The local copy of a chat. Read it, do not change it. */
 export class ChatState {
@@ -402,6 +452,8 @@ export class ChatState {
   floor = 0;
   /** @internal Unread messages that are not in `messages`. */
   unreadBelow = 0;
+  /** @internal Those among them that mention the user. */
+  mentionsBelow = 0;
   #replica;
   /** References to the queues of the iterators. */
   #queues = new Set();
@@ -469,6 +521,18 @@ export class ChatState {
   #isUnread = ({ seq, user, deleted_at }) =>
     seq > this.my.last_read_seq && user.id !== this.#replica.userId && !deleted_at;
 
+  #mentionsUser = ({ user, mentions, mentions_all }) =>
+    user.id !== this.#replica.userId && (mentions_all || mentions.includes(this.#replica.userId));
+
+  /**
+   * @internal Whether the number of unread mentions is unknown after this change, because the message is not stored: the
+   * event does not tell whether it mentioned the user before.
+   */
+  hidesMention(message) {
+    return message.seq <= this.floor && message.seq > this.my.last_read_seq &&
+      (this.mentionsBelow > 0 || this.#mentionsUser(message));
+  }
+
   /** @internal Whether the message with this `seq` is stored. */
   has(seq) {
     return this.messages[this.#indexOf(seq)]?.seq === seq;
@@ -485,9 +549,18 @@ export class ChatState {
       return null;
     }
     const keep = !message.deleted_at && existing?.my;
-    const stored = { ...message, my: message.my ?? (keep || { liked: false, reactions: [] }) };
+    const own = { ...(keep || { liked: false, reactions: [] }), mentioned: this.#mentionsUser(message) };
+    const stored = { ...message, my: message.my ?? own };
+    if (existing && message.rev > existing.rev) this.#updateReplies(message);
     this.messages.splice(at, existing ? 1 : 0, stored);
     return message.rev === existing?.rev ? null : stored;
+  }
+
+  /** Shows a changed message beside the replies to it. */
+  #updateReplies({ id, seq, user, message_type, content, deleted_at }) {
+    const excerpt = [...content].slice(0, EXCERPT).join('');
+    const reply = { id, seq, user, message_type, excerpt, deleted: Boolean(deleted_at) };
+    this.messages = this.messages.map((it) => (it.reply_to === id ? { ...it, reply } : it));
   }
 
   /** @internal The message with this id. */
@@ -501,27 +574,35 @@ export class ChatState {
     const from = isForward ? after : hasMore ? page[0].seq - 1 : 0;
     const to = isForward ? (hasMore ? page.at(-1).seq : Infinity) : before - 1;
     if (to < this.floor || from >= this.floor) return;
-    const { unread } = this.my;
+    const { unread, mentions } = this.my;
     this.floor = from;
     for (const message of page) if (message.seq <= this.rev) this.put(message);
-    this.recalculate(unread);
+    this.recalculate({ unread, mentions });
   }
 
-  /** @internal Updates what is derived from the messages. `unread` is the server's count, if it sent one. */
-  recalculate(unread) {
+  /** @internal Updates what is derived from the messages. The counts are the server's, if it sent them. */
+  recalculate({ unread, mentions } = {}) {
     const { messages, my, chat } = this;
     const surplus = messages.splice(0, Math.max(0, messages.length - this.#replica.keep));
     if (surplus.length) {
       this.floor = surplus.at(-1).seq;
       this.unreadBelow += surplus.filter(this.#isUnread).length;
+      this.mentionsBelow += surplus.filter((it) => this.#isUnread(it) && it.my.mentioned).length;
     }
     let count = 0;
+    let mentioning = 0;
     for (let at = messages.length - 1; at >= 0 && messages[at].seq > my.last_read_seq; at -= 1) {
-      if (this.#isUnread(messages[at])) count += 1;
+      if (!this.#isUnread(messages[at])) continue;
+      count += 1;
+      if (messages[at].my.mentioned) mentioning += 1;
     }
-    if (my.last_read_seq >= this.floor) this.unreadBelow = 0;
-    else if (unread !== undefined) this.unreadBelow = Math.max(0, unread - count);
+    if (my.last_read_seq >= this.floor) this.unreadBelow = this.mentionsBelow = 0;
+    else if (unread !== undefined) {
+      this.unreadBelow = Math.max(0, unread - count);
+      this.mentionsBelow = Math.max(0, mentions - mentioning);
+    }
     my.unread = Math.min(MAX_UNREAD, Math.max(0, this.unreadBelow) + count);
+    my.mentions = Math.min(MAX_UNREAD, Math.max(0, this.mentionsBelow) + mentioning);
     if (messages.length) {
       chat.last_message = messages.at(-1);
       chat.last_seq = chat.last_message.seq;
@@ -670,7 +751,9 @@ class Replica {
 
   #firstMy({ is_group: isGroup, owner_id: owner }) {
     const role = isGroup && owner === this.userId ? 'owner' : 'member';
-    return { role, pinned: false, muted_until: null, archived: false, unread: 0, last_read_seq: 0 };
+    return {
+      role, pinned: false, muted_until: null, archived: false, unread: 0, mentions: 0, last_read_seq: 0, draft: null,
+    };
   }
 
   /** Applies an event to a chat. `isIncomplete`: the event lacks data. */
@@ -688,6 +771,15 @@ class Replica {
         const liked = data.by === this.userId ? data.liked : stored.my.liked;
         return { message: chat.put({ ...stored, likes: data.likes, rev: data.rev, my: { ...stored.my, liked } }) };
       }
+      case 'message_reacted': {
+        const stored = chat.find(data.message_id);
+        if (!stored) return { message: null };
+        const others = stored.my.reactions.filter((emoji) => emoji !== data.emoji);
+        const own = data.by !== this.userId ? stored.my.reactions : data.on ? [...others, data.emoji] : others;
+        const { reactions, rev } = data;
+        return { message: chat.put({ ...stored, reactions, rev, my: { ...stored.my, reactions: own } }) };
+      }
+      case 'draft_saved': my.draft = data.draft; return {};
       case 'member_added': case 'member_removed': case 'member_role_changed':
         chat.chat.member_count = data.member_count;
         return { isIncomplete: !chat.putMember(data.member, name === 'member_removed') };
@@ -709,7 +801,10 @@ class Replica {
           chat.chat = info;
         }
         // If more messages are unread than the server counts, the count after a deletion is unknown.
-        if (data.message) return { message: chat.put(data.message), isIncomplete: my.unread === MAX_UNREAD };
+        if (data.message) {
+          const isIncomplete = my.unread === MAX_UNREAD || chat.hidesMention(data.message);
+          return { message: chat.put(data.message), isIncomplete };
+        }
         return { isIncomplete: Boolean(name) && !data.details };
     }
   }
@@ -725,7 +820,11 @@ class Replica {
 
   #applyUser(user) {
     const author = authorOf(user);
-    const withAuthor = (it) => (it.user.id === user.id ? { ...it, user: author } : it);
+    const renamed = (it) => (it?.user.id === user.id ? { ...it, user: author } : it);
+    const withAuthor = (it) => {
+      const { reply, forwarded_from: origin } = it;
+      return renamed(reply === undefined ? it : { ...it, reply: renamed(reply), forwarded_from: renamed(origin) });
+    };
     for (const chat of this.chats.values()) {
       chat.messages = chat.messages.map(withAuthor);
       chat.chat.members = chat.chat.members.map(withAuthor);
@@ -740,7 +839,8 @@ class Replica {
     const chats = [...this.chats.values()].filter(({ stale }) => !stale);
     return {
       user_id: this.userId, epoch: this.epoch, user_rev: this.userRev, contacts: [...this.contacts],
-      chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow }) => ({ chat, my, rev, messages, floor, unreadBelow })),
+      chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow, mentionsBelow }) => (
+        { chat, my, rev, messages, floor, unreadBelow, mentionsBelow })),
     };
   }
 
@@ -893,7 +993,7 @@ class Synchronizer {
     if (reply.contacts_truncated) this.#emit('contacts_truncated', {});
     if (!only) [replica.epoch, replica.userRev] = [reply.epoch, reply.user_rev];
     const changes = [];
-    /** The chats of this page: whether they were fetched completely, and the server's count of unread messages. */
+    /** The chats of this page: whether they were fetched completely, and the server's counts of unread messages. */
     const touched = new Map();
     const touch = (chat) => touched.get(chat) ?? touched.set(chat, {}).get(chat);
     for (const { my, truncated, ...info } of reply.chats) {
@@ -902,9 +1002,9 @@ class Synchronizer {
       let chat = replica.chats.get(info.id);
       const isComplete = !chat || chat.stale || truncated;
       if (!chat) replica.chats.set(info.id, (chat = new ChatState(replica, info, my)));
-      if (isComplete) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, stale: false });
+      if (isComplete) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, mentionsBelow: 0, stale: false });
       Object.assign(chat, { chat: info, my });
-      Object.assign(touch(chat), { isComplete, unread: my.unread });
+      Object.assign(touch(chat), { isComplete, counts: { unread: my.unread, mentions: my.mentions } });
       changes.push([isComplete ? 'reset' : 'chat_updated', chat]);
     }
     for (const message of reply.messages.sort((a, b) => a.seq - b.seq)) {
@@ -921,7 +1021,7 @@ class Synchronizer {
       const chat = replica.chats.get(id);
       if (!chat) continue;
       chat.my = my;
-      touch(chat).unread = my.unread;
+      touch(chat).counts = { unread: my.unread, mentions: my.mentions };
       changes.push(['chat_updated', chat]);
     }
     for (const [id, rev] of Object.entries(reply.revs)) {
@@ -930,9 +1030,9 @@ class Synchronizer {
       chat.rev = rev;
       touch(chat);
     }
-    for (const [chat, { isComplete, unread }] of touched) {
+    for (const [chat, { isComplete, counts }] of touched) {
       if (isComplete) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;
-      chat.recalculate(unread);
+      chat.recalculate(counts);
     }
     for (const [type, chat, message] of changes) {
       replica.announce(type, chat, { message, synced: true });
@@ -1383,6 +1483,7 @@ export class MangoChat {
   #connector;
   #requests;
   #sender;
+  #rest;
   #watched = null;
 
   /**
@@ -1419,6 +1520,7 @@ export class MangoChat {
       settings.url = address(url, '/ws');
       settings.url.protocol = settings.url.protocol.replace('http', 'ws');
     }
+    this.#rest = new Rest(socket ? null : url, token);
     const emit = (name, ...data) => this.#listeners.emit(name, ...data);
     this.#replica = new Replica({ keep, emit });
     const onUpToDate = () => this.#connector.setOnline();
@@ -1590,6 +1692,159 @@ export class MangoChat {
     const toEvent = (ack, position) => position && ['message_liked', { ...ack, ...position, message_id: messageId }];
     const ack = await this.#requests.change('toggle_like_message', { message: { id: messageId, liked } }, toEvent);
     return { liked: ack.liked, likes: ack.likes };
+  }
+
+  /**
+   * Reacts to a message with an emoji, or removes the reaction.
+   * @param {number} messageId
+   * @param {string} emoji
+   * @param {boolean} [on]
+   * @returns {Promise<Reaction[]>} The message's reactions.
+   */
+  async react(messageId, emoji, on = true) {
+    const toEvent = (ack, position) => position && ['message_reacted', { ...ack, ...position, message_id: messageId, emoji }];
+    const ack = await this.#requests.change('toggle_reaction', { message: { id: messageId, emoji }, on }, toEvent);
+    return ack.reactions;
+  }
+
+  /**
+   * Pins or unpins a message for all members of its chat.
+   * @param {number} messageId
+   * @param {boolean} [pinned]
+   * @returns {Promise<void>}
+   */
+  async pin(messageId, pinned = true) {
+    const toEvent = (_, position) => position && [null, { chat: position.chat, upto: position.rev }];
+    await this.#requests.change('toggle_message_pin', { message: { id: messageId, pinned } }, toEvent);
+  }
+
+  /**
+   * Sends a copy of a message to another chat.
+   * @param {number} messageId
+   * @param {number} chatId
+   * @param {{clientId?: string}} [options]
+   * @returns {Promise<Message>} The copy.
+   */
+  async forward(messageId, chatId, { clientId = randomId() } = {}) {
+    const payload = { message: { id: messageId, client_id: clientId }, chat: { id: chatId } };
+    const toEvent = ({ message, duplicate }, position) => {
+      if (!position || duplicate) return [null, { chat: chatId, message, upto: message.rev }];
+      return ['new_message', { ...message, prev: position.prev, by: this.userId, at: message.created_at }];
+    };
+    return (await this.#requests.change('forward_message', payload, toEvent)).message;
+  }
+
+  /**
+   * Saves what the user has begun to write, for all of their devices; an empty text removes it.
+   * @param {number} chatId
+   * @param {string} content
+   * @param {{replyTo?: ?number}} [options]
+   * @returns {Promise<?SavedDraft>}
+   */
+  async saveDraft(chatId, content, { replyTo = null } = {}) {
+    const payload = { chat: { id: chatId }, content, reply_to: replyTo };
+    return (await this.#requests.send('save_draft', payload)).draft;
+  }
+
+  /**
+   * Creates an invite link of a group.
+   * @param {number} chatId
+   * @param {{expiresInSecs?: number, maxUses?: number, approval?: boolean}} [options]
+   * @returns {Promise<Invite>}
+   */
+  async createInvite(chatId, { expiresInSecs, maxUses, approval = false } = {}) {
+    const body = { expires_in_secs: expiresInSecs, max_uses: maxUses, approval };
+    return (await this.#rest.send('POST', `/chat/${chatId}/invite`, body)).data;
+  }
+
+  /**
+   * @param {number} chatId
+   * @param {number} inviteId
+   */
+  async revokeInvite(chatId, inviteId) {
+    await this.#rest.send('DELETE', `/chat/${chatId}/invite/${inviteId}`);
+  }
+
+  /**
+   * Shows the group that an invite link leads to.
+   * @param {string} token
+   * @returns {Promise<InvitePreview>}
+   */
+  async previewInvite(token) {
+    return (await this.#rest.send('GET', `/invite/${encodeURIComponent(token)}`)).data;
+  }
+
+  /**
+   * Joins a group by an invite link; resolves with null if the group's admins have to approve first.
+   * @param {string} token
+   * @returns {Promise<?ChatState>}
+   */
+  async acceptInvite(token) {
+    const toEvent = ({ chat }) => chat && [null, { chat: chat.id, upto: chat.rev }];
+    const { chat } = await this.#requests.change('accept_invite', { invite: { token } }, toEvent);
+    return chat ? this.chats.get(chat.id) ?? null : null;
+  }
+
+  /**
+   * Lets a user join who has asked for it, or declines.
+   * @param {number} chatId
+   * @param {number} userId
+   * @param {boolean} [approve]
+   */
+  async answerJoinRequest(chatId, userId, approve = true) {
+    await this.#requests.send(approve ? 'approve_join' : 'decline_join', { chat: { id: chatId }, user: { id: userId } });
+  }
+
+  /**
+   * Bans a user from a group; a member is removed.
+   * @param {number} chatId
+   * @param {number} userId
+   * @param {{reason?: string, seconds?: number}} [options] Without `seconds` the ban has no end.
+   * @returns {Promise<ChatBan>}
+   */
+  async ban(chatId, userId, { reason, seconds } = {}) {
+    const payload = { chat: { id: chatId }, user: { id: userId }, reason, seconds };
+    return (await this.#requests.send('ban_member', payload)).ban;
+  }
+
+  /**
+   * @param {number} chatId
+   * @param {number} userId
+   */
+  async unban(chatId, userId) {
+    await this.#requests.send('unban_member', { chat: { id: chatId }, user: { id: userId } });
+  }
+
+  /**
+   * A page of what belongs to a group, for its owner and admins.
+   * @param {number} chatId
+   * @param {'invite'|'join_request'|'ban'} what
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: object[], next: ?string}>}
+   */
+  ofChat(chatId, what, { next, limit = 50 } = {}) {
+    return this.#rest.list(next ?? `/chat/${chatId}/${what}?limit=${limit}`);
+  }
+
+  /**
+   * A page of the users who like a message, of its reactions, of the members who have read it, or of its earlier versions.
+   * @param {number} messageId
+   * @param {'likes'|'reactions'|'reads'|'edits'} what
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: object[], next: ?string}>}
+   */
+  about(messageId, what, { next, limit = 50 } = {}) {
+    return this.#rest.list(next ?? `/message/${messageId}/${what}?limit=${limit}`);
+  }
+
+  /**
+   * A page of the pinned messages of a chat, latest pin first.
+   * @param {number} chatId
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: Message[], next: ?string}>}
+   */
+  pinnedMessages(chatId, { next, limit = 50 } = {}) {
+    return this.#rest.list(next ?? `/chat/${chatId}/pinned_messages?limit=${limit}`);
   }
 
   /**

@@ -4,7 +4,7 @@ import sharp from 'sharp';
 
 const SIDES = [400, 100, 50];
 
-/** Answers a request with the sizes of the pictures, bytes. */
+/** Answers a request with the sizes of the pictures in bytes. */
 export async function servePhoto(request, response) {
   const parts = [];
   for await (const part of request) parts.push(part);

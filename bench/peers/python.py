@@ -1,4 +1,7 @@
-"""A chat server in Python: python-socketio, asyncpg, uvicorn with uvloop, and Pillow for photos. Environment: PORT, DATABASE_URL, JWT_SECRET."""
+"""A chat server in Python: python-socketio, asyncpg, uvicorn with uvloop, and Pillow for photos.
+
+Environment: PORT, DATABASE_URL, JWT_SECRET.
+"""
 
 import asyncio
 import io
@@ -74,6 +77,8 @@ def render(original):
 
 async def serve_photo(scope, receive, send):
     """Answers POST /photo, whose body is a JPEG."""
+    if scope["type"] != "http":
+        return
     body = b""
     while True:
         event = await receive()

@@ -55,7 +55,8 @@ pub async fn run(options: Options) -> Result<bool> {
     }
     let server = options.pid.map(Process::new);
     let before = server.as_ref().map(Process::cpu_seconds).transpose()?;
-    let until = Instant::now() + Duration::from_secs(options.seconds.max(1));
+    let began = Instant::now();
+    let until = began + Duration::from_secs(options.seconds.max(1));
     let reading = readers
         .into_iter()
         .map(|(client, chat)| async move { tokio::spawn(read(client, chat, until)).await? });
@@ -65,13 +66,10 @@ pub async fn run(options: Options) -> Result<bool> {
         micros.extend(durations);
         wrong += failures;
     }
+    let seconds = began.elapsed().as_secs_f64();
     let mut report = Report::new("reads", options.label.as_deref());
     report.number("readers", options.readers as f64, "users, each with one mark_read in flight");
-    report.number(
-        "reads_per_s",
-        micros.len() as f64 / options.seconds.max(1) as f64,
-        "read marks moved per second",
-    );
+    report.number("reads_per_s", micros.len() as f64 / seconds, "read marks moved per second");
     report.latency("read", micros, "from mark_read to ack");
     if let (Some(server), Some(before)) = (server, before) {
         report.number("server_cpu_s", server.cpu_seconds()? - before, "CPU seconds of the server");

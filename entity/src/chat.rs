@@ -30,6 +30,10 @@ pub struct Model {
     pub approved: bool,
     /// Whether one member of the direct chat blocks the other.
     pub blocked: bool,
+    /// Seconds that a member has to wait between two messages; 0 for none.
+    pub slow_mode_secs: i32,
+    /// Whether a new message may return the chat from the archive of a member.
+    pub leaves_archive: bool,
     /// A direct chat is hidden from the recipient's lists until it has a message.
     pub visible: bool,
     /// The chat's counter: the value of its latest change.

@@ -31,6 +31,15 @@ pub struct Model {
     pub archived: bool,
     /// The user's own counter at the latest change of their settings in this chat.
     pub user_rev: i64,
+    /// The text that the user has begun to write.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub draft: Option<String>,
+    /// The message that the draft replies to.
+    pub draft_reply_to: Option<i64>,
+    /// When the draft was saved.
+    pub draft_saved_at: Option<i64>,
+    /// When the member last sent a message in slow mode.
+    pub last_sent_at: Option<i64>,
     /// When the user left; null while they are a member.
     pub left_at: Option<i64>,
     /// Why the user left; null while they are a member.

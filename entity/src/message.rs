@@ -31,6 +31,16 @@ pub struct Model {
     pub reply_to: Option<i64>,
     /// Number of likes.
     pub likes: i32,
+    /// Ids of the mentioned users, separated by commas; `*` stands for all members.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub mentions: Option<String>,
+    /// The number of reactions by emoji, as the JSON that clients receive; null if there are none.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub reactions: Option<String>,
+    /// The author of the original of a forwarded message.
+    pub forwarded_user_id: Option<i64>,
+    /// When the original of a forwarded message was sent.
+    pub forwarded_at: Option<i64>,
     /// Pinned in the chat since.
     pub pinned_at: Option<i64>,
     /// Time of the latest edit.

@@ -9,6 +9,8 @@ mod m20261120_01_add_accounts;
 mod m20261127_01_fold_names;
 mod m20261128_01_lean_message_indexes;
 mod m20261129_01_unreferenced_messages;
+mod m20261130_01_message_features;
+mod m20261201_01_group_access;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -23,6 +25,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_01_fold_names::Migration),
             Box::new(m20261128_01_lean_message_indexes::Migration),
             Box::new(m20261129_01_unreferenced_messages::Migration),
+            Box::new(m20261130_01_message_features::Migration),
+            Box::new(m20261201_01_group_access::Migration),
         ]
     }
 }

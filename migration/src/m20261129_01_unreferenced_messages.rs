@@ -1,6 +1,7 @@
 //! Messages no longer reference their chat and author in PostgreSQL: the two checks took a sixth of the time of a send and a
 //! lock on the author's row. Each statement that inserts messages reads chat and author itself, and rows of chats and
-//! users are never deleted.
+//! users are never deleted. A message that is being sent while its author deletes their account may now be stored after
+//! the deletion.
 
 use sea_orm::DbBackend;
 use sea_orm_migration::prelude::*;

@@ -76,7 +76,8 @@ macro_rules! constructors {
                 use crate::platform::bus::{Audience, ChatPosition, Delivery, encode};
                 use crate::protocol::catalogue::EventName;
                 use crate::protocol::{
-                    chats, contacts, errors, members, messages, moderation, own_state, presence, reading, sessions, sync, users,
+                    chats, contacts, drafts, errors, invites, members, messages, moderation, own_state, presence, reactions, reading,
+                    sessions, sync, users,
                 };
 
                 $(constructor!($audience, $name, $payload);)*

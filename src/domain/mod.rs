@@ -11,6 +11,7 @@ pub mod epoch;
 pub mod events;
 pub mod import;
 pub mod mail;
+pub mod mentions;
 pub mod message_view;
 pub mod messages;
 pub mod moderation;
@@ -151,7 +152,7 @@ impl AppContext {
             typing.clone(),
             settings.contacts.duplicate_window.as_millis() as i64,
         );
-        let read_marks = chats::ReadMarks::start(&background, &db, &bus)?;
+        let read_marks = chats::ReadMarks::start(&background, &db, &bus);
         Ok(Arc::new(Self {
             passwords: Passwords::new(settings.passwords.cost, threads)?,
             tokens: Tokens::new(secret, clock.clone()),

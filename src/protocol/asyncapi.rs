@@ -11,8 +11,8 @@ use super::catalogue::{for_each_command, for_each_event};
 // The catalogue names its types by these paths.
 use super::change::{self, Done};
 use super::{
-    chats, contacts, errors, history, members, messages, moderation, own_state, presence, reading, sessions,
-    sync, users,
+    chat_bans, chats, contacts, drafts, errors, forwarding, history, invites, members, messages, moderation,
+    own_state, pins, presence, reactions, reading, sessions, sync, users,
 };
 
 /// Schemas by name.

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::change;
 use super::parse::Check;
 use super::{
-    chats, contacts, errors, history, members, messages, moderation, own_state, presence, reading, sessions,
-    sync, users,
+    chat_bans, chats, contacts, drafts, errors, forwarding, history, invites, members, messages, moderation,
+    own_state, pins, presence, reactions, reading, sessions, sync, users,
 };
 
 /// A client event, represented by its payload.
@@ -96,6 +96,16 @@ macro_rules! for_each_command {
                 "Deletes a group for all members. For the owner.";
             leave_chat: members::LeaveChat => change::Done, [member_removed, member_role_changed, chat_deleted], {chat, in_turn, event},
                 "Leaves a group. If the owner leaves, the admin or else the member who has been there longest becomes the owner.";
+            accept_invite: invites::AcceptInvite => invites::AcceptReply, [member_added, join_requested], {refused, in_turn, event},
+                "Joins a group by an invite link, or asks to join if the link needs approval.";
+            approve_join: invites::ApproveJoin => chats::ChatReply, [member_added], {chat, in_turn, event},
+                "Lets a user join who has asked for it. For owner and admins.";
+            decline_join: invites::DeclineJoin => change::Done, [join_declined], {chat, in_turn, event},
+                "Declines a request to join. For owner and admins.";
+            ban_member: chat_bans::BanMember => chat_bans::BanReply, [member_removed], {chat, in_turn, event},
+                "Bans a user from a group, and removes them if they are a member. For owner and admins.";
+            unban_member: chat_bans::UnbanMember => change::Done, [], {chat, in_turn, event},
+                "Ends a ban from a group. For owner and admins.";
             approve_chat: contacts::ApproveChat => change::Done, [chat_approved], {chat, in_turn, event},
                 "Approves a pending direct chat. For its recipient.";
             decline_chat: contacts::DeclineChat => change::Done, [chat_declined], {chat, in_turn, event},
@@ -116,6 +126,14 @@ macro_rules! for_each_command {
                 "Deletes a message: its content is removed, its place stays. For its author, the chat's owner and admins, and moderators.";
             toggle_like_message: messages::ToggleLikeMessage => messages::LikeReply, [message_liked], {any, in_turn, event},
                 "Likes a message, or removes the like.";
+            toggle_reaction: reactions::ToggleReaction => reactions::ReactionReply, [message_reacted], {any, in_turn, event},
+                "Reacts to a message with an emoji, or removes the reaction. A message has at most 20 different ones.";
+            toggle_message_pin: pins::ToggleMessagePin => pins::MessagePinReply, [message_pinned, message_unpinned], {any, in_turn, event},
+                "Pins or unpins a message for all members. For owner and admins of a group, and for both users of a direct chat.";
+            forward_message: forwarding::ForwardMessage => messages::SendReply, [new_message], {chat, in_turn, send},
+                "Sends a copy of a message to another chat; the copy names the author of the original.";
+            save_draft: drafts::SaveDraft => drafts::DraftReply, [draft_saved], {chat, in_turn, event},
+                "Saves what the user has begun to write in a chat, for all of their devices.";
             mark_read: reading::MarkRead => reading::ReadReply, [chat_read], {chat, in_turn, event},
                 "Moves the user's read mark forward; it never moves back.";
             typing: presence::Typing => change::Done, [typing], {chat, in_turn, event},
@@ -158,6 +176,8 @@ macro_rules! for_each_event {
             member_added: members::MemberChange, [change], "A user was added to a chat.";
             member_removed: members::MemberChange, [change], "A user was removed from a chat; for them its last event.";
             member_role_changed: members::MemberChange, [change], "A member's role changed.";
+            join_requested: invites::JoinRequested, [user], "A user asks to join a group; for its owner and admins.";
+            join_declined: invites::JoinDeclined, [user], "A request to join a group was declined; for the user, and the group's owner and admins.";
             chat_pinned: own_state::OwnChatChange, [user], "The user pinned a chat, on any device.";
             chat_unpinned: own_state::OwnChatChange, [user], "The user unpinned a chat, on any device.";
             chat_muted: own_state::OwnChatMuted, [user], "The user muted a chat, on any device.";
@@ -168,6 +188,10 @@ macro_rules! for_each_event {
             message_edited: messages::MessageChanged, [change], "A message changed.";
             message_deleted: messages::MessageChanged, [change], "A message was deleted; its place stays.";
             message_liked: messages::MessageLiked, [change], "A user liked a message, or removed the like.";
+            message_reacted: reactions::MessageReacted, [change], "A user reacted to a message with an emoji, or removed the reaction.";
+            message_pinned: messages::MessageChanged, [change], "A message was pinned.";
+            message_unpinned: messages::MessageChanged, [change], "A message was unpinned.";
+            draft_saved: drafts::DraftSaved, [user], "The user saved or removed a draft, on any device.";
             chat_read: reading::ChatRead, [user, chat], "A user has read up to a `seq`; sent in chats of up to 200 members.";
             typing: presence::TypingChanged, [chat], "A user is typing, or has stopped.";
             presence: presence::PresenceChanged, [watchers], "A watched user came online or went offline.";

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::change::Change;
+use super::drafts::SavedDraft;
 use super::members::Member;
 use super::message_type::MessageType;
 use super::messages::{Message, check_client_id, check_content, plain_text};
 use super::parse::{Check, Envelope, Limits, Problems, given};
 use crate::clock::Timestamp;
-use crate::ids::{ChatId, UserId};
+use crate::ids::{ChatId, UserId, whole_or_none};
 
 /// `create_chat`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -112,6 +113,9 @@ pub struct ChatPatch {
     /// Base64 of a JPEG, PNG, WebP or GIF, bare or as a data URL.
     #[serde(default, deserialize_with = "given")]
     pub photo: Option<Option<String>>,
+    /// Seconds that a member has to wait between two messages, 0 to 3600; 0 for none.
+    #[serde(default, deserialize_with = "whole_or_none")]
+    pub slow_mode_secs: Option<i64>,
 }
 
 impl Check for UpdateChat {
@@ -120,6 +124,8 @@ impl Check for UpdateChat {
         problems.check_name("chat.name", chat.name.as_deref(), 1);
         let description = chat.description.as_ref().and_then(Option::as_deref);
         problems.check_length("chat.description", description, 0, 1_000);
+        let fits = chat.slow_mode_secs.is_none_or(|it| (0..=3_600).contains(&it));
+        problems.check("chat.slow_mode_secs", fits, "must be between 0 and 3600");
     }
 }
 
@@ -176,8 +182,12 @@ pub struct MyChat {
     pub archived: bool,
     /// Unread messages of others; counted up to 1000.
     pub unread: i64,
+    /// Unread messages of others that mention the user; counted up to 1000.
+    pub mentions: i64,
     /// The user has read up to this `seq`.
     pub last_read_seq: i64,
+    /// What the user has begun to write.
+    pub draft: Option<SavedDraft>,
 }
 
 /// A conversation.
@@ -199,6 +209,8 @@ pub struct Chat {
     pub approved: bool,
     /// False while a direct chat has no message; then only its creator sees it in lists.
     pub visible: bool,
+    /// Seconds that a member of a group has to wait between two messages; 0 for none.
+    pub slow_mode_secs: i32,
     /// When it was created.
     pub created_at: Timestamp,
     /// The chat's counter.

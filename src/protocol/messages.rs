@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::change::Change;
+use super::forwarding::ForwardedFrom;
 use super::message_type::MessageType;
 use super::parse::{Check, Envelope, Limits, Problems};
+use super::reactions::Reaction;
 use super::users::Author;
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, MessageId, UserId};
@@ -148,6 +150,17 @@ impl Check for EditMessage {
     }
 }
 
+/// An earlier version of a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageVersion {
+    /// The content before the edit.
+    pub content: String,
+    /// Type of the content.
+    pub message_type: MessageType,
+    /// When the edit replaced it.
+    pub replaced_at: Timestamp,
+}
+
 /// `delete_message`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DeleteMessage {
@@ -219,7 +232,7 @@ pub struct NewMessage<'a> {
     pub at: Timestamp,
 }
 
-/// `message_edited`, `message_deleted`.
+/// `message_edited`, `message_deleted`, `message_pinned`, `message_unpinned`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageChanged<'a> {
     /// Which change it is.
@@ -250,15 +263,25 @@ pub struct MyMessage {
     pub liked: bool,
     /// Emoji that the user reacted with.
     pub reactions: Vec<String>,
+    /// The message mentions the user, or all members.
+    pub mentioned: bool,
 }
 
-/// How many users reacted with an emoji.
+/// The message that another one answers, as it is now.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Reaction {
-    /// The emoji.
-    pub emoji: String,
-    /// Number of users.
-    pub count: i64,
+pub struct Reply {
+    /// The message's id.
+    pub id: MessageId,
+    /// Its position in the chat.
+    pub seq: i64,
+    /// Its author.
+    pub user: Author,
+    /// Type of its content.
+    pub message_type: MessageType,
+    /// The first 200 characters of its content; empty if it is deleted.
+    pub excerpt: String,
+    /// Whether it is deleted.
+    pub deleted: bool,
 }
 
 /// A message. A deleted message keeps its place, with empty content.
@@ -284,6 +307,14 @@ pub struct Message {
     pub client_id: Option<String>,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
+    /// What is shown of the message it answers. Changes of that message arrive as its own events.
+    pub reply: Option<Reply>,
+    /// The origin of a forwarded message.
+    pub forwarded_from: Option<ForwardedFrom>,
+    /// Members who are mentioned as `@username`. They keep their mention if they are renamed.
+    pub mentions: Vec<UserId>,
+    /// Whether `@all` mentions all members.
+    pub mentions_all: bool,
     /// Attachments; empty in this version.
     pub attachments: Vec<i64>,
     /// Number of likes.

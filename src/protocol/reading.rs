@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::chats::ChatRef;
 use super::parse::{Check, Envelope, Limits, Problems};
+use super::users::Author;
 use crate::ids::{ChatId, MessageId, UserId, whole_or_none};
 
 /// `mark_read`.
@@ -36,6 +37,15 @@ pub struct ReadReply {
     pub unread: i64,
     /// The read mark after the command.
     pub seq: i64,
+}
+
+/// A member who has read a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Reader {
+    /// The member.
+    pub user: Author,
+    /// The member has read up to this `seq`.
+    pub last_read_seq: i64,
 }
 
 /// `chat_read`: does not change the chat's counter.

@@ -9,7 +9,9 @@ use crate::support::{Socket, TestApp, Transport};
 /// Returns a payload that is valid for a member; `None` if the command treats strangers like members.
 fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Value> {
     Some(match command {
-        "add_member" | "remove_member" => json!({"chat": {"id": chat}, "user": {"id": user}}),
+        "add_member" | "remove_member" | "approve_join" | "decline_join" | "ban_member" | "unban_member" => {
+            json!({"chat": {"id": chat}, "user": {"id": user}})
+        }
         "toggle_chat_pin"
         | "toggle_chat_mute"
         | "toggle_chat_archive"
@@ -19,12 +21,18 @@ fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Va
         | "approve_chat"
         | "decline_chat"
         | "delete_chat" => json!({"chat": {"id": chat}}),
+        "accept_invite" => json!({"invite": {"token": "0123456789abcdef0123456789abcdef"}}),
         "update_chat" => json!({"chat": {"id": chat, "name": "mine"}}),
         "set_member_role" => json!({"chat": {"id": chat}, "user": {"id": user}, "role": "admin"}),
+        "save_draft" => json!({"chat": {"id": chat}, "content": "x"}),
+        "toggle_reaction" => json!({"message": {"id": message, "emoji": "👍"}}),
+        "forward_message" => json!({"message": {"id": message}, "chat": {"id": chat}}),
         "typing" => json!({"chat": {"id": chat}, "is_typing": true}),
         "edit_message" => json!({"message": {"id": message, "content": "y"}}),
         "send_message" => json!({"message": {"chat_id": chat, "content": "x", "message_type": "text"}}),
-        "delete_message" | "toggle_like_message" => json!({"message": {"id": message}}),
+        "delete_message" | "toggle_like_message" | "toggle_message_pin" => {
+            json!({"message": {"id": message}})
+        }
         // These treat strangers like members, or return an empty list.
         "create_chat" | "authenticate" | "sync" | "watch_presence" | "follow" | "unfollow" | "block"
         | "unblock" => return None,
@@ -55,9 +63,12 @@ async fn every_command_answers_a_stranger_with_not_found() {
         assert_eq!(there["error"]["code"], json!("not_found"), "{command}: {there}");
         assert_eq!(there, absent, "{command} must not tell a chat that exists from one that does not");
     }
-    for path in ["", "/members", "/messages"] {
-        let (status, _) =
-            app.send(reqwest::Method::GET, &format!("/chat/{chat}{path}"), Some(&carol.access), None).await;
+    let of_chat = ["", "/members", "/messages", "/pinned_messages", "/invite", "/join_request", "/ban"]
+        .map(|path| format!("/chat/{chat}{path}"));
+    let of_message =
+        ["likes", "reactions", "reads", "edits"].map(|path| format!("/message/{message}/{path}"));
+    for path in of_chat.iter().chain(&of_message) {
+        let (status, _) = app.send(reqwest::Method::GET, path, Some(&carol.access), None).await;
         assert_eq!(status, 404, "{path}");
     }
     assert_eq!(app.get(&format!("/chat/{chat}"), &alice).await, before, "nothing has changed");
@@ -89,6 +100,15 @@ async fn every_connection_and_path_requires_a_token() {
         "/chat/1",
         "/chat/1/members",
         "/chat/1/messages",
+        "/chat/1/pinned_messages",
+        "/chat/1/invite",
+        "/chat/1/join_request",
+        "/chat/1/ban",
+        "/invite/0123",
+        "/message/1/likes",
+        "/message/1/reactions",
+        "/message/1/reads",
+        "/message/1/edits",
         "/message/1",
         "/message_type",
         "/auth/session",

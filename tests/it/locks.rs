@@ -179,7 +179,7 @@ async fn a_locked_user_delays_no_message() {
     assert_eq!(stored_revs_without_delay(&mut sender, own).await, [2, 3, 4]);
     let in_open_chat = send_all(&mut owner, open, &["a"]).await;
     stored_revs_without_delay(&mut owner, in_open_chat).await;
-    // The own counter of the locked user has to wait; that of another reader does not.
+    // The locked user's own counter has to wait; that of another reader does not.
     let mark = json!({"chat": {"id": shared}});
     let waiting = sender.begin("mark_read", mark.clone()).await;
     let ack = timeout(UNBLOCKED_TIMEOUT, owner.call("mark_read", mark)).await.expect("waits for no lock");

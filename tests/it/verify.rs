@@ -26,16 +26,37 @@ const SCENARIOS: &[(&str, &[&str], &[&str])] = &[
         &["create_chat", "update_chat", "add_member", "remove_member", "set_member_role"],
         &["chat_created", "chat_updated", "member_added", "member_removed", "member_role_changed"],
     ),
+    (
+        "access",
+        &["accept_invite", "approve_join", "ban_member", "unban_member"],
+        &["member_added", "member_removed"],
+    ),
     ("endings", &["leave_chat", "delete_chat"], &["member_removed", "member_role_changed", "chat_deleted"]),
     (
         "messages",
-        &["send_message", "edit_message", "delete_message", "toggle_like_message"],
-        &["new_message", "message_edited", "message_deleted", "message_liked"],
+        &[
+            "send_message",
+            "edit_message",
+            "delete_message",
+            "toggle_like_message",
+            "toggle_reaction",
+            "toggle_message_pin",
+            "forward_message",
+        ],
+        &[
+            "new_message",
+            "message_edited",
+            "message_deleted",
+            "message_liked",
+            "message_reacted",
+            "message_pinned",
+            "message_unpinned",
+        ],
     ),
     ("direct", &["create_chat", "send_message"], &["chat_created", "new_message"]),
     (
         "own",
-        &["toggle_chat_pin", "toggle_chat_mute", "toggle_chat_archive", "mark_read"],
+        &["toggle_chat_pin", "toggle_chat_mute", "toggle_chat_archive", "mark_read", "save_draft"],
         &[
             "chat_pinned",
             "chat_unpinned",
@@ -44,6 +65,7 @@ const SCENARIOS: &[(&str, &[&str], &[&str])] = &[
             "chat_archived",
             "chat_unarchived",
             "chat_read",
+            "draft_saved",
         ],
     ),
     ("profile", &[], &["user_updated"]),
@@ -60,6 +82,8 @@ const SCENARIOS: &[(&str, &[&str], &[&str])] = &[
 const NO_STATE: &[(&str, &str)] = &[
     ("ready", "says that the rooms are joined"),
     ("typing", "kept nowhere"),
+    ("join_requested", "about a list that only owner and admins fetch"),
+    ("join_declined", "about a list that only owner and admins fetch"),
     ("presence", "outside of the promise, and not in a chat"),
     ("sync_hint", "asks for a sync"),
     ("token_expiring", "about the connection"),
@@ -81,9 +105,9 @@ fn every_event_and_command_of_the_catalogue_is_in_a_scenario() {
         assert!(heard != silent, "{event} is new: hear it in a scenario, or say why it changes no state");
     }
     for command in COMMANDS.iter().map(|it| it.name) {
-        // Declining deletes the chat, so it cannot be declined without a change.
-        let given =
-            SCENARIOS.iter().any(|(_, commands, _)| commands.contains(&command)) || command == "decline_chat";
+        // Declining deletes the chat or the request, so it cannot be declined without a change.
+        let given = SCENARIOS.iter().any(|(_, commands, _)| commands.contains(&command))
+            || ["decline_chat", "decline_join"].contains(&command);
         assert!(given != READING.contains(&command), "{command} is new: give it in a scenario");
     }
 }

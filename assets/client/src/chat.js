@@ -2,6 +2,8 @@
 export const MAX_UNREAD = 1000;
 /** A chat includes at most this many members. */
 const MEMBERS_SHOWN = 50;
+/** Characters that a reply shows of the message it answers. */
+const EXCERPT = 200;
 
 /** The local copy of a chat. Read it, do not change it. */
 export class ChatState {
@@ -17,6 +19,8 @@ export class ChatState {
   floor = 0;
   /** @internal Unread messages that are not in `messages`. */
   unreadBelow = 0;
+  /** @internal Those among them that mention the user. */
+  mentionsBelow = 0;
   #replica;
   /** References to the queues of the iterators. */
   #queues = new Set();
@@ -84,6 +88,18 @@ export class ChatState {
   #isUnread = ({ seq, user, deleted_at }) =>
     seq > this.my.last_read_seq && user.id !== this.#replica.userId && !deleted_at;
 
+  #mentionsUser = ({ user, mentions, mentions_all }) =>
+    user.id !== this.#replica.userId && (mentions_all || mentions.includes(this.#replica.userId));
+
+  /**
+   * @internal Whether the number of unread mentions is unknown after this change, because the message is not stored: the
+   * event does not tell whether it mentioned the user before.
+   */
+  hidesMention(message) {
+    return message.seq <= this.floor && message.seq > this.my.last_read_seq &&
+      (this.mentionsBelow > 0 || this.#mentionsUser(message));
+  }
+
   /** @internal Whether the message with this `seq` is stored. */
   has(seq) {
     return this.messages[this.#indexOf(seq)]?.seq === seq;
@@ -100,9 +116,18 @@ export class ChatState {
       return null;
     }
     const keep = !message.deleted_at && existing?.my;
-    const stored = { ...message, my: message.my ?? (keep || { liked: false, reactions: [] }) };
+    const own = { ...(keep || { liked: false, reactions: [] }), mentioned: this.#mentionsUser(message) };
+    const stored = { ...message, my: message.my ?? own };
+    if (existing && message.rev > existing.rev) this.#updateReplies(message);
     this.messages.splice(at, existing ? 1 : 0, stored);
     return message.rev === existing?.rev ? null : stored;
+  }
+
+  /** Shows a changed message beside the replies to it. */
+  #updateReplies({ id, seq, user, message_type, content, deleted_at }) {
+    const excerpt = [...content].slice(0, EXCERPT).join('');
+    const reply = { id, seq, user, message_type, excerpt, deleted: Boolean(deleted_at) };
+    this.messages = this.messages.map((it) => (it.reply_to === id ? { ...it, reply } : it));
   }
 
   /** @internal The message with this id. */
@@ -116,27 +141,35 @@ export class ChatState {
     const from = isForward ? after : hasMore ? page[0].seq - 1 : 0;
     const to = isForward ? (hasMore ? page.at(-1).seq : Infinity) : before - 1;
     if (to < this.floor || from >= this.floor) return;
-    const { unread } = this.my;
+    const { unread, mentions } = this.my;
     this.floor = from;
     for (const message of page) if (message.seq <= this.rev) this.put(message);
-    this.recalculate(unread);
+    this.recalculate({ unread, mentions });
   }
 
-  /** @internal Updates what is derived from the messages. `unread` is the server's count, if it sent one. */
-  recalculate(unread) {
+  /** @internal Updates what is derived from the messages. The counts are the server's, if it sent them. */
+  recalculate({ unread, mentions } = {}) {
     const { messages, my, chat } = this;
     const surplus = messages.splice(0, Math.max(0, messages.length - this.#replica.keep));
     if (surplus.length) {
       this.floor = surplus.at(-1).seq;
       this.unreadBelow += surplus.filter(this.#isUnread).length;
+      this.mentionsBelow += surplus.filter((it) => this.#isUnread(it) && it.my.mentioned).length;
     }
     let count = 0;
+    let mentioning = 0;
     for (let at = messages.length - 1; at >= 0 && messages[at].seq > my.last_read_seq; at -= 1) {
-      if (this.#isUnread(messages[at])) count += 1;
+      if (!this.#isUnread(messages[at])) continue;
+      count += 1;
+      if (messages[at].my.mentioned) mentioning += 1;
     }
-    if (my.last_read_seq >= this.floor) this.unreadBelow = 0;
-    else if (unread !== undefined) this.unreadBelow = Math.max(0, unread - count);
+    if (my.last_read_seq >= this.floor) this.unreadBelow = this.mentionsBelow = 0;
+    else if (unread !== undefined) {
+      this.unreadBelow = Math.max(0, unread - count);
+      this.mentionsBelow = Math.max(0, mentions - mentioning);
+    }
     my.unread = Math.min(MAX_UNREAD, Math.max(0, this.unreadBelow) + count);
+    my.mentions = Math.min(MAX_UNREAD, Math.max(0, this.mentionsBelow) + mentioning);
     if (messages.length) {
       chat.last_message = messages.at(-1);
       chat.last_seq = chat.last_message.seq;

@@ -3,9 +3,10 @@ import { MangoError } from './errors.js';
 import { Listeners } from './listeners.js';
 import { CONTACT, Replica } from './replica.js';
 import { Requests } from './requests.js';
+import { Rest, address } from './rest.js';
 import { Sender } from './sender.js';
 import { Synchronizer } from './synchronizer.js';
-import { address, cookieTokens } from './tokens.js';
+import { cookieTokens } from './tokens.js';
 
 const randomId = () =>
   Array.from(globalThis.crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -18,6 +19,7 @@ export class MangoChat {
   #connector;
   #requests;
   #sender;
+  #rest;
   #watched = null;
 
   /**
@@ -54,6 +56,7 @@ export class MangoChat {
       settings.url = address(url, '/ws');
       settings.url.protocol = settings.url.protocol.replace('http', 'ws');
     }
+    this.#rest = new Rest(socket ? null : url, token);
     const emit = (name, ...data) => this.#listeners.emit(name, ...data);
     this.#replica = new Replica({ keep, emit });
     const onUpToDate = () => this.#connector.setOnline();
@@ -225,6 +228,159 @@ export class MangoChat {
     const toEvent = (ack, position) => position && ['message_liked', { ...ack, ...position, message_id: messageId }];
     const ack = await this.#requests.change('toggle_like_message', { message: { id: messageId, liked } }, toEvent);
     return { liked: ack.liked, likes: ack.likes };
+  }
+
+  /**
+   * Reacts to a message with an emoji, or removes the reaction.
+   * @param {number} messageId
+   * @param {string} emoji
+   * @param {boolean} [on]
+   * @returns {Promise<Reaction[]>} The message's reactions.
+   */
+  async react(messageId, emoji, on = true) {
+    const toEvent = (ack, position) => position && ['message_reacted', { ...ack, ...position, message_id: messageId, emoji }];
+    const ack = await this.#requests.change('toggle_reaction', { message: { id: messageId, emoji }, on }, toEvent);
+    return ack.reactions;
+  }
+
+  /**
+   * Pins or unpins a message for all members of its chat.
+   * @param {number} messageId
+   * @param {boolean} [pinned]
+   * @returns {Promise<void>}
+   */
+  async pin(messageId, pinned = true) {
+    const toEvent = (_, position) => position && [null, { chat: position.chat, upto: position.rev }];
+    await this.#requests.change('toggle_message_pin', { message: { id: messageId, pinned } }, toEvent);
+  }
+
+  /**
+   * Sends a copy of a message to another chat.
+   * @param {number} messageId
+   * @param {number} chatId
+   * @param {{clientId?: string}} [options]
+   * @returns {Promise<Message>} The copy.
+   */
+  async forward(messageId, chatId, { clientId = randomId() } = {}) {
+    const payload = { message: { id: messageId, client_id: clientId }, chat: { id: chatId } };
+    const toEvent = ({ message, duplicate }, position) => {
+      if (!position || duplicate) return [null, { chat: chatId, message, upto: message.rev }];
+      return ['new_message', { ...message, prev: position.prev, by: this.userId, at: message.created_at }];
+    };
+    return (await this.#requests.change('forward_message', payload, toEvent)).message;
+  }
+
+  /**
+   * Saves what the user has begun to write, for all of their devices; an empty text removes it.
+   * @param {number} chatId
+   * @param {string} content
+   * @param {{replyTo?: ?number}} [options]
+   * @returns {Promise<?SavedDraft>}
+   */
+  async saveDraft(chatId, content, { replyTo = null } = {}) {
+    const payload = { chat: { id: chatId }, content, reply_to: replyTo };
+    return (await this.#requests.send('save_draft', payload)).draft;
+  }
+
+  /**
+   * Creates an invite link of a group.
+   * @param {number} chatId
+   * @param {{expiresInSecs?: number, maxUses?: number, approval?: boolean}} [options]
+   * @returns {Promise<Invite>}
+   */
+  async createInvite(chatId, { expiresInSecs, maxUses, approval = false } = {}) {
+    const body = { expires_in_secs: expiresInSecs, max_uses: maxUses, approval };
+    return (await this.#rest.send('POST', `/chat/${chatId}/invite`, body)).data;
+  }
+
+  /**
+   * @param {number} chatId
+   * @param {number} inviteId
+   */
+  async revokeInvite(chatId, inviteId) {
+    await this.#rest.send('DELETE', `/chat/${chatId}/invite/${inviteId}`);
+  }
+
+  /**
+   * Shows the group that an invite link leads to.
+   * @param {string} token
+   * @returns {Promise<InvitePreview>}
+   */
+  async previewInvite(token) {
+    return (await this.#rest.send('GET', `/invite/${encodeURIComponent(token)}`)).data;
+  }
+
+  /**
+   * Joins a group by an invite link; resolves with null if the group's admins have to approve first.
+   * @param {string} token
+   * @returns {Promise<?ChatState>}
+   */
+  async acceptInvite(token) {
+    const toEvent = ({ chat }) => chat && [null, { chat: chat.id, upto: chat.rev }];
+    const { chat } = await this.#requests.change('accept_invite', { invite: { token } }, toEvent);
+    return chat ? this.chats.get(chat.id) ?? null : null;
+  }
+
+  /**
+   * Lets a user join who has asked for it, or declines.
+   * @param {number} chatId
+   * @param {number} userId
+   * @param {boolean} [approve]
+   */
+  async answerJoinRequest(chatId, userId, approve = true) {
+    await this.#requests.send(approve ? 'approve_join' : 'decline_join', { chat: { id: chatId }, user: { id: userId } });
+  }
+
+  /**
+   * Bans a user from a group; a member is removed.
+   * @param {number} chatId
+   * @param {number} userId
+   * @param {{reason?: string, seconds?: number}} [options] Without `seconds` the ban has no end.
+   * @returns {Promise<ChatBan>}
+   */
+  async ban(chatId, userId, { reason, seconds } = {}) {
+    const payload = { chat: { id: chatId }, user: { id: userId }, reason, seconds };
+    return (await this.#requests.send('ban_member', payload)).ban;
+  }
+
+  /**
+   * @param {number} chatId
+   * @param {number} userId
+   */
+  async unban(chatId, userId) {
+    await this.#requests.send('unban_member', { chat: { id: chatId }, user: { id: userId } });
+  }
+
+  /**
+   * A page of what belongs to a group, for its owner and admins.
+   * @param {number} chatId
+   * @param {'invite'|'join_request'|'ban'} what
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: object[], next: ?string}>}
+   */
+  ofChat(chatId, what, { next, limit = 50 } = {}) {
+    return this.#rest.list(next ?? `/chat/${chatId}/${what}?limit=${limit}`);
+  }
+
+  /**
+   * A page of the users who like a message, of its reactions, of the members who have read it, or of its earlier versions.
+   * @param {number} messageId
+   * @param {'likes'|'reactions'|'reads'|'edits'} what
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: object[], next: ?string}>}
+   */
+  about(messageId, what, { next, limit = 50 } = {}) {
+    return this.#rest.list(next ?? `/message/${messageId}/${what}?limit=${limit}`);
+  }
+
+  /**
+   * A page of the pinned messages of a chat, latest pin first.
+   * @param {number} chatId
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: Message[], next: ?string}>}
+   */
+  pinnedMessages(chatId, { next, limit = 50 } = {}) {
+    return this.#rest.list(next ?? `/chat/${chatId}/pinned_messages?limit=${limit}`);
   }
 
   /**

@@ -121,7 +121,9 @@ export class Replica {
 
   #firstMy({ is_group: isGroup, owner_id: owner }) {
     const role = isGroup && owner === this.userId ? 'owner' : 'member';
-    return { role, pinned: false, muted_until: null, archived: false, unread: 0, last_read_seq: 0 };
+    return {
+      role, pinned: false, muted_until: null, archived: false, unread: 0, mentions: 0, last_read_seq: 0, draft: null,
+    };
   }
 
   /** Applies an event to a chat. `isIncomplete`: the event lacks data. */
@@ -139,6 +141,15 @@ export class Replica {
         const liked = data.by === this.userId ? data.liked : stored.my.liked;
         return { message: chat.put({ ...stored, likes: data.likes, rev: data.rev, my: { ...stored.my, liked } }) };
       }
+      case 'message_reacted': {
+        const stored = chat.find(data.message_id);
+        if (!stored) return { message: null };
+        const others = stored.my.reactions.filter((emoji) => emoji !== data.emoji);
+        const own = data.by !== this.userId ? stored.my.reactions : data.on ? [...others, data.emoji] : others;
+        const { reactions, rev } = data;
+        return { message: chat.put({ ...stored, reactions, rev, my: { ...stored.my, reactions: own } }) };
+      }
+      case 'draft_saved': my.draft = data.draft; return {};
       case 'member_added': case 'member_removed': case 'member_role_changed':
         chat.chat.member_count = data.member_count;
         return { isIncomplete: !chat.putMember(data.member, name === 'member_removed') };
@@ -160,7 +171,10 @@ export class Replica {
           chat.chat = info;
         }
         // If more messages are unread than the server counts, the count after a deletion is unknown.
-        if (data.message) return { message: chat.put(data.message), isIncomplete: my.unread === MAX_UNREAD };
+        if (data.message) {
+          const isIncomplete = my.unread === MAX_UNREAD || chat.hidesMention(data.message);
+          return { message: chat.put(data.message), isIncomplete };
+        }
         return { isIncomplete: Boolean(name) && !data.details };
     }
   }
@@ -176,7 +190,11 @@ export class Replica {
 
   #applyUser(user) {
     const author = authorOf(user);
-    const withAuthor = (it) => (it.user.id === user.id ? { ...it, user: author } : it);
+    const renamed = (it) => (it?.user.id === user.id ? { ...it, user: author } : it);
+    const withAuthor = (it) => {
+      const { reply, forwarded_from: origin } = it;
+      return renamed(reply === undefined ? it : { ...it, reply: renamed(reply), forwarded_from: renamed(origin) });
+    };
     for (const chat of this.chats.values()) {
       chat.messages = chat.messages.map(withAuthor);
       chat.chat.members = chat.chat.members.map(withAuthor);
@@ -191,7 +209,8 @@ export class Replica {
     const chats = [...this.chats.values()].filter(({ stale }) => !stale);
     return {
       user_id: this.userId, epoch: this.epoch, user_rev: this.userRev, contacts: [...this.contacts],
-      chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow }) => ({ chat, my, rev, messages, floor, unreadBelow })),
+      chats: chats.map(({ chat, my, rev, messages, floor, unreadBelow, mentionsBelow }) => (
+        { chat, my, rev, messages, floor, unreadBelow, mentionsBelow })),
     };
   }
 

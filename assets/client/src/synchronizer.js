@@ -138,7 +138,7 @@ export class Synchronizer {
     if (reply.contacts_truncated) this.#emit('contacts_truncated', {});
     if (!only) [replica.epoch, replica.userRev] = [reply.epoch, reply.user_rev];
     const changes = [];
-    /** The chats of this page: whether they were fetched completely, and the server's count of unread messages. */
+    /** The chats of this page: whether they were fetched completely, and the server's counts of unread messages. */
     const touched = new Map();
     const touch = (chat) => touched.get(chat) ?? touched.set(chat, {}).get(chat);
     for (const { my, truncated, ...info } of reply.chats) {
@@ -147,9 +147,9 @@ export class Synchronizer {
       let chat = replica.chats.get(info.id);
       const isComplete = !chat || chat.stale || truncated;
       if (!chat) replica.chats.set(info.id, (chat = new ChatState(replica, info, my)));
-      if (isComplete) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, stale: false });
+      if (isComplete) Object.assign(chat, { messages: [], floor: 0, unreadBelow: 0, mentionsBelow: 0, stale: false });
       Object.assign(chat, { chat: info, my });
-      Object.assign(touch(chat), { isComplete, unread: my.unread });
+      Object.assign(touch(chat), { isComplete, counts: { unread: my.unread, mentions: my.mentions } });
       changes.push([isComplete ? 'reset' : 'chat_updated', chat]);
     }
     for (const message of reply.messages.sort((a, b) => a.seq - b.seq)) {
@@ -166,7 +166,7 @@ export class Synchronizer {
       const chat = replica.chats.get(id);
       if (!chat) continue;
       chat.my = my;
-      touch(chat).unread = my.unread;
+      touch(chat).counts = { unread: my.unread, mentions: my.mentions };
       changes.push(['chat_updated', chat]);
     }
     for (const [id, rev] of Object.entries(reply.revs)) {
@@ -175,9 +175,9 @@ export class Synchronizer {
       chat.rev = rev;
       touch(chat);
     }
-    for (const [chat, { isComplete, unread }] of touched) {
+    for (const [chat, { isComplete, counts }] of touched) {
       if (isComplete) chat.floor = (chat.messages[0]?.seq ?? 1) - 1;
-      chat.recalculate(unread);
+      chat.recalculate(counts);
     }
     for (const [type, chat, message] of changes) {
       replica.announce(type, chat, { message, synced: true });

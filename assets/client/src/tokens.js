@@ -1,8 +1,8 @@
-import { FINAL, MangoError, unreachable } from './errors.js';
+import { FINAL, MangoError } from './errors.js';
+import { request } from './rest.js';
 
 /** An access token that expires within this time is refreshed before it is used. */
 const EXPIRES_SOON_MS = 60_000;
-const REQUEST_TIMEOUT_MS = 20_000;
 /**
  * How long a lock is held after its job, in milliseconds. Other tabs see what a tab writes to the storage a moment
  * later, but they get a released lock at once.
@@ -10,33 +10,7 @@ const REQUEST_TIMEOUT_MS = 20_000;
 const STORAGE_DELAY_MS = 250;
 const queues = new Map();
 
-/** The URL of a path on the server; `url` may be the URL of its plain WebSocket. */
-export function address(url, path) {
-  const target = new URL(url, globalThis.location?.href);
-  target.protocol = target.protocol.replace('ws', 'http');
-  target.pathname = target.pathname.replace(/\/(ws)?$/, '') + path;
-  target.search = target.hash = '';
-  return target;
-}
-
-/** Sends a REST request; returns the body of the response, or throws its problem as a `MangoError`. */
-async function post(url, path, body, init = {}) {
-  const target = address(url, path);
-  let response;
-  try {
-    response = await fetch(target, {
-      method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
-      headers: { ...(body && { 'content-type': 'application/json' }), ...init.headers },
-    });
-  } catch (cause) {
-    throw unreachable(target, cause);
-  }
-  const data = await response.json().catch(() => ({}));
-  if (response.ok) return data;
-  const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
-  const message = data.detail ?? `${target} answers ${response.status}`;
-  throw new MangoError({ code: data.code ?? 'internal', message, errors: data.errors, retry_after_ms: wait });
-}
+const post = async (url, path, body, init = {}) => (await request(url, 'POST', path, { ...init, body })).data;
 
 /** Whether an error means that the session has ended, for any reason. */
 const endsSession = ({ code }) => FINAL.has(code) || /^token_/.test(code) || code === 'invalid_credentials';

@@ -4,6 +4,13 @@
  * @typedef {import('./events.js').MyMessage} MyMessage
  * @typedef {import('./events.js').Message & {my: MyMessage}} Message
  * @typedef {import('./events.js').Member} Member
+ * @typedef {import('./events.js').Reaction} Reaction
+ * @typedef {import('./events.js').ChatBan} ChatBan
+ * @typedef {{id: number, chat_id: number, token: string, url: string, created_by: number, approval: boolean,
+ *   max_uses: ?number, uses: number, expires_at: ?string, created_at: string}} Invite
+ * @typedef {{chat_id: number, name: ?string, description: ?string, photo: ?string, member_count: number,
+ *   approval: boolean, is_member: boolean, is_requested: boolean}} InvitePreview
+ * @typedef {import('./events.js').SavedDraft} SavedDraft
  * @typedef {import('./events.js').MyChat} MyChat
  * @typedef {Omit<import('./events.js').Chat, 'my'>} Chat
  * @typedef {import('./events.js').ClientEvents} ClientEvents

@@ -21,7 +21,7 @@ const IDLE: usize = 5_000;
 /// Sends in flight of the one sender of `fanout`: so many that the wait for a commit does not limit the rate.
 const FANOUT_WINDOW: usize = 64;
 
-/// Sends in flight of each sender of `sends`, beside 1.
+/// Sends in flight of each sender of `sends`, besides 1.
 const WINDOW: usize = 8;
 
 /// Deliveries per second of `fixed`.

@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
-use entity::{account_ending, contact, one_time_token, session, user};
+use entity::{account_ending, contact, join_request, member, one_time_token, session, user};
 use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Deserialize;
 use serde_json::json;
@@ -113,6 +114,15 @@ fn tombstone(row: &user::Model, now: i64) -> user::ActiveModel {
 async fn forget(conn: &impl ConnectionTrait, id: UserId) -> Result<()> {
     // Follows and blocks by other users stay: those users can remove them.
     contact::Entity::delete_many().filter(contact::Column::UserId.eq(id.0)).exec(conn).await?;
+    join_request::Entity::delete_many().filter(join_request::Column::UserId.eq(id.0)).exec(conn).await?;
+    member::Entity::update_many()
+        .col_expr(member::Column::Draft, Expr::value(None::<String>))
+        .col_expr(member::Column::DraftReplyTo, Expr::value(None::<i64>))
+        .col_expr(member::Column::DraftSavedAt, Expr::value(None::<i64>))
+        .filter(member::Column::UserId.eq(id.0))
+        .filter(member::Column::Draft.is_not_null())
+        .exec(conn)
+        .await?;
     one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(id.0)).exec(conn).await?;
     // This also deletes their refresh tokens.
     session::Entity::delete_many().filter(session::Column::UserId.eq(id.0)).exec(conn).await?;

@@ -4,7 +4,11 @@
 
 use std::collections::HashMap;
 
-use entity::{audit, chat, contact, like, mail, member, message, one_time_token, report, session, user};
+use entity::{
+    audit, chat, contact, like, mail, member, message, message_edit, one_time_token, reaction, report,
+    session, user,
+};
+use sea_orm::sea_query::Query;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
@@ -33,8 +37,12 @@ pub enum Kind {
     Chat,
     /// Messages that the user has written.
     Message,
+    /// Earlier versions of messages that the user has edited.
+    MessageEdit,
     /// Messages that the user likes.
     Like,
+    /// The user's reactions to messages.
+    Reaction,
     /// Reports that the user has filed.
     Report,
     /// E-mails to the user.
@@ -47,14 +55,16 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::User,
         Self::Session,
         Self::OneTimeToken,
         Self::Contact,
         Self::Chat,
         Self::Message,
+        Self::MessageEdit,
         Self::Like,
+        Self::Reaction,
         Self::Report,
         Self::Mail,
         Self::Act,
@@ -70,7 +80,9 @@ impl Kind {
             Self::Contact => "contact",
             Self::Chat => "chat",
             Self::Message => "message",
+            Self::MessageEdit => "message_edit",
             Self::Like => "like",
+            Self::Reaction => "reaction",
             Self::Report => "report",
             Self::Mail => "mail",
             Self::Act => "act",
@@ -91,7 +103,9 @@ pub async fn page(conn: &impl ConnectionTrait, kind: Kind, id: UserId, after: i6
         Kind::Contact => contacts(conn, id, after).await,
         Kind::Chat => chats(conn, id, after).await,
         Kind::Message => messages(conn, id, after).await,
+        Kind::MessageEdit => message_edits(conn, id, after).await,
         Kind::Like => likes(conn, id, after).await,
+        Kind::Reaction => reactions(conn, id, after).await,
         Kind::Report => reports(conn, id, after).await,
         Kind::Mail => mails(conn, id, after).await,
         Kind::Act => acts(conn, id, after).await,
@@ -189,7 +203,8 @@ async fn chats(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Pa
             "is_group": chat.map(|chat| chat.is_group), "role": row.role,
             "joined_at": Timestamp(row.joined_at), "last_read_seq": row.last_read_seq,
             "pinned_at": time(row.pinned_at), "muted_until": time(row.muted_until),
-            "archived": row.archived, "left_at": time(row.left_at), "left_reason": row.left_reason,
+            "archived": row.archived, "draft": row.draft, "draft_reply_to": row.draft_reply_to,
+            "left_at": time(row.left_at), "left_reason": row.left_reason,
         })
     };
     Ok(shown(rows, |row| row.chat_id, show))
@@ -214,11 +229,48 @@ async fn messages(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result
             "id": row.id, "chat_id": row.chat_id, "seq": row.seq,
             "message_type": MessageType::from_id(i64::from(row.message_type)), "content": row.content,
             "client_id": row.client_id, "reply_to": row.reply_to,
+            "forwarded_user_id": row.forwarded_user_id, "forwarded_at": time(row.forwarded_at),
             "created_at": Timestamp(row.created_at), "edited_at": time(row.edited_at),
             "deleted_at": time(row.deleted_at),
         })
     };
     Ok(shown(rows, |row| row.id, show))
+}
+
+async fn message_edits(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let mut own = Query::select();
+    own.column(message::Column::Id)
+        .from(message::Entity)
+        .and_where(message::Column::UserId.eq(id.0))
+        .and_where(message::Column::EditedAt.is_not_null());
+    let own = message_edit::Entity::find().filter(message_edit::Column::MessageId.in_subquery(own));
+    let rows = read(conn, own, message_edit::Column::Id, after).await?;
+    let show = |row: message_edit::Model| {
+        json!({
+            "id": row.id, "message_id": row.message_id,
+            "message_type": MessageType::from_id(i64::from(row.message_type)), "content": row.content,
+            "replaced_at": Timestamp(row.replaced_at),
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}
+
+/// Returns whole messages only: the number to continue after is that of a message, which may have several reactions.
+async fn reactions(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let own = reaction::Entity::find().filter(reaction::Column::UserId.eq(id.0));
+    let mut rows = read(conn, own, reaction::Column::MessageId, after).await?;
+    let is_full = rows.len() as u64 == PAGE;
+    let last = rows.last().map(|row| row.message_id);
+    if is_full && rows.first().map(|row| row.message_id) != last {
+        rows.retain(|row| Some(row.message_id) != last);
+    }
+    let next = rows.last().map(|row| row.message_id).filter(|_| is_full);
+    let show = |row: reaction::Model| {
+        json!({
+            "message_id": row.message_id, "emoji": row.emoji, "created_at": Timestamp(row.created_at),
+        })
+    };
+    Ok((rows.into_iter().map(show).collect(), next))
 }
 
 async fn likes(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {

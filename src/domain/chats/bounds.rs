@@ -64,6 +64,19 @@ pub(super) async fn require_room_of(
     Err(Error::invalid("user.id", "has the most chats that a user may have"))
 }
 
+/// Checks that a user who joins a group by themselves can be in one more chat.
+pub(super) async fn require_room_of_guest(
+    context: &AppContext,
+    conn: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<()> {
+    if full(context, conn, &[user]).await?.is_empty() {
+        return Ok(());
+    }
+    let most = context.settings.contacts.max_chats;
+    Err(Error::invalid("chat.id", format!("the user is in {most} chats, which is the limit")))
+}
+
 fn too_crowded(context: &AppContext, user: UserId) -> String {
     let most = groups_of_a_stranger(context);
     format!("user {user} is in {most} groups of users they do not follow")

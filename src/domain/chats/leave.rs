@@ -83,6 +83,9 @@ pub(super) async fn leave_locked(
     row.rev = Set(change.position().rev);
     row.user_rev = Set(revs.first().map_or(0, |(_, rev)| *rev));
     row.pinned_at = Set(None);
+    row.draft = Set(None);
+    row.draft_reply_to = Set(None);
+    row.draft_saved_at = Set(None);
     let row = row.update(change.conn()).await?;
     chat.member_count -= 1;
     chat::ActiveModel { id: Set(chat.id), member_count: Set(chat.member_count), ..Default::default() }

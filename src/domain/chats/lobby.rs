@@ -213,6 +213,10 @@ async fn member_rows(
     let here = revs.into_iter().filter(|(id, _)| present.contains(&id.0));
     Ok(here
         .map(|(id, user_rev)| member::Model {
+            draft: None,
+            draft_reply_to: None,
+            draft_saved_at: None,
+            last_sent_at: None,
             chat_id: chat.id,
             user_id: id.0,
             role: ChatRole::Member,

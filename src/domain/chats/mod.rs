@@ -2,9 +2,14 @@
 
 mod access;
 mod approval;
+mod archive;
+mod bans;
 mod bounds;
 mod create;
 mod delete;
+mod draft;
+mod invites;
+mod joining;
 mod leave;
 mod list;
 pub mod lobby;
@@ -12,16 +17,22 @@ mod members;
 mod own_state;
 mod read;
 mod roles;
+mod slow_mode;
 mod typing;
 mod update;
 mod view;
 
 pub use access::{Membership, find_visible, judge_block, lock, membership, require_open};
+pub use archive::leave_archives;
+pub use bans::bans;
 pub use create::{Opened, open};
+pub use invites::{create_invite, invites, join_requests, preview, revoke_invite};
 pub use leave::leave;
 pub use list::{Page, State, list, members, one};
-pub use read::ReadMarks;
+pub use read::{ANNOUNCED_UP_TO, ReadMarks};
+pub use slow_mode::note_sent;
 pub use typing::TypingNow;
+pub use update::{NewPhoto, set_photo};
 pub use view::{Viewer, load, own, show_member, show_members, unread};
 
 use entity::chat;

@@ -1,8 +1,8 @@
 //! Pinning, muting and archiving a chat in the user's own list. Only the user's own devices get the events.
 
-use entity::member;
+use entity::{chat, member};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use super::access::find_visible;
 use crate::clock::Timestamp;
@@ -17,7 +17,7 @@ use crate::protocol::own_state::{OwnChatChange, OwnChatMuted};
 use crate::protocol::own_state::{PinReply, ToggleChatPin};
 
 /// A mute without an end: the latest time that the protocol can express.
-const FOR_EVER: i64 = 253_402_300_799_999;
+pub(super) const FOR_EVER: i64 = 253_402_300_799_999;
 
 impl CommandHandler for ToggleChatPin {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<PinReply>> {
@@ -36,7 +36,7 @@ impl CommandHandler for ToggleChatPin {
 
 impl CommandHandler for ToggleChatMute {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MuteReply>> {
-        let own = Own::open(context, caller.actor.user_id, self.chat.0.id).await?;
+        let own = Own::open_locked(context, caller.actor.user_id, self.chat.0.id).await?;
         let now = context.clock.now();
         let was = own.row.muted_until.filter(|until| *until > now);
         let muted = self.chat.0.muted.unwrap_or(was.is_none());
@@ -46,6 +46,7 @@ impl CommandHandler for ToggleChatMute {
             return own.tx.unchanged(reply).await;
         }
         let event = if muted { events::chat_muted::to_user } else { events::chat_unmuted::to_user };
+        own.note_archive(own.row.archived && until != Some(FOR_EVER)).await?;
         let set = |row: &mut member::ActiveModel| row.muted_until = Set(until);
         let muted_until = reply.muted_until;
         own.change(now, set, reply, |user, change| event(user, &OwnChatMuted { change, muted_until })).await
@@ -54,7 +55,7 @@ impl CommandHandler for ToggleChatMute {
 
 impl CommandHandler for ToggleChatArchive {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ArchiveReply>> {
-        let own = Own::open(context, caller.actor.user_id, self.chat.0.id).await?;
+        let own = Own::open_locked(context, caller.actor.user_id, self.chat.0.id).await?;
         let was = own.row.archived;
         let archived = self.chat.0.archived.unwrap_or(!was);
         if archived == was {
@@ -62,31 +63,54 @@ impl CommandHandler for ToggleChatArchive {
         }
         let now = context.clock.now();
         let event = if archived { events::chat_archived::to_user } else { events::chat_unarchived::to_user };
+        own.note_archive(archived && own.row.muted_until != Some(FOR_EVER)).await?;
         let set = |row: &mut member::ActiveModel| row.archived = Set(archived);
         own.change(now, set, ArchiveReply { archived }, |user, change| event(user, &change)).await
     }
 }
 
 /// The user's row in a chat, within a transaction that has advanced the user's own counter.
-struct Own {
-    tx: Tx,
+pub(super) struct Own {
+    pub(super) tx: Tx,
     user_id: UserId,
     user_rev: i64,
-    row: member::Model,
+    pub(super) row: member::Model,
 }
 
 impl Own {
     /// Opens the transaction. It advances the user's counter first, which also serializes two toggles of one user.
-    async fn open(context: &AppContext, user_id: UserId, chat_id: ChatId) -> Result<Self> {
+    pub(super) async fn open(context: &AppContext, user_id: UserId, chat_id: ChatId) -> Result<Self> {
+        Self::open_in(context.db.begin().await?, user_id, chat_id).await
+    }
+
+    /// Does the same, with the chat's row locked. Everywhere, chats are locked before users.
+    async fn open_locked(context: &AppContext, user_id: UserId, chat_id: ChatId) -> Result<Self> {
         let tx = context.db.begin().await?;
+        tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
+        Self::open_in(tx, user_id, chat_id).await
+    }
+
+    async fn open_in(tx: Tx, user_id: UserId, chat_id: ChatId) -> Result<Self> {
         let revs = users::advance(tx.conn(), &[user_id]).await?;
         let user_rev = revs.first().map_or(0, |(_, rev)| *rev);
         let row = find_visible(tx.conn(), chat_id, user_id).await?.member;
         Ok(Self { tx, user_id, user_rev, row })
     }
 
+    /// Notes that a new message may return the chat from the archive, if it `may`.
+    async fn note_archive(&self, may: bool) -> Result<()> {
+        if may {
+            chat::Entity::update_many()
+                .col_expr(chat::Column::LeavesArchive, true.into())
+                .filter(chat::Column::Id.eq(self.row.chat_id))
+                .exec(self.tx.conn())
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Stores the row as changed by `set`, and announces the event that `event` creates.
-    async fn change<T>(
+    pub(super) async fn change<T>(
         mut self,
         now: i64,
         set: impl FnOnce(&mut member::ActiveModel),

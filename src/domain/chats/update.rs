@@ -6,15 +6,15 @@ use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use super::access::{Membership, find_visible, lock};
 use super::{Viewer, begin_meta_change, change_at, load};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::{AppContext, Caller, events, photos};
+use crate::domain::{Actor, AppContext, Caller, events, photos};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::Outcome;
 use crate::platform::limits::Bucket;
 use crate::protocol::chats::Chat;
 use crate::protocol::chats::ChatChanged;
-use crate::protocol::chats::ChatReply;
-use crate::protocol::chats::UpdateChat;
+use crate::protocol::chats::{ChatPatch, ChatReply, UpdateChat};
+use crate::protocol::parse::Envelope;
 use crate::text::nfc;
 
 impl CommandHandler for UpdateChat {
@@ -24,14 +24,57 @@ impl CommandHandler for UpdateChat {
     }
 
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ChatReply>> {
-        let user_id = caller.actor.user_id;
-        let request = &self.chat.0;
+        let photo = self.chat.0.photo.as_ref().map(|photo| photo.clone().map(NewPhoto::Base64));
+        self.change(context, caller.actor.user_id, photo).await
+    }
+}
+
+/// A photo to store.
+pub enum NewPhoto {
+    /// Base64, bare or as a data URL.
+    Base64(String),
+    /// The bytes of a picture.
+    Bytes(Vec<u8>),
+}
+
+impl NewPhoto {
+    /// Stores it and returns its name.
+    async fn store(self, context: &AppContext) -> Result<String> {
+        match self {
+            Self::Base64(text) => photos::store_base64(context, "chat.photo", text).await,
+            Self::Bytes(bytes) => photos::store(context, "image", bytes).await,
+        }
+    }
+}
+
+/// Sets or removes the photo of a group.
+pub async fn set_photo(
+    context: &AppContext,
+    actor: Actor,
+    chat_id: ChatId,
+    photo: Option<NewPhoto>,
+) -> Result<Chat> {
+    let patch = ChatPatch { id: chat_id, name: None, description: None, photo: None, slow_mode_secs: None };
+    let update = UpdateChat { chat: Envelope(patch) };
+    let outcome = update.change(context, actor.user_id, Some(photo)).await?;
+    Ok(context.publish(outcome).await.chat)
+}
+
+impl UpdateChat {
+    /// Makes the change, with this photo in place of the request's.
+    #[expect(clippy::option_option, reason = "left out and null are two things")]
+    async fn change(
+        &self,
+        context: &AppContext,
+        user_id: UserId,
+        photo: Option<Option<NewPhoto>>,
+    ) -> Result<Outcome<ChatReply>> {
         // Check the permission before rendering an image.
-        allowed(&find_visible(context.db.read(), request.id, user_id).await?)?;
-        let photo = match &request.photo {
+        allowed(&find_visible(context.db.read(), self.chat.0.id, user_id).await?)?;
+        let photo = match photo {
             None => None,
             Some(None) => Some(None),
-            Some(Some(text)) => Some(Some(photos::store_base64(context, "chat.photo", text.clone()).await?)),
+            Some(Some(photo)) => Some(Some(photo.store(context).await?)),
         };
         let new_photo = photo.clone().flatten();
         let done = self.save(context, user_id, photo).await;
@@ -48,9 +91,7 @@ impl CommandHandler for UpdateChat {
         }
         done.map(|(outcome, _)| outcome)
     }
-}
 
-impl UpdateChat {
     /// Stores the change; returns the outcome and the photo that is no longer referenced.
     #[expect(clippy::option_option, reason = "left out and null are two things")]
     async fn save(
@@ -72,6 +113,10 @@ impl UpdateChat {
         }
         if let Some(description) = request.description.as_ref().filter(|it| **it != chat.description) {
             row.description = Set(description.clone());
+        }
+        let slow_mode = request.slow_mode_secs.and_then(|secs| i32::try_from(secs).ok());
+        if let Some(secs) = slow_mode.filter(|it| *it != chat.slow_mode_secs) {
+            row.slow_mode_secs = Set(secs);
         }
         if let Some(photo) = photo.as_ref().filter(|it| **it != chat.photo) {
             row.photo = Set(photo.clone());

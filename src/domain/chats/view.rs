@@ -10,6 +10,7 @@ use sea_orm::{
     QueryOrder, QueryResult, QuerySelect,
 };
 
+use super::draft::saved;
 use crate::clock::Timestamp;
 use crate::domain::message_view::ShownRow;
 use crate::domain::users::AuthorRow;
@@ -28,6 +29,10 @@ pub const MEMBERS_SHOWN: u64 = 50;
 /// not do.
 const UNREAD: &str = "(SELECT COUNT(*) FROM (SELECT 1 FROM messages x WHERE x.chat_id = members.chat_id \
     AND x.seq > members.last_read_seq AND x.user_id <> members.user_id AND x.deleted_at IS NULL LIMIT 1000) t)";
+
+/// The number of unread messages that mention a member, or all members.
+const MENTIONS: &str = "(SELECT COUNT(*) FROM (SELECT 1 FROM mentions x WHERE x.user_id IN (members.user_id, 0) \
+    AND x.chat_id = members.chat_id AND x.seq > members.last_read_seq AND x.author_id <> members.user_id LIMIT 1000) t)";
 
 /// The user who views chats, and the time: their own state depends on both.
 #[derive(Clone, Copy)]
@@ -82,6 +87,7 @@ pub(super) async fn load_rows(
         owner_id: UserId(row.owner_id),
         approved: row.approved,
         visible: row.visible,
+        slow_mode_secs: row.slow_mode_secs,
         created_at: Timestamp(row.created_at),
         rev: row.rev,
         last_seq: row.last_seq,
@@ -181,7 +187,8 @@ async fn newest_messages(
     }
     let newest = message_view::shown(message::Entity::find().filter(places), viewer);
     let rows = newest.into_model::<ShownRow>().all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.message.chat_id, row.show())).collect())
+    let messages = message_view::show_rows(conn, rows).await?;
+    Ok(messages.into_iter().map(|message| (message.chat_id.0, message)).collect())
 }
 
 /// Returns the viewer's own state in these chats, by chat.
@@ -189,14 +196,17 @@ pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Re
     let rows = member::Entity::of_user(viewer.user_id.0)
         .filter(member::Column::ChatId.is_in(ids.to_vec()))
         .expr_as(Expr::cust(UNREAD), "unread")
+        .expr_as(Expr::cust(MENTIONS), "mentions_count")
         .into_model::<OwnRow>()
         .all(conn)
         .await?;
     Ok(rows
         .into_iter()
-        .map(|OwnRow(row, unread)| {
+        .map(|OwnRow { row, unread, mentions }| {
             let my = MyChat {
                 unread,
+                mentions,
+                draft: saved(&row),
                 role: row.role,
                 pinned: row.pinned_at.is_some(),
                 muted_until: row.muted_until.filter(|until| *until > viewer.now).map(Timestamp),
@@ -208,12 +218,17 @@ pub async fn own(conn: &impl ConnectionTrait, ids: &[i64], viewer: Viewer) -> Re
         .collect())
 }
 
-/// A member's row, with the number of unread messages.
-struct OwnRow(member::Model, i64);
+/// A member's row, with the numbers of unread messages and mentions.
+struct OwnRow {
+    row: member::Model,
+    unread: i64,
+    mentions: i64,
+}
 
 impl FromQueryResult for OwnRow {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
-        Ok(Self(member::Model::from_query_result(row, prefix)?, row.try_get("", "unread")?))
+        let (unread, mentions) = (row.try_get("", "unread")?, row.try_get("", "mentions_count")?);
+        Ok(Self { row: member::Model::from_query_result(row, prefix)?, unread, mentions })
     }
 }
 
@@ -228,4 +243,27 @@ pub async fn unread(conn: &impl ConnectionTrait, ids: &[i64], viewer: UserId) ->
         .all(conn)
         .await?;
     Ok(rows.into_iter().collect())
+}
+
+/// Returns the number of unread messages of others for many members, counted up to 1000 each.
+pub(super) async fn unread_of(
+    conn: &impl ConnectionTrait,
+    members: &[(ChatId, UserId)],
+) -> Result<HashMap<(ChatId, UserId), i64>> {
+    let mut counts = HashMap::with_capacity(members.len());
+    for some in members.chunks(250) {
+        let any = some.iter().fold(Condition::any(), |any, (chat, user)| {
+            any.add(member::Column::ChatId.eq(chat.0).and(member::Column::UserId.eq(user.0)))
+        });
+        let rows: Vec<(i64, i64, i64)> = member::Entity::present()
+            .select_only()
+            .columns([member::Column::ChatId, member::Column::UserId])
+            .expr_as(Expr::cust(UNREAD), "unread")
+            .filter(any)
+            .into_tuple()
+            .all(conn)
+            .await?;
+        counts.extend(rows.into_iter().map(|(chat, user, unread)| ((ChatId(chat), UserId(user)), unread)));
+    }
+    Ok(counts)
 }

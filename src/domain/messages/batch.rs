@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use entity::{chat, message};
+use entity::{chat, mention, message};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use super::prepare::Draft;
 use crate::clock::Timestamp;
-use crate::domain::events;
+use crate::domain::mentions::Mentions;
+use crate::domain::{events, message_view};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, MessageId};
 use crate::platform::bus::{ChatPosition, Delivery};
@@ -16,7 +17,7 @@ use crate::protocol::messages::NewMessage;
 use crate::protocol::messages::{Message, MyMessage};
 use crate::protocol::users::Author;
 
-/// Rows per insert: each binds 10 values, and SQLite allows at most 32,766.
+/// Rows per insert: each binds 13 values, and SQLite allows at most 32,766.
 const ROWS_PER_INSERT: usize = 1_000;
 
 /// A message with a position in its chat, ready to be stored.
@@ -25,17 +26,24 @@ pub struct Positioned<'a> {
     pub draft: &'a Draft,
     /// Its author.
     pub author: Author,
+    /// The members whom it mentions.
+    pub mentions: Mentions,
     /// Its position in the chat.
     pub position: ChatPosition,
 }
 
 /// Gives a message the next position in its chat. The caller holds the lock of the chat's row.
-pub fn place<'a>(chat: &mut chat::Model, draft: &'a Draft, author: Author) -> Positioned<'a> {
+pub fn place<'a>(
+    chat: &mut chat::Model,
+    draft: &'a Draft,
+    author: Author,
+    mentions: Mentions,
+) -> Positioned<'a> {
     let position = ChatPosition { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
     chat.rev = position.rev;
     chat.last_seq = position.rev;
     chat.visible = true;
-    Positioned { draft, author, position }
+    Positioned { draft, author, mentions, position }
 }
 
 /// Stores positioned messages and advances the counters of their chats. Returns the messages in the same order.
@@ -49,15 +57,32 @@ pub async fn store(
         insert(conn, rows, now, &mut ids).await?;
     }
     move_counters(conn, positioned, now).await?;
-    positioned
-        .iter()
-        .map(|it| {
-            let id = ids
-                .get(&(it.position.chat_id.0, it.position.rev))
-                .ok_or_else(|| Error::internal("a stored message came back without its id"))?;
-            Ok(message_of(MessageId(*id), it, now))
-        })
-        .collect()
+    let replies = message_view::replies(conn, positioned.iter().filter_map(|it| Some(it.draft.reply_to?.0)));
+    let replies = replies.await?;
+    let mut messages = Vec::with_capacity(positioned.len());
+    let mut mentions = Vec::new();
+    for it in positioned {
+        let (chat, seq) = (it.position.chat_id.0, it.position.rev);
+        let id = *ids
+            .get(&(chat, seq))
+            .ok_or_else(|| Error::internal("a stored message came back without its id"))?;
+        mentions.extend(it.mentions.rows(chat, seq, id, it.author.id.0));
+        let mut message = message_of(MessageId(id), it, now);
+        message.reply = it.draft.reply_to.and_then(|id| replies.get(&id.0)).cloned();
+        messages.push(message);
+    }
+    insert_mentions(conn, mentions).await?;
+    Ok(messages)
+}
+
+/// Stores mentions.
+pub async fn insert_mentions(conn: &impl ConnectionTrait, rows: Vec<mention::Model>) -> Result<()> {
+    for rows in rows.chunks(ROWS_PER_INSERT) {
+        let rows =
+            rows.iter().cloned().map(mention::Model::into_active_model).map(ActiveModelTrait::reset_all);
+        mention::Entity::insert_many(rows).exec_without_returning(conn).await?;
+    }
+    Ok(())
 }
 
 async fn insert(
@@ -79,6 +104,9 @@ async fn insert(
             Column::ClientId,
             Column::Fingerprint,
             Column::ReplyTo,
+            Column::Mentions,
+            Column::ForwardedUserId,
+            Column::ForwardedAt,
             Column::CreatedAt,
         ])
         .returning(Query::returning().columns([Column::Id, Column::ChatId, Column::Seq]))
@@ -95,6 +123,9 @@ async fn insert(
                 row.draft.client_id.clone().into(),
                 row.draft.fingerprint(row.position.chat_id.0).into(),
                 row.draft.reply_to.map(|id| id.0).into(),
+                row.mentions.to_column().into(),
+                row.draft.forwarded_from.as_ref().map(|origin| origin.user.id.0).into(),
+                row.draft.forwarded_from.as_ref().map(|origin| origin.created_at.0).into(),
                 now.into(),
             ])
             .map_err(Error::internal)?;
@@ -129,9 +160,9 @@ async fn move_counters(conn: &impl ConnectionTrait, positioned: &[Positioned<'_>
     Ok(())
 }
 
-/// Returns the message that was stored under this id.
+/// Returns the message that was stored under this id, without the message that it replies to.
 pub fn message_of(id: MessageId, positioned: &Positioned<'_>, now: i64) -> Message {
-    let Positioned { draft, author, position } = positioned;
+    let Positioned { draft, author, mentions, position } = positioned;
     Message {
         id,
         chat_id: position.chat_id,
@@ -143,6 +174,10 @@ pub fn message_of(id: MessageId, positioned: &Positioned<'_>, now: i64) -> Messa
         user: author.clone(),
         client_id: draft.client_id.clone(),
         reply_to: draft.reply_to,
+        reply: None,
+        forwarded_from: draft.forwarded_from.clone(),
+        mentions: mentions.users.clone(),
+        mentions_all: mentions.all,
         attachments: Vec::new(),
         likes: 0,
         reactions: Vec::new(),

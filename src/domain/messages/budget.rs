@@ -17,6 +17,9 @@ const FIRST_ROWS: usize = 51;
 /// Bytes of a message besides its content: names, times, its author.
 const FRAME: usize = 700;
 
+/// Bytes of what is shown of a message that is replied to.
+const REPLY: usize = 800;
+
 /// Bytes of one user in the list of those who like a message.
 pub const LIKER: usize = 150;
 
@@ -127,7 +130,10 @@ async fn read_pages(
 /// Returns the approximate size of a message as JSON, in bytes.
 pub fn size(row: &message::Model) -> usize {
     let content = if row.deleted_at.is_some() { 0 } else { row.content.bytes().map(escaped).sum() };
-    FRAME + content
+    let reply = if row.reply_to.is_some() { REPLY } else { 0 };
+    let origin = if row.forwarded_user_id.is_some() { LIKER } else { 0 };
+    let beside = [&row.mentions, &row.reactions].into_iter().flatten().map(String::len).sum::<usize>();
+    FRAME + content + reply + origin + beside
 }
 
 /// Returns how many bytes a byte of a string takes in JSON (RFC 8259, section 7).

@@ -1,16 +1,18 @@
-//! Edits messages, which only their author may do, and deletes them. A deleted message keeps its row and its position;
-//! its content and its likes are removed.
+//! Edits messages, which only their author may do, and deletes them. An edit keeps the version that it replaces. A deleted
+//! message keeps its row and its position; its content, its earlier versions, its likes and its reactions are removed.
 
 use crate::protocol::members::ChatRole;
-use entity::{like, message, session};
+use entity::{like, mention, message, message_edit, reaction, session};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
+use super::batch::insert_mentions;
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::chats::{begin_change, change_at, membership, require_open};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::message_view::{show, show_one};
+use crate::domain::mentions::{Names, Naming, Resolver};
+use crate::domain::message_view::{kind, show, show_one};
 use crate::domain::{AppContext, Caller, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
@@ -45,10 +47,27 @@ impl CommandHandler for EditMessage {
             let message = show_one(tx.conn(), message, user_id).await?;
             return tx.unchanged(MessageReply { message }).await;
         }
+        let now = context.clock.now();
+        let names = Names::of(&request.content, kind(message.message_type));
+        let naming = Naming { chat_id: ChatId(chat.id), author: user_id, names: &names };
+        let mentions = Resolver::read(tx.conn(), std::slice::from_ref(&naming)).await?.resolve(&naming);
         let change = begin_change(tx, &mut chat).await?;
+        message_edit::ActiveModel {
+            message_id: Set(message.id),
+            message_type: Set(message.message_type),
+            content: Set(message.content.clone()),
+            replaced_at: Set(now),
+            ..Default::default()
+        }
+        .insert(change.conn())
+        .await?;
+        forget_mentions(change.conn(), &message).await?;
+        let rows = mentions.rows(message.chat_id, message.seq, message.id, message.user_id);
+        insert_mentions(change.conn(), rows).await?;
         let mut row = message.into_active_model();
         row.content = Set(request.content.clone());
-        row.edited_at = Set(Some(context.clock.now()));
+        row.mentions = Set(mentions.to_column());
+        row.edited_at = Set(Some(now));
         row.rev = Set(change.position().rev);
         let row = row.update(change.conn()).await?;
         finish(context, change, row, user_id).await
@@ -83,8 +102,19 @@ impl CommandHandler for DeleteMessage {
             .filter(like::Column::MessageId.eq(message.id))
             .exec(change.conn())
             .await?;
+        reaction::Entity::delete_many()
+            .filter(reaction::Column::MessageId.eq(message.id))
+            .exec(change.conn())
+            .await?;
+        message_edit::Entity::delete_many()
+            .filter(message_edit::Column::MessageId.eq(message.id))
+            .exec(change.conn())
+            .await?;
+        forget_mentions(change.conn(), &message).await?;
         let mut row = message.into_active_model();
         row.content = Set(String::new());
+        row.mentions = Set(None);
+        row.reactions = Set(None);
         row.likes = Set(0);
         row.pinned_at = Set(None);
         row.deleted_at = Set(Some(context.clock.now()));
@@ -94,14 +124,26 @@ impl CommandHandler for DeleteMessage {
     }
 }
 
-/// A message whose chat is locked, and the caller's role in the chat if they are a member.
-struct Locked {
-    chat: entity::chat::Model,
-    message: message::Model,
-    role: Option<ChatRole>,
+/// Removes the mentions of a message from the numbers of unread ones.
+async fn forget_mentions(conn: &impl ConnectionTrait, message: &message::Model) -> Result<()> {
+    if message.mentions.is_some() {
+        mention::Entity::delete_many().filter(mention::Column::MessageId.eq(message.id)).exec(conn).await?;
+    }
+    Ok(())
 }
 
-async fn lock_message(tx: &Tx, id: MessageId, caller: &Caller) -> Result<Locked> {
+/// A message whose chat is locked, and the caller's role in the chat if they are a member.
+pub(super) struct Locked {
+    /// The chat.
+    pub chat: entity::chat::Model,
+    /// The message.
+    pub message: message::Model,
+    /// The caller's role.
+    pub role: Option<ChatRole>,
+}
+
+/// Locks the chat of a message and reads both.
+pub(super) async fn lock_message(tx: &Tx, id: MessageId, caller: &Caller) -> Result<Locked> {
     // A message never moves to another chat, so its chat may be read before the chat is locked.
     let found = message::Entity::find_by_id(id.0).one(tx.conn()).await?.ok_or_else(no_such_message)?;
     if !caller.may_reach(ChatId(found.chat_id)) {
@@ -114,7 +156,7 @@ async fn lock_message(tx: &Tx, id: MessageId, caller: &Caller) -> Result<Locked>
     Ok(Locked { chat, message, role: member.map(|row| row.role) })
 }
 
-fn no_such_message() -> Error {
+pub(super) fn no_such_message() -> Error {
     Error::field(Code::NotFound, "message.id", "there is no such message")
 }
 

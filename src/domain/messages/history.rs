@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, Select};
 use super::budget::{self, By};
 use crate::domain::chats::find_visible;
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::message_view::{MangoMessage, ShownRow, to_mango};
+use crate::domain::message_view::{MangoMessage, ShownRow, show_rows, to_mango};
 use crate::domain::{Actor, AppContext, Caller, PAGE_BYTES};
 use crate::error::Result;
 use crate::ids::{ChatId, UserId};
@@ -93,7 +93,7 @@ pub async fn page(
             (rows, has_more)
         }
     };
-    Ok(HistoryReply { messages: rows.into_iter().map(ShownRow::show).collect(), has_more })
+    Ok(HistoryReply { messages: show_rows(conn, rows).await?, has_more })
 }
 
 /// Returns the newest messages of `select`, newest first, and whether there are older ones.
@@ -158,6 +158,6 @@ impl MangoMessages {
         if rows.is_empty() {
             return Ok(None);
         }
-        Ok(Some(to_mango(conn, rows.into_iter().map(ShownRow::show).collect()).await?))
+        Ok(Some(to_mango(conn, show_rows(conn, rows).await?).await?))
     }
 }

@@ -7,11 +7,14 @@ use entity::{chat, member, message, user};
 use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use crate::domain::mentions::{Mentions, Names, Naming, Resolver};
 use crate::domain::users::author;
 use crate::domain::{contacts, sessions};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::tokens::hash;
+use crate::protocol::forwarding::ForwardedFrom;
+use crate::protocol::members::ChatRole;
 use crate::protocol::message_type::MessageType;
 use crate::protocol::users::Author;
 
@@ -26,9 +29,24 @@ pub struct Draft {
     pub client_id: Option<String>,
     /// The message that it replies to.
     pub reply_to: Option<MessageId>,
+    /// The names in the content.
+    pub names: Names,
+    /// The origin of a forwarded message.
+    pub forwarded_from: Option<ForwardedFrom>,
 }
 
 impl Draft {
+    /// Creates a message to send.
+    pub fn new(content: String, message_type: MessageType, client_id: Option<String>) -> Self {
+        let names = Names::of(&content, message_type);
+        Self { content, message_type, client_id, reply_to: None, names, forwarded_from: None }
+    }
+
+    /// Whether the message can be stored without reading anything but chat and sender.
+    pub fn is_plain(&self) -> bool {
+        self.names.is_empty() && self.forwarded_from.is_none()
+    }
+
     /// Returns a hash of chat, type and content if the message has a `client_id`. It allows a comparison even after the
     /// content is gone.
     pub fn fingerprint(&self, chat_id: i64) -> Option<String> {
@@ -46,6 +64,12 @@ pub struct SendRequest<'a> {
     pub chat_id: ChatId,
     /// The message.
     pub draft: &'a Draft,
+}
+
+impl SendRequest<'_> {
+    fn naming(&self) -> Naming<'_> {
+        Naming { chat_id: self.chat_id, author: self.user_id, names: &self.draft.names }
+    }
 }
 
 /// The time in which the same text is refused, for requests without a `client_id`.
@@ -81,6 +105,10 @@ pub struct SendContext {
     pub chats: HashMap<i64, chat::Model>,
     /// Senders who are members of the chat.
     senders: HashMap<(i64, i64), Author>,
+    /// When members without a role last sent a message in a chat with slow mode.
+    slowed: HashMap<(i64, i64), Option<i64>>,
+    /// The current time.
+    now: i64,
     /// Existing chats that were skipped because another transaction has locked them.
     busy_chats: HashSet<i64>,
     /// Senders who were banned since they sent, and the error message for them.
@@ -89,6 +117,8 @@ pub struct SendContext {
     earlier: HashMap<(i64, String), message::Model>,
     /// Chats of the messages that are replied to.
     answered: HashMap<i64, i64>,
+    /// What names in the messages are resolved by.
+    resolver: Resolver,
     /// Recent messages without a `client_id`.
     lately: HashSet<Text>,
     /// Whether to refuse repetitions of `lately`.
@@ -97,8 +127,8 @@ pub struct SendContext {
 
 /// The decision on a request.
 pub enum Decision {
-    /// Store it as a new message by this author.
-    Store(Author),
+    /// Store it as a new message by this author, which mentions these members.
+    Store(Author, Mentions),
     /// It was stored before.
     Earlier(message::Model),
 }
@@ -111,11 +141,13 @@ impl SendContext {
         window: Window,
         locking: Locking,
     ) -> Result<Self> {
-        let mut send_context = Self::default();
+        let mut send_context = Self { now: window.now, ..Self::default() };
         send_context.lock_chats(conn, requests, locking).await?;
         send_context.read_senders(conn, requests, window.now).await?;
         send_context.read_earlier(conn, requests).await?;
         send_context.read_answered(conn, requests).await?;
+        let texts: Vec<Naming<'_>> = requests.iter().map(SendRequest::naming).collect();
+        send_context.resolver = Resolver::read(conn, &texts).await?;
         if window.length > 0 {
             send_context.window = true;
             send_context.read_lately(conn, requests, window.now - window.length).await?;
@@ -163,19 +195,28 @@ impl SendContext {
         let pairs = by_chat.into_iter().fold(Condition::any(), |any, (chat, users)| {
             any.add(member::Column::ChatId.eq(chat).and(member::Column::UserId.is_in(users)))
         });
-        let present: Vec<(i64, i64)> = member::Entity::present()
+        let present: Vec<(i64, i64, ChatRole, Option<i64>)> = member::Entity::present()
             .select_only()
-            .columns([member::Column::ChatId, member::Column::UserId])
+            .columns([
+                member::Column::ChatId,
+                member::Column::UserId,
+                member::Column::Role,
+                member::Column::LastSentAt,
+            ])
             .filter(pairs)
             .into_tuple()
             .all(conn)
             .await?;
-        let ids = distinct(present.iter().map(|(_, user)| *user));
+        let ids = distinct(present.iter().map(|(_, user, ..)| *user));
         let users = user::Entity::present().filter(user::Column::Id.is_in(ids)).all(conn).await?;
         let banned = users.iter().filter(|row| row.is_banned(now));
         self.banned = banned.map(|row| (row.id, sessions::describe_ban(row))).collect();
         let authors: HashMap<i64, Author> = users.iter().map(|row| (row.id, author(row))).collect();
-        for (chat, user) in present {
+        for (chat, user, role, last_sent_at) in present {
+            let is_slow = self.chats.get(&chat).is_some_and(|chat| chat.slow_mode_secs > 0);
+            if is_slow && role == ChatRole::Member {
+                self.slowed.insert((chat, user), last_sent_at);
+            }
             if let Some(author) = authors.get(&user) {
                 self.senders.insert((chat, user), author.clone());
             }
@@ -270,6 +311,9 @@ impl SendContext {
 
     /// Records a request that is about to be stored, so that the next requests of the batch are checked against it.
     pub fn note(&mut self, request: &SendRequest<'_>) {
+        if let Some(last) = self.slowed.get_mut(&(request.chat_id.0, request.user_id.0)) {
+            *last = Some(self.now);
+        }
         if self.window && request.draft.client_id.is_none() {
             self.lately.insert(text_of(request));
         }
@@ -278,6 +322,21 @@ impl SendContext {
     /// Whether a request cannot be decided now because another transaction has locked its chat.
     pub fn is_busy(&self, request: &SendRequest<'_>) -> bool {
         self.busy_chats.contains(&request.chat_id.0)
+    }
+
+    /// Returns the chats and users whose messages slow mode delays, if they send one now.
+    pub fn slowed_senders(&self) -> Vec<(i64, i64)> {
+        self.slowed.iter().filter(|(_, last)| **last == Some(self.now)).map(|(key, _)| *key).collect()
+    }
+
+    fn check_slow_mode(&self, chat: &chat::Model, user_id: UserId) -> Result<()> {
+        let Some(Some(last)) = self.slowed.get(&(chat.id, user_id.0)) else { return Ok(()) };
+        let wait = last + i64::from(chat.slow_mode_secs) * 1_000 - self.now;
+        if wait <= 0 {
+            return Ok(());
+        }
+        let message = format!("slow mode: wait {} s before your next message", (wait + 999) / 1_000);
+        Err(Error::rate_limited(message, wait as u64))
     }
 
     /// Decides on one request.
@@ -317,11 +376,12 @@ impl SendContext {
             ));
         }
         judge_direct(chat, request.user_id)?;
+        self.check_slow_mode(chat, request.user_id)?;
         if self.window && request.draft.client_id.is_none() && self.lately.contains(&text_of(request)) {
             let problem = "equals your previous message; send a client_id to repeat it";
             return Err(Error::field(Code::DuplicateMessage, "message.content", problem));
         }
-        Ok(Decision::Store(author.clone()))
+        Ok(Decision::Store(author.clone(), self.resolver.resolve(&request.naming())))
     }
 }
 

@@ -16,6 +16,7 @@ use sea_orm::sqlx::{Arguments, Row};
 
 use super::batch::{Positioned, message_of};
 use super::writer::Job;
+use crate::domain::mentions::Mentions;
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::bus::ChatPosition;
@@ -31,7 +32,7 @@ WITH input AS (
     SELECT * FROM unnest($9::int8[], $10::int8[]) AS t (chat_id, n)
 ), locked AS (
     SELECT id, meta_rev FROM chats
-    WHERE id = ANY($9) AND deleted_at IS NULL AND (is_group OR (approved AND NOT blocked))
+    WHERE id = ANY($9) AND deleted_at IS NULL AND NOT leaves_archive AND slow_mode_secs = 0 AND (is_group OR (approved AND NOT blocked))
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 ), senders AS (
     SELECT id, username, name, photo, role FROM users
@@ -85,20 +86,24 @@ pub async fn store_at_once(
     collect(jobs, &by_chat, &rows, now).map_err(Failure::Unknown)
 }
 
-/// Returns the indexes of the messages by chat, without the chats in which a `client_id` of this group is repeated.
+/// Returns the indexes of the messages by chat, without the chats in which a `client_id` of this group is repeated, or a
+/// message needs further reads.
 pub(super) fn accepted_chats(jobs: &[&Job]) -> HashMap<ChatId, Vec<usize>> {
     let mut by_chat: HashMap<ChatId, Vec<usize>> = HashMap::new();
     let mut client_ids: HashMap<(UserId, &str), ChatId> = HashMap::new();
-    let mut repeated: HashSet<ChatId> = HashSet::new();
+    let mut left_out: HashSet<ChatId> = HashSet::new();
     for (index, job) in jobs.iter().enumerate() {
         by_chat.entry(job.chat_id).or_default().push(index);
+        if !job.draft.is_plain() {
+            left_out.insert(job.chat_id);
+        }
         if let Some(client_id) = &job.draft.client_id
             && let Some(first) = client_ids.insert((job.user_id, client_id), job.chat_id)
         {
-            repeated.extend([first, job.chat_id]);
+            left_out.extend([first, job.chat_id]);
         }
     }
-    by_chat.retain(|chat, _| !repeated.contains(chat));
+    by_chat.retain(|chat, _| !left_out.contains(chat));
     by_chat
 }
 
@@ -156,7 +161,8 @@ fn collect(
             .filter(|(_, job)| job.user_id == read.author.id)
             .ok_or_else(|| Error::internal("a stored message came back that was not sent"))?;
         let position = ChatPosition { chat_id: read.chat, rev: read.seq, prev: read.seq - 1 };
-        let positioned = Positioned { draft: &job.draft, author: read.author, position };
+        let mentions = Mentions::default();
+        let positioned = Positioned { draft: &job.draft, author: read.author, mentions, position };
         found.insert(index, (message_of(read.id, &positioned, now), position));
     }
     Ok(found)

@@ -13,13 +13,14 @@ use rusqlite::{OptionalExtension, Result, Row, Transaction, params};
 use super::batch::{Positioned, message_of};
 use super::store_postgres::{Stored, accepted_chats};
 use super::writer::Job;
+use crate::domain::mentions::Mentions;
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::bus::ChatPosition;
 use crate::protocol::users::Author;
 
 /// Reads the counter of a chat that accepts messages.
 const CHAT: &str = "SELECT rev FROM chats \
-    WHERE id = ?1 AND deleted_at IS NULL AND (is_group OR (approved AND NOT blocked))";
+    WHERE id = ?1 AND deleted_at IS NULL AND NOT leaves_archive AND slow_mode_secs = 0 AND (is_group OR (approved AND NOT blocked))";
 
 /// Reads a member who may send.
 const SENDER: &str = "SELECT username, name, photo, role FROM users \
@@ -62,7 +63,8 @@ pub fn store_at_once(tx: &Transaction<'_>, jobs: &[&Job], now: i64) -> Result<Ha
                 now,
             ])?;
             let id = MessageId(tx.last_insert_rowid());
-            let positioned = Positioned { draft, author: author.clone(), position };
+            let (author, mentions) = (author.clone(), Mentions::default());
+            let positioned = Positioned { draft, author, mentions, position };
             stored.insert(index, (message_of(id, &positioned, now), position));
         }
         tx.prepare_cached(ADVANCE)?.execute([chat.0, rev, now])?;

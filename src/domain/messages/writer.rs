@@ -18,14 +18,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::DbBackend;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 use tracing::Span;
 
 use super::aside::Aside;
-use super::batch::{announcement, place, store, to_author};
-use super::prepare::{Decision, Draft, Locking, SendContext, SendRequest, Window};
+use super::batch::{announcement, to_author};
+use super::prepare::{Draft, Locking, Window};
+use super::results::{Attempt, results};
 use super::store_postgres::{self, Stored};
 use super::store_sqlite;
 use crate::clock::Clock;
@@ -113,12 +114,6 @@ enum Shortcut {
     /// With one transaction of prepared statements.
     Sqlite(Arc<Direct>),
 }
-
-/// Another transaction has locked the message's chat.
-struct Busy;
-
-/// The outcome of one message of a transaction: its result, and its event if it is new.
-type Attempt = std::result::Result<(SendResult, Option<Delivery>), Busy>;
 
 /// The messages of a batch that must wait for another transaction; or the whole batch and the reason why none was
 /// stored.
@@ -232,7 +227,7 @@ impl Task {
                     let jobs: Vec<&Job> = jobs.iter().map(|job| &**job).collect();
                     store_sqlite::store_at_once(tx, &jobs, clock.now())
                 });
-                storing.await.map(|(stored, _turn)| stored)
+                storing.await
             }
         };
         let mut stored = match stored {
@@ -246,6 +241,11 @@ impl Task {
                 return Group::new();
             }
         };
+        if let Err(error) = self.add_replies(&mut stored).await {
+            // They are stored, but cannot be shown: their senders find out by sending again.
+            refuse(group, &error);
+            return Group::new();
+        }
         let mut left = Group::new();
         for (index, entry) in group.into_iter().enumerate() {
             let Some((message, position)) = stored.remove(&index) else {
@@ -255,11 +255,21 @@ impl Task {
             let event = announcement(&message, position, entry.job.conn);
             let reply = SendReply { message: to_author(message), duplicate: false };
             match event {
-                Ok(event) => self.publish(entry, Ok((reply, Some(position))), Some(event)).await,
-                Err(error) => self.publish(entry, Err(error), None).await,
+                Ok(event) => self.publish(entry, Ok((reply, Some(position))), vec![event]).await,
+                Err(error) => self.publish(entry, Err(error), Vec::new()).await,
             }
         }
         left
+    }
+
+    /// Adds to messages what is shown of those that they reply to.
+    async fn add_replies(&self, stored: &mut HashMap<usize, Stored>) -> Result<()> {
+        let ids = stored.values().filter_map(|(message, _)| Some(message.reply_to?.0));
+        let replies = message_view::replies(self.db.read(), ids).await?;
+        for (message, _) in stored.values_mut() {
+            message.reply = message.reply_to.and_then(|id| replies.get(&id.0)).cloned();
+        }
+        Ok(())
     }
 
     /// Stores the messages of a waiting chat, in order, until none is left: waits for its lock during a turn, lets
@@ -338,7 +348,8 @@ impl Task {
             if let Some(turn) = turn {
                 tx.limit_lock_waits(turn).await?;
             }
-            let results = self.results(tx.conn(), &jobs, locking).await?;
+            let window = Window { length: self.window, now: self.clock.now() };
+            let results = results(tx.conn(), &jobs, window, locking).await?;
             Ok((tx, results))
         };
         let decided: Result<(Tx, Vec<Attempt>)> = deciding.await;
@@ -358,8 +369,8 @@ impl Task {
         let mut unknown = Group::new();
         for (entry, result) in group.into_iter().zip(results) {
             match result {
-                Err(Busy) => busy.push(entry),
-                Ok((sent, event)) if committed.is_ok() => self.publish(entry, sent, event).await,
+                Err(_) => busy.push(entry),
+                Ok((sent, events)) if committed.is_ok() => self.publish(entry, sent, events).await,
                 Ok(_) => unknown.push(entry),
             }
         }
@@ -374,9 +385,8 @@ impl Task {
     }
 
     /// Answers one message, and announces it if it is new.
-    async fn publish(&self, entry: Entry, sent: SendResult, event: Option<Delivery>) {
+    async fn publish(&self, entry: Entry, sent: SendResult, mut deliveries: Vec<Delivery>) {
         let Entry { job, answer, .. } = entry;
-        let mut deliveries: Vec<Delivery> = event.into_iter().collect();
         if !deliveries.is_empty() {
             deliveries.extend(self.typing.end(job.chat_id, job.user_id));
         }
@@ -389,76 +399,6 @@ impl Task {
         };
         self.bus.publish(batch).await;
     }
-
-    /// Returns the outcome of each job, in order.
-    async fn results(
-        &self,
-        conn: &impl ConnectionTrait,
-        jobs: &[&Job],
-        locking: Locking,
-    ) -> Result<Vec<Attempt>> {
-        let requests: Vec<SendRequest<'_>> = jobs
-            .iter()
-            .map(|job| SendRequest { user_id: job.user_id, chat_id: job.chat_id, draft: &job.draft })
-            .collect();
-        let window = Window { length: self.window, now: self.clock.now() };
-        let mut send_context = SendContext::read(conn, &requests, window, locking).await?;
-        let mut results: Vec<Option<Attempt>> = Vec::with_capacity(jobs.len());
-        let mut positioned = Vec::with_capacity(jobs.len());
-        // The job of each positioned message, and repetitions of a message within the batch.
-        let mut owners: Vec<usize> = Vec::with_capacity(jobs.len());
-        let mut twins: Vec<(usize, usize)> = Vec::new();
-        for (index, request) in requests.iter().enumerate() {
-            if send_context.is_busy(request) {
-                results.push(Some(Err(Busy)));
-                continue;
-            }
-            let twin = request.draft.client_id.as_ref().and_then(|client_id| {
-                owners.iter().position(|owner| {
-                    let other = &requests[*owner];
-                    other.user_id == request.user_id && other.draft.client_id.as_ref() == Some(client_id)
-                })
-            });
-            // A repetition is not decided again: the first message may have changed what is allowed.
-            if let Some(twin) = twin {
-                twins.push((index, twin));
-                results.push(None);
-                continue;
-            }
-            let result = match send_context.decide(request) {
-                Err(error) => Some(Ok((Err(error), None))),
-                Ok(Decision::Earlier(row)) => {
-                    let message = message_view::show_one(conn, row, request.user_id).await?;
-                    Some(Ok((Ok((SendReply { message, duplicate: true }, None)), None)))
-                }
-                Ok(Decision::Store(author)) => {
-                    send_context.note(request);
-                    if let Some(chat) = send_context.chats.get_mut(&request.chat_id.0) {
-                        owners.push(index);
-                        positioned.push(place(chat, request.draft, author));
-                    }
-                    None
-                }
-            };
-            results.push(result);
-        }
-        if !positioned.is_empty() {
-            let stored = store(conn, &positioned, self.clock.now()).await?;
-            for (index, twin) in twins {
-                results[index] =
-                    Some(Ok((repeated(&requests[index], &requests[owners[twin]], &stored[twin]), None)));
-            }
-            for ((message, owner), positioned) in stored.into_iter().zip(owners).zip(&positioned) {
-                let event = announcement(&message, positioned.position, jobs[owner].conn)?;
-                let reply = SendReply { message: to_author(message), duplicate: false };
-                results[owner] = Some(Ok((Ok((reply, Some(positioned.position))), Some(event))));
-            }
-        }
-        results
-            .into_iter()
-            .map(|result| result.ok_or_else(|| Error::internal("a message was neither stored nor refused")))
-            .collect()
-    }
 }
 
 /// Answers all messages of a batch with the error. Logs the cause only here, once per batch and in the span of its first
@@ -468,22 +408,5 @@ fn refuse(group: Group, error: &Error) {
     span.in_scope(|| tracing::error!(messages = group.len(), %error, "messages could not be stored"));
     for Entry { answer, .. } in group {
         answer(Err(Error::new(error.code, error.message.clone())));
-    }
-}
-
-/// Returns the result of a message that occurs twice in a batch.
-fn repeated(
-    request: &SendRequest<'_>,
-    first: &SendRequest<'_>,
-    stored: &crate::protocol::messages::Message,
-) -> SendResult {
-    if request.draft.fingerprint(request.chat_id.0) == first.draft.fingerprint(first.chat_id.0) {
-        Ok((SendReply { message: to_author(stored.clone()), duplicate: true }, None))
-    } else {
-        Err(Error::field(
-            Code::ClientIdConflict,
-            "message.client_id",
-            "was already used with another chat, type or content",
-        ))
     }
 }

@@ -122,7 +122,7 @@ async fn lock_with_admins(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result
     let rows = user::Entity::present()
         .filter(which)
         .order_by_asc(user::Column::Id)
-        // A weak lock: transactions that only reference a row, such as the insert of a message, do not conflict with
+        // A weak lock: transactions that only reference a row, such as the insert of a like, do not conflict with
         // it.
         .lock(LockType::NoKeyUpdate)
         .all(conn)

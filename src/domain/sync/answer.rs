@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::domain::chats::{Viewer, load, own};
 use crate::domain::dispatch::CommandHandler;
-use crate::domain::message_view::ShownRow;
+use crate::domain::message_view::{ShownRow, show_rows};
 use crate::domain::messages::budget::{self, By};
 use crate::domain::{AppContext, Caller, PAGE_BYTES, contacts};
 use crate::error::{Error, Result};
@@ -276,7 +276,7 @@ impl Page {
                 (rows, !more)
             }
         };
-        let messages: Vec<Message> = rows.into_iter().map(ShownRow::show).collect();
+        let messages: Vec<Message> = show_rows(conn, rows).await?;
         let sizes: Vec<usize> = messages.iter().map(size).collect::<Result<_>>()?;
         let total = chat_bytes + sizes.iter().sum::<usize>();
         let room = self.bytes.saturating_sub(chat_bytes);

@@ -3,12 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::{chat, like, member, message, user};
+use entity::{chat, member, message, user};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::domain::chats::{change_at, load, show_members};
-use crate::domain::message_view::show;
+use crate::domain::mentions::Mentions;
+use crate::domain::message_view::{Own, own_states, show};
 use crate::domain::messages::changed;
 use crate::domain::{AppContext, events};
 use crate::error::Result;
@@ -50,7 +51,7 @@ pub async fn fill(
     if upto - given > MOST {
         return Ok(None);
     }
-    let mut found = messages_between(context, chat_id, given, upto).await?;
+    let mut found = messages_between(context, chat_id, given, upto, users).await?;
     // The event of a new chat includes its first members.
     let is_new = given == 0;
     found.extend(members_between(context, chat_id, if is_new { 1 } else { given }, upto).await?);
@@ -75,12 +76,11 @@ pub async fn fill(
         }
     }
     found.sort_by_key(|(rev, told)| (*rev, matches!(told, Told::Member(..))));
-    let likes = likes_of(context, &found, users).await?;
     let mut events = Vec::with_capacity(found.len());
     let mut prev = given;
     for (rev, told) in found {
         let position = ChatPosition { chat_id, rev, prev };
-        events.extend(told.into_deliveries(position, &chat, context.clock.now(), users, &likes)?);
+        events.extend(told.into_deliveries(position, &chat, context.clock.now())?);
         prev = rev;
     }
     Ok(Some(events))
@@ -92,6 +92,7 @@ async fn messages_between(
     chat_id: ChatId,
     given: i64,
     upto: i64,
+    users: &[UserId],
 ) -> Result<Vec<(i64, Told)>> {
     let conn = context.db.background();
     let between = |column: message::Column| column.gt(given).and(column.lte(upto));
@@ -100,13 +101,21 @@ async fn messages_between(
     let changed = message::Entity::changed_later(chat_id.0).filter(between(message::Column::Rev));
     rows.extend(changed.filter(message::Column::Seq.lte(given)).all(conn).await?);
     let mut found = Vec::with_capacity(rows.len());
+    let viewers = if users.len() > TOLD_APART { &[] } else { users };
+    let mut states = own_states(conn, &rows, viewers).await?;
     for message in show(conn, rows, None).await? {
         if message.seq > given {
             let new = Message { rev: message.seq, ..message.clone() };
             found.push((message.seq, Told::New(Box::new(new))));
         }
         if message.rev > message.seq && message.rev <= upto {
-            found.push((message.rev, Told::Changed(Box::new(message))));
+            let mentions = Mentions { users: message.mentions.clone(), all: message.mentions_all };
+            let own = viewers.iter().map(|user| {
+                let state = states.remove(&(message.id.0, user.0)).unwrap_or_else(|| Own::of(*user));
+                (*user, state.show(message.user.id, &mentions))
+            });
+            let own = own.collect();
+            found.push((message.rev, Told::Changed(Box::new(message), own)));
         }
     }
     Ok(found)
@@ -151,27 +160,6 @@ fn free_value(found: &[(i64, Told)], given: i64, upto: i64) -> Option<i64> {
     (given + 1..=upto).rev().find(|rev| !taken.contains(rev))
 }
 
-/// Returns which of the changed messages these users like.
-async fn likes_of(
-    context: &AppContext,
-    found: &[(i64, Told)],
-    users: &[UserId],
-) -> Result<HashSet<(i64, i64)>> {
-    let changed: Vec<i64> = found
-        .iter()
-        .filter_map(|(_, told)| if let Told::Changed(message) = told { Some(message.id.0) } else { None })
-        .collect();
-    if changed.is_empty() || users.len() > TOLD_APART {
-        return Ok(HashSet::new());
-    }
-    let rows = like::Entity::find()
-        .filter(like::Column::MessageId.is_in(changed))
-        .filter(like::Column::UserId.is_in(users.iter().map(|id| id.0)))
-        .all(context.db.background())
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.message_id, row.user_id)).collect())
-}
-
 /// Returns the current counters of these chats.
 pub async fn heads(conn: &impl ConnectionTrait, chats: &[ChatId]) -> Result<Vec<(ChatId, i64)>> {
     let mut heads = Vec::with_capacity(chats.len());
@@ -191,21 +179,15 @@ pub async fn heads(conn: &impl ConnectionTrait, chats: &[ChatId]) -> Result<Vec<
 /// A change that becomes an event.
 enum Told {
     New(Box<Message>),
-    Changed(Box<Message>),
+    /// With the own state of each recipient; without it if there are too many.
+    Changed(Box<Message>, Vec<(UserId, MyMessage)>),
     Member(Box<Member>, bool),
     Chat(Box<Chat>),
     NewChat(Box<Chat>),
 }
 
 impl Told {
-    fn into_deliveries(
-        self,
-        position: ChatPosition,
-        chat: &chat::Model,
-        now: i64,
-        users: &[UserId],
-        likers: &HashSet<(i64, i64)>,
-    ) -> Result<Vec<Delivery>> {
+    fn into_deliveries(self, position: ChatPosition, chat: &chat::Model, now: i64) -> Result<Vec<Delivery>> {
         let by_owner = change_at(position, UserId(chat.owner_id), now);
         let one = match self {
             Self::New(message) => {
@@ -217,16 +199,15 @@ impl Told {
                 };
                 events::new_message::at(position, &event)?
             }
-            Self::Changed(message) if users.len() > TOLD_APART => {
+            Self::Changed(message, own) if own.is_empty() => {
                 changed(position, message.user.id, now, &message)?
             }
-            Self::Changed(mut message) => {
-                let mut told = Vec::with_capacity(users.len());
-                for user in users {
-                    let liked = likers.contains(&(message.id.0, user.0));
-                    message.my = Some(MyMessage { liked, reactions: Vec::new() });
+            Self::Changed(mut message, own) => {
+                let mut told = Vec::with_capacity(own.len());
+                for (user, my) in own {
+                    message.my = Some(my);
                     let mut event = changed(position, message.user.id, now, &message)?;
-                    event.only_user = Some(*user);
+                    event.only_user = Some(user);
                     told.push(event);
                 }
                 return Ok(told);

@@ -31,14 +31,21 @@ impl Autocommit {
         Self { pool, patience, held: None }
     }
 
-    /// Runs a statement and returns its rows.
-    pub async fn query(&mut self, sql: &'static str, arguments: PgArguments) -> Result<Vec<PgRow>, Failure> {
-        let mut connection = if let Some(held) = self.held.take() {
-            held
-        } else {
+    /// Takes a connection out of the pool, unless it has one.
+    pub async fn connect(&mut self) -> Result<(), Failure> {
+        if self.held.is_none() {
             let acquired = timeout(self.patience.acquire, self.pool.acquire()).await;
             let acquired = acquired.unwrap_or(Err(SqlxError::PoolTimedOut));
-            acquired.map_err(|error| Failure::Refused(database(error).into()))?
+            self.held = Some(acquired.map_err(|error| Failure::Refused(database(error).into()))?);
+        }
+        Ok(())
+    }
+
+    /// Runs a statement and returns its rows.
+    pub async fn query(&mut self, sql: &'static str, arguments: PgArguments) -> Result<Vec<PgRow>, Failure> {
+        self.connect().await?;
+        let Some(mut connection) = self.held.take() else {
+            return Err(Failure::Refused(Error::internal("a connection vanished")));
         };
         let rows = query_with(sql, arguments).fetch_all(&mut *connection);
         let limit = self.patience.statement.unwrap_or(self.patience.acquire);

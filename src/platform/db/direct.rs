@@ -67,12 +67,27 @@ impl Direct {
         Ok(Self { tasks, turn, patience })
     }
 
-    /// Runs `work` within a transaction that writes. If it fails, nothing is stored. Until the returned permit is dropped,
-    /// no other transaction of this process begins.
+    /// Runs `work` within a transaction that writes. If it fails, nothing is stored.
     pub async fn transaction<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.run(work, drop).await.map(|(value, ())| value)
+    }
+
+    /// Does the same. Until the returned permit is dropped, no other transaction of this process begins.
+    pub async fn transaction_in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<(T, OwnedSemaphorePermit), Failure> {
+        self.run(work, |turn| turn).await
+    }
+
+    async fn run<T: Send + 'static, P: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        release: impl FnOnce(OwnedSemaphorePermit) -> P + Send + 'static,
+    ) -> Result<(T, P), Failure> {
         let busy = || Failure::Unknown(Error::unavailable("the database is busy"));
         let turn = timeout(self.patience, self.turn.clone().acquire_owned()).await.map_err(|_| busy())?;
         let turn = turn.map_err(|_| busy())?;
@@ -80,7 +95,8 @@ impl Direct {
         let task: Task = Box::new(move |slot| {
             // The permit is held until the work has ended, even if nobody waits for it any more.
             let done = slot.transaction(work);
-            drop(answer.send(done.map(|value| (value, turn))));
+            let permit = release(turn);
+            drop(answer.send(done.map(|value| (value, permit))));
         });
         let gone = || Failure::Unknown(Error::unavailable("the writer of the database has stopped"));
         self.tasks.send(task).map_err(|_| gone())?;
@@ -111,7 +127,7 @@ impl Slot {
     ) -> Result<T, Failure> {
         if self.connection.is_none() {
             self.connection = Some(self.open().map_err(|error| {
-                tracing::warn!(%error, "a connection for groups of messages could not be opened");
+                tracing::warn!(%error, "a connection for groups could not be opened");
                 Failure::Refused(error.into())
             })?);
         }
@@ -163,7 +179,7 @@ mod tests {
             }
             tx.query_row("SELECT count(*) FROM t", [], |row| row.get(0))
         };
-        direct.transaction(work).await.map(|(value, _turn)| value)
+        direct.transaction(work).await
     }
 
     #[tokio::test]

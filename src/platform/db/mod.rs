@@ -191,6 +191,11 @@ impl Db {
         })
     }
 
+    /// Whether groups can be stored at once, by [`Self::autocommit`] or [`Self::direct`].
+    pub fn stores_groups(&self) -> bool {
+        self.backend() == DbBackend::Postgres || self.file.is_some()
+    }
+
     /// Returns the connection that has a thread of its own; `None` unless the database is a SQLite file. It exists once,
     /// because a second one would empty the page cache of the first with every commit.
     pub fn direct(&self) -> Result<Option<Arc<Direct>>> {

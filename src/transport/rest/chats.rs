@@ -141,8 +141,8 @@ pub async fn messages(
 }
 
 /// List the newest 1,000 messages (Mango-compatible alias).
-#[utoipa::path(get, path = "/message/{chat_id}", tag = "mango", security(("bearer" = [])),
-    params(("chat_id" = i64, Path, description = "The chat")),
+#[utoipa::path(get, path = "/message/{id}", tag = "mango", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The chat")),
     responses(
         (status = 200, body = Vec<MangoMessage>),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),

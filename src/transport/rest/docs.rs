@@ -14,8 +14,8 @@ use crate::protocol::asyncapi;
 use crate::transport::ops::health;
 use crate::transport::pages;
 use crate::transport::rest::{
-    RestState, account, admin, auth, chats, contacts, documented_refusals, errors, events, photos, recovery,
-    users,
+    RestState, account, admin, auth, chats, contacts, documented_refusals, errors, events, groups, messages,
+    photos, recovery, users,
 };
 
 #[derive(OpenApi)]
@@ -86,6 +86,18 @@ pub fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(chats::messages))
         .routes(routes!(chats::mango_messages))
         .routes(routes!(chats::message_types))
+        .routes(routes!(groups::create_invite, groups::invites))
+        .routes(routes!(groups::revoke_invite))
+        .routes(routes!(groups::preview))
+        .routes(routes!(groups::accept))
+        .routes(routes!(groups::join_requests))
+        .routes(routes!(groups::bans))
+        .routes(routes!(groups::put_photo, groups::delete_photo))
+        .routes(routes!(messages::likes))
+        .routes(routes!(messages::reactions))
+        .routes(routes!(messages::reads))
+        .routes(routes!(messages::edits))
+        .routes(routes!(messages::pinned))
         .route("/events/{event}", post(events::run))
         .routes(routes!(admin::report))
         .routes(routes!(admin::list_people))

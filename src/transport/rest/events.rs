@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 use utoipa::openapi::OpenApi;
 
-use crate::domain::Caller;
 use crate::domain::dispatch::{Respond, command_span, dispatch};
+use crate::domain::{Actor, Caller};
 use crate::error::Error;
 use crate::protocol::asyncapi;
 use crate::protocol::asyncapi::Schemas;
@@ -24,6 +24,16 @@ pub async fn run(
     Auth(actor): Auth,
     Path(event): Path<String>,
     LargeText(payload): LargeText,
+) -> Result<Response, Problem> {
+    command(&app, actor, event, payload).await
+}
+
+/// Runs a client event with this payload.
+pub async fn command(
+    app: &RestState,
+    actor: Actor,
+    event: String,
+    payload: String,
 ) -> Result<Response, Problem> {
     let (answer, ack) = oneshot::channel();
     // The client may have disconnected by then; the event still takes effect.

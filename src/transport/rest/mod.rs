@@ -11,6 +11,8 @@ mod documented_refusals;
 mod errors;
 mod events;
 mod extract;
+mod groups;
+mod messages;
 mod photos;
 pub mod reads;
 mod recovery;

@@ -189,11 +189,7 @@ pub async fn put_photo(
 ) -> Result<axum::Json<Me>, Problem> {
     use axum::extract::FromRequest;
     app.context.rates.take(Bucket::Upload, Key::user(actor.user_id)).await?;
-    let multipart = request
-        .headers()
-        .get(axum::http::header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
-    let me = if multipart {
+    let me = if is_multipart(&request) {
         let Image(bytes) = Image::from_request(request, &app).await?;
         run_detached(async move {
             let photo = photos::store(&app.context, "image", bytes).await?;
@@ -209,6 +205,12 @@ pub async fn put_photo(
         .await?
     };
     Ok(axum::Json(me))
+}
+
+/// Whether the body of a request is a form.
+pub fn is_multipart(request: &axum::extract::Request) -> bool {
+    let content_type = request.headers().get(axum::http::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"multipart/"))
 }
 
 /// Remove the photo; a default avatar replaces it.

@@ -1,5 +1,6 @@
 //! Groups: created, changed, joined, left, handed over and deleted.
 
+use reqwest::Method;
 use serde_json::json;
 
 use super::{ALICE, BOB, CAROL, World, message, with_user};
@@ -51,6 +52,48 @@ async fn groups_are_equal_live_synced_and_fetched() {
 #[harness::test]
 async fn groups_are_equal_over_the_plain_websocket() {
     groups(1).await;
+}
+
+/// Dave's device.
+const DAVE: usize = 4;
+
+#[harness::test]
+async fn joining_by_invite_and_bans_are_equal_live_synced_and_fetched() {
+    for transport in [0, 1] {
+        let mut world = World::new(transport).await;
+        let chat = world.group().await;
+        let dave = with_user(chat, world.dave.id);
+        let token = world.devices[ALICE].person.access.clone();
+        let path = format!("/chat/{chat}/invite");
+        let invite = async |world: &World, body| {
+            let (status, invite) = world.app.send(Method::POST, &path, Some(&token), Some(body)).await;
+            assert_eq!(status, 201, "{invite}");
+            json!({"invite": {"token": invite["token"]}})
+        };
+        let free = invite(&world, json!({})).await;
+        let approved = invite(&world, json!({"approval": true})).await;
+        world.say(BOB, chat, "come in").await;
+        let ack = world.change(DAVE, "accept_invite", free.clone(), &["member_added"]).await;
+        assert_eq!(ack["chat"]["id"], json!(chat));
+        world.same(DAVE, "accept_invite", free.clone()).await;
+        world.say(DAVE, chat, "thanks").await;
+        world.change(ALICE, "ban_member", dave.clone(), &["member_removed"]).await;
+        world.same(ALICE, "ban_member", dave.clone()).await;
+        assert_eq!(world.same(DAVE, "accept_invite", free).await["error"]["code"], json!("forbidden"));
+        world.change(ALICE, "unban_member", dave.clone(), &[]).await;
+        world.same(ALICE, "unban_member", dave.clone()).await;
+        let ack = world.change(DAVE, "accept_invite", approved.clone(), &["join_requested"]).await;
+        assert_eq!((&ack["chat"], &ack["requested"]), (&json!(null), &json!(true)));
+        world.same(DAVE, "accept_invite", approved.clone()).await;
+        world.change(ALICE, "decline_join", dave.clone(), &["join_declined"]).await;
+        world.same(ALICE, "decline_join", dave.clone()).await;
+        world.change(DAVE, "accept_invite", approved, &["join_requested"]).await;
+        world.change(ALICE, "approve_join", dave.clone(), &["member_added"]).await;
+        world.same(ALICE, "approve_join", dave).await;
+        let slow = json!({"chat": {"id": chat, "slow_mode_secs": 30}});
+        world.change(ALICE, "update_chat", slow, &["chat_updated"]).await;
+        world.finish("access");
+    }
 }
 
 #[harness::test]

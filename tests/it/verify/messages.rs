@@ -31,7 +31,32 @@ async fn messages(transport: usize) {
     let later = json!({"message": {"id": lunch, "content": "lunch at one?"}});
     world.change(ALICE, "edit_message", later, &["message_edited"]).await;
 
+    let react = |id: i64, emoji: &str, on: bool| json!({"message": {"id": id, "emoji": emoji}, "on": on});
+    world.change(BOB, "toggle_reaction", react(lunch, "🥭", true), &["message_reacted"]).await;
+    world.same(BOB, "toggle_reaction", react(lunch, "🥭", true)).await;
+    world.change(CAROL, "toggle_reaction", react(lunch, "🥭", true), &["message_reacted"]).await;
+    world.change(BOB, "toggle_reaction", react(lunch, "❤", true), &["message_reacted"]).await;
+    world.change(BOB, "toggle_reaction", react(lunch, "🥭", false), &["message_reacted"]).await;
+    world.change(ALICE, "toggle_reaction", react(yes, "👍🏽", true), &["message_reacted"]).await;
+    let pin = |id: i64, pinned: bool| json!({"message": {"id": id, "pinned": pinned}});
+    world.change(ALICE, "toggle_message_pin", pin(yes, true), &["message_pinned"]).await;
+    world.same(ALICE, "toggle_message_pin", pin(yes, true)).await;
+    world.change(ALICE, "toggle_message_pin", pin(yes, false), &["message_unpinned"]).await;
+    world.change(ALICE, "toggle_message_pin", pin(lunch, true), &["message_pinned"]).await;
+    let mention = message(chat, "@bob and @carol, but not @dave or @nobody");
+    let ack = world.change(ALICE, "send_message", mention, &["new_message"]).await;
+    assert_eq!(ack["message"]["mentions"], json!([world.id(BOB), world.id(CAROL)]));
+    let mention = ack["message"]["id"].as_i64().expect("an id");
+    let edit = json!({"message": {"id": mention, "content": "only @bob"}});
+    world.change(ALICE, "edit_message", edit, &["message_edited"]).await;
+    world.change(ALICE, "send_message", message(chat, "@all hear me"), &["new_message"]).await;
+    let forward = json!({"message": {"id": yes, "client_id": "again"}, "chat": {"id": chat}});
+    let ack = world.change(CAROL, "forward_message", forward.clone(), &["new_message"]).await;
+    assert_eq!(ack["message"]["forwarded_from"]["user"]["id"], json!(world.id(BOB)));
+    assert_eq!(world.same(CAROL, "forward_message", forward).await["duplicate"], json!(true));
+
     let gone = |id: i64| json!({"message": {"id": id}});
+    world.change(ALICE, "delete_message", gone(mention), &["message_deleted"]).await;
     world.change(ALICE, "delete_message", gone(lunch), &["message_deleted"]).await;
     world.same(ALICE, "delete_message", gone(lunch)).await;
     // The owner deletes a message of another member, with its likes.

@@ -39,6 +39,19 @@ async fn own_state_is_equal_on_all_devices() {
         world.same(ALICE, "mark_read", upto).await;
         world.same(ALICE, "mark_read", json!({"chat": {"id": chat}, "seq": 1})).await;
         world.change(BOB, "mark_read", json!({"chat": {"id": chat}, "seq": 999}), &["chat_read"]).await;
+        let draft = |content: &str| json!({"chat": {"id": chat}, "content": content, "reply_to": first});
+        world.change(ALICE, "save_draft", draft("to be conti"), &["draft_saved"]).await;
+        world.same(ALICE, "save_draft", draft("to be conti")).await;
+        world.change(ALICE, "save_draft", draft(""), &["draft_saved"]).await;
+        world.change(ALICE, "save_draft", draft("kept"), &["draft_saved"]).await;
+        // An archived chat returns with the next message, unless it is muted.
+        let archive = |on: bool| json!({"chat": {"id": chat, "archived": on}});
+        let unmute = json!({"chat": {"id": chat, "muted": false}});
+        world.change(ALICE, "toggle_chat_archive", archive(false), &["chat_unarchived"]).await;
+        world.change(ALICE, "toggle_chat_mute", unmute, &["chat_unmuted"]).await;
+        world.change(ALICE, "toggle_chat_archive", archive(true), &["chat_archived"]).await;
+        let ring = super::message(chat, "wake up");
+        world.change(BOB, "send_message", ring, &["new_message", "chat_unarchived"]).await;
         world.finish("own");
     }
 }

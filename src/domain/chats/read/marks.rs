@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 
 use super::{store_postgres, store_sqlite};
+use crate::domain::chats::view::unread_of;
 use crate::domain::dispatch::{Respond, ack};
 use crate::domain::events;
 use crate::error::{Error, Result};
@@ -54,8 +55,8 @@ pub struct Mark {
 pub struct Marked {
     /// The mark after the command.
     pub seq: i64,
-    /// Unread messages of others; counted up to 1000.
-    pub unread: i64,
+    /// Whether messages after the mark have to be counted.
+    pub is_behind: bool,
     /// `None` if the mark had been there already.
     pub moved: Option<Moved>,
 }
@@ -93,14 +94,14 @@ type Stored = std::result::Result<(HashMap<usize, Marked>, OwnedMutexGuard<()>),
 
 impl ReadMarks {
     /// Starts the task. On an in-memory database there is none.
-    pub fn start(background: &Arc<Background>, db: &Db, bus: &Bus) -> Result<Self> {
-        if db.autocommit().is_none() && db.direct()?.is_none() {
-            return Ok(Self(None));
+    pub fn start(background: &Arc<Background>, db: &Db, bus: &Bus) -> Self {
+        if !db.stores_groups() {
+            return Self(None);
         }
         let (entries, waiting) = mpsc::channel(QUEUE);
         let (db, bus, waiting) = (db.clone(), bus.clone(), Arc::new(Mutex::new(waiting)));
         background.keep("read marks", move || run(db.clone(), bus.clone(), waiting.clone()));
-        Ok(Self(Some(entries)))
+        Self(Some(entries))
     }
 
     /// Moves a mark, announces it and replies. Returns `respond` if the mark could not be moved at once.
@@ -127,14 +128,18 @@ async fn run(db: Db, bus: Bus, waiting: Arc<Mutex<mpsc::Receiver<Entry>>>) {
             return;
         }
         postponed.extend(received.drain(..));
+        // Whoever came meanwhile shares this commit, however many marks of one user are postponed.
+        postponed.extend(std::iter::from_fn(|| waiting.try_recv().ok()).take(GROUP));
         let group = take_group(&mut postponed);
         let moving = AssertUnwindSafe(move_group(&db, &bus, &mut store, group)).catch_unwind();
-        if moving.await.is_err() {
+        let are_all_moved = moving.await.unwrap_or_else(|_| {
             tracing::error!("the task of the read marks panicked; its group was answered with an error");
-        }
+            false
+        });
         if let Store::Postgres(connection) = &mut store
-            && waiting.is_empty()
+            && (!are_all_moved || (waiting.is_empty() && postponed.is_empty()))
         {
+            // Whoever moves a returned mark needs a connection of the same pool.
             connection.release();
         }
     }
@@ -149,37 +154,53 @@ fn take_group(waiting: &mut VecDeque<Entry>) -> Vec<Entry> {
     group
 }
 
-async fn move_group(db: &Db, bus: &Bus, store: &mut Store, group: Vec<Entry>) {
+/// Moves the marks of a group, announces them and replies. Returns whether all of them could be moved.
+async fn move_group(db: &Db, bus: &Bus, store: &mut Store, group: Vec<Entry>) -> bool {
     let marks: Vec<Mark> = group.iter().map(|entry| entry.mark).collect();
     let (mut stored, order) = match store.store(db, marks).await {
         Ok(stored) => stored,
-        Err(Failure::Refused(error)) => {
-            tracing::debug!(%error, "a group of read marks was not stored at once");
-            return group.into_iter().for_each(give_back);
-        }
-        Err(Failure::Unknown(error)) => {
-            for entry in group {
-                entry.respond.give(Err(Error::new(error.code, error.message.clone())));
-            }
-            return;
+        Err(Failure::Refused(error) | Failure::Unknown(error)) => {
+            // A mark that was stored nevertheless is found where it should be, so moving it again does no harm.
+            tracing::warn!(marks = group.len(), %error, "a group of read marks could not be stored at once");
+            group.into_iter().for_each(give_back);
+            return false;
         }
     };
+    let mut done = Vec::with_capacity(group.len());
+    let mut are_all_moved = true;
     for (index, entry) in group.into_iter().enumerate() {
         let Some(marked) = stored.remove(&index) else {
+            are_all_moved = false;
             give_back(entry);
             continue;
         };
-        let Entry { mark, respond, returned } = entry;
-        let reply = ack(None, &ReadReply { unread: marked.unread, seq: marked.seq });
-        let deliveries = announce(&mark, &marked).unwrap_or_else(|error| {
+        let deliveries = announce(&entry.mark, &marked).unwrap_or_else(|error| {
             tracing::error!(%error, "an event could not be encoded");
             Vec::new()
         });
-        let answer = Box::new(move || respond.give(reply));
-        bus.publish(Batch { deliveries, answer: Some(answer), ..Batch::default() }).await;
-        drop(returned);
+        if !deliveries.is_empty() {
+            bus.publish(Batch { deliveries, ..Batch::default() }).await;
+        }
+        done.push((entry, marked));
     }
     drop(order);
+    let behind: Vec<(ChatId, UserId)> = done
+        .iter()
+        .filter(|(_, marked)| marked.is_behind)
+        .map(|(entry, _)| (entry.mark.chat_id, entry.mark.user_id))
+        .collect();
+    let unread = unread_of(db.read(), &behind).await;
+    for (Entry { mark, respond, .. }, marked) in done {
+        let reply = unread.as_ref().map_err(|error| Error::new(error.code, error.message.clone()));
+        let reply = reply.and_then(|counts| {
+            let unread = counts.get(&(mark.chat_id, mark.user_id)).copied().unwrap_or(0);
+            ack(None, &ReadReply { unread, seq: marked.seq })
+        });
+        let answer = Box::new(move || respond.give(reply));
+        let batch = Batch { answer: Some(answer), chat: Some(mark.chat_id), ..Batch::default() };
+        bus.publish(batch).await;
+    }
+    are_all_moved
 }
 
 fn give_back(entry: Entry) {
@@ -201,16 +222,18 @@ pub(super) fn announce(mark: &Mark, marked: &Marked) -> Result<Vec<Delivery>> {
 }
 
 impl Store {
-    /// Stores a group. The guard is taken before a later commit of these users can publish: on PostgreSQL before the
-    /// statement, which waits for no lock; on SQLite while no other transaction can commit.
+    /// Stores a group, and takes the guard that makes later commits publish after it: on PostgreSQL before the statement,
+    /// which waits for no row, and on SQLite while no other transaction can commit.
     async fn store(&mut self, db: &Db, marks: Vec<Mark>) -> Stored {
         match self {
             Self::Postgres(connection) => {
+                // Transactions wait for the guard with a connection of the same pool in their hands.
+                connection.connect().await?;
                 let order = db.commit_order().await;
                 Ok((store_postgres::store(connection, &marks).await?, order))
             }
             Self::Sqlite(direct) => {
-                let storing = direct.transaction(move |tx| store_sqlite::store(tx, &marks));
+                let storing = direct.transaction_in_turn(move |tx| store_sqlite::store(tx, &marks));
                 let (stored, turn) = storing.await?;
                 let order = db.commit_order().await;
                 drop(turn);

@@ -59,7 +59,7 @@ impl CommandHandler for MarkRead {
         let is_announced = chat.member_count <= ANNOUNCED_UP_TO && require_open(&chat, "chat.id").is_ok();
         let reply = reply(&tx, chat_id.0, user_id, seq).await?;
         let moved = Some(Moved { rev: chat.rev, user_rev, is_announced });
-        for event in announce(&self.mark(caller), &Marked { seq, unread: reply.unread, moved })? {
+        for event in announce(&self.mark(caller), &Marked { seq, is_behind: false, moved })? {
             tx.announce(event);
         }
         tx.commit(reply).await

@@ -1,4 +1,4 @@
-//! Moves a group of read marks on PostgreSQL with one statement that commits by itself and waits for no lock: it leaves
+//! Moves a group of read marks on PostgreSQL with one statement that commits by itself and waits for no row: it leaves
 //! out the marks whose rows another transaction has locked.
 
 use std::collections::HashMap;
@@ -45,13 +45,7 @@ WITH input AS (
     LEFT JOIN moved USING (nth)
     WHERE moved.nth IS NOT NULL OR members.last_read_seq >= found.seq
 )
-SELECT nth, mark, rev, user_rev, is_announced, CASE WHEN mark >= last_seq THEN 0 ELSE (
-    SELECT count(*) FROM (
-        SELECT FROM messages WHERE messages.chat_id = outcome.chat_id AND messages.seq > mark
-            AND messages.user_id <> outcome.user_id AND deleted_at IS NULL LIMIT 1000
-    ) AS unread
-) END
-FROM outcome";
+SELECT nth, mark, rev, user_rev, is_announced, mark < last_seq FROM outcome";
 
 /// Moves the marks of different users. Returns the outcomes by the index of the mark; the others have to be moved one by
 /// one.
@@ -89,5 +83,5 @@ fn read(row: &PgRow) -> std::result::Result<(usize, Marked), SqlxError> {
     let (rev, is_announced): (i64, bool) = (row.try_get(2)?, row.try_get(4)?);
     let user_rev: Option<i64> = row.try_get(3)?;
     let moved = user_rev.map(|user_rev| Moved { rev, user_rev, is_announced });
-    Ok((index, Marked { seq: row.try_get(1)?, unread: row.try_get(5)?, moved }))
+    Ok((index, Marked { seq: row.try_get(1)?, is_behind: row.try_get(5)?, moved }))
 }

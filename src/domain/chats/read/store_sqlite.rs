@@ -17,9 +17,6 @@ const ADVANCE: &str = "UPDATE users SET user_rev = user_rev + 1 WHERE id = ?1 RE
 
 const MOVE: &str = "UPDATE members SET last_read_seq = ?3, user_rev = ?4 WHERE chat_id = ?1 AND user_id = ?2";
 
-const UNREAD: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM messages \
-    WHERE chat_id = ?1 AND seq > ?3 AND user_id <> ?2 AND deleted_at IS NULL LIMIT 1000)";
-
 /// Moves marks. Returns the outcomes by the index of the mark; the others have to be moved one by one.
 pub(super) fn store(tx: &Transaction<'_>, marks: &[Mark]) -> Result<HashMap<usize, Marked>> {
     let mut stored = HashMap::with_capacity(marks.len());
@@ -54,10 +51,5 @@ fn store_one(tx: &Transaction<'_>, mark: &Mark) -> Result<Option<Marked>> {
         tx.prepare_cached(MOVE)?.execute([chat, user, seq, user_rev])?;
         moved = Some(Moved { rev, user_rev, is_announced });
     }
-    let unread = if seq >= last_seq {
-        0
-    } else {
-        tx.prepare_cached(UNREAD)?.query_row([chat, user, seq], |row| row.get(0))?
-    };
-    Ok(Some(Marked { seq, unread, moved }))
+    Ok(Some(Marked { seq, is_behind: seq < last_seq, moved }))
 }

@@ -21,6 +21,14 @@ impl Model {
         chat.messages.values().filter(beyond).count().min(1_000) as i64
     }
 
+    /// Counts those among them that mention the user.
+    fn mentions(&self, chat: &Chat) -> i64 {
+        let beyond = |it: &&Message| {
+            it.seq > chat.my.last_read_seq && it.author != self.user && !it.deleted && it.mentioned
+        };
+        chat.messages.values().filter(beyond).count().min(1_000) as i64
+    }
+
     /// Describes the differences from a fresh fetch, at most a dozen.
     pub fn differences(&self, fresh: &Self, depth: Depth) -> Vec<String> {
         let mut found = Vec::new();
@@ -59,6 +67,8 @@ impl Model {
         check("my".into(), known.my == real.my, (format!("{:?}", known.my), format!("{:?}", real.my)));
         let (counted, said) = (self.unread(known), real.unread.unwrap_or_default());
         check("unread".into(), counted == said, (counted.to_string(), said.to_string()));
+        let (counted, said) = (self.mentions(known), real.mentions.unwrap_or_default());
+        check("mentions".into(), counted == said, (counted.to_string(), said.to_string()));
         let members = |chat: &Chat| {
             let mut members = chat.members.clone();
             if depth == Depth::Promise {

@@ -24,6 +24,12 @@ pub struct Message {
     pub deleted: bool,
     likes: i64,
     liked: bool,
+    reactions: Value,
+    my_reactions: BTreeSet<String>,
+    /// Whether it mentions the user.
+    pub mentioned: bool,
+    /// What is shown of the message that it replies to.
+    reply: Value,
     /// The other fields as JSON.
     rest: String,
 }
@@ -43,6 +49,7 @@ pub struct Own {
     archived: bool,
     muted_until: Value,
     last_read_seq: i64,
+    draft: Value,
 }
 
 /// A chat.
@@ -55,8 +62,9 @@ pub struct Chat {
     /// By id.
     pub messages: BTreeMap<i64, Message>,
     my: Own,
-    /// The server's count, if the client has just fetched it.
+    /// The server's counts of unread messages and mentions, if the client has just fetched them.
     unread: Option<i64>,
+    mentions: Option<i64>,
 }
 
 /// Everything that one user's client knows.
@@ -84,8 +92,17 @@ pub struct Model {
 }
 
 /// Fields of a chat that are in events and in `sync`.
-const FIELDS: [&str; 8] =
-    ["name", "is_group", "description", "photo", "owner_id", "approved", "visible", "created_at"];
+const FIELDS: [&str; 9] = [
+    "name",
+    "is_group",
+    "description",
+    "photo",
+    "owner_id",
+    "approved",
+    "visible",
+    "slow_mode_secs",
+    "created_at",
+];
 
 impl Chat {
     /// Returns the number of known members.
@@ -114,7 +131,7 @@ impl Model {
     pub fn event(&mut self, name: &str, payload: &Value) {
         match name {
             "chat_pinned" | "chat_unpinned" | "chat_muted" | "chat_unmuted" | "chat_archived"
-            | "chat_unarchived" => return self.own_event(name, payload),
+            | "chat_unarchived" | "draft_saved" => return self.own_event(name, payload),
             "chat_read" => return self.read_event(payload),
             "followed" | "unfollowed" | "blocked" | "unblocked" => {
                 if number(&payload["by"]) == self.user {
@@ -203,7 +220,22 @@ impl Model {
         match name {
             "chat_updated" | "chat_approved" => self.take_chat(&payload["details"], rev),
             "new_message" => self.take_message(payload),
-            "message_edited" | "message_deleted" => self.take_message(&payload["message"]),
+            "message_edited" | "message_deleted" | "message_pinned" | "message_unpinned" => {
+                self.take_message(&payload["message"]);
+            }
+            "message_reacted" => {
+                let mine = number(&payload["by"]) == self.user;
+                if let Some(message) = self.message_mut(chat_id, number(&payload["message_id"])) {
+                    message.reactions = payload["reactions"].clone();
+                    message.rev = rev;
+                    let emoji = payload["emoji"].as_str().unwrap_or_default().to_owned();
+                    match (mine, payload["on"] == json!(true)) {
+                        (true, true) => _ = message.my_reactions.insert(emoji),
+                        (true, false) => _ = message.my_reactions.remove(&emoji),
+                        (false, _) => {}
+                    }
+                }
+            }
             "message_liked" => {
                 let mine = number(&payload["by"]) == self.user;
                 if let Some(message) = self.message_mut(chat_id, number(&payload["message_id"])) {
@@ -241,6 +273,7 @@ impl Model {
             match name {
                 "chat_pinned" | "chat_unpinned" => chat.my.pinned = name == "chat_pinned",
                 "chat_archived" | "chat_unarchived" => chat.my.archived = name == "chat_archived",
+                "draft_saved" => chat.my.draft = draft(&payload["draft"]),
                 _ => chat.my.muted_until = payload["muted_until"].clone(),
             }
         }
@@ -255,7 +288,7 @@ impl Model {
         }
         if who == self.user {
             chat.my.last_read_seq = chat.my.last_read_seq.max(seq);
-            chat.unread = None;
+            (chat.unread, chat.mentions) = (None, None);
             self.user_rev = self.user_rev.max(number(&payload["user_rev"]));
         }
     }
@@ -269,7 +302,12 @@ impl Model {
         let place = ack["chat_id"].as_i64().zip(ack["prev"].as_i64());
         let rev = number(&ack["rev"]);
         if let Some((chat, _)) = place {
-            self.in_order(command, chat, rev, matches!(command, "send_message" | "toggle_like_message"));
+            self.in_order(
+                command,
+                chat,
+                rev,
+                matches!(command, "send_message" | "forward_message" | "toggle_like_message"),
+            );
         }
         match (command, place) {
             ("create_chat", Some((chat, prev)))
@@ -281,15 +319,16 @@ impl Model {
                     self.take_message(&ack["chat"]["last_message"]);
                 }
             }
-            ("send_message", Some((chat, prev))) if self.has_up_to(chat, prev, false) => {
+            ("send_message" | "forward_message", Some((chat, prev))) if self.has_up_to(chat, prev, false) => {
                 self.take_message(&ack["message"]);
                 if let Some(chat) = self.chats.get_mut(&chat) {
                     chat.rev = chat.rev.max(rev);
                 }
             }
-            ("create_chat" | "send_message" | "toggle_like_message", Some((chat, prev)))
-                if !self.has_up_to(chat, prev, false) =>
-            {
+            (
+                "create_chat" | "send_message" | "forward_message" | "toggle_like_message",
+                Some((chat, prev)),
+            ) if !self.has_up_to(chat, prev, false) => {
                 self.holes.insert(chat);
             }
             _ => {}
@@ -338,7 +377,7 @@ impl Model {
         let before = self.chats.remove(&id);
         let my = if shown["my"].is_object() { Some(own(&shown["my"])) } else { None };
         let my = my.or_else(|| before.as_ref().map(|it| it.my.clone()));
-        let nothing = json!({"pinned": false, "archived": false, "muted_until": null, "last_read_seq": 0});
+        let nothing = json!({"pinned": false, "archived": false, "muted_until": null, "last_read_seq": 0, "draft": null});
         let chat = Chat {
             rev,
             fields,
@@ -346,6 +385,7 @@ impl Model {
             messages: before.map(|it| it.messages).unwrap_or_default(),
             my: my.unwrap_or_else(|| own(&nothing)),
             unread: shown["my"]["unread"].as_i64(),
+            mentions: shown["my"]["mentions"].as_i64(),
         };
         self.chats.insert(id, chat);
         for member in shown["members"].as_array().into_iter().flatten() {
@@ -387,17 +427,46 @@ impl Model {
             Value::Bool(liked) => *liked,
             _ => before.is_some_and(|it| it.liked) && !deleted,
         };
+        let my_reactions = match &shown["my"]["reactions"] {
+            Value::Array(emoji) => emoji.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ if deleted => BTreeSet::new(),
+            _ => before.map(|it| it.my_reactions.clone()).unwrap_or_default(),
+        };
+        let author = number(&shown["user"]["id"]);
+        let mentions_user = shown["mentions_all"] == json!(true)
+            || shown["mentions"].as_array().into_iter().flatten().any(|id| number(id) == self.user);
+        let mentioned = shown["my"]["mentioned"].as_bool().unwrap_or(mentions_user && author != self.user);
         let mut rest = shown.as_object().cloned().unwrap_or_default();
-        for apart in ["user", "my", "likes", "rev", "seq", "prev", "by", "at"] {
+        for apart in ["user", "my", "likes", "reactions", "reply", "rev", "seq", "prev", "by", "at"] {
             rest.remove(apart);
+        }
+        if let Some(origin) = rest.get_mut("forwarded_from").filter(|it| it.is_object()) {
+            origin["user"] = origin["user"]["id"].clone();
+        }
+        let mut reply = shown["reply"].clone();
+        if reply.is_object() {
+            reply["user"] = reply["user"]["id"].clone();
+        }
+        // What is shown of this message beside replies to it.
+        let content: String = shown["content"].as_str().unwrap_or_default().chars().take(200).collect();
+        let as_reply = json!({
+            "id": id, "seq": shown["seq"], "user": author, "message_type": shown["message_type"],
+            "excerpt": content, "deleted": deleted,
+        });
+        for other in chat.messages.values_mut().filter(|it| it.reply["id"] == json!(id)) {
+            other.reply = as_reply.clone();
         }
         let message = Message {
             seq: number(&shown["seq"]),
             rev,
-            author: number(&shown["user"]["id"]),
+            author,
             deleted,
             likes: number(&shown["likes"]),
             liked,
+            reactions: shown["reactions"].clone(),
+            my_reactions,
+            mentioned,
+            reply,
             rest: Value::Object(rest).to_string(),
         };
         // The first message makes a direct chat visible to both.
@@ -412,5 +481,15 @@ fn own(shown: &Value) -> Own {
         archived: shown["archived"] == json!(true),
         muted_until: shown["muted_until"].clone(),
         last_read_seq: number(&shown["last_read_seq"]),
+        draft: draft(&shown["draft"]),
     }
+}
+
+/// Returns a draft without the time at which it was saved.
+fn draft(shown: &Value) -> Value {
+    let mut draft = shown.clone();
+    if let Some(fields) = draft.as_object_mut() {
+        fields.remove("saved_at");
+    }
+    draft
 }

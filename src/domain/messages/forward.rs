@@ -1,0 +1,78 @@
+//! Forwards a message to another chat: a new message with the same content, which names the author of the original.
+
+use entity::message;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+use super::prepare::Draft;
+use super::send::submit;
+use crate::clock::Timestamp;
+use crate::domain::chats::find_visible;
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::mentions::Names;
+use crate::domain::message_view::{kind, show_one};
+use crate::domain::{AppContext, Caller, users};
+use crate::error::{Code, Error, Result};
+use crate::ids::{ChatId, UserId};
+use crate::platform::db::Outcome;
+use crate::protocol::forwarding::{ForwardMessage, ForwardedFrom};
+use crate::protocol::messages::SendReply;
+
+impl CommandHandler for ForwardMessage {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<SendReply>> {
+        let user_id = caller.actor.user_id;
+        let request = &self.message.0;
+        let conn = context.db.read();
+        // A retry succeeds even if the original was deleted, or its chat left, since the first attempt.
+        if let Some(client_id) = &request.client_id
+            && let Some(row) = sent_before(conn, user_id, client_id).await?
+        {
+            if row.chat_id != self.chat.0.id.0 || row.forwarded_user_id.is_none() {
+                let problem = "was already used with another chat, type or content";
+                return Err(Error::field(Code::ClientIdConflict, "message.client_id", problem));
+            }
+            let message = show_one(conn, row, user_id).await?;
+            return Ok(Outcome::unchanged(SendReply { message, duplicate: true }));
+        }
+        let absent = || Error::field(Code::NotFound, "message.id", "there is no such message");
+        let original = message::Entity::present().filter(message::Column::Id.eq(request.id.0));
+        let original = original.one(conn).await?.ok_or_else(absent)?;
+        if !caller.may_reach(ChatId(original.chat_id)) {
+            return Err(absent());
+        }
+        find_visible(conn, ChatId(original.chat_id), user_id).await.map_err(|error| match error.code {
+            Code::NotFound => absent(),
+            _ => error,
+        })?;
+        // Of a message that was forwarded before, the first author stays.
+        let author = original.forwarded_user_id.unwrap_or(original.user_id);
+        let sent_at = original.forwarded_at.unwrap_or(original.created_at);
+        let user = users::authors(conn, [author]).await?.remove(&author).ok_or_else(absent)?;
+        let draft = Draft {
+            forwarded_from: Some(ForwardedFrom { user, created_at: Timestamp(sent_at) }),
+            // Forwarding mentions nobody.
+            names: Names::default(),
+            ..Draft::new(original.content, kind(original.message_type), request.client_id.clone())
+        };
+        submit(context, caller, self.chat.0.id, draft).await.map_err(name_chat)
+    }
+}
+
+async fn sent_before(
+    conn: &impl ConnectionTrait,
+    user_id: UserId,
+    client_id: &str,
+) -> Result<Option<message::Model>> {
+    let same = message::Entity::find()
+        .filter(message::Column::UserId.eq(user_id.0))
+        .filter(message::Column::ClientId.eq(client_id));
+    Ok(same.one(conn).await?)
+}
+
+/// Names the chat as this command does.
+fn name_chat(mut error: Error) -> Error {
+    if let Some(problems) = error.errors.remove("message.chat_id") {
+        error.message = error.message.replace("message.chat_id", "chat.id");
+        error.errors.insert("chat.id".to_owned(), problems);
+    }
+    error
+}
