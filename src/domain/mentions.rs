@@ -207,7 +207,7 @@ mod tests {
         for (content, users, all) in [
             ("@alice", "alice", false),
             ("hi @Alice, @bob_2!", "alice bob_2", false),
-            ("(@alice)@bob", "alice", false),
+            ("(@alice)@bob", "alice bob", false),
             ("привет,@alice", "alice", false),
             ("@all and @ALL", "", true),
             ("@allies", "allies", false),
