@@ -22,7 +22,7 @@ use crate::config::{Environment, Settings, Verification};
 use crate::domain::chats::TypingNow;
 use crate::domain::mail::worker::Worker;
 use crate::domain::presence::Presence;
-use crate::domain::{AppContext, accounts, chats, demo, sessions, verification};
+use crate::domain::{AppContext, accounts, attachments, chats, demo, sessions, verification};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
@@ -138,12 +138,12 @@ pub async fn open_context(settings: Settings) -> Result<Arc<AppContext>> {
 /// Starts everything as the only server of its database, if that is SQLite: two servers would not see each other's
 /// events.
 pub async fn start_alone(settings: Settings) -> Result<Server> {
-    launch(settings, true).await
+    Box::pin(launch(settings, true)).await
 }
 
 /// Starts everything.
 pub async fn start(settings: Settings) -> Result<Server> {
-    launch(settings, false).await
+    Box::pin(launch(settings, false)).await
 }
 
 async fn launch(settings: Settings, alone: bool) -> Result<Server> {
@@ -177,6 +177,7 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     });
     Presence::watch(&context);
     TypingNow::watch(&context);
+    attachments::watch(&context);
     sessions::prune::watch(&context);
     chats::lobby::prepare(&context).await?;
     if settings.mail.smtp.is_none() && settings.mail.verification != Verification::Off {

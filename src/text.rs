@@ -65,6 +65,12 @@ pub const LONGEST_NAME: usize = 100;
 /// Returns the closest valid name for a text from another system: without forbidden characters, and cut to the maximum
 /// length.
 pub fn presentable(text: &str) -> String {
+    let short: String = visible(text).trim().chars().take(LONGEST_NAME).collect();
+    clean_name(&short).unwrap_or_default()
+}
+
+/// Returns a text, composed, without invisible characters and with spaces instead of control characters.
+fn visible(text: &str) -> String {
     let kinds = CodePointMapData::<GeneralCategory>::new();
     let (ignorable, directions) =
         (CodePointSetData::new::<DefaultIgnorableCodePoint>(), CodePointSetData::new::<BidiControl>());
@@ -76,9 +82,29 @@ pub fn presentable(text: &str) -> String {
         }
         _ => sign,
     };
-    let name: String = nfc(text).chars().filter(taken).map(plain).collect();
-    let short: String = name.trim().chars().take(LONGEST_NAME).collect();
-    clean_name(&short).unwrap_or_default()
+    nfc(text).chars().filter(taken).map(plain).collect()
+}
+
+/// The maximum length of a file's name in characters.
+const LONGEST_FILE_NAME: usize = 200;
+
+/// Returns the name under which a file is kept: without folders and invisible characters, and shortened before its
+/// extension if it is too long.
+pub fn file_name(text: &str) -> String {
+    let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
+    let visible = visible(last);
+    let name = visible.trim().trim_matches('.').trim();
+    if name.is_empty() {
+        return "file".to_owned();
+    }
+    let length = name.chars().count();
+    if length <= LONGEST_FILE_NAME {
+        return name.to_owned();
+    }
+    let extension = name.rsplit_once('.').map(|(_, it)| it).filter(|it| it.chars().count() <= 10);
+    let extension = extension.map(|it| format!(".{it}")).unwrap_or_default();
+    let kept = LONGEST_FILE_NAME - extension.chars().count();
+    name.chars().take(kept).chain(extension.chars()).collect()
 }
 
 #[cfg(test)]
@@ -120,6 +146,24 @@ mod tests {
             assert_eq!(clean_name(&presentable(text)).as_deref(), Ok(wanted), "{text:?}");
         }
         assert_eq!(presentable(&"x".repeat(300_000)).len(), LONGEST_NAME);
+    }
+
+    #[test]
+    fn a_file_name_has_no_folders_and_no_tricks() {
+        for (text, wanted) in [
+            ("отчёт.pdf", "отчёт.pdf"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Users\\me\\x.txt", "x.txt"),
+            ("invoice\u{202e}fdp.exe", "invoicefdp.exe"),
+            ("a\nb.txt", "a b.txt"),
+            ("...", "file"),
+            ("", "file"),
+            (".env", "env"),
+        ] {
+            assert_eq!(file_name(text), wanted, "{text:?}");
+        }
+        let long = file_name(&format!("{}.jpeg", "ё".repeat(300)));
+        assert_eq!((long.chars().count(), long.ends_with("ё.jpeg")), (LONGEST_FILE_NAME, true));
     }
 
     #[test]

@@ -534,9 +534,9 @@ export interface Chat {
  */
 export interface Message {
   /**
-   * Attachments; empty in this version.
+   * Files, in the order in which they were sent.
    */
-  attachments: number[];
+  attachments: Attachment[];
   /**
    * The chat, under Mango's name.
    */
@@ -603,6 +603,51 @@ export interface Message {
    * Its author.
    */
   user: Author;
+}
+/**
+ * A file of a message.
+ */
+export interface Attachment {
+  /**
+   * Placeholder of a picture (<https://blurha.sh>).
+   */
+  blurhash?: string | null;
+  /**
+   * Length of audio or video, seconds; `null`, because this version does not measure it.
+   */
+  duration?: number | null;
+  /**
+   * Height of a picture, pixels.
+   */
+  height?: number | null;
+  /**
+   * Never reused.
+   */
+  id: number;
+  /**
+   * Media type, found by the content.
+   */
+  mime: string;
+  /**
+   * The file's name.
+   */
+  name: string;
+  /**
+   * Bytes.
+   */
+  size: number;
+  /**
+   * Where a small version of a picture is, as WebP; at most 480 pixels on the longer side.
+   */
+  thumbnail_url?: string | null;
+  /**
+   * Where the file is; valid for an hour, and longer with a bearer token of a member.
+   */
+  url: string;
+  /**
+   * Width of a picture, pixels.
+   */
+  width?: number | null;
 }
 /**
  * The origin of a forwarded message.
@@ -1245,7 +1290,7 @@ export interface SendMessage {
  */
 export interface OutgoingMessage {
   /**
-   * Ids of uploaded attachments; not supported by this version.
+   * Ids of files that the user has uploaded to the chat, at most 10.
    */
   attachments?: number[];
   /**
@@ -1257,7 +1302,8 @@ export interface OutgoingMessage {
    */
   client_id?: string | null;
   /**
-   * Stored and sent unchanged.
+   * Stored and sent unchanged. A `data:` URL in base64, and binary data of Socket.IO, become an attachment. It may be empty
+   * if there are attachments.
    */
   content: string;
   /**

@@ -7,6 +7,7 @@ export type Message = import('./events.js').Message & {
 export type Member = import('./events.js').Member;
 export type Reaction = import('./events.js').Reaction;
 export type ChatBan = import('./events.js').ChatBan;
+export type Attachment = import('./events.js').Attachment;
 export type Invite = {
     id: number;
     chat_id: number;
@@ -47,6 +48,7 @@ export type OutboxEntry = {
     content: string;
     messageType: string;
     replyTo: number | null;
+    attachments?: number[];
 };
 export type OutboxStore = {
     load(): OutboxEntry[] | Promise<OutboxEntry[]>;
@@ -240,14 +242,27 @@ export declare class MangoChat {
      * Sends a message now, or after a reconnect: in the order of calls, exactly once.
      * @param {number} chatId
      * @param {string} content
-     * @param {{messageType?: string, replyTo?: ?number, clientId?: string}} [options]
+     * @param {{messageType?: string, replyTo?: ?number, attachments?: number[], clientId?: string}} [options]
      * @returns {Promise<Message>}
      */
-    send(chatId: number, content: string, { messageType, replyTo, clientId }?: {
+    send(chatId: number, content: string, { messageType, replyTo, attachments, clientId }?: {
         messageType?: string;
         replyTo?: number | null;
+        attachments?: number[];
         clientId?: string;
     }): Promise<Message>;
+    /**
+     * Uploads a file for a message to a chat; send its `id` in `attachments`.
+     * @param {number} chatId
+     * @param {Blob} file
+     * @param {{name?: string, asFile?: boolean, timeoutMs?: number}} [options] With `asFile` a picture is stored as it is.
+     * @returns {Promise<Attachment>}
+     */
+    upload(chatId: number, file: Blob, { name, asFile, timeoutMs }?: {
+        name?: string;
+        asFile?: boolean;
+        timeoutMs?: number;
+    }): Promise<Attachment>;
     /**
      * @param {number} [chatId]
      * @returns {OutboxEntry[]} Unsent messages, of one chat or of all.

@@ -13,6 +13,7 @@
  * @typedef {import('./events.js').Member} Member
  * @typedef {import('./events.js').Reaction} Reaction
  * @typedef {import('./events.js').ChatBan} ChatBan
+ * @typedef {import('./events.js').Attachment} Attachment
  * @typedef {{id: number, chat_id: number, token: string, url: string, created_by: number, approval: boolean,
  *   max_uses: ?number, uses: number, expires_at: ?string, created_at: string}} Invite
  * @typedef {{chat_id: number, name: ?string, description: ?string, photo: ?string, member_count: number,
@@ -25,7 +26,8 @@
  * @typedef {{type: string, chat: ChatState, message?: Message, data?: object, synced: boolean}} Change
  *   `type` is the name of the server event. With `synced` the change arrived through `sync`, and `type` is `new_message`,
  *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it again).
- * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number}} OutboxEntry
+ * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number,
+ *   attachments?: number[]}} OutboxEntry
  * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): *, remove(clientId: string): *}} OutboxStore
  * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
  * @typedef {{
@@ -82,12 +84,12 @@ function address(url, path) {
 }
 
 /** Sends a REST request; returns the response and its JSON, or throws its problem as a `MangoError`. */
-async function request(url, method, path, { body, headers, ...init } = {}) {
+async function request(url, method, path, { body, form, headers, ...init } = {}) {
   const target = address(url, path);
   let response;
   try {
     response = await fetch(target, {
-      method, body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
+      method, body: form ?? JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
       headers: { ...(body && { 'content-type': 'application/json' }), ...headers },
     });
   } catch (cause) {
@@ -118,12 +120,18 @@ class Rest {
     return { items: data, next: link.match(/<([^>]*)>; rel="next"/)?.[1] ?? null };
   }
 
+  /** Sends a form; returns the JSON of the response. */
+  async upload(path, form, timeoutMs) {
+    const init = { body: undefined, form, signal: AbortSignal.timeout(timeoutMs) };
+    return (await this.send('POST', path, undefined, init)).data;
+  }
+
   /** Returns the response and its JSON. */
-  async send(method, path, body) {
+  async send(method, path, body, init = {}) {
     if (this.#url === null) throw new TypeError('this needs a client that was created with `url` instead of `socket`');
     const attempt = async (refresh) => {
       const token = typeof this.#token === 'function' ? await this.#token({ refresh }) : this.#token;
-      return request(this.#url, method, path, { body, headers: token && { authorization: `Bearer ${token}` } });
+      return request(this.#url, method, path, { ...init, body, headers: token && { authorization: `Bearer ${token}` } });
     };
     try {
       return await attempt(false);
@@ -1100,7 +1108,7 @@ class Sender {
     const queued = this.#jobs.get(entry.clientId)?.entry;
     if (!queued) {
       this.#store((outbox) => outbox.save(entry));
-    } else if (['chatId', 'content', 'messageType', 'replyTo'].some((key) => queued[key] !== entry[key])) {
+    } else if (['chatId', 'content', 'messageType', 'replyTo', 'attachments'].some((key) => String(queued[key]) !== String(entry[key]))) {
       throw new MangoError({ code: 'client_id_conflict', message: 'another unsent message has this `clientId`' });
     }
     return this.enqueue(entry);
@@ -1139,8 +1147,8 @@ class Sender {
     this.#sending.add(chatId);
     const { connection, apply } = this.#options;
     for (let job; connection() && (job = this.#queues.get(chatId)?.[0]);) {
-      const { clientId: client_id, content, messageType: message_type, replyTo: reply_to } = job.entry;
-      const message = { chat_id: chatId, content, message_type, client_id, reply_to };
+      const { clientId: client_id, content, messageType: message_type, replyTo: reply_to, attachments } = job.entry;
+      const message = { chat_id: chatId, content, message_type, client_id, reply_to, attachments };
       try {
         await connection().call('send_message', { message }, (ack) => {
           this.#remove(job);
@@ -1649,11 +1657,24 @@ export class MangoChat {
    * Sends a message now, or after a reconnect: in the order of calls, exactly once.
    * @param {number} chatId
    * @param {string} content
-   * @param {{messageType?: string, replyTo?: ?number, clientId?: string}} [options]
+   * @param {{messageType?: string, replyTo?: ?number, attachments?: number[], clientId?: string}} [options]
    * @returns {Promise<Message>}
    */
-  send(chatId, content, { messageType = 'text', replyTo = null, clientId = randomId() } = {}) {
-    return this.#sender.send({ clientId, chatId, content, messageType, replyTo });
+  send(chatId, content, { messageType = 'text', replyTo = null, attachments = [], clientId = randomId() } = {}) {
+    return this.#sender.send({ clientId, chatId, content, messageType, replyTo, attachments });
+  }
+
+  /**
+   * Uploads a file for a message to a chat; send its `id` in `attachments`.
+   * @param {number} chatId
+   * @param {Blob} file
+   * @param {{name?: string, asFile?: boolean, timeoutMs?: number}} [options] With `asFile` a picture is stored as it is.
+   * @returns {Promise<Attachment>}
+   */
+  upload(chatId, file, { name, asFile = false, timeoutMs = 300_000 } = {}) {
+    const form = new FormData();
+    form.append('file', file, name ?? /** @type {File} */ (file).name ?? '');
+    return this.#rest.upload(`/chat/${chatId}/attachment?as_file=${asFile}`, form, timeoutMs);
   }
 
   /**

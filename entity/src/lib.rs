@@ -5,6 +5,7 @@
 //! way. Enums are short strings, so that a dump is readable.
 
 pub mod account_ending;
+pub mod attachment;
 pub mod audit;
 pub mod chat;
 pub mod chat_ban;
@@ -19,6 +20,7 @@ pub mod mail_outbox;
 pub mod member;
 pub mod mention;
 pub mod message;
+pub mod message_attachment;
 pub mod message_edit;
 pub mod message_type;
 pub mod meta;

@@ -41,6 +41,8 @@ pub struct Model {
     pub forwarded_user_id: Option<i64>,
     /// When the original of a forwarded message was sent.
     pub forwarded_at: Option<i64>,
+    /// Number of attachments.
+    pub attachment_count: i32,
     /// Pinned in the chat since.
     pub pinned_at: Option<i64>,
     /// Time of the latest edit.

@@ -11,6 +11,7 @@ mod m20261128_01_lean_message_indexes;
 mod m20261129_01_unreferenced_messages;
 mod m20261130_01_message_features;
 mod m20261201_01_group_access;
+mod m20261202_01_attachments;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_01_unreferenced_messages::Migration),
             Box::new(m20261130_01_message_features::Migration),
             Box::new(m20261201_01_group_access::Migration),
+            Box::new(m20261202_01_attachments::Migration),
         ]
     }
 }

@@ -9,6 +9,8 @@ pub struct Photos {
     pub max_bytes: usize,
     /// Maximum number of pixels of a photo.
     pub max_pixels: u64,
+    /// Maximum size of an attachment in bytes.
+    pub max_attachment_bytes: usize,
 }
 
 /// Limits on chats and messages.
@@ -29,6 +31,13 @@ pub(super) fn read_photos(r: &mut Reader<'_>) -> Result<Photos, BadSetting> {
             "largest photo, pixels; checked before decoding",
             1,
             400_000_000,
+        )?,
+        max_attachment_bytes: r.number(
+            "MAX_ATTACHMENT_BYTES",
+            26_214_400,
+            "largest attachment, bytes",
+            1_024,
+            2_147_483_648,
         )?,
     })
 }

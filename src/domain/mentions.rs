@@ -244,6 +244,7 @@ mod tests {
             reactions: None,
             forwarded_user_id: None,
             forwarded_at: None,
+            attachment_count: 0,
             pinned_at: None,
             edited_at: None,
             deleted_at: None,

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use entity::{like, message, reaction, user};
-use sea_orm::sea_query::{Expr, ExprTrait, Func, Query};
+use entity::{attachment, like, message, message_attachment, reaction, user};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Func, Order, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
     QueryResult, QuerySelect, Select,
@@ -12,10 +12,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
+use crate::domain::links::Links;
 use crate::domain::mentions::Mentions;
 use crate::domain::users::{self, AuthorRow};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
+use crate::protocol::attachments::Attachment;
 use crate::protocol::forwarding::ForwardedFrom;
 use crate::protocol::message_type::MessageType;
 use crate::protocol::messages::{Message, MyMessage, Reply};
@@ -27,11 +29,6 @@ const MANY_IDS: usize = 1_000;
 
 /// Characters of a replied-to message that are shown.
 const EXCERPT: usize = 200;
-
-/// The emoji that the viewer reacted with, separated by spaces. Most messages have no reactions.
-const MY_REACTIONS: &str = "CASE WHEN messages.reactions IS NULL THEN NULL ELSE (SELECT \
-    string_agg(emoji, ' ' ORDER BY created_at) FROM reactions \
-    WHERE message_id = messages.id AND reactions.user_id = ?) END";
 
 /// A message's row, with what is shown beside it.
 pub struct ShownRow {
@@ -97,9 +94,28 @@ pub fn shown(select: Select<message::Entity>, viewer: Option<UserId>) -> Select<
             Expr::col((like::Entity, like::Column::MessageId)).equals((message::Entity, message::Column::Id)),
         )
         .to_owned();
-    select
-        .expr_as(Expr::exists(likes), "liked")
-        .expr_as(Expr::cust_with_values(MY_REACTIONS, [viewer.0]), "my_reactions")
+    select.expr_as(Expr::exists(likes), "liked").expr_as(my_reactions(viewer), "my_reactions")
+}
+
+/// Returns the emoji that the viewer reacted with, separated by spaces. Most messages have no reactions.
+fn my_reactions(viewer: UserId) -> Expr {
+    use reaction::Column;
+    let own = Query::select()
+        .column(Column::Emoji)
+        .from(reaction::Entity)
+        .and_where(
+            Expr::col((reaction::Entity, Column::MessageId)).equals((message::Entity, message::Column::Id)),
+        )
+        .and_where(Expr::col((reaction::Entity, Column::UserId)).eq(viewer.0))
+        .order_by(Column::CreatedAt, Order::Asc)
+        .to_owned();
+    let joined = Func::cust("string_agg").args([Expr::col(Column::Emoji), Expr::val(" ")]);
+    let joined = Query::select().expr(joined).from_subquery(own, "own").to_owned();
+    let has_none = Expr::col((message::Entity, message::Column::Reactions)).is_null();
+    CaseStatement::new()
+        .case(has_none, Expr::value(None::<String>))
+        .finally(Expr::SubQuery(None, Box::new(joined.into())))
+        .into()
 }
 
 /// Converts rows to messages in the same order; with `my` if there is a viewer.
@@ -107,6 +123,7 @@ pub async fn show(
     conn: &impl ConnectionTrait,
     rows: Vec<message::Model>,
     viewer: Option<UserId>,
+    links: Links<'_>,
 ) -> Result<Vec<Message>> {
     let authors = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
     let viewers: Vec<UserId> = viewer.into_iter().collect();
@@ -123,7 +140,7 @@ pub async fn show(
             Ok(ShownRow { message, author, my })
         })
         .collect();
-    show_rows(conn, rows?).await
+    show_rows(conn, rows?, links).await
 }
 
 /// Returns the own states of these users that are not the default, by message and user.
@@ -165,7 +182,13 @@ pub async fn own_states(
 
 /// Converts rows to the messages that their viewer sees, in the same order. Reads what other rows are needed for that:
 /// the messages that are replied to, and the authors of forwarded ones.
-pub async fn show_rows(conn: &impl ConnectionTrait, rows: Vec<ShownRow>) -> Result<Vec<Message>> {
+pub async fn show_rows(
+    conn: &impl ConnectionTrait,
+    rows: Vec<ShownRow>,
+    links: Links<'_>,
+) -> Result<Vec<Message>> {
+    let with_files = rows.iter().filter(|row| row.message.attachment_count > 0).map(|row| row.message.id);
+    let mut files = attachments(conn, with_files).await?;
     let replies = replies(conn, rows.iter().filter_map(|row| row.message.reply_to)).await?;
     let origins = users::authors(conn, rows.iter().filter_map(|row| row.message.forwarded_user_id)).await?;
     Ok(rows
@@ -175,7 +198,9 @@ pub async fn show_rows(conn: &impl ConnectionTrait, rows: Vec<ShownRow>) -> Resu
             let reply = message.reply_to.and_then(|id| replies.get(&id)).cloned();
             let forwarded_from = forwarded_from
                 .map(|user| ForwardedFrom { user, created_at: Timestamp(message.forwarded_at.unwrap_or(0)) });
-            show_row(message, author, my, reply, forwarded_from)
+            let files = files.remove(&message.id).unwrap_or_default();
+            let files = files.into_iter().map(|row| links.show(row)).collect();
+            show_row(message, author, my, Beside { reply, forwarded_from, attachments: files })
         })
         .collect())
 }
@@ -230,8 +255,13 @@ impl FromQueryResult for ReplyRow {
 }
 
 /// Converts one row to the message that its viewer sees.
-pub async fn show_one(conn: &impl ConnectionTrait, row: message::Model, viewer: UserId) -> Result<Message> {
-    show(conn, vec![row], Some(viewer))
+pub async fn show_one(
+    conn: &impl ConnectionTrait,
+    row: message::Model,
+    viewer: UserId,
+    links: Links<'_>,
+) -> Result<Message> {
+    show(conn, vec![row], Some(viewer), links)
         .await?
         .pop()
         .ok_or_else(|| Error::internal("a message that cannot be shown"))
@@ -242,13 +272,42 @@ pub fn reactions(row: &message::Model) -> Vec<Reaction> {
     row.reactions.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-fn show_row(
-    row: message::Model,
-    user: Author,
-    my: Option<Own>,
+/// What other rows add to a message.
+#[derive(Default)]
+struct Beside {
     reply: Option<Reply>,
     forwarded_from: Option<ForwardedFrom>,
-) -> Message {
+    attachments: Vec<Attachment>,
+}
+
+/// Returns the attachments of these messages, in order, by message.
+pub async fn attachments(
+    conn: &impl ConnectionTrait,
+    messages: impl IntoIterator<Item = i64>,
+) -> Result<HashMap<i64, Vec<attachment::Model>>> {
+    let ids: Vec<i64> = messages.into_iter().collect();
+    let mut found: HashMap<i64, Vec<attachment::Model>> = HashMap::new();
+    for some in ids.chunks(MANY_IDS) {
+        let of_link = message_attachment::Entity::belongs_to(attachment::Entity)
+            .from(message_attachment::Column::AttachmentId)
+            .to(attachment::Column::Id);
+        let rows = message_attachment::Entity::find()
+            .join(JoinType::InnerJoin, of_link.into())
+            .select_also(attachment::Entity)
+            .filter(message_attachment::Column::MessageId.is_in(some.iter().copied()))
+            .order_by_asc(message_attachment::Column::MessageId)
+            .order_by_asc(message_attachment::Column::Position)
+            .all(conn)
+            .await?;
+        for (link, row) in rows {
+            found.entry(link.message_id).or_default().extend(row);
+        }
+    }
+    Ok(found)
+}
+
+fn show_row(row: message::Model, user: Author, my: Option<Own>, beside: Beside) -> Message {
+    let Beside { reply, forwarded_from, attachments } = beside;
     let gone = row.deleted_at.is_some();
     let mentions = Mentions::of_row(&row);
     Message {
@@ -264,7 +323,7 @@ fn show_row(
         reply_to: row.reply_to.map(MessageId),
         reply,
         forwarded_from,
-        attachments: Vec::new(),
+        attachments,
         likes: row.likes,
         pinned: row.pinned_at.is_some(),
         edited_at: row.edited_at.map(Timestamp),
@@ -333,8 +392,8 @@ pub struct MangoMessage {
     pub likes: i32,
     /// The users who like it.
     pub likes_array: Vec<Liker>,
-    /// Ids of attachments.
-    pub attachments: Vec<i64>,
+    /// Files.
+    pub attachments: Vec<Attachment>,
     /// Reactions by emoji.
     pub reactions: Vec<Reaction>,
     /// Whether it is pinned in the chat.

@@ -2,6 +2,7 @@
 //! not know HTTP or sockets. Transports call [`dispatch`] or a slice's public functions.
 
 pub mod accounts;
+pub mod attachments;
 pub mod audit;
 pub mod chats;
 pub mod contacts;
@@ -10,6 +11,7 @@ pub mod dispatch;
 pub mod epoch;
 pub mod events;
 pub mod import;
+pub mod links;
 pub mod mail;
 pub mod mentions;
 pub mod message_view;
@@ -121,6 +123,8 @@ pub struct AppContext {
     pub writer: messages::Writer,
     /// The writer of read marks.
     pub read_marks: chats::ReadMarks,
+    /// Notified when files were released that may be removed.
+    pub released_attachments: Arc<tokio::sync::Notify>,
     /// E-mail.
     pub mail: Arc<mail::Mail>,
 }
@@ -150,6 +154,7 @@ impl AppContext {
             bus.clone(),
             clock.clone(),
             typing.clone(),
+            settings.public_url.as_str().into(),
             settings.contacts.duplicate_window.as_millis() as i64,
         );
         let read_marks = chats::ReadMarks::start(&background, &db, &bus);
@@ -166,6 +171,7 @@ impl AppContext {
             epoch,
             writer,
             read_marks,
+            released_attachments: Arc::default(),
             mail: Arc::new(mail::Mail::open(&settings)?),
             background,
             settings,
@@ -186,6 +192,11 @@ impl AppContext {
     {
         let context = self.clone();
         self.background.keep(name, move || run(context.clone()))
+    }
+
+    /// Returns what the URLs of attachments are made of now.
+    pub fn links(&self) -> links::Links<'_> {
+        links::Links { base: self.settings.public_url.as_str(), now: self.clock.now() }
     }
 
     /// Publishes the events of a committed change and returns its reply.

@@ -73,7 +73,8 @@ async fn render(context: &AppContext, field: &str, bytes: Vec<u8>) -> Result<Ren
     context.images.render(bytes).await.map_err(|error| explain(field, error))
 }
 
-fn explain(field: &str, error: RenderError) -> Error {
+/// Converts an error of the image worker to one that names this field.
+pub fn explain(field: &str, error: RenderError) -> Error {
     match error {
         RenderError::Image(error) => refuse(field, &error),
         RenderError::Busy => Error::unavailable("too many photos at once, try again in a moment"),

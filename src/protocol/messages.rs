@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::attachments::Attachment;
 use super::change::Change;
 use super::forwarding::ForwardedFrom;
 use super::message_type::MessageType;
@@ -11,6 +12,9 @@ use super::reactions::Reaction;
 use super::users::Author;
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, MessageId, UserId};
+
+/// Attachments of one message.
+pub const MAX_FILES: usize = 10;
 
 /// Checks that a `client_id` has 1 to 64 characters.
 pub fn check_client_id(field: &str, client_id: Option<&str>, problems: &mut Problems) {
@@ -26,11 +30,12 @@ pub struct SendMessage {
 }
 
 /// A message to send.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct OutgoingMessage {
     /// The chat.
     pub chat_id: ChatId,
-    /// Stored and sent unchanged.
+    /// Stored and sent unchanged. A `data:` URL in base64, and binary data of Socket.IO, become an attachment. It may be empty
+    /// if there are attachments.
     #[serde(deserialize_with = "plain_text")]
     pub content: String,
     /// Type of the content.
@@ -41,7 +46,7 @@ pub struct OutgoingMessage {
     /// The message that this one answers; of the same chat.
     #[serde(default)]
     pub reply_to: Option<MessageId>,
-    /// Ids of uploaded attachments; not supported by this version.
+    /// Ids of files that the user has uploaded to the chat, at most 10.
     #[serde(default)]
     pub attachments: Vec<i64>,
 }
@@ -69,7 +74,7 @@ pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<S
             let first: Option<(String, serde::de::IgnoredAny)> = map.next_entry()?;
             match first {
                 Some((key, _)) if key == "_placeholder" => {
-                    Err(A::Error::custom("binary content is not supported yet; send text"))
+                    Err(A::Error::custom("names binary data that was not sent"))
                 }
                 _ => Err(A::Error::custom("must be a text, got an object")),
             }
@@ -81,13 +86,22 @@ pub fn plain_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<S
 impl Check for SendMessage {
     fn check(&self, limits: &Limits, problems: &mut Problems) {
         let Envelope(message) = &self.message;
-        check_content(&message.content, Some(message.message_type), limits, problems);
+        let attachments = &message.attachments;
+        if is_data_url(&message.content) {
+            let alone = attachments.is_empty();
+            problems.check("message.attachments", alone, "must be empty if the content is a file itself");
+        } else if attachments.is_empty() || !message.content.trim().is_empty() {
+            check_content(&message.content, Some(message.message_type), limits, problems);
+        } else {
+            problems.check_size("message.content", message.content.len(), limits.max_message_bytes);
+        }
         check_client_id("message.client_id", message.client_id.as_deref(), problems);
-        problems.check(
-            "message.attachments",
-            message.attachments.is_empty(),
-            "attachments are not supported yet",
-        );
+        let fits = attachments.len() <= MAX_FILES;
+        problems.check("message.attachments", fits, &format!("must have at most {MAX_FILES} ids"));
+        let mut distinct = attachments.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        problems.check("message.attachments", distinct.len() == attachments.len(), "must not repeat an id");
     }
 }
 
@@ -105,16 +119,19 @@ pub fn check_content(
     let is_blank = !content.is_empty() && message_type.is_some_and(|kind| kind.is_blank(content));
     problems.check("message.content", !is_blank, BLANK);
     problems.check("message.content", !content.contains('\0'), "must not contain NUL characters");
-    problems.check("message.content", !is_data_url(content), "data URLs are not supported yet; send text");
+    problems.check("message.content", !is_data_url(content), "must be a text; send a file with send_message");
     problems.check_size("message.content", content.len(), limits.max_message_bytes);
 }
 
 /// Returns whether the content is a base64 data URL, which represents a file.
-fn is_data_url(content: &str) -> bool {
-    content
-        .strip_prefix("data:")
-        .and_then(|rest| rest.split_once(','))
-        .is_some_and(|(head, _)| head.ends_with(";base64") && !head.contains(char::is_whitespace))
+pub fn is_data_url(content: &str) -> bool {
+    data_of(content).is_some()
+}
+
+/// Returns the base64 text of a data URL.
+pub fn data_of(content: &str) -> Option<&str> {
+    let (head, data) = content.strip_prefix("data:")?.split_once(',')?;
+    (head.ends_with(";base64") && !head.contains(char::is_whitespace)).then_some(data)
 }
 
 /// The reply to `send_message`.
@@ -315,8 +332,8 @@ pub struct Message {
     pub mentions: Vec<UserId>,
     /// Whether `@all` mentions all members.
     pub mentions_all: bool,
-    /// Attachments; empty in this version.
-    pub attachments: Vec<i64>,
+    /// Files, in the order in which they were sent.
+    pub attachments: Vec<Attachment>,
     /// Number of likes.
     pub likes: i32,
     /// Reactions by emoji.

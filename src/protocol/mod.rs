@@ -2,6 +2,7 @@
 //! that lists all commands and events. The documents for clients are generated from it. No I/O and no rules.
 
 pub mod asyncapi;
+pub mod attachments;
 pub mod catalogue;
 pub mod change;
 pub mod chat_bans;

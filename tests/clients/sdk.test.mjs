@@ -143,6 +143,11 @@ for (const transport of transports) {
           assert.equal((await c.acceptInvite(link.token)).id, id);
           assert.equal((await b.ofChat(id, 'invite')).items[0].uses, 1);
           await b.revokeInvite(id, link.id);
+          const file = await b.upload(id, new Blob(['hello']), { name: 'hello.txt' });
+          const sent = await b.send(id, '', { attachments: [file.id] });
+          assert.equal(sent.attachments[0].name, 'hello.txt');
+          await assert.rejects(b.upload(1e9, new Blob(['x'])), { code: 'not_found' });
+          await a.delete(sent.id);
           await same();
         }
         const gone = Promise.all([next(c, 'gone'), next(a, 'gone'), next(other, 'gone')]);

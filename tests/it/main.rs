@@ -5,6 +5,7 @@
 
 mod account_end;
 mod around;
+mod attachments;
 mod backups;
 mod binary;
 mod checker;

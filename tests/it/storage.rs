@@ -7,11 +7,12 @@ use mango_chat::config::Settings;
 use mango_chat::error::Code;
 use mango_chat::platform::storage::Storage;
 use reqwest::Method;
+use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, Transport, eventually};
 
 /// Returns the settings of the S3-compatible server that `scripts/test` starts. Without it the suite covers only the
 /// folder; CI always has it.
@@ -166,5 +167,43 @@ async fn a_photo_is_rendered_stored_served_replaced_and_deleted() {
         assert!(me["photo"].as_str().expect("a name").starts_with("mango-"));
         assert_eq!(status(&second).await, 404);
         assert!(mango_chat::domain::photos::default_avatar_count() >= 14);
+    }
+}
+
+#[harness::test]
+async fn an_attachment_of_several_parts_is_stored_read_and_removed() {
+    let mut environments: Vec<Vec<(&str, String)>> = vec![Vec::new()];
+    environments.extend(s3());
+    for pairs in environments {
+        let extra: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let app = TestApp::with(&extra).await;
+        let (alice, bob, _) = app.three().await;
+        let mut owner = app.connect(&alice, Transport::MAIN).await;
+        let chat = app.group(&mut owner, &[&bob]).await;
+        // Three parts in S3, the last of which is smaller.
+        let bytes: Vec<u8> =
+            (0..12_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let form = Form::new().part("file", Part::bytes(bytes.clone()).file_name("large.bin"));
+        let request = app.http.post(format!("{}/chat/{chat}/attachment", app.url)).bearer_auth(&alice.access);
+        let answer = request.multipart(form).send().await.expect("an answer");
+        assert_eq!(answer.status(), 201);
+        let file: serde_json::Value = answer.json().await.expect("JSON");
+        assert_eq!(file["size"], json!(12_000_000));
+        let message =
+            json!({"chat_id": chat, "content": "", "message_type": "binary", "attachments": [file["id"]]});
+        let ack = owner.call("send_message", json!({ "message": message })).await;
+        assert_eq!(ack["ok"], json!(true), "{ack}");
+        let path = format!("/attachment/{}/large.bin", file["id"]);
+        let read = async || {
+            let request = app.http.get(format!("{}{path}", app.url)).bearer_auth(&bob.access);
+            request.send().await.expect("an answer")
+        };
+        let answer = read().await;
+        assert_eq!(answer.status(), 200);
+        assert!(answer.headers()["content-disposition"].to_str().expect("text").starts_with("attachment"));
+        assert!(answer.bytes().await.expect("a body") == bytes, "every byte in its place");
+        let ack = owner.call("delete_message", json!({"message": {"id": ack["message"]["id"]}})).await;
+        assert_eq!(ack["ok"], json!(true), "{ack}");
+        eventually("the file is gone", async || read().await.status() == 404).await;
     }
 }

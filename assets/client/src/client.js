@@ -185,11 +185,24 @@ export class MangoChat {
    * Sends a message now, or after a reconnect: in the order of calls, exactly once.
    * @param {number} chatId
    * @param {string} content
-   * @param {{messageType?: string, replyTo?: ?number, clientId?: string}} [options]
+   * @param {{messageType?: string, replyTo?: ?number, attachments?: number[], clientId?: string}} [options]
    * @returns {Promise<Message>}
    */
-  send(chatId, content, { messageType = 'text', replyTo = null, clientId = randomId() } = {}) {
-    return this.#sender.send({ clientId, chatId, content, messageType, replyTo });
+  send(chatId, content, { messageType = 'text', replyTo = null, attachments = [], clientId = randomId() } = {}) {
+    return this.#sender.send({ clientId, chatId, content, messageType, replyTo, attachments });
+  }
+
+  /**
+   * Uploads a file for a message to a chat; send its `id` in `attachments`.
+   * @param {number} chatId
+   * @param {Blob} file
+   * @param {{name?: string, asFile?: boolean, timeoutMs?: number}} [options] With `asFile` a picture is stored as it is.
+   * @returns {Promise<Attachment>}
+   */
+  upload(chatId, file, { name, asFile = false, timeoutMs = 300_000 } = {}) {
+    const form = new FormData();
+    form.append('file', file, name ?? /** @type {File} */ (file).name ?? '');
+    return this.#rest.upload(`/chat/${chatId}/attachment?as_file=${asFile}`, form, timeoutMs);
   }
 
   /**

@@ -14,12 +14,12 @@ export function address(url, path) {
 }
 
 /** Sends a REST request; returns the response and its JSON, or throws its problem as a `MangoError`. */
-export async function request(url, method, path, { body, headers, ...init } = {}) {
+export async function request(url, method, path, { body, form, headers, ...init } = {}) {
   const target = address(url, path);
   let response;
   try {
     response = await fetch(target, {
-      method, body: JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
+      method, body: form ?? JSON.stringify(body), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...init,
       headers: { ...(body && { 'content-type': 'application/json' }), ...headers },
     });
   } catch (cause) {
@@ -50,12 +50,18 @@ export class Rest {
     return { items: data, next: link.match(/<([^>]*)>; rel="next"/)?.[1] ?? null };
   }
 
+  /** Sends a form; returns the JSON of the response. */
+  async upload(path, form, timeoutMs) {
+    const init = { body: undefined, form, signal: AbortSignal.timeout(timeoutMs) };
+    return (await this.send('POST', path, undefined, init)).data;
+  }
+
   /** Returns the response and its JSON. */
-  async send(method, path, body) {
+  async send(method, path, body, init = {}) {
     if (this.#url === null) throw new TypeError('this needs a client that was created with `url` instead of `socket`');
     const attempt = async (refresh) => {
       const token = typeof this.#token === 'function' ? await this.#token({ refresh }) : this.#token;
-      return request(this.#url, method, path, { body, headers: token && { authorization: `Bearer ${token}` } });
+      return request(this.#url, method, path, { ...init, body, headers: token && { authorization: `Bearer ${token}` } });
     };
     try {
       return await attempt(false);

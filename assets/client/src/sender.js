@@ -45,7 +45,7 @@ export class Sender {
     const queued = this.#jobs.get(entry.clientId)?.entry;
     if (!queued) {
       this.#store((outbox) => outbox.save(entry));
-    } else if (['chatId', 'content', 'messageType', 'replyTo'].some((key) => queued[key] !== entry[key])) {
+    } else if (['chatId', 'content', 'messageType', 'replyTo', 'attachments'].some((key) => String(queued[key]) !== String(entry[key]))) {
       throw new MangoError({ code: 'client_id_conflict', message: 'another unsent message has this `clientId`' });
     }
     return this.enqueue(entry);
@@ -84,8 +84,8 @@ export class Sender {
     this.#sending.add(chatId);
     const { connection, apply } = this.#options;
     for (let job; connection() && (job = this.#queues.get(chatId)?.[0]);) {
-      const { clientId: client_id, content, messageType: message_type, replyTo: reply_to } = job.entry;
-      const message = { chat_id: chatId, content, message_type, client_id, reply_to };
+      const { clientId: client_id, content, messageType: message_type, replyTo: reply_to, attachments } = job.entry;
+      const message = { chat_id: chatId, content, message_type, client_id, reply_to, attachments };
       try {
         await connection().call('send_message', { message }, (ack) => {
           this.#remove(job);

@@ -6,6 +6,7 @@
  * @typedef {import('./events.js').Member} Member
  * @typedef {import('./events.js').Reaction} Reaction
  * @typedef {import('./events.js').ChatBan} ChatBan
+ * @typedef {import('./events.js').Attachment} Attachment
  * @typedef {{id: number, chat_id: number, token: string, url: string, created_by: number, approval: boolean,
  *   max_uses: ?number, uses: number, expires_at: ?string, created_at: string}} Invite
  * @typedef {{chat_id: number, name: ?string, description: ?string, photo: ?string, member_count: number,
@@ -18,7 +19,8 @@
  * @typedef {{type: string, chat: ChatState, message?: Message, data?: object, synced: boolean}} Change
  *   `type` is the name of the server event. With `synced` the change arrived through `sync`, and `type` is `new_message`,
  *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it again).
- * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number}} OutboxEntry
+ * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number,
+ *   attachments?: number[]}} OutboxEntry
  * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): *, remove(clientId: string): *}} OutboxStore
  * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
  * @typedef {{

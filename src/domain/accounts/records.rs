@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use entity::{
-    audit, chat, contact, like, mail, member, message, message_edit, one_time_token, reaction, report,
-    session, user,
+    attachment, audit, chat, contact, like, mail, member, message, message_edit, one_time_token, reaction,
+    report, session, user,
 };
 use sea_orm::sea_query::Query;
 use sea_orm::{
@@ -39,6 +39,8 @@ pub enum Kind {
     Message,
     /// Earlier versions of messages that the user has edited.
     MessageEdit,
+    /// Files that the user has uploaded.
+    Attachment,
     /// Messages that the user likes.
     Like,
     /// The user's reactions to messages.
@@ -55,7 +57,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::User,
         Self::Session,
         Self::OneTimeToken,
@@ -63,6 +65,7 @@ impl Kind {
         Self::Chat,
         Self::Message,
         Self::MessageEdit,
+        Self::Attachment,
         Self::Like,
         Self::Reaction,
         Self::Report,
@@ -81,6 +84,7 @@ impl Kind {
             Self::Chat => "chat",
             Self::Message => "message",
             Self::MessageEdit => "message_edit",
+            Self::Attachment => "attachment",
             Self::Like => "like",
             Self::Reaction => "reaction",
             Self::Report => "report",
@@ -104,6 +108,7 @@ pub async fn page(conn: &impl ConnectionTrait, kind: Kind, id: UserId, after: i6
         Kind::Chat => chats(conn, id, after).await,
         Kind::Message => messages(conn, id, after).await,
         Kind::MessageEdit => message_edits(conn, id, after).await,
+        Kind::Attachment => attachments(conn, id, after).await,
         Kind::Like => likes(conn, id, after).await,
         Kind::Reaction => reactions(conn, id, after).await,
         Kind::Report => reports(conn, id, after).await,
@@ -250,6 +255,18 @@ async fn message_edits(conn: &impl ConnectionTrait, id: UserId, after: i64) -> R
             "id": row.id, "message_id": row.message_id,
             "message_type": MessageType::from_id(i64::from(row.message_type)), "content": row.content,
             "replaced_at": Timestamp(row.replaced_at),
+        })
+    };
+    Ok(shown(rows, |row| row.id, show))
+}
+
+async fn attachments(conn: &impl ConnectionTrait, id: UserId, after: i64) -> Result<Page> {
+    let own = attachment::Entity::find().filter(attachment::Column::UserId.eq(id.0));
+    let rows = read(conn, own, attachment::Column::Id, after).await?;
+    let show = |row: attachment::Model| {
+        json!({
+            "id": row.id, "chat_id": row.chat_id, "name": row.name, "mime": row.mime, "size": row.size,
+            "created_at": Timestamp(row.created_at),
         })
     };
     Ok(shown(rows, |row| row.id, show))

@@ -51,7 +51,7 @@ pub(super) async fn approve_locked(
     .update(change.conn())
     .await?;
     chat.approved = true;
-    let details = load(change.conn(), &[ChatId(chat.id)], None).await?.pop();
+    let details = load(change.conn(), &[ChatId(chat.id)], None, context.links()).await?.pop();
     let details = details.ok_or_else(|| Error::internal("a chat that was just changed is not there"))?;
     let event = ChatChanged { change: change_at(change.position(), by, now), details };
     let event = events::chat_approved::at(change.position(), &event)?;

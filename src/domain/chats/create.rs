@@ -83,7 +83,7 @@ async fn make(
 ) -> Result<(Tx, chat::Model)> {
     let (change, chat) = insert(context, tx, request, creator, others).await?;
     let (chat_id, position) = (ChatId(chat.id), change.position());
-    let details = one(load(change.conn(), &[chat_id], None).await?)?;
+    let details = one(load(change.conn(), &[chat_id], None, context.links()).await?)?;
     let members = member_ids(change.conn(), chat_id).await?;
     let event = ChatCreated { change: change_at(position, creator, context.clock.now()), details };
     let event = events::chat_created::at(position, &event)?.joining(members);

@@ -184,7 +184,8 @@ impl CommandHandler for AcceptInvite {
         let chat = tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
         let mut chat = chat.ok_or_else(|| invalid("invite.token"))?;
         if membership(tx.conn(), chat_id, user_id).await?.is_some() {
-            let chat = shown(tx.conn(), chat_id, Some(Viewer::now(context, user_id))).await?;
+            let chat =
+                shown(tx.conn(), chat_id, Some(Viewer::now(context, user_id)), context.links()).await?;
             return tx.unchanged(AcceptReply { chat: Some(chat), requested: false }).await;
         }
         // Read again under the lock: another user may have taken the last use.
@@ -200,7 +201,7 @@ impl CommandHandler for AcceptInvite {
         let Joined { tx, .. } = join_locked(context, tx, &mut chat, joining).await?;
         count_use(tx.conn(), found.id).await?;
         join_request::Entity::delete_by_id((chat.id, user_id.0)).exec(tx.conn()).await?;
-        let chat = shown(tx.conn(), chat_id, Some(Viewer::now(context, user_id))).await?;
+        let chat = shown(tx.conn(), chat_id, Some(Viewer::now(context, user_id)), context.links()).await?;
         tx.commit(AcceptReply { chat: Some(chat), requested: false }).await
     }
 }
@@ -275,7 +276,7 @@ impl CommandHandler for ApproveJoin {
             if membership(tx.conn(), chat_id, user_id).await?.is_none() {
                 return Err(no_request());
             }
-            let reply = ChatReply { chat: shown(tx.conn(), chat_id, viewer).await? };
+            let reply = ChatReply { chat: shown(tx.conn(), chat_id, viewer, context.links()).await? };
             return tx.unchanged(reply).await;
         };
         let joining = Joining { user_id, role: ChatRole::Member, by, is_wanted: true };
@@ -284,7 +285,7 @@ impl CommandHandler for ApproveJoin {
             count_use(tx.conn(), waiting.invite_id).await?;
         }
         join_request::Entity::delete_by_id((chat.id, user_id.0)).exec(tx.conn()).await?;
-        let reply = ChatReply { chat: shown(tx.conn(), chat_id, viewer).await? };
+        let reply = ChatReply { chat: shown(tx.conn(), chat_id, viewer, context.links()).await? };
         tx.commit(reply).await
     }
 }

@@ -111,7 +111,7 @@ pub async fn list(
         if some.is_empty() {
             break;
         }
-        for chat in load_rows(context.db.read(), some, Some(viewer)).await? {
+        for chat in load_rows(context.db.read(), some, Some(viewer), context.links()).await? {
             bytes += serde_json::to_vec(&chat).map_err(Error::internal)?.len();
             if bytes > PAGE_BYTES && !items.is_empty() {
                 let last = items.last().map(|it: &Chat| it.id.0);
@@ -129,7 +129,7 @@ pub async fn list(
 /// Returns one chat of the user.
 pub async fn one(context: &AppContext, actor: Actor, chat_id: ChatId) -> Result<Chat> {
     find_visible(context.db.read(), chat_id, actor.user_id).await?;
-    load(context.db.read(), &[chat_id], Some(Viewer::now(context, actor.user_id)))
+    load(context.db.read(), &[chat_id], Some(Viewer::now(context, actor.user_id)), context.links())
         .await?
         .into_iter()
         .next()

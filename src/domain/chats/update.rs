@@ -6,6 +6,7 @@ use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use super::access::{Membership, find_visible, lock};
 use super::{Viewer, begin_meta_change, change_at, load};
 use crate::domain::dispatch::CommandHandler;
+use crate::domain::links::Links;
 use crate::domain::{Actor, AppContext, Caller, events, photos};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
@@ -122,19 +123,22 @@ impl UpdateChat {
             row.photo = Set(photo.clone());
         }
         if !row.is_changed() {
-            let reply =
-                ChatReply { chat: shown(tx.conn(), request.id, Some(Viewer::now(context, user_id))).await? };
+            let reply = ChatReply {
+                chat: shown(tx.conn(), request.id, Some(Viewer::now(context, user_id)), context.links())
+                    .await?,
+            };
             return Ok((tx.unchanged(reply).await?, None));
         }
         row.update(tx.conn()).await?;
         let change = begin_meta_change(tx, &mut chat).await?;
-        let details = shown(change.conn(), request.id, None).await?;
+        let details = shown(change.conn(), request.id, None, context.links()).await?;
         let event =
             ChatChanged { change: change_at(change.position(), user_id, context.clock.now()), details };
         let event = events::chat_updated::at(change.position(), &event)?;
         let tx = change.announce(event)?;
-        let reply =
-            ChatReply { chat: shown(tx.conn(), request.id, Some(Viewer::now(context, user_id))).await? };
+        let reply = ChatReply {
+            chat: shown(tx.conn(), request.id, Some(Viewer::now(context, user_id)), context.links()).await?,
+        };
         Ok((tx.commit(reply).await?, old_photo.filter(|_| photo.is_some())))
     }
 }
@@ -151,6 +155,7 @@ pub(super) async fn shown(
     conn: &impl sea_orm::ConnectionTrait,
     chat_id: ChatId,
     viewer: Option<Viewer>,
+    links: Links<'_>,
 ) -> Result<Chat> {
-    load(conn, &[chat_id], viewer).await?.pop().ok_or_else(|| Error::not_found("chat"))
+    load(conn, &[chat_id], viewer, links).await?.pop().ok_or_else(|| Error::not_found("chat"))
 }

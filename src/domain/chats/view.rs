@@ -12,6 +12,7 @@ use sea_orm::{
 
 use super::draft::saved;
 use crate::clock::Timestamp;
+use crate::domain::links::Links;
 use crate::domain::message_view::ShownRow;
 use crate::domain::users::AuthorRow;
 use crate::domain::{AppContext, message_view, users};
@@ -51,14 +52,19 @@ impl Viewer {
 }
 
 /// Loads chats in the order of `ids`; with `my` if there is a viewer. Ids of deleted chats are skipped.
-pub async fn load(conn: &impl ConnectionTrait, ids: &[ChatId], viewer: Option<Viewer>) -> Result<Vec<Chat>> {
+pub async fn load(
+    conn: &impl ConnectionTrait,
+    ids: &[ChatId],
+    viewer: Option<Viewer>,
+    links: Links<'_>,
+) -> Result<Vec<Chat>> {
     let wanted: Vec<i64> = ids.iter().map(|id| id.0).collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let rows = chat::Entity::present().filter(chat::Column::Id.is_in(wanted.clone())).all(conn).await?;
     let mut chats: HashMap<i64, Chat> =
-        load_rows(conn, rows, viewer).await?.into_iter().map(|chat| (chat.id.0, chat)).collect();
+        load_rows(conn, rows, viewer, links).await?.into_iter().map(|chat| (chat.id.0, chat)).collect();
     Ok(wanted.iter().filter_map(|id| chats.remove(id)).collect())
 }
 
@@ -67,13 +73,14 @@ pub(super) async fn load_rows(
     conn: &impl ConnectionTrait,
     rows: Vec<chat::Model>,
     viewer: Option<Viewer>,
+    links: Links<'_>,
 ) -> Result<Vec<Chat>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let mut members = first_members(conn, &rows).await?;
-    let mut newest = newest_messages(conn, &rows, viewer.map(|it| it.user_id)).await?;
+    let mut newest = newest_messages(conn, &rows, viewer.map(|it| it.user_id), links).await?;
     let mut mine = match viewer {
         Some(viewer) => own(conn, &ids, viewer).await?,
         None => HashMap::new(),
@@ -177,6 +184,7 @@ async fn newest_messages(
     conn: &impl ConnectionTrait,
     chats: &[chat::Model],
     viewer: Option<UserId>,
+    links: Links<'_>,
 ) -> Result<HashMap<i64, Message>> {
     let mut places = Condition::any();
     for chat in chats.iter().filter(|chat| chat.last_seq > 0) {
@@ -187,7 +195,7 @@ async fn newest_messages(
     }
     let newest = message_view::shown(message::Entity::find().filter(places), viewer);
     let rows = newest.into_model::<ShownRow>().all(conn).await?;
-    let messages = message_view::show_rows(conn, rows).await?;
+    let messages = message_view::show_rows(conn, rows, links).await?;
     Ok(messages.into_iter().map(|message| (message.chat_id.0, message)).collect())
 }
 

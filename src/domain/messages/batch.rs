@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use entity::{chat, mention, message};
+use entity::{attachment, chat, mention, message, message_attachment};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Query};
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use super::prepare::Draft;
 use crate::clock::Timestamp;
+use crate::domain::links::Links;
 use crate::domain::mentions::Mentions;
 use crate::domain::{events, message_view};
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::protocol::messages::NewMessage;
 use crate::protocol::messages::{Message, MyMessage};
 use crate::protocol::users::Author;
 
-/// Rows per insert: each binds 13 values, and SQLite allows at most 32,766.
+/// Rows per insert: each binds 14 values, and SQLite allows at most 32,766.
 const ROWS_PER_INSERT: usize = 1_000;
 
 /// A message with a position in its chat, ready to be stored.
@@ -28,6 +29,8 @@ pub struct Positioned<'a> {
     pub author: Author,
     /// The members whom it mentions.
     pub mentions: Mentions,
+    /// Its attachments, in order.
+    pub files: Vec<attachment::Model>,
     /// Its position in the chat.
     pub position: ChatPosition,
 }
@@ -38,20 +41,22 @@ pub fn place<'a>(
     draft: &'a Draft,
     author: Author,
     mentions: Mentions,
+    files: Vec<attachment::Model>,
 ) -> Positioned<'a> {
     let position = ChatPosition { chat_id: ChatId(chat.id), rev: chat.rev + 1, prev: chat.rev };
     chat.rev = position.rev;
     chat.last_seq = position.rev;
     chat.visible = true;
-    Positioned { draft, author, mentions, position }
+    Positioned { draft, author, mentions, files, position }
 }
 
 /// Stores positioned messages and advances the counters of their chats. Returns the messages in the same order.
 pub async fn store(
     conn: &impl ConnectionTrait,
     positioned: &[Positioned<'_>],
-    now: i64,
+    links: Links<'_>,
 ) -> Result<Vec<Message>> {
+    let now = links.now;
     let mut ids: HashMap<(i64, i64), i64> = HashMap::with_capacity(positioned.len());
     for rows in positioned.chunks(ROWS_PER_INSERT) {
         insert(conn, rows, now, &mut ids).await?;
@@ -60,7 +65,7 @@ pub async fn store(
     let replies = message_view::replies(conn, positioned.iter().filter_map(|it| Some(it.draft.reply_to?.0)));
     let replies = replies.await?;
     let mut messages = Vec::with_capacity(positioned.len());
-    let mut mentions = Vec::new();
+    let (mut mentions, mut attached) = (Vec::new(), Vec::new());
     for it in positioned {
         let (chat, seq) = (it.position.chat_id.0, it.position.rev);
         let id = *ids
@@ -69,10 +74,34 @@ pub async fn store(
         mentions.extend(it.mentions.rows(chat, seq, id, it.author.id.0));
         let mut message = message_of(MessageId(id), it, now);
         message.reply = it.draft.reply_to.and_then(|id| replies.get(&id.0)).cloned();
+        let link = |(position, file): (i32, &attachment::Model)| message_attachment::Model {
+            message_id: id,
+            position,
+            attachment_id: file.id,
+        };
+        attached.extend((0..).zip(&it.files).map(link));
+        message.attachments = it.files.iter().map(|file| links.show(file.clone())).collect();
         messages.push(message);
     }
     insert_mentions(conn, mentions).await?;
+    attach(conn, attached).await?;
     Ok(messages)
+}
+
+/// Gives files to messages.
+async fn attach(conn: &impl ConnectionTrait, rows: Vec<message_attachment::Model>) -> Result<()> {
+    for rows in rows.chunks(ROWS_PER_INSERT) {
+        let ids = rows.iter().map(|row| row.attachment_id);
+        attachment::Entity::update_many()
+            .col_expr(attachment::Column::DueAt, Expr::value(None::<i64>))
+            .filter(attachment::Column::Id.is_in(ids))
+            .exec(conn)
+            .await?;
+        let rows = rows.iter().cloned().map(message_attachment::Model::into_active_model);
+        let rows = rows.map(ActiveModelTrait::reset_all);
+        message_attachment::Entity::insert_many(rows).exec_without_returning(conn).await?;
+    }
+    Ok(())
 }
 
 /// Stores mentions.
@@ -107,6 +136,7 @@ async fn insert(
             Column::Mentions,
             Column::ForwardedUserId,
             Column::ForwardedAt,
+            Column::AttachmentCount,
             Column::CreatedAt,
         ])
         .returning(Query::returning().columns([Column::Id, Column::ChatId, Column::Seq]))
@@ -126,6 +156,7 @@ async fn insert(
                 row.mentions.to_column().into(),
                 row.draft.forwarded_from.as_ref().map(|origin| origin.user.id.0).into(),
                 row.draft.forwarded_from.as_ref().map(|origin| origin.created_at.0).into(),
+                (row.files.len() as i32).into(),
                 now.into(),
             ])
             .map_err(Error::internal)?;
@@ -160,9 +191,9 @@ async fn move_counters(conn: &impl ConnectionTrait, positioned: &[Positioned<'_>
     Ok(())
 }
 
-/// Returns the message that was stored under this id, without the message that it replies to.
+/// Returns the message that was stored under this id, without the message that it replies to and without files.
 pub fn message_of(id: MessageId, positioned: &Positioned<'_>, now: i64) -> Message {
-    let Positioned { draft, author, mentions, position } = positioned;
+    let Positioned { draft, author, mentions, position, .. } = positioned;
     Message {
         id,
         chat_id: position.chat_id,

@@ -17,6 +17,9 @@ const FIRST_ROWS: usize = 51;
 /// Bytes of a message besides its content: names, times, its author.
 const FRAME: usize = 700;
 
+/// Bytes of an attachment: its name and its two URLs.
+const FILE: usize = 3_000;
+
 /// Bytes of what is shown of a message that is replied to.
 const REPLY: usize = 800;
 
@@ -133,7 +136,7 @@ pub fn size(row: &message::Model) -> usize {
     let reply = if row.reply_to.is_some() { REPLY } else { 0 };
     let origin = if row.forwarded_user_id.is_some() { LIKER } else { 0 };
     let beside = [&row.mentions, &row.reactions].into_iter().flatten().map(String::len).sum::<usize>();
-    FRAME + content + reply + origin + beside
+    FRAME + content + reply + origin + beside + usize::try_from(row.attachment_count).unwrap_or(0) * FILE
 }
 
 /// Returns how many bytes a byte of a string takes in JSON (RFC 8259, section 7).

@@ -43,7 +43,8 @@ impl CommandHandler for CreateChat {
                 tx.announce(event);
             }
         }
-        let shown = chats::load(tx.conn(), &[chat_id], Some(Viewer::now(context, creator))).await?.pop();
+        let viewer = Some(Viewer::now(context, creator));
+        let shown = chats::load(tx.conn(), &[chat_id], viewer, context.links()).await?.pop();
         let chat = shown.ok_or_else(|| Error::internal("a chat that was just written is not there"))?;
         let reply = ChatReply { chat };
         if tx.has_changed_chat() { tx.commit(reply).await } else { tx.unchanged(reply).await }

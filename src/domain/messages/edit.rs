@@ -13,7 +13,7 @@ use crate::domain::chats::{begin_change, change_at, membership, require_open};
 use crate::domain::dispatch::CommandHandler;
 use crate::domain::mentions::{Names, Naming, Resolver};
 use crate::domain::message_view::{kind, show, show_one};
-use crate::domain::{AppContext, Caller, events, users};
+use crate::domain::{AppContext, Caller, attachments, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::bus::{ChatPosition, Delivery};
@@ -44,7 +44,7 @@ impl CommandHandler for EditMessage {
             return Err(Error::invalid("message.content", BLANK));
         }
         if message.content == request.content {
-            let message = show_one(tx.conn(), message, user_id).await?;
+            let message = show_one(tx.conn(), message, user_id, context.links()).await?;
             return tx.unchanged(MessageReply { message }).await;
         }
         let now = context.clock.now();
@@ -91,7 +91,7 @@ impl CommandHandler for DeleteMessage {
             });
         }
         if message.deleted_at.is_some() {
-            let message = show_one(tx.conn(), message, user_id).await?;
+            let message = show_one(tx.conn(), message, user_id, context.links()).await?;
             return tx.unchanged(MessageReply { message }).await;
         }
         if by_role {
@@ -111,7 +111,13 @@ impl CommandHandler for DeleteMessage {
             .exec(change.conn())
             .await?;
         forget_mentions(change.conn(), &message).await?;
+        if message.attachment_count > 0 {
+            attachments::release(change.conn(), message.id, context.clock.now()).await?;
+            let released = context.released_attachments.clone();
+            change.tx().after_commit(move || released.notify_one());
+        }
         let mut row = message.into_active_model();
+        row.attachment_count = Set(0);
         row.content = Set(String::new());
         row.mentions = Set(None);
         row.reactions = Set(None);
@@ -202,8 +208,9 @@ async fn finish(
     row: message::Model,
     by: UserId,
 ) -> Result<Outcome<MessageReply>> {
-    let mine = show_one(change.conn(), row.clone(), by).await?;
-    let shown = show(change.conn(), vec![row], None).await?.pop().ok_or_else(no_such_message)?;
+    let mine = show_one(change.conn(), row.clone(), by, context.links()).await?;
+    let shown =
+        show(change.conn(), vec![row], None, context.links()).await?.pop().ok_or_else(no_such_message)?;
     let event = changed(change.position(), by, context.clock.now(), &shown)?;
     change.announce(event)?.commit(MessageReply { message: mine }).await
 }

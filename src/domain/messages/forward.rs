@@ -1,18 +1,18 @@
 //! Forwards a message to another chat: a new message with the same content, which names the author of the original.
 
 use entity::message;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::prepare::Draft;
-use super::send::submit;
+use super::send::{sent_before, submit};
 use crate::clock::Timestamp;
 use crate::domain::chats::find_visible;
 use crate::domain::dispatch::CommandHandler;
 use crate::domain::mentions::Names;
-use crate::domain::message_view::{kind, show_one};
+use crate::domain::message_view::{attachments, kind, show_one};
 use crate::domain::{AppContext, Caller, users};
 use crate::error::{Code, Error, Result};
-use crate::ids::{ChatId, UserId};
+use crate::ids::ChatId;
 use crate::platform::db::Outcome;
 use crate::protocol::forwarding::{ForwardMessage, ForwardedFrom};
 use crate::protocol::messages::SendReply;
@@ -30,7 +30,7 @@ impl CommandHandler for ForwardMessage {
                 let problem = "was already used with another chat, type or content";
                 return Err(Error::field(Code::ClientIdConflict, "message.client_id", problem));
             }
-            let message = show_one(conn, row, user_id).await?;
+            let message = show_one(conn, row, user_id, context.links()).await?;
             return Ok(Outcome::unchanged(SendReply { message, duplicate: true }));
         }
         let absent = || Error::field(Code::NotFound, "message.id", "there is no such message");
@@ -47,7 +47,9 @@ impl CommandHandler for ForwardMessage {
         let author = original.forwarded_user_id.unwrap_or(original.user_id);
         let sent_at = original.forwarded_at.unwrap_or(original.created_at);
         let user = users::authors(conn, [author]).await?.remove(&author).ok_or_else(absent)?;
+        let files = attachments(conn, [original.id]).await?.remove(&original.id).unwrap_or_default();
         let draft = Draft {
+            attachments: files.into_iter().map(|file| file.id).collect(),
             forwarded_from: Some(ForwardedFrom { user, created_at: Timestamp(sent_at) }),
             // Forwarding mentions nobody.
             names: Names::default(),
@@ -55,17 +57,6 @@ impl CommandHandler for ForwardMessage {
         };
         submit(context, caller, self.chat.0.id, draft).await.map_err(name_chat)
     }
-}
-
-async fn sent_before(
-    conn: &impl ConnectionTrait,
-    user_id: UserId,
-    client_id: &str,
-) -> Result<Option<message::Model>> {
-    let same = message::Entity::find()
-        .filter(message::Column::UserId.eq(user_id.0))
-        .filter(message::Column::ClientId.eq(client_id));
-    Ok(same.one(conn).await?)
 }
 
 /// Names the chat as this command does.

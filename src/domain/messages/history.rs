@@ -93,7 +93,7 @@ pub async fn page(
             (rows, has_more)
         }
     };
-    Ok(HistoryReply { messages: show_rows(conn, rows).await?, has_more })
+    Ok(HistoryReply { messages: show_rows(conn, rows, context.links()).await?, has_more })
 }
 
 /// Returns the newest messages of `select`, newest first, and whether there are older ones.
@@ -158,6 +158,6 @@ impl MangoMessages {
         if rows.is_empty() {
             return Ok(None);
         }
-        Ok(Some(to_mango(conn, show_rows(conn, rows).await?).await?))
+        Ok(Some(to_mango(conn, show_rows(conn, rows, self.context.links()).await?).await?))
     }
 }

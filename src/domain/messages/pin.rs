@@ -48,7 +48,7 @@ impl CommandHandler for ToggleMessagePin {
         row.pinned_at = Set(pinned.then_some(now));
         row.rev = Set(open.position().rev);
         let row = row.update(open.conn()).await?;
-        let mut shown = show_one(open.conn(), row, user_id).await?;
+        let mut shown = show_one(open.conn(), row, user_id, context.links()).await?;
         shown.my = None;
         let event = MessageChanged { change: change_at(open.position(), user_id, now), message: &shown };
         let at = if pinned { events::message_pinned::at } else { events::message_unpinned::at };
@@ -86,6 +86,6 @@ pub async fn pinned(
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let last = rows.last().map(|row| format!("{}-{}", row.pinned_at.unwrap_or_default(), row.id));
-    let items = show(conn, rows, Some(actor.user_id)).await?;
+    let items = show(conn, rows, Some(actor.user_id), context.links()).await?;
     Ok(Page { items, next: last.filter(|_| more) })
 }

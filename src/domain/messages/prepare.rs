@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::{chat, member, message, user};
+use entity::{attachment, chat, member, message, user};
 use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
@@ -33,26 +33,35 @@ pub struct Draft {
     pub names: Names,
     /// The origin of a forwarded message.
     pub forwarded_from: Option<ForwardedFrom>,
+    /// Ids of its attachments, in order.
+    pub attachments: Vec<i64>,
+    /// The hash of a file that was sent as content, and became an attachment.
+    pub inline_file: Option<String>,
 }
 
 impl Draft {
     /// Creates a message to send.
     pub fn new(content: String, message_type: MessageType, client_id: Option<String>) -> Self {
         let names = Names::of(&content, message_type);
-        Self { content, message_type, client_id, reply_to: None, names, forwarded_from: None }
+        let (reply_to, forwarded_from, attachments, inline_file) = Default::default();
+        Self { content, message_type, client_id, reply_to, names, forwarded_from, attachments, inline_file }
     }
 
     /// Whether the message can be stored without reading anything but chat and sender.
     pub fn is_plain(&self) -> bool {
-        self.names.is_empty() && self.forwarded_from.is_none()
+        self.names.is_empty() && self.forwarded_from.is_none() && self.attachments.is_empty()
     }
 
     /// Returns a hash of chat, type and content if the message has a `client_id`. It allows a comparison even after the
     /// content is gone.
     pub fn fingerprint(&self, chat_id: i64) -> Option<String> {
-        self.client_id
-            .as_ref()
-            .map(|_| hash(&format!("{chat_id}\n{}\n{}", self.message_type.id(), self.content)))
+        self.client_id.as_ref()?;
+        let files = match &self.inline_file {
+            Some(file) => format!("\n{file}"),
+            None if self.attachments.is_empty() => String::new(),
+            None => format!("\n{:?}", self.attachments),
+        };
+        Some(hash(&format!("{chat_id}\n{}\n{}{files}", self.message_type.id(), self.content)))
     }
 }
 
@@ -117,6 +126,8 @@ pub struct SendContext {
     earlier: HashMap<(i64, String), message::Model>,
     /// Chats of the messages that are replied to.
     answered: HashMap<i64, i64>,
+    /// Attachments, locked so that they are not removed meanwhile.
+    attachments: HashMap<i64, attachment::Model>,
     /// What names in the messages are resolved by.
     resolver: Resolver,
     /// Recent messages without a `client_id`.
@@ -127,8 +138,8 @@ pub struct SendContext {
 
 /// The decision on a request.
 pub enum Decision {
-    /// Store it as a new message by this author, which mentions these members.
-    Store(Author, Mentions),
+    /// Store it as a new message by this author, which mentions these members and has these attachments.
+    Store(Author, Mentions, Vec<attachment::Model>),
     /// It was stored before.
     Earlier(message::Model),
 }
@@ -146,6 +157,7 @@ impl SendContext {
         send_context.read_senders(conn, requests, window.now).await?;
         send_context.read_earlier(conn, requests).await?;
         send_context.read_answered(conn, requests).await?;
+        send_context.read_attachments(conn, requests).await?;
         let texts: Vec<Naming<'_>> = requests.iter().map(SendRequest::naming).collect();
         send_context.resolver = Resolver::read(conn, &texts).await?;
         if window.length > 0 {
@@ -269,6 +281,42 @@ impl SendContext {
         Ok(())
     }
 
+    async fn read_attachments(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        requests: &[SendRequest<'_>],
+    ) -> Result<()> {
+        let ids = distinct(requests.iter().flat_map(|request| request.draft.attachments.iter().copied()));
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = attachment::Entity::find()
+            .filter(attachment::Column::Id.is_in(ids))
+            .order_by_asc(attachment::Column::Id)
+            .lock(LockType::Update)
+            .all(conn)
+            .await?;
+        self.attachments.extend(rows.into_iter().map(|row| (row.id, row)));
+        Ok(())
+    }
+
+    /// Returns the attachments of a request, in order. They have to be the sender's own, and uploaded to the chat.
+    pub fn files(&self, request: &SendRequest<'_>) -> Result<Vec<attachment::Model>> {
+        let SendRequest { user_id, chat_id, draft } = request;
+        let is_forwarded = draft.forwarded_from.is_some();
+        let file = |id: &i64| {
+            let found = self
+                .attachments
+                .get(id)
+                .filter(|row| is_forwarded || (row.user_id == user_id.0 && row.chat_id == chat_id.0));
+            found.cloned().ok_or_else(|| {
+                let problem = format!("you have uploaded no file {id} to the chat, or it was removed");
+                Error::field(Code::NotFound, "message.attachments", problem)
+            })
+        };
+        draft.attachments.iter().map(file).collect()
+    }
+
     /// Reads what the senders sent in the same chats since `since`. In a chat with more changes than are searched, a
     /// repetition may pass.
     async fn read_lately(
@@ -381,7 +429,8 @@ impl SendContext {
             let problem = "equals your previous message; send a client_id to repeat it";
             return Err(Error::field(Code::DuplicateMessage, "message.content", problem));
         }
-        Ok(Decision::Store(author.clone(), self.resolver.resolve(&request.naming())))
+        let files = self.files(request)?;
+        Ok(Decision::Store(author.clone(), self.resolver.resolve(&request.naming()), files))
     }
 }
 

@@ -5,6 +5,7 @@ use sea_orm::ConnectionTrait;
 use super::batch::{announcement, place, store, to_author};
 use super::prepare::{Decision, Locking, SendContext, SendRequest, Window};
 use super::writer::{Job, SendResult};
+use crate::domain::links::Links;
 use crate::domain::{chats, message_view};
 use crate::error::{Code, Error, Result};
 use crate::platform::bus::Delivery;
@@ -22,6 +23,7 @@ pub(super) async fn results(
     jobs: &[&Job],
     window: Window,
     locking: Locking,
+    links: Links<'_>,
 ) -> Result<Vec<Attempt>> {
     let requests: Vec<SendRequest<'_>> = jobs
         .iter()
@@ -54,14 +56,14 @@ pub(super) async fn results(
         let result = match send_context.decide(request) {
             Err(error) => Some(Ok((Err(error), Vec::new()))),
             Ok(Decision::Earlier(row)) => {
-                let message = message_view::show_one(conn, row, request.user_id).await?;
+                let message = message_view::show_one(conn, row, request.user_id, links).await?;
                 Some(Ok((Ok((SendReply { message, duplicate: true }, None)), Vec::new())))
             }
-            Ok(Decision::Store(author, mentions)) => {
+            Ok(Decision::Store(author, mentions, files)) => {
                 send_context.note(request);
                 if let Some(chat) = send_context.chats.get_mut(&request.chat_id.0) {
                     owners.push(index);
-                    positioned.push(place(chat, request.draft, author, mentions));
+                    positioned.push(place(chat, request.draft, author, mentions, files));
                 }
                 None
             }
@@ -69,7 +71,7 @@ pub(super) async fn results(
         results.push(result);
     }
     if !positioned.is_empty() {
-        let stored = store(conn, &positioned, now).await?;
+        let stored = store(conn, &positioned, links).await?;
         chats::note_sent(conn, &send_context.slowed_senders(), now).await?;
         let archived = send_context.chats.values().filter(|chat| {
             chat.leaves_archive && positioned.iter().any(|it| it.position.chat_id.0 == chat.id)

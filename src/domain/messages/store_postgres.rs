@@ -162,7 +162,8 @@ fn collect(
             .ok_or_else(|| Error::internal("a stored message came back that was not sent"))?;
         let position = ChatPosition { chat_id: read.chat, rev: read.seq, prev: read.seq - 1 };
         let mentions = Mentions::default();
-        let positioned = Positioned { draft: &job.draft, author: read.author, mentions, position };
+        let positioned =
+            Positioned { draft: &job.draft, author: read.author, mentions, files: Vec::new(), position };
         found.insert(index, (message_of(read.id, &positioned, now), position));
     }
     Ok(found)

@@ -64,7 +64,7 @@ pub fn store_at_once(tx: &Transaction<'_>, jobs: &[&Job], now: i64) -> Result<Ha
             ])?;
             let id = MessageId(tx.last_insert_rowid());
             let (author, mentions) = (author.clone(), Mentions::default());
-            let positioned = Positioned { draft, author, mentions, position };
+            let positioned = Positioned { draft, author, mentions, files: Vec::new(), position };
             stored.insert(index, (message_of(id, &positioned, now), position));
         }
         tx.prepare_cached(ADVANCE)?.execute([chat.0, rev, now])?;

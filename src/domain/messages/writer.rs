@@ -31,6 +31,7 @@ use super::store_postgres::{self, Stored};
 use super::store_sqlite;
 use crate::clock::Clock;
 use crate::domain::chats::TypingNow;
+use crate::domain::links::Links;
 use crate::domain::message_view;
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
@@ -124,6 +125,8 @@ struct Task {
     bus: Bus,
     clock: Clock,
     typing: Arc<TypingNow>,
+    /// The public URL of the server.
+    base: Arc<str>,
     /// The time in which the same text is refused, milliseconds.
     window: i64,
     /// Messages of chats that another transaction has locked.
@@ -131,19 +134,20 @@ struct Task {
 }
 
 impl Writer {
-    /// Starts the tasks. The same text is refused within `window` milliseconds.
+    /// Starts the tasks. `base` is the public URL of the server; the same text is refused within `window` milliseconds.
     pub fn start(
         background: &Arc<Background>,
         db: Db,
         bus: Bus,
         clock: Clock,
         typing: Arc<TypingNow>,
+        base: Arc<str>,
         window: i64,
     ) -> Self {
         // Most of the connections must remain for other transactions.
         let writers = (db.writers() / 2).clamp(1, WRITERS);
         let aside = Aside::new(db.lock_timeout());
-        let task = Arc::new(Task { db, bus, clock, typing, window, aside });
+        let task = Arc::new(Task { db, bus, clock, typing, base, window, aside });
         let jobs = (0..writers).map(|_| {
             let (jobs, waiting) = mpsc::channel(QUEUE);
             let (task, waiting) = (task.clone(), Arc::new(Mutex::new(waiting)));
@@ -349,7 +353,8 @@ impl Task {
                 tx.limit_lock_waits(turn).await?;
             }
             let window = Window { length: self.window, now: self.clock.now() };
-            let results = results(tx.conn(), &jobs, window, locking).await?;
+            let links = Links { base: &self.base, now: window.now };
+            let results = results(tx.conn(), &jobs, window, locking, links).await?;
             Ok((tx, results))
         };
         let decided: Result<(Tx, Vec<Attempt>)> = deciding.await;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::domain::chats::{Viewer, load, own};
 use crate::domain::dispatch::CommandHandler;
+use crate::domain::links::Links;
 use crate::domain::message_view::{ShownRow, show_rows};
 use crate::domain::messages::budget::{self, By};
 use crate::domain::{AppContext, Caller, PAGE_BYTES, contacts};
@@ -98,12 +99,15 @@ impl CommandHandler for Sync {
                 .filter(|(_, head, need)| need.since().is_none_or(|since| head.meta_rev > since))
                 .map(|(id, _, _)| *id)
                 .collect();
-            let mut chats: BTreeMap<ChatId, Chat> =
-                load(conn, &shown, Some(viewer)).await?.into_iter().map(|chat| (chat.id, chat)).collect();
+            let mut chats: BTreeMap<ChatId, Chat> = load(conn, &shown, Some(viewer), context.links())
+                .await?
+                .into_iter()
+                .map(|chat| (chat.id, chat))
+                .collect();
             for (chat_id, head, need) in some {
                 let request =
                     ChatRead { user_id, chat_id, rev: head.rev, need, chat: chats.remove(&chat_id) };
-                if !page.add(conn, &mut reply, request).await? {
+                if !page.add(conn, &mut reply, request, context.links()).await? {
                     reply.has_more = true;
                     break 'page;
                 }
@@ -261,6 +265,7 @@ impl Page {
         conn: &impl ConnectionTrait,
         reply: &mut SyncReply,
         request: ChatRead,
+        links: Links<'_>,
     ) -> Result<bool> {
         if !self.is_empty && (self.messages == 0 || self.bytes == 0) {
             return Ok(false);
@@ -276,7 +281,7 @@ impl Page {
                 (rows, !more)
             }
         };
-        let messages: Vec<Message> = show_rows(conn, rows).await?;
+        let messages: Vec<Message> = show_rows(conn, rows, links).await?;
         let sizes: Vec<usize> = messages.iter().map(size).collect::<Result<_>>()?;
         let total = chat_bytes + sizes.iter().sum::<usize>();
         let room = self.bytes.saturating_sub(chat_bytes);

@@ -60,7 +60,7 @@ pub async fn fill(
         return Ok(None);
     }
     if let Some(rev) = free_value(&found, given, upto).filter(|_| is_new || chat.meta_rev > given)
-        && let Some(details) = load(conn, &[chat_id], None).await?.pop()
+        && let Some(details) = load(conn, &[chat_id], None, context.links()).await?.pop()
     {
         found.push(if is_new {
             (1, Told::NewChat(Box::new(details)))
@@ -71,7 +71,7 @@ pub async fn fill(
     // Several members joined at one value, for example the lobby. Clients apply only one event per value, so the
     // current state of the chat comes first; the members' own events join them to its room.
     for rev in shared_values(&found) {
-        if let Some(details) = load(conn, &[chat_id], None).await?.pop() {
+        if let Some(details) = load(conn, &[chat_id], None, context.links()).await?.pop() {
             found.push((rev, Told::Chat(Box::new(details))));
         }
     }
@@ -103,7 +103,7 @@ async fn messages_between(
     let mut found = Vec::with_capacity(rows.len());
     let viewers = if users.len() > TOLD_APART { &[] } else { users };
     let mut states = own_states(conn, &rows, viewers).await?;
-    for message in show(conn, rows, None).await? {
+    for message in show(conn, rows, None, context.links()).await? {
         if message.seq > given {
             let new = Message { rev: message.seq, ..message.clone() };
             found.push((message.seq, Told::New(Box::new(new))));

@@ -236,6 +236,55 @@ pub(super) fn png(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), ImageErro
     Ok(size)
 }
 
+/// Chunks of a PNG that change how it looks: its data, its colours and its animation.
+const SHOWN_CHUNKS: [&[u8; 4]; 16] = [
+    b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP",
+    b"bKGD", b"pHYs", b"acTL", b"fcTL", b"fdAT",
+];
+
+/// Returns a PNG without texts, times and EXIF; its compressed data is unchanged.
+pub(super) fn png_without_metadata(bytes: &[u8]) -> Vec<u8> {
+    let (signature, mut rest) = bytes.split_at(bytes.len().min(8));
+    let mut clean = signature.to_vec();
+    while let Some(length) = big_endian_32(rest, 0) {
+        let whole = (length as usize).saturating_add(12);
+        let Some(chunk) = rest.get(..whole) else { break };
+        if chunk.get(4..8).is_some_and(|kind| SHOWN_CHUNKS.iter().any(|it| kind == *it)) {
+            clean.extend_from_slice(chunk);
+        }
+        rest = rest.get(whole..).unwrap_or_default();
+    }
+    clean
+}
+
+/// Returns a WebP without EXIF and XMP; its compressed data is unchanged.
+pub(super) fn webp_without_metadata(bytes: &[u8]) -> Vec<u8> {
+    let (header, mut rest) = bytes.split_at(bytes.len().min(12));
+    let mut clean = header.to_vec();
+    while let Some(length) = little_endian_32(rest, 4) {
+        let whole = (length as usize).saturating_add(8 + length as usize % 2).min(rest.len());
+        let (chunk, after) = rest.split_at(whole);
+        match chunk.get(..4) {
+            Some(b"EXIF" | b"XMP ") => {}
+            Some(b"VP8X") => {
+                let at = clean.len() + 8;
+                clean.extend_from_slice(chunk);
+                // The flags of both (RFC 9649, section 2.7.1).
+                if let Some(flags) = clean.get_mut(at) {
+                    *flags &= !0x0C;
+                }
+            }
+            _ => clean.extend_from_slice(chunk),
+        }
+        rest = after;
+    }
+    let size = u32::try_from(clean.len().saturating_sub(8)).unwrap_or(u32::MAX).to_le_bytes();
+    if let Some(length) = clean.get_mut(4..8) {
+        length.copy_from_slice(&size);
+    }
+    clean
+}
+
 /// Returns width and height of a GIF's canvas (specification of version 89a, section 18).
 ///
 /// # Errors

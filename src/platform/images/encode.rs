@@ -57,7 +57,8 @@ fn scale(source: &impl fast_image_resize::IntoImageView, side: u32) -> Result<Im
     Ok(target)
 }
 
-fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
+/// Encodes a picture as JPEG.
+pub(super) fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
     let side = |length: u32| u16::try_from(length).map_err(|_| ImageError::SideTooLong { max: MAX_SIDE });
     let (width, height) = (side(picture.width())?, side(picture.height())?);
     let mut bytes = Vec::with_capacity(picture.len() / 8);
@@ -69,7 +70,8 @@ fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
     Ok(bytes)
 }
 
-fn webp(square: &Image<'_>) -> Result<Vec<u8>, ImageError> {
+/// Encodes a picture as lossy WebP.
+pub(super) fn webp(square: &Image<'_>) -> Result<Vec<u8>, ImageError> {
     let encoder = webp::Encoder::from_rgb(square.buffer(), square.width(), square.height());
     let result = encoder.encode_simple(false, WEBP_QUALITY);
     // The encoder's memory belongs to libwebp and cannot be sent to another thread, so it is copied here.

@@ -10,6 +10,7 @@ mod colour;
 mod container;
 mod decode;
 mod encode;
+mod preview;
 mod worker;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 
 use base64_text::from_base64;
 pub use encode::Rendered;
+pub use preview::Preview;
 pub use worker::{ImageWorker, RenderError};
 
 /// Maximum length of a picture's side in pixels. Originals are stored as JPEG, which supports no more.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::decode::cost;
+use super::preview::{Preview, preview};
 use super::{ImageError, Limits, Rendered, from_base64, render};
 use crate::error::Error;
 use crate::platform::memory;
@@ -66,6 +67,25 @@ impl ImageWorker {
     /// `Busy` immediately if all threads are busy and the queue is full; otherwise the errors of [`render`].
     pub async fn render(&self, bytes: Vec<u8>) -> Result<Rendered, RenderError> {
         let limits = self.limits;
+        self.run_within_memory(bytes, move |bytes| render(bytes, &limits)).await
+    }
+
+    /// Makes what a message shows of a picture, on one of the worker's threads.
+    ///
+    /// # Errors
+    /// As [`ImageWorker::render`].
+    pub async fn preview(&self, bytes: Vec<u8>) -> Result<Preview, RenderError> {
+        let limits = self.limits;
+        self.run_within_memory(bytes, move |bytes| preview(bytes, &limits)).await
+    }
+
+    /// Runs a job that decodes a picture when there is enough memory for it.
+    async fn run_within_memory<T, F>(&self, bytes: Vec<u8>, job: F) -> Result<T, RenderError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&[u8]) -> Result<T, ImageError> + Send + 'static,
+    {
+        let limits = self.limits;
         // A picture that needs more memory than the limit is rendered alone.
         let megabytes = u32::try_from(cost(&bytes, &limits)? >> 20).unwrap_or(MEMORY).clamp(1, MEMORY);
         let place = self.place()?;
@@ -73,7 +93,7 @@ impl ImageWorker {
         let held = held.map_err(|_| RenderError::Busy)?;
         self.run_at(place, move || {
             let _held = held;
-            render(&bytes, &limits)
+            job(&bytes)
         })
         .await
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 
+use super::upload::LocalUpload;
 use crate::error::{Error, Result};
 use crate::random;
 
@@ -41,6 +42,23 @@ impl LocalStorage {
             return Err(Error::internal(error));
         }
         Ok(())
+    }
+
+    /// Begins an upload.
+    pub(super) async fn begin(&self, key: &str) -> Result<LocalUpload> {
+        let path = self.root.join(key);
+        let folder = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).await.map_err(Error::internal)?;
+        LocalUpload::begin(folder.join(format!(".{}", random::hex(8)?)), path.clone()).await
+    }
+
+    /// Opens a file for reading, or returns `None` if it does not exist.
+    pub(super) async fn file(&self, key: &str) -> Result<Option<fs::File>> {
+        match fs::File::open(self.root.join(key)).await {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(Error::internal(error)),
+        }
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>> {

@@ -1,13 +1,26 @@
-//! Storage for photos: a folder or an S3-compatible store, with the same interface. The server builds keys from
+//! Storage for photos and attachments: a folder or an S3-compatible store, with the same interface. The server builds keys from
 //! validated parts; a key that could escape its folder is refused here as well.
 
 mod local;
 mod s3;
+mod upload;
+
+pub use upload::Upload;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::config::{Settings, StorageKind};
 use crate::error::{Error, Result};
+
+/// How a client gets a file.
+pub enum Download {
+    /// From this file.
+    File(tokio::fs::File),
+    /// From this URL.
+    Link(String),
+}
 
 /// Files by key.
 #[derive(Clone)]
@@ -44,6 +57,34 @@ impl Storage {
         match self {
             Self::Local(storage) => storage.get(key).await,
             Self::S3(storage) => storage.get(key).await,
+        }
+    }
+
+    /// Begins an upload of a file that need not fit into memory.
+    pub async fn begin(&self, key: &str, content_type: &str) -> Result<Upload> {
+        check_key(key)?;
+        match self {
+            Self::Local(storage) => storage.begin(key).await.map(Upload::Local),
+            Self::S3(storage) => Ok(Upload::S3(Box::new(storage.begin(key, content_type)))),
+        }
+    }
+
+    /// Returns how a client gets a file: the open file, or a URL of the store that is valid for this time. `None` if there is
+    /// no such file; of a store this is not checked.
+    pub async fn download(
+        &self,
+        key: &str,
+        content_type: &str,
+        disposition: &str,
+        valid: Duration,
+    ) -> Result<Option<Download>> {
+        check_key(key)?;
+        match self {
+            Self::Local(storage) => Ok(storage.file(key).await?.map(Download::File)),
+            Self::S3(storage) => {
+                let link = storage.link(key, content_type, disposition, valid).await?;
+                Ok(Some(Download::Link(link)))
+            }
         }
     }
 

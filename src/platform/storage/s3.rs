@@ -7,13 +7,15 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::{Client, Config};
 use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
+use super::upload::S3Upload;
 use crate::config::S3;
 use crate::error::{Error, Result};
 
@@ -64,6 +66,35 @@ impl S3Storage {
         Ok(())
     }
 
+    /// Begins an upload.
+    pub(super) fn begin(&self, key: &str, content_type: &str) -> S3Upload {
+        S3Upload {
+            client: self.client.clone(),
+            bucket: self.bucket.clone(),
+            key: key.to_owned(),
+            content_type: content_type.to_owned(),
+            buffer: BytesMut::new(),
+            id: None,
+            parts: Vec::new(),
+            is_finished: false,
+        }
+    }
+
+    /// Returns a URL of the store that anybody may read the file from for this time.
+    pub(super) async fn link(
+        &self,
+        key: &str,
+        content_type: &str,
+        disposition: &str,
+        valid: Duration,
+    ) -> Result<String> {
+        let get = self.client.get_object().bucket(&self.bucket).key(key);
+        let get = get.response_content_type(content_type).response_content_disposition(disposition);
+        let config = PresigningConfig::expires_in(valid).map_err(Error::internal)?;
+        let signed = get.presigned(config).await.map_err(|error| unavailable(&error))?;
+        Ok(signed.uri().to_owned())
+    }
+
     pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>> {
         match self.client.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => {
@@ -99,7 +130,7 @@ impl S3Storage {
 }
 
 /// Creates the error for a failed request to the store: it may be retried, and the cause is logged.
-fn unavailable(error: &(impl std::error::Error + Send + Sync)) -> Error {
+pub(super) fn unavailable(error: &(impl std::error::Error + Send + Sync)) -> Error {
     let mut unavailable = Error::unavailable("the file store does not answer");
     unavailable.source = Some(DisplayErrorContext(error).to_string().into());
     unavailable

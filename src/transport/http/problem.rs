@@ -196,7 +196,7 @@ pub fn kind(code: Code) -> Kind {
         Code::RequestTimeout => (
             StatusCode::REQUEST_TIMEOUT,
             "Request timeout",
-            "The body of the request did not arrive within 30 seconds. Send it again.",
+            "The body of the request did not arrive within 30 seconds, or a file within 5 minutes. Send it again.",
         ),
         Code::RateLimited => (
             StatusCode::TOO_MANY_REQUESTS,

@@ -1,6 +1,7 @@
 //! The OpenAPI document, generated from the handlers, and the pages that show the documents.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use utoipa::openapi::Server;
@@ -14,8 +15,8 @@ use crate::protocol::asyncapi;
 use crate::transport::ops::health;
 use crate::transport::pages;
 use crate::transport::rest::{
-    RestState, account, admin, auth, chats, contacts, documented_refusals, errors, events, groups, messages,
-    photos, recovery, users,
+    RestState, account, admin, attachments, auth, chats, contacts, documented_refusals, errors, events,
+    groups, messages, photos, recovery, users,
 };
 
 #[derive(OpenApi)]
@@ -86,6 +87,11 @@ pub fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(chats::messages))
         .routes(routes!(chats::mango_messages))
         .routes(routes!(chats::message_types))
+        .merge(
+            // The handler limits the size of the file.
+            OpenApiRouter::new().routes(routes!(attachments::upload)).layer(DefaultBodyLimit::disable()),
+        )
+        .routes(routes!(attachments::download))
         .routes(routes!(groups::create_invite, groups::invites))
         .routes(routes!(groups::revoke_invite))
         .routes(routes!(groups::preview))

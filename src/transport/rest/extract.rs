@@ -177,7 +177,7 @@ async fn text_body(request: Request, app: &RestState, most: usize) -> Result<Str
 }
 
 /// Checks that the caller's session is still live after the body has arrived.
-async fn still(app: &RestState, actor: Option<Actor>) -> Result<()> {
+pub async fn still(app: &RestState, actor: Option<Actor>) -> Result<()> {
     match actor {
         Some(actor) => sessions::require_live(&app.context, actor).await,
         None => Ok(()),

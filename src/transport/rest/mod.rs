@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod attachments;
 mod auth;
 mod chats;
 mod contacts;

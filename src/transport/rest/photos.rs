@@ -76,36 +76,52 @@ pub async fn read(
     Ok(response)
 }
 
-/// Returns the whole photo, a part, or 304 if the client has it already (RFC 9110, sections 13 and 14).
+/// Returns the whole photo, a part, or 304 if the client has it already.
 fn part(headers: &HeaderMap, bytes: Bytes, etag: &str) -> Response {
+    let length = bytes.len();
+    let (mut response, range) = match range_of(headers, length, etag) {
+        Range::NotModified => return StatusCode::NOT_MODIFIED.into_response(),
+        Range::Whole => return bytes.into_response(),
+        Range::Part(first, last) => {
+            let part = bytes.slice(first..=last);
+            ((StatusCode::PARTIAL_CONTENT, part).into_response(), format!("bytes {first}-{last}/{length}"))
+        }
+        Range::None => (StatusCode::RANGE_NOT_SATISFIABLE.into_response(), format!("bytes */{length}")),
+    };
+    if let Ok(value) = HeaderValue::from_str(&range) {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
+}
+
+/// What a request for a file asks for.
+pub enum Range {
+    /// Nothing: the client has the file.
+    NotModified,
+    /// All of it.
+    Whole,
+    /// From the first to the last of these bytes.
+    Part(usize, usize),
+    /// A part that the file does not have.
+    None,
+}
+
+/// Returns what a request asks for of a file of this length (RFC 9110, sections 13 and 14).
+pub fn range_of(headers: &HeaderMap, length: usize, etag: &str) -> Range {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if text(header::IF_NONE_MATCH).is_some_and(|list| {
         list.split(',').map(|it| it.trim().trim_start_matches("W/")).any(|it| it == etag || it == "*")
     }) {
-        return StatusCode::NOT_MODIFIED.into_response();
+        return Range::NotModified;
     }
     let fresh = text(header::IF_RANGE).is_none_or(|it| it == etag);
-    let length = bytes.len();
-    let Some(range) = text(header::RANGE).filter(|_| fresh).and_then(|it| it.strip_prefix("bytes=")) else {
-        return bytes.into_response();
-    };
-    // A server may answer a request for several ranges with the whole file.
-    if range.contains(',') {
-        return bytes.into_response();
-    }
-    if let Some((first, last)) = parse_range(range, length) {
-        let part = bytes.slice(first..=last);
-        let mut response = (StatusCode::PARTIAL_CONTENT, part).into_response();
-        if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{length}")) {
-            response.headers_mut().insert(header::CONTENT_RANGE, value);
+    let range = text(header::RANGE).filter(|_| fresh).and_then(|it| it.strip_prefix("bytes="));
+    match range {
+        // A server may answer a request for several ranges with the whole file.
+        Some(range) if !range.contains(',') => {
+            parse_range(range, length).map_or(Range::None, |(first, last)| Range::Part(first, last))
         }
-        response
-    } else {
-        let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
-        if let Ok(value) = HeaderValue::from_str(&format!("bytes */{length}")) {
-            response.headers_mut().insert(header::CONTENT_RANGE, value);
-        }
-        response
+        _ => Range::Whole,
     }
 }
 

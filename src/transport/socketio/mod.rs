@@ -11,6 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use self::engine::Engine;
@@ -93,9 +97,52 @@ fn split_event(data: &str) -> (String, String) {
     })
 }
 
+/// Puts binary attachments into the arguments of an event, as data URLs in place of their placeholders. The number of a
+/// placeholder that has no attachment stays, and is then refused as something that is no text.
+fn with_binary(arguments: String, parts: &[Bytes]) -> String {
+    if parts.is_empty() {
+        return arguments;
+    }
+    let Ok(mut values) = serde_json::from_str::<Vec<Value>>(&format!("[{arguments}]")) else {
+        return arguments;
+    };
+    for value in &mut values {
+        fill(value, parts);
+    }
+    let texts: Vec<String> = values.iter().map(Value::to_string).collect();
+    texts.join(",")
+}
+
+fn fill(value: &mut Value, parts: &[Bytes]) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, parts)),
+        Value::Object(fields) if fields.get("_placeholder") == Some(&Value::Bool(true)) => {
+            let number = fields.get("num").and_then(Value::as_u64).and_then(|it| usize::try_from(it).ok());
+            if let Some(part) = number.and_then(|number| parts.get(number)) {
+                *value = format!("data:application/octet-stream;base64,{}", STANDARD.encode(part)).into();
+            }
+        }
+        Value::Object(fields) => fields.values_mut().for_each(|item| fill(item, parts)),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn binary_attachments_become_data_urls_in_their_places() {
+        let parts = [Bytes::from_static(b"ab"), Bytes::from_static(b"c")];
+        let arguments = r#"{"a":{"_placeholder":true,"num":1},"b":[{"_placeholder":true,"num":0}]},2"#;
+        let url = |text: &str| format!("data:application/octet-stream;base64,{text}");
+        let expected = format!(r#"{{"a":"{}","b":["{}"]}},2"#, url("Yw=="), url("YWI="));
+        assert_eq!(with_binary(arguments.to_owned(), &parts), expected);
+        for other in [r#"{"a":{"_placeholder":true,"num":9}}"#, "nonsense", r#"{"_placeholder":false}"#] {
+            assert_eq!(with_binary(other.to_owned(), &parts), other);
+        }
+        assert_eq!(with_binary(arguments.to_owned(), &[]), arguments);
+    }
 
     #[test]
     fn an_event_is_split_into_its_name_and_its_arguments() {

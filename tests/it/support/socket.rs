@@ -114,6 +114,11 @@ impl Socket {
         self.send_text(text.to_owned()).await;
     }
 
+    /// Sends binary data, the attachment of a packet.
+    pub async fn send_binary(&mut self, bytes: &[u8]) {
+        drop(self.stream.send(Message::binary(bytes.to_vec())).await);
+    }
+
     /// Waits for the answer to a CONNECT that the test has sent itself.
     pub async fn expect_connected(&mut self) {
         let wanted = format!("40{}{{", self.transport.prefix());

@@ -209,7 +209,7 @@ pub fn receive(session: &Arc<Session>, packets: &[u8]) -> Result<(), Ends> {
         match packet.strip_prefix('b') {
             Some(encoded) => {
                 let attachment = BASE64_STANDARD.decode(encoded).map_err(|_| Ends::Invalid)?;
-                session.receive_attachment(attachment.len())?;
+                session.receive_attachment(attachment.into())?;
             }
             None => session.receive(packet)?,
         }

@@ -28,7 +28,7 @@ use crate::realtime::write_queue::WriteQueue;
 use crate::transport::http::frames::close_frame;
 use crate::transport::http::token::Credentials;
 use crate::transport::socketio::admission::{Refused, admit, is_final};
-use crate::transport::socketio::{MAX_ATTACHMENTS, MAX_REFUSALS, PARTS_WITHIN, split_event};
+use crate::transport::socketio::{MAX_ATTACHMENTS, MAX_REFUSALS, PARTS_WITHIN, split_event, with_binary};
 use crate::transport::websocket::TRY_LATER;
 
 /// Longest name of a namespace that is refused by its name, bytes.
@@ -80,6 +80,7 @@ struct Partial {
     event: Option<(String, String)>,
     missing: usize,
     bytes: usize,
+    parts: Vec<Bytes>,
     complete_by: Instant,
 }
 
@@ -215,13 +216,13 @@ impl Session {
         }
     }
 
-    /// Handles a binary attachment. Its content has no meaning here, but its event is answered only when all of its
-    /// attachments have arrived.
-    pub fn receive_attachment(self: &Arc<Self>, size: usize) -> Result<(), Ends> {
+    /// Handles a binary attachment. Its event takes effect when all of its attachments have arrived.
+    pub fn receive_attachment(self: &Arc<Self>, part: Bytes) -> Result<(), Ends> {
         let mut waiting = self.partial.lock();
         let partial = waiting.as_mut().ok_or(Ends::Invalid)?;
         partial.missing -= 1;
-        partial.bytes += size;
+        partial.bytes += part.len();
+        partial.parts.push(part);
         if partial.bytes > self.realtime.context.settings.sockets.max_frame_bytes
             || Instant::now() > partial.complete_by
         {
@@ -233,9 +234,9 @@ impl Session {
         let complete = waiting.take();
         drop(waiting);
         match complete.map(|it| *it) {
-            Some(Partial { namespace: Some(namespace), id, event: Some((event, payload)), .. }) => {
-                self.event(namespace, id, event, payload)
-            }
+            Some(Partial {
+                namespace: Some(namespace), id, event: Some((event, payload)), parts, ..
+            }) => self.event(namespace, id, event, with_binary(payload, &parts)),
             _ => Ok(()),
         }
     }
@@ -280,6 +281,7 @@ impl Session {
             event,
             missing: packet.attachments,
             bytes: packet.data.len(),
+            parts: Vec::new(),
             complete_by: Instant::now() + PARTS_WITHIN,
         }));
         Ok(())

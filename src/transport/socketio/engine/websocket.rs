@@ -60,7 +60,7 @@ async fn serve(session: &Arc<Session>, reader: &mut FrameReader, mut heartbeat: 
                 }
                 let handled = match received? {
                     Ok(Received::Text(packet)) => session.receive(&packet),
-                    Ok(Received::Binary(bytes)) => session.receive_attachment(bytes.len()),
+                    Ok(Received::Binary(bytes)) => session.receive_attachment(bytes),
                     Ok(Received::Alive) => Ok(()),
                     Ok(Received::Close(payload)) => return Some(close_answer(&payload)),
                     Err(broken) => return Some(close_frame(broken.code())),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, MessageHandler};
@@ -10,7 +11,7 @@ use socketioxide_core::Value;
 
 use super::send_queue::engine_ack;
 use crate::realtime::inbox::Inbox;
-use crate::transport::socketio::split_event;
+use crate::transport::socketio::{split_event, with_binary};
 
 /// Handles every event of a socket, whatever its name.
 pub struct Intake {
@@ -30,8 +31,10 @@ pub struct Raw;
 impl MessageHandler<LocalAdapter, Raw> for Intake {
     fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut packet: Value, ack_id: Option<i64>) {
         let sender = ack_id.and_then(|_| AckSender::from_message_parts(&socket, &mut packet, &ack_id).ok());
-        let Value::Str(text, _) = &packet else { return };
+        let Value::Str(text, binary) = &packet else { return };
         let (event, payload) = split_event(text.as_str());
+        let parts: Vec<Bytes> = binary.iter().flatten().cloned().collect();
+        let payload = with_binary(payload, &parts);
         self.inbox.put(event, payload, sender.map(engine_ack));
     }
 }

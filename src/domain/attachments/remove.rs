@@ -1,0 +1,109 @@
+//! Removes files that no message has: uploads whose message was never sent, and files of deleted messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::{attachment, message_attachment};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::storage_key;
+use crate::domain::AppContext;
+use crate::domain::links::File;
+use crate::error::Result;
+use crate::platform::db::retry;
+
+/// How often files that are due are looked for.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Files per round.
+const SOME: u64 = 200;
+
+/// Removes files that are due, once a minute and whenever a message with files was deleted.
+pub fn watch(context: &Arc<AppContext>) {
+    context.keep("attachments", |context| async move {
+        loop {
+            if let Err(error) = remove_due(&context).await {
+                tracing::warn!(%error, "attachments could not be removed");
+            }
+            let _ = tokio::time::timeout(EVERY, context.released_attachments.notified()).await;
+        }
+    });
+}
+
+async fn remove_due(context: &AppContext) -> Result<()> {
+    let now = context.clock.now();
+    loop {
+        let due: Vec<i64> = attachment::Entity::find()
+            .select_only()
+            .column(attachment::Column::Id)
+            .filter(attachment::Column::DueAt.lte(now))
+            .order_by_asc(attachment::Column::DueAt)
+            .limit(SOME)
+            .into_tuple()
+            .all(context.db.background())
+            .await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for id in due {
+            Box::pin(retry(|| remove(context, id, now))).await?;
+        }
+    }
+}
+
+/// Removes one attachment, unless a message has got it meanwhile.
+async fn remove(context: &AppContext, id: i64, now: i64) -> Result<()> {
+    let tx = context.db.begin().await?;
+    let row = attachment::Entity::find_by_id(id).filter(attachment::Column::DueAt.lte(now));
+    let Some(row) = tx.lock_row(row).await? else { return tx.roll_back().await };
+    if is_linked(tx.conn(), id).await? {
+        attachment::Entity::update_many()
+            .col_expr(attachment::Column::DueAt, Expr::value(None::<i64>))
+            .filter(attachment::Column::Id.eq(id))
+            .exec(tx.conn())
+            .await?;
+        return tx.commit_silently().await;
+    }
+    attachment::Entity::delete_by_id(id).exec(tx.conn()).await?;
+    tx.commit_silently().await?;
+    for file in [File::Whole, File::Thumbnail] {
+        if let Err(error) = context.storage.delete(&storage_key(&row, file)).await {
+            tracing::warn!(attachment = id, %error, "the file of an attachment could not be removed");
+        }
+    }
+    Ok(())
+}
+
+async fn is_linked(conn: &impl ConnectionTrait, id: i64) -> Result<bool> {
+    let links = message_attachment::Entity::find().filter(message_attachment::Column::AttachmentId.eq(id));
+    Ok(links.one(conn).await?.is_some())
+}
+
+/// Takes the attachments from a message that is being deleted. Those that no other message has are removed soon.
+pub async fn release(conn: &impl ConnectionTrait, message_id: i64, now: i64) -> Result<()> {
+    let of_message = message_attachment::Column::MessageId.eq(message_id);
+    let ids: Vec<i64> = message_attachment::Entity::find()
+        .select_only()
+        .column(message_attachment::Column::AttachmentId)
+        .filter(of_message.clone())
+        .into_tuple()
+        .all(conn)
+        .await?;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    message_attachment::Entity::delete_many().filter(of_message).exec(conn).await?;
+    let linked = Query::select()
+        .column(message_attachment::Column::AttachmentId)
+        .from(message_attachment::Entity)
+        .and_where(Expr::col(message_attachment::Column::AttachmentId).is_in(ids.iter().copied()))
+        .to_owned();
+    attachment::Entity::update_many()
+        .col_expr(attachment::Column::DueAt, now.into())
+        .filter(attachment::Column::Id.is_in(ids))
+        .filter(attachment::Column::Id.not_in_subquery(linked))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
