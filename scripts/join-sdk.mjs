@@ -8,7 +8,7 @@ const CLIENT = new URL('../assets/client/', import.meta.url);
 /** The modules, each after the modules that it imports. */
 const MODULES = [
   'types', 'errors', 'rest', 'tokens', 'connections', 'chat', 'replica', 'synchronizer', 'sender', 'connector', 'listeners',
-  'requests', 'client',
+  'requests', 'commands', 'client',
 ];
 /** Matches the `export` of internal names; the joined file exports only the public ones. */
 const PUBLIC = /^export (?!(class (MangoError|ChatState|MangoChat)|function sessionTokens)\b)/gm;

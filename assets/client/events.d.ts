@@ -1636,6 +1636,10 @@ export interface ReactedMessage {
  */
 export interface ReactionReply {
   /**
+   * The emoji in its fully qualified form.
+   */
+  emoji: string;
+  /**
    * Whether the user reacts with the emoji after the command.
    */
   on: boolean;

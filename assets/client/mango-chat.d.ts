@@ -101,6 +101,24 @@ export declare class MangoError extends Error {
         retry_after_ms?: number;
     });
 }
+/** Sends requests over REST, with the token of the connection. */
+declare class Rest {
+    #private;
+    /** `url` is null if the client was given a socket instead. */
+    constructor(url: any, token: any);
+    /** Returns a page, and the path of the next one. */
+    list(path: any): Promise<{
+        items: any;
+        next: string | null;
+    }>;
+    /** Sends a form; returns the JSON of the response. */
+    upload(path: any, form: any, timeoutMs: any): Promise<any>;
+    /** Returns the response and its JSON. */
+    send(method: any, path: any, body: any, init?: {}): Promise<{
+        response: Response;
+        data: any;
+    }>;
+}
 /**
  * The tokens of one session, in a storage that all tabs share; one tab at a time refreshes them. Pass it as the option
  * `token` of `MangoChat`; call it to get an access token for a REST request.
@@ -150,48 +168,99 @@ export declare class ChatState {
      */
     events(): AsyncGenerator<Change>;
 }
-/** The chats of one user, kept up to date over one connection at a time. */
-export declare class MangoChat {
+/** The chats, contacts and presence that the client knows. Applies events and replies; sends nothing. */
+declare class Replica {
     #private;
-    /**
-     * @param {object} options
-     * @param {string} [options.url] URL of the server; default: the page's own origin.
-     * @param {object} [options.socket] Instead of `url`, a socket of socket.io-client, created with `autoConnect: false`.
-     * @param {string|GetToken|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a
-     *   function that returns one, such as `sessionTokens()`; with `refresh` the last one has expired or is about to. To
-     *   give up, it throws an error with the `code` `session_ended`. Without this option, the cookies of a login are used,
-     *   or the authentication of the given socket.
-     * @param {typeof globalThis.WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
-     * @param {*} [options.state] The result of an earlier `snapshot()`.
-     * @param {OutboxStore} [options.outbox] Keeps unsent messages beyond the life of this object.
-     * @param {number} [options.keep] Number of messages kept per chat, the newest; default 1000.
-     * @param {number} [options.maxBehind] A chat with more changes than this is fetched again; default `keep`.
-     * @param {{min?: number, max?: number}} [options.backoff] Milliseconds between attempts; default 500 to 30000.
-     * @param {boolean} [options.tellUnread] Emit `message` for the unread messages of a chat that is seen for the first time.
-     * @param {number} [options.timeoutMs] How long to wait for a response before the connection counts as lost,
-     *   milliseconds; default 20000.
-     * @param {number} [options.aliveMs] After this time without data the server is pinged, milliseconds;
-     *   default 30000.
-     */
-    constructor(options?: {
-        url?: string;
-        socket?: object;
-        token?: string | GetToken | ((why: {
-            refresh: boolean;
-        }) => string | Promise<string>);
-        WebSocket?: typeof globalThis.WebSocket;
-        state?: any;
-        outbox?: OutboxStore;
-        keep?: number;
-        maxBehind?: number;
-        backoff?: {
-            min?: number;
-            max?: number;
-        };
-        tellUnread?: boolean;
-        timeoutMs?: number;
-        aliveMs?: number;
+    keep: number;
+    emit: (name: string, ...data: any[]) => void;
+    /** @type {Map<number, ChatState>} */
+    chats: Map<number, ChatState>;
+    presence: Map<any, any>;
+    contacts: Map<any, any>;
+    userId: null;
+    epoch: any;
+    /** All changes up to this revision of the user's own state are known. */
+    userRev: any;
+    /** @param {{keep: number, emit: (name: string, ...data: any[]) => void}} options */
+    constructor({ keep, emit }: {
+        keep: number;
+        emit: (name: string, ...data: any[]) => void;
     });
+    /**
+     * Announces a change of a chat to the listeners.
+     * @param {string} type
+     * @param {ChatState} chat
+     * @param {{message?: object, data?: object, synced?: boolean}} [details]
+     */
+    announce(type: string, chat: ChatState, { message, data, synced }?: {
+        message?: object;
+        data?: object;
+        synced?: boolean;
+    }): void;
+    /** Starts over if another user logs in; returns whether it is the same user, or the first one. */
+    setUser(userId: any): boolean;
+    remove(chat: any, reason: any): void;
+    setTyping({ chat: id, user_id: user, is_typing: isTyping }: {
+        chat: any;
+        is_typing: any;
+        user_id: any;
+    }): void;
+    setPresence({ user_id: user, online, last_seen_at }: {
+        last_seen_at: any;
+        online: any;
+        user_id: any;
+    }): void;
+    putContact(user: any, { following, blocked }: {
+        blocked: any;
+        following: any;
+    }): void;
+    /**
+     * Applies an event or an acknowledgement.
+     * @returns {'done'|'gap'|'incomplete'} `gap`: not applied, because earlier changes of the chat are missing;
+     *   `incomplete`: applied, but the chat has to be fetched, because the event lacks data.
+     */
+    apply({ name, data }: {
+        data: any;
+        name: any;
+    }): 'done' | 'gap' | 'incomplete';
+    /** Everything known, as plain data. */
+    snapshot(): {
+        user_id: null;
+        epoch: any;
+        user_rev: any;
+        contacts: [any, any][];
+        chats: {
+            chat: Chat;
+            my: import("./events.js").MyChat;
+            rev: number;
+            messages: Message[];
+            floor: number;
+            unreadBelow: number;
+            mentionsBelow: number;
+        }[];
+    };
+    restore({ user_id: userId, epoch, user_rev: userRev, chats, contacts }: {
+        chats: any;
+        contacts?: never[] | undefined;
+        epoch: any;
+        user_id: any;
+        user_rev: any;
+    }): void;
+}
+/** Sends commands over the connection and applies the changes in their responses. */
+declare class Requests {
+    #private;
+    constructor(connector: any, synchronizer: any, userId: any);
+    /** Waits for the connection, then sends a command. A `repeatable` command is sent again if its response is lost. */
+    send(event: any, payload: any, repeatable?: boolean, onAck?: undefined): Promise<any>;
+    /**
+     * Sends a command and waits until its change is applied. `toEvent` converts the response, and its position in the
+     * chat if it has one, to the event to apply.
+     */
+    change(event: any, payload: any, toEvent: any): Promise<any>;
+}
+/** The commands of a client that need nothing but its requests, and what it knows. */
+declare class Commands {
     /** @returns {Map<number, ChatState>} The user's chats, by id. */
     get chats(): Map<number, ChatState>;
     /** @returns {Map<number, {online: boolean, last_seen_at: ?string}>} Presence of the watched users, by id. */
@@ -206,51 +275,6 @@ export declare class MangoChat {
     }>;
     /** @returns {?number} The user's own id. */
     get userId(): number | null;
-    /** @returns {Status} */
-    get status(): Status;
-    /**
-     * Calls `listener` for every event of this name.
-     * @template {keyof Events} Name
-     * @param {Name} name
-     * @param {(...what: Events[Name]) => void} listener
-     * @returns {this}
-     */
-    on<Name extends keyof Events>(name: Name, listener: (...what: Events[Name]) => void): this;
-    /**
-     * @template {keyof Events} Name
-     * @param {Name} name
-     * @param {(...what: Events[Name]) => void} listener
-     * @returns {this}
-     */
-    off<Name extends keyof Events>(name: Name, listener: (...what: Events[Name]) => void): this;
-    /**
-     * Connects and stays connected until `close`. Resolves when everything is up to date, rejects if the client is dismissed.
-     * @returns {Promise<void>}
-     */
-    connect(): Promise<void>;
-    /** Ends the connection. Unsent messages are rejected with `closed`; an outbox store keeps them. */
-    close(): void;
-    /**
-     * Sends any command; resolves with its response. Rejects with `connection_lost` if the response was lost.
-     * @template {keyof ClientEvents} Name
-     * @param {Name} event
-     * @param {ClientEvents[Name]['payload']} payload
-     * @returns {Promise<ClientEvents[Name]['ack']>}
-     */
-    call<Name extends keyof ClientEvents>(event: Name, payload?: ClientEvents[Name]['payload']): Promise<ClientEvents[Name]['ack']>;
-    /**
-     * Sends a message now, or after a reconnect: in the order of calls, exactly once.
-     * @param {number} chatId
-     * @param {string} content
-     * @param {{messageType?: string, replyTo?: ?number, attachments?: number[], clientId?: string}} [options]
-     * @returns {Promise<Message>}
-     */
-    send(chatId: number, content: string, { messageType, replyTo, attachments, clientId }?: {
-        messageType?: string;
-        replyTo?: number | null;
-        attachments?: number[];
-        clientId?: string;
-    }): Promise<Message>;
     /**
      * Uploads a file for a message to a chat; send its `id` in `attachments`.
      * @param {number} chatId
@@ -263,31 +287,6 @@ export declare class MangoChat {
         asFile?: boolean;
         timeoutMs?: number;
     }): Promise<Attachment>;
-    /**
-     * @param {number} [chatId]
-     * @returns {OutboxEntry[]} Unsent messages, of one chat or of all.
-     */
-    pending(chatId?: number): OutboxEntry[];
-    /**
-     * @param {number} messageId
-     * @param {string} content
-     * @returns {Promise<Message>}
-     */
-    edit(messageId: number, content: string): Promise<Message>;
-    /**
-     * @param {number} messageId
-     * @returns {Promise<Message>} The deleted message.
-     */
-    delete(messageId: number): Promise<Message>;
-    /**
-     * @param {number} messageId
-     * @param {boolean} [liked]
-     * @returns {Promise<{liked: boolean, likes: number}>}
-     */
-    like(messageId: number, liked?: boolean): Promise<{
-        liked: boolean;
-        likes: number;
-    }>;
     /**
      * Reacts to a message with an emoji, or removes the reaction.
      * @param {number} messageId
@@ -415,6 +414,122 @@ export declare class MangoChat {
         items: Message[];
         next: string | null;
     }>;
+}
+/** The chats of one user, kept up to date over one connection at a time. */
+export declare class MangoChat extends Commands {
+    #private;
+    _replica: Replica;
+    _rest: Rest;
+    _requests: Requests;
+    /**
+     * @param {object} options
+     * @param {string} [options.url] URL of the server; default: the page's own origin.
+     * @param {object} [options.socket] Instead of `url`, a socket of socket.io-client, created with `autoConnect: false`.
+     * @param {string|GetToken|((why: {refresh: boolean}) => string|Promise<string>)} [options.token] An access token, or a
+     *   function that returns one, such as `sessionTokens()`; with `refresh` the last one has expired or is about to. To
+     *   give up, it throws an error with the `code` `session_ended`. Without this option, the cookies of a login are used,
+     *   or the authentication of the given socket.
+     * @param {typeof globalThis.WebSocket} [options.WebSocket] For Node.js before 22: the class of the package `ws`.
+     * @param {*} [options.state] The result of an earlier `snapshot()`.
+     * @param {OutboxStore} [options.outbox] Keeps unsent messages beyond the life of this object.
+     * @param {number} [options.keep] Number of messages kept per chat, the newest; default 1000.
+     * @param {number} [options.maxBehind] A chat with more changes than this is fetched again; default `keep`.
+     * @param {{min?: number, max?: number}} [options.backoff] Milliseconds between attempts; default 500 to 30000.
+     * @param {boolean} [options.tellUnread] Emit `message` for the unread messages of a chat that is seen for the first time.
+     * @param {number} [options.timeoutMs] How long to wait for a response before the connection counts as lost,
+     *   milliseconds; default 20000.
+     * @param {number} [options.aliveMs] After this time without data the server is pinged, milliseconds;
+     *   default 30000.
+     */
+    constructor(options?: {
+        url?: string;
+        socket?: object;
+        token?: string | GetToken | ((why: {
+            refresh: boolean;
+        }) => string | Promise<string>);
+        WebSocket?: typeof globalThis.WebSocket;
+        state?: any;
+        outbox?: OutboxStore;
+        keep?: number;
+        maxBehind?: number;
+        backoff?: {
+            min?: number;
+            max?: number;
+        };
+        tellUnread?: boolean;
+        timeoutMs?: number;
+        aliveMs?: number;
+    });
+    /** @returns {Status} */
+    get status(): Status;
+    /**
+     * Calls `listener` for every event of this name.
+     * @template {keyof Events} Name
+     * @param {Name} name
+     * @param {(...what: Events[Name]) => void} listener
+     * @returns {this}
+     */
+    on<Name extends keyof Events>(name: Name, listener: (...what: Events[Name]) => void): this;
+    /**
+     * @template {keyof Events} Name
+     * @param {Name} name
+     * @param {(...what: Events[Name]) => void} listener
+     * @returns {this}
+     */
+    off<Name extends keyof Events>(name: Name, listener: (...what: Events[Name]) => void): this;
+    /**
+     * Connects and stays connected until `close`. Resolves when everything is up to date, rejects if the client is dismissed.
+     * @returns {Promise<void>}
+     */
+    connect(): Promise<void>;
+    /** Ends the connection. Unsent messages are rejected with `closed`; an outbox store keeps them. */
+    close(): void;
+    /**
+     * Sends any command; resolves with its response. Rejects with `connection_lost` if the response was lost.
+     * @template {keyof ClientEvents} Name
+     * @param {Name} event
+     * @param {ClientEvents[Name]['payload']} payload
+     * @returns {Promise<ClientEvents[Name]['ack']>}
+     */
+    call<Name extends keyof ClientEvents>(event: Name, payload?: ClientEvents[Name]['payload']): Promise<ClientEvents[Name]['ack']>;
+    /**
+     * Sends a message now, or after a reconnect: in the order of calls, exactly once.
+     * @param {number} chatId
+     * @param {string} content
+     * @param {{messageType?: string, replyTo?: ?number, attachments?: number[], clientId?: string}} [options]
+     * @returns {Promise<Message>}
+     */
+    send(chatId: number, content: string, { messageType, replyTo, attachments, clientId }?: {
+        messageType?: string;
+        replyTo?: number | null;
+        attachments?: number[];
+        clientId?: string;
+    }): Promise<Message>;
+    /**
+     * @param {number} [chatId]
+     * @returns {OutboxEntry[]} Unsent messages, of one chat or of all.
+     */
+    pending(chatId?: number): OutboxEntry[];
+    /**
+     * @param {number} messageId
+     * @param {string} content
+     * @returns {Promise<Message>}
+     */
+    edit(messageId: number, content: string): Promise<Message>;
+    /**
+     * @param {number} messageId
+     * @returns {Promise<Message>} The deleted message.
+     */
+    delete(messageId: number): Promise<Message>;
+    /**
+     * @param {number} messageId
+     * @param {boolean} [liked]
+     * @returns {Promise<{liked: boolean, likes: number}>}
+     */
+    like(messageId: number, liked?: boolean): Promise<{
+        liked: boolean;
+        likes: number;
+    }>;
     /**
      * Marks messages up to `seq` as read; default: up to the newest known message.
      * @param {number} chatId
@@ -472,3 +587,4 @@ export declare class MangoChat {
      */
     snapshot(): object;
 }
+export {};

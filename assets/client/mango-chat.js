@@ -665,7 +665,12 @@ class Replica {
     this.emit = emit;
   }
 
-  /** Announces a change of a chat to the listeners. */
+  /**
+   * Announces a change of a chat to the listeners.
+   * @param {string} type
+   * @param {ChatState} chat
+   * @param {{message?: object, data?: object, synced?: boolean}} [details]
+   */
   announce(type, chat, { message, data, synced = false } = {}) {
     const change = { type, chat, message, data, synced };
     if (type === 'new_message') this.emit('message', message, chat);
@@ -1405,7 +1410,8 @@ const EVENTS = new Set(`
   status synced message change chat gone error contacts_truncated
   ready chat_created chat_updated chat_approved chat_declined chat_deleted member_added member_removed
   member_role_changed chat_pinned chat_unpinned chat_muted chat_unmuted chat_archived chat_unarchived new_message
-  message_edited message_deleted message_liked chat_read typing presence sync_hint user_updated followed unfollowed
+  message_edited message_deleted message_liked message_reacted message_pinned message_unpinned draft_saved
+  join_requested join_declined chat_read typing presence sync_hint user_updated followed unfollowed
   blocked unblocked token_expiring token_expired session_ended user_banned server_shutdown exception
 `.trim().split(/\s+/));
 
@@ -1478,20 +1484,210 @@ class Requests {
   }
 }
 
-// --- client ---
+// --- commands ---
 
+/** A new `client_id`. */
 const randomId = () =>
   Array.from(globalThis.crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
+/** The commands of a client that need nothing but its requests, and what it knows. */
+class Commands {
+  /** @internal */
+  _replica;
+  /** @internal */
+  _requests;
+  /** @internal */
+  _rest;
+
+  /** @returns {Map<number, ChatState>} The user's chats, by id. */
+  get chats() { return this._replica.chats; }
+
+  /** @returns {Map<number, {online: boolean, last_seen_at: ?string}>} Presence of the watched users, by id. */
+  get presence() { return this._replica.presence; }
+
+  /** @returns {Map<number, {following: boolean, blocked: boolean}>} Users whom the user follows or blocks, by id. */
+  get contacts() { return this._replica.contacts; }
+
+  /** @returns {?number} The user's own id. */
+  get userId() { return this._replica.userId; }
+
+  /**
+   * Uploads a file for a message to a chat; send its `id` in `attachments`.
+   * @param {number} chatId
+   * @param {Blob} file
+   * @param {{name?: string, asFile?: boolean, timeoutMs?: number}} [options] With `asFile` a picture is stored as it is.
+   * @returns {Promise<Attachment>}
+   */
+  upload(chatId, file, { name, asFile = false, timeoutMs = 300_000 } = {}) {
+    const form = new FormData();
+    form.append('file', file, name ?? /** @type {File} */ (file).name ?? '');
+    return this._rest.upload(`/chat/${chatId}/attachment?as_file=${asFile}`, form, timeoutMs);
+  }
+
+  /**
+   * Reacts to a message with an emoji, or removes the reaction.
+   * @param {number} messageId
+   * @param {string} emoji
+   * @param {boolean} [on]
+   * @returns {Promise<Reaction[]>} The message's reactions.
+   */
+  async react(messageId, emoji, on = true) {
+    const toEvent = (ack, position) => position && ['message_reacted', { ...ack, ...position, message_id: messageId }];
+    const ack = await this._requests.change('toggle_reaction', { message: { id: messageId, emoji }, on }, toEvent);
+    return ack.reactions;
+  }
+
+  /**
+   * Pins or unpins a message for all members of its chat.
+   * @param {number} messageId
+   * @param {boolean} [pinned]
+   * @returns {Promise<void>}
+   */
+  async pin(messageId, pinned = true) {
+    const toEvent = (_, position) => position && [null, { chat: position.chat, upto: position.rev }];
+    await this._requests.change('toggle_message_pin', { message: { id: messageId, pinned } }, toEvent);
+  }
+
+  /**
+   * Sends a copy of a message to another chat.
+   * @param {number} messageId
+   * @param {number} chatId
+   * @param {{clientId?: string}} [options]
+   * @returns {Promise<Message>} The copy.
+   */
+  async forward(messageId, chatId, { clientId = randomId() } = {}) {
+    const payload = { message: { id: messageId, client_id: clientId }, chat: { id: chatId } };
+    const toEvent = ({ message, duplicate }, position) => {
+      if (!position || duplicate) return [null, { chat: chatId, message, upto: message.rev }];
+      return ['new_message', { ...message, prev: position.prev, by: this.userId, at: message.created_at }];
+    };
+    return (await this._requests.change('forward_message', payload, toEvent)).message;
+  }
+
+  /**
+   * Saves what the user has begun to write, for all of their devices; an empty text removes it.
+   * @param {number} chatId
+   * @param {string} content
+   * @param {{replyTo?: ?number}} [options]
+   * @returns {Promise<?SavedDraft>}
+   */
+  async saveDraft(chatId, content, { replyTo = null } = {}) {
+    const payload = { chat: { id: chatId }, content, reply_to: replyTo };
+    return (await this._requests.send('save_draft', payload)).draft;
+  }
+
+  /**
+   * Creates an invite link of a group.
+   * @param {number} chatId
+   * @param {{expiresInSecs?: number, maxUses?: number, approval?: boolean}} [options]
+   * @returns {Promise<Invite>}
+   */
+  async createInvite(chatId, { expiresInSecs, maxUses, approval = false } = {}) {
+    const body = { expires_in_secs: expiresInSecs, max_uses: maxUses, approval };
+    return (await this._rest.send('POST', `/chat/${chatId}/invite`, body)).data;
+  }
+
+  /**
+   * @param {number} chatId
+   * @param {number} inviteId
+   */
+  async revokeInvite(chatId, inviteId) {
+    await this._rest.send('DELETE', `/chat/${chatId}/invite/${inviteId}`);
+  }
+
+  /**
+   * Shows the group that an invite link leads to.
+   * @param {string} token
+   * @returns {Promise<InvitePreview>}
+   */
+  async previewInvite(token) {
+    return (await this._rest.send('GET', `/invite/${encodeURIComponent(token)}`)).data;
+  }
+
+  /**
+   * Joins a group by an invite link; resolves with null if the group's admins have to approve first.
+   * @param {string} token
+   * @returns {Promise<?ChatState>}
+   */
+  async acceptInvite(token) {
+    const toEvent = ({ chat }) => chat && [null, { chat: chat.id, upto: chat.rev }];
+    const { chat } = await this._requests.change('accept_invite', { invite: { token } }, toEvent);
+    return chat ? this.chats.get(chat.id) ?? null : null;
+  }
+
+  /**
+   * Lets a user join who has asked for it, or declines.
+   * @param {number} chatId
+   * @param {number} userId
+   * @param {boolean} [approve]
+   */
+  async answerJoinRequest(chatId, userId, approve = true) {
+    await this._requests.send(approve ? 'approve_join' : 'decline_join', { chat: { id: chatId }, user: { id: userId } });
+  }
+
+  /**
+   * Bans a user from a group; a member is removed.
+   * @param {number} chatId
+   * @param {number} userId
+   * @param {{reason?: string, seconds?: number}} [options] Without `seconds` the ban has no end.
+   * @returns {Promise<ChatBan>}
+   */
+  async ban(chatId, userId, { reason, seconds } = {}) {
+    const payload = { chat: { id: chatId }, user: { id: userId }, reason, seconds };
+    return (await this._requests.send('ban_member', payload)).ban;
+  }
+
+  /**
+   * @param {number} chatId
+   * @param {number} userId
+   */
+  async unban(chatId, userId) {
+    await this._requests.send('unban_member', { chat: { id: chatId }, user: { id: userId } });
+  }
+
+  /**
+   * A page of what belongs to a group, for its owner and admins.
+   * @param {number} chatId
+   * @param {'invite'|'join_request'|'ban'} what
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: object[], next: ?string}>}
+   */
+  ofChat(chatId, what, { next, limit = 50 } = {}) {
+    return this._rest.list(next ?? `/chat/${chatId}/${what}?limit=${limit}`);
+  }
+
+  /**
+   * A page of the users who like a message, of its reactions, of the members who have read it, or of its earlier versions.
+   * @param {number} messageId
+   * @param {'likes'|'reactions'|'reads'|'edits'} what
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: object[], next: ?string}>}
+   */
+  about(messageId, what, { next, limit = 50 } = {}) {
+    return this._rest.list(next ?? `/message/${messageId}/${what}?limit=${limit}`);
+  }
+
+  /**
+   * A page of the pinned messages of a chat, latest pin first.
+   * @param {number} chatId
+   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
+   * @returns {Promise<{items: Message[], next: ?string}>}
+   */
+  pinnedMessages(chatId, { next, limit = 50 } = {}) {
+    return this._rest.list(next ?? `/chat/${chatId}/pinned_messages?limit=${limit}`);
+  }
+}
+
+// --- client ---
+
 /** The chats of one user, kept up to date over one connection at a time. */
-export class MangoChat {
+export class MangoChat extends Commands {
   #listeners = new Listeners();
   #replica;
   #synchronizer;
   #connector;
   #requests;
   #sender;
-  #rest;
   #watched = null;
 
   /**
@@ -1515,6 +1711,7 @@ export class MangoChat {
    *   default 30000.
    */
   constructor(options = {}) {
+    super();
     const {
       url = '/', socket, WebSocket = globalThis.WebSocket, state, outbox, keep = 1000, maxBehind = keep,
       backoff = {}, tellUnread = false, timeoutMs = 20_000, aliveMs = 30_000,
@@ -1528,9 +1725,9 @@ export class MangoChat {
       settings.url = address(url, '/ws');
       settings.url.protocol = settings.url.protocol.replace('http', 'ws');
     }
-    this.#rest = new Rest(socket ? null : url, token);
     const emit = (name, ...data) => this.#listeners.emit(name, ...data);
-    this.#replica = new Replica({ keep, emit });
+    this._replica = this.#replica = new Replica({ keep, emit });
+    this._rest = new Rest(socket ? null : url, token);
     const onUpToDate = () => this.#connector.setOnline();
     this.#synchronizer = new Synchronizer(this.#replica, emit, { maxBehind, tellUnread, onUpToDate });
     this.#connector = new Connector(settings, {
@@ -1543,7 +1740,7 @@ export class MangoChat {
       onLost: () => this.#synchronizer.stop(),
       onStop: (why) => this.#end(why),
     });
-    this.#requests = new Requests(this.#connector, this.#synchronizer, () => this.userId);
+    this._requests = this.#requests = new Requests(this.#connector, this.#synchronizer, () => this.userId);
     this.#sender = new Sender({
       outbox, connection: () => this.#connector.connection, apply: (ack) => this.#applySent(ack),
       onError: (error) => emit('error', error),
@@ -1554,18 +1751,6 @@ export class MangoChat {
       for (const entry of unsent) this.#sender.enqueue(entry);
     }
   }
-
-  /** @returns {Map<number, ChatState>} The user's chats, by id. */
-  get chats() { return this.#replica.chats; }
-
-  /** @returns {Map<number, {online: boolean, last_seen_at: ?string}>} Presence of the watched users, by id. */
-  get presence() { return this.#replica.presence; }
-
-  /** @returns {Map<number, {following: boolean, blocked: boolean}>} Users whom the user follows or blocks, by id. */
-  get contacts() { return this.#replica.contacts; }
-
-  /** @returns {?number} The user's own id. */
-  get userId() { return this.#replica.userId; }
 
   /** @returns {Status} */
   get status() { return this.#connector.status; }
@@ -1665,19 +1850,6 @@ export class MangoChat {
   }
 
   /**
-   * Uploads a file for a message to a chat; send its `id` in `attachments`.
-   * @param {number} chatId
-   * @param {Blob} file
-   * @param {{name?: string, asFile?: boolean, timeoutMs?: number}} [options] With `asFile` a picture is stored as it is.
-   * @returns {Promise<Attachment>}
-   */
-  upload(chatId, file, { name, asFile = false, timeoutMs = 300_000 } = {}) {
-    const form = new FormData();
-    form.append('file', file, name ?? /** @type {File} */ (file).name ?? '');
-    return this.#rest.upload(`/chat/${chatId}/attachment?as_file=${asFile}`, form, timeoutMs);
-  }
-
-  /**
    * @param {number} [chatId]
    * @returns {OutboxEntry[]} Unsent messages, of one chat or of all.
    */
@@ -1713,159 +1885,6 @@ export class MangoChat {
     const toEvent = (ack, position) => position && ['message_liked', { ...ack, ...position, message_id: messageId }];
     const ack = await this.#requests.change('toggle_like_message', { message: { id: messageId, liked } }, toEvent);
     return { liked: ack.liked, likes: ack.likes };
-  }
-
-  /**
-   * Reacts to a message with an emoji, or removes the reaction.
-   * @param {number} messageId
-   * @param {string} emoji
-   * @param {boolean} [on]
-   * @returns {Promise<Reaction[]>} The message's reactions.
-   */
-  async react(messageId, emoji, on = true) {
-    const toEvent = (ack, position) => position && ['message_reacted', { ...ack, ...position, message_id: messageId, emoji }];
-    const ack = await this.#requests.change('toggle_reaction', { message: { id: messageId, emoji }, on }, toEvent);
-    return ack.reactions;
-  }
-
-  /**
-   * Pins or unpins a message for all members of its chat.
-   * @param {number} messageId
-   * @param {boolean} [pinned]
-   * @returns {Promise<void>}
-   */
-  async pin(messageId, pinned = true) {
-    const toEvent = (_, position) => position && [null, { chat: position.chat, upto: position.rev }];
-    await this.#requests.change('toggle_message_pin', { message: { id: messageId, pinned } }, toEvent);
-  }
-
-  /**
-   * Sends a copy of a message to another chat.
-   * @param {number} messageId
-   * @param {number} chatId
-   * @param {{clientId?: string}} [options]
-   * @returns {Promise<Message>} The copy.
-   */
-  async forward(messageId, chatId, { clientId = randomId() } = {}) {
-    const payload = { message: { id: messageId, client_id: clientId }, chat: { id: chatId } };
-    const toEvent = ({ message, duplicate }, position) => {
-      if (!position || duplicate) return [null, { chat: chatId, message, upto: message.rev }];
-      return ['new_message', { ...message, prev: position.prev, by: this.userId, at: message.created_at }];
-    };
-    return (await this.#requests.change('forward_message', payload, toEvent)).message;
-  }
-
-  /**
-   * Saves what the user has begun to write, for all of their devices; an empty text removes it.
-   * @param {number} chatId
-   * @param {string} content
-   * @param {{replyTo?: ?number}} [options]
-   * @returns {Promise<?SavedDraft>}
-   */
-  async saveDraft(chatId, content, { replyTo = null } = {}) {
-    const payload = { chat: { id: chatId }, content, reply_to: replyTo };
-    return (await this.#requests.send('save_draft', payload)).draft;
-  }
-
-  /**
-   * Creates an invite link of a group.
-   * @param {number} chatId
-   * @param {{expiresInSecs?: number, maxUses?: number, approval?: boolean}} [options]
-   * @returns {Promise<Invite>}
-   */
-  async createInvite(chatId, { expiresInSecs, maxUses, approval = false } = {}) {
-    const body = { expires_in_secs: expiresInSecs, max_uses: maxUses, approval };
-    return (await this.#rest.send('POST', `/chat/${chatId}/invite`, body)).data;
-  }
-
-  /**
-   * @param {number} chatId
-   * @param {number} inviteId
-   */
-  async revokeInvite(chatId, inviteId) {
-    await this.#rest.send('DELETE', `/chat/${chatId}/invite/${inviteId}`);
-  }
-
-  /**
-   * Shows the group that an invite link leads to.
-   * @param {string} token
-   * @returns {Promise<InvitePreview>}
-   */
-  async previewInvite(token) {
-    return (await this.#rest.send('GET', `/invite/${encodeURIComponent(token)}`)).data;
-  }
-
-  /**
-   * Joins a group by an invite link; resolves with null if the group's admins have to approve first.
-   * @param {string} token
-   * @returns {Promise<?ChatState>}
-   */
-  async acceptInvite(token) {
-    const toEvent = ({ chat }) => chat && [null, { chat: chat.id, upto: chat.rev }];
-    const { chat } = await this.#requests.change('accept_invite', { invite: { token } }, toEvent);
-    return chat ? this.chats.get(chat.id) ?? null : null;
-  }
-
-  /**
-   * Lets a user join who has asked for it, or declines.
-   * @param {number} chatId
-   * @param {number} userId
-   * @param {boolean} [approve]
-   */
-  async answerJoinRequest(chatId, userId, approve = true) {
-    await this.#requests.send(approve ? 'approve_join' : 'decline_join', { chat: { id: chatId }, user: { id: userId } });
-  }
-
-  /**
-   * Bans a user from a group; a member is removed.
-   * @param {number} chatId
-   * @param {number} userId
-   * @param {{reason?: string, seconds?: number}} [options] Without `seconds` the ban has no end.
-   * @returns {Promise<ChatBan>}
-   */
-  async ban(chatId, userId, { reason, seconds } = {}) {
-    const payload = { chat: { id: chatId }, user: { id: userId }, reason, seconds };
-    return (await this.#requests.send('ban_member', payload)).ban;
-  }
-
-  /**
-   * @param {number} chatId
-   * @param {number} userId
-   */
-  async unban(chatId, userId) {
-    await this.#requests.send('unban_member', { chat: { id: chatId }, user: { id: userId } });
-  }
-
-  /**
-   * A page of what belongs to a group, for its owner and admins.
-   * @param {number} chatId
-   * @param {'invite'|'join_request'|'ban'} what
-   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
-   * @returns {Promise<{items: object[], next: ?string}>}
-   */
-  ofChat(chatId, what, { next, limit = 50 } = {}) {
-    return this.#rest.list(next ?? `/chat/${chatId}/${what}?limit=${limit}`);
-  }
-
-  /**
-   * A page of the users who like a message, of its reactions, of the members who have read it, or of its earlier versions.
-   * @param {number} messageId
-   * @param {'likes'|'reactions'|'reads'|'edits'} what
-   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
-   * @returns {Promise<{items: object[], next: ?string}>}
-   */
-  about(messageId, what, { next, limit = 50 } = {}) {
-    return this.#rest.list(next ?? `/message/${messageId}/${what}?limit=${limit}`);
-  }
-
-  /**
-   * A page of the pinned messages of a chat, latest pin first.
-   * @param {number} chatId
-   * @param {{next?: string, limit?: number}} [options] `next` of the page before.
-   * @returns {Promise<{items: Message[], next: ?string}>}
-   */
-  pinnedMessages(chatId, { next, limit = 50 } = {}) {
-    return this.#rest.list(next ?? `/chat/${chatId}/pinned_messages?limit=${limit}`);
   }
 
   /**

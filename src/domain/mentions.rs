@@ -99,9 +99,12 @@ impl Mentions {
 
     /// Returns the rows for the number of unread mentions.
     pub fn rows(&self, chat_id: i64, seq: i64, message_id: i64, author_id: i64) -> Vec<mention::Model> {
-        let all = self.all.then_some(mention::ALL_MEMBERS);
-        let ids = all.into_iter().chain(self.users.iter().map(|id| id.0));
-        ids.map(|user_id| mention::Model { user_id, chat_id, seq, message_id, author_id }).collect()
+        let row = |user_id| mention::Model { user_id, chat_id, seq, message_id, author_id };
+        // A mention of all members includes those by name: it must not count twice.
+        if self.all {
+            return vec![row(mention::ALL_MEMBERS)];
+        }
+        self.users.iter().map(|id| row(id.0)).collect()
     }
 }
 

@@ -92,6 +92,9 @@ pub struct UserReaction {
 /// The reply to `toggle_reaction`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReactionReply {
+    /// The emoji in its fully qualified form.
+    #[schema(value_type = String)]
+    pub emoji: Emoji,
     /// Whether the user reacts with the emoji after the command.
     pub on: bool,
     /// The message's reactions after the command, in the order in which the emoji were first used.

@@ -116,7 +116,7 @@ for (const transport of transports) {
         await a.call('update_chat', { chat: { id, name: 'second name', description: 'new' } });
         await same();
         assert.equal(c.chats.get(id).chat.name, 'second name');
-        assert.deepEqual(contents(c.chats.get(id).messages), ['hello', 'one, edited', '']);
+        assert.deepEqual(contents(c.chats.get(id).messages), ['hello', 'one, edited', '', '', '', '']);
         await a.call('set_member_role', { chat: { id }, user: { id: bob.id }, role: 'admin' });
         await b.markRead(id);
         await c.markRead(id, 2);

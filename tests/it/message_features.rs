@@ -181,7 +181,7 @@ async fn unread_mentions_follow_reading_edits_and_deletions() {
     let chat = app.group(&mut owner, &[&bob, &carol]).await;
     let mentions = async |person: &Person| my(&app, chat, person).await["mentions"].clone();
     let first = say(&mut owner, chat, "@bob").await;
-    let second = say(&mut owner, chat, "@all").await;
+    let second = say(&mut owner, chat, "@all and @bob").await;
     say(&mut owner, chat, "nobody").await;
     assert_eq!((mentions(&bob).await, mentions(&carol).await), (json!(2), json!(1)));
     assert_eq!(mentions(&alice).await, json!(0), "her own");

@@ -3,7 +3,8 @@ const EVENTS = new Set(`
   status synced message change chat gone error contacts_truncated
   ready chat_created chat_updated chat_approved chat_declined chat_deleted member_added member_removed
   member_role_changed chat_pinned chat_unpinned chat_muted chat_unmuted chat_archived chat_unarchived new_message
-  message_edited message_deleted message_liked chat_read typing presence sync_hint user_updated followed unfollowed
+  message_edited message_deleted message_liked message_reacted message_pinned message_unpinned draft_saved
+  join_requested join_declined chat_read typing presence sync_hint user_updated followed unfollowed
   blocked unblocked token_expiring token_expired session_ended user_banned server_shutdown exception
 `.trim().split(/\s+/));
 

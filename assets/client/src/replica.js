@@ -27,7 +27,12 @@ export class Replica {
     this.emit = emit;
   }
 
-  /** Announces a change of a chat to the listeners. */
+  /**
+   * Announces a change of a chat to the listeners.
+   * @param {string} type
+   * @param {ChatState} chat
+   * @param {{message?: object, data?: object, synced?: boolean}} [details]
+   */
   announce(type, chat, { message, data, synced = false } = {}) {
     const change = { type, chat, message, data, synced };
     if (type === 'new_message') this.emit('message', message, chat);

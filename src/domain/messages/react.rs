@@ -30,7 +30,7 @@ impl CommandHandler for ToggleReaction {
         let on = self.on.unwrap_or(!was);
         let mut reactions = message_view::reactions(&message);
         if on == was {
-            return tx.unchanged(ReactionReply { on, reactions }).await;
+            return tx.unchanged(ReactionReply { emoji, on, reactions }).await;
         }
         require_open(&chat, "message.id")?;
         count(&mut reactions, emoji, on)?;
@@ -60,7 +60,7 @@ impl CommandHandler for ToggleReaction {
         let message_id = self.message.0.id;
         let event = MessageReacted { change, message_id, emoji, on, reactions: reactions.clone() };
         let event = events::message_reacted::at(open.position(), &event)?;
-        open.announce(event)?.commit(ReactionReply { on, reactions }).await
+        open.announce(event)?.commit(ReactionReply { emoji, on, reactions }).await
     }
 }
 
