@@ -189,6 +189,18 @@ impl Error {
         error
     }
 
+    /// Names a field as another command does.
+    #[must_use]
+    pub fn rename(mut self, from: &str, to: &str) -> Self {
+        if let Some(problems) = self.errors.remove(from) {
+            if let Some(problem) = self.message.strip_prefix(from) {
+                self.message = format!("{to}{problem}");
+            }
+            self.errors.insert(to.to_owned(), problems);
+        }
+        self
+    }
+
     /// Creates `validation_failed` for one field.
     pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::field(Code::ValidationFailed, field, problem)

@@ -113,7 +113,7 @@ declare class Rest {
     }>;
     /** Sends a form; returns the JSON of the response. */
     upload(path: any, form: any, timeoutMs: any): Promise<any>;
-    /** Returns the response and its JSON. */
+    /** Returns the response and its JSON, or its text. */
     send(method: any, path: any, body: any, init?: {}): Promise<{
         response: Response;
         data: any;
@@ -401,6 +401,12 @@ declare class Commands {
         items: object[];
         next: string | null;
     }>;
+    /**
+     * A message's content as HTML that is safe to insert into a page.
+     * @param {number} messageId
+     * @returns {Promise<string>}
+     */
+    rendered(messageId: number): Promise<string>;
     /**
      * A page of the pinned messages of a chat, latest pin first.
      * @param {number} chatId

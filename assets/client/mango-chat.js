@@ -83,7 +83,7 @@ function address(url, path) {
   return target;
 }
 
-/** Sends a REST request; returns the response and its JSON, or throws its problem as a `MangoError`. */
+/** Sends a REST request; returns the response and its JSON or text, or throws its problem as a `MangoError`. */
 async function request(url, method, path, { body, form, headers, ...init } = {}) {
   const target = address(url, path);
   let response;
@@ -95,7 +95,8 @@ async function request(url, method, path, { body, form, headers, ...init } = {})
   } catch (cause) {
     throw unreachable(target, cause);
   }
-  const data = await response.json().catch(() => ({}));
+  const isJson = /\bjson\b/.test(response.headers.get('content-type'));
+  const data = isJson || !response.ok ? await response.json().catch(() => ({})) : await response.text();
   if (response.ok) return { response, data };
   const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
   const message = data.detail ?? `${target} answers ${response.status}`;
@@ -126,7 +127,7 @@ class Rest {
     return (await this.send('POST', path, undefined, init)).data;
   }
 
-  /** Returns the response and its JSON. */
+  /** Returns the response and its JSON, or its text. */
   async send(method, path, body, init = {}) {
     if (this.#url === null) throw new TypeError('this needs a client that was created with `url` instead of `socket`');
     const attempt = async (refresh) => {
@@ -554,6 +555,7 @@ export class ChatState {
     if (!existing && message.seq <= this.floor) {
       const isNewDeletion = message.rev > this.rev && message.deleted_at;
       if (isNewDeletion && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
+      if (message.rev > this.rev) this.#updateReplies(message);
       return null;
     }
     const keep = !message.deleted_at && existing?.my;
@@ -793,6 +795,7 @@ class Replica {
         return { message: chat.put({ ...stored, reactions, rev, my: { ...stored.my, reactions: own } }) };
       }
       case 'draft_saved': my.draft = data.draft; return {};
+      case 'join_requested': case 'join_declined': return {};
       case 'member_added': case 'member_removed': case 'member_role_changed':
         chat.chat.member_count = data.member_count;
         return { isIncomplete: !chat.putMember(data.member, name === 'member_removed') };
@@ -1025,6 +1028,8 @@ class Synchronizer {
       if (!chat) continue;
       const { isComplete } = touch(chat);
       const isNew = !chat.has(message.seq);
+      // Which counts changed is not known from the message: ask for them.
+      if (!only && !isComplete && message.rev > chat.rev && chat.hidesMention(message)) this.#behind.add(chat.id);
       const stored = chat.put(message);
       if (isComplete || !stored) continue;
       const change = message.deleted_at ? 'message_deleted' : 'message_edited';
@@ -1665,6 +1670,15 @@ class Commands {
    */
   about(messageId, what, { next, limit = 50 } = {}) {
     return this._rest.list(next ?? `/message/${messageId}/${what}?limit=${limit}`);
+  }
+
+  /**
+   * A message's content as HTML that is safe to insert into a page.
+   * @param {number} messageId
+   * @returns {Promise<string>}
+   */
+  async rendered(messageId) {
+    return (await this._rest.send('GET', `/message/${messageId}/rendered`)).data;
   }
 
   /**

@@ -59,7 +59,7 @@ fn tables() -> [TableCreateStatement; 3] {
     ]
 }
 
-fn indexes() -> [IndexCreateStatement; 4] {
+fn indexes() -> [IndexCreateStatement; 5] {
     let index = |table: &'static str, name: &'static str, columns: &[&'static str]| {
         let mut index = Index::create().table(table).name(name).to_owned();
         for column in columns {
@@ -67,10 +67,14 @@ fn indexes() -> [IndexCreateStatement; 4] {
         }
         index
     };
+    let archived = index("members", "members_archived", &["chat_id"])
+        .and_where(Expr::col("archived").eq(true))
+        .to_owned();
     let pinned = index("messages", "messages_pinned", &["chat_id", "pinned_at"])
         .and_where(Expr::col("pinned_at").is_not_null())
         .to_owned();
     [
+        archived,
         pinned,
         index("reactions", "reactions_of_user", &["user_id"]),
         index("mentions", "mentions_of_message", &["message_id"]),
@@ -94,7 +98,9 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_index(Index::drop().name("messages_pinned").table("messages").to_owned()).await?;
+        for (table, index) in [("members", "members_archived"), ("messages", "messages_pinned")] {
+            manager.drop_index(Index::drop().name(index).table(table).to_owned()).await?;
+        }
         for table in ["message_edits", "mentions", "reactions"] {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }

@@ -322,7 +322,7 @@ fn show_row(row: message::Model, user: Author, my: Option<Own>, beside: Beside) 
         client_id: row.client_id,
         reply_to: row.reply_to.map(MessageId),
         reply,
-        forwarded_from,
+        forwarded_from: forwarded_from.filter(|_| !gone),
         attachments,
         likes: row.likes,
         pinned: row.pinned_at.is_some(),

@@ -14,6 +14,7 @@ pub mod mail;
 pub mod memory;
 pub mod passwords;
 pub mod progress;
+pub mod rich_text;
 pub mod storage;
 pub mod thread_pool;
 pub mod tokens;

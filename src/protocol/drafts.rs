@@ -10,6 +10,9 @@ use super::parse::{Check, Envelope, Limits, Problems};
 use crate::clock::Timestamp;
 use crate::ids::MessageId;
 
+/// Longest draft, bytes. `sync` sends all drafts of a user.
+pub const MAX_DRAFT_BYTES: usize = 8_192;
+
 /// `save_draft`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SaveDraft {
@@ -27,7 +30,7 @@ pub struct SaveDraft {
 impl Check for SaveDraft {
     fn check(&self, limits: &Limits, problems: &mut Problems) {
         problems.check("content", !self.content.contains('\0'), "must not contain NUL characters");
-        problems.check_size("content", self.content.len(), limits.max_message_bytes);
+        problems.check_size("content", self.content.len(), limits.max_message_bytes.min(MAX_DRAFT_BYTES));
     }
 }
 

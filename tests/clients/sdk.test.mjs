@@ -143,6 +143,9 @@ for (const transport of transports) {
           assert.equal((await c.acceptInvite(link.token)).id, id);
           assert.equal((await b.ofChat(id, 'invite')).items[0].uses, 1);
           await b.revokeInvite(id, link.id);
+          const bold = await b.send(id, '**bold**', { messageType: 'markdown' });
+          assert.equal(await b.rendered(bold.id), '<p><strong>bold</strong></p>\n');
+          await b.delete(bold.id);
           const file = await b.upload(id, new Blob(['hello']), { name: 'hello.txt' });
           const sent = await b.send(id, '', { attachments: [file.id] });
           assert.equal(sent.attachments[0].name, 'hello.txt');

@@ -383,3 +383,52 @@ async fn binary_data_of_socket_io_becomes_an_attachment() {
         );
     }
 }
+
+/// Each transaction still sees the other message: both leave the decision to the removal.
+#[harness::test]
+async fn a_file_goes_when_the_messages_that_have_it_are_deleted_at_once() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let (mut owner, mut other) =
+        (app.connect(&alice, Transport::MAIN).await, app.connect(&alice, Transport::ALL[3]).await);
+    let (source, target) = (app.group(&mut owner, &[&bob]).await, app.group(&mut owner, &[&bob]).await);
+    for _ in 0..5 {
+        let file = upload(&app, &alice, source, "a.txt", b"hello").await;
+        let sent = send(&mut owner, source, "", &[&file["id"]]).await;
+        let forward = json!({"message": {"id": sent["id"]}, "chat": {"id": target}});
+        let copy = done(&mut owner, "forward_message", forward).await["message"]["id"].clone();
+        tokio::join!(
+            done(&mut owner, "delete_message", json!({"message": {"id": sent["id"]}})),
+            done(&mut other, "delete_message", json!({"message": {"id": copy}}))
+        );
+    }
+    eventually("the files are removed", async || stored(&app).is_empty()).await;
+}
+
+#[harness::test]
+async fn a_form_without_an_end_is_not_kept_in_memory() {
+    let app = TestApp::with(&[("MAX_ATTACHMENT_BYTES", "20000")]).await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    let path = format!("{}/chat/{chat}/attachment", app.url);
+    let long = "x".repeat(200_000);
+    for body in [long.clone(), format!("--b\r\nContent-Disposition: form-data; name=\"{long}")] {
+        let request = app.http.post(&path).bearer_auth(&alice.access).body(body);
+        let answer = request
+            .header("content-type", "multipart/form-data; boundary=b")
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 413, "{}", answer.text().await.unwrap_or_default());
+    }
+    // What only begins like a picture is a text.
+    let file = upload(&app, &alice, chat, "GIFTS.csv", b"GIFTS,1\n").await;
+    let answer = fetch(&app, &file["url"], &[]).await;
+    assert_eq!(
+        answer.headers()["cross-origin-resource-policy"],
+        "cross-origin",
+        "for pages of other origins"
+    );
+    assert_eq!(file["mime"], json!("text/plain"));
+}

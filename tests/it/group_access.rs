@@ -271,3 +271,49 @@ async fn the_photo_of_a_group_is_set_and_removed_by_its_admins() {
     let (status, body) = app.send(Method::DELETE, &path, Some(&alice.access), None).await;
     assert_eq!((status.as_u16(), &body["photo"]), (200, &json!(null)), "{body}");
 }
+
+#[harness::test]
+async fn the_last_use_of_a_link_can_be_repeated_by_whoever_took_it() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let (mut owner, mut bobs) =
+        (app.connect(&alice, Transport::MAIN).await, app.connect(&bob, Transport::MAIN).await);
+    let chat = app.group(&mut owner, &[]).await;
+    let made = invite(&app, chat, &alice, json!({"max_uses": 1})).await;
+    for _ in 0..2 {
+        let ack = done(&mut bobs, "accept_invite", with(&made)).await;
+        assert_eq!(ack["chat"]["id"], json!(chat));
+    }
+}
+
+#[harness::test]
+async fn a_request_to_join_ends_when_the_user_is_added() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let (mut owner, mut bobs) =
+        (app.connect(&alice, Transport::MAIN).await, app.connect(&bob, Transport::MAIN).await);
+    let chat = app.group(&mut owner, &[]).await;
+    let made = invite(&app, chat, &alice, json!({"approval": true})).await;
+    done(&mut bobs, "accept_invite", with(&made)).await;
+    let both = json!({"chat": {"id": chat}, "user": {"id": bob.id}});
+    done(&mut owner, "add_member", both.clone()).await;
+    assert_eq!(app.get(&format!("/chat/{chat}/join_request"), &alice).await, json!([]));
+    done(&mut bobs, "leave_chat", json!({"chat": {"id": chat}})).await;
+    refused(&mut owner, "approve_join", both, "not_found").await;
+}
+
+#[harness::test]
+async fn only_the_owner_removes_an_admin() {
+    let app = TestApp::start().await;
+    let (alice, bob, carol) = app.three().await;
+    let (mut owner, mut bobs) =
+        (app.connect(&alice, Transport::MAIN).await, app.connect(&bob, Transport::MAIN).await);
+    let chat = app.group(&mut owner, &[&bob, &carol]).await;
+    for person in [&bob, &carol] {
+        let role = json!({"chat": {"id": chat}, "user": {"id": person.id}, "role": "admin"});
+        done(&mut owner, "set_member_role", role).await;
+    }
+    let carols = json!({"chat": {"id": chat}, "user": {"id": carol.id}});
+    refused(&mut bobs, "remove_member", carols.clone(), "forbidden").await;
+    done(&mut owner, "remove_member", carols).await;
+}

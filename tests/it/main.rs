@@ -40,6 +40,7 @@ mod reading;
 mod real_clients;
 mod refusing_database;
 mod regressions;
+mod rendered;
 mod rules;
 mod security;
 mod security_table;

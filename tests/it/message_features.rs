@@ -28,6 +28,10 @@ async fn say(socket: &mut Socket, chat: i64, content: &str) -> i64 {
         .expect("an id")
 }
 
+fn ack_id(ack: &Value) -> i64 {
+    ack["message"]["id"].as_i64().expect("an id")
+}
+
 async fn one_message(app: &TestApp, chat: i64, id: i64, person: &Person) -> Value {
     let page = app.get(&format!("/chat/{chat}/messages?limit=200"), person).await;
     let found = page.as_array().into_iter().flatten().find(|it| it["id"] == json!(id)).cloned();
@@ -327,6 +331,13 @@ async fn a_forwarded_message_names_its_first_author_and_needs_a_visible_original
         "message.client_id",
     )
     .await;
+    // Otherwise the first author would seem to have written something else.
+    let edit = json!({"message": {"id": copy, "content": "fake"}});
+    let ack = bobs.call("edit_message", edit).await;
+    assert_eq!(ack["error"]["code"], json!("forbidden"), "{ack}");
+    let second = ack_id(&done(&mut bobs, "forward_message", forward(id, target, "f-7")).await);
+    done(&mut bobs, "delete_message", json!({"message": {"id": second}})).await;
+    assert_eq!(one_message(&app, target, second, &carol).await["forwarded_from"], json!(null));
     done(&mut bobs, "leave_chat", json!({"chat": {"id": source}})).await;
     refused(&mut bobs, "forward_message", forward(id, target, "f-5"), "not_found", "message.id").await;
     done(&mut owner, "delete_message", json!({"message": {"id": id}})).await;
@@ -446,4 +457,40 @@ async fn a_group_shows_who_has_read_and_who_likes_a_message() {
         let (status, body) = app.send(Method::GET, &path, Some(&alice.access), None).await;
         assert_eq!((status.as_u16(), body["errors"]["cursor"].is_array()), (422, true), "{list}: {body}");
     }
+}
+
+#[harness::test]
+async fn every_chat_that_returns_from_the_archive_at_once_has_a_change_of_its_own() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let (mut owner, mut bobs) =
+        (app.connect(&alice, Transport::MAIN).await, app.connect(&bob, Transport::MAIN).await);
+    let mut chats = Vec::new();
+    for _ in 0..8 {
+        let chat = app.group(&mut owner, &[&bob]).await;
+        done(&mut bobs, "toggle_chat_archive", json!({"chat": {"id": chat, "archived": true}})).await;
+        chats.push(chat);
+    }
+    let mut senders = Vec::new();
+    for _ in &chats {
+        senders.push(app.connect(&alice, Transport::ALL[3]).await);
+    }
+    let sends = chats.iter().zip(&mut senders).map(|(chat, sender)| say(sender, *chat, "back"));
+    futures_util::future::join_all(sends).await;
+    let mut revs = std::collections::BTreeSet::new();
+    for _ in &chats {
+        revs.insert(bobs.next("chat_unarchived").await["user_rev"].as_i64());
+    }
+    assert_eq!(revs.len(), chats.len(), "{revs:?}");
+}
+
+#[harness::test]
+async fn drafts_are_bounded() {
+    let app = TestApp::start().await;
+    let (alice, bob, _) = app.three().await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
+    let chat = app.group(&mut owner, &[&bob]).await;
+    let draft = |content: &str| json!({"chat": {"id": chat}, "content": content});
+    done(&mut owner, "save_draft", draft(&"x".repeat(8_192))).await;
+    refused(&mut owner, "save_draft", draft(&"x".repeat(8_193)), "too_large", "content").await;
 }

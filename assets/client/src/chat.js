@@ -113,6 +113,7 @@ export class ChatState {
     if (!existing && message.seq <= this.floor) {
       const isNewDeletion = message.rev > this.rev && message.deleted_at;
       if (isNewDeletion && this.#isUnread({ ...message, deleted_at: null })) this.unreadBelow -= 1;
+      if (message.rev > this.rev) this.#updateReplies(message);
       return null;
     }
     const keep = !message.deleted_at && existing?.my;

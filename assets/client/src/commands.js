@@ -180,6 +180,15 @@ export class Commands {
   }
 
   /**
+   * A message's content as HTML that is safe to insert into a page.
+   * @param {number} messageId
+   * @returns {Promise<string>}
+   */
+  async rendered(messageId) {
+    return (await this._rest.send('GET', `/message/${messageId}/rendered`)).data;
+  }
+
+  /**
    * A page of the pinned messages of a chat, latest pin first.
    * @param {number} chatId
    * @param {{next?: string, limit?: number}} [options] `next` of the page before.

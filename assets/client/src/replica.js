@@ -155,6 +155,7 @@ export class Replica {
         return { message: chat.put({ ...stored, reactions, rev, my: { ...stored.my, reactions: own } }) };
       }
       case 'draft_saved': my.draft = data.draft; return {};
+      case 'join_requested': case 'join_declined': return {};
       case 'member_added': case 'member_removed': case 'member_role_changed':
         chat.chat.member_count = data.member_count;
         return { isIncomplete: !chat.putMember(data.member, name === 'member_removed') };

@@ -13,7 +13,7 @@ export function address(url, path) {
   return target;
 }
 
-/** Sends a REST request; returns the response and its JSON, or throws its problem as a `MangoError`. */
+/** Sends a REST request; returns the response and its JSON or text, or throws its problem as a `MangoError`. */
 export async function request(url, method, path, { body, form, headers, ...init } = {}) {
   const target = address(url, path);
   let response;
@@ -25,7 +25,8 @@ export async function request(url, method, path, { body, form, headers, ...init 
   } catch (cause) {
     throw unreachable(target, cause);
   }
-  const data = await response.json().catch(() => ({}));
+  const isJson = /\bjson\b/.test(response.headers.get('content-type'));
+  const data = isJson || !response.ok ? await response.json().catch(() => ({})) : await response.text();
   if (response.ok) return { response, data };
   const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
   const message = data.detail ?? `${target} answers ${response.status}`;
@@ -56,7 +57,7 @@ export class Rest {
     return (await this.send('POST', path, undefined, init)).data;
   }
 
-  /** Returns the response and its JSON. */
+  /** Returns the response and its JSON, or its text. */
   async send(method, path, body, init = {}) {
     if (this.#url === null) throw new TypeError('this needs a client that was created with `url` instead of `socket`');
     const attempt = async (refresh) => {

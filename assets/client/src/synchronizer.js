@@ -157,6 +157,8 @@ export class Synchronizer {
       if (!chat) continue;
       const { isComplete } = touch(chat);
       const isNew = !chat.has(message.seq);
+      // Which counts changed is not known from the message: ask for them.
+      if (!only && !isComplete && message.rev > chat.rev && chat.hidesMention(message)) this.#behind.add(chat.id);
       const stored = chat.put(message);
       if (isComplete || !stored) continue;
       const change = message.deleted_at ? 'message_deleted' : 'message_edited';

@@ -6,10 +6,13 @@ pub const HEAD: usize = 8_192;
 /// Pictures that browsers show and that are checked before they are stored.
 const PICTURES: [&str; 4] = ["image/jpeg", "image/png", "image/webp", "image/gif"];
 
-/// Returns the media type of a file that begins with these bytes.
-pub fn of(head: &[u8]) -> &'static str {
-    if let Some(kind) = infer::get(head) {
-        return kind.mime_type();
+/// Returns the media type of a file that begins with these bytes. `is_a_picture` confirms that they begin one: the first
+/// letters alone may be those of a text.
+pub fn of(head: &[u8], is_a_picture: impl Fn(&[u8]) -> bool) -> &'static str {
+    if let Some(kind) = infer::get(head).map(|kind| kind.mime_type())
+        && (!is_picture(kind) || is_a_picture(head))
+    {
+        return kind;
     }
     // The last character may be cut.
     let text = match std::str::from_utf8(head) {
@@ -65,8 +68,9 @@ mod tests {
             (b"<!DOCTYPE html><script>", "text/html"),
             (b"\0\x01\x02", "application/octet-stream"),
             (b"", "application/octet-stream"),
+            (b"GIFTS", "text/plain"),
         ] {
-            assert_eq!(of(head), mime, "{head:?}");
+            assert_eq!(of(head, |head| head.len() > 8), mime, "{head:?}");
         }
         assert!(is_picture("image/webp") && !is_picture("image/svg+xml") && !is_picture("image/bmp"));
     }

@@ -1,10 +1,11 @@
 //! Removes files that no message has: uploads whose message was never sent, and files of deleted messages.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use entity::{attachment, message_attachment};
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::storage_key;
@@ -57,7 +58,7 @@ async fn remove(context: &AppContext, id: i64, now: i64) -> Result<()> {
     let tx = context.db.begin().await?;
     let row = attachment::Entity::find_by_id(id).filter(attachment::Column::DueAt.lte(now));
     let Some(row) = tx.lock_row(row).await? else { return tx.roll_back().await };
-    if is_linked(tx.conn(), id).await? {
+    if !linked(tx.conn(), &[id]).await?.is_empty() {
         attachment::Entity::update_many()
             .col_expr(attachment::Column::DueAt, Expr::value(None::<i64>))
             .filter(attachment::Column::Id.eq(id))
@@ -65,19 +66,30 @@ async fn remove(context: &AppContext, id: i64, now: i64) -> Result<()> {
             .await?;
         return tx.commit_silently().await;
     }
-    attachment::Entity::delete_by_id(id).exec(tx.conn()).await?;
-    tx.commit_silently().await?;
+    // From here no message can take it: it is due, and none has it.
+    tx.roll_back().await?;
     for file in [File::Whole, File::Thumbnail] {
-        if let Err(error) = context.storage.delete(&storage_key(&row, file)).await {
-            tracing::warn!(attachment = id, %error, "the file of an attachment could not be removed");
-        }
+        context.storage.delete(&storage_key(&row, file)).await?;
     }
-    Ok(())
+    // The row goes last, so that a file that could not be removed is tried again.
+    let tx = context.db.begin().await?;
+    attachment::Entity::delete_by_id(id).exec(tx.conn()).await?;
+    tx.commit_silently().await
 }
 
-async fn is_linked(conn: &impl ConnectionTrait, id: i64) -> Result<bool> {
-    let links = message_attachment::Entity::find().filter(message_attachment::Column::AttachmentId.eq(id));
-    Ok(links.one(conn).await?.is_some())
+/// Returns which of these attachments a message has.
+pub async fn linked(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<HashSet<i64>> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let links: Vec<i64> = message_attachment::Entity::find()
+        .select_only()
+        .column(message_attachment::Column::AttachmentId)
+        .filter(message_attachment::Column::AttachmentId.is_in(ids.iter().copied()))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(links.into_iter().collect())
 }
 
 /// Takes the attachments from a message that is being deleted. Those that no other message has are removed soon.
@@ -94,15 +106,10 @@ pub async fn release(conn: &impl ConnectionTrait, message_id: i64, now: i64) -> 
         return Ok(());
     }
     message_attachment::Entity::delete_many().filter(of_message).exec(conn).await?;
-    let linked = Query::select()
-        .column(message_attachment::Column::AttachmentId)
-        .from(message_attachment::Entity)
-        .and_where(Expr::col(message_attachment::Column::AttachmentId).is_in(ids.iter().copied()))
-        .to_owned();
+    // Whether another message has them is decided when they are removed: another transaction may be deleting that one.
     attachment::Entity::update_many()
         .col_expr(attachment::Column::DueAt, now.into())
         .filter(attachment::Column::Id.is_in(ids))
-        .filter(attachment::Column::Id.not_in_subquery(linked))
         .exec(conn)
         .await?;
     Ok(())

@@ -7,13 +7,13 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
-use super::{WAITS_MS, file_type, storage_key};
+use super::{WAITS_BRIEFLY_MS, WAITS_MS, file_type, storage_key};
 use crate::domain::chats::{find_visible, require_open};
 use crate::domain::links::File;
 use crate::domain::{Actor, AppContext, photos};
 use crate::error::{Code, Error, Result};
 use crate::ids::ChatId;
-use crate::platform::images::Preview;
+use crate::platform::images::{Preview, is_picture};
 use crate::platform::storage;
 use crate::protocol::attachments::Attachment;
 use crate::random;
@@ -33,18 +33,17 @@ enum Target {
 }
 
 /// A file that is being received.
-pub struct Upload<'a> {
-    context: &'a AppContext,
+pub struct Upload {
     row: attachment::Model,
     /// Whether a picture is stored as it is, too.
     as_file: bool,
     target: Target,
 }
 
-impl<'a> Upload<'a> {
+impl Upload {
     /// Begins to receive a file for a chat that the user belongs to.
     pub async fn begin(
-        context: &'a AppContext,
+        context: &AppContext,
         actor: Actor,
         chat_id: ChatId,
         name: &str,
@@ -88,12 +87,24 @@ impl<'a> Upload<'a> {
             created_at: now,
             due_at: Some(now + WAITS_MS),
         };
-        Ok(Self { context, row, as_file, target: Target::Undecided(BytesMut::new()) })
+        Ok(Self { row, as_file, target: Target::Undecided(BytesMut::new()) })
+    }
+
+    /// Sets a short time in which a message has to take the file.
+    #[must_use]
+    pub fn waiting_briefly(mut self) -> Self {
+        self.row.due_at = Some(self.row.created_at + WAITS_BRIEFLY_MS);
+        self
+    }
+
+    /// Whether the file is a picture, which is kept in memory.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.target, Target::Memory(_))
     }
 
     /// Receives more bytes.
-    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        let most = self.context.settings.photos.max_attachment_bytes;
+    pub async fn write(&mut self, context: &AppContext, bytes: Bytes) -> Result<()> {
+        let most = context.settings.photos.max_attachment_bytes;
         self.row.size += bytes.len() as i64;
         if self.row.size > most as i64 {
             return Err(Error::field(Code::TooLarge, "file", format!("must have at most {most} bytes")));
@@ -102,14 +113,14 @@ impl<'a> Upload<'a> {
             Target::Undecided(head) => {
                 head.extend_from_slice(&bytes);
                 if head.len() >= file_type::HEAD {
-                    self.decide().await?;
+                    self.decide(context).await?;
                 }
             }
             Target::Memory(picture) => picture.extend_from_slice(&bytes),
             Target::Storage(upload) => upload.write(bytes).await?,
         }
         if let Target::Memory(picture) = &self.target {
-            let most = self.context.images.limits().max_bytes;
+            let most = context.images.limits().max_bytes;
             if picture.len() > most {
                 let problem =
                     format!("a picture must have at most {most} bytes; send it as a file (as_file=true)");
@@ -120,10 +131,10 @@ impl<'a> Upload<'a> {
     }
 
     /// Decides by the first bytes where the file goes.
-    async fn decide(&mut self) -> Result<()> {
+    async fn decide(&mut self, context: &AppContext) -> Result<()> {
         let Target::Undecided(head) = &mut self.target else { return Ok(()) };
         let head = std::mem::take(head);
-        let mime = file_type::of(&head);
+        let mime = file_type::of(&head, is_picture);
         mime.clone_into(&mut self.row.mime);
         if self.row.name.is_empty() {
             self.row.name = file_type::default_name(mime);
@@ -132,7 +143,7 @@ impl<'a> Upload<'a> {
             Target::Memory(head)
         } else {
             let key = storage_key(&self.row, File::Whole);
-            let mut upload = self.context.storage.begin(&key, mime).await?;
+            let mut upload = context.storage.begin(&key, mime).await?;
             upload.write(head.freeze()).await?;
             Target::Storage(upload)
         };
@@ -140,18 +151,21 @@ impl<'a> Upload<'a> {
     }
 
     /// Stores the file, once all of it is there.
-    pub async fn finish(mut self) -> Result<Attachment> {
+    pub async fn finish(mut self, context: &AppContext) -> Result<Attachment> {
         if self.row.size == 0 {
             return Err(Error::invalid("file", "is empty"));
         }
-        self.decide().await?;
-        let Self { context, mut row, target, .. } = self;
-        match target {
-            Target::Undecided(_) => return Err(Error::internal("an upload without a target")),
-            Target::Memory(picture) => store_picture(context, &mut row, picture).await?,
-            Target::Storage(upload) => upload.finish().await?,
-        }
-        let stored = insert(context, row.clone()).await;
+        self.decide(context).await?;
+        let Self { mut row, target, .. } = self;
+        let storing = async {
+            match target {
+                Target::Undecided(_) => return Err(Error::internal("an upload without a target")),
+                Target::Memory(picture) => store_picture(context, &mut row, picture).await?,
+                Target::Storage(upload) => upload.finish().await?,
+            }
+            insert(context, row.clone()).await
+        };
+        let stored = storing.await;
         if stored.is_err() {
             for file in [File::Whole, File::Thumbnail] {
                 if let Err(error) = context.storage.delete(&storage_key(&row, file)).await {

@@ -2,11 +2,9 @@
 //!
 //! A flag of the chat says that there may be such a member, so sending to other chats costs nothing.
 
-use std::collections::HashMap;
-
 use entity::{chat, member};
 use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::own_state::FOR_EVER;
 use crate::clock::Timestamp;
@@ -26,7 +24,10 @@ pub async fn leave_archives(
     if chats.is_empty() {
         return Ok(Vec::new());
     }
+    // In the order of the users, whose rows are locked.
     let archived = member::Entity::present()
+        .order_by_asc(member::Column::UserId)
+        .order_by_asc(member::Column::ChatId)
         .filter(member::Column::ChatId.is_in(chats.iter().copied()))
         .filter(member::Column::Archived.eq(true))
         .filter(member::Column::MutedUntil.is_null().or(member::Column::MutedUntil.lt(FOR_EVER)));
@@ -35,12 +36,12 @@ pub async fn leave_archives(
         .await?
         .into_iter()
         .partition(|row| row.muted_until.is_some_and(|until| until > now));
-    let ids: Vec<UserId> = returning.iter().map(|row| UserId(row.user_id)).collect();
-    let revs: HashMap<UserId, i64> = users::advance(conn, &ids).await?.into_iter().collect();
     let mut told = Vec::with_capacity(returning.len());
     for row in returning {
         let (chat, user) = (ChatId(row.chat_id), UserId(row.user_id));
-        let user_rev = revs.get(&user).copied().unwrap_or(row.user_rev);
+        // Each change has a number of its own, also if several chats of a user return at once.
+        let revs = users::advance(conn, &[user]).await?;
+        let user_rev = revs.first().map_or(row.user_rev, |(_, rev)| *rev);
         member::Entity::update_many()
             .col_expr(member::Column::Archived, false.into())
             .col_expr(member::Column::UserRev, user_rev.into())

@@ -64,17 +64,22 @@ pub(super) async fn require_room_of(
     Err(Error::invalid("user.id", "has the most chats that a user may have"))
 }
 
-/// Checks that a user who joins a group by themselves can be in one more chat.
+/// Checks that a user who wants to join a group can be in one more chat. `is_own`: they join by themselves.
 pub(super) async fn require_room_of_guest(
     context: &AppContext,
     conn: &impl ConnectionTrait,
     user: UserId,
+    is_own: bool,
 ) -> Result<()> {
     if full(context, conn, &[user]).await?.is_empty() {
         return Ok(());
     }
     let most = context.settings.contacts.max_chats;
-    Err(Error::invalid("chat.id", format!("the user is in {most} chats, which is the limit")))
+    Err(if is_own {
+        Error::invalid("invite.token", format!("you are in {most} chats, which is the limit"))
+    } else {
+        Error::invalid("user.id", format!("the user is in {most} chats, which is the limit"))
+    })
 }
 
 fn too_crowded(context: &AppContext, user: UserId) -> String {

@@ -2,7 +2,7 @@
 
 use entity::{member, message};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 
 use super::own_state::Own;
 use crate::clock::Timestamp;
@@ -12,6 +12,9 @@ use crate::error::{Code, Error, Result};
 use crate::ids::MessageId;
 use crate::platform::db::Outcome;
 use crate::protocol::drafts::{DraftReply, DraftSaved, SaveDraft, SavedDraft};
+
+/// Drafts of one user. `sync` sends all of them.
+const MAX_DRAFTS: u64 = 100;
 
 impl CommandHandler for SaveDraft {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<DraftReply>> {
@@ -33,6 +36,15 @@ impl CommandHandler for SaveDraft {
         let text = |draft: &Option<SavedDraft>| draft.as_ref().map(|it| (it.content.clone(), it.reply_to));
         if text(&was) == text(&draft) {
             return own.tx.unchanged(DraftReply { draft: was }).await;
+        }
+        if was.is_none() {
+            let with = member::Entity::present()
+                .filter(member::Column::UserId.eq(caller.actor.user_id.0))
+                .filter(member::Column::Draft.is_not_null());
+            if with.count(own.tx.conn()).await? >= MAX_DRAFTS {
+                let problem = format!("you have {MAX_DRAFTS} drafts, which is the limit");
+                return Err(Error::invalid("chat.id", problem));
+            }
         }
         let row = draft.clone();
         let set = move |member: &mut member::ActiveModel| {

@@ -179,7 +179,10 @@ impl CommandHandler for AcceptInvite {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<AcceptReply>> {
         let user_id = caller.actor.user_id;
         let token = &self.invite.0.token;
-        let chat_id = ChatId(live(context, context.db.read(), token, "invite.token").await?.chat_id);
+        // A retry finds the member, whatever became of the link: its last use may have been their own.
+        let found =
+            invite::Entity::find().filter(invite::Column::Token.eq(token)).one(context.db.read()).await?;
+        let chat_id = ChatId(found.ok_or_else(|| invalid("invite.token"))?.chat_id);
         let tx = context.db.begin().await?;
         let chat = tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
         let mut chat = chat.ok_or_else(|| invalid("invite.token"))?;
@@ -200,7 +203,6 @@ impl CommandHandler for AcceptInvite {
         let joining = Joining { user_id, role: ChatRole::Member, by: user_id, is_wanted: true };
         let Joined { tx, .. } = join_locked(context, tx, &mut chat, joining).await?;
         count_use(tx.conn(), found.id).await?;
-        join_request::Entity::delete_by_id((chat.id, user_id.0)).exec(tx.conn()).await?;
         let chat = shown(tx.conn(), chat_id, Some(Viewer::now(context, user_id)), context.links()).await?;
         tx.commit(AcceptReply { chat: Some(chat), requested: false }).await
     }
@@ -284,7 +286,6 @@ impl CommandHandler for ApproveJoin {
         if !was_member {
             count_use(tx.conn(), waiting.invite_id).await?;
         }
-        join_request::Entity::delete_by_id((chat.id, user_id.0)).exec(tx.conn()).await?;
         let reply = ChatReply { chat: shown(tx.conn(), chat_id, viewer, context.links()).await? };
         tx.commit(reply).await
     }

@@ -1,8 +1,8 @@
 //! How a user becomes a member of a group, whoever lets them in.
 
-use entity::{chat, member};
-use sea_orm::ActiveModelTrait;
+use entity::{chat, join_request, member};
 use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, EntityTrait};
 
 use super::access::membership_ever;
 use super::bans::require_not_banned;
@@ -46,6 +46,7 @@ pub(super) async fn join_locked(
     joining: Joining,
 ) -> Result<Joined> {
     let Joining { user_id, role, by, is_wanted } = joining;
+    let is_own = by == user_id;
     // The user is locked before their data is read: an account that is being deleted either no longer exists here, or
     // will leave this chat too.
     let revs = users::advance(tx.conn(), &[user_id]).await?;
@@ -59,11 +60,11 @@ pub(super) async fn join_locked(
     }
     if chat.member_count as usize >= context.limits.max_group_members {
         let problem = format!("the chat has {} members, which is the limit", chat.member_count);
-        return Err(Error::invalid("chat.id", problem));
+        return Err(Error::invalid(if is_own { "invite.token" } else { "chat.id" }, problem));
     }
     require_not_banned(context, tx.conn(), chat.id, user_id).await?;
     if is_wanted {
-        require_room_of_guest(context, tx.conn(), user_id).await?;
+        require_room_of_guest(context, tx.conn(), user_id, is_own).await?;
     } else {
         if !contacts::blocked_between(tx.conn(), by, [user_id]).await?.is_empty() {
             return Err(contacts::blocked("user.id"));
@@ -71,6 +72,8 @@ pub(super) async fn join_locked(
         contacts::require_mutual(context, tx.conn(), by, &[user_id], "user.id").await?;
         require_room_of(context, tx.conn(), UserId(chat.creator_id), user_id).await?;
     }
+    // Whoever lets them in, their request is answered.
+    join_request::Entity::delete_by_id((chat.id, user_id.0)).exec(tx.conn()).await?;
     let open = begin_meta_change(tx, chat).await?;
     let now = context.clock.now();
     let row = member::ActiveModel {

@@ -39,7 +39,7 @@ impl CommandHandler for RemoveMember {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<MemberReply>> {
         let (chat_id, user_id) = (self.chat.0.id, self.user.0.id);
         let tx = context.db.begin().await?;
-        let Membership { mut chat, .. } = lock_group(&tx, chat_id, caller).await?;
+        let Membership { mut chat, member: own } = lock_group(&tx, chat_id, caller).await?;
         let row = membership_ever(tx.conn(), chat_id, user_id)
             .await?
             .ok_or_else(|| Error::field(Code::NotFound, "user.id", "is not a member of the chat"))?;
@@ -51,6 +51,9 @@ impl CommandHandler for RemoveMember {
             return Err(Error::forbidden("the chat's owner cannot be removed"));
         }
         let by = caller.actor.user_id;
+        if row.role == ChatRole::Admin && by != user_id && own.role != ChatRole::Owner {
+            return Err(Error::forbidden("only the chat's owner may remove an admin"));
+        }
         let reason = if by == user_id { LeftReason::Left } else { LeftReason::Removed };
         let (tx, member) = leave_locked(context, tx, &mut chat, row, reason, by).await?;
         tx.commit(MemberReply { member }).await
@@ -63,6 +66,6 @@ pub(super) async fn lock_group(tx: &Tx, chat_id: ChatId, caller: &Caller) -> Res
     if !found.chat.is_group {
         return Err(Error::new(Code::DirectChatMembers, "a direct chat has exactly two members"));
     }
-    found.require_manager("add and remove members")?;
+    found.require_manager("manage its members")?;
     Ok(found)
 }

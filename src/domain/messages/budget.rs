@@ -18,7 +18,7 @@ const FIRST_ROWS: usize = 51;
 const FRAME: usize = 700;
 
 /// Bytes of an attachment: its name and its two URLs.
-const FILE: usize = 3_000;
+const FILE: usize = 4_000;
 
 /// Bytes of what is shown of a message that is replied to.
 const REPLY: usize = 800;

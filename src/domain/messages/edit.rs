@@ -37,6 +37,9 @@ impl CommandHandler for EditMessage {
         if message.user_id != user_id.0 {
             return Err(Error::forbidden("only its author may edit a message"));
         }
+        if message.forwarded_user_id.is_some() {
+            return Err(Error::forbidden("a forwarded message cannot be edited"));
+        }
         require_open(&chat, "message.id")?;
         if MessageType::from_id(message.message_type.into())
             .is_some_and(|kind| kind.is_blank(&request.content))

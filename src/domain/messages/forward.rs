@@ -55,15 +55,12 @@ impl CommandHandler for ForwardMessage {
             names: Names::default(),
             ..Draft::new(original.content, kind(original.message_type), request.client_id.clone())
         };
-        submit(context, caller, self.chat.0.id, draft).await.map_err(name_chat)
+        submit(context, caller, self.chat.0.id, draft).await.map_err(|error| {
+            // A file that is gone was removed with its message.
+            if error.errors.contains_key("message.attachments") {
+                return absent();
+            }
+            error.rename("message.chat_id", "chat.id")
+        })
     }
-}
-
-/// Names the chat as this command does.
-fn name_chat(mut error: Error) -> Error {
-    if let Some(problems) = error.errors.remove("message.chat_id") {
-        error.message = error.message.replace("message.chat_id", "chat.id");
-        error.errors.insert("chat.id".to_owned(), problems);
-    }
-    error
 }

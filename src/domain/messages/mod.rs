@@ -23,6 +23,6 @@ pub use edit::changed;
 pub use history::{Anchor, MangoMessages, page};
 pub use pin::pinned;
 pub use prepare::Draft;
-pub use readers::{edits, likes, reactions, reads};
+pub use readers::{edits, likes, reactions, reads, rendered};
 pub use types::types;
 pub use writer::Writer;

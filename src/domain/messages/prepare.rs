@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
 
 use crate::domain::mentions::{Mentions, Names, Naming, Resolver};
 use crate::domain::users::author;
-use crate::domain::{contacts, sessions};
+use crate::domain::{attachments, contacts, sessions};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::tokens::hash;
@@ -296,7 +296,12 @@ impl SendContext {
             .lock(LockType::Update)
             .all(conn)
             .await?;
-        self.attachments.extend(rows.into_iter().map(|row| (row.id, row)));
+        // What is due and in no message is being removed.
+        let due = rows.iter().filter(|row| row.due_at.is_some_and(|at| at <= self.now)).map(|row| row.id);
+        let due: Vec<i64> = due.collect();
+        let kept = attachments::linked(conn, &due).await?;
+        let rows = rows.into_iter().filter(|row| !due.contains(&row.id) || kept.contains(&row.id));
+        self.attachments.extend(rows.map(|row| (row.id, row)));
         Ok(())
     }
 
@@ -326,7 +331,7 @@ impl SendContext {
         since: i64,
     ) -> Result<()> {
         let mut by_chat: HashMap<i64, (Vec<i64>, Vec<&str>)> = HashMap::new();
-        for request in requests.iter().filter(|request| request.draft.client_id.is_none()) {
+        for request in requests.iter().filter(|request| is_compared(request)) {
             let (users, texts) = by_chat.entry(request.chat_id.0).or_default();
             users.push(request.user_id.0);
             texts.push(&request.draft.content);
@@ -425,7 +430,7 @@ impl SendContext {
         }
         judge_direct(chat, request.user_id)?;
         self.check_slow_mode(chat, request.user_id)?;
-        if self.window && request.draft.client_id.is_none() && self.lately.contains(&text_of(request)) {
+        if self.window && is_compared(request) && self.lately.contains(&text_of(request)) {
             let problem = "equals your previous message; send a client_id to repeat it";
             return Err(Error::field(Code::DuplicateMessage, "message.content", problem));
         }
@@ -452,6 +457,11 @@ fn judge_direct(chat: &chat::Model, user_id: UserId) -> Result<()> {
         "waits for your approval: approve or decline it first"
     };
     Err(Error::field(Code::ApprovalPending, "message.chat_id", problem))
+}
+
+/// Whether a message may be refused as a repetition: its text is all of it, and nothing else tells it from a retry.
+fn is_compared(request: &SendRequest<'_>) -> bool {
+    request.draft.client_id.is_none() && request.draft.attachments.is_empty()
 }
 
 fn text_of(request: &SendRequest<'_>) -> Text {

@@ -1,4 +1,4 @@
-//! Who likes a message, who reacted to it, who has read it, and its earlier versions: pages for REST.
+//! Who likes a message, who reacted to it, who has read it, and its earlier versions: pages for REST. Its content as HTML.
 
 use entity::{like, member, message, message_edit, reaction};
 use sea_orm::sea_query::ExprTrait;
@@ -10,6 +10,7 @@ use crate::domain::message_view::kind;
 use crate::domain::{Actor, AppContext, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
+use crate::platform::rich_text::render_blocking;
 use crate::protocol::members::ChatRole;
 use crate::protocol::messages::MessageVersion;
 use crate::protocol::reactions::{Emoji, UserReaction};
@@ -132,6 +133,8 @@ pub async fn reads(
     let rows = member::Entity::of_chat(chat.id)
         .filter(member::Column::LastReadSeq.gte(message.seq))
         .filter(member::Column::UserId.ne(message.user_id))
+        // For newcomers, earlier messages count as read.
+        .filter(member::Column::JoinedAt.lte(message.created_at))
         .filter(member::Column::UserId.gt(cursor(after)?))
         .order_by_asc(member::Column::UserId)
         .limit(limit + 1)
@@ -172,4 +175,11 @@ pub async fn edits(
         replaced_at: Timestamp(row.replaced_at),
     });
     Ok(Page { items: items.collect(), next })
+}
+
+/// Returns the content of a message as HTML that is safe to insert into a page, and the message's `rev`.
+pub async fn rendered(context: &AppContext, actor: Actor, id: MessageId) -> Result<(String, i64)> {
+    let Visible { message, .. } = visible(context.db.read(), actor, id).await?;
+    let html = render_blocking(kind(message.message_type).name(), message.content).await?;
+    Ok((html, message.rev))
 }

@@ -72,12 +72,13 @@ pub(super) async fn results(
     }
     if !positioned.is_empty() {
         let stored = store(conn, &positioned, links).await?;
-        chats::note_sent(conn, &send_context.slowed_senders(), now).await?;
         let archived = send_context.chats.values().filter(|chat| {
             chat.leaves_archive && positioned.iter().any(|it| it.position.chat_id.0 == chat.id)
         });
         let archived: Vec<i64> = archived.map(|chat| chat.id).collect();
         let mut unarchived = chats::leave_archives(conn, &archived, now).await?;
+        // Users are locked before their rows in chats.
+        chats::note_sent(conn, &send_context.slowed_senders(), now).await?;
         for (index, twin) in twins {
             results[index] =
                 Some(Ok((repeated(&requests[index], &requests[owners[twin]], &stored[twin]), Vec::new())));

@@ -16,6 +16,7 @@ use crate::domain::{AppContext, Caller, chats};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::db::{Outcome, Tx};
+use crate::platform::limits::Bucket;
 use crate::platform::tokens::hash;
 use crate::protocol::catalogue::Command;
 use crate::protocol::messages::{OutgoingMessage, SendMessage, SendReply, data_of};
@@ -49,23 +50,26 @@ async fn store_file(context: &AppContext, caller: &Caller, chat_id: ChatId, data
     let field = "message.content";
     let bytes = STANDARD.decode(data).map_err(|_| Error::invalid(field, "is no valid base64"))?;
     let storing = async {
-        let mut upload = Upload::begin(context, caller.actor, chat_id, "", false).await?;
-        upload.write(bytes.into()).await?;
-        upload.finish().await
+        let mut upload = Upload::begin(context, caller.actor, chat_id, "", false).await?.waiting_briefly();
+        upload.write(context, bytes.into()).await?;
+        upload.finish(context).await
     };
-    let stored = storing.await.map_err(|mut error| {
-        let renamed = std::mem::take(&mut error.errors).into_iter();
-        let name = |wrong: String| match wrong.as_str() {
-            "chat.id" => "message.chat_id".to_owned(),
-            _ => field.to_owned(),
-        };
-        error.errors = renamed.map(|(wrong, problems)| (name(wrong), problems)).collect();
+    let stored = storing.await.map_err(|mut error: Error| {
+        for wrong in error.errors.keys().cloned().collect::<Vec<_>>() {
+            let is_chat = matches!(wrong.as_str(), "id" | "chat.id");
+            error = error.rename(&wrong, if is_chat { "message.chat_id" } else { field });
+        }
         error
     });
     Ok(stored?.id)
 }
 
 impl CommandHandler for SendMessage {
+    fn costs(&self) -> Vec<(Bucket, u32)> {
+        let is_file = data_of(&self.message.0.content).is_some();
+        is_file.then_some((Bucket::Upload, 1)).into_iter().collect()
+    }
+
     /// Hands the message to the writer and waits for the result; the writer publishes.
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<SendReply>> {
         let Envelope(request) = &self.message;

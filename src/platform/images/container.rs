@@ -31,6 +31,11 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Kind, ImageError> {
     }
 }
 
+/// Whether these bytes begin a picture of an accepted format.
+pub fn is_picture(bytes: &[u8]) -> bool {
+    sniff(bytes).is_ok()
+}
+
 /// Returns the name of a common picture format that is not accepted.
 fn refused_format(bytes: &[u8]) -> Option<&'static str> {
     // HEIC and AVIF share a container: it starts with a box of brands (ISO/IEC 14496-12, section 4.3).
@@ -252,9 +257,63 @@ pub(super) fn png_without_metadata(bytes: &[u8]) -> Vec<u8> {
         if chunk.get(4..8).is_some_and(|kind| SHOWN_CHUNKS.iter().any(|it| kind == *it)) {
             clean.extend_from_slice(chunk);
         }
+        if chunk.get(4..8) == Some(b"IEND") {
+            break;
+        }
         rest = rest.get(whole..).unwrap_or_default();
     }
     clean
+}
+
+/// Extensions of a GIF that change how it looks: its delays and transparency, its texts in the picture, and how often it
+/// repeats.
+const GIF_CONTROL: u8 = 0xF9;
+const GIF_PLAIN_TEXT: u8 = 0x01;
+const GIF_APPLICATION: u8 = 0xFF;
+const GIF_LOOPS: [&[u8; 11]; 2] = [b"NETSCAPE2.0", b"ANIMEXTS1.0"];
+
+/// Returns a GIF without comments, XMP and trailing data; its compressed data is unchanged. A broken GIF ends where it
+/// breaks (specification of version 89a).
+pub(super) fn gif_without_metadata(bytes: &[u8]) -> Vec<u8> {
+    let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+    let head = 13 + bytes.get(10).map_or(0, |flags| table(*flags));
+    let (header, mut rest) = bytes.split_at(head.min(bytes.len()));
+    let mut clean = header.to_vec();
+    while let Some(kind) = rest.first() {
+        let (fixed, is_kept) = match kind {
+            0x2C => (rest.get(9).map_or(usize::MAX, |flags| 11 + table(*flags)), true),
+            0x21 => {
+                let is_loop = || rest.get(3..14).is_some_and(|name| GIF_LOOPS.iter().any(|it| name == *it));
+                let is_kept = match rest.get(1) {
+                    Some(&(GIF_CONTROL | GIF_PLAIN_TEXT)) => true,
+                    Some(&GIF_APPLICATION) => is_loop(),
+                    _ => false,
+                };
+                (2, is_kept)
+            }
+            _ => break,
+        };
+        let length = fixed.saturating_add(sub_blocks(rest.get(fixed..).unwrap_or_default()));
+        let Some(block) = rest.get(..length) else { break };
+        if is_kept {
+            clean.extend_from_slice(block);
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    clean.push(0x3B);
+    clean
+}
+
+/// Returns the length of the data blocks at the beginning, with the empty one that ends them.
+fn sub_blocks(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length) = bytes.get(at) {
+        at += 1 + usize::from(*length);
+        if *length == 0 {
+            break;
+        }
+    }
+    at
 }
 
 /// Returns a WebP without EXIF and XMP; its compressed data is unchanged.

@@ -38,12 +38,8 @@ pub(super) struct Decoded {
     pub(super) picture: RgbImage,
     /// The upload itself without metadata, if it is a JPEG that shows exactly these colours.
     pub(super) original: Option<Vec<u8>>,
-}
-
-impl From<RgbImage> for Decoded {
-    fn from(picture: RgbImage) -> Self {
-        Self { picture, original: None }
-    }
+    /// Whether the picture was turned, so the upload shows it differently without its metadata.
+    pub(super) is_turned: bool,
 }
 
 /// Decodes the first frame of a JPEG, PNG, WebP or GIF into sRGB, rotated by its EXIF orientation, with a white
@@ -51,9 +47,9 @@ impl From<RgbImage> for Decoded {
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     match container::sniff(bytes)? {
         Kind::Jpeg => jpeg(bytes, limits),
-        Kind::Png => png(bytes, limits).map(Decoded::from),
-        Kind::WebP => webp(bytes, limits).map(Decoded::from),
-        Kind::Gif => gif(bytes, limits).map(Decoded::from),
+        Kind::Png => png(bytes, limits),
+        Kind::WebP => webp(bytes, limits),
+        Kind::Gif => gif(bytes, limits),
     }
 }
 
@@ -130,7 +126,8 @@ fn jpeg(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     };
     let picture = picture.ok_or_else(|| ImageError::broken("the JPEG has no pixels"))?;
     let original = if shows_the_same { found.without_metadata() } else { None };
-    Ok(Decoded { picture: turned(picture.into_rgb8(), upright), original })
+    let is_turned = upright != Orientation::NoTransforms;
+    Ok(Decoded { picture: turned(picture.into_rgb8(), upright), original, is_turned })
 }
 
 /// Fills missing rows with the last decoded row if only a small part is missing. Otherwise returns false.
@@ -178,7 +175,7 @@ fn without_profile(inks: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-fn gif(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
+fn gif(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     let (width, height) = container::gif(bytes, limits)?;
     let mut allowed = image::Limits::default();
     // A frame that does not fill the canvas needs its own buffer.
@@ -190,7 +187,7 @@ fn gif(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     by_image(decoder)
 }
 
-fn png(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
+fn png(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     let (width, height) = container::png(bytes, limits)?;
     let mut allowed = image::Limits::default();
     // The decoder itself keeps only two rows of four 16-bit channels and the unpacked chunks.
@@ -206,7 +203,7 @@ fn png(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
 }
 
 /// Decodes a PNG with 16 bits per channel and narrows it row by row: the whole picture would take twice the memory.
-fn deep_png(bytes: &[u8], mut about: PngDecoder<Cursor<&[u8]>>) -> Result<RgbImage, ImageError> {
+fn deep_png(bytes: &[u8], mut about: PngDecoder<Cursor<&[u8]>>) -> Result<Decoded, ImageError> {
     let exif = about.exif_metadata().ok().flatten();
     let upright = exif.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
     let profile = colour::profile(about.icc_profile().ok().flatten());
@@ -232,7 +229,7 @@ fn deep_png(bytes: &[u8], mut about: PngDecoder<Cursor<&[u8]>>) -> Result<RgbIma
     Ok(finished(picture, upright, profile.as_ref()))
 }
 
-fn webp(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
+fn webp(bytes: &[u8], limits: &Limits) -> Result<Decoded, ImageError> {
     let picture = container::webp(bytes, limits)?;
     let mut decoder = WebPDecoder::new(Cursor::new(picture)).map_err(ImageError::broken)?;
     limits.check_size(decoder.dimensions())?;
@@ -243,7 +240,7 @@ fn webp(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     by_image(decoder)
 }
 
-fn by_image(mut decoder: impl ImageDecoder) -> Result<RgbImage, ImageError> {
+fn by_image(mut decoder: impl ImageDecoder) -> Result<Decoded, ImageError> {
     // Unreadable metadata is no reason to refuse a good picture.
     let exif = decoder.exif_metadata().ok().flatten();
     let upright = exif.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
@@ -253,11 +250,12 @@ fn by_image(mut decoder: impl ImageDecoder) -> Result<RgbImage, ImageError> {
 }
 
 /// Converts a decoded picture to sRGB, lays it on white and rotates it.
-fn finished(picture: DynamicImage, upright: Orientation, profile: Option<&ColorProfile>) -> RgbImage {
+fn finished(picture: DynamicImage, upright: Orientation, profile: Option<&ColorProfile>) -> Decoded {
     let picture = colour::to_srgb(picture, profile);
     let opaque =
         if picture.color().has_alpha() { on_white(&picture.into_rgba8()) } else { picture.into_rgb8() };
-    turned(opaque, upright)
+    let is_turned = upright != Orientation::NoTransforms;
+    Decoded { picture: turned(opaque, upright), original: None, is_turned }
 }
 
 /// Returns the orientation in an EXIF block. Some encoders include the prefix that only belongs in JPEG.

@@ -31,7 +31,7 @@ pub struct Rendered {
 /// Renders all four. The small squares are scaled from the large one: a hundredth of the work and no visible loss. An
 /// original that needs no change is not encoded again.
 pub(super) fn render(decoded: Decoded) -> Result<Rendered, ImageError> {
-    let Decoded { picture, original } = decoded;
+    let Decoded { picture, original, .. } = decoded;
     let (width, height) = picture.dimensions();
     let whole =
         ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3).map_err(ImageError::broken)?;

@@ -17,6 +17,7 @@ mod worker;
 mod tests;
 
 use base64_text::from_base64;
+pub use container::is_picture;
 pub use encode::Rendered;
 pub use preview::Preview;
 pub use worker::{ImageWorker, RenderError};

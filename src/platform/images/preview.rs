@@ -44,7 +44,7 @@ pub(super) fn preview(bytes: &[u8], limits: &Limits) -> Result<Preview, ImageErr
 
 fn preview_of(bytes: &[u8], limits: &Limits) -> Result<Preview, ImageError> {
     let kind = container::sniff(bytes)?;
-    let Decoded { picture, original } = decode::decode(bytes, limits)?;
+    let Decoded { picture, original, is_turned } = decode::decode(bytes, limits)?;
     let (width, height) = picture.dimensions();
     let whole =
         ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3).map_err(ImageError::broken)?;
@@ -52,11 +52,12 @@ fn preview_of(bytes: &[u8], limits: &Limits) -> Result<Preview, ImageError> {
     let thumbnail = encode::webp(&small)?;
     let blurhash = placeholder(&shrink(&small, PLACEHOLDER)?)?;
     let (clean, mime) = match kind {
+        // Without its metadata it would lie on its side.
+        Kind::Png | Kind::WebP if is_turned => (encode::jpeg(&picture)?, "image/jpeg"),
         Kind::Jpeg => (original.map_or_else(|| encode::jpeg(&picture), Ok)?, "image/jpeg"),
         Kind::Png => (container::png_without_metadata(bytes), "image/png"),
         Kind::WebP => (container::webp_without_metadata(container::webp(bytes, limits)?), "image/webp"),
-        // A GIF has no place for EXIF.
-        Kind::Gif => (bytes.to_vec(), "image/gif"),
+        Kind::Gif => (container::gif_without_metadata(bytes), "image/gif"),
     };
     Ok(Preview { width, height, thumbnail, blurhash, clean, mime })
 }
@@ -120,6 +121,37 @@ mod tests {
         let thumbnail = image::load_from_memory(&tiny.thumbnail).expect("a WebP");
         assert_eq!((thumbnail.width(), thumbnail.height()), (1, 480));
         assert!(preview(b"GIF89a", &LIMITS).is_err());
+    }
+
+    #[test]
+    fn comments_and_trailing_data_do_not_leave_with_a_gif_which_keeps_its_frames() {
+        let gif = picture(8, 8, ImageFormat::Gif);
+        let head = 13 + (3 << ((gif[10] & 7) + 1)) * usize::from(gif[10] >> 7);
+        let repeats = b"\x21\xFF\x0BNETSCAPE2.0\x03\x01\0\0\0";
+        let xmp = b"\x21\xFF\x0BXMP DataXMP\x04home\0";
+        let comment = b"\x21\xFE\x04home\x02ly\0";
+        let with = [&gif[..head], repeats, xmp, comment, &gif[head..], b"home"].concat();
+        let clean = container::gif_without_metadata(&with);
+        assert_eq!(clean, [&gif[..head], repeats, &gif[head..]].concat());
+        for length in 0..with.len() {
+            container::gif_without_metadata(&with[..length]);
+        }
+    }
+
+    #[test]
+    fn a_turned_picture_is_upright_without_its_metadata() {
+        let webp = picture(16, 8, ImageFormat::WebP);
+        // An extended header with the flag for EXIF, and the orientation 6: turned clockwise.
+        let header = b"VP8X\x0A\0\0\0\x08\0\0\0\x0F\0\0\x07\0\0";
+        let exif = b"EXIF\x1A\0\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let mut with = [&webp[..12], header, &webp[12..], exif].concat();
+        let size = (with.len() as u32 - 8).to_le_bytes();
+        with[4..8].copy_from_slice(&size);
+        let shown = preview(&with, &LIMITS).expect("a preview");
+        assert_eq!((shown.width, shown.height), (8, 16));
+        let clean = image::load_from_memory(&shown.clean).expect("a picture");
+        assert_eq!((clean.width(), clean.height()), (8, 16));
+        assert!(!shown.clean.windows(4).any(|it| it == b"EXIF"));
     }
 
     #[test]

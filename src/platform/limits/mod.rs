@@ -30,6 +30,9 @@ const LARGE_BODIES_PER_ADDRESS: usize = 4;
 /// Reads of one user that are processed at the same time.
 const READS_PER_USER: usize = 8;
 
+/// Files that one user may upload at the same time.
+const UPLOADS_PER_USER: usize = 4;
+
 /// The kinds of token buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
@@ -113,6 +116,8 @@ pub struct RateLimits {
     pub address_sockets: ConcurrencyLimit,
     /// Reads, by user.
     pub reads: Turns,
+    /// Uploads of files at the same time per user.
+    pub uploads: Turns,
     /// Creation of large groups, by user.
     pub large_groups: Turns,
 }
@@ -138,6 +143,10 @@ impl RateLimits {
             address_sockets: ConcurrencyLimit::new(
                 rates.on.then_some(rates.address_sockets),
                 "too many connections from this address",
+            ),
+            uploads: Turns::new(
+                rates.on.then_some(UPLOADS_PER_USER),
+                "too many uploads at once, wait until one is done",
             ),
             reads: Turns::new(rates.on.then_some(READS_PER_USER), "too many requests at once, slow down"),
             large_groups: Turns::new(

@@ -55,6 +55,10 @@ impl Drop for Draft {
     fn drop(&mut self) {
         // After a rename there is nothing to remove.
         drop(std::fs::remove_file(&self.0));
+        // Each upload has a folder of its own, which is empty unless the file is there.
+        if let Some(folder) = self.0.parent() {
+            drop(std::fs::remove_dir(folder));
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use axum::body::Body;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::Limited;
 use tokio::fs::File as FileOnDisk;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio_util::io::ReaderStream;
@@ -12,16 +13,21 @@ use utoipa::ToSchema;
 
 use crate::domain::attachments::{Access, Opened, Upload, disposition, open};
 use crate::domain::links::File;
+use crate::domain::run_detached;
 use crate::error::{Code, Error, Result};
 use crate::ids::ChatId;
 use crate::platform::limits::{Bucket, Key};
 use crate::platform::storage::Download;
 use crate::protocol::attachments::Attachment;
+use crate::transport::http::client_address;
 use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::http::timed_body::unreadable;
 use crate::transport::rest::RestState;
-use crate::transport::rest::extract::{Auth, Id, Params, still};
+use crate::transport::rest::extract::{Auth, Id, Params, still, turn_of};
 use crate::transport::rest::photos::{Range, range_of};
+
+/// What a form may have besides the file, bytes.
+const FORM: usize = 65_536;
 
 /// A form with a file.
 #[derive(ToSchema)]
@@ -59,6 +65,11 @@ pub async fn upload(
         Some("true") => true,
         Some(_) => return Err(Error::invalid("as_file", "must be true or false").into()),
     };
+    let _turn = app.context.rates.uploads.take(Key::user(actor.user_id)).await?;
+    let address = client_address::noted(request.extensions());
+    // Also what surrounds the file in the form is kept in memory until it ends.
+    let most = app.context.settings.photos.max_attachment_bytes + FORM;
+    let request = request.map(|body| Body::new(Limited::new(body, most)));
     let mut form = Multipart::from_request(request, &app)
         .await
         .map_err(|error| Error::invalid("file", format!("send a multipart form: {}", error.body_text())))?;
@@ -69,12 +80,18 @@ pub async fn upload(
         }
         let name = field.file_name().unwrap_or_default().to_owned();
         let mut upload = Upload::begin(&app.context, actor, ChatId(id), &name, as_file).await?;
+        let mut picture = None;
         while let Some(chunk) = field.chunk().await.map_err(broken)? {
-            upload.write(chunk).await?;
+            upload.write(&app.context, chunk).await?;
+            if upload.is_in_memory() && picture.is_none() {
+                picture = Some(turn_of(&app, address).await?);
+            }
         }
         // The session may have ended while the file arrived.
         still(&app, Some(actor)).await?;
-        return Ok((StatusCode::CREATED, axum::Json(upload.finish().await?)));
+        let context = app.context.clone();
+        let attachment = run_detached(async move { upload.finish(&context).await }).await?;
+        return Ok((StatusCode::CREATED, axum::Json(attachment)));
     }
     Err(Error::invalid("file", "is missing").into())
 }
@@ -133,6 +150,8 @@ async fn by_token(
     Ok(open(&app.context, id, file, Access::User(actor)).await?)
 }
 
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 async fn send(opened: Opened, file: File, headers: &HeaderMap) -> Result<Response> {
     let Opened { row, mime, download } = opened;
     let value = |text: &str| HeaderValue::from_str(text).map_err(Error::internal);
@@ -141,6 +160,9 @@ async fn send(opened: Opened, file: File, headers: &HeaderMap) -> Result<Respons
             let mut response = StatusCode::FOUND.into_response();
             response.headers_mut().insert(header::LOCATION, value(&link)?);
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+                .headers_mut()
+                .insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
             return Ok(response);
         }
         Download::File(on_disk) => part(on_disk, headers, &etag(row.id, file)).await?,
@@ -151,6 +173,8 @@ async fn send(opened: Opened, file: File, headers: &HeaderMap) -> Result<Respons
     all.insert(header::ETAG, value(&etag(row.id, file))?);
     all.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     all.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600, immutable"));
+    // The pages of an application may come from another origin.
+    all.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     all.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Opened on its own, a document of a stranger may do nothing in the name of this origin.
     all.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));

@@ -103,6 +103,7 @@ pub fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(messages::reactions))
         .routes(routes!(messages::reads))
         .routes(routes!(messages::edits))
+        .routes(routes!(messages::rendered))
         .routes(routes!(messages::pinned))
         .route("/events/{event}", post(events::run))
         .routes(routes!(admin::report))

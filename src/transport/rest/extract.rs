@@ -184,8 +184,8 @@ pub async fn still(app: &RestState, actor: Option<Actor>) -> Result<()> {
     }
 }
 
-/// Waits for a turn to read a large body. Fails if the address already reads too many.
-async fn turn_of(
+/// Waits for a turn to keep a large body in memory. Fails if the address already reads too many.
+pub async fn turn_of(
     app: &RestState,
     address: Option<IpAddr>,
 ) -> Result<(ConcurrencyPermit, SemaphorePermit<'_>)> {

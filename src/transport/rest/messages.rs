@@ -2,7 +2,8 @@
 //! pinned messages of a chat.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
 
 use crate::domain::chats::Page;
 use crate::domain::messages;
@@ -118,6 +119,37 @@ pub async fn edits(
     let limit = params.limit(DEFAULT_LIMIT)?;
     let found = messages::edits(&app.context, actor, MessageId(id), params.text("cursor"), limit).await?;
     Ok(paged(found, &format!("/message/{id}/edits"), limit))
+}
+
+/// Return a message's content as HTML that is safe to insert into a page.
+///
+/// Markdown and HTML keep their formatting, code has `span` elements with the classes `hl-*`, other content is text with
+/// line breaks and links. It contains no scripts, styles, forms or pictures.
+#[utoipa::path(get, path = "/message/{id}/rendered", tag = "chat", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The message")),
+    responses(
+        (status = 200, body = String, content_type = "text/html", description = "A fragment; empty if the message is deleted"),
+        (status = 304, description = "Not modified"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn rendered(
+    State(app): State<RestState>,
+    Auth(actor): Auth,
+    Id(id): Id,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (html, rev) = messages::rendered(&app.context, actor, MessageId(id)).await?;
+    let etag = HeaderValue::from_str(&format!("\"{id}-{rev}\"")).map_err(Error::internal)?;
+    let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Html(html).into_response()
+    };
+    response.headers_mut().insert(header::ETAG, etag);
+    // Opened as a page of its own, it may do nothing.
+    let policy = HeaderValue::from_static("sandbox; default-src 'none'");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    Ok(response)
 }
 
 /// List the pinned messages of a chat, latest pin first.

@@ -97,8 +97,8 @@ fn split_event(data: &str) -> (String, String) {
     })
 }
 
-/// Puts binary attachments into the arguments of an event, as data URLs in place of their placeholders. The number of a
-/// placeholder that has no attachment stays, and is then refused as something that is no text.
+/// Puts binary attachments into the arguments of an event, as data URLs in place of their placeholders. A placeholder
+/// without an attachment of its own stays, and is then refused as something that is no text.
 fn with_binary(arguments: String, parts: &[Bytes]) -> String {
     if parts.is_empty() {
         return arguments;
@@ -106,19 +106,21 @@ fn with_binary(arguments: String, parts: &[Bytes]) -> String {
     let Ok(mut values) = serde_json::from_str::<Vec<Value>>(&format!("[{arguments}]")) else {
         return arguments;
     };
+    // Each part is used once: a small frame with many placeholders would otherwise become a huge one.
+    let mut parts: Vec<Option<&Bytes>> = parts.iter().map(Some).collect();
     for value in &mut values {
-        fill(value, parts);
+        fill(value, &mut parts);
     }
     let texts: Vec<String> = values.iter().map(Value::to_string).collect();
     texts.join(",")
 }
 
-fn fill(value: &mut Value, parts: &[Bytes]) {
+fn fill(value: &mut Value, parts: &mut [Option<&Bytes>]) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| fill(item, parts)),
         Value::Object(fields) if fields.get("_placeholder") == Some(&Value::Bool(true)) => {
             let number = fields.get("num").and_then(Value::as_u64).and_then(|it| usize::try_from(it).ok());
-            if let Some(part) = number.and_then(|number| parts.get(number)) {
+            if let Some(part) = number.and_then(|number| parts.get_mut(number)?.take()) {
                 *value = format!("data:application/octet-stream;base64,{}", STANDARD.encode(part)).into();
             }
         }
@@ -141,6 +143,9 @@ mod tests {
         for other in [r#"{"a":{"_placeholder":true,"num":9}}"#, "nonsense", r#"{"_placeholder":false}"#] {
             assert_eq!(with_binary(other.to_owned(), &parts), other);
         }
+        let twice = r#"{"_placeholder":true,"num":1},{"_placeholder":true,"num":1}"#;
+        let expected = format!(r#""{}",{{"_placeholder":true,"num":1}}"#, url("Yw=="));
+        assert_eq!(with_binary(twice.to_owned(), &parts), expected, "each part is used once");
         assert_eq!(with_binary(arguments.to_owned(), &[]), arguments);
     }
 
