@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 65_536;
 /// Contents that are rendered at the same time.
 static PLACES: Semaphore = Semaphore::const_new(2);
 
-/// Does what [`render`] does, on a thread that may block.
+/// Renders content of a message type as HTML, on a thread that may block; `kind` is the name of the type.
 ///
 /// # Errors
 /// `internal` if the thread ends early.
