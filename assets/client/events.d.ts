@@ -48,6 +48,10 @@ export type MessageType =
  */
 export type ChatRole = 'member' | 'admin' | 'owner';
 /**
+ * The state of a report.
+ */
+export type ReportState = 'open' | 'resolved';
+/**
  * A chat in the reply to `sync`.
  */
 export type SyncedChat = Chat & {
@@ -309,6 +313,13 @@ export interface ClientEvents {
   remove_member: {
     payload: RemoveMember;
     ack: AckOk & MemberReply;
+  };
+  /**
+   * Reports a message or a user to the moderators.
+   */
+  report: {
+    payload: ReportSubject;
+    ack: AckOk & ReportReply;
   };
   /**
    * Saves what the user has begun to write in a chat, for all of their devices.
@@ -1255,6 +1266,57 @@ export interface RemoveMember {
    * The user.
    */
   user: UserRef;
+}
+/**
+ * `report`.
+ */
+export interface ReportSubject {
+  message?: MessageRef | null;
+  /**
+   * The reason; 1 to 1000 characters.
+   */
+  reason: string;
+  user?: UserRef | null;
+}
+/**
+ * The reply to `report`.
+ */
+export interface ReportReply {
+  /**
+   * It was already reported, and that report is still open.
+   */
+  duplicate: boolean;
+  /**
+   * The report.
+   */
+  report: Report;
+}
+/**
+ * A report, as its reporter sees it.
+ */
+export interface Report {
+  chat_id?: ChatId | null;
+  /**
+   * When it happened.
+   */
+  created_at: Timestamp;
+  /**
+   * Its number.
+   */
+  id: number;
+  message_id?: MessageId | null;
+  /**
+   * The reason.
+   */
+  reason: string;
+  /**
+   * Whether it is resolved.
+   */
+  state: ReportState;
+  /**
+   * The reported user, or the author of the reported message.
+   */
+  user_id: UserId;
 }
 /**
  * `save_draft`.

@@ -323,6 +323,16 @@ declare class Commands {
         replyTo?: number | null;
     }): Promise<SavedDraft | null>;
     /**
+     * Reports a message or a user to the moderators.
+     * @param {{messageId?: number, userId?: number}} subject one of them
+     * @param {string} reason
+     * @returns {Promise<Report>}
+     */
+    report({ messageId, userId }: {
+        messageId?: number;
+        userId?: number;
+    }, reason: string): Promise<Report>;
+    /**
      * Creates an invite link of a group.
      * @param {number} chatId
      * @param {{expiresInSecs?: number, maxUses?: number, approval?: boolean}} [options]

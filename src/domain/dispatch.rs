@@ -17,8 +17,8 @@ use crate::protocol::catalogue::{COMMANDS, Command, Limit, command, for_each_com
 // The catalogue names its types by these paths.
 use crate::protocol::parse;
 use crate::protocol::{
-    chat_bans, chats, contacts, drafts, forwarding, history, invites, members, messages, own_state, pins,
-    presence, reactions, reading, sessions, sync,
+    chat_bans, chats, contacts, drafts, forwarding, history, invites, members, messages, moderation,
+    own_state, pins, presence, reactions, reading, sessions, sync,
 };
 
 /// Sends the one reply: the acknowledgement's object or an error. It runs at the change's place in the order. If it

@@ -152,6 +152,8 @@ macro_rules! for_each_command {
                 "Returns what changed while the client was away, in pages.";
             history: history::History => history::HistoryReply, [], {chat, in_turn, event},
                 "Returns a page of a chat's messages, newest first.";
+            report: moderation::ReportSubject => moderation::ReportReply, [], {any, in_turn, event},
+                "Reports a message or a user to the moderators.";
             authenticate: sessions::Authenticate => sessions::AuthenticateReply, [], {any, in_turn, unlimited},
                 "Replaces the token of the connection by a newer one.";
         }

@@ -1,13 +1,13 @@
-//! Moderation: what moderators and admins request and see, and reports to them. REST only, so the contract's table of
-//! socket commands is unchanged.
+//! Moderation: what moderators and admins request and see, and reports to them.
 
 pub use entity::enums::{MailState, MailTemplate, ReportState, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::parse::{Check, Limits, Problems};
-use super::users::Author;
+use super::messages::MessageRef;
+use super::parse::{Check, Envelope, Limits, Problems};
+use super::users::{Author, UserRef};
 use crate::clock::Timestamp;
 use crate::ids::{ChatId, MessageId, UserId};
 
@@ -135,6 +135,38 @@ impl Check for NewReport {
         let one = self.message_id.is_some() != self.user_id.is_some();
         problems.check("message_id", one, "give message_id or user_id, one of them");
     }
+}
+
+/// `report`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ReportSubject {
+    /// The reported message, of a chat that the user belongs to. Either this or `user`.
+    #[serde(default)]
+    #[schema(value_type = Option<MessageRef>)]
+    pub message: Option<Envelope<MessageRef>>,
+    /// The reported user. Either this or `message`.
+    #[serde(default)]
+    #[schema(value_type = Option<UserRef>)]
+    pub user: Option<Envelope<UserRef>>,
+    /// The reason; 1 to 1000 characters.
+    pub reason: String,
+}
+
+impl Check for ReportSubject {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        problems.check_length("reason", Some(self.reason.trim()), 1, 1_000);
+        let one = self.message.is_some() != self.user.is_some();
+        problems.check("message", one, "give message or user, one of them");
+    }
+}
+
+/// The reply to `report`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReportReply {
+    /// The report.
+    pub report: Report,
+    /// It was already reported, and that report is still open.
+    pub duplicate: bool,
 }
 
 /// A report, as its reporter sees it.

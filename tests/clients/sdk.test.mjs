@@ -143,6 +143,9 @@ for (const transport of transports) {
           assert.equal((await c.acceptInvite(link.token)).id, id);
           assert.equal((await b.ofChat(id, 'invite')).items[0].uses, 1);
           await b.revokeInvite(id, link.id);
+          const report = await b.report({ messageId: two.id }, 'a test').catch((error) => error);
+          assert.equal(report.code, 'not_found', 'a deleted message');
+          assert.equal((await b.report({ userId: alice.id }, 'a test')).user_id, alice.id);
           const bold = await b.send(id, '**bold**', { messageType: 'markdown' });
           assert.equal(await b.rendered(bold.id), '<p><strong>bold</strong></p>\n');
           await b.delete(bold.id);

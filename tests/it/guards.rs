@@ -33,6 +33,7 @@ fn right_payload(command: &str, chat: i64, message: i64, user: i64) -> Option<Va
         "delete_message" | "toggle_like_message" | "toggle_message_pin" => {
             json!({"message": {"id": message}})
         }
+        "report" => json!({"message": {"id": message}, "reason": "spam"}),
         // These treat strangers like members, or return an empty list.
         "create_chat" | "authenticate" | "sync" | "watch_presence" | "follow" | "unfollow" | "block"
         | "unblock" => return None,
@@ -66,7 +67,7 @@ async fn every_command_answers_a_stranger_with_not_found() {
     let of_chat = ["", "/members", "/messages", "/pinned_messages", "/invite", "/join_request", "/ban"]
         .map(|path| format!("/chat/{chat}{path}"));
     let of_message =
-        ["likes", "reactions", "reads", "edits"].map(|path| format!("/message/{message}/{path}"));
+        ["likes", "reactions", "reads", "edits", "rendered"].map(|path| format!("/message/{message}/{path}"));
     for path in of_chat.iter().chain(&of_message) {
         let (status, _) = app.send(reqwest::Method::GET, path, Some(&carol.access), None).await;
         assert_eq!(status, 404, "{path}");

@@ -338,6 +338,9 @@ async fn a_forwarded_message_names_its_first_author_and_needs_a_visible_original
     let second = ack_id(&done(&mut bobs, "forward_message", forward(id, target, "f-7")).await);
     done(&mut bobs, "delete_message", json!({"message": {"id": second}})).await;
     assert_eq!(one_message(&app, target, second, &carol).await["forwarded_from"], json!(null));
+    let other = say(&mut owner, source, "other").await;
+    let conflict = ("client_id_conflict", "message.client_id");
+    refused(&mut bobs, "forward_message", forward(other, target, "f-1"), conflict.0, conflict.1).await;
     done(&mut bobs, "leave_chat", json!({"chat": {"id": source}})).await;
     refused(&mut bobs, "forward_message", forward(id, target, "f-5"), "not_found", "message.id").await;
     done(&mut owner, "delete_message", json!({"message": {"id": id}})).await;

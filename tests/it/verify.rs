@@ -95,7 +95,7 @@ const NO_STATE: &[(&str, &str)] = &[
 ];
 
 /// Commands that do not change the state that a client keeps.
-const READING: [&str; 5] = ["typing", "watch_presence", "sync", "history", "authenticate"];
+const READING: [&str; 6] = ["typing", "watch_presence", "sync", "history", "report", "authenticate"];
 
 #[test]
 fn every_event_and_command_of_the_catalogue_is_in_a_scenario() {

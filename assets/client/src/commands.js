@@ -89,6 +89,18 @@ export class Commands {
   }
 
   /**
+   * Reports a message or a user to the moderators.
+   * @param {{messageId?: number, userId?: number}} subject one of them
+   * @param {string} reason
+   * @returns {Promise<Report>}
+   */
+  async report({ messageId, userId }, reason) {
+    const message = messageId === undefined ? undefined : { id: messageId };
+    const user = userId === undefined ? undefined : { id: userId };
+    return (await this._requests.send('report', { message, user, reason })).report;
+  }
+
+  /**
    * Creates an invite link of a group.
    * @param {number} chatId
    * @param {{expiresInSecs?: number, maxUses?: number, approval?: boolean}} [options]

@@ -1,7 +1,7 @@
 //! Forwards a message to another chat: a new message with the same content, which names the author of the original.
 
 use entity::message;
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::prepare::Draft;
 use super::send::{sent_before, submit};
@@ -26,7 +26,9 @@ impl CommandHandler for ForwardMessage {
         if let Some(client_id) = &request.client_id
             && let Some(row) = sent_before(conn, user_id, client_id).await?
         {
-            if row.chat_id != self.chat.0.id.0 || row.forwarded_user_id.is_none() {
+            let original = message::Entity::find_by_id(request.id.0).one(conn).await?;
+            let is_same = original.is_none_or(|it| origin(&it) == (row.forwarded_user_id, row.forwarded_at));
+            if row.chat_id != self.chat.0.id.0 || row.forwarded_user_id.is_none() || !is_same {
                 let problem = "was already used with another chat, type or content";
                 return Err(Error::field(Code::ClientIdConflict, "message.client_id", problem));
             }
@@ -44,8 +46,7 @@ impl CommandHandler for ForwardMessage {
             _ => error,
         })?;
         // Of a message that was forwarded before, the first author stays.
-        let author = original.forwarded_user_id.unwrap_or(original.user_id);
-        let sent_at = original.forwarded_at.unwrap_or(original.created_at);
+        let (Some(author), Some(sent_at)) = origin(&original) else { return Err(absent()) };
         let user = users::authors(conn, [author]).await?.remove(&author).ok_or_else(absent)?;
         let files = attachments(conn, [original.id]).await?.remove(&original.id).unwrap_or_default();
         let draft = Draft {
@@ -63,4 +64,9 @@ impl CommandHandler for ForwardMessage {
             error.rename("message.chat_id", "chat.id")
         })
     }
+}
+
+/// Returns the first author of a message and when they sent it, as a copy of it names them.
+fn origin(row: &message::Model) -> (Option<i64>, Option<i64>) {
+    (row.forwarded_user_id.or(Some(row.user_id)), row.forwarded_at.or(Some(row.created_at)))
 }

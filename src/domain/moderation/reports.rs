@@ -16,11 +16,14 @@ use super::Numbered;
 use super::moderators::{Locked, Moderator};
 use crate::clock::Timestamp;
 use crate::domain::audit::{self, Act, Target};
-use crate::domain::{Actor, AppContext, chats, users};
+use crate::domain::dispatch::CommandHandler;
+use crate::domain::{Actor, AppContext, Caller, chats, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
-use crate::platform::db::retry;
-use crate::protocol::moderation::{AdminReport, NewReport, Report, ResolveReport, Role};
+use crate::platform::db::{Outcome, retry};
+use crate::protocol::moderation::{
+    AdminReport, NewReport, Report, ReportReply, ReportSubject, ResolveReport, Role,
+};
 use crate::protocol::users::Author;
 
 /// The subject of a report.
@@ -32,15 +35,34 @@ struct Subject {
 /// Reports a message or a user. Returns `true` if the report is new; a repeated report returns the existing one while
 /// that is open.
 pub async fn report(context: &AppContext, actor: Actor, request: NewReport) -> Result<(Report, bool)> {
-    retry(|| report_once(context, actor, &request)).await
+    let outcome = retry(|| report_once(context, actor.user_id, &request, |_| true)).await?;
+    let ReportReply { report, duplicate } = context.publish(outcome).await;
+    Ok((report, !duplicate))
 }
 
-async fn report_once(context: &AppContext, actor: Actor, request: &NewReport) -> Result<(Report, bool)> {
-    let me = actor.user_id;
+impl CommandHandler for ReportSubject {
+    async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<ReportReply>> {
+        let request = NewReport {
+            message_id: self.message.as_ref().map(|message| message.0.id),
+            user_id: self.user.as_ref().map(|user| user.0.id),
+            reason: self.reason.clone(),
+        };
+        let done = report_once(context, caller.actor.user_id, &request, |chat| caller.may_reach(chat)).await;
+        done.map_err(|error| error.rename("message_id", "message.id").rename("user_id", "user.id"))
+    }
+}
+
+/// `may_reach` tells whether the connection may use a chat.
+async fn report_once(
+    context: &AppContext,
+    me: UserId,
+    request: &NewReport,
+    may_reach: impl Fn(ChatId) -> bool,
+) -> Result<Outcome<ReportReply>> {
     let tx = context.db.begin().await?;
     // Serializes simultaneous reports of the same user.
     users::lock(tx.conn(), me).await?;
-    let subject = find_subject(tx.conn(), me, request).await?;
+    let subject = find_subject(tx.conn(), me, request, may_reach).await?;
     let message_id = subject.message.as_ref().map(|row| row.id);
     let mut same = report::Entity::find()
         .filter(report::Column::ReporterId.eq(me.0))
@@ -51,8 +73,7 @@ async fn report_once(context: &AppContext, actor: Actor, request: &NewReport) ->
         None => same.filter(report::Column::MessageId.is_null()),
     };
     if let Some(row) = same.one(tx.conn()).await? {
-        tx.roll_back().await?;
-        return Ok((show_own(row), false));
+        return tx.unchanged(ReportReply { report: show_own(row), duplicate: true }).await;
     }
     let row = report::ActiveModel {
         reporter_id: Set(me.0),
@@ -67,16 +88,22 @@ async fn report_once(context: &AppContext, actor: Actor, request: &NewReport) ->
     }
     .insert(tx.conn())
     .await?;
-    Ok((context.publish(tx.commit(show_own(row)).await?).await, true))
+    tx.commit(ReportReply { report: show_own(row), duplicate: false }).await
 }
 
-async fn find_subject(conn: &impl ConnectionTrait, me: UserId, request: &NewReport) -> Result<Subject> {
+async fn find_subject(
+    conn: &impl ConnectionTrait,
+    me: UserId,
+    request: &NewReport,
+    may_reach: impl Fn(ChatId) -> bool,
+) -> Result<Subject> {
     let (subject, field) = if let Some(id) = request.message_id {
         let absent = || Error::field(Code::NotFound, "message_id", "there is no such message");
         let row = message::Entity::present()
             .filter(message::Column::Id.eq(id.0))
             .one(conn)
             .await?
+            .filter(|row| may_reach(ChatId(row.chat_id)))
             .ok_or_else(absent)?;
         chats::find_visible(conn, ChatId(row.chat_id), me).await.map_err(|error| match error.code {
             Code::NotFound => absent(),

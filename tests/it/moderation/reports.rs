@@ -37,6 +37,19 @@ async fn a_report_stores_the_reported_message_and_is_resolved_once() {
     assert_eq!(fixture.post(&fixture.user, "/events/edit_message", edit).await.0, 200);
     let (status, again) = report(&fixture, &fixture.moderator, payload.clone()).await;
     assert_eq!((status, &again), (200, &made), "the same again answers the one that is open");
+    let event = json!({"message": {"id": message}, "reason": "spam"});
+    let (status, ack) = fixture.post(&fixture.moderator, "/events/report", event).await;
+    assert_eq!((status, &ack["report"], &ack["duplicate"]), (200, &made, &json!(true)), "{ack}");
+    for (payload, field) in [
+        (json!({"reason": "x"}), "message"),
+        (json!({"message": {"id": message}, "user": {"id": fixture.user.id}, "reason": "x"}), "message"),
+        (json!({"message": {"id": message}, "reason": " "}), "reason"),
+        (json!({"message": {"id": 999_999}, "reason": "x"}), "message.id"),
+        (json!({"user": {"id": fixture.moderator.id}, "reason": "x"}), "user.id"),
+    ] {
+        let (_, problem) = fixture.post(&fixture.moderator, "/events/report", payload).await;
+        assert!(problem["errors"][field].is_array(), "{field}: {problem}");
+    }
     let listed = app.get("/admin/report", &fixture.moderator).await;
     assert_eq!(listed.as_array().expect("a list").len(), 1);
     assert_eq!(listed[0]["content"], json!("buy my pills"));
