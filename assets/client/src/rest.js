@@ -26,7 +26,8 @@ export async function request(url, method, path, { body, form, headers, ...init 
     throw unreachable(target, cause);
   }
   const isJson = /\bjson\b/.test(response.headers.get('content-type'));
-  const data = isJson || !response.ok ? await response.json().catch(() => ({})) : await response.text();
+  const data = isJson || !response.ok ? await response.json().catch(() => ({}))
+    : await response.text().catch((cause) => { throw unreachable(target, cause); });
   if (response.ok) return { response, data };
   const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
   const message = data.detail ?? `${target} answers ${response.status}`;

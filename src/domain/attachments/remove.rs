@@ -33,13 +33,14 @@ pub fn watch(context: &Arc<AppContext>) {
 }
 
 async fn remove_due(context: &AppContext) -> Result<()> {
-    let now = context.clock.now();
+    let (now, mut last) = (context.clock.now(), 0);
     loop {
         let due: Vec<i64> = attachment::Entity::find()
             .select_only()
             .column(attachment::Column::Id)
             .filter(attachment::Column::DueAt.lte(now))
-            .order_by_asc(attachment::Column::DueAt)
+            .filter(attachment::Column::Id.gt(last))
+            .order_by_asc(attachment::Column::Id)
             .limit(SOME)
             .into_tuple()
             .all(context.db.background())
@@ -48,7 +49,11 @@ async fn remove_due(context: &AppContext) -> Result<()> {
             return Ok(());
         }
         for id in due {
-            Box::pin(retry(|| remove(context, id, now))).await?;
+            last = id;
+            // One that fails stays due, and does not delay the others.
+            if let Err(error) = Box::pin(retry(|| remove(context, id, now))).await {
+                tracing::warn!(attachment = id, %error, "an attachment could not be removed");
+            }
         }
     }
 }
@@ -66,8 +71,13 @@ async fn remove(context: &AppContext, id: i64, now: i64) -> Result<()> {
             .await?;
         return tx.commit_silently().await;
     }
-    // From here no message can take it: it is due, and none has it.
-    tx.roll_back().await?;
+    // From here no message can take it, whatever time a sender has read: it is due since ever, and none has it.
+    attachment::Entity::update_many()
+        .col_expr(attachment::Column::DueAt, 0_i64.into())
+        .filter(attachment::Column::Id.eq(id))
+        .exec(tx.conn())
+        .await?;
+    tx.commit_silently().await?;
     for file in [File::Whole, File::Thumbnail] {
         context.storage.delete(&storage_key(&row, file)).await?;
     }

@@ -343,6 +343,7 @@ impl SendContext {
                     .eq(chat_id)
                     .and(message::Column::Seq.gt(chat.rev - LOOKED_THROUGH))
                     .and(message::Column::UserId.is_in(distinct(users.into_iter())))
+                    .and(message::Column::AttachmentCount.eq(0))
                     // Compared by the database, to avoid reading hundreds of long messages per chat.
                     .and(message::Column::Content.is_in(distinct(texts.into_iter())));
                 lately = lately.add(recent);
@@ -367,7 +368,7 @@ impl SendContext {
         if let Some(last) = self.slowed.get_mut(&(request.chat_id.0, request.user_id.0)) {
             *last = Some(self.now);
         }
-        if self.window && request.draft.client_id.is_none() {
+        if self.window && is_compared(request) {
             self.lately.insert(text_of(request));
         }
     }

@@ -177,9 +177,18 @@ pub async fn edits(
     Ok(Page { items: items.collect(), next })
 }
 
-/// Returns the content of a message as HTML that is safe to insert into a page, and the message's `rev`.
-pub async fn rendered(context: &AppContext, actor: Actor, id: MessageId) -> Result<(String, i64)> {
+/// Returns the content of a message as HTML that is safe to insert into a page, and the message's `rev`; `None` if the
+/// reader has the HTML of that `rev`.
+pub async fn rendered(
+    context: &AppContext,
+    actor: Actor,
+    id: MessageId,
+    has: impl Fn(i64) -> bool,
+) -> Result<(Option<String>, i64)> {
     let Visible { message, .. } = visible(context.db.read(), actor, id).await?;
+    if has(message.rev) {
+        return Ok((None, message.rev));
+    }
     let html = render_blocking(kind(message.message_type).name(), message.content).await?;
-    Ok((html, message.rev))
+    Ok((Some(html), message.rev))
 }

@@ -297,6 +297,10 @@ pub(super) fn gif_without_metadata(bytes: &[u8]) -> Vec<u8> {
         let Some(block) = rest.get(..length) else { break };
         if is_kept {
             clean.extend_from_slice(block);
+            // A block that the end cuts off needs an end of its own.
+            if length == rest.len() && block.last() != Some(&0) {
+                clean.push(0);
+            }
         }
         rest = rest.get(length..).unwrap_or_default();
     }
@@ -316,7 +320,7 @@ fn sub_blocks(bytes: &[u8]) -> usize {
     at
 }
 
-/// Returns a WebP without EXIF and XMP; its compressed data is unchanged.
+/// Returns a WebP with the chunks that change how it looks, so without EXIF, XMP and unknown ones; its compressed data is unchanged.
 pub(super) fn webp_without_metadata(bytes: &[u8]) -> Vec<u8> {
     let (header, mut rest) = bytes.split_at(bytes.len().min(12));
     let mut clean = header.to_vec();
@@ -324,7 +328,6 @@ pub(super) fn webp_without_metadata(bytes: &[u8]) -> Vec<u8> {
         let whole = (length as usize).saturating_add(8 + length as usize % 2).min(rest.len());
         let (chunk, after) = rest.split_at(whole);
         match chunk.get(..4) {
-            Some(b"EXIF" | b"XMP ") => {}
             Some(b"VP8X") => {
                 let at = clean.len() + 8;
                 clean.extend_from_slice(chunk);
@@ -333,7 +336,8 @@ pub(super) fn webp_without_metadata(bytes: &[u8]) -> Vec<u8> {
                     *flags &= !0x0C;
                 }
             }
-            _ => clean.extend_from_slice(chunk),
+            Some(b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ANMF" | b"ICCP") => clean.extend_from_slice(chunk),
+            _ => {}
         }
         rest = after;
     }

@@ -11,6 +11,9 @@ use super::escape;
 /// What highlighting of one block may take; the rest of it stays plain.
 const LONGEST: Duration = Duration::from_millis(200);
 
+/// Longest line that is highlighted, bytes: the time for one line has no other limit. After a longer one, all is plain.
+const LONGEST_LINE: usize = 2_000;
+
 /// How many scopes of a part are looked at, from the innermost one.
 const SCOPES: usize = 8;
 
@@ -62,7 +65,7 @@ fn highlighted(syntax: &SyntaxReference, code: &str) -> String {
     let end = Instant::now() + LONGEST;
     let mut plain = false;
     for line in LinesWithEndings::from(code) {
-        plain |= Instant::now() > end;
+        plain |= line.len() > LONGEST_LINE || Instant::now() > end;
         let changes = if plain { None } else { state.parse_line(line, &SYNTAXES).ok() };
         let Some(changes) = changes else {
             plain = true;
@@ -71,11 +74,12 @@ fn highlighted(syntax: &SyntaxReference, code: &str) -> String {
         };
         let mut from = 0;
         for (place, change) in changes {
-            html.push(class_of(&scopes), &line[from..place]);
+            let place = place.clamp(from, line.len());
+            html.push(class_of(&scopes), line.get(from..place).unwrap_or_default());
             from = place;
             plain |= scopes.apply(&change).is_err();
         }
-        html.push(class_of(&scopes), &line[from..]);
+        html.push(class_of(&scopes), line.get(from..).unwrap_or_default());
     }
     html.finish()
 }

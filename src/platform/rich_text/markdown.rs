@@ -1,6 +1,6 @@
 //! Markdown (`CommonMark` with tables, task lists and strikethrough).
 
-use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream, html};
 
 use super::{Part, code, links};
 
@@ -14,7 +14,7 @@ pub fn render(content: &str) -> String {
     let mut depth = 0;
     let mut links_open = 0;
     let mut block: Option<(String, String)> = None;
-    for event in Parser::new_ext(content, options) {
+    for event in TextMergeStream::new(Parser::new_ext(content, options)) {
         match event {
             Event::Start(Tag::CodeBlock(kind)) => {
                 let language = match kind {

@@ -4,6 +4,7 @@
 mod code;
 mod markdown;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use ammonia::{Builder, UrlRelative};
@@ -23,8 +24,13 @@ static PLACES: Semaphore = Semaphore::const_new(2);
 /// # Errors
 /// `internal` if the thread ends early.
 pub async fn render_blocking(kind: &'static str, content: String) -> Result<String> {
-    let _place = PLACES.acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(move || render(kind, &content)).await.map_err(Error::internal)
+    let place = PLACES.acquire().await.map_err(Error::internal)?;
+    let work = move || {
+        // Kept by the thread, which goes on if the client leaves.
+        let _place = place;
+        render(kind, &content)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
 }
 
 /// Renders content of a message type; `kind` is the type's name.
@@ -33,12 +39,42 @@ pub async fn render_blocking(kind: &'static str, content: String) -> Result<Stri
 /// other content is text with line breaks and links.
 fn render(kind: &str, content: &str) -> String {
     match kind {
-        _ if content.len() > MOST_BYTES => text(content),
+        _ if content.len() > MOST_BYTES || (kind == "html" && grows(content)) => text(content),
         "markdown" => sanitize(&markdown::render(content), &OWN),
         "html" => sanitize(content, &FOREIGN),
         "json" | "xml" | "yaml" | "javascript" | "css" | "svg" => sanitize(&code::block(kind, content), &OWN),
         _ => text(content),
     }
+}
+
+/// Elements that a parser opens again in each paragraph after they were left open: up to three with the same attributes
+/// (HTML standard, section 13.2.4.3). Of `a` and `nobr` only one is open at a time.
+const REOPENED: [&str; 12] =
+    ["b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"];
+
+/// The most elements that may result from opening them again.
+const MOST_REOPENED: usize = 500_000;
+
+/// Whether parsing this HTML may create far more elements than it has tags.
+fn grows(html: &str) -> bool {
+    let mut same: HashMap<&str, usize> = HashMap::new();
+    let (mut all, mut reopened) = (0_usize, 0_usize);
+    for tag in html.split('<').skip(1) {
+        all += 1;
+        let end = tag.find(|sign: char| !sign.is_ascii_alphanumeric()).unwrap_or(tag.len());
+        if !REOPENED.iter().any(|name| tag[..end].eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        // A tag that a quote may continue is counted, because its attributes are not known here.
+        let whole = tag.split_once('>').map(|(tag, _)| tag).filter(|tag| !tag.contains(['"', '\'']));
+        let count = whole.map_or(0, |tag| {
+            let count = same.entry(tag).or_default();
+            *count += 1;
+            *count
+        });
+        reopened += usize::from(count <= 3);
+    }
+    all.saturating_mul(reopened) > MOST_REOPENED
 }
 
 /// HTML of users: no class, so that it cannot take the look of a page's own elements.

@@ -37,6 +37,7 @@ fn links_lead_to_web_pages_mail_addresses_and_telephone_numbers_alone() {
     for (kind, content, expected) in [
         ("markdown", "https://example.org", Some("https://example.org")),
         ("markdown", "<https://example.org>", Some("https://example.org")),
+        ("markdown", "https://example.org/~a_b/_c", Some("https://example.org/~a_b/_c")),
         ("markdown", "[x](https://example.org)", Some("https://example.org")),
         ("markdown", "![x](https://example.org/p.png)", Some("https://example.org/p.png")),
         ("markdown", "[![x](https://example.org/p.png)](https://example.org)", Some("https://example.org")),
@@ -148,6 +149,14 @@ fn hostile_content_is_rendered_in_bounded_time() {
         render(kind, &unit.repeat(65_536 / unit.len()));
     }
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    let attributes = (0..4_000).map(|number| format!("<b a{number}>")).collect::<Vec<_>>().concat();
+    let html = render("html", &format!("<p>{attributes}{}", "<p>x".repeat(6_000)));
+    assert!(html.starts_with("<p>&lt;p&gt;"), "it would be 24 million elements");
+    for language in ["rust", "c++", "php", "python", "sh", "perl", "rb", "md", "tex", "hs"] {
+        for unit in ["a<(", "$(", "\"\"\"", "<?php $", "<<A ", "*_"] {
+            render("markdown", &format!("```{language}\n{}\n```", unit.repeat(60_000 / unit.len())));
+        }
+    }
     let long = "<b>x</b>\n".repeat(10_000);
     assert!(render("html", &long).starts_with("<p>&lt;b&gt;"), "longer content is text");
 }

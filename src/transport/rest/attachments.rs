@@ -65,7 +65,7 @@ pub async fn upload(
         Some("true") => true,
         Some(_) => return Err(Error::invalid("as_file", "must be true or false").into()),
     };
-    let _turn = app.context.rates.uploads.take(Key::user(actor.user_id)).await?;
+    let turn = app.context.rates.uploads.take(Key::user(actor.user_id)).await?;
     let address = client_address::noted(request.extensions());
     // Also what surrounds the file in the form is kept in memory until it ends.
     let most = app.context.settings.photos.max_attachment_bytes + FORM;
@@ -90,7 +90,12 @@ pub async fn upload(
         // The session may have ended while the file arrived.
         still(&app, Some(actor)).await?;
         let context = app.context.clone();
-        let attachment = run_detached(async move { upload.finish(&context).await }).await?;
+        let attachment = run_detached(async move {
+            // Kept until it is stored, also if the client leaves.
+            let _kept = (turn, picture);
+            upload.finish(&context).await
+        })
+        .await?;
         return Ok((StatusCode::CREATED, axum::Json(attachment)));
     }
     Err(Error::invalid("file", "is missing").into())

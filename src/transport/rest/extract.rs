@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use crate::domain::mail::Language;
@@ -188,9 +188,9 @@ pub async fn still(app: &RestState, actor: Option<Actor>) -> Result<()> {
 pub async fn turn_of(
     app: &RestState,
     address: Option<IpAddr>,
-) -> Result<(ConcurrencyPermit, SemaphorePermit<'_>)> {
+) -> Result<(ConcurrencyPermit, OwnedSemaphorePermit)> {
     let place = app.context.rates.large_bodies.enter(address)?;
-    let turn = app.large_bodies.acquire().await.map_err(Error::internal)?;
+    let turn = app.large_bodies.clone().acquire_owned().await.map_err(Error::internal)?;
     Ok((place, turn))
 }
 

@@ -17,6 +17,9 @@ use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
 use crate::transport::rest::extract::{Auth, ChatPaging, Id, Params, page};
 
+/// Raised when the same content is rendered differently, so that no client keeps the old HTML.
+const RENDERER: u32 = 1;
+
 /// Default number of items per page.
 const DEFAULT_LIMIT: u64 = 50;
 
@@ -138,13 +141,13 @@ pub async fn rendered(
     Id(id): Id,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (html, rev) = messages::rendered(&app.context, actor, MessageId(id)).await?;
-    let etag = HeaderValue::from_str(&format!("\"{id}-{rev}\"")).map_err(Error::internal)?;
-    let mut response = if headers.get(header::IF_NONE_MATCH) == Some(&etag) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        Html(html).into_response()
-    };
+    let tag = |rev: i64| format!("\"{id}-{rev}-{RENDERER}\"");
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|it| it.to_str().ok());
+    let has = |rev| known == Some(tag(rev).as_str());
+    let (html, rev) = messages::rendered(&app.context, actor, MessageId(id), has).await?;
+    let mut response =
+        html.map_or_else(|| StatusCode::NOT_MODIFIED.into_response(), |it| Html(it).into_response());
+    let etag = HeaderValue::from_str(&tag(rev)).map_err(Error::internal)?;
     response.headers_mut().insert(header::ETAG, etag);
     // Opened as a page of its own, it may do nothing.
     let policy = HeaderValue::from_static("sandbox; default-src 'none'");
