@@ -71,12 +71,14 @@ async fn a_gap_that_takes_long_to_fill_does_not_delay_other_chats() {
     }
     let (slow, beside) = (groups[0], groups[LANES as usize]);
     assert_eq!((beside - slow) % LANES, 0, "they share a lane");
-    sender.call("send_message", message(slow, "first")).await;
+    let first = sender.call("send_message", message(slow, "first")).await["message"]["id"].clone();
     assert_eq!(next_message(&mut listener).await, (slow, json!("first")));
+    sender.call("toggle_like_message", json!({"message": {"id": first}})).await;
+    listener.next("message_liked").await;
     listener.come();
     edit_unheard(&app, slow, "edited").await;
 
-    // Only filling a gap reads likes.
+    // Only filling a gap reads likes, and only of messages that have some.
     let closed = close_table(&url, "likes").await;
     let waits = [
         sender.begin("send_message", message(slow, "second")).await,
