@@ -473,7 +473,7 @@ describe('operation', () => {
     await expectStatus(200, 'GET', '/health/ready');
     const document = await expectStatus(200, 'GET', '/openapi.json');
     assert.match(document.openapi, /^3\./);
-    for (const path of ['/user', '/auth/login', '/chat', '/chat/{id}/messages', '/user/create', '/message/{chat_id}']) {
+    for (const path of ['/user', '/auth/login', '/chat', '/chat/{id}/messages', '/user/create', '/message/{id}']) {
       assert.ok(document.paths[path], `${path} is documented`);
     }
     const page = await request('GET', '/docs');
