@@ -20,7 +20,7 @@ pub struct Model {
     pub seq: i64,
     /// The message.
     pub message_id: i64,
-    /// Its author, who is not told of a mention of all members.
+    /// The author of the message. A mention of all members does not notify them.
     pub author_id: i64,
 }
 

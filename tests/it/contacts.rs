@@ -29,9 +29,9 @@ async fn done(socket: &mut Socket, command: &str, payload: Value) -> Value {
 }
 
 /// Sends all messages at once and returns how many were accepted.
-async fn taken_at_once(socket: &mut Socket, wishes: impl IntoIterator<Item = Value>) -> usize {
+async fn taken_at_once(socket: &mut Socket, payloads: impl IntoIterator<Item = Value>) -> usize {
     let mut begun = Vec::new();
-    for payload in wishes {
+    for payload in payloads {
         begun.push(socket.feed("send_message", payload).await);
     }
     socket.flush().await;

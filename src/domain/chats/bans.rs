@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 
 use super::access::{find_visible, membership_ever};
 use super::leave::leave_locked;
-use super::list::Page;
+use super::list::{Page, cut, id_cursor};
 use super::members::lock_group;
 use crate::clock::Timestamp;
 use crate::domain::dispatch::CommandHandler;
@@ -104,10 +104,9 @@ pub async fn bans(
 ) -> Result<Page<ChatBan>> {
     let conn = context.db.read();
     find_visible(conn, chat_id, actor.user_id).await?.require_manager("see its bans")?;
-    let after =
-        cursor.map_or(Ok(0), str::parse::<i64>).map_err(|_| Error::invalid("cursor", "is not valid"))?;
+    let after = id_cursor(cursor, 0)?;
     let now = context.clock.now();
-    let mut rows = chat_ban::Entity::find()
+    let rows = chat_ban::Entity::find()
         .filter(chat_ban::Column::ChatId.eq(chat_id.0))
         .filter(chat_ban::Column::UserId.gt(after))
         .filter(chat_ban::Column::Until.is_null().or(chat_ban::Column::Until.gt(now)))
@@ -115,9 +114,7 @@ pub async fn bans(
         .limit(limit + 1)
         .all(conn)
         .await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|row| row.user_id.to_string());
+    let (rows, next) = cut(rows, limit, |row| row.user_id.to_string());
     let authors = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
     let items = rows.into_iter().filter_map(|row| {
         let user = authors.get(&row.user_id)?.clone();

@@ -13,7 +13,7 @@ use sea_orm::{
 use super::access::{Membership, find_visible, lock, membership};
 use super::bans::require_not_banned;
 use super::joining::{Joined, Joining, join_locked};
-use super::list::Page;
+use super::list::{Page, cut, id_cursor};
 use super::members::lock_group;
 use super::update::shown;
 use super::view::Viewer;
@@ -111,17 +111,14 @@ pub async fn invites(
 ) -> Result<Page<Invite>> {
     let conn = context.db.read();
     find_visible(conn, chat_id, actor.user_id).await?.require_manager("see its invite links")?;
-    let before = cursor.map_or(Ok(i64::MAX), str::parse::<i64>);
-    let before = before.map_err(|_| Error::invalid("cursor", "is not valid"))?;
-    let mut rows = invite::Entity::of_chat(chat_id.0)
+    let before = id_cursor(cursor, i64::MAX)?;
+    let rows = invite::Entity::of_chat(chat_id.0)
         .filter(invite::Column::Id.lt(before))
         .order_by_desc(invite::Column::Id)
         .limit(limit + 1)
         .all(conn)
         .await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
+    let (rows, next) = cut(rows, limit, |row| row.id.to_string());
     Ok(Page { items: rows.into_iter().map(|row| show(context, row)).collect(), next })
 }
 
@@ -320,18 +317,15 @@ pub async fn join_requests(
 ) -> Result<Page<JoinRequest>> {
     let conn = context.db.read();
     find_visible(conn, chat_id, actor.user_id).await?.require_manager("see who asks to join")?;
-    let after =
-        cursor.map_or(Ok(0), str::parse::<i64>).map_err(|_| Error::invalid("cursor", "is not valid"))?;
-    let mut rows = join_request::Entity::find()
+    let after = id_cursor(cursor, 0)?;
+    let rows = join_request::Entity::find()
         .filter(join_request::Column::ChatId.eq(chat_id.0))
         .filter(join_request::Column::UserId.gt(after))
         .order_by_asc(join_request::Column::UserId)
         .limit(limit + 1)
         .all(conn)
         .await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|row| row.user_id.to_string());
+    let (rows, next) = cut(rows, limit, |row| row.user_id.to_string());
     let authors = users::authors(conn, rows.iter().map(|row| row.user_id)).await?;
     let items = rows.into_iter().filter_map(|row| {
         let user = authors.get(&row.user_id)?.clone();

@@ -51,6 +51,19 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// Cuts a page of `limit` from rows of which one more was read; returns its rows and the cursor of the next page.
+pub fn cut<T>(mut rows: Vec<T>, limit: u64, key: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+    let more = rows.len() as u64 > limit;
+    rows.truncate(limit as usize);
+    let next = rows.last().map(key).filter(|_| more);
+    (rows, next)
+}
+
+/// Returns the id in a cursor, or `first` for the first page.
+pub fn id_cursor(text: Option<&str>, first: i64) -> Result<i64> {
+    text.map_or(Ok(first), str::parse).map_err(|_| Error::invalid("cursor", "is not valid"))
+}
+
 /// Returns the user's chats, latest activity first.
 pub async fn list(
     context: &AppContext,
@@ -154,15 +167,13 @@ pub async fn members(
                 .add(member::Column::JoinedAt.eq(at).and(member::Column::UserId.gt(id))),
         );
     }
-    let mut rows = select
+    let rows = select
         .order_by_asc(member::Column::JoinedAt)
         .order_by_asc(member::Column::UserId)
         .limit(limit + 1)
         .all(context.db.read())
         .await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|row| write_cursor(row.joined_at, row.user_id));
+    let (rows, next) = cut(rows, limit, |row| write_cursor(row.joined_at, row.user_id));
     let items = show_members(context.db.read(), rows).await?;
     let viewer = Viewer::now(context, actor.user_id);
     Ok(Page { items: unread_while_pending(chat.approved, items, Some(viewer)), next })

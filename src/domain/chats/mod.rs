@@ -28,7 +28,7 @@ pub use bans::bans;
 pub use create::{Opened, open};
 pub use invites::{create_invite, invites, join_requests, preview, revoke_invite};
 pub use leave::leave;
-pub use list::{Page, State, list, members, one};
+pub use list::{Page, State, cut, id_cursor, list, members, one};
 pub use read::{ANNOUNCED_UP_TO, ReadMarks};
 pub use slow_mode::note_sent;
 pub use typing::TypingNow;

@@ -5,7 +5,7 @@ use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::clock::Timestamp;
-use crate::domain::chats::{Membership, Page, find_visible, require_open};
+use crate::domain::chats::{Membership, Page, cut, find_visible, id_cursor, require_open};
 use crate::domain::message_view::kind;
 use crate::domain::{Actor, AppContext, users};
 use crate::error::{Code, Error, Result};
@@ -38,18 +38,6 @@ async fn visible(conn: &impl ConnectionTrait, actor: Actor, id: MessageId) -> Re
     Ok(Visible { message, chat, member })
 }
 
-fn cursor(text: Option<&str>) -> Result<i64> {
-    text.map_or(Ok(0), str::parse).map_err(|_| Error::invalid("cursor", "is not valid"))
-}
-
-/// Cuts a page of `limit` from rows of which one more was read.
-fn cut<T>(mut rows: Vec<T>, limit: u64, key: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next = rows.last().map(key).filter(|_| more);
-    (rows, next)
-}
-
 /// Returns a page of the users who like a message, by id.
 pub async fn likes(
     context: &AppContext,
@@ -64,7 +52,7 @@ pub async fn likes(
         .select_only()
         .column(like::Column::UserId)
         .filter(like::Column::MessageId.eq(id.0))
-        .filter(like::Column::UserId.gt(cursor(after)?))
+        .filter(like::Column::UserId.gt(id_cursor(after, 0)?))
         .order_by_asc(like::Column::UserId)
         .limit(limit + 1)
         .into_tuple()
@@ -135,7 +123,7 @@ pub async fn reads(
         .filter(member::Column::UserId.ne(message.user_id))
         // For newcomers, earlier messages count as read.
         .filter(member::Column::JoinedAt.lte(message.created_at))
-        .filter(member::Column::UserId.gt(cursor(after)?))
+        .filter(member::Column::UserId.gt(id_cursor(after, 0)?))
         .order_by_asc(member::Column::UserId)
         .limit(limit + 1)
         .all(conn)
@@ -165,7 +153,7 @@ pub async fn edits(
     }
     let mut select = message_edit::Entity::of_message(id.0);
     if before.is_some() {
-        select = select.filter(message_edit::Column::Id.lt(cursor(before)?));
+        select = select.filter(message_edit::Column::Id.lt(id_cursor(before, 0)?));
     }
     let rows = select.order_by_desc(message_edit::Column::Id).limit(limit + 1).all(conn).await?;
     let (rows, next) = cut(rows, limit, |row| row.id.to_string());

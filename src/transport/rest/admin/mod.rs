@@ -23,7 +23,7 @@ use crate::transport::rest::extract::{Auth, From};
 /// Default number of items per page.
 const DEFAULT_LIMIT: u64 = 50;
 
-/// The caller, who is a moderator or an admin.
+/// Extracts a caller with the role of moderator or admin.
 pub struct Moderator(pub moderation::Moderator);
 
 impl FromRequestParts<RestState> for Moderator {
@@ -36,7 +36,7 @@ impl FromRequestParts<RestState> for Moderator {
     }
 }
 
-/// The caller, who is an admin.
+/// Extracts a caller with the role of admin.
 pub struct Admin(pub moderation::Admin);
 
 impl FromRequestParts<RestState> for Admin {
