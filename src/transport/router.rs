@@ -32,7 +32,7 @@ pub fn router(realtime: &Arc<RealtimeState>, socket_io: Router) -> Router {
     let body_limit = settings.photos.max_bytes / 3 * 4 + 64 * 1_024;
     Router::new()
         .merge(api)
-        .merge(docs::pages(document, settings.public_url.path()))
+        .merge(docs::pages(document, &settings))
         .fallback(async || Problem(Error::new(Code::NotFound, "there is nothing at this path")))
         .method_not_allowed_fallback(async || {
             Problem(Error::new(Code::MethodNotAllowed, "this path does not support this method"))

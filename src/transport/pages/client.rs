@@ -17,7 +17,7 @@ use crate::transport::http::problem::Problem;
 #[derive(RustEmbed)]
 #[folder = "assets/client"]
 #[exclude = "src/*"]
-struct Client;
+pub(super) struct Client;
 
 /// The client's folder as an archive that `npm install` accepts from a URL.
 static PACKAGE: LazyLock<io::Result<Vec<u8>>> = LazyLock::new(package);

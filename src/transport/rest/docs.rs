@@ -2,7 +2,6 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::response::Redirect;
 use axum::routing::{get, post};
 use utoipa::openapi::Server;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -11,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::config::Settings;
 use crate::protocol::asyncapi;
 use crate::transport::ops::health;
 use crate::transport::pages;
@@ -133,9 +133,9 @@ fn describe(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi 
     documented_refusals::document(document)
 }
 
-/// Returns the routes of Swagger UI and of the documents, which name the `path` that a proxy strips. The front page
-/// redirects to Swagger UI until there is a web client.
-pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<RestState> {
+/// Returns the routes of Swagger UI, of the documents and of the pages. The documents name the path that a proxy strips.
+pub fn pages(document: utoipa::openapi::OpenApi, settings: &Settings) -> Router<RestState> {
+    let path = settings.public_url.path();
     let mut document = describe(document);
     if !path.is_empty() {
         document.servers = Some(vec![Server::new(path)]);
@@ -149,5 +149,5 @@ pub fn pages(document: utoipa::openapi::OpenApi, path: &str) -> Router<RestState
         .route("/client/{name}", get(pages::client::client))
         .merge(pages::account::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
-        .route("/", get(async || Redirect::temporary("/docs/")))
+        .merge(pages::web::pages(settings))
 }

@@ -1,0 +1,2 @@
+import { MangoChat } from "../client/mango-chat.js";
+console.log(MangoChat);

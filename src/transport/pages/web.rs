@@ -1,0 +1,237 @@
+//! The web client, the admin panel and the event console, contained in the binary; a debug build reads them from the
+//! source folder at each request.
+//!
+//! A page names its files below `web/{version}/`, where the version is a hash of all of them. So browsers may keep a file
+//! for ever, and a page never mixes files of two versions.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use moka::sync::Cache;
+use rust_embed::{EmbeddedFile, RustEmbed};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::client::Client;
+use crate::config::{CorsOrigins, Settings, StorageKind};
+use crate::error::{Code, Error, Result};
+use crate::transport::http::problem::Problem;
+use crate::transport::rest::RestState;
+
+/// The pages and their files.
+#[derive(RustEmbed)]
+#[folder = "assets/web"]
+struct Web;
+
+/// A page: its path, its file, the way from its path to the root, and whether pages of `CORS_ORIGINS` may show it in a
+/// frame.
+#[derive(Clone, Copy)]
+struct Page {
+    path: &'static str,
+    file: &'static str,
+    root: &'static str,
+    can_be_framed: bool,
+}
+
+const PAGES: [Page; 2] = [
+    Page { path: "/", file: "app/index.html", root: "", can_be_framed: false },
+    Page { path: "/chat/ui", file: "app/index.html", root: "../", can_be_framed: true },
+];
+
+/// How long a browser keeps a file whose path contains the version.
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// For what has the same path in every version.
+const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// Compressed files by their hash.
+static COMPRESSED: LazyLock<Cache<[u8; 32], Bytes>> = LazyLock::new(|| Cache::new(500));
+
+/// Returns the routes of the pages and their files.
+pub fn pages(settings: &Settings) -> Router<RestState> {
+    let mut router = Router::new()
+        .route("/web/{version}/{*path}", get(versioned))
+        .route("/sw.js", get(service_worker))
+        .route("/manifest.webmanifest", get(manifest));
+    for page in PAGES {
+        let policy: Arc<str> = policy(settings, page.can_be_framed).into();
+        router = router
+            .route(page.path, get(async move |headers: HeaderMap| answer_page(page, &policy, &headers)));
+    }
+    router
+}
+
+/// Returns the Content-Security-Policy of a page: everything from this server, pictures and recordings also from the
+/// store that signed URLs lead to. `blob:` and `data:` are for files before they are sent.
+fn policy(settings: &Settings, can_be_framed: bool) -> String {
+    let store = match &settings.storage {
+        StorageKind::S3(s3) => s3.endpoint.as_deref().map_or_else(
+            || " https://*.amazonaws.com".to_owned(),
+            |endpoint| match Url::parse(endpoint) {
+                // The bucket may be a part of the host's name.
+                Ok(url) => format!(" {0} {1}", url.origin().ascii_serialization(), with_any_subdomain(&url)),
+                Err(_) => String::new(),
+            },
+        ),
+        StorageKind::Local => String::new(),
+    };
+    let ancestors = match (can_be_framed, &settings.cors_origins) {
+        (false, _) => "'none'".to_owned(),
+        (true, CorsOrigins::Any) => "'self'".to_owned(),
+        (true, CorsOrigins::Listed(list)) => format!("'self' {}", list.join(" ")),
+    };
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; \
+         worker-src 'self'; connect-src 'self'; img-src 'self' data: blob:{store}; \
+         media-src 'self' data: blob:{store}; base-uri 'none'; form-action 'none'; \
+         frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types mango"
+    )
+}
+
+fn with_any_subdomain(url: &Url) -> String {
+    let port = url.port().map(|it| format!(":{it}")).unwrap_or_default();
+    match url.domain() {
+        Some(domain) => format!("{}://*.{domain}{port}", url.scheme()),
+        None => String::new(),
+    }
+}
+
+fn answer_page(page: Page, policy: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+    let text = template(page.file, page.root)?;
+    let mut response = answer(headers, "text/html; charset=utf-8", text.into_bytes().into(), REVALIDATED);
+    let policy = HeaderValue::from_str(policy).map_err(Error::internal)?;
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    if page.can_be_framed {
+        // Older than `frame-ancestors`, which allows more, and ignored by browsers that know both.
+        response.headers_mut().insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    }
+    Ok(response)
+}
+
+/// Handles `GET /sw.js`: the service worker, which has to be at the root to serve the pages below it.
+async fn service_worker(headers: HeaderMap) -> Result<Response, Problem> {
+    let text = template("app/sw.js", "")?;
+    Ok(answer(&headers, "text/javascript; charset=utf-8", text.into_bytes().into(), REVALIDATED))
+}
+
+/// Handles `GET /manifest.webmanifest`.
+async fn manifest(headers: HeaderMap) -> Result<Response, Problem> {
+    let text = template("app/manifest.webmanifest", "")?;
+    Ok(answer(&headers, "application/manifest+json", text.into_bytes().into(), REVALIDATED))
+}
+
+/// Handles `GET /web/{version}/{path}`.
+async fn versioned(
+    Path((version, path)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if version != *current_version() {
+        let text = "this version of the page is no longer served; load the page again";
+        return Err(Error::new(Code::NotFound, text).into());
+    }
+    let file = find(&path).ok_or_else(|| Error::new(Code::NotFound, "there is nothing at this path"))?;
+    Ok(answer(&headers, media_type(&path), file.data.into_owned().into(), FOR_EVER))
+}
+
+/// Finds a file of the pages, or below `client/` one of the SDK.
+fn find(path: &str) -> Option<EmbeddedFile> {
+    match path.strip_prefix("client/") {
+        Some(name) => Client::get(name),
+        None => Web::get(path),
+    }
+}
+
+/// Returns a text file with `{root}`, `{version}` and `{files}` (a JSON array of the paths below `web/{version}/`) filled
+/// in.
+fn template(name: &str, root: &str) -> Result<String> {
+    let file = Web::get(name).ok_or_else(|| Error::new(Code::NotFound, "this build is without its pages"))?;
+    let text = String::from_utf8(file.data.into_owned()).map_err(Error::internal)?;
+    let mut text = text.replace("{root}", root).replace("{version}", &current_version());
+    if text.contains("{files}") {
+        let is_shell =
+            |name: &String| name.starts_with("app/") && !name.ends_with(".html") && name != "app/sw.js";
+        let mut files: Vec<String> = Web::iter().map(|it| it.to_string()).filter(is_shell).collect();
+        files.push("client/mango-chat.js".to_owned());
+        text = text.replace("{files}", &serde_json::to_string(&files).map_err(Error::internal)?);
+    }
+    Ok(text)
+}
+
+/// Returns the hash of all files.
+fn current_version() -> Arc<str> {
+    static VERSION: LazyLock<Arc<str>> = LazyLock::new(hash_of_files);
+    // The files of a debug build change while the server runs.
+    if cfg!(debug_assertions) { hash_of_files() } else { VERSION.clone() }
+}
+
+fn hash_of_files() -> Arc<str> {
+    let mut hash = Sha256::new();
+    let web = Web::iter().filter_map(|name| Some((name.clone(), Web::get(&name)?)));
+    let client = Client::iter().filter_map(|name| Some((name.clone(), Client::get(&name)?)));
+    for (name, file) in web.chain(client) {
+        hash.update(name.as_bytes());
+        hash.update(file.metadata.sha256_hash());
+    }
+    let mut text = String::with_capacity(16);
+    for byte in hash.finalize().iter().take(8) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.into()
+}
+
+/// Returns the media type of a file by its extension.
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "json" => "application/json",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "html" => "text/html; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Answers with a file, compressed if the browser accepts it, or with 304 if the browser has it.
+fn answer(request: &HeaderMap, kind: &'static str, body: Bytes, caching: HeaderValue) -> Response {
+    let hash: [u8; 32] = Sha256::digest(&body).into();
+    let mut tag = String::from("\"");
+    for byte in hash.iter().take(8) {
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag.push('"');
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, caching);
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    headers.extend(HeaderValue::from_str(&tag).map(|it| (header::ETAG, it)));
+    let text = |name| request.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    if text(header::IF_NONE_MATCH).contains(&tag) {
+        return (axum::http::StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let is_text = !matches!(kind, "image/png" | "image/webp");
+    if is_text
+        && text(header::ACCEPT_ENCODING).contains("gzip")
+        && let Ok(compressed) = COMPRESSED.try_get_with(hash, || compress(&body))
+    {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        return (headers, compressed).into_response();
+    }
+    (headers, body).into_response()
+}
+
+fn compress(body: &[u8]) -> io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(body)?;
+    Ok(encoder.finish()?.into())
+}
