@@ -6,6 +6,7 @@ mod database;
 mod files;
 mod log;
 mod mail;
+mod modules;
 mod origins;
 mod passwords;
 mod public_url;
@@ -22,6 +23,7 @@ pub use database::{Database, DatabaseLimits};
 pub use files::load_env_files;
 pub use log::{Log, LogFormat};
 pub use mail::{Mail, Verification};
+pub use modules::{Module, Modules};
 pub use origins::CorsOrigins;
 pub use passwords::{HashCost, Passwords};
 pub use public_url::PublicUrl;
@@ -86,6 +88,8 @@ pub struct Settings {
     pub sockets: Sockets,
     /// Where and how the server logs.
     pub log: Log,
+    /// The parts that are switched on.
+    pub modules: Modules,
     /// Whether responses with status 500 contain the cause.
     pub debug: bool,
     /// How long a shutdown may take.
@@ -156,6 +160,12 @@ impl Settings {
         let chats = sizes::read_chats(r)?;
         let sockets = sockets::read(r)?;
         let log = log::read(r)?;
+        let modules = modules::read(r)?;
+        if mail.verification != Verification::Off && !modules.has(Module::Mail) {
+            return Err(BadSetting(
+                "EMAIL_VERIFICATION: must be off, because MODULES is without mail".into(),
+            ));
+        }
         let debug = r.flag("DEBUG", false, "500 responses carry the cause; refused in prod")?;
         if debug && environment == Environment::Prod {
             return Err(BadSetting("DEBUG: must be false in prod".into()));
@@ -179,6 +189,7 @@ impl Settings {
             chats,
             sockets,
             log,
+            modules,
             debug,
             shutdown_grace,
         })
@@ -266,6 +277,7 @@ mod tests {
             ("PING_INTERVAL_MS", "-1"),
             ("LOG_FORMAT", "xml"),
             ("RUST_LOG", "mango=loud"),
+            ("MODULES", "chat"),
             ("DEBUG", "maybe"),
             ("REDIS_URL", "redis://localhost"),
             ("PASSWORD_BLOCKLIST", "maybe"),

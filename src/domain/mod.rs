@@ -21,6 +21,7 @@ pub mod photos;
 pub mod presence;
 pub mod profiles;
 pub mod recovery;
+pub mod search;
 pub mod sessions;
 pub mod sync;
 pub mod users;

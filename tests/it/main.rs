@@ -42,6 +42,7 @@ mod refusing_database;
 mod regressions;
 mod rendered;
 mod rules;
+mod search;
 mod security;
 mod security_table;
 mod sessions;

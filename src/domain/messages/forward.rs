@@ -54,7 +54,7 @@ impl CommandHandler for ForwardMessage {
             forwarded_from: Some(ForwardedFrom { user, created_at: Timestamp(sent_at) }),
             // Forwarding mentions nobody.
             names: Names::default(),
-            ..Draft::new(original.content, kind(original.message_type), request.client_id.clone())
+            ..Draft::new(context, original.content, kind(original.message_type), request.client_id.clone())
         };
         submit(context, caller, self.chat.0.id, draft).await.map_err(|error| {
             // A file that is gone was removed with its message.

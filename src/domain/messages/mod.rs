@@ -7,6 +7,7 @@ mod create_chat;
 mod edit;
 mod forward;
 mod history;
+pub(super) mod index;
 mod like;
 mod pin;
 mod prepare;

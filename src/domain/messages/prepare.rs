@@ -7,9 +7,11 @@ use entity::{attachment, chat, member, message, user};
 use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::index;
+use crate::config::Module;
 use crate::domain::mentions::{Mentions, Names, Naming, Resolver};
 use crate::domain::users::author;
-use crate::domain::{attachments, contacts, sessions};
+use crate::domain::{AppContext, attachments, contacts, sessions};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::tokens::hash;
@@ -37,14 +39,43 @@ pub struct Draft {
     pub attachments: Vec<i64>,
     /// The hash of a file that was sent as content, and became an attachment.
     pub inline_file: Option<String>,
+    /// The terms that its content is found by; `None` without search.
+    pub terms: Option<String>,
 }
 
 impl Draft {
     /// Creates a message to send.
-    pub fn new(content: String, message_type: MessageType, client_id: Option<String>) -> Self {
+    pub fn new(
+        context: &AppContext,
+        content: String,
+        message_type: MessageType,
+        client_id: Option<String>,
+    ) -> Self {
         let names = Names::of(&content, message_type);
+        let is_searchable = context.settings.modules.has(Module::Search);
+        let terms = is_searchable.then(|| index::terms_of(&content, message_type, &[]));
         let (reply_to, forwarded_from, attachments, inline_file) = Default::default();
-        Self { content, message_type, client_id, reply_to, names, forwarded_from, attachments, inline_file }
+        Self {
+            content,
+            message_type,
+            client_id,
+            reply_to,
+            names,
+            forwarded_from,
+            attachments,
+            inline_file,
+            terms,
+        }
+    }
+
+    /// Returns everything that the message is found by, with the names of its files.
+    pub fn index_entry(&self, chat: ChatId, author: UserId, files: &[&str]) -> String {
+        let Some(terms) = &self.terms else { return String::new() };
+        if files.is_empty() {
+            return index::entry(terms, chat, author, self.message_type);
+        }
+        let all = index::terms_of(&self.content, self.message_type, files);
+        index::entry(&all, chat, author, self.message_type)
     }
 
     /// Whether the message can be stored without reading anything but chat and sender.

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::client::Client;
-use crate::config::{CorsOrigins, Settings, StorageKind};
+use crate::config::{CorsOrigins, Module, Settings, StorageKind};
 use crate::error::{Code, Error, Result};
 use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
@@ -58,6 +58,9 @@ static COMPRESSED: LazyLock<Cache<[u8; 32], Bytes>> = LazyLock::new(|| Cache::ne
 
 /// Returns the routes of the pages and their files.
 pub fn pages(settings: &Settings) -> Router<RestState> {
+    if !settings.modules.has(Module::Ui) {
+        return Router::new();
+    }
     let mut router = Router::new()
         .route("/web/{version}/{*path}", get(versioned))
         .route("/sw.js", get(service_worker))
