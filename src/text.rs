@@ -1,6 +1,7 @@
 //! Unicode text from users: how it is compared, how names are cleaned, and how passwords are normalized.
 
 pub mod terms;
+pub mod word_list;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;

@@ -12,11 +12,13 @@ mod passwords;
 mod public_url;
 mod rates;
 mod reader;
+mod registration;
 mod sizes;
 mod smtp;
 mod sockets;
 mod storage;
 mod tokens;
+mod word_filter;
 
 pub use contacts::{ContactRule, Contacts};
 pub use database::{Database, DatabaseLimits};
@@ -30,11 +32,13 @@ pub use public_url::PublicUrl;
 pub use rates::{Rate, Rates};
 use reader::bad;
 pub use reader::{BadSetting, Described, Reader};
+pub use registration::Registration;
 pub use sizes::{Chats, Photos};
 pub use smtp::{Security, Smtp};
 pub use sockets::Sockets;
 pub use storage::{S3, StorageKind, sqlite_url};
 pub use tokens::Tokens;
+pub use word_filter::WordFilter;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -90,6 +94,10 @@ pub struct Settings {
     pub log: Log,
     /// The parts that are switched on.
     pub modules: Modules,
+    /// Who may register.
+    pub registration: Registration,
+    /// Words that messages must not contain.
+    pub word_filter: Option<WordFilter>,
     /// Whether responses with status 500 contain the cause.
     pub debug: bool,
     /// How long a shutdown may take.
@@ -161,6 +169,8 @@ impl Settings {
         let sockets = sockets::read(r)?;
         let log = log::read(r)?;
         let modules = modules::read(r)?;
+        let registration = registration::read(r)?;
+        let word_filter = word_filter::read(r)?;
         if mail.verification != Verification::Off && !modules.has(Module::Mail) {
             return Err(BadSetting(
                 "EMAIL_VERIFICATION: must be off, because MODULES is without mail".into(),
@@ -190,6 +200,8 @@ impl Settings {
             sockets,
             log,
             modules,
+            registration,
+            word_filter,
             debug,
             shutdown_grace,
         })
@@ -278,6 +290,9 @@ mod tests {
             ("LOG_FORMAT", "xml"),
             ("RUST_LOG", "mango=loud"),
             ("MODULES", "chat"),
+            ("REGISTRATION", "maybe"),
+            ("WORD_FILTER", "/no/such/file"),
+            ("WORD_FILTER_ACTION", "delete"),
             ("DEBUG", "maybe"),
             ("REDIS_URL", "redis://localhost"),
             ("PASSWORD_BLOCKLIST", "maybe"),

@@ -8,6 +8,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoA
 
 use super::index;
 use super::prepare::Draft;
+use super::screen::{self, Flagged};
 use crate::clock::Timestamp;
 use crate::domain::links::Links;
 use crate::domain::mentions::Mentions;
@@ -89,6 +90,14 @@ pub async fn store(
     insert_mentions(conn, mentions).await?;
     attach(conn, attached).await?;
     index::put(conn, entries).await?;
+    let flagged = messages.iter().zip(positioned).filter(|(_, it)| it.draft.is_flagged);
+    let flagged = flagged.map(|(message, _)| Flagged {
+        id: message.id.0,
+        chat_id: message.chat_id.0,
+        user_id: message.user.id.0,
+        content: &message.content,
+    });
+    screen::report(conn, &flagged.collect::<Vec<_>>(), now).await?;
     Ok(messages)
 }
 

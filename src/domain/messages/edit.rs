@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::protocol::members::ChatRole;
+use entity::message::Model;
 use entity::{like, mention, message, message_edit, reaction, session};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use super::batch::insert_mentions;
 use super::index;
+use super::screen::{self, Flagged};
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::chats::{begin_change, change_at, membership, require_open};
 use crate::domain::dispatch::CommandHandler;
@@ -53,6 +55,7 @@ impl CommandHandler for EditMessage {
             let message = show_one(tx.conn(), message, user_id, context.links()).await?;
             return tx.unchanged(MessageReply { message }).await;
         }
+        let is_flagged = screen::screen(context, &request.content, kind(message.message_type))?;
         let now = context.clock.now();
         let names = Names::of(&request.content, kind(message.message_type));
         let naming = Naming { chat_id: ChatId(chat.id), author: user_id, names: &names };
@@ -77,6 +80,11 @@ impl CommandHandler for EditMessage {
         row.rev = Set(change.position().rev);
         let row = row.update(change.conn()).await?;
         reindex(change.conn(), &row).await?;
+        if is_flagged {
+            let Model { id, chat_id, user_id, content, .. } = &row;
+            let flagged = Flagged { id: *id, chat_id: *chat_id, user_id: *user_id, content };
+            screen::report(change.conn(), &[flagged], now).await?;
+        }
         finish(context, change, row, user_id).await
     }
 }

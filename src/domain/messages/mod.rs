@@ -14,6 +14,7 @@ mod prepare;
 mod react;
 mod readers;
 mod results;
+mod screen;
 mod send;
 mod store_postgres;
 mod store_sqlite;

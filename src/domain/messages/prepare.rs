@@ -8,6 +8,7 @@ use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::index;
+use super::screen::screen;
 use crate::config::Module;
 use crate::domain::mentions::{Mentions, Names, Naming, Resolver};
 use crate::domain::users::author;
@@ -41,21 +42,24 @@ pub struct Draft {
     pub inline_file: Option<String>,
     /// The terms that its content is found by; `None` without search.
     pub terms: Option<String>,
+    /// Whether it is reported to the moderators, because the word filter matches it.
+    pub is_flagged: bool,
 }
 
 impl Draft {
-    /// Creates a message to send.
+    /// Creates a message to send. Fails if the word filter refuses it.
     pub fn new(
         context: &AppContext,
         content: String,
         message_type: MessageType,
         client_id: Option<String>,
-    ) -> Self {
+    ) -> Result<Self> {
+        let is_flagged = screen(context, &content, message_type)?;
         let names = Names::of(&content, message_type);
         let is_searchable = context.settings.modules.has(Module::Search);
         let terms = is_searchable.then(|| index::terms_of(&content, message_type, &[]));
         let (reply_to, forwarded_from, attachments, inline_file) = Default::default();
-        Self {
+        Ok(Self {
             content,
             message_type,
             client_id,
@@ -65,7 +69,8 @@ impl Draft {
             attachments,
             inline_file,
             terms,
-        }
+            is_flagged,
+        })
     }
 
     /// Returns everything that the message is found by, with the names of its files.
@@ -80,7 +85,10 @@ impl Draft {
 
     /// Whether the message can be stored without reading anything but chat and sender.
     pub fn is_plain(&self) -> bool {
-        self.names.is_empty() && self.forwarded_from.is_none() && self.attachments.is_empty()
+        !self.is_flagged
+            && self.names.is_empty()
+            && self.forwarded_from.is_none()
+            && self.attachments.is_empty()
     }
 
     /// Returns a hash of chat, type and content if the message has a `client_id`. It allows a comparison even after the

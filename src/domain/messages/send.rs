@@ -30,11 +30,11 @@ impl Draft {
             return Ok(Self {
                 reply_to,
                 attachments,
-                ..Self::new(context, content, message_type, client_id)
+                ..Self::new(context, content, message_type, client_id)?
             });
         };
         let inline_file = Some(hash(data));
-        let draft = Self::new(context, String::new(), message_type, client_id);
+        let draft = Self::new(context, String::new(), message_type, client_id)?;
         let mut draft = Self { reply_to, inline_file, ..draft };
         let user_id = caller.actor.user_id;
         // Of a retry, the file is there already.

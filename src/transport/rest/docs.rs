@@ -142,6 +142,8 @@ fn admin_routes() -> OpenApiRouter<RestState> {
         .routes(routes!(admin::set_role))
         .routes(routes!(admin::list_sessions_of, admin::end_sessions))
         .routes(routes!(admin::list_reports))
+        .routes(routes!(admin::claim_report))
+        .routes(routes!(admin::note_report))
         .routes(routes!(admin::resolve_report))
         .routes(routes!(admin::audit))
         .routes(routes!(admin::mails))

@@ -137,7 +137,7 @@ async fn a_report_waits_for_an_identical_one_in_progress() {
     let tx = fixture.app.server.context.db.begin().await.expect("begins");
     users::lock(tx.conn(), UserId(fixture.moderator.id)).await.expect("locked");
     let first = entity::report::ActiveModel {
-        reporter_id: Set(fixture.moderator.id),
+        reporter_id: Set(Some(fixture.moderator.id)),
         user_id: Set(fixture.user.id),
         reason: Set("rude".into()),
         state: Set(entity::enums::ReportState::Open),
