@@ -24,6 +24,7 @@ mod full_disk;
 mod group_access;
 mod guards;
 mod hostile;
+mod house_rules;
 mod hung_database;
 mod import;
 mod inputs;
