@@ -150,10 +150,8 @@ async fn a_message_with_a_reported_word_is_delivered_and_reported_once() {
     let reports = app.get("/admin/report", &moderator).await;
     let found: Vec<(&Value, &Value)> =
         reports.as_array().expect("a list").iter().map(|it| (&it["message_id"], &it["content"])).collect();
-    let wanted = [
-        (&clean["message"]["id"], &json!("spam later")),
-        (&flagged["message"]["id"], &json!("cheap spam")),
-    ];
+    let wanted =
+        [(&clean["message"]["id"], &json!("spam later")), (&flagged["message"]["id"], &json!("cheap spam"))];
     assert_eq!(found, wanted, "{reports}");
     assert_eq!((&reports[0]["reporter"], &reports[0]["user"]["id"]), (&Value::Null, &json!(alice.id)));
 }
@@ -176,7 +174,9 @@ async fn what_is_switched_off_answers_404_and_is_not_documented() {
         for (other, paths) in paths {
             for path in paths {
                 let (status, body) = app.send(Method::GET, path, Some(&alice.access), None).await;
-                let is_absent = status == 404 && body["detail"] == json!("there is nothing at this path");
+                // Without the client, `/chat/ui` is a chat that has no number as its id.
+                let nothing = ["there is nothing at this path", "an id must be a whole number"];
+                let is_absent = status == 404 && nothing.iter().any(|it| body["detail"] == json!(it));
                 assert_eq!(is_absent, other == module, "without {module}, {path} is {status}: {body}");
             }
         }

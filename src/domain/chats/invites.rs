@@ -179,10 +179,8 @@ impl CommandHandler for AcceptInvite {
         let Accepted { tx, chat_id, requested, is_changed } =
             use_invite(context, tx, &self.invite.0.token, user_id, "invite.token").await?;
         let viewer = Some(Viewer::now(context, user_id));
-        let chat = match requested {
-            true => None,
-            false => Some(shown(tx.conn(), chat_id, viewer, context.links()).await?),
-        };
+        let chat =
+            if requested { None } else { Some(shown(tx.conn(), chat_id, viewer, context.links()).await?) };
         let reply = AcceptReply { chat, requested };
         if is_changed { tx.commit(reply).await } else { tx.unchanged(reply).await }
     }

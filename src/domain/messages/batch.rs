@@ -6,8 +6,8 @@ use entity::{attachment, chat, mention, message, message_attachment};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Query};
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
+use super::draft::Draft;
 use super::index;
-use super::prepare::Draft;
 use super::screen::{self, Flagged};
 use crate::clock::Timestamp;
 use crate::domain::links::Links;

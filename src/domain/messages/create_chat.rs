@@ -3,7 +3,7 @@
 use entity::{chat, message};
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
 
-use super::prepare::Draft;
+use super::draft::Draft;
 use super::send::insert_one;
 use crate::domain::chats::{self, Opened, Viewer};
 use crate::domain::dispatch::CommandHandler;

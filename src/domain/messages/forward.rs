@@ -3,7 +3,7 @@
 use entity::message;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::prepare::Draft;
+use super::draft::Draft;
 use super::send::{sent_before, submit};
 use crate::clock::Timestamp;
 use crate::domain::chats::find_visible;

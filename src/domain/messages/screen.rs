@@ -14,9 +14,9 @@ use crate::protocol::message_type::MessageType;
 const REASON: &str = "The word filter matches this message.";
 
 /// Checks the content of a message. Returns whether it has to be reported.
-pub fn screen(context: &AppContext, content: &str, message_type: MessageType) -> Result<bool> {
+pub fn screen(context: &AppContext, text: &str, message_type: MessageType) -> Result<bool> {
     let Some(filter) = &context.settings.word_filter else { return Ok(false) };
-    if !context.forbidden_words.is_in(&readable(content, message_type)) {
+    if !context.forbidden_words.is_in(&readable(text, message_type)) {
         return Ok(false);
     }
     if filter.reports {

@@ -8,7 +8,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use tokio::sync::oneshot;
 
 use super::batch::{announcement, place, store};
-use super::prepare::{Decision, Draft, Locking, SendContext, SendRequest, Window};
+use super::draft::Draft;
+use super::prepare::{Decision, Locking, SendContext, SendRequest, Window};
 use super::writer::{Job, SendResult};
 use crate::domain::attachments::Upload;
 use crate::domain::dispatch::{CommandHandler, Respond, ack, fail};

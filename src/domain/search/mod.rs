@@ -8,6 +8,7 @@ mod query;
 mod snippet;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use entity::{attachment, chat, member, message};
 use sea_orm::sea_query::Value;
@@ -75,9 +76,10 @@ pub async fn search(
     if words.is_empty() || chats.is_empty() {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let named = if chats.len() as u64 > FEW_CHATS { &[][..] } else { &chats };
+    let (named, member) =
+        if chats.len() as u64 > FEW_CHATS { (&[][..], Some(actor.user_id)) } else { (&chats[..], None) };
     let condition = query::condition(conn.get_database_backend(), words, filter, named);
-    let find = Find { condition, filter, viewer: actor.user_id };
+    let find = Find { condition, filter, member };
     let (hits, next) = match order {
         Order::Date => {
             let before = cursor.map(str::parse).transpose().map_err(|_| bad_cursor())?;
@@ -159,7 +161,8 @@ struct Find<'a> {
     /// In the language of the database.
     condition: String,
     filter: &'a Filter,
-    viewer: UserId,
+    /// The member of the messages' chats, if the condition does not name these.
+    member: Option<UserId>,
 }
 
 impl Find<'_> {
@@ -170,8 +173,16 @@ impl Find<'_> {
             DbBackend::Postgres => ("message_terms.message_id", "message_terms.terms @@ CAST($1 AS tsquery)"),
             _ => ("message_terms.rowid", "message_terms MATCH $1"),
         };
-        let mut values: Vec<Value> = vec![self.condition.clone().into(), self.viewer.0.into()];
+        let mut values: Vec<Value> = vec![self.condition.clone().into()];
         let mut more = String::new();
+        if let Some(member) = self.member {
+            values.push(member.0.into());
+            more.push_str(
+                " AND EXISTS (SELECT 1 FROM members JOIN chats ON chats.id = members.chat_id \
+                 WHERE members.chat_id = messages.chat_id AND members.user_id = $2 \
+                 AND members.left_at IS NULL AND chats.deleted_at IS NULL)",
+            );
+        }
         for (condition, value) in [
             (format!("{id} <"), before),
             ("messages.created_at >=".to_owned(), self.filter.from),
@@ -179,14 +190,12 @@ impl Find<'_> {
         ] {
             if let Some(value) = value {
                 values.push(value.into());
-                more.push_str(&format!(" AND {condition} ${}", values.len()));
+                let _ = write!(more, " AND {condition} ${}", values.len());
             }
         }
         let sql = format!(
             "SELECT messages.id AS id FROM message_terms JOIN messages ON messages.id = {id} \
-             WHERE {fits} AND messages.deleted_at IS NULL AND EXISTS (SELECT 1 FROM members \
-             JOIN chats ON chats.id = members.chat_id WHERE members.chat_id = messages.chat_id \
-             AND members.user_id = $2 AND members.left_at IS NULL AND chats.deleted_at IS NULL){more} \
+             WHERE {fits} AND messages.deleted_at IS NULL{more} \
              ORDER BY {id} DESC LIMIT {limit}"
         );
         let rows = conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;

@@ -136,7 +136,7 @@ mod tests {
         }
         assert!(Words::parse(&"a ".repeat(100), false).is_ok());
         assert!(Words::parse(&"a".repeat(201), false).is_err());
-        let many: String = (0..21).map(|n| format!("w{n} ")).collect();
+        let many = (0..21).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
         assert!(Words::parse(&many, false).is_err());
     }
 

@@ -160,8 +160,9 @@ fn template(name: &str, root: &str) -> Result<String> {
     let text = String::from_utf8(file.data.into_owned()).map_err(Error::internal)?;
     let mut text = text.replace("{root}", root).replace("{version}", &current_version());
     if text.contains("{files}") {
-        let is_shell =
-            |name: &String| name.starts_with("app/") && !name.ends_with(".html") && name != "app/sw.js";
+        let is_shell = |name: &String| {
+            name.starts_with("app/") && !media_type(name).starts_with("text/html") && name != "app/sw.js"
+        };
         let mut files: Vec<String> = Web::iter().map(|it| it.to_string()).filter(is_shell).collect();
         files.push("client/mango-chat.js".to_owned());
         text = text.replace("{files}", &serde_json::to_string(&files).map_err(Error::internal)?);

@@ -200,8 +200,11 @@ async fn moderators_share_the_queue_by_claims_and_notes() {
     assert_eq!(acts, wanted, "only changes are recorded, newest first");
     for (path, body) in [(&claim, json!({"claimed": "yes"})), (&note, json!({"note": "x".repeat(2_001)}))] {
         let by = &fixture.moderator;
-        let (status, problem) =
-            if path == &note { fixture.put(by, path, body).await } else { fixture.post(by, path, body).await };
+        let (status, problem) = if path == &note {
+            fixture.put(by, path, body).await
+        } else {
+            fixture.post(by, path, body).await
+        };
         assert_eq!(status, 422, "{problem}");
     }
     let listed = fixture.app.send(Method::GET, "/admin/report?claimed=all", Some(&other.access), None).await;
