@@ -63,7 +63,7 @@ async fn fetch(app: &TestApp, url: &Value, headers: &[(&str, &str)]) -> Response
     request.send().await.expect("an answer")
 }
 
-fn png(width: u32, height: u32) -> Vec<u8> {
+pub fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     let pixels = RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 120]));
     pixels.write_to(&mut bytes, ImageFormat::Png).expect("encodes");

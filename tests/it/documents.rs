@@ -10,7 +10,8 @@ use mango_chat::protocol::catalogue::{COMMANDS, EVENTS};
 use mango_chat::transport::rest;
 use serde_json::{Value, json};
 
-fn equals_committed(path: &str, now: &str) {
+/// Checks a committed file against what the code generates, or renews it.
+pub fn equals_committed(path: &str, now: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");

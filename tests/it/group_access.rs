@@ -65,8 +65,9 @@ async fn an_invite_link_shows_the_group_and_lets_its_holder_in() {
         let (status, body) = app.send(method, &path, Some(&bob.access), body).await;
         assert_eq!((status.as_u16(), &body["code"]), (403, &json!("forbidden")), "{body}");
     }
-    let (status, _) =
-        app.send(Method::DELETE, &format!("{path}/{}", made["id"]), Some(&alice.access), None).await;
+    let (status, _) = app
+        .send(Method::DELETE, &format!("/chat/{chat}/invite/{}", made["id"]), Some(&alice.access), None)
+        .await;
     assert_eq!(status, 204);
     let dave = app.person("dave").await;
     let mut daves = app.connect(&dave, Transport::ALL[3]).await;

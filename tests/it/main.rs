@@ -36,6 +36,7 @@ mod message_features;
 mod migrations;
 mod moderation;
 mod no_database;
+mod operations;
 mod plain;
 mod reading;
 mod real_clients;

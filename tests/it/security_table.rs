@@ -138,7 +138,8 @@ fn files(modules: &[&str]) -> Vec<PathBuf> {
     all.filter(|file| file.is_file()).collect()
 }
 
-fn test_exists(name: &str) -> bool {
+/// Returns whether a test exists: `module::name`, or `file: "title"` of `tests/clients`.
+pub fn test_exists(name: &str) -> bool {
     if let Some((file, title)) = name.split_once(": \"") {
         let text = fs::read_to_string(root().join("tests/clients").join(file)).unwrap_or_default();
         return text.replace("\\'", "'").contains(title.trim_end_matches('"'));
