@@ -26,7 +26,7 @@ use crate::domain::{AppContext, accounts, attachments, chats, demo, search, sess
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
-use crate::platform::{log, memory};
+use crate::platform::{log, memory, telemetry};
 use crate::random;
 use crate::realtime::RealtimeState;
 use crate::realtime::publisher::Publisher;
@@ -135,6 +135,20 @@ pub async fn open_context(settings: Settings) -> Result<Arc<AppContext>> {
     AppContext::open(Arc::new(settings), Clock::system(), db, bus, &secret).await
 }
 
+/// Takes samples of what the server does.
+async fn sample(context: Arc<AppContext>, publisher: Arc<Publisher>) {
+    loop {
+        tokio::time::sleep(telemetry::EVERY).await;
+        let gauges = telemetry::Gauges {
+            connections: publisher.connection_count() as u64,
+            users_online: context.presence.count().0 as u64,
+            queue: context.writer.waiting(),
+            errors: log::errors(),
+        };
+        context.telemetry.sample(context.clock.now(), gauges);
+    }
+}
+
 /// Starts everything as the only server of its database, if that is SQLite: two servers would not see each other's
 /// events.
 pub async fn start_alone(settings: Settings) -> Result<Server> {
@@ -169,6 +183,8 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
         let connections = connections.clone();
         memory::trim_after_waves(move || connections.connection_count())
     });
+    let connections = publisher.clone();
+    context.keep("telemetry", move |context| sample(context, connections.clone()));
     context.keep("log files", async |context| {
         loop {
             tokio::time::sleep(Duration::from_hours(24)).await;
@@ -178,6 +194,7 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     Presence::watch(&context);
     TypingNow::watch(&context);
     attachments::watch(&context);
+    search::prepare(&context).await?;
     search::watch(&context);
     sessions::prune::watch(&context);
     chats::lobby::prepare(&context).await?;

@@ -68,7 +68,7 @@ impl Timestamp {
             return Some(time);
         }
         let date = Date::parse(text.trim(), DATE).ok()?;
-        let date = if is_end { date.next_day()? } else { date };
+        let date = if is_end { date.next_day().unwrap_or(date) } else { date };
         Some(Self(date.midnight().assume_utc().unix_timestamp() * 1_000))
     }
 

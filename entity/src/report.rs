@@ -38,7 +38,7 @@ pub struct Model {
     pub resolution: Option<String>,
     /// The moderator who works on it.
     pub claimed_by: Option<i64>,
-    /// Since when.
+    /// When it was claimed.
     pub claimed_at: Option<i64>,
     /// A note of the moderators.
     #[sea_orm(column_type = "Text", nullable)]

@@ -30,11 +30,18 @@ impl MigrationTrait for Migration {
             let sql = "ALTER TABLE reports ALTER COLUMN reporter_id DROP NOT NULL, \
                 ADD COLUMN claimed_by BIGINT, ADD COLUMN claimed_at BIGINT, ADD COLUMN note TEXT";
             manager.get_connection().execute_unprepared(sql).await?;
-            return Ok(());
+        } else {
+            let mut table = base(big_integer_null("reporter_id"));
+            table
+                .col(big_integer_null("claimed_by"))
+                .col(big_integer_null("claimed_at"))
+                .col(text_null("note"));
+            rebuild(manager, table).await?;
         }
-        let mut table = base(big_integer_null("reporter_id"));
-        table.col(big_integer_null("claimed_by")).col(big_integer_null("claimed_at")).col(text_null("note"));
-        rebuild(manager, table).await
+        // An edited message is looked for, so that it is not reported twice.
+        let of_message =
+            Index::create().table("reports").name("reports_of_message").col("message_id").to_owned();
+        manager.create_index(of_message).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -42,6 +49,7 @@ impl MigrationTrait for Migration {
         let automatic =
             Query::delete().from_table("reports").and_where(Expr::col("reporter_id").is_null()).to_owned();
         manager.execute(automatic).await?;
+        manager.drop_index(Index::drop().name("reports_of_message").table("reports").to_owned()).await?;
         if manager.get_database_backend() == sea_orm::DbBackend::Postgres {
             let sql = "ALTER TABLE reports ALTER COLUMN reporter_id SET NOT NULL, \
                 DROP COLUMN claimed_by, DROP COLUMN claimed_at, DROP COLUMN note";

@@ -102,12 +102,17 @@ pub struct Settings {
     pub debug: bool,
     /// How long a shutdown may take.
     pub shutdown_grace: Duration,
+    /// All settings as they were read.
+    pub described: Vec<Described>,
 }
 
 impl Settings {
     /// Reads and validates all settings from `source`.
     pub fn from_source(source: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
-        Self::read(&mut Reader::new(source))
+        let mut reader = Reader::new(source);
+        let mut settings = Self::read(&mut reader)?;
+        settings.described = reader.into_described();
+        Ok(settings)
     }
 
     /// Returns whether clients use https. Cookies are `Secure` then.
@@ -173,7 +178,7 @@ impl Settings {
         let word_filter = word_filter::read(r)?;
         if mail.verification != Verification::Off && !modules.has(Module::Mail) {
             return Err(BadSetting(
-                "EMAIL_VERIFICATION: must be off, because MODULES is without mail".into(),
+                "EMAIL_VERIFICATION: must be off when MODULES does not include mail".into(),
             ));
         }
         let debug = r.flag("DEBUG", false, "500 responses carry the cause; refused in prod")?;
@@ -204,6 +209,7 @@ impl Settings {
             word_filter,
             debug,
             shutdown_grace,
+            described: Vec::new(),
         })
     }
 }

@@ -13,6 +13,21 @@ pub struct Described {
     pub default: String,
     /// What the setting does.
     pub meaning: &'static str,
+    /// The value that was set; `None` if it is the default.
+    pub value: Option<String>,
+}
+
+impl Described {
+    /// Whether the value must not be shown.
+    pub fn is_secret(&self) -> bool {
+        is_secret(self.name)
+    }
+}
+
+/// Whether a variable contains a password or another secret.
+fn is_secret(name: &str) -> bool {
+    name.contains("SECRET")
+        || ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "S3_ACCESS_KEY_ID", "METRICS_TOKEN"].contains(&name)
 }
 
 /// Why the server refuses to start: one line with the variable, its value and the valid values.
@@ -46,8 +61,9 @@ impl<'a> Reader<'a> {
 
     /// Returns the raw value if it is set and not blank.
     pub fn raw(&mut self, name: &'static str, default: &str, meaning: &'static str) -> Option<String> {
-        self.described.push(Described { name, default: default.to_owned(), meaning });
-        (self.source)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        let value = (self.source)(name).map(|value| value.trim().to_owned()).filter(|it| !it.is_empty());
+        self.described.push(Described { name, default: default.to_owned(), meaning, value: value.clone() });
+        value
     }
 
     /// Reads a value with `parse`; `takes` describes the valid values.
@@ -117,7 +133,6 @@ impl<'a> Reader<'a> {
 
 /// Creates the error for an invalid value. Secrets are not included.
 pub fn bad(name: &str, value: &str, takes: &str) -> BadSetting {
-    let secret = name.contains("SECRET") || ["DATABASE_URL", "REDIS_URL", "SMTP_URL"].contains(&name);
-    let got = if secret { "a value that does not fit".to_owned() } else { format!("`{value}`") };
+    let got = if is_secret(name) { "a value that does not fit".to_owned() } else { format!("`{value}`") };
     BadSetting(format!("{name}: got {got}, must be {takes}"))
 }

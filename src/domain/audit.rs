@@ -17,6 +17,10 @@ pub enum Target {
     User(UserId),
     /// A message.
     Message(crate::ids::MessageId),
+    /// A chat.
+    Chat(crate::ids::ChatId),
+    /// A mail.
+    Mail(i64),
     /// A report.
     Report(i64),
     /// The server as a whole.
@@ -28,6 +32,8 @@ impl Target {
         match self {
             Self::User(id) => (Some("user"), Some(id.0)),
             Self::Message(id) => (Some("message"), Some(id.0)),
+            Self::Chat(id) => (Some("chat"), Some(id.0)),
+            Self::Mail(id) => (Some("mail"), Some(id)),
             Self::Report(id) => (Some("report"), Some(id)),
             Self::Server => (None, None),
         }

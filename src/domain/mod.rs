@@ -45,6 +45,7 @@ use crate::platform::images::{ImageWorker, Limits as ImageLimits};
 use crate::platform::limits::RateLimits;
 use crate::platform::passwords::Passwords;
 use crate::platform::storage::Storage;
+use crate::platform::telemetry::Telemetry;
 use crate::platform::tokens::Tokens;
 use crate::protocol::parse::Limits;
 use crate::text::word_list::WordList;
@@ -127,6 +128,10 @@ pub struct AppContext {
     pub writer: messages::Writer,
     /// The writer of read marks.
     pub read_marks: chats::ReadMarks,
+    /// What the server has done lately.
+    pub telemetry: Arc<Telemetry>,
+    /// When the server was started, milliseconds since the Unix epoch.
+    pub started_at: i64,
     /// Notified when files were released that may be removed.
     pub released_attachments: Arc<tokio::sync::Notify>,
     /// E-mail.
@@ -154,6 +159,7 @@ impl AppContext {
         let forbidden_words = WordList::new(lines.map(String::as_str));
         let typing = Arc::<chats::TypingNow>::default();
         let background = Arc::<Background>::default();
+        let telemetry = Arc::<Telemetry>::default();
         let writer = messages::Writer::start(
             &background,
             db.clone(),
@@ -162,6 +168,7 @@ impl AppContext {
             typing.clone(),
             settings.public_url.as_str().into(),
             settings.contacts.duplicate_window.as_millis() as i64,
+            telemetry.clone(),
         );
         let read_marks = chats::ReadMarks::start(&background, &db, &bus);
         Ok(Arc::new(Self {
@@ -178,6 +185,8 @@ impl AppContext {
             forbidden_words,
             writer,
             read_marks,
+            telemetry,
+            started_at: clock.now(),
             released_attachments: Arc::default(),
             mail: Arc::new(mail::Mail::open(&settings)?),
             background,

@@ -5,6 +5,7 @@ use std::fs::DirBuilder;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use logroller::{LogRollerBuilder, Rotation as LogRotation, RotationSize};
@@ -13,7 +14,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
-use tracing_subscriber::layer::{Layered, SubscriberExt};
+use tracing_subscriber::layer::{Context, Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
@@ -68,7 +69,7 @@ pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGua
         LogFormat::Pretty => fmt::layer().compact().with_target(false).with_ansi(is_colourful).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_current_span(false).boxed(),
     };
-    let mut outputs = vec![stdout];
+    let mut outputs = vec![stdout, CountErrors.boxed()];
     outputs.extend(writer.map(|writer| match format {
         LogFormat::Pretty => {
             fmt::layer().with_ansi(false).fmt_fields(Plain::default()).with_writer(writer).boxed()
@@ -83,6 +84,25 @@ pub fn start(folder: &Path, format: LogFormat, filter: &str) -> Option<WorkerGua
         tracing::warn!(folder = %folder.display(), %error, "no log files");
     }
     guard
+}
+
+/// Errors that were logged since the process started.
+static ERRORS: AtomicU64 = AtomicU64::new(0);
+
+/// Returns how many errors were logged since the process started.
+pub fn errors() -> u64 {
+    ERRORS.load(Ordering::Relaxed)
+}
+
+/// Counts errors.
+struct CountErrors;
+
+impl<S: Subscriber> Layer<S> for CountErrors {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::ERROR {
+            ERRORS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What the layers write to.

@@ -16,5 +16,6 @@ pub mod passwords;
 pub mod progress;
 pub mod rich_text;
 pub mod storage;
+pub mod telemetry;
 pub mod thread_pool;
 pub mod tokens;

@@ -26,7 +26,6 @@ pub struct History {
     pub around: Option<i64>,
     /// Messages on both sides of the first one that is not older than this time.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub date: Option<String>,
     /// 1 to 200, default 50.
     #[serde(default, deserialize_with = "whole_or_none")]

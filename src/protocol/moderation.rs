@@ -208,7 +208,7 @@ pub struct AdminReport {
     pub resolution: Option<String>,
     /// The moderator who works on it.
     pub claimed_by: Option<Author>,
-    /// Since when.
+    /// When it was claimed.
     pub claimed_at: Option<Timestamp>,
     /// A note of the moderators; reporters do not see it.
     pub note: Option<String>,
@@ -220,7 +220,7 @@ pub struct ClaimReport {
     /// `false` gives the report back. Default: `true`.
     #[serde(default)]
     pub claimed: Option<bool>,
-    /// Whether to take it over if another moderator has claimed it. Default: `false`.
+    /// Whether a claim of another moderator counts for nothing: the report is taken over, or given back. Default: `false`.
     #[serde(default)]
     pub take_over: Option<bool>,
 }
@@ -264,7 +264,7 @@ pub struct AuditEntry {
     pub actor_id: Option<UserId>,
     /// The action, such as `user.ban`.
     pub action: String,
-    /// Kind of the target: `user`, `message` or `report`.
+    /// Kind of the target: `user`, `chat`, `message`, `report` or `mail`.
     pub target_kind: Option<String>,
     /// Id of the target.
     pub target_id: Option<i64>,
@@ -335,4 +335,93 @@ pub struct Statistics {
     pub open_reports: i64,
     /// When this was counted.
     pub counted_at: Timestamp,
+}
+
+/// `GET /admin/overview`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Overview {
+    /// When the server was started.
+    pub started_at: Timestamp,
+    /// The version of the server.
+    pub version: &'static str,
+    /// Seconds between samples.
+    pub every_secs: u64,
+    /// The last ten minutes, oldest first.
+    pub samples: Vec<OverviewSample>,
+    /// The database.
+    pub database: OverviewDatabase,
+    /// Where files are stored: `local` or `s3`.
+    pub storage: &'static str,
+}
+
+/// What this server did between two samples, and its state at the second one.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OverviewSample {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Open connections.
+    pub connections: u64,
+    /// Users with a connection.
+    pub users_online: u64,
+    /// Messages that were stored.
+    pub messages: u64,
+    /// Errors in the server's log.
+    pub errors: u64,
+    /// Median time from the arrival of a message to its acknowledgement, milliseconds; `null` without messages.
+    pub send_p50_ms: Option<f64>,
+    /// The time that 99 % of the messages did not exceed.
+    pub send_p99_ms: Option<f64>,
+    /// Messages that wait to be stored.
+    pub queue: u64,
+}
+
+/// The database of a server.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OverviewDatabase {
+    /// `sqlite` or `postgres`.
+    pub kind: &'static str,
+    /// Its size on disk, bytes.
+    pub size_bytes: i64,
+}
+
+/// A chat, as moderators and admins see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AdminChat {
+    /// Unique; never reused.
+    pub id: ChatId,
+    /// The name of a group.
+    pub name: Option<String>,
+    /// Whether it is a group.
+    pub is_group: bool,
+    /// The two members of a direct chat; empty for a group.
+    pub members: Vec<Author>,
+    /// The owner of a group, or the creator of a direct chat.
+    pub owner: Author,
+    /// Number of members.
+    pub member_count: i32,
+    /// The place of the last message.
+    pub last_seq: i64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When something was last sent.
+    pub last_activity_at: Timestamp,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+/// A setting in force.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AdminSetting {
+    /// The environment variable.
+    pub name: &'static str,
+    /// The value that was set; `null` if it is the default, or a secret.
+    pub value: Option<String>,
+    /// The default.
+    pub default: String,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Whether its value is not shown.
+    pub is_secret: bool,
+    /// Whether it was set.
+    pub is_set: bool,
 }

@@ -117,6 +117,12 @@ async fn a_message_with_a_forbidden_word_is_refused_on_every_path() {
             "message": {"content": "spam", "message_type": "text"}});
         refused(&socket.call("create_chat", first).await, "message.content");
         assert_eq!(app.contents(chat, &alice).await, ["a spammer buys it now"]);
+        for (content, kind) in
+            [("spam", "pdf"), ("sp<b></b>am", "html"), ("&#115;pam", "html"), ("{\"a\":\"spam\"}", "json")]
+        {
+            let message = json!({"chat_id": chat, "content": content, "message_type": kind});
+            refused(&socket.call("send_message", json!({ "message": message })).await, "message.content");
+        }
     }
     let payload = json!({"message": {"chat_id": 1, "content": "spam", "message_type": "text"}});
     let (status, problem) =
@@ -157,8 +163,14 @@ async fn a_message_with_a_reported_word_is_delivered_and_reported_once() {
 }
 
 #[harness::test]
-async fn what_is_switched_off_answers_404_and_is_not_documented() {
+async fn a_disabled_module_answers_404_and_is_not_documented() {
     const ALL: [&str; 8] = ["admin", "docs", "mail", "metrics", "plain_ws", "search", "ui", "webhooks"];
+    // Each with its name in the document, if it has one.
+    let documented: [(&str, &[&str]); 3] = [
+        ("admin", &["/admin/user", "/admin/report", "/admin/overview"]),
+        ("mail", &["/auth/email/resend", "/auth/password/forgot", "/auth/password/reset"]),
+        ("search", &["/search", "/chat/{id}/search"]),
+    ];
     let paths: [(&str, &[&str]); 6] = [
         ("admin", &["/admin/user", "/admin/report", "/admin/audit", "/admin/mail", "/admin/statistics"]),
         ("docs", &["/docs/", "/docs/errors", "/openapi.json", "/asyncapi.json"]),
@@ -182,13 +194,79 @@ async fn what_is_switched_off_answers_404_and_is_not_documented() {
         }
         if module != "docs" {
             let document = app.get("/openapi.json", &alice).await;
-            let documented = document["paths"].as_object().expect("paths");
-            assert!(off.iter().all(|path| !documented.contains_key(*path)), "{module}");
-            assert!(documented.contains_key("/user"), "{module}");
+            let found = document["paths"].as_object().expect("paths");
+            for (of, paths) in documented {
+                for path in paths {
+                    assert_eq!(found.contains_key(*path), of != module, "without {module}: {path}");
+                }
+            }
         }
         // Chatting does not depend on any of them.
         let mut socket = app.connect(&alice, Transport::MAIN).await;
         let chat = app.group(&mut socket, &[]).await;
         assert_eq!(send(&mut socket, chat, "still here").await["ok"], json!(true), "{module}");
     }
+}
+
+#[harness::test]
+async fn a_new_forbidden_word_does_not_hide_what_was_stored_before() {
+    let words = tempfile::tempdir().expect("a folder");
+    let file = words.path().join("words.txt");
+    fs::write(&file, "nothing\n").expect("written");
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = fresh_database(&folder).await;
+    let settings = [("WORD_FILTER", file.to_str().expect("text"))];
+    let app = TestApp::on(folder, &url, &settings).await;
+    let alice = app.person("alice").await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
+    let chat = app.group(&mut socket, &[]).await;
+    let message = json!({"chat_id": chat, "content": "spam", "message_type": "text", "client_id": "a-1"});
+    let first = socket.call("send_message", json!({ "message": message })).await;
+    drop(socket);
+    let TestApp { server, folder, .. } = app;
+    server.shutdown().await;
+    fs::write(&file, "spam\n").expect("written");
+    let app = TestApp::on(folder, &url, &settings).await;
+    let mut socket = app.connect(&alice, Transport::MAIN).await;
+    let retry = socket.call("send_message", json!({ "message": message })).await;
+    assert_eq!(
+        (&retry["duplicate"], &retry["message"]["id"]),
+        (&json!(true), &first["message"]["id"]),
+        "{retry}"
+    );
+    let other = json!({"chat_id": chat, "content": "spam", "message_type": "text", "client_id": "a-2"});
+    let refused = socket.call("send_message", json!({ "message": other })).await;
+    assert_eq!(refused["error"]["code"], json!("message_refused"));
+    let forward = json!({"message": {"id": first["message"]["id"]}, "chat": {"id": chat}});
+    let refused = socket.call("forward_message", forward).await;
+    assert_eq!(refused["error"]["code"], json!("message_refused"), "{refused}");
+    assert!(refused["error"]["errors"]["message.id"].is_array(), "{refused}");
+    assert_eq!(app.contents(chat, &alice).await, ["spam"]);
+}
+
+#[harness::test]
+async fn a_link_with_approval_registers_no_more_users_than_it_admits() {
+    let app = TestApp::with(&[("REGISTRATION", "open")]).await;
+    let alice = app.person("alice").await;
+    let mut owner = app.connect(&alice, Transport::MAIN).await;
+    let chat = app.group(&mut owner, &[]).await;
+    let path = format!("/chat/{chat}/invite");
+    let body = json!({"max_uses": 1, "approval": true});
+    let (_, link) = app.send(Method::POST, &path, Some(&alice.access), Some(body)).await;
+    let (status, bob) = register(&app, "bob", json!({"invite": link["token"]})).await;
+    assert_eq!(status, 201, "{bob}");
+    let (status, problem) = register(&app, "carol", json!({"invite": link["token"]})).await;
+    assert!(status == 404 && problem["errors"]["invite"].is_array(), "{problem}");
+    // A use of somebody who is declined is free again.
+    let decline = json!({"chat": {"id": chat}, "user": {"id": bob["id"]}});
+    assert_eq!(owner.call("decline_join", decline).await["ok"], json!(true));
+    let (status, carol) = register(&app, "carol", json!({"invite": link["token"]})).await;
+    assert_eq!(status, 201, "{carol}");
+    let approve = json!({"chat": {"id": chat}, "user": {"id": carol["id"]}});
+    assert_eq!(owner.call("approve_join", approve).await["ok"], json!(true));
+    assert_eq!(app.get(&path, &alice).await[0]["uses"], json!(1));
+    let (_, revoked) = app.send(Method::POST, &path, Some(&alice.access), Some(json!({}))).await;
+    let revoke = format!("/chat/{chat}/invite/{}", revoked["id"]);
+    assert_eq!(app.send(Method::DELETE, &revoke, Some(&alice.access), None).await.0, 204);
+    assert_eq!(register(&app, "dave", json!({"invite": revoked["token"]})).await.0, 404);
 }

@@ -37,6 +37,7 @@ mod migrations;
 mod moderation;
 mod no_database;
 mod operations;
+mod pages;
 mod plain;
 mod reading;
 mod real_clients;

@@ -17,9 +17,10 @@ use utoipa::ToSchema;
 
 use super::leaving::finish;
 use crate::domain::audit::{self, Act, Target};
+use crate::domain::moderation::Admin;
 use crate::domain::sessions::{self, Ending};
 use crate::domain::{Actor, AppContext, mail, moderation, photos, profiles, users};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::UserId;
 use crate::platform::db::retry;
 use crate::protocol::moderation::Role;
@@ -48,18 +49,47 @@ pub async fn delete(context: &Arc<AppContext>, actor: Actor, request: &Deletion)
     let id = actor.user_id;
     let known = users::find(context.db.read(), id).await?;
     users::confirm(context, &known, &request.password).await?;
-    retry(|| bury(context, id, &known.password_hash)).await?;
-    let context = context.clone();
-    // Leaving thousands of groups takes a while; the caller need not wait for it.
-    tokio::spawn(async move { finish(&context, id).await }.in_current_span());
+    retry(|| bury(context, id, By::Password(&known.password_hash))).await?;
+    leave_groups(context, id);
     Ok(())
 }
 
-/// Turns the row into a tombstone, if the password that was checked is still the current one.
-async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
+/// Deletes the account of another user. The last admin cannot be deleted.
+pub async fn delete_by_admin(context: &Arc<AppContext>, by: &Admin, id: UserId) -> Result<()> {
+    if by.as_moderator().id() == id {
+        return Err(Error::forbidden("delete your own account with your password: DELETE /user/me"));
+    }
+    retry(|| bury(context, id, By::Admin(by))).await?;
+    leave_groups(context, id);
+    Ok(())
+}
+
+/// Leaving thousands of groups takes a while; the caller need not wait for it.
+fn leave_groups(context: &Arc<AppContext>, id: UserId) {
+    let context = context.clone();
+    tokio::spawn(async move { finish(&context, id).await }.in_current_span());
+}
+
+/// Who deletes an account.
+#[derive(Clone, Copy)]
+enum By<'a> {
+    /// Its owner, who has proved the password with this hash.
+    Password(&'a str),
+    /// An admin.
+    Admin(&'a Admin),
+}
+
+/// Turns the row into a tombstone, if who wants it still may.
+async fn bury(context: &AppContext, id: UserId, by: By<'_>) -> Result<()> {
     let mut tx = context.db.begin().await?;
-    let row = moderation::require_another_admin(tx.conn(), id).await?;
-    users::require_unchanged(&row, judged)?;
+    let row = match by {
+        By::Password(judged) => {
+            let row = moderation::require_another_admin(tx.conn(), id).await?;
+            users::require_unchanged(&row, judged)?;
+            row
+        }
+        By::Admin(admin) => moderation::lock_for_deletion(context, &tx, admin, id).await?,
+    };
     let now = context.clock.now();
     let ending = Ending::new("deleted", "the account was deleted");
     sessions::end_all(context, &mut tx, id, None, &ending).await?;
@@ -73,10 +103,14 @@ async fn bury(context: &AppContext, id: UserId, judged: &str) -> Result<()> {
     account_ending::Entity::insert(left).exec_without_returning(tx.conn()).await?;
     let tombstone = tombstone(&row, now).update(tx.conn()).await?;
     profiles::announce(context, &mut tx, &tombstone).await?;
-    // The address is not recorded: only necessary data of a deleted user is kept.
+    // The address of the user is not recorded: only necessary data of a deleted user is kept.
     let details = json!({"role": row.role});
-    let act =
-        Act { actor: Some(id), action: "user.delete", target: Target::User(id), details, address: None };
+    let (actor, address) = match by {
+        By::Password(_) => (id, None),
+        By::Admin(admin) => (admin.as_moderator().id(), admin.as_moderator().address()),
+    };
+    let target = Target::User(id);
+    let act = Act { actor: Some(actor), action: "user.delete", target, details, address };
     audit::record(context, &tx, act).await?;
     context.publish(tx.commit(()).await?).await;
     Ok(())

@@ -5,6 +5,6 @@ mod export;
 mod leaving;
 mod records;
 
-pub use delete::{Deletion, delete};
+pub use delete::{Deletion, delete, delete_by_admin};
 pub use export::{Export, Running, export};
 pub use leaving::{finish_all, watch};

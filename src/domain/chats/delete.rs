@@ -43,6 +43,11 @@ pub(super) enum Gone {
     Declined,
 }
 
+/// Deletes a chat for all its members, whatever their roles. Its row is locked.
+pub async fn delete_for_all(context: &AppContext, tx: Tx, chat: chat::Model, by: UserId) -> Result<Tx> {
+    delete_locked(context, tx, chat, by, Gone::Deleted).await
+}
+
 /// Deletes a chat whose row is locked, and announces it as the last event of the chat.
 pub(super) async fn delete_locked(
     context: &AppContext,

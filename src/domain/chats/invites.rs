@@ -174,10 +174,13 @@ impl CommandHandler for AcceptInvite {
     }
 
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<AcceptReply>> {
-        let user_id = caller.actor.user_id;
+        let (user_id, token) = (caller.actor.user_id, &self.invite.0.token);
+        // Before the transaction, so that guessed tokens hold up nobody.
+        let found = invite::Entity::find().filter(invite::Column::Token.eq(token));
+        found.one(context.db.read()).await?.ok_or_else(|| invalid("invite.token"))?;
         let tx = context.db.begin().await?;
         let Accepted { tx, chat_id, requested, is_changed } =
-            use_invite(context, tx, &self.invite.0.token, user_id, "invite.token").await?;
+            use_invite(context, tx, token, user_id, "invite.token").await?;
         let viewer = Some(Viewer::now(context, user_id));
         let chat =
             if requested { None } else { Some(shown(tx.conn(), chat_id, viewer, context.links()).await?) };
@@ -221,13 +224,14 @@ pub async fn use_invite(
         _ => error,
     })?;
     if found.needs_approval {
-        return request(context, tx, &found, user_id).await;
+        let asked = request(context, tx, &found, user_id).await;
+        return asked.map_err(|error| error.rename("invite.token", field));
     }
     let joining = Joining { user_id, role: ChatRole::Member, by: user_id, is_wanted: true };
     let Joined { tx, .. } = join_locked(context, tx, &mut chat, joining)
         .await
         .map_err(|error| error.rename("invite.token", field))?;
-    count_use(tx.conn(), found.id).await?;
+    count_uses(tx.conn(), found.id, 1).await?;
     Ok(Accepted { tx, chat_id, requested: false, is_changed: true })
 }
 
@@ -236,9 +240,9 @@ pub async fn require_invite(context: &AppContext, token: &str, field: &str) -> R
     live(context, context.db.read(), token, field).await.map(drop)
 }
 
-async fn count_use(conn: &impl ConnectionTrait, id: i64) -> Result<()> {
+async fn count_uses(conn: &impl ConnectionTrait, id: i64, number: i32) -> Result<()> {
     invite::Entity::update_many()
-        .col_expr(invite::Column::Uses, Expr::col(invite::Column::Uses).add(1))
+        .col_expr(invite::Column::Uses, Expr::col(invite::Column::Uses).add(number))
         .filter(invite::Column::Id.eq(id))
         .exec(conn)
         .await?;
@@ -270,6 +274,9 @@ async fn request(
     })
     .exec_without_returning(tx.conn())
     .await?;
+    // A use is taken now, so that a link admits, or registers, no more users than it may; it is given back to those who are
+    // declined.
+    count_uses(tx.conn(), found.id, 1).await?;
     let user = users::author(&users::find(tx.conn(), user_id).await?);
     let event = JoinRequested { chat: ChatId(found.chat_id), user, at: Timestamp(now) };
     for manager in managers(tx.conn(), found.chat_id).await? {
@@ -301,19 +308,16 @@ impl CommandHandler for ApproveJoin {
         let mut chat = lock_group(&tx, chat_id, caller).await?.chat;
         let viewer = Some(Viewer::now(context, by));
         let waiting = join_request::Entity::find_by_id((chat.id, user_id.0)).one(tx.conn()).await?;
-        let Some(waiting) = waiting else {
+        if waiting.is_none() {
             // A retry finds that the user has joined.
             if membership(tx.conn(), chat_id, user_id).await?.is_none() {
                 return Err(no_request());
             }
             let reply = ChatReply { chat: shown(tx.conn(), chat_id, viewer, context.links()).await? };
             return tx.unchanged(reply).await;
-        };
-        let joining = Joining { user_id, role: ChatRole::Member, by, is_wanted: true };
-        let Joined { tx, was_member, .. } = join_locked(context, tx, &mut chat, joining).await?;
-        if !was_member {
-            count_use(tx.conn(), waiting.invite_id).await?;
         }
+        let joining = Joining { user_id, role: ChatRole::Member, by, is_wanted: true };
+        let Joined { tx, .. } = join_locked(context, tx, &mut chat, joining).await?;
         let reply = ChatReply { chat: shown(tx.conn(), chat_id, viewer, context.links()).await? };
         tx.commit(reply).await
     }
@@ -324,10 +328,10 @@ impl CommandHandler for DeclineJoin {
         let (user_id, chat_id) = (self.user.0.id, self.chat.0.id);
         let mut tx = context.db.begin().await?;
         let chat = lock_group(&tx, chat_id, caller).await?.chat;
-        let gone = join_request::Entity::delete_by_id((chat.id, user_id.0)).exec(tx.conn()).await?;
-        if gone.rows_affected == 0 {
-            return Err(no_request());
-        }
+        let waiting = join_request::Entity::find_by_id((chat.id, user_id.0)).one(tx.conn()).await?;
+        let waiting = waiting.ok_or_else(no_request)?;
+        join_request::Entity::delete_by_id((chat.id, user_id.0)).exec(tx.conn()).await?;
+        count_uses(tx.conn(), waiting.invite_id, -1).await?;
         let event = JoinDeclined { chat: chat_id, user_id, at: Timestamp(context.clock.now()) };
         let mut audience = managers(tx.conn(), chat.id).await?;
         audience.push(user_id);

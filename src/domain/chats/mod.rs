@@ -26,6 +26,7 @@ pub use access::{Membership, find_visible, judge_block, lock, membership, requir
 pub use archive::leave_archives;
 pub use bans::bans;
 pub use create::{Opened, open};
+pub use delete::delete_for_all;
 pub use invites::{
     create_invite, invites, join_requests, preview, require_invite, revoke_invite, use_invite,
 };

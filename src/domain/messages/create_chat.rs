@@ -37,7 +37,8 @@ impl CommandHandler for CreateChat {
         let chat_id = ChatId(chat.id);
         if let Some(Envelope(message)) = first {
             let FirstMessage { content, message_type, client_id } = message;
-            let draft = Draft::new(context, content.clone(), *message_type, client_id.clone())?;
+            let draft =
+                Draft::new(context, creator, content.clone(), *message_type, client_id.clone()).await?;
             let (sent, is_new) = insert_one(context, tx, &mut chat, creator, caller.conn, draft).await?;
             tx = sent;
             if let Some(event) = context.typing.end(chat_id, creator).filter(|_| is_new) {

@@ -1,7 +1,7 @@
 //! A message before it is sent, whichever way it comes.
 
 use super::index;
-use super::screen::screen;
+use super::screen::screen_new;
 use crate::config::Module;
 use crate::domain::AppContext;
 use crate::domain::mentions::Names;
@@ -37,14 +37,15 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Creates a message to send. Fails if the word filter refuses it.
-    pub fn new(
+    /// Creates a message to send by this user. Fails if the word filter refuses it.
+    pub async fn new(
         context: &AppContext,
+        author: UserId,
         text: String,
         message_type: MessageType,
         client_id: Option<String>,
     ) -> Result<Self> {
-        let is_flagged = screen(context, &text, message_type)?;
+        let is_flagged = screen_new(context, author, client_id.as_deref(), &text, message_type).await?;
         let names = Names::of(&text, message_type);
         let is_searchable = context.settings.modules.has(Module::Search);
         let terms = is_searchable.then(|| index::terms_of(&text, message_type, &[]));

@@ -83,20 +83,19 @@ impl CommandHandler for EditMessage {
         if is_flagged {
             let Model { id, chat_id, user_id, content, .. } = &row;
             let flagged = Flagged { id: *id, chat_id: *chat_id, user_id: *user_id, content };
-            screen::report(change.conn(), &[flagged], now).await?;
+            screen::report_edited(change.conn(), flagged, now).await?;
         }
         finish(context, change, row, user_id).await
     }
 }
 
-/// Makes an edited message found by its new words.
+/// Replaces the index entry of an edited message.
 async fn reindex(conn: &impl ConnectionTrait, row: &message::Model) -> Result<()> {
     let files = if row.attachment_count > 0 { attachments_of(conn, [row.id]).await? } else { HashMap::new() };
     let names: Vec<&str> = files.get(&row.id).into_iter().flatten().map(|file| file.name.as_str()).collect();
     let words = index::terms_of(&row.content, kind(row.message_type), &names);
-    index::remove(conn, row.id).await?;
     let entry = index::entry(&words, ChatId(row.chat_id), UserId(row.user_id), kind(row.message_type));
-    index::put(conn, vec![(row.id, entry)]).await
+    index::replace(conn, vec![(row.id, entry)]).await
 }
 
 impl CommandHandler for DeleteMessage {
@@ -136,7 +135,6 @@ impl CommandHandler for DeleteMessage {
             .exec(change.conn())
             .await?;
         forget_mentions(change.conn(), &message).await?;
-        index::remove(change.conn(), message.id).await?;
         if message.attachment_count > 0 {
             attachments::release(change.conn(), message.id, context.clock.now()).await?;
             let released = context.released_attachments.clone();
@@ -152,6 +150,8 @@ impl CommandHandler for DeleteMessage {
         row.deleted_at = Set(Some(context.clock.now()));
         row.rev = Set(change.position().rev);
         let row = row.update(change.conn()).await?;
+        // After the message's row, as the index is filled: whoever has locked that row comes first.
+        index::replace(change.conn(), vec![(row.id, String::new())]).await?;
         finish(context, change, row, user_id).await
     }
 }

@@ -50,7 +50,8 @@ impl CommandHandler for ForwardMessage {
         let user = users::authors(conn, [author]).await?.remove(&author).ok_or_else(absent)?;
         let files = attachments(conn, [original.id]).await?.remove(&original.id).unwrap_or_default();
         let kind = kind(original.message_type);
-        let copy = Draft::new(context, original.content, kind, request.client_id.clone())
+        let copy = Draft::new(context, user_id, original.content, kind, request.client_id.clone())
+            .await
             .map_err(|error| error.rename("message.content", "message.id"))?;
         let draft = Draft {
             attachments: files.into_iter().map(|file| file.id).collect(),

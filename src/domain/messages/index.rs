@@ -17,7 +17,8 @@ const ROWS: usize = 500;
 /// Returns the terms of a message's content and of the names of its files, separated by spaces.
 pub fn terms_of(content: &str, message_type: MessageType, files: &[&str]) -> String {
     let content = readable(content, message_type);
-    terms(std::iter::once(&*content).chain(files.iter().copied()))
+    // The names come first, so that they are indexed whatever the length of the content.
+    terms(files.iter().copied().chain([&*content]))
 }
 
 /// Returns the part of a content in which words are found: nothing of a binary one, and only spaces instead of tags, so
@@ -30,14 +31,16 @@ pub fn readable(content: &str, message_type: MessageType) -> std::borrow::Cow<'_
         return content.into();
     }
     let mut text = String::with_capacity(content.len());
-    let mut rest = content;
-    while let Some(start) = rest.find('<') {
+    let (mut rest, mut has_end) = (content, true);
+    while let Some(start) = rest.find('<').filter(|_| has_end) {
         let (before, from) = rest.split_at(start);
         text.push_str(before);
-        let is_tag = from[1..].starts_with(|sign: char| sign.is_ascii_alphabetic() || "/!?".contains(sign));
-        let end = from.find('>').filter(|_| is_tag).map_or(1, |end| end + 1);
-        text.extend(std::iter::repeat_n(' ', end));
-        rest = &from[end..];
+        let is_tag = from[1..].starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c));
+        let end = if is_tag { from.find('>').map(|end| end + 1) } else { Some(1) };
+        // Without an end, no later tag has one either.
+        has_end = end.is_some();
+        text.extend(std::iter::repeat_n(' ', end.unwrap_or(0)));
+        rest = &from[end.unwrap_or(0)..];
     }
     text.push_str(rest);
     text.into()
@@ -66,7 +69,7 @@ pub fn entry(words: &str, chat: ChatId, author: UserId, message_type: MessageTyp
     format!("{words} \u{e000}{} \u{e001}{} \u{e002}{}", chat.0, author.0, message_type.id())
 }
 
-/// Stores entries by message. Replaces those that are there.
+/// Stores the entries of new messages; empty ones need none.
 pub async fn put(conn: &impl ConnectionTrait, entries: Vec<(i64, String)>) -> Result<()> {
     let backend = conn.get_database_backend();
     let mut entries = entries.into_iter().filter(|(_, entry)| !entry.is_empty()).peekable();
@@ -94,15 +97,17 @@ pub async fn put(conn: &impl ConnectionTrait, entries: Vec<(i64, String)>) -> Re
     Ok(())
 }
 
-/// Removes the entry of a message.
-pub async fn remove(conn: &impl ConnectionTrait, message_id: i64) -> Result<()> {
+/// Replaces the entries of messages; an empty entry removes the one that is there.
+pub async fn replace(conn: &impl ConnectionTrait, entries: Vec<(i64, String)>) -> Result<()> {
     let backend = conn.get_database_backend();
-    let sql = match backend {
-        DbBackend::Postgres => "DELETE FROM message_terms WHERE message_id = $1",
-        _ => "DELETE FROM message_terms WHERE rowid = ?",
-    };
-    conn.execute_raw(Statement::from_sql_and_values(backend, sql, [message_id.into()])).await?;
-    Ok(())
+    let key = if backend == DbBackend::Postgres { "message_id" } else { "rowid" };
+    let gone: Vec<String> =
+        entries.iter().filter(|(_, entry)| entry.is_empty()).map(|(id, _)| id.to_string()).collect();
+    if !gone.is_empty() {
+        let sql = format!("DELETE FROM message_terms WHERE {key} IN ({})", gone.join(", "));
+        conn.execute_raw(Statement::from_string(backend, sql)).await?;
+    }
+    put(conn, entries).await
 }
 
 #[cfg(test)]
@@ -115,11 +120,15 @@ mod tests {
 
     #[test]
     fn words_of_text_and_of_file_names_are_found_and_tags_are_not() {
-        assert_eq!(found("a < b", "text"), "a b photo 1 jpg");
-        assert_eq!(found("<p class=\"x\">One</p><br/>two <3 <", "html"), "one two 3 photo 1 jpg");
-        assert_eq!(found("<unclosed one", "html"), "unclos one photo 1 jpg");
+        assert_eq!(found("a < b", "text"), "photo 1 jpg a b");
+        assert_eq!(found("<p class=\"x\">One</p><br/>two <3 <", "html"), "photo 1 jpg one two 3");
+        assert_eq!(found("<unclosed one", "html"), "photo 1 jpg unclos one");
         assert_eq!(found("aGVsbG8=", "binary"), "photo 1 jpg");
         let content = "<b>ё</b> & more";
-        assert_eq!(readable(content, MessageType::from_name("html").expect("a type")).len(), content.len());
+        let html = MessageType::from_name("html").expect("a type");
+        assert_eq!(readable(content, html).len(), content.len());
+        assert_eq!(readable("1 < 2 <p>3 < 4", html), "1   2    3   4");
+        let hostile = "<a".repeat(200_000);
+        assert_eq!(readable(&hostile, html), hostile, "in time that grows with the length only");
     }
 }

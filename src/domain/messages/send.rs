@@ -31,13 +31,13 @@ impl Draft {
             return Ok(Self {
                 reply_to,
                 attachments,
-                ..Self::new(context, content, message_type, client_id)?
+                ..Self::new(context, caller.actor.user_id, content, message_type, client_id).await?
             });
         };
         let inline_file = Some(hash(data));
-        let draft = Self::new(context, String::new(), message_type, client_id)?;
-        let mut draft = Self { reply_to, inline_file, ..draft };
         let user_id = caller.actor.user_id;
+        let draft = Self::new(context, user_id, String::new(), message_type, client_id).await?;
+        let mut draft = Self { reply_to, inline_file, ..draft };
         // Of a retry, the file is there already.
         let is_retry = match &draft.client_id {
             Some(client_id) => sent_before(context.db.read(), user_id, client_id).await?.is_some(),

@@ -39,6 +39,7 @@ use crate::ids::{ChatId, ConnId, UserId};
 use crate::platform::background::Background;
 use crate::platform::bus::{Batch, Bus, ChatPosition, Delivery};
 use crate::platform::db::{Autocommit, Db, Direct, Failure, Tx};
+use crate::platform::telemetry::Telemetry;
 use crate::protocol::messages::SendReply;
 
 /// Messages that may wait in the queue.
@@ -86,6 +87,8 @@ pub(super) struct Entry {
     pub(super) answer: Answer,
     /// The command or request that sends the message.
     span: Span,
+    /// When it was submitted.
+    submitted: Instant,
     /// Until when it may wait for a chat that another transaction has locked; set when the wait begins.
     pub(super) until: Option<Instant>,
 }
@@ -132,6 +135,7 @@ struct Task {
     window: i64,
     /// Messages of chats that another transaction has locked.
     aside: Aside,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Writer {
@@ -144,11 +148,12 @@ impl Writer {
         typing: Arc<TypingNow>,
         base: Arc<str>,
         window: i64,
+        telemetry: Arc<Telemetry>,
     ) -> Self {
         // Most of the connections must remain for other transactions.
         let writers = (db.writers() / 2).clamp(1, WRITERS);
         let aside = Aside::new(db.lock_timeout());
-        let task = Arc::new(Task { db, bus, clock, typing, base, window, aside });
+        let task = Arc::new(Task { db, bus, clock, typing, base, window, aside, telemetry });
         let jobs = (0..writers).map(|_| {
             let (jobs, waiting) = mpsc::channel(QUEUE);
             let (task, waiting) = (task.clone(), Arc::new(Mutex::new(waiting)));
@@ -158,11 +163,17 @@ impl Writer {
         Self { jobs: jobs.collect() }
     }
 
+    /// Returns how many messages wait.
+    pub fn waiting(&self) -> u64 {
+        self.jobs.iter().map(|jobs| (jobs.max_capacity() - jobs.capacity()) as u64).sum()
+    }
+
     /// Submits a message; waits while the queue is full.
     pub async fn submit(&self, job: Job, answer: Answer) {
         let writer = job.chat_id.0.unsigned_abs() as usize % self.jobs.len();
         let Some(jobs) = self.jobs.get(writer) else { return };
-        let entry = Entry { job: Arc::new(job), answer, span: Span::current(), until: None };
+        let (span, submitted) = (Span::current(), Instant::now());
+        let entry = Entry { job: Arc::new(job), answer, span, submitted, until: None };
         if let Err(mpsc::error::SendError(entry)) = jobs.send(entry).await {
             (entry.answer)(Err(Error::unavailable("the server is shutting down")));
         }
@@ -392,8 +403,9 @@ impl Task {
 
     /// Answers one message, and announces it if it is new.
     async fn publish(&self, entry: Entry, sent: SendResult, mut deliveries: Vec<Delivery>) {
-        let Entry { job, answer, .. } = entry;
+        let Entry { job, answer, submitted, .. } = entry;
         if !deliveries.is_empty() {
+            self.telemetry.message_stored(submitted.elapsed());
             deliveries.extend(self.typing.end(job.chat_id, job.user_id));
         }
         let batch = Batch {

@@ -5,16 +5,22 @@
 //! effect at once, and writes its audit entry in the same transaction.
 
 mod bans;
+mod chats;
 mod logs;
+mod mails;
 mod moderators;
+mod overview;
 mod reports;
 mod roles;
 mod statistics;
 mod user_view;
 
 pub use bans::{ban, end_sessions, unban};
+pub use chats::{ChatFilter, delete_chat, list_chats, read_chat};
 pub use logs::{AuditFilter, audit, mails};
-pub use moderators::{Admin, Moderator, require_another_admin};
+pub use mails::{mail_password_reset, resend};
+pub use moderators::{Admin, Moderator, lock_for_deletion, require_another_admin};
+pub use overview::{overview, settings};
 pub use reports::{Claimed, ReportChange, change, report, reports};
 pub use roles::{Appointment, appoint, list_moderators, set_role};
 pub use statistics::count;

@@ -115,6 +115,22 @@ pub async fn require_another_admin(conn: &impl ConnectionTrait, leaving: UserId)
     Ok(row)
 }
 
+/// Locks the rows of an admin, of the user whose account is deleted, and of all admins. Fails if the role was revoked, or
+/// if the user is the last admin.
+pub async fn lock_for_deletion(
+    context: &AppContext,
+    tx: &Tx,
+    by: &Admin,
+    target: UserId,
+) -> Result<user::Model> {
+    let locked = Locked::read(context, tx, by.as_moderator(), Role::Admin, target).await?;
+    let row = locked.find(target)?.clone();
+    if row.role == Role::Admin {
+        locked.require_another_admin(target)?;
+    }
+    Ok(row)
+}
+
 async fn lock_with_admins(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<user::Model>> {
     let which = Condition::any()
         .add(user::Column::Role.eq(Role::Admin))

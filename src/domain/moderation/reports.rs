@@ -210,7 +210,7 @@ impl ReportChange {
                 }
                 changed.claimed_by = Set(None);
                 changed.claimed_at = Set(None);
-                ("report.release", json!({}))
+                ("report.release", json!({"from": row.claimed_by}))
             }
             Self::Claim(request) => {
                 if row.claimed_by == Some(by.0) || is_resolved {
@@ -291,7 +291,7 @@ async fn show(conn: &impl ConnectionTrait, rows: Vec<report::Model>) -> Result<V
     }
     let authors: HashMap<i64, Author> = users::authors(conn, people).await?;
     let author = |id: i64| {
-        authors.get(&id).cloned().ok_or_else(|| Error::internal("a report about somebody who never was"))
+        authors.get(&id).cloned().ok_or_else(|| Error::internal("a report names a user who does not exist"))
     };
     rows.into_iter()
         .map(|row| {

@@ -7,7 +7,7 @@
 
 mod password;
 
-pub use password::{ChangePassword, ResetPassword, change, forgot, reset};
+pub use password::{ChangePassword, ResetPassword, change, forgot, mail_reset_link, reset};
 
 use super::sessions::Ending;
 

@@ -58,18 +58,18 @@ pub async fn forgot(context: &AppContext, email: &str) -> Result<()> {
 async fn send_token(context: &AppContext, id: UserId) -> Result<()> {
     let tx = context.db.begin().await?;
     let user = users::lock(tx.conn(), id).await?;
-    let Some(to) = user.email.clone() else { return Ok(()) };
-    let token = tokens::issue(context, &tx, UserId(user.id), Purpose::ResetPassword, &to).await?;
-    let email = Email {
-        template: MailTemplate::ResetPassword,
-        user: &user,
-        to: &to,
-        token: Some(&token),
-        facts: context! {},
-    };
-    mail::enqueue(context, &tx, email).await?;
+    mail_reset_link(context, &tx, &user).await?;
     context.publish(tx.commit(()).await?).await;
     Ok(())
+}
+
+/// Mails a link to set a new password, if the user, whose row is locked, has an address.
+pub async fn mail_reset_link(context: &AppContext, tx: &Tx, user: &user::Model) -> Result<()> {
+    let Some(to) = &user.email else { return Ok(()) };
+    let token = tokens::issue(context, tx, UserId(user.id), Purpose::ResetPassword, to).await?;
+    let email =
+        Email { template: MailTemplate::ResetPassword, user, to, token: Some(&token), facts: context! {} };
+    mail::enqueue(context, tx, email).await
 }
 
 /// Sets a new password with a mailed token. Ends all sessions and opens none. The token also proves the address that it

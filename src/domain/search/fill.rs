@@ -1,6 +1,7 @@
 //! Fills the search index with the messages that were stored without it: before there was one, while search was switched
 //! off, or when texts yielded other terms.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::config::Module;
 use crate::domain::AppContext;
 use crate::domain::message_view::{attachments, kind};
 use crate::domain::messages::index;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::retry;
 use crate::text::terms::VERSION;
@@ -58,14 +59,33 @@ impl Progress {
     }
 }
 
-/// Fills the index in the background. Without search, records where it ends.
+/// Without search, records where the index ends, before any message is sent.
+pub async fn prepare(context: &AppContext) -> Result<()> {
+    if context.settings.modules.has(Module::Search)
+        || read(context.db.background()).await? != Progress::Complete
+    {
+        return Ok(());
+    }
+    let last = message::Entity::find()
+        .select_only()
+        .column(message::Column::Id)
+        .order_by_desc(message::Column::Id)
+        .limit(1)
+        .into_tuple::<i64>();
+    let last = last.one(context.db.background()).await?.unwrap_or(0);
+    let tx = context.db.begin().await?;
+    write(tx.conn(), Progress::From(last + 1)).await?;
+    tx.commit_silently().await
+}
+
+/// Fills the index in the background.
 pub fn watch(context: &Arc<AppContext>) {
+    if !context.settings.modules.has(Module::Search) {
+        return;
+    }
     context.keep("search index", |context| async move {
-        loop {
-            match Box::pin(fill(&context)).await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(%error, "messages could not be indexed for search"),
-            }
+        while let Err(error) = Box::pin(fill(&context)).await {
+            tracing::warn!(%error, "messages could not be indexed for search");
             tokio::time::sleep(AFTER_FAILURE).await;
         }
     });
@@ -73,21 +93,6 @@ pub fn watch(context: &Arc<AppContext>) {
 
 async fn fill(context: &AppContext) -> Result<()> {
     let mut progress = read(context.db.background()).await?;
-    if !context.settings.modules.has(Module::Search) {
-        if progress == Progress::Complete {
-            let last = message::Entity::find().select_only().column(message::Column::Id);
-            let last: Option<i64> = last
-                .order_by_desc(message::Column::Id)
-                .limit(1)
-                .into_tuple()
-                .one(context.db.background())
-                .await?;
-            let tx = context.db.begin().await?;
-            write(tx.conn(), Progress::From(last.unwrap_or(0) + 1)).await?;
-            tx.commit_silently().await?;
-        }
-        return Ok(());
-    }
     let mut number = 0;
     while let Progress::From(next) = progress {
         let (indexed, after) = retry(|| some(context, next)).await?;
@@ -103,34 +108,56 @@ async fn fill(context: &AppContext) -> Result<()> {
 
 /// Indexes some messages from this one on. Returns how many, and how far the index is filled then.
 async fn some(context: &AppContext, next: i64) -> Result<(usize, Progress)> {
-    let tx = context.db.begin().await?;
-    let conn = tx.conn();
-    let mut rows = message::Entity::find()
+    let conn = context.db.background();
+    let rows = message::Entity::find()
         .filter(message::Column::Id.gte(next))
         .order_by_asc(message::Column::Id)
-        .limit(SOME);
-    if conn.get_database_backend() == DbBackend::Postgres {
-        // So that none is edited or deleted between being read and being indexed.
-        rows = rows.lock_shared();
-    }
-    let rows = rows.all(conn).await?;
+        .limit(SOME)
+        .all(conn)
+        .await?;
     let progress = match rows.last() {
         Some(last) if rows.len() as u64 == SOME => Progress::From(last.id + 1),
         _ => Progress::Complete,
     };
+    let number = rows.len();
     let with_files = rows.iter().filter(|row| row.attachment_count > 0).map(|row| row.id);
     let files = attachments(conn, with_files).await?;
-    let entries = rows.iter().filter(|row| row.deleted_at.is_none()).map(|row| {
+    // Before the transaction, because it takes a while.
+    let entry = move |row: &message::Model| {
+        if row.deleted_at.is_some() {
+            return String::new();
+        }
         let files = files.get(&row.id).map(Vec::as_slice).unwrap_or_default();
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         let kind = kind(row.message_type);
         let words = index::terms_of(&row.content, kind, &names);
-        (row.id, index::entry(&words, ChatId(row.chat_id), UserId(row.user_id), kind))
-    });
-    index::put(conn, entries.collect()).await?;
-    write(conn, progress).await?;
+        index::entry(&words, ChatId(row.chat_id), UserId(row.user_id), kind)
+    };
+    let make = move || rows.into_iter().map(|row| (row.id, row.edited_at, entry(&row))).collect();
+    let made: Vec<(i64, Option<i64>, String)> =
+        tokio::task::spawn_blocking(make).await.map_err(Error::internal)?;
+    let tx = context.db.begin().await?;
+    let mut select = message::Entity::find()
+        .select_only()
+        .columns([message::Column::Id, message::Column::EditedAt, message::Column::DeletedAt])
+        .filter(message::Column::Id.is_in(made.iter().map(|(id, ..)| *id)))
+        .order_by_asc(message::Column::Id);
+    if tx.conn().get_database_backend() == DbBackend::Postgres {
+        select = select.lock_shared();
+    }
+    let now: Vec<(i64, Option<i64>, Option<i64>)> = select.into_tuple().all(tx.conn()).await?;
+    let now: HashMap<i64, (Option<i64>, Option<i64>)> =
+        now.into_iter().map(|(id, edited, deleted)| (id, (edited, deleted))).collect();
+    // Whoever has edited or deleted a message meanwhile has also changed its entry.
+    let is_current = |(id, edited, entry): &(i64, Option<i64>, String)| match now.get(id) {
+        Some((now, deleted)) => now == edited && (deleted.is_none() || entry.is_empty()),
+        None => false,
+    };
+    let entries = made.into_iter().filter(is_current).map(|(id, _, entry)| (id, entry)).collect();
+    index::replace(tx.conn(), entries).await?;
+    write(tx.conn(), progress).await?;
     tx.commit_silently().await?;
-    Ok((rows.len(), progress))
+    Ok((number, progress))
 }
 
 async fn read(conn: &impl ConnectionTrait) -> Result<Progress> {

@@ -7,29 +7,36 @@ mod fill;
 mod query;
 mod snippet;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use entity::{attachment, chat, member, message};
-use sea_orm::sea_query::Value;
+use entity::{chat, member, message};
+use sea_orm::sea_query::{Expr, Func, Value};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, JoinType, QueryFilter, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QuerySelect, Statement,
 };
 
-pub use fill::watch;
+pub use fill::{prepare, watch};
 pub use query::{Filter, Words};
-use snippet::Found;
+use snippet::{Found, RANKS};
 
-use crate::domain::chats::{Page, cut, find_visible};
+use crate::domain::chats::{Page, find_visible};
 use crate::domain::message_view::{attachments, kind, show};
+use crate::domain::messages::budget;
 use crate::domain::messages::index::readable;
-use crate::domain::{Actor, AppContext};
+use crate::domain::{Actor, AppContext, PAGE_BYTES};
 use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::protocol::search::{SearchHit, SnippetPart};
+use crate::protocol::messages::Message;
+use crate::protocol::search::SearchHit;
 
 /// Messages that are ranked.
 const RANKED: u64 = 500;
+
+/// Characters of each content that are looked at for its rank.
+const RANKED_CHARACTERS: i32 = 2_000;
 
 /// Chats that are alternatives in the condition on the index. With more, it is the messages that are checked for them.
 const FEW_CHATS: u64 = 200;
@@ -80,62 +87,60 @@ pub async fn search(
         if chats.len() as u64 > FEW_CHATS { (&[][..], Some(actor.user_id)) } else { (&chats[..], None) };
     let condition = query::condition(conn.get_database_backend(), words, filter, named);
     let find = Find { condition, filter, member };
-    let (hits, next) = match order {
+    let cursor = cursor.map(Cursor::parse).transpose()?;
+    let mut ranked = match order {
         Order::Date => {
-            let before = cursor.map(str::parse).transpose().map_err(|_| bad_cursor())?;
-            let ids = find.newest(conn, before, limit + 1).await?;
-            let (ids, next) = cut(ids, limit, ToString::to_string);
-            (rate(conn, &ids, words).await?, next)
+            let before = cursor.map(|it| it.id);
+            find.newest(conn, before, limit + 1).await?.into_iter().map(|id| (id, 0)).collect()
         }
         Order::Rank => {
-            let cursor = cursor.map(RankCursor::parse).transpose()?;
             // Messages that came after the first page do not move the following ones.
-            let before = cursor.map(|it| it.newest + 1);
-            let ids = find.newest(conn, before, RANKED).await?;
-            let newest = ids.first().copied().unwrap_or(0);
-            let mut rated = rate(conn, &ids, words).await?;
-            rated.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.row.id.cmp(&a.row.id)));
-            let skip = cursor.map_or(0, |it| it.skip);
-            let end = skip + limit as usize;
-            let newest = cursor.map_or(newest, |it| it.newest);
-            let next = (rated.len() > end).then(|| RankCursor { newest, skip: end }.to_text());
-            (rated.into_iter().skip(skip).take(limit as usize).collect(), next)
+            let ids = find.newest(conn, cursor.map(|it| it.newest.saturating_add(1)), RANKED).await?;
+            rank(conn, ids, words).await?
         }
     };
-    let (rows, shown): (Vec<message::Model>, Vec<_>) =
-        hits.into_iter().map(|it| (it.row, (it.snippet, it.rank))).unzip();
-    let messages = show(conn, rows, Some(actor.user_id), context.links()).await?;
-    let items = messages.into_iter().zip(shown);
-    let items = items.map(|(message, (snippet, rank))| SearchHit { message, snippet, rank }).collect();
+    let newest = cursor.map_or_else(|| ranked.iter().map(|(id, _)| *id).max().unwrap_or(0), |it| it.newest);
+    if order == Order::Rank {
+        ranked.sort_unstable_by_key(|(id, rank)| (Reverse(*rank), Reverse(*id)));
+        let is_shown = |(id, rank): &(i64, u32)| cursor.is_some_and(|it| (*rank, *id) >= (it.rank, it.id));
+        ranked.retain(|it| !is_shown(it));
+    }
+    let more = ranked.len() as u64 > limit;
+    ranked.truncate(limit as usize);
+    let (items, taken) = page(context, actor.user_id, &ranked, words).await?;
+    let last = taken.checked_sub(1).and_then(|last| ranked.get(last));
+    let last = last.filter(|_| more || taken < ranked.len());
+    let next = last.map(|(id, rank)| Cursor { newest, rank: *rank, id: *id }.to_text());
     Ok(Page { items, next })
 }
 
-fn bad_cursor() -> Error {
-    Error::invalid("cursor", "is not valid")
-}
-
-/// Where the next page of ranked results begins.
+/// The last result of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct RankCursor {
+struct Cursor {
     /// The newest message that was found for the first page.
     newest: i64,
-    /// Results on the pages before.
-    skip: usize,
+    /// The rank of the last result; 0 if the results are in the order of their dates.
+    rank: u32,
+    /// The message of the last result.
+    id: i64,
 }
 
-impl RankCursor {
+impl Cursor {
     fn parse(text: &str) -> Result<Self> {
-        let (newest, skip) = text.split_once('.').ok_or_else(bad_cursor)?;
-        let newest: i64 = newest.parse().map_err(|_| bad_cursor())?;
-        let skip = skip.parse().map_err(|_| bad_cursor())?;
-        if newest == i64::MAX || skip > RANKED as usize {
-            return Err(bad_cursor());
-        }
-        Ok(Self { newest, skip })
+        let read = || {
+            let mut parts = text.split('.');
+            let cursor = Self {
+                newest: parts.next()?.parse().ok()?,
+                rank: parts.next()?.parse().ok()?,
+                id: parts.next()?.parse().ok()?,
+            };
+            parts.next().is_none().then_some(cursor)
+        };
+        read().ok_or_else(|| Error::invalid("cursor", "is not valid"))
     }
 
     fn to_text(self) -> String {
-        format!("{}.{}", self.newest, self.skip)
+        format!("{}.{}.{}", self.newest, self.rank, self.id)
     }
 }
 
@@ -203,44 +208,95 @@ impl Find<'_> {
     }
 }
 
-/// A message that was found, and how well it fits.
-struct Rated {
-    row: message::Model,
-    snippet: Vec<SnippetPart>,
-    rank: f64,
+/// The beginning of a message that was found.
+#[derive(FromQueryResult)]
+struct Head {
+    id: i64,
+    message_type: i16,
+    attachment_count: i32,
+    content: String,
 }
 
-/// Reads messages, in the order of their ids, and looks for the words in them.
-async fn rate(conn: &impl ConnectionTrait, ids: &[i64], words: &Words) -> Result<Vec<Rated>> {
-    let rows = message::Entity::present().filter(message::Column::Id.is_in(ids.iter().copied()));
-    let mut rows: HashMap<i64, message::Model> =
-        rows.all(conn).await?.into_iter().map(|row| (row.id, row)).collect();
-    let with_files = rows.values().filter(|row| row.attachment_count > 0).map(|row| row.id);
-    let files = attachments(conn, with_files).await?;
-    Ok(ids
-        .iter()
-        .filter_map(|id| rows.remove(id))
-        .map(|row| {
-            let names = files.get(&row.id).map(Vec::as_slice).unwrap_or_default();
-            let (snippet, rank) = rate_one(&row, names, words);
-            Rated { row, snippet, rank }
-        })
-        .collect())
+/// Returns how well messages fit by the beginnings of their contents and the names of their files.
+async fn rank(conn: &impl ConnectionTrait, ids: Vec<i64>, words: &Words) -> Result<Vec<(i64, u32)>> {
+    let beginning = Func::cust("substr").args([
+        Expr::col((message::Entity, message::Column::Content)),
+        1.into(),
+        RANKED_CHARACTERS.into(),
+    ]);
+    let heads = message::Entity::present()
+        .filter(message::Column::Id.is_in(ids))
+        .select_only()
+        .columns([message::Column::Id, message::Column::MessageType, message::Column::AttachmentCount])
+        .expr_as(beginning, "content")
+        .into_model::<Head>()
+        .all(conn)
+        .await?;
+    let files = attachments(conn, heads.iter().filter(|it| it.attachment_count > 0).map(|it| it.id)).await?;
+    let words = words.clone();
+    let rank = move || {
+        let rank = |head: &Head| {
+            let content = readable(&head.content, kind(head.message_type));
+            let names = files.get(&head.id).into_iter().flatten().map(|file| file.name.as_str());
+            best(std::iter::once(&*content).chain(names), &words).1
+        };
+        heads.iter().map(|head| (head.id, rank(head))).collect()
+    };
+    tokio::task::spawn_blocking(rank).await.map_err(Error::internal)
 }
 
-/// Returns what is shown of a message, and how well it fits: its content, or else the name of the file that fits best.
-fn rate_one(row: &message::Model, files: &[attachment::Model], words: &Words) -> (Vec<SnippetPart>, f64) {
-    let content = readable(&row.content, kind(row.message_type));
-    let in_content = Found::in_text(&content, words);
-    let mut best = (in_content.rank(words), &in_content);
-    let in_names: Vec<Found<'_>> = files.iter().map(|file| Found::in_text(&file.name, words)).collect();
-    for found in &in_names {
+/// Returns the text that fits best, with its rank; of equal ones the first.
+fn best<'a>(texts: impl Iterator<Item = &'a str>, words: &Words) -> (Found<'a>, u32) {
+    let mut best = (Found::in_text("", words), 0);
+    for text in texts {
+        let found = Found::in_text(text, words);
         let rank = found.rank(words);
-        if rank > best.0 && (best.1.is_empty() || rank > 2.0 * best.0) {
-            best = (rank, found);
+        if rank > best.1 {
+            best = (found, rank);
         }
     }
-    (best.1.snippet(), best.0)
+    best
+}
+
+/// Returns results, and how many of `ranked` they are made of: as many as fit into a page.
+async fn page(
+    context: &AppContext,
+    viewer: UserId,
+    ranked: &[(i64, u32)],
+    words: &Words,
+) -> Result<(Vec<SearchHit>, usize)> {
+    let conn = context.db.read();
+    let rows = message::Entity::present().filter(message::Column::Id.is_in(ranked.iter().map(|(id, _)| *id)));
+    let mut rows: HashMap<i64, message::Model> =
+        rows.all(conn).await?.into_iter().map(|row| (row.id, row)).collect();
+    let (mut found, mut left, mut taken) = (Vec::new(), PAGE_BYTES, 0);
+    for (id, rank) in ranked {
+        // One that was deleted meanwhile is left out.
+        if let Some(row) = rows.remove(id) {
+            let size = budget::size(&row);
+            if size > left && !found.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(size);
+            found.push((row, *rank));
+        }
+        taken += 1;
+    }
+    let (rows, ranks): (Vec<message::Model>, Vec<u32>) = found.into_iter().unzip();
+    let messages = show(conn, rows, Some(viewer), context.links()).await?;
+    let words = words.clone();
+    let show = move || {
+        let show = |(message, rank): (Message, u32)| {
+            let content = readable(&message.content, message.message_type);
+            let names = message.attachments.iter().map(|file| file.name.as_str());
+            let (found, whole) = best(std::iter::once(&*content).chain(names), &words);
+            let snippet = found.snippet();
+            let rank = f64::from(if rank == 0 { whole } else { rank }) / f64::from(RANKS);
+            SearchHit { message, snippet, rank }
+        };
+        messages.into_iter().zip(ranks).map(show).collect()
+    };
+    Ok((tokio::task::spawn_blocking(show).await.map_err(Error::internal)?, taken))
 }
 
 #[cfg(test)]
@@ -249,10 +305,17 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_was_given() {
-        let cursor = RankCursor { newest: 12, skip: 50 };
-        assert_eq!(RankCursor::parse(&cursor.to_text()).ok(), Some(cursor));
-        for text in ["", "12", "x.1", "1.x", "1.-1", "9223372036854775807.1", "1.501"] {
-            assert!(RankCursor::parse(text).is_err(), "{text}");
+        let cursor = Cursor { newest: 12, rank: 50, id: 7 };
+        assert_eq!(Cursor::parse(&cursor.to_text()).ok(), Some(cursor));
+        for text in ["", "12", "x.1.1", "1.x.1", "1.-1.1", "1.1", "1.1.1.1"] {
+            assert!(Cursor::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_text_that_fits_best_is_shown() {
+        let words = Words::parse("red car", false).expect("valid");
+        let (found, _) = best(["a red one", "red car.jpg"].into_iter(), &words);
+        assert_eq!(found.snippet().iter().filter(|part| part.hit).count(), 2);
     }
 }

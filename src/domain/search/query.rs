@@ -11,6 +11,9 @@ use crate::text::terms::{Word, words};
 /// Maximum length of a query in characters.
 const LONGEST: usize = 200;
 
+/// Characters that a beginning must have: fewer would fit almost every message.
+const SHORTEST_BEGINNING: usize = 2;
+
 /// Maximum number of words in a query.
 const MOST_WORDS: usize = 20;
 
@@ -40,7 +43,8 @@ impl Words {
         let mut found = words(text).peekable();
         while let Some(word) = found.next() {
             // A space after the last word says that it is complete.
-            let is_open = prefix && found.peek().is_none() && word.range.end == text.len();
+            let is_last = found.peek().is_none() && word.range.end == text.len();
+            let is_open = prefix && is_last && word.folded.chars().count() >= SHORTEST_BEGINNING;
             let wanted = Wanted { term: word.term(), beginning: is_open.then_some(word.folded) };
             if !list.contains(&wanted) {
                 list.push(wanted);

@@ -10,8 +10,11 @@ const LONGEST: usize = 200;
 /// Characters that are shown before the first hit.
 const BEFORE: usize = 40;
 
-/// Bytes of a content that are looked at.
-const LOOKED_THROUGH: usize = 20_000;
+/// Bytes of a content that are looked at for a snippet.
+const LOOKED_THROUGH: usize = 200_000;
+
+/// The highest rank.
+pub const RANKS: u32 = 10_000;
 
 /// Words of an average message, to which lengths are compared.
 const USUAL_LENGTH: f64 = 20.0;
@@ -51,14 +54,9 @@ impl<'a> Found<'a> {
         Self { text, hits, length, has_phrase }
     }
 
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        self.hits.is_empty()
-    }
-
-    /// Returns how well the text fits, from 0 to 1: more hits in a shorter text fit better, and words that follow each
+    /// Returns how well the text fits, from 1 to [`RANKS`]: more hits in a shorter text fit better, and words that follow each
     /// other as in the query.
-    pub fn rank(&self, wanted: &Words) -> f64 {
+    pub fn rank(&self, wanted: &Words) -> u32 {
         let half = 0.5 + 0.5 * self.length as f64 / USUAL_LENGTH;
         let score = |position: usize| {
             let number = self.hits.iter().filter(|(_, it)| *it == position).count() as f64;
@@ -66,7 +64,8 @@ impl<'a> Found<'a> {
         };
         let words = (0..wanted.len()).map(score).sum::<f64>() / wanted.len().max(1) as f64;
         let rank = 0.8 * words + if self.has_phrase { 0.2 } else { 0.0 };
-        (rank * 10_000.0).round() / 10_000.0
+        // What was found has a rank, even beyond the part that is looked at.
+        ((rank * f64::from(RANKS)).round() as u32).max(1)
     }
 
     /// Returns the part of the text with the most different hits.
@@ -83,19 +82,23 @@ impl<'a> Found<'a> {
 
     /// Returns where the snippet begins: at a word somewhat before its first hit, or at the beginning of the text.
     fn best_start(&self) -> usize {
-        let reach = |first: usize| {
-            let mut seen: Vec<usize> = self
-                .hits
-                .iter()
-                .filter(|(word, _)| (first..first + LONGEST - BEFORE).contains(&word.range.start))
-                .map(|(_, position)| *position)
-                .collect();
-            seen.sort_unstable();
-            seen.dedup();
-            seen.len()
-        };
-        let starts = self.hits.iter().map(|(word, _)| word.range.start);
-        let first = starts.rev().max_by_key(|start| reach(*start)).unwrap_or(0);
+        let reach = LONGEST - BEFORE;
+        // The hits within reach of each one are a window that moves over all of them.
+        let mut in_window: Vec<usize> = vec![0; self.hits.iter().map(|(_, it)| it + 1).max().unwrap_or(0)];
+        let (mut different, mut end, mut best, mut first) = (0, 0, 0, 0);
+        for (word, position) in &self.hits {
+            let start = word.range.start;
+            while let Some((_, of)) = self.hits.get(end).filter(|(it, _)| it.range.start < start + reach) {
+                different += usize::from(in_window[*of] == 0);
+                in_window[*of] += 1;
+                end += 1;
+            }
+            if different > best {
+                (best, first) = (different, start);
+            }
+            in_window[*position] -= 1;
+            different -= usize::from(in_window[*position] == 0);
+        }
         let before = &self.text[..first];
         let Some((cut, _)) = before.char_indices().rev().nth(BEFORE) else { return 0 };
         before[cut..].find(char::is_whitespace).map_or(first, |space| cut + space + 1)
@@ -145,7 +148,7 @@ impl<'a> Cutting<'a> {
         if text.is_empty() {
             return;
         }
-        // Line breaks would tear a list of results apart.
+        // Line breaks would break the layout of a list of results.
         let text: String = text.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect();
         match self.parts.last_mut().filter(|last| last.hit == hit && !hit) {
             Some(last) => last.text.push_str(&text),
@@ -172,7 +175,7 @@ mod tests {
         parts.into_iter().map(|it| if it.hit { format!("[{}]", it.text) } else { it.text }).collect()
     }
 
-    fn rank(text: &str, query: &str) -> f64 {
+    fn rank(text: &str, query: &str) -> u32 {
         let wanted = Words::parse(query, false).expect("valid");
         Found::in_text(text, &wanted).rank(&wanted)
     }
@@ -209,7 +212,9 @@ mod tests {
         assert!(rank("lunch lunch a b", "lunch") > rank("lunch c a b", "lunch"));
         assert!(rank("the red car", "red car") > rank("car the red", "red car"));
         for text in ["lunch", "", &"lunch ".repeat(500)] {
-            assert!((0.0..=1.0).contains(&rank(text, "lunch")), "{text}");
+            assert!((1..=RANKS).contains(&rank(text, "lunch")), "{text}");
         }
+        // In time that grows with the number of hits only.
+        assert!(snippet(&"a ".repeat(100_000), "a").starts_with("[a] [a]"));
     }
 }

@@ -1,5 +1,4 @@
-//! The web client, the admin panel and the event console, contained in the binary; a debug build reads them from the
-//! source folder at each request.
+//! The web pages, contained in the binary; a debug build reads them from the source folder at each request.
 //!
 //! A page names its files below `web/{version}/`, where the version is a hash of all of them. So browsers may keep a file
 //! for ever, and a page never mixes files of two versions.
@@ -32,20 +31,21 @@ use crate::transport::rest::RestState;
 #[folder = "assets/web"]
 struct Web;
 
-/// A page: its path, its file, the way from its path to the root, and whether pages of `CORS_ORIGINS` may show it in a
-/// frame.
+/// A page: its path, its file, and whether pages of `CORS_ORIGINS` may show it in a frame.
 #[derive(Clone, Copy)]
 struct Page {
     path: &'static str,
     file: &'static str,
-    root: &'static str,
     can_be_framed: bool,
 }
 
 const PAGES: [Page; 2] = [
-    Page { path: "/", file: "app/index.html", root: "", can_be_framed: false },
-    Page { path: "/chat/ui", file: "app/index.html", root: "../", can_be_framed: true },
+    Page { path: "/", file: "app/index.html", can_be_framed: false },
+    Page { path: "/chat/ui", file: "app/index.html", can_be_framed: true },
 ];
+
+/// Files that are sent with their placeholders filled in, and never as they are.
+const TEMPLATES: [&str; 3] = [".html", "/sw.js", ".webmanifest"];
 
 /// How long a browser keeps a file whose path contains the version.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -61,14 +61,32 @@ pub fn pages(settings: &Settings) -> Router<RestState> {
     if !settings.modules.has(Module::Ui) {
         return Router::new();
     }
-    let mut router = Router::new()
-        .route("/web/{version}/{*path}", get(versioned))
-        .route("/sw.js", get(service_worker))
-        .route("/manifest.webmanifest", get(manifest));
+    let mut router = Router::new().route("/web/{version}/{*path}", get(versioned));
+    // Absolute, because a page is also served with a slash at the end of its path.
+    let root: Arc<str> = format!("{}/", settings.public_url.path()).into();
+    for (path, file, kind) in [
+        // At the root, to serve the pages below it.
+        ("/sw.js", "app/sw.js", "text/javascript; charset=utf-8"),
+        ("/manifest.webmanifest", "app/manifest.webmanifest", "application/manifest+json"),
+    ] {
+        // What a service worker may fetch is decided by its own policy.
+        let (root, policy) = (root.clone(), Arc::<str>::from(policy(settings, false)));
+        let answer = async move |headers: HeaderMap| answer_template(file, kind, &root, &policy, &headers);
+        router = router.route(path, get(answer));
+    }
     for page in PAGES {
-        let policy: Arc<str> = policy(settings, page.can_be_framed).into();
-        router = router
-            .route(page.path, get(async move |headers: HeaderMap| answer_page(page, &policy, &headers)));
+        let (root, policy) = (root.clone(), Arc::<str>::from(policy(settings, page.can_be_framed)));
+        let answer = async move |headers: HeaderMap| {
+            let mut response =
+                answer_template(page.file, "text/html; charset=utf-8", &root, &policy, &headers)?;
+            if page.can_be_framed {
+                // Older than `frame-ancestors`, which allows more, and ignored by browsers that know both.
+                let same = HeaderValue::from_static("SAMEORIGIN");
+                response.headers_mut().insert(header::X_FRAME_OPTIONS, same);
+            }
+            Ok::<_, Problem>(response)
+        };
+        router = router.route(page.path, get(answer));
     }
     router
 }
@@ -108,28 +126,19 @@ fn with_any_subdomain(url: &Url) -> String {
     }
 }
 
-fn answer_page(page: Page, policy: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    let text = template(page.file, page.root)?;
-    let mut response = answer(headers, "text/html; charset=utf-8", text.into_bytes().into(), REVALIDATED);
+/// Answers with a file that is never cached without being checked, under a policy.
+fn answer_template(
+    file: &str,
+    kind: &'static str,
+    root: &str,
+    policy: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let text = template(file, root)?;
+    let mut response = answer(headers, kind, text.into_bytes().into(), REVALIDATED);
     let policy = HeaderValue::from_str(policy).map_err(Error::internal)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    if page.can_be_framed {
-        // Older than `frame-ancestors`, which allows more, and ignored by browsers that know both.
-        response.headers_mut().insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    }
     Ok(response)
-}
-
-/// Handles `GET /sw.js`: the service worker, which has to be at the root to serve the pages below it.
-async fn service_worker(headers: HeaderMap) -> Result<Response, Problem> {
-    let text = template("app/sw.js", "")?;
-    Ok(answer(&headers, "text/javascript; charset=utf-8", text.into_bytes().into(), REVALIDATED))
-}
-
-/// Handles `GET /manifest.webmanifest`.
-async fn manifest(headers: HeaderMap) -> Result<Response, Problem> {
-    let text = template("app/manifest.webmanifest", "")?;
-    Ok(answer(&headers, "application/manifest+json", text.into_bytes().into(), REVALIDATED))
 }
 
 /// Handles `GET /web/{version}/{path}`.
@@ -141,7 +150,10 @@ async fn versioned(
         let text = "this version of the page is no longer served; load the page again";
         return Err(Error::new(Code::NotFound, text).into());
     }
-    let file = find(&path).ok_or_else(|| Error::new(Code::NotFound, "there is nothing at this path"))?;
+    let is_template = TEMPLATES.iter().any(|end| path.ends_with(end));
+    let file = find(&path)
+        .filter(|_| !is_template)
+        .ok_or_else(|| Error::new(Code::NotFound, "there is nothing at this path"))?;
     Ok(answer(&headers, media_type(&path), file.data.into_owned().into(), FOR_EVER))
 }
 
@@ -156,7 +168,8 @@ fn find(path: &str) -> Option<EmbeddedFile> {
 /// Returns a text file with `{root}`, `{version}` and `{files}` (a JSON array of the paths below `web/{version}/`) filled
 /// in.
 fn template(name: &str, root: &str) -> Result<String> {
-    let file = Web::get(name).ok_or_else(|| Error::new(Code::NotFound, "this build is without its pages"))?;
+    let file = Web::get(name)
+        .ok_or_else(|| Error::new(Code::NotFound, "this build does not contain the web pages"))?;
     let text = String::from_utf8(file.data.into_owned()).map_err(Error::internal)?;
     let mut text = text.replace("{root}", root).replace("{version}", &current_version());
     if text.contains("{files}") {
@@ -209,29 +222,32 @@ fn media_type(path: &str) -> &'static str {
 /// Answers with a file, compressed if the browser accepts it, or with 304 if the browser has it.
 fn answer(request: &HeaderMap, kind: &'static str, body: Bytes, caching: HeaderValue) -> Response {
     let hash: [u8; 32] = Sha256::digest(&body).into();
+    let text = |name| request.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let is_text = !matches!(kind, "image/png" | "image/webp");
+    let compressed = is_text
+        .then(|| text(header::ACCEPT_ENCODING))
+        .filter(|accepted| accepted.contains("gzip") && !accepted.contains("gzip;q=0"))
+        .and_then(|_| COMPRESSED.try_get_with(hash, || compress(&body)).ok());
     let mut tag = String::from("\"");
     for byte in hash.iter().take(8) {
         let _ = write!(tag, "{byte:02x}");
     }
-    tag.push('"');
+    tag.push_str(if compressed.is_some() { "-gzip\"" } else { "\"" });
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, caching);
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     headers.extend(HeaderValue::from_str(&tag).map(|it| (header::ETAG, it)));
-    let text = |name| request.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
     if text(header::IF_NONE_MATCH).contains(&tag) {
         return (axum::http::StatusCode::NOT_MODIFIED, headers).into_response();
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    let is_text = !matches!(kind, "image/png" | "image/webp");
-    if is_text
-        && text(header::ACCEPT_ENCODING).contains("gzip")
-        && let Ok(compressed) = COMPRESSED.try_get_with(hash, || compress(&body))
-    {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        return (headers, compressed).into_response();
+    match compressed {
+        Some(compressed) => {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            (headers, compressed).into_response()
+        }
+        None => (headers, body).into_response(),
     }
-    (headers, body).into_response()
 }
 
 fn compress(body: &[u8]) -> io::Result<Bytes> {

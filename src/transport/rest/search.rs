@@ -46,7 +46,7 @@ pub struct SearchParams {
 /// Search the messages of the user's chats.
 ///
 /// Finds the messages that contain all words, in their content or in the names of their files. Words are compared without
-/// case and in all their forms in English and Russian.
+/// case, and inflected forms of English and Russian words are equal.
 #[utoipa::path(get, path = "/search", tag = "chat", security(("bearer" = [])), params(SearchParams),
     responses(
         (status = 200, body = Vec<SearchHit>, description = "With `Link: rel=next` if there is more"),
@@ -100,9 +100,13 @@ impl Asked {
                 Error::invalid("type", "must be the name of a message type: see GET /message_type")
             })
         });
+        let author = params.number("author")?;
+        if author.is_some_and(|id| id < 1) {
+            return Err(Error::invalid("author", "must be a user's id"));
+        }
         let filter = Filter {
             chat,
-            author: params.number("author")?.map(UserId),
+            author: author.map(UserId),
             message_type: message_type.transpose()?,
             from: params.time("from", false)?,
             to: params.time("to", true)?,

@@ -1,16 +1,17 @@
 //! The audit log and the log of mails.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::domain::moderation;
 use crate::domain::moderation::AuditFilter;
+use crate::domain::{moderation, run_detached};
 use crate::protocol::moderation::MailState;
 use crate::protocol::moderation::{AuditEntry, MailEntry};
-use crate::transport::http::problem::Problem;
+use crate::transport::http::problem::{Problem, ProblemBody};
 use crate::transport::rest::RestState;
 use crate::transport::rest::admin::{Admin, DEFAULT_LIMIT, next_page};
-use crate::transport::rest::extract::{Paging, Params, page};
+use crate::transport::rest::extract::{Id, Paging, Params, page};
 
 /// List privileged actions, newest first. For admins.
 #[utoipa::path(get, path = "/admin/audit", tag = "admin", security(("bearer" = [])),
@@ -55,4 +56,22 @@ pub async fn mails(
     let found = moderation::mails(&app.context, &by, state, params.number("cursor")?, limit).await?;
     let asked = [("state", state.map(|it| it.to_string()))];
     Ok(page(found.items, next_page("/admin/mail", &asked, limit, found.next)))
+}
+
+/// Mail the link of a mail again, as a new mail. For admins.
+#[utoipa::path(post, path = "/admin/mail/{id}/resend", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The mail")),
+    responses(
+        (status = 204, description = "The mail is queued"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json",
+            description = "The mail has no link that is still needed"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn resend_mail(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    run_detached(async move { moderation::resend(&app.context, &by, id).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,11 +1,13 @@
 //! `/admin/*`, for moderators and admins. The role is checked before the rest of the request, from the user's current
 //! row.
 
+mod chats;
 mod logs;
 mod reports;
 mod statistics;
 mod users;
 
+pub use chats::*;
 pub use logs::*;
 pub use reports::*;
 pub use statistics::*;

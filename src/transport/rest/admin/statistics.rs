@@ -6,10 +6,10 @@ use axum::extract::State;
 use tokio::sync::Mutex;
 
 use crate::domain::moderation;
-use crate::protocol::moderation::Statistics;
+use crate::protocol::moderation::{AdminSetting, Overview, Statistics};
 use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
-use crate::transport::rest::admin::Admin;
+use crate::transport::rest::admin::{Admin, Moderator};
 
 /// How long a count is cached.
 const GOOD_FOR: Duration = Duration::from_secs(10);
@@ -34,4 +34,24 @@ pub async fn statistics(
     let now = moderation::count(&app.context, &by).await?;
     *counted = Some((Instant::now(), now.clone()));
     Ok(axum::Json(now))
+}
+
+/// Show what this server did in the last ten minutes. For moderators and admins.
+#[utoipa::path(get, path = "/admin/overview", tag = "admin", security(("bearer" = [])),
+    responses((status = 200, body = Overview)))]
+pub async fn overview(
+    State(app): State<RestState>,
+    Moderator(by): Moderator,
+) -> Result<axum::Json<Overview>, Problem> {
+    Ok(axum::Json(moderation::overview(&app.context, &by).await?))
+}
+
+/// List the settings in force, without the values of secrets. For admins.
+#[utoipa::path(get, path = "/admin/settings", tag = "admin", security(("bearer" = [])),
+    responses((status = 200, body = Vec<AdminSetting>)))]
+pub async fn settings(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+) -> Result<axum::Json<Vec<AdminSetting>>, Problem> {
+    Ok(axum::Json(moderation::settings(&app.context, &by)))
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::domain::moderation::UserFilter;
-use crate::domain::{moderation, run_detached};
+use crate::domain::{accounts, moderation, run_detached};
 use crate::error::Error;
 use crate::ids::UserId;
 use crate::protocol::moderation::{AdminUser, AdminUserDetails, BanUser, SetRole};
@@ -143,5 +143,38 @@ pub async fn end_sessions(
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     run_detached(async move { moderation::end_sessions(&app.context, &by, UserId(id)).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Mail a user a link to set a new password. For admins.
+#[utoipa::path(post, path = "/admin/user/{id}/password_reset", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 204, description = "The mail is queued"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "The user has no e-mail address"),
+    ))]
+pub async fn mail_password_reset(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    run_detached(async move { moderation::mail_password_reset(&app.context, &by, UserId(id)).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Delete the account of another user, as users delete their own. For admins.
+#[utoipa::path(delete, path = "/admin/user/{id}", tag = "admin", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn delete_user(
+    State(app): State<RestState>,
+    Admin(by): Admin,
+    Id(id): Id,
+) -> Result<StatusCode, Problem> {
+    run_detached(async move { accounts::delete_by_admin(&app.context, &by, UserId(id)).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
