@@ -3,6 +3,7 @@
 mod bans;
 mod command_line;
 mod lists;
+mod panel;
 mod reports;
 mod roles;
 

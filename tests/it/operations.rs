@@ -184,7 +184,9 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
                 "cursor" | "before" | "after" | "around" | "author" | "actor" | "user" => "x",
                 "date" | "from" | "to" => "soon",
                 "q" | "query" => "%00",
-                "state" | "sort" | "prefix" | "type" | "role" | "claimed" | "banned" | "emoji" => "nonsense",
+                "state" | "sort" | "prefix" | "type" | "role" | "claimed" | "banned" | "emoji" | "kind" => {
+                    "nonsense"
+                }
                 // Any text is a name of an action; the others belong to files.
                 "action" | "thumbnail" | "expires" | "signature" | "as_file" => continue,
                 other => panic!("{other} is new: say here what is wrong for it"),

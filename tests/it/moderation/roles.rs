@@ -10,7 +10,10 @@ use super::{Fixture, make_admin};
 use crate::support::{PASSWORD, TestApp, Transport};
 
 /// What moderators may do; everything else below `/admin` is for admins.
-const FOR_MODERATORS: [(&str, &str); 8] = [
+const FOR_MODERATORS: [(&str, &str); 11] = [
+    ("get", "/admin/overview"),
+    ("get", "/admin/chat"),
+    ("delete", "/admin/message/{id}"),
     ("get", "/admin/user"),
     ("get", "/admin/user/{id}"),
     ("post", "/admin/user/{id}/ban"),
