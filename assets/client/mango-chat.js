@@ -99,9 +99,37 @@ async function request(url, method, path, { body, form, headers, ...init } = {})
   const data = isJson || !response.ok ? await response.json().catch(() => ({}))
     : await response.text().catch((cause) => { throw unreachable(target, cause); });
   if (response.ok) return { response, data };
-  const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
-  const message = data.detail ?? `${target} answers ${response.status}`;
-  throw new MangoError({ code: data.code ?? 'internal', message, errors: data.errors, retry_after_ms: wait });
+  throw problem(target, response.status, data, response.headers.get('retry-after'));
+}
+
+/** Like `request` for a form, but tells how much of it has been sent; only XMLHttpRequest knows that. */
+const requestWithProgress = (onProgress) => (url, method, path, { form, headers, signal }) => new Promise((resolve, reject) => {
+  const target = address(url, path);
+  const sending = new XMLHttpRequest();
+  const lost = () => reject(unreachable(target, signal.reason));
+  sending.open(method, target);
+  sending.responseType = 'text';
+  for (const [name, value] of Object.entries(headers ?? {})) sending.setRequestHeader(name, value);
+  sending.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+  sending.onload = () => {
+    const data = parse(sending.responseText);
+    if (sending.status >= 200 && sending.status < 300) resolve({ data });
+    else reject(problem(target, sending.status, data, sending.getResponseHeader('retry-after')));
+  };
+  sending.onerror = sending.onabort = lost;
+  if (signal.aborted) return lost();
+  signal.addEventListener('abort', () => sending.abort(), { once: true });
+  sending.send(form);
+});
+
+function parse(json) {
+  try { return JSON.parse(json); } catch { return {}; }
+}
+
+/** The server's problem as an error. */
+function problem(target, status, { code = 'internal', detail, errors }, retryAfter) {
+  const message = detail ?? `${target} answers ${status}`;
+  return new MangoError({ code, message, errors, retry_after_ms: Number(retryAfter) * 1000 || undefined });
 }
 
 /** Sends requests over REST, with the token of the connection. */
@@ -119,21 +147,32 @@ class Rest {
   async list(path) {
     const { response, data } = await this.send('GET', path);
     const link = response.headers.get('link') ?? '';
-    return { items: data, next: link.match(/<([^>]*)>; rel="next"/)?.[1] ?? null };
+    const next = link.match(/<([^>]*)>; rel="next"/)?.[1];
+    // The link has the path of the server's public URL, which `send` adds as well.
+    const { pathname } = address(this.#url, '/');
+    return { items: data, next: next ? next.replace(pathname, '/') : null };
   }
 
   /** Sends a form; returns the JSON of the response. */
-  async upload(path, form, timeoutMs) {
-    const init = { body: undefined, form, signal: AbortSignal.timeout(timeoutMs) };
-    return (await this.send('POST', path, undefined, init)).data;
+  async upload(path, form, { timeoutMs, onProgress, signal }) {
+    const send = onProgress && globalThis.XMLHttpRequest ? requestWithProgress(onProgress) : request;
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const init = { form, signal: signal ? AbortSignal.any([signal, timeout]) : timeout };
+    try {
+      const { data } = await this.send('POST', path, undefined, init, send);
+      onProgress?.(1);
+      return data;
+    } catch (error) {
+      throw signal?.aborted ? new MangoError({ code: 'closed', message: 'cancelled' }) : error;
+    }
   }
 
   /** Returns the response and its JSON, or its text. */
-  async send(method, path, body, init = {}) {
+  async send(method, path, body, init = {}, send = request) {
     if (this.#url === null) throw new TypeError('this needs a client that was created with `url` instead of `socket`');
     const attempt = async (refresh) => {
       const token = typeof this.#token === 'function' ? await this.#token({ refresh }) : this.#token;
-      return request(this.#url, method, path, { ...init, body, headers: token && { authorization: `Bearer ${token}` } });
+      return send(this.#url, method, path, { ...init, body, headers: token && { authorization: `Bearer ${token}` } });
     };
     try {
       return await attempt(false);
@@ -1521,13 +1560,37 @@ class Commands {
    * Uploads a file for a message to a chat; send its `id` in `attachments`.
    * @param {number} chatId
    * @param {Blob} file
-   * @param {{name?: string, asFile?: boolean, timeoutMs?: number}} [options] With `asFile` a picture is stored as it is.
+   * @param {{name?: string, asFile?: boolean, timeoutMs?: number, onProgress?: (share: number) => void,
+   *   signal?: AbortSignal}} [options] With `asFile` a picture is stored as it is. `onProgress` gets the sent share, 0 to 1;
+   *   in a browser as it grows. `signal` cancels: the promise is rejected with `closed`.
    * @returns {Promise<Attachment>}
    */
-  upload(chatId, file, { name, asFile = false, timeoutMs = 300_000 } = {}) {
+  upload(chatId, file, { name, asFile = false, timeoutMs = 300_000, onProgress, signal } = {}) {
     const form = new FormData();
     form.append('file', file, name ?? /** @type {File} */ (file).name ?? '');
-    return this._rest.upload(`/chat/${chatId}/attachment?as_file=${asFile}`, form, timeoutMs);
+    return this._rest.upload(`/chat/${chatId}/attachment?as_file=${asFile}`, form, { timeoutMs, onProgress, signal });
+  }
+
+  /**
+   * Sends a REST request with the token of the connection; resolves with the JSON or text of the response.
+   * @param {string} method
+   * @param {string} path Such as `/user/me`.
+   * @param {object} [body] Sent as JSON.
+   * @param {{form?: FormData, signal?: AbortSignal}} [options] A form instead of `body`.
+   * @returns {Promise<any>}
+   */
+  async rest(method, path, body, { form, signal } = {}) {
+    const init = { ...(form && { form }), ...(signal && { signal }) };
+    return (await this._rest.send(method, path, body, init)).data;
+  }
+
+  /**
+   * Fetches a page of a list over REST.
+   * @param {string} path Such as `/user?query=bob`, or `next` of the page before.
+   * @returns {Promise<{items: object[], next: ?string}>}
+   */
+  list(path) {
+    return this._rest.list(path);
   }
 
   /**
@@ -1953,13 +2016,14 @@ export class MangoChat extends Commands {
   /**
    * Returns a page of messages, oldest first. A page that is adjacent to the known messages of the chat is added to them.
    * @param {number} chatId
-   * @param {{before?: number, after?: number, limit?: number}} [range] `seq`, exclusive.
+   * @param {{before?: number, after?: number, around?: number, limit?: number}} [range] One `seq`; `before` and `after`
+   *   are exclusive. A page `around` a message is not added to the chat's `messages`.
    * @returns {Promise<{messages: Message[], hasMore: boolean}>}
    */
-  async history(chatId, { before, after, limit } = {}) {
-    const ack = await this.#requests.send('history', { chat: { id: chatId }, before, after, limit });
+  async history(chatId, { before, after, around, limit } = {}) {
+    const ack = await this.#requests.send('history', { chat: { id: chatId }, before, after, around, limit });
     const messages = ack.messages.sort((a, b) => a.seq - b.seq);
-    this.chats.get(chatId)?.mergePage(messages, { before, after, hasMore: ack.has_more });
+    if (around === undefined) this.chats.get(chatId)?.mergePage(messages, { before, after, hasMore: ack.has_more });
     return { messages, hasMore: ack.has_more };
   }
 

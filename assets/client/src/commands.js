@@ -27,13 +27,37 @@ export class Commands {
    * Uploads a file for a message to a chat; send its `id` in `attachments`.
    * @param {number} chatId
    * @param {Blob} file
-   * @param {{name?: string, asFile?: boolean, timeoutMs?: number}} [options] With `asFile` a picture is stored as it is.
+   * @param {{name?: string, asFile?: boolean, timeoutMs?: number, onProgress?: (share: number) => void,
+   *   signal?: AbortSignal}} [options] With `asFile` a picture is stored as it is. `onProgress` gets the sent share, 0 to 1;
+   *   in a browser as it grows. `signal` cancels: the promise is rejected with `closed`.
    * @returns {Promise<Attachment>}
    */
-  upload(chatId, file, { name, asFile = false, timeoutMs = 300_000 } = {}) {
+  upload(chatId, file, { name, asFile = false, timeoutMs = 300_000, onProgress, signal } = {}) {
     const form = new FormData();
     form.append('file', file, name ?? /** @type {File} */ (file).name ?? '');
-    return this._rest.upload(`/chat/${chatId}/attachment?as_file=${asFile}`, form, timeoutMs);
+    return this._rest.upload(`/chat/${chatId}/attachment?as_file=${asFile}`, form, { timeoutMs, onProgress, signal });
+  }
+
+  /**
+   * Sends a REST request with the token of the connection; resolves with the JSON or text of the response.
+   * @param {string} method
+   * @param {string} path Such as `/user/me`.
+   * @param {object} [body] Sent as JSON.
+   * @param {{form?: FormData, signal?: AbortSignal}} [options] A form instead of `body`.
+   * @returns {Promise<any>}
+   */
+  async rest(method, path, body, { form, signal } = {}) {
+    const init = { ...(form && { form }), ...(signal && { signal }) };
+    return (await this._rest.send(method, path, body, init)).data;
+  }
+
+  /**
+   * Fetches a page of a list over REST.
+   * @param {string} path Such as `/user?query=bob`, or `next` of the page before.
+   * @returns {Promise<{items: object[], next: ?string}>}
+   */
+  list(path) {
+    return this._rest.list(path);
   }
 
   /**

@@ -29,9 +29,37 @@ export async function request(url, method, path, { body, form, headers, ...init 
   const data = isJson || !response.ok ? await response.json().catch(() => ({}))
     : await response.text().catch((cause) => { throw unreachable(target, cause); });
   if (response.ok) return { response, data };
-  const wait = Number(response.headers.get('retry-after')) * 1000 || undefined;
-  const message = data.detail ?? `${target} answers ${response.status}`;
-  throw new MangoError({ code: data.code ?? 'internal', message, errors: data.errors, retry_after_ms: wait });
+  throw problem(target, response.status, data, response.headers.get('retry-after'));
+}
+
+/** Like `request` for a form, but tells how much of it has been sent; only XMLHttpRequest knows that. */
+const requestWithProgress = (onProgress) => (url, method, path, { form, headers, signal }) => new Promise((resolve, reject) => {
+  const target = address(url, path);
+  const sending = new XMLHttpRequest();
+  const lost = () => reject(unreachable(target, signal.reason));
+  sending.open(method, target);
+  sending.responseType = 'text';
+  for (const [name, value] of Object.entries(headers ?? {})) sending.setRequestHeader(name, value);
+  sending.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+  sending.onload = () => {
+    const data = parse(sending.responseText);
+    if (sending.status >= 200 && sending.status < 300) resolve({ data });
+    else reject(problem(target, sending.status, data, sending.getResponseHeader('retry-after')));
+  };
+  sending.onerror = sending.onabort = lost;
+  if (signal.aborted) return lost();
+  signal.addEventListener('abort', () => sending.abort(), { once: true });
+  sending.send(form);
+});
+
+function parse(json) {
+  try { return JSON.parse(json); } catch { return {}; }
+}
+
+/** The server's problem as an error. */
+function problem(target, status, { code = 'internal', detail, errors }, retryAfter) {
+  const message = detail ?? `${target} answers ${status}`;
+  return new MangoError({ code, message, errors, retry_after_ms: Number(retryAfter) * 1000 || undefined });
 }
 
 /** Sends requests over REST, with the token of the connection. */
@@ -49,21 +77,32 @@ export class Rest {
   async list(path) {
     const { response, data } = await this.send('GET', path);
     const link = response.headers.get('link') ?? '';
-    return { items: data, next: link.match(/<([^>]*)>; rel="next"/)?.[1] ?? null };
+    const next = link.match(/<([^>]*)>; rel="next"/)?.[1];
+    // The link has the path of the server's public URL, which `send` adds as well.
+    const { pathname } = address(this.#url, '/');
+    return { items: data, next: next ? next.replace(pathname, '/') : null };
   }
 
   /** Sends a form; returns the JSON of the response. */
-  async upload(path, form, timeoutMs) {
-    const init = { body: undefined, form, signal: AbortSignal.timeout(timeoutMs) };
-    return (await this.send('POST', path, undefined, init)).data;
+  async upload(path, form, { timeoutMs, onProgress, signal }) {
+    const send = onProgress && globalThis.XMLHttpRequest ? requestWithProgress(onProgress) : request;
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const init = { form, signal: signal ? AbortSignal.any([signal, timeout]) : timeout };
+    try {
+      const { data } = await this.send('POST', path, undefined, init, send);
+      onProgress?.(1);
+      return data;
+    } catch (error) {
+      throw signal?.aborted ? new MangoError({ code: 'closed', message: 'cancelled' }) : error;
+    }
   }
 
   /** Returns the response and its JSON, or its text. */
-  async send(method, path, body, init = {}) {
+  async send(method, path, body, init = {}, send = request) {
     if (this.#url === null) throw new TypeError('this needs a client that was created with `url` instead of `socket`');
     const attempt = async (refresh) => {
       const token = typeof this.#token === 'function' ? await this.#token({ refresh }) : this.#token;
-      return request(this.#url, method, path, { ...init, body, headers: token && { authorization: `Bearer ${token}` } });
+      return send(this.#url, method, path, { ...init, body, headers: token && { authorization: `Bearer ${token}` } });
     };
     try {
       return await attempt(false);
