@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::client::Client;
-use crate::config::{CorsOrigins, Settings, StorageKind};
+use crate::config::{CorsOrigins, Environment, Settings, StorageKind};
 use crate::error::{Code, Error, Result};
 use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
@@ -42,9 +42,13 @@ struct Page {
     can_be_framed: bool,
 }
 
-const PAGES: [Page; 2] = [
+const PAGES: [Page; 4] = [
     Page { path: "/", file: "app/index.html", root: "", can_be_framed: false },
     Page { path: "/chat/ui", file: "app/index.html", root: "../", can_be_framed: true },
+    // Mailed links lead to these two. The token follows `#`, so that the server receives it neither in a path nor in a
+    // `Referer`, and nothing happens before a click, so that programs that open every link of a mail confirm nothing.
+    Page { path: "/account/verify", file: "account/index.html", root: "../", can_be_framed: false },
+    Page { path: "/account/reset", file: "account/index.html", root: "../", can_be_framed: false },
 ];
 
 /// How long a browser keeps a file whose path contains the version.
@@ -62,10 +66,13 @@ pub fn pages(settings: &Settings) -> Router<RestState> {
         .route("/web/{version}/{*path}", get(versioned))
         .route("/sw.js", get(service_worker))
         .route("/manifest.webmanifest", get(manifest));
+    let environment = settings.environment;
     for page in PAGES {
         let policy: Arc<str> = policy(settings, page.can_be_framed).into();
-        router = router
-            .route(page.path, get(async move |headers: HeaderMap| answer_page(page, &policy, &headers)));
+        router = router.route(
+            page.path,
+            get(async move |headers: HeaderMap| answer_page(page, environment, &policy, &headers)),
+        );
     }
     router
 }
@@ -105,8 +112,15 @@ fn with_any_subdomain(url: &Url) -> String {
     }
 }
 
-fn answer_page(page: Page, policy: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    let text = template(page.file, page.root)?;
+fn answer_page(
+    page: Page,
+    environment: Environment,
+    policy: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    // Only `local` has demo users, so only there a page offers them.
+    let demo = if environment == Environment::Local { "alice bob carol" } else { "" };
+    let text = template(page.file, page.root)?.replace("{demo}", demo);
     let mut response = answer(headers, "text/html; charset=utf-8", text.into_bytes().into(), REVALIDATED);
     let policy = HeaderValue::from_str(policy).map_err(Error::internal)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -157,8 +171,12 @@ fn template(name: &str, root: &str) -> Result<String> {
     let text = String::from_utf8(file.data.into_owned()).map_err(Error::internal)?;
     let mut text = text.replace("{root}", root).replace("{version}", &current_version());
     if text.contains("{files}") {
-        let is_shell =
-            |name: &String| name.starts_with("app/") && !name.ends_with(".html") && name != "app/sw.js";
+        let is_shell = |name: &String| {
+            (name.starts_with("app/") || name.starts_with("shared/"))
+                && !name.ends_with(".html")
+                && !name.ends_with(".md")
+                && name != "app/sw.js"
+        };
         let mut files: Vec<String> = Web::iter().map(|it| it.to_string()).filter(is_shell).collect();
         files.push("client/mango-chat.js".to_owned());
         text = text.replace("{files}", &serde_json::to_string(&files).map_err(Error::internal)?);

@@ -147,7 +147,6 @@ pub fn pages(document: utoipa::openapi::OpenApi, settings: &Settings) -> Router<
         .route("/openapi.json", get(async move || axum::Json(document)))
         .route("/docs/errors", get(errors::page))
         .route("/client/{name}", get(pages::client::client))
-        .merge(pages::account::pages())
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
         .merge(pages::web::pages(settings))
 }
