@@ -22,7 +22,7 @@ use crate::config::{Environment, Settings, Verification};
 use crate::domain::chats::TypingNow;
 use crate::domain::mail::worker::Worker;
 use crate::domain::presence::Presence;
-use crate::domain::{AppContext, accounts, attachments, chats, demo, sessions, verification};
+use crate::domain::{AppContext, accounts, attachments, chats, demo, search, sessions, verification};
 use crate::error::{Error, Result};
 use crate::platform::bus::Bus;
 use crate::platform::db::{Db, ServingLock, check_before, explain_migrate, explain_open, file_of};
@@ -178,6 +178,7 @@ async fn launch(settings: Settings, alone: bool) -> Result<Server> {
     Presence::watch(&context);
     TypingNow::watch(&context);
     attachments::watch(&context);
+    search::watch(&context);
     sessions::prune::watch(&context);
     chats::lobby::prepare(&context).await?;
     if settings.mail.smtp.is_none() && settings.mail.verification != Verification::Off {

@@ -15,6 +15,8 @@ use utoipa::{PartialSchema, ToSchema};
 const FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
+const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
+
 /// The source of the current time. Tests replace it with their own.
 #[derive(Clone)]
 pub struct Clock {
@@ -57,6 +59,17 @@ impl Timestamp {
         let moment =
             OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).unwrap_or(last);
         moment.format(FORMAT).unwrap_or_default()
+    }
+
+    /// Parses an RFC 3339 time, or a date such as `2026-05-31`, which stands for its beginning in UTC or, with `is_end`, for
+    /// its end.
+    pub fn of_text(text: &str, is_end: bool) -> Option<Self> {
+        if let Some(time) = Self::from_rfc3339(text) {
+            return Some(time);
+        }
+        let date = Date::parse(text.trim(), DATE).ok()?;
+        let date = if is_end { date.next_day()? } else { date };
+        Some(Self(date.midnight().assume_utc().unix_timestamp() * 1_000))
     }
 
     /// Parses an RFC 3339 time with any offset. Returns `None` for any other text.

@@ -56,6 +56,8 @@ pub enum Code {
     ClientIdConflict,
     /// The same text was sent to the same chat too recently.
     DuplicateMessage,
+    /// The message contains a word that the operator does not allow.
+    MessageRefused,
     /// The direct chat waits for the recipient's approval.
     ApprovalPending,
     /// A direct chat has exactly two members.
@@ -100,6 +102,7 @@ impl Code {
         Self::UsernameTaken,
         Self::ClientIdConflict,
         Self::DuplicateMessage,
+        Self::MessageRefused,
         Self::ApprovalPending,
         Self::DirectChatMembers,
         Self::TooLarge,
@@ -135,6 +138,7 @@ impl Code {
             Self::UsernameTaken => "username_taken",
             Self::ClientIdConflict => "client_id_conflict",
             Self::DuplicateMessage => "duplicate_message",
+            Self::MessageRefused => "message_refused",
             Self::ApprovalPending => "approval_pending",
             Self::DirectChatMembers => "direct_chat_members",
             Self::TooLarge => "too_large",

@@ -1,5 +1,8 @@
 //! Unicode text from users: how it is compared, how names are cleaned, and how passwords are normalized.
 
+pub mod terms;
+pub mod word_list;
+
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};

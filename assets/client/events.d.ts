@@ -1201,6 +1201,10 @@ export interface History {
    */
   chat: ChatRef;
   /**
+   * Messages on both sides of the first one that is not older than this time.
+   */
+  date?: string | null;
+  /**
    * 1 to 200, default 50.
    */
   limit?: number | null;

@@ -20,9 +20,11 @@ mod reads;
 mod reconnect;
 mod report;
 mod room;
+mod search;
 mod sends;
 mod table;
 mod users;
+mod words;
 
 use std::process::ExitCode;
 
@@ -61,6 +63,8 @@ enum Bench {
     Reads(reads::Options),
     /// Many clients that reconnect at once, each some messages behind: time until all have caught up.
     Reconnect(reconnect::Options),
+    /// Searches over many messages: time until the first results.
+    Search(search::Options),
     /// Deleting groups of several sizes: milliseconds, and how long a send in another chat waits meanwhile.
     Delete(delete::Options),
     /// Other servers beside Mango Chat, all doing the same work under the same load: a table and a plot.
@@ -82,6 +86,7 @@ async fn main() -> ExitCode {
         Bench::Logins(options) => logins::run(options).await,
         Bench::Reads(options) => reads::run(options).await,
         Bench::Reconnect(options) => reconnect::run(options).await,
+        Bench::Search(options) => search::run(options).await,
         Bench::Delete(options) => delete::run(options).await,
         Bench::Compare(options) => compare::run(options).await,
         Bench::Growth(options) => growth::run(options).await,

@@ -53,8 +53,8 @@ pub struct Task {
     pub window: usize,
     /// The times of the run.
     pub span: Span,
-    /// Text at the end of every content, to reach the planned size.
-    pub padding: Arc<str>,
+    /// Texts at the end of the contents, to reach the planned size.
+    pub padding: Arc<[String]>,
     /// Whether every message carries a `client_id`.
     pub client_ids: bool,
 }
@@ -163,7 +163,8 @@ impl Member {
         } else {
             String::new()
         };
-        let (chat, padding) = (self.task.chat.id, &self.task.padding);
+        let (chat, padding) =
+            (self.task.chat.id, &self.task.padding[self.sent as usize % self.task.padding.len()]);
         let payload = format!(
             r#"{{"message":{{"chat_id":{chat},"content":"{micros} {padding}","message_type":"text"{client_id}}}}}"#
         );

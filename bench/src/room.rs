@@ -13,6 +13,7 @@ use crate::member::{self, Chat, Observed, Span, Task};
 use crate::process::Process;
 use crate::report::Report;
 use crate::users::{self, User};
+use crate::words::Words;
 use crate::{Error, Result};
 
 /// The time limit for the last acks and events after the last send.
@@ -73,7 +74,8 @@ pub async fn run(plan: &Plan) -> Result<Totals> {
     let from = start + Duration::from_secs(plan.seconds.0);
     let until = from + Duration::from_secs(plan.seconds.1);
     let span = Span { start, from, until, deadline: until + TIMEOUT };
-    let padding: Arc<str> = "x".repeat(plan.padding).into();
+    let mut words = Words::new(1);
+    let padding: Arc<[String]> = (0..1_000).map(|_| words.text(plan.padding)).collect();
     let mut tasks = Vec::with_capacity(count);
     for (index, client) in clients.into_iter().flatten().enumerate() {
         let chat = chats[index % plan.chats].clone();

@@ -11,8 +11,8 @@ pub struct Model {
     /// Row number.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// The user who reported.
-    pub reporter_id: i64,
+    /// The user who reported; null for the word filter.
+    pub reporter_id: Option<i64>,
     /// The reported user: the author, if a message was reported.
     pub user_id: i64,
     /// The chat of the reported message.
@@ -36,6 +36,13 @@ pub struct Model {
     /// The action taken.
     #[sea_orm(column_type = "Text", nullable)]
     pub resolution: Option<String>,
+    /// The moderator who works on it.
+    pub claimed_by: Option<i64>,
+    /// Since when.
+    pub claimed_at: Option<i64>,
+    /// A note of the moderators.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub note: Option<String>,
 }
 
 /// The ORM follows no relations.

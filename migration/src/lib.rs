@@ -12,6 +12,8 @@ mod m20261129_01_unreferenced_messages;
 mod m20261130_01_message_features;
 mod m20261201_01_group_access;
 mod m20261202_01_attachments;
+mod m20261203_01_message_terms;
+mod m20261204_01_report_queue;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -29,6 +31,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_01_message_features::Migration),
             Box::new(m20261201_01_group_access::Migration),
             Box::new(m20261202_01_attachments::Migration),
+            Box::new(m20261203_01_message_terms::Migration),
+            Box::new(m20261204_01_report_queue::Migration),
         ]
     }
 }

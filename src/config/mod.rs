@@ -6,33 +6,39 @@ mod database;
 mod files;
 mod log;
 mod mail;
+mod modules;
 mod origins;
 mod passwords;
 mod public_url;
 mod rates;
 mod reader;
+mod registration;
 mod sizes;
 mod smtp;
 mod sockets;
 mod storage;
 mod tokens;
+mod word_filter;
 
 pub use contacts::{ContactRule, Contacts};
 pub use database::{Database, DatabaseLimits};
 pub use files::load_env_files;
 pub use log::{Log, LogFormat};
 pub use mail::{Mail, Verification};
+pub use modules::{Module, Modules};
 pub use origins::CorsOrigins;
 pub use passwords::{HashCost, Passwords};
 pub use public_url::PublicUrl;
 pub use rates::{Rate, Rates};
 use reader::bad;
 pub use reader::{BadSetting, Described, Reader};
+pub use registration::Registration;
 pub use sizes::{Chats, Photos};
 pub use smtp::{Security, Smtp};
 pub use sockets::Sockets;
 pub use storage::{S3, StorageKind, sqlite_url};
 pub use tokens::Tokens;
+pub use word_filter::WordFilter;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -86,6 +92,12 @@ pub struct Settings {
     pub sockets: Sockets,
     /// Where and how the server logs.
     pub log: Log,
+    /// The parts that are switched on.
+    pub modules: Modules,
+    /// Who may register.
+    pub registration: Registration,
+    /// Words that messages must not contain.
+    pub word_filter: Option<WordFilter>,
     /// Whether responses with status 500 contain the cause.
     pub debug: bool,
     /// How long a shutdown may take.
@@ -156,6 +168,14 @@ impl Settings {
         let chats = sizes::read_chats(r)?;
         let sockets = sockets::read(r)?;
         let log = log::read(r)?;
+        let modules = modules::read(r)?;
+        let registration = registration::read(r)?;
+        let word_filter = word_filter::read(r)?;
+        if mail.verification != Verification::Off && !modules.has(Module::Mail) {
+            return Err(BadSetting(
+                "EMAIL_VERIFICATION: must be off, because MODULES is without mail".into(),
+            ));
+        }
         let debug = r.flag("DEBUG", false, "500 responses carry the cause; refused in prod")?;
         if debug && environment == Environment::Prod {
             return Err(BadSetting("DEBUG: must be false in prod".into()));
@@ -179,6 +199,9 @@ impl Settings {
             chats,
             sockets,
             log,
+            modules,
+            registration,
+            word_filter,
             debug,
             shutdown_grace,
         })
@@ -266,6 +289,10 @@ mod tests {
             ("PING_INTERVAL_MS", "-1"),
             ("LOG_FORMAT", "xml"),
             ("RUST_LOG", "mango=loud"),
+            ("MODULES", "chat"),
+            ("REGISTRATION", "maybe"),
+            ("WORD_FILTER", "/no/such/file"),
+            ("WORD_FILTER_ACTION", "delete"),
             ("DEBUG", "maybe"),
             ("REDIS_URL", "redis://localhost"),
             ("PASSWORD_BLOCKLIST", "maybe"),

@@ -52,6 +52,7 @@ pub async fn seed(context: &AppContext) -> Result<Vec<&'static str>> {
             name: Some(name.into()),
             description: Some(description.into()),
             photo: None,
+            invite: None,
         };
         people.push(register(context, request).await?.user.id);
     }

@@ -21,6 +21,7 @@ pub mod photos;
 pub mod presence;
 pub mod profiles;
 pub mod recovery;
+pub mod search;
 pub mod sessions;
 pub mod sync;
 pub mod users;
@@ -46,6 +47,7 @@ use crate::platform::passwords::Passwords;
 use crate::platform::storage::Storage;
 use crate::platform::tokens::Tokens;
 use crate::protocol::parse::Limits;
+use crate::text::word_list::WordList;
 
 /// Images that may wait for a worker.
 const IMAGE_QUEUE: usize = 64;
@@ -119,6 +121,8 @@ pub struct AppContext {
     pub limits: Limits,
     /// The epoch of the database, which identifies its history.
     pub epoch: String,
+    /// Words that messages must not contain.
+    pub forbidden_words: WordList,
     /// The writer of messages.
     pub writer: messages::Writer,
     /// The writer of read marks.
@@ -146,6 +150,8 @@ impl AppContext {
             max_group_members: settings.chats.max_group_members,
         };
         let epoch = epoch::current(&db).await?;
+        let lines = settings.word_filter.iter().flat_map(|filter| &filter.lines);
+        let forbidden_words = WordList::new(lines.map(String::as_str));
         let typing = Arc::<chats::TypingNow>::default();
         let background = Arc::<Background>::default();
         let writer = messages::Writer::start(
@@ -169,6 +175,7 @@ impl AppContext {
             rates: RateLimits::new(&settings.rates),
             limits,
             epoch,
+            forbidden_words,
             writer,
             read_marks,
             released_attachments: Arc::default(),

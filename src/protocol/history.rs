@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::chats::ChatRef;
 use super::messages::Message;
 use super::parse::{Check, Envelope, Limits, Problems};
+use crate::clock::Timestamp;
 use crate::ids::whole_or_none;
 
 /// `history`.
@@ -23,6 +24,10 @@ pub struct History {
     /// Messages on both sides of this `seq`, itself included.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub around: Option<i64>,
+    /// Messages on both sides of the first one that is not older than this time.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub date: Option<String>,
     /// 1 to 200, default 50.
     #[serde(default, deserialize_with = "whole_or_none")]
     pub limit: Option<i64>,
@@ -30,20 +35,26 @@ pub struct History {
 
 impl Check for History {
     fn check(&self, _: &Limits, problems: &mut Problems) {
-        check_page(self.before, self.after, self.around, self.limit, problems);
+        let anchors = [self.before, self.after, self.around, self.date()];
+        check_page(&anchors, self.limit, problems);
+        problems.check("date", self.date.is_none() || self.date().is_some(), NO_TIME);
+    }
+}
+
+/// What is wrong with a text that is neither a time nor a date.
+pub const NO_TIME: &str = "must be a time such as 2026-05-31T12:00:00Z, or a date such as 2026-05-31";
+
+impl History {
+    /// Returns `date` in milliseconds since the Unix epoch. A date without a time begins at midnight UTC.
+    pub fn date(&self) -> Option<i64> {
+        Timestamp::of_text(self.date.as_deref()?, false).map(|it| it.0)
     }
 }
 
 /// Checks that there is at most one anchor, and a limit of 1 to 200.
-pub fn check_page(
-    before: Option<i64>,
-    after: Option<i64>,
-    around: Option<i64>,
-    limit: Option<i64>,
-    problems: &mut Problems,
-) {
-    let anchors = [before, after, around].iter().flatten().count();
-    problems.check("before", anchors <= 1, "give one of before, after and around");
+pub fn check_page(anchors: &[Option<i64>], limit: Option<i64>, problems: &mut Problems) {
+    let anchors = anchors.iter().flatten().count();
+    problems.check("before", anchors <= 1, "give one of before, after, around and date");
     problems.check("limit", limit.is_none_or(|it| (1..=200).contains(&it)), "must be between 1 and 200");
 }
 

@@ -60,6 +60,29 @@ impl MessageType {
 }
 
 impl MessageType {
+    /// Returns whether people can read content of this type.
+    pub fn is_text(self) -> bool {
+        matches!(
+            self.name(),
+            "text"
+                | "html"
+                | "json"
+                | "xml"
+                | "csv"
+                | "rtf"
+                | "yaml"
+                | "javascript"
+                | "css"
+                | "svg"
+                | "markdown"
+        )
+    }
+
+    /// Returns whether content of this type consists of tags and text.
+    pub fn is_markup(self) -> bool {
+        matches!(self.name(), "html" | "xml" | "svg")
+    }
+
     /// Returns whether content of this type is blank: a `text` that is only white space.
     pub fn is_blank(self, content: &str) -> bool {
         self.name() == "text" && content.trim().is_empty()

@@ -23,6 +23,7 @@ pub mod pins;
 pub mod presence;
 pub mod reactions;
 pub mod reading;
+pub mod search;
 pub mod sessions;
 pub mod sync;
 pub mod users;

@@ -194,8 +194,8 @@ pub struct AdminReport {
     /// The report.
     #[serde(flatten)]
     pub report: Report,
-    /// The reporter.
-    pub reporter: Author,
+    /// The reporter; `null` for the word filter.
+    pub reporter: Option<Author>,
     /// The user concerned.
     pub user: Author,
     /// The content of the message when it was reported.
@@ -206,6 +206,40 @@ pub struct AdminReport {
     pub resolved_by: Option<UserId>,
     /// What was done.
     pub resolution: Option<String>,
+    /// The moderator who works on it.
+    pub claimed_by: Option<Author>,
+    /// Since when.
+    pub claimed_at: Option<Timestamp>,
+    /// A note of the moderators; reporters do not see it.
+    pub note: Option<String>,
+}
+
+/// `POST /admin/report/{id}/claim`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ClaimReport {
+    /// `false` gives the report back. Default: `true`.
+    #[serde(default)]
+    pub claimed: Option<bool>,
+    /// Whether to take it over if another moderator has claimed it. Default: `false`.
+    #[serde(default)]
+    pub take_over: Option<bool>,
+}
+
+impl Check for ClaimReport {
+    fn check(&self, _: &Limits, _: &mut Problems) {}
+}
+
+/// `PUT /admin/report/{id}/note`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct NoteReport {
+    /// The new note, which replaces the one before; up to 2000 characters.
+    pub note: String,
+}
+
+impl Check for NoteReport {
+    fn check(&self, _: &Limits, problems: &mut Problems) {
+        problems.check_length("note", Some(self.note.trim()), 0, 2_000);
+    }
 }
 
 /// `POST /admin/report/{id}/resolve`.

@@ -14,7 +14,7 @@ use super::http::problem::Problem;
 use super::http::{body_headers, client_address, headers, observe, public_path, timed_body};
 use super::rest::{RestState, docs, reads};
 use super::websocket;
-use crate::config::{CorsOrigins, Settings};
+use crate::config::{CorsOrigins, Module, Settings};
 use crate::error::{Code, Error};
 use crate::realtime::RealtimeState;
 
@@ -22,12 +22,15 @@ use crate::realtime::RealtimeState;
 pub fn router(realtime: &Arc<RealtimeState>, socket_io: Router) -> Router {
     let context = realtime.context.clone();
     let settings = context.settings.clone();
-    let plain = Router::new()
-        .route("/ws", get(websocket::all_chats).post(websocket::no_polling))
-        .route("/chat/{id}/ws", get(websocket::one_chat))
-        .route("/chats/{id}/ws", get(websocket::one_chat))
-        .with_state(realtime.clone());
-    let (api, document) = docs::routes().split_for_parts();
+    let mut plain = Router::new();
+    if settings.modules.has(Module::PlainWs) {
+        plain = plain
+            .route("/ws", get(websocket::all_chats).post(websocket::no_polling))
+            .route("/chat/{id}/ws", get(websocket::one_chat))
+            .route("/chats/{id}/ws", get(websocket::one_chat));
+    }
+    let plain = plain.with_state(realtime.clone());
+    let (api, document) = docs::routes(&settings.modules).split_for_parts();
     // Base64 is a third longer than the photo, and there is text around it.
     let body_limit = settings.photos.max_bytes / 3 * 4 + 64 * 1_024;
     Router::new()

@@ -148,7 +148,13 @@ for (const transport of transports) {
           assert.equal((await b.report({ userId: alice.id }, 'a test')).user_id, alice.id);
           const bold = await b.send(id, '**bold**', { messageType: 'markdown' });
           assert.equal(await b.rendered(bold.id), '<p><strong>bold</strong></p>\n');
+          const [found] = (await b.search('BOLD', { chatId: id })).items;
+          assert.equal(found.message.id, bold.id);
+          assert.deepEqual(found.snippet[1], { text: 'bold', hit: true });
+          assert.equal((await b.search('bol', { prefix: true, author: bob.id, limit: 1 })).items.length, 1);
+          await assert.rejects(b.search('bold', { type: 'nonsense' }), { code: 'validation_failed' });
           await b.delete(bold.id);
+          assert.deepEqual(await b.search('bold'), { items: [], next: null });
           const file = await b.upload(id, new Blob(['hello']), { name: 'hello.txt' });
           const sent = await b.send(id, '', { attachments: [file.id] });
           assert.equal(sent.attachments[0].name, 'hello.txt');

@@ -225,6 +225,21 @@ export class Commands {
   }
 
   /**
+   * A page of the messages that contain all words, best first. Each result has the `message`, a `snippet` of parts
+   * `{text, hit}`, which is plain text, and a `rank` from 0 to 1.
+   * @param {string} q The words; there are no operators.
+   * @param {{chatId?: number, author?: number, type?: string, from?: string, to?: string, prefix?: boolean,
+   *   sort?: 'rank'|'date', next?: string, limit?: number}} [options] `from` and `to` are times or dates; `prefix` says
+   *   that the last word is still being typed; `next` of the page before.
+   * @returns {Promise<{items: {message: Message, snippet: {text: string, hit: boolean}[], rank: number}[], next: ?string}>}
+   */
+  search(q, { chatId, next, ...options } = {}) {
+    const query = new URLSearchParams({ q });
+    for (const [name, value] of Object.entries(options)) if (value !== undefined) query.set(name, value);
+    return this._rest.list(next ?? `${chatId === undefined ? '' : `/chat/${chatId}`}/search?${query}`);
+  }
+
+  /**
    * A page of the pinned messages of a chat, latest pin first.
    * @param {number} chatId
    * @param {{next?: string, limit?: number}} [options] `next` of the page before.

@@ -175,34 +175,65 @@ impl CommandHandler for AcceptInvite {
 
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<AcceptReply>> {
         let user_id = caller.actor.user_id;
-        let token = &self.invite.0.token;
-        // A retry finds the member, whatever became of the link: its last use may have been their own.
-        let found =
-            invite::Entity::find().filter(invite::Column::Token.eq(token)).one(context.db.read()).await?;
-        let chat_id = ChatId(found.ok_or_else(|| invalid("invite.token"))?.chat_id);
         let tx = context.db.begin().await?;
-        let chat = tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
-        let mut chat = chat.ok_or_else(|| invalid("invite.token"))?;
-        if membership(tx.conn(), chat_id, user_id).await?.is_some() {
-            let chat =
-                shown(tx.conn(), chat_id, Some(Viewer::now(context, user_id)), context.links()).await?;
-            return tx.unchanged(AcceptReply { chat: Some(chat), requested: false }).await;
-        }
-        // Read again under the lock: another user may have taken the last use.
-        let found = live(context, tx.conn(), token, "invite.token").await?;
-        require_not_banned(context, tx.conn(), chat.id, user_id).await.map_err(|error| match error.code {
-            Code::Forbidden => Error::forbidden("you are banned from the chat"),
-            _ => error,
-        })?;
-        if found.needs_approval {
-            return request(context, tx, &found, user_id).await;
-        }
-        let joining = Joining { user_id, role: ChatRole::Member, by: user_id, is_wanted: true };
-        let Joined { tx, .. } = join_locked(context, tx, &mut chat, joining).await?;
-        count_use(tx.conn(), found.id).await?;
-        let chat = shown(tx.conn(), chat_id, Some(Viewer::now(context, user_id)), context.links()).await?;
-        tx.commit(AcceptReply { chat: Some(chat), requested: false }).await
+        let Accepted { tx, chat_id, requested, is_changed } =
+            use_invite(context, tx, &self.invite.0.token, user_id, "invite.token").await?;
+        let viewer = Some(Viewer::now(context, user_id));
+        let chat =
+            if requested { None } else { Some(shown(tx.conn(), chat_id, viewer, context.links()).await?) };
+        let reply = AcceptReply { chat, requested };
+        if is_changed { tx.commit(reply).await } else { tx.unchanged(reply).await }
     }
+}
+
+/// The transaction in which a link was used.
+pub struct Accepted {
+    /// The transaction.
+    pub tx: Tx,
+    /// The group.
+    pub chat_id: ChatId,
+    /// Whether the user waits for approval.
+    pub requested: bool,
+    /// Whether anything has changed.
+    pub is_changed: bool,
+}
+
+/// Makes a user a member of the group of a link, or asks its owner and admins to. `field` names the token in errors.
+pub async fn use_invite(
+    context: &AppContext,
+    tx: Tx,
+    token: &str,
+    user_id: UserId,
+    field: &str,
+) -> Result<Accepted> {
+    // A retry finds the member, whatever became of the link: its last use may have been their own.
+    let found = invite::Entity::find().filter(invite::Column::Token.eq(token)).one(tx.conn()).await?;
+    let chat_id = ChatId(found.ok_or_else(|| invalid(field))?.chat_id);
+    let chat = tx.lock_row(chat::Entity::present().filter(chat::Column::Id.eq(chat_id.0))).await?;
+    let mut chat = chat.ok_or_else(|| invalid(field))?;
+    if membership(tx.conn(), chat_id, user_id).await?.is_some() {
+        return Ok(Accepted { tx, chat_id, requested: false, is_changed: false });
+    }
+    // Read again under the lock: another user may have taken the last use.
+    let found = live(context, tx.conn(), token, field).await?;
+    require_not_banned(context, tx.conn(), chat.id, user_id).await.map_err(|error| match error.code {
+        Code::Forbidden => Error::forbidden("you are banned from the chat"),
+        _ => error,
+    })?;
+    if found.needs_approval {
+        return request(context, tx, &found, user_id).await;
+    }
+    let joining = Joining { user_id, role: ChatRole::Member, by: user_id, is_wanted: true };
+    let Joined { tx, .. } = join_locked(context, tx, &mut chat, joining)
+        .await
+        .map_err(|error| error.rename("invite.token", field))?;
+    count_use(tx.conn(), found.id).await?;
+    Ok(Accepted { tx, chat_id, requested: false, is_changed: true })
+}
+
+/// Fails unless the token is one of a link that can be used now.
+pub async fn require_invite(context: &AppContext, token: &str, field: &str) -> Result<()> {
+    live(context, context.db.read(), token, field).await.map(drop)
 }
 
 async fn count_use(conn: &impl ConnectionTrait, id: i64) -> Result<()> {
@@ -220,11 +251,11 @@ async fn request(
     mut tx: Tx,
     found: &invite::Model,
     user_id: UserId,
-) -> Result<Outcome<AcceptReply>> {
-    let reply = AcceptReply { chat: None, requested: true };
+) -> Result<Accepted> {
+    let chat_id = ChatId(found.chat_id);
     let key = (found.chat_id, user_id.0);
     if join_request::Entity::find_by_id(key).one(tx.conn()).await?.is_some() {
-        return tx.unchanged(reply).await;
+        return Ok(Accepted { tx, chat_id, requested: true, is_changed: false });
     }
     let of_chat = join_request::Entity::find().filter(join_request::Column::ChatId.eq(found.chat_id));
     if of_chat.count(tx.conn()).await? >= MAX_REQUESTS {
@@ -244,7 +275,7 @@ async fn request(
     for manager in managers(tx.conn(), found.chat_id).await? {
         tx.announce(events::join_requested::to_user(manager, &event)?);
     }
-    tx.commit(reply).await
+    Ok(Accepted { tx, chat_id, requested: true, is_changed: true })
 }
 
 async fn managers(conn: &impl ConnectionTrait, chat_id: i64) -> Result<Vec<UserId>> {

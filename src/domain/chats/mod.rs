@@ -26,7 +26,9 @@ pub use access::{Membership, find_visible, judge_block, lock, membership, requir
 pub use archive::leave_archives;
 pub use bans::bans;
 pub use create::{Opened, open};
-pub use invites::{create_invite, invites, join_requests, preview, revoke_invite};
+pub use invites::{
+    create_invite, invites, join_requests, preview, require_invite, revoke_invite, use_invite,
+};
 pub use leave::leave;
 pub use list::{Page, State, cut, id_cursor, list, members, one};
 pub use read::{ANNOUNCED_UP_TO, ReadMarks};

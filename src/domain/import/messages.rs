@@ -14,7 +14,10 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, 
 use super::marks;
 use super::report::{Kind, Report, Tally};
 use super::target::{LIST, Noted, Target, Writing};
+use crate::domain::message_view::kind;
+use crate::domain::messages::index;
 use crate::error::Result;
+use crate::ids::{ChatId, UserId};
 use crate::platform::progress::Progress;
 use crate::protocol::message_type::MessageType;
 use import::read_time;
@@ -100,12 +103,22 @@ async fn write(to: &Writing<'_>, page: &[SourceMessage]) -> Result<Tally> {
     }
     tally.taken(Kind::Message, rows.len());
     tally.taken(Kind::Like, likes.len());
+    let entries = rows.iter().filter_map(index_entry).collect();
     to.insert::<message::Entity, _>(rows).await?;
+    index::put(to.conn, entries).await?;
     to.insert::<like::Entity, _>(likes).await?;
     move_ends(to, &ends).await?;
     let pairs: Vec<(i64, i64)> = fitting.iter().map(|it| it.from.id).zip(ids).collect();
     to.note(Noted::Message, &pairs).await?;
     Ok(tally)
+}
+
+/// Returns what an imported message is found by.
+fn index_entry(row: &message::ActiveModel) -> Option<(i64, String)> {
+    let kind = kind(*row.message_type.try_as_ref()?);
+    let words = index::terms_of(row.content.try_as_ref()?, kind, &[]);
+    let (chat, author) = (ChatId(*row.chat_id.try_as_ref()?), UserId(*row.user_id.try_as_ref()?));
+    Some((*row.id.try_as_ref()?, index::entry(&words, chat, author, kind)))
 }
 
 /// Locks the chats of a batch in the order of their ids: a server that runs at the same time waits.

@@ -25,6 +25,7 @@ use sea_orm::{
 };
 
 use super::{Email, MailTemplate};
+use crate::config::Module;
 use crate::domain::AppContext;
 use crate::error::Result;
 use crate::ids::UserId;
@@ -52,8 +53,11 @@ pub struct Claimed {
 /// Writes a mail into the outbox; it is sent if the transaction commits.
 ///
 /// A mail to an invalid address (stored before addresses were checked, or imported) is recorded as failed, because it
-/// must not block the change that the mail is about.
+/// must not block the change that the mail is about. Without the module `mail`, nothing is written.
 pub async fn enqueue(context: &AppContext, tx: &Tx, email: Email<'_>) -> Result<()> {
+    if !context.settings.modules.has(Module::Mail) {
+        return Ok(());
+    }
     let now = context.clock.now();
     let mut row = mail::ActiveModel {
         user_id: Set(Some(email.user.id)),

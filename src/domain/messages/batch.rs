@@ -6,7 +6,9 @@ use entity::{attachment, chat, mention, message, message_attachment};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Query};
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
-use super::prepare::Draft;
+use super::draft::Draft;
+use super::index;
+use super::screen::{self, Flagged};
 use crate::clock::Timestamp;
 use crate::domain::links::Links;
 use crate::domain::mentions::Mentions;
@@ -65,13 +67,15 @@ pub async fn store(
     let replies = message_view::replies(conn, positioned.iter().filter_map(|it| Some(it.draft.reply_to?.0)));
     let replies = replies.await?;
     let mut messages = Vec::with_capacity(positioned.len());
-    let (mut mentions, mut attached) = (Vec::new(), Vec::new());
+    let (mut mentions, mut attached, mut entries) = (Vec::new(), Vec::new(), Vec::new());
     for it in positioned {
         let (chat, seq) = (it.position.chat_id.0, it.position.rev);
         let id = *ids
             .get(&(chat, seq))
             .ok_or_else(|| Error::internal("a stored message came back without its id"))?;
         mentions.extend(it.mentions.rows(chat, seq, id, it.author.id.0));
+        let names: Vec<&str> = it.files.iter().map(|file| file.name.as_str()).collect();
+        entries.push((id, it.draft.index_entry(it.position.chat_id, it.author.id, &names)));
         let mut message = message_of(MessageId(id), it, now);
         message.reply = it.draft.reply_to.and_then(|id| replies.get(&id.0)).cloned();
         let link = |(position, file): (i32, &attachment::Model)| message_attachment::Model {
@@ -85,6 +89,15 @@ pub async fn store(
     }
     insert_mentions(conn, mentions).await?;
     attach(conn, attached).await?;
+    index::put(conn, entries).await?;
+    let flagged = messages.iter().zip(positioned).filter(|(_, it)| it.draft.is_flagged);
+    let flagged = flagged.map(|(message, _)| Flagged {
+        id: message.id.0,
+        chat_id: message.chat_id.0,
+        user_id: message.user.id.0,
+        content: &message.content,
+    });
+    screen::report(conn, &flagged.collect::<Vec<_>>(), now).await?;
     Ok(messages)
 }
 

@@ -3,7 +3,7 @@
 use entity::{chat, message};
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
 
-use super::prepare::Draft;
+use super::draft::Draft;
 use super::send::insert_one;
 use crate::domain::chats::{self, Opened, Viewer};
 use crate::domain::dispatch::CommandHandler;
@@ -36,7 +36,8 @@ impl CommandHandler for CreateChat {
         let Opened { mut tx, mut chat, .. } = opened;
         let chat_id = ChatId(chat.id);
         if let Some(Envelope(message)) = first {
-            let draft = Draft::new(message.content.clone(), message.message_type, message.client_id.clone());
+            let FirstMessage { content, message_type, client_id } = message;
+            let draft = Draft::new(context, content.clone(), *message_type, client_id.clone())?;
             let (sent, is_new) = insert_one(context, tx, &mut chat, creator, caller.conn, draft).await?;
             tx = sent;
             if let Some(event) = context.typing.end(chat_id, creator).filter(|_| is_new) {

@@ -1,18 +1,23 @@
 //! Edits messages, which only their author may do, and deletes them. An edit keeps the version that it replaces. A deleted
 //! message keeps its row and its position; its content, its earlier versions, its likes and its reactions are removed.
 
+use std::collections::HashMap;
+
 use crate::protocol::members::ChatRole;
+use entity::message::Model;
 use entity::{like, mention, message, message_edit, reaction, session};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
 
 use super::batch::insert_mentions;
+use super::index;
+use super::screen::{self, Flagged};
 use crate::domain::audit::{self, Act, Target};
 use crate::domain::chats::{begin_change, change_at, membership, require_open};
 use crate::domain::dispatch::CommandHandler;
 use crate::domain::mentions::{Names, Naming, Resolver};
-use crate::domain::message_view::{kind, show, show_one};
+use crate::domain::message_view::{attachments as attachments_of, kind, show, show_one};
 use crate::domain::{AppContext, Caller, attachments, events, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
@@ -50,6 +55,7 @@ impl CommandHandler for EditMessage {
             let message = show_one(tx.conn(), message, user_id, context.links()).await?;
             return tx.unchanged(MessageReply { message }).await;
         }
+        let is_flagged = screen::screen(context, &request.content, kind(message.message_type))?;
         let now = context.clock.now();
         let names = Names::of(&request.content, kind(message.message_type));
         let naming = Naming { chat_id: ChatId(chat.id), author: user_id, names: &names };
@@ -73,8 +79,24 @@ impl CommandHandler for EditMessage {
         row.edited_at = Set(Some(now));
         row.rev = Set(change.position().rev);
         let row = row.update(change.conn()).await?;
+        reindex(change.conn(), &row).await?;
+        if is_flagged {
+            let Model { id, chat_id, user_id, content, .. } = &row;
+            let flagged = Flagged { id: *id, chat_id: *chat_id, user_id: *user_id, content };
+            screen::report(change.conn(), &[flagged], now).await?;
+        }
         finish(context, change, row, user_id).await
     }
+}
+
+/// Makes an edited message found by its new words.
+async fn reindex(conn: &impl ConnectionTrait, row: &message::Model) -> Result<()> {
+    let files = if row.attachment_count > 0 { attachments_of(conn, [row.id]).await? } else { HashMap::new() };
+    let names: Vec<&str> = files.get(&row.id).into_iter().flatten().map(|file| file.name.as_str()).collect();
+    let words = index::terms_of(&row.content, kind(row.message_type), &names);
+    index::remove(conn, row.id).await?;
+    let entry = index::entry(&words, ChatId(row.chat_id), UserId(row.user_id), kind(row.message_type));
+    index::put(conn, vec![(row.id, entry)]).await
 }
 
 impl CommandHandler for DeleteMessage {
@@ -114,6 +136,7 @@ impl CommandHandler for DeleteMessage {
             .exec(change.conn())
             .await?;
         forget_mentions(change.conn(), &message).await?;
+        index::remove(change.conn(), message.id).await?;
         if message.attachment_count > 0 {
             attachments::release(change.conn(), message.id, context.clock.now()).await?;
             let released = context.released_attachments.clone();

@@ -3,7 +3,7 @@
 use entity::message;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::prepare::Draft;
+use super::draft::Draft;
 use super::send::{sent_before, submit};
 use crate::clock::Timestamp;
 use crate::domain::chats::find_visible;
@@ -49,12 +49,15 @@ impl CommandHandler for ForwardMessage {
         let (Some(author), Some(sent_at)) = origin(&original) else { return Err(absent()) };
         let user = users::authors(conn, [author]).await?.remove(&author).ok_or_else(absent)?;
         let files = attachments(conn, [original.id]).await?.remove(&original.id).unwrap_or_default();
+        let kind = kind(original.message_type);
+        let copy = Draft::new(context, original.content, kind, request.client_id.clone())
+            .map_err(|error| error.rename("message.content", "message.id"))?;
         let draft = Draft {
             attachments: files.into_iter().map(|file| file.id).collect(),
             forwarded_from: Some(ForwardedFrom { user, created_at: Timestamp(sent_at) }),
             // Forwarding mentions nobody.
             names: Names::default(),
-            ..Draft::new(original.content, kind(original.message_type), request.client_id.clone())
+            ..copy
         };
         submit(context, caller, self.chat.0.id, draft).await.map_err(|error| {
             // A file that is gone was removed with its message.

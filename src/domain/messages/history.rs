@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use entity::message;
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, Select};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::budget::{self, By};
 use crate::domain::chats::find_visible;
@@ -32,23 +32,21 @@ pub enum Anchor {
     After(i64),
     /// On both sides of this `seq`.
     Around(i64),
+    /// On both sides of the first message that is not older than this time, milliseconds since the Unix epoch.
+    Date(i64),
 }
 
 impl Anchor {
-    /// Returns the anchor of three optional bounds, of which at most one is given.
-    pub fn of(before: Option<i64>, after: Option<i64>, around: Option<i64>) -> Self {
-        match (before, after, around) {
-            (Some(seq), _, _) => Self::Before(seq),
-            (_, Some(seq), _) => Self::After(seq),
-            (_, _, Some(seq)) => Self::Around(seq),
-            _ => Self::Newest,
-        }
+    /// Returns the anchor of optional bounds, of which at most one is given.
+    pub fn of(before: Option<i64>, after: Option<i64>, around: Option<i64>, date: Option<i64>) -> Self {
+        let given = [before.map(Self::Before), after.map(Self::After), around.map(Self::Around)];
+        given.into_iter().flatten().next().or(date.map(Self::Date)).unwrap_or(Self::Newest)
     }
 }
 
 impl CommandHandler for History {
     async fn run(&self, context: &AppContext, caller: &Caller) -> Result<Outcome<HistoryReply>> {
-        let anchor = Anchor::of(self.before, self.after, self.around);
+        let anchor = Anchor::of(self.before, self.after, self.around, self.date());
         let reply = page(context, caller.actor, self.chat.0.id, anchor, self.limit).await?;
         Ok(Outcome::unchanged(reply))
     }
@@ -64,12 +62,17 @@ pub async fn page(
     limit: Option<i64>,
 ) -> Result<HistoryReply> {
     let conn = context.db.read();
-    find_visible(conn, chat_id, actor.user_id).await?;
+    let found = find_visible(conn, chat_id, actor.user_id).await?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT) as usize;
     let viewer = actor.user_id;
     let all = || message::Entity::of_chat(chat_id.0);
+    let anchor = match anchor {
+        Anchor::Date(time) => first_since(conn, chat_id, time, found.chat.last_seq).await?,
+        anchor => anchor,
+    };
     let (rows, has_more) = match anchor {
-        Anchor::Newest => older(conn, all(), viewer, limit, PAGE_BYTES).await?,
+        // A date was looked up above.
+        Anchor::Newest | Anchor::Date(_) => older(conn, all(), viewer, limit, PAGE_BYTES).await?,
         Anchor::Before(seq) => {
             older(conn, all().filter(message::Column::Seq.lt(seq)), viewer, limit, PAGE_BYTES).await?
         }
@@ -94,6 +97,41 @@ pub async fn page(
         }
     };
     Ok(HistoryReply { messages: show_rows(conn, rows, context.links()).await?, has_more })
+}
+
+/// Returns the place of the first message that is not older than `time`. The messages of a chat are stored in the order of
+/// their times, so few of them have to be read.
+async fn first_since(
+    conn: &impl ConnectionTrait,
+    chat_id: ChatId,
+    time: i64,
+    last_seq: i64,
+) -> Result<Anchor> {
+    use message::Column::{CreatedAt, Seq};
+    let mut found = Anchor::Newest;
+    // Messages up to `below` are older; those from `above` on are not.
+    let (mut below, mut above) = (0, last_seq + 1);
+    while below + 1 < above {
+        let middle = below + (above - below) / 2;
+        let next = message::Entity::of_chat(chat_id.0).filter(Seq.gte(middle)).filter(Seq.lt(above));
+        let next: Option<(i64, i64)> = next
+            .select_only()
+            .columns([Seq, CreatedAt])
+            .order_by_asc(Seq)
+            .limit(1)
+            .into_tuple()
+            .one(conn)
+            .await?;
+        match next {
+            Some((seq, at)) if at < time => below = seq,
+            Some((seq, _)) => {
+                found = Anchor::Around(seq);
+                above = middle;
+            }
+            None => above = middle,
+        }
+    }
+    Ok(found)
 }
 
 /// Returns the newest messages of `select`, newest first, and whether there are older ones.

@@ -7,63 +7,14 @@ use entity::{attachment, chat, member, message, user};
 use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::domain::mentions::{Mentions, Names, Naming, Resolver};
+use super::draft::Draft;
+use crate::domain::mentions::{Mentions, Naming, Resolver};
 use crate::domain::users::author;
 use crate::domain::{attachments, contacts, sessions};
 use crate::error::{Code, Error, Result};
-use crate::ids::{ChatId, MessageId, UserId};
-use crate::platform::tokens::hash;
-use crate::protocol::forwarding::ForwardedFrom;
+use crate::ids::{ChatId, UserId};
 use crate::protocol::members::ChatRole;
-use crate::protocol::message_type::MessageType;
 use crate::protocol::users::Author;
-
-/// A message to send, with its fields validated.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    /// The content to store.
-    pub content: String,
-    /// Kind of content.
-    pub message_type: MessageType,
-    /// The client's own id of the message.
-    pub client_id: Option<String>,
-    /// The message that it replies to.
-    pub reply_to: Option<MessageId>,
-    /// The names in the content.
-    pub names: Names,
-    /// The origin of a forwarded message.
-    pub forwarded_from: Option<ForwardedFrom>,
-    /// Ids of its attachments, in order.
-    pub attachments: Vec<i64>,
-    /// The hash of a file that was sent as content, and became an attachment.
-    pub inline_file: Option<String>,
-}
-
-impl Draft {
-    /// Creates a message to send.
-    pub fn new(content: String, message_type: MessageType, client_id: Option<String>) -> Self {
-        let names = Names::of(&content, message_type);
-        let (reply_to, forwarded_from, attachments, inline_file) = Default::default();
-        Self { content, message_type, client_id, reply_to, names, forwarded_from, attachments, inline_file }
-    }
-
-    /// Whether the message can be stored without reading anything but chat and sender.
-    pub fn is_plain(&self) -> bool {
-        self.names.is_empty() && self.forwarded_from.is_none() && self.attachments.is_empty()
-    }
-
-    /// Returns a hash of chat, type and content if the message has a `client_id`. It allows a comparison even after the
-    /// content is gone.
-    pub fn fingerprint(&self, chat_id: i64) -> Option<String> {
-        self.client_id.as_ref()?;
-        let files = match &self.inline_file {
-            Some(file) => format!("\n{file}"),
-            None if self.attachments.is_empty() => String::new(),
-            None => format!("\n{:?}", self.attachments),
-        };
-        Some(hash(&format!("{chat_id}\n{}\n{}{files}", self.message_type.id(), self.content)))
-    }
-}
 
 /// A request to send a message.
 pub struct SendRequest<'a> {

@@ -8,7 +8,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use tokio::sync::oneshot;
 
 use super::batch::{announcement, place, store};
-use super::prepare::{Decision, Draft, Locking, SendContext, SendRequest, Window};
+use super::draft::Draft;
+use super::prepare::{Decision, Locking, SendContext, SendRequest, Window};
 use super::writer::{Job, SendResult};
 use crate::domain::attachments::Upload;
 use crate::domain::dispatch::{CommandHandler, Respond, ack, fail};
@@ -27,10 +28,15 @@ impl Draft {
     async fn of(context: &AppContext, caller: &Caller, request: OutgoingMessage) -> Result<Self> {
         let OutgoingMessage { chat_id, content, message_type, client_id, reply_to, attachments } = request;
         let Some(data) = data_of(&content) else {
-            return Ok(Self { reply_to, attachments, ..Self::new(content, message_type, client_id) });
+            return Ok(Self {
+                reply_to,
+                attachments,
+                ..Self::new(context, content, message_type, client_id)?
+            });
         };
         let inline_file = Some(hash(data));
-        let mut draft = Self { reply_to, inline_file, ..Self::new(String::new(), message_type, client_id) };
+        let draft = Self::new(context, String::new(), message_type, client_id)?;
+        let mut draft = Self { reply_to, inline_file, ..draft };
         let user_id = caller.actor.user_id;
         // Of a retry, the file is there already.
         let is_retry = match &draft.client_id {

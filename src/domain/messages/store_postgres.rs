@@ -26,8 +26,9 @@ use crate::protocol::users::Author;
 
 const STORE: &str = "\
 WITH input AS (
-    SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int2[], $5::text[], $6::text[], $7::text[], $8::int8[])
-        AS t (chat_id, user_id, nth, message_type, content, client_id, fingerprint, reply_to)
+    SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int2[], $5::text[], $6::text[], $7::text[], $8::int8[],
+            $13::text[])
+        AS t (chat_id, user_id, nth, message_type, content, client_id, fingerprint, reply_to, terms)
 ), expected AS (
     SELECT * FROM unnest($9::int8[], $10::int8[]) AS t (chat_id, n)
 ), locked AS (
@@ -62,6 +63,12 @@ WITH input AS (
     FROM accepted JOIN moved ON moved.id = accepted.chat_id
     ORDER BY chat_id, nth
     RETURNING id, chat_id, seq, user_id
+), indexed AS (
+    INSERT INTO message_terms (message_id, terms)
+    SELECT stored.id, CAST(accepted.terms AS tsvector) FROM stored
+    JOIN moved ON moved.id = stored.chat_id
+    JOIN accepted ON accepted.chat_id = stored.chat_id AND accepted.nth = stored.seq - moved.base
+    WHERE accepted.terms <> ''
 )
 SELECT stored.id, chat_id, seq, user_id, username, name, photo, role
 FROM stored JOIN senders ON senders.id = user_id
@@ -119,6 +126,8 @@ fn arguments(jobs: &[&Job], by_chat: &HashMap<ChatId, Vec<usize>>, now: i64) -> 
     let fingerprints: Vec<Option<String>> =
         rows.iter().map(|(_, job)| job.draft.fingerprint(job.chat_id.0)).collect();
     let answered: Vec<Option<i64>> = rows.iter().map(|(_, job)| job.draft.reply_to.map(|id| id.0)).collect();
+    let entries: Vec<String> =
+        rows.iter().map(|(_, job)| job.draft.index_entry(job.chat_id, job.user_id, &[])).collect();
     let chats: Vec<i64> = by_chat.keys().map(|chat| chat.0).collect();
     let counts: Vec<i64> = by_chat.values().map(|indexes| indexes.len() as i64).collect();
     let mut users = numbers(|(_, job)| job.user_id.0);
@@ -138,6 +147,7 @@ fn arguments(jobs: &[&Job], by_chat: &HashMap<ChatId, Vec<usize>>, now: i64) -> 
         arguments.add(counts),
         arguments.add(users),
         arguments.add(now),
+        arguments.add(entries),
     ];
     added.into_iter().collect::<std::result::Result<Vec<()>, _>>().map_err(Error::internal)?;
     Ok(arguments)

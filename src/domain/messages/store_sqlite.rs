@@ -35,6 +35,8 @@ const INSERT: &str = "INSERT INTO messages \
     (chat_id, seq, rev, user_id, message_type, content, client_id, fingerprint, reply_to, created_at) \
     VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
+const INDEX: &str = "INSERT INTO message_terms (rowid, terms) VALUES (?1, ?2)";
+
 const ADVANCE: &str =
     "UPDATE chats SET rev = ?2, last_seq = ?2, visible = TRUE, last_activity_at = ?3 WHERE id = ?1";
 
@@ -63,6 +65,10 @@ pub fn store_at_once(tx: &Transaction<'_>, jobs: &[&Job], now: i64) -> Result<Ha
                 now,
             ])?;
             let id = MessageId(tx.last_insert_rowid());
+            let entry = draft.index_entry(chat, job.user_id, &[]);
+            if !entry.is_empty() {
+                tx.prepare_cached(INDEX)?.execute(params![id.0, entry])?;
+            }
             let (author, mentions) = (author.clone(), Mentions::default());
             let positioned = Positioned { draft, author, mentions, files: Vec::new(), position };
             stored.insert(index, (message_of(id, &positioned, now), position));

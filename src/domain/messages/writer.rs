@@ -25,7 +25,8 @@ use tracing::Span;
 
 use super::aside::Aside;
 use super::batch::{announcement, to_author};
-use super::prepare::{Draft, Locking, Window};
+use super::draft::Draft;
+use super::prepare::{Locking, Window};
 use super::results::{Attempt, results};
 use super::store_postgres::{self, Stored};
 use super::store_sqlite;

@@ -15,7 +15,7 @@ mod user_view;
 pub use bans::{ban, end_sessions, unban};
 pub use logs::{AuditFilter, audit, mails};
 pub use moderators::{Admin, Moderator, require_another_admin};
-pub use reports::{report, reports, resolve};
+pub use reports::{Claimed, ReportChange, change, report, reports};
 pub use roles::{Appointment, appoint, list_moderators, set_role};
 pub use statistics::count;
 pub use user_view::{UserFilter, details, list_users, sessions_of};

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use entity::{message, report};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Numbered;
 use super::moderators::{Locked, Moderator};
@@ -22,7 +22,7 @@ use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, MessageId, UserId};
 use crate::platform::db::{Outcome, retry};
 use crate::protocol::moderation::{
-    AdminReport, NewReport, Report, ReportReply, ReportSubject, ResolveReport, Role,
+    AdminReport, ClaimReport, NewReport, NoteReport, Report, ReportReply, ReportSubject, ResolveReport, Role,
 };
 use crate::protocol::users::Author;
 
@@ -76,7 +76,7 @@ async fn report_once(
         return tx.unchanged(ReportReply { report: show_own(row), duplicate: true }).await;
     }
     let row = report::ActiveModel {
-        reporter_id: Set(me.0),
+        reporter_id: Set(Some(me.0)),
         user_id: Set(subject.user_id),
         chat_id: Set(subject.message.as_ref().map(|row| row.chat_id)),
         message_id: Set(message_id),
@@ -133,15 +133,42 @@ fn show_own(row: report::Model) -> Report {
     }
 }
 
+/// Which reports of the queue are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// Those that nobody works on.
+    Nobody,
+    /// Those that the asking moderator works on.
+    Me,
+}
+
+impl TryFrom<String> for Claimed {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        match text.as_str() {
+            "nobody" => Ok(Self::Nobody),
+            "me" => Ok(Self::Me),
+            _ => Err("must be nobody or me".to_owned()),
+        }
+    }
+}
+
 /// Returns a page of reports, newest first.
 pub async fn reports(
     context: &AppContext,
-    _: &Moderator,
+    by: &Moderator,
     state: ReportState,
+    claimed: Option<Claimed>,
     before: Option<i64>,
     limit: u64,
 ) -> Result<Numbered<AdminReport>> {
+    let claimed = claimed.map(|it| match it {
+        Claimed::Nobody => report::Column::ClaimedBy.is_null(),
+        Claimed::Me => report::Column::ClaimedBy.eq(by.id().0),
+    });
     let rows = report::Entity::find()
+        .filter(Condition::all().add_option(claimed))
         .filter(report::Column::State.eq(state))
         .filter(report::Column::Id.lt(before.unwrap_or(i64::MAX)))
         .order_by_desc(report::Column::Id)
@@ -153,56 +180,115 @@ pub async fn reports(
     Ok(Numbered { items: show(context.db.read(), page.items).await?, next })
 }
 
-/// Records how a report was resolved. A report that is already resolved stays unchanged.
-pub async fn resolve(
-    context: &AppContext,
-    by: &Moderator,
-    id: i64,
-    request: ResolveReport,
-) -> Result<AdminReport> {
-    retry(|| resolve_once(context, by, id, &request)).await
+/// A change of a report by a moderator.
+pub enum ReportChange {
+    /// Claims it, or gives it back.
+    Claim(ClaimReport),
+    /// Replaces its note.
+    Note(NoteReport),
+    /// Records how it was resolved. A report that is already resolved stays unchanged.
+    Resolve(ResolveReport),
 }
 
-async fn resolve_once(
+impl ReportChange {
+    /// Applies the change to a row. Returns what the audit log records, or `None` if nothing changes.
+    fn apply(
+        &self,
+        row: &report::Model,
+        by: UserId,
+        now: i64,
+    ) -> Result<Option<(report::ActiveModel, &'static str, Value)>> {
+        let mut changed = row.clone().into_active_model();
+        let is_resolved = row.state == ReportState::Resolved;
+        let (action, details) = match self {
+            Self::Claim(request) if request.claimed == Some(false) => {
+                if row.claimed_by.is_none() || is_resolved {
+                    return Ok(None);
+                }
+                if row.claimed_by != Some(by.0) && request.take_over != Some(true) {
+                    return Err(claimed_by_other());
+                }
+                changed.claimed_by = Set(None);
+                changed.claimed_at = Set(None);
+                ("report.release", json!({}))
+            }
+            Self::Claim(request) => {
+                if row.claimed_by == Some(by.0) || is_resolved {
+                    return Ok(None);
+                }
+                if row.claimed_by.is_some() && request.take_over != Some(true) {
+                    return Err(claimed_by_other());
+                }
+                changed.claimed_by = Set(Some(by.0));
+                changed.claimed_at = Set(Some(now));
+                ("report.claim", json!({"from": row.claimed_by}))
+            }
+            Self::Note(request) => {
+                let note = Some(request.note.trim().to_owned()).filter(|it| !it.is_empty());
+                if row.note == note {
+                    return Ok(None);
+                }
+                changed.note = Set(note.clone());
+                ("report.note", json!({"note": note}))
+            }
+            Self::Resolve(_) if is_resolved => return Ok(None),
+            Self::Resolve(request) => {
+                let resolution = request.resolution.trim().to_owned();
+                changed.state = Set(ReportState::Resolved);
+                changed.resolved_at = Set(Some(now));
+                changed.resolved_by = Set(Some(by.0));
+                changed.resolution = Set(Some(resolution.clone()));
+                ("report.resolve", json!({"resolution": resolution}))
+            }
+        };
+        Ok(Some((changed, action, details)))
+    }
+}
+
+fn claimed_by_other() -> Error {
+    let problem = "another moderator has claimed the report; send take_over to take it over";
+    Error::forbidden(problem)
+}
+
+/// Changes a report, and records that in the audit log.
+pub async fn change(
     context: &AppContext,
     by: &Moderator,
     id: i64,
-    request: &ResolveReport,
+    change: ReportChange,
 ) -> Result<AdminReport> {
+    retry(|| change_once(context, by, id, &change)).await
+}
+
+async fn change_once(
+    context: &AppContext,
+    by: &Moderator,
+    id: i64,
+    change: &ReportChange,
+) -> Result<AdminReport> {
+    let absent = || Error::not_found("report");
     let tx = context.db.begin().await?;
     Locked::read(context, &tx, by, Role::Moderator, by.id()).await?;
-    let row = report::Entity::find_by_id(id)
-        .lock_exclusive()
-        .one(tx.conn())
-        .await?
-        .ok_or_else(|| Error::not_found("report"))?;
-    let absent = || Error::not_found("report");
-    if row.state == ReportState::Resolved {
+    let row = report::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?.ok_or_else(absent)?;
+    let Some((changed, action, details)) = change.apply(&row, by.id(), context.clock.now())? else {
         let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
         tx.roll_back().await?;
         return Ok(shown);
-    }
-    let resolution = request.resolution.trim().to_owned();
-    let mut row = row.into_active_model();
-    row.state = Set(ReportState::Resolved);
-    row.resolved_at = Set(Some(context.clock.now()));
-    row.resolved_by = Set(Some(by.id().0));
-    row.resolution = Set(Some(resolution.clone()));
-    let row = row.update(tx.conn()).await?;
-    let act = Act {
-        actor: Some(by.id()),
-        action: "report.resolve",
-        target: Target::Report(id),
-        details: json!({"resolution": resolution}),
-        address: by.address(),
     };
+    let row = changed.update(tx.conn()).await?;
+    let act =
+        Act { actor: Some(by.id()), action, target: Target::Report(id), details, address: by.address() };
     audit::record(context, &tx, act).await?;
     let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
     Ok(context.publish(tx.commit(shown).await?).await)
 }
 
 async fn show(conn: &impl ConnectionTrait, rows: Vec<report::Model>) -> Result<Vec<AdminReport>> {
-    let people = rows.iter().flat_map(|row| [row.reporter_id, row.user_id]);
+    let mut people: Vec<i64> = Vec::new();
+    for row in &rows {
+        people.push(row.user_id);
+        people.extend(row.reporter_id.into_iter().chain(row.claimed_by));
+    }
     let authors: HashMap<i64, Author> = users::authors(conn, people).await?;
     let author = |id: i64| {
         authors.get(&id).cloned().ok_or_else(|| Error::internal("a report about somebody who never was"))
@@ -210,12 +296,15 @@ async fn show(conn: &impl ConnectionTrait, rows: Vec<report::Model>) -> Result<V
     rows.into_iter()
         .map(|row| {
             Ok(AdminReport {
-                reporter: author(row.reporter_id)?,
+                reporter: row.reporter_id.map(author).transpose()?,
                 user: author(row.user_id)?,
                 content: row.content.clone(),
                 resolved_at: row.resolved_at.map(Timestamp),
                 resolved_by: row.resolved_by.map(UserId),
                 resolution: row.resolution.clone(),
+                claimed_by: row.claimed_by.map(author).transpose()?,
+                claimed_at: row.claimed_at.map(Timestamp),
+                note: row.note.clone(),
                 report: show_own(row),
             })
         })

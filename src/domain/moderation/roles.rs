@@ -117,6 +117,7 @@ async fn register(
         name,
         description: None,
         photo: None,
+        invite: None,
     };
     let mut problems = Problems::default();
     request.check(&context.limits, &mut problems);

@@ -7,12 +7,13 @@ use sea_orm::{ActiveModelTrait, TryIntoModel};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::config::Verification;
-use crate::domain::chats::lobby;
+use crate::config::{Registration as Access, Verification};
+use crate::domain::chats::{self, lobby};
 use crate::domain::mail::Language;
 use crate::domain::users::{Identity, check_password, me, taken_at_insert};
 use crate::domain::{AppContext, photos, verification};
 use crate::error::{Error, Result};
+use crate::ids::UserId;
 use crate::platform::db::retry;
 use crate::protocol::parse::{Check, Limits, Problems};
 use crate::protocol::users::Me;
@@ -41,6 +42,10 @@ pub struct Registration {
     /// Base64 of a JPEG, PNG, WebP or GIF, bare or as a data URL; if omitted, a default avatar is set.
     #[serde(default)]
     pub photo: Option<String>,
+    /// The token of an invite link, whose group the new user joins, or asks to join if the link needs approval. Required
+    /// with `REGISTRATION=invite`.
+    #[serde(default)]
+    pub invite: Option<String>,
 }
 
 impl Registration {
@@ -68,7 +73,21 @@ pub async fn sign_up(context: &AppContext, request: Registration, language: Lang
     if context.settings.mail.verification == Verification::Required && !given {
         return Err(Error::invalid("email", "is required on this server"));
     }
+    match context.settings.registration {
+        Access::Closed => return Err(Error::forbidden("registration is closed on this server")),
+        Access::Invite if invite_of(&request).is_none() => {
+            return Err(Error::invalid("invite", "is required: register with an invite link"));
+        }
+        _ => {}
+    }
+    if let Some(token) = invite_of(&request) {
+        chats::require_invite(context, token, "invite").await?;
+    }
     make(context, request, Some(language)).await
+}
+
+fn invite_of(request: &Registration) -> Option<&str> {
+    request.invite.as_deref().map(str::trim).filter(|it| !it.is_empty())
 }
 
 /// Creates an account for demo data or for an operator; sends no mail.
@@ -137,7 +156,10 @@ async fn insert(
     };
     let tx = context.db.begin().await?;
     let model = row.save(tx.conn()).await.map_err(taken_at_insert)?.try_into_model().map_err(Error::from)?;
-    let tx = lobby::join(context, tx, &model).await?;
+    let mut tx = lobby::join(context, tx, &model).await?;
+    if let Some(token) = invite_of(request) {
+        tx = chats::use_invite(context, tx, token, UserId(model.id), "invite").await?.tx;
+    }
     if asked_in.is_some() {
         verification::request_verification(context, &tx, &model).await?;
     }

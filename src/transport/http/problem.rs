@@ -167,6 +167,11 @@ pub fn kind(code: Code) -> Kind {
             "Duplicate message",
             "The same text was sent to the same chat within `DUPLICATE_WINDOW_MS`.",
         ),
+        Code::MessageRefused => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Message refused",
+            "The message contains a word that is not allowed on this server (`WORD_FILTER`).",
+        ),
         Code::ApprovalPending => (
             StatusCode::CONFLICT,
             "Approval pending",

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::client::Client;
-use crate::config::{CorsOrigins, Environment, Settings, StorageKind};
+use crate::config::{CorsOrigins, Environment, Module, Settings, StorageKind};
 use crate::error::{Code, Error, Result};
 use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
@@ -32,23 +32,38 @@ use crate::transport::rest::RestState;
 #[folder = "assets/web"]
 struct Web;
 
-/// A page: its path, its file, the way from its path to the root, and whether pages of `CORS_ORIGINS` may show it in a
-/// frame.
+/// A page: the module it belongs to, its path, its file, the way from its path to the root, and whether pages of
+/// `CORS_ORIGINS` may show it in a frame.
 #[derive(Clone, Copy)]
 struct Page {
+    module: Module,
     path: &'static str,
     file: &'static str,
     root: &'static str,
     can_be_framed: bool,
 }
 
-const PAGES: [Page; 4] = [
-    Page { path: "/", file: "app/index.html", root: "", can_be_framed: false },
-    Page { path: "/chat/ui", file: "app/index.html", root: "../", can_be_framed: true },
+const PAGES: [Page; 6] = [
+    Page { module: Module::Ui, path: "/", file: "app/index.html", root: "", can_be_framed: false },
+    Page { module: Module::Ui, path: "/chat/ui", file: "app/index.html", root: "../", can_be_framed: true },
+    Page { module: Module::Admin, path: "/admin", file: "admin/index.html", root: "", can_be_framed: false },
+    Page { module: Module::Docs, path: "/events", file: "events/index.html", root: "", can_be_framed: false },
     // Mailed links lead to these two. The token follows `#`, so that the server receives it neither in a path nor in a
     // `Referer`, and nothing happens before a click, so that programs that open every link of a mail confirm nothing.
-    Page { path: "/account/verify", file: "account/index.html", root: "../", can_be_framed: false },
-    Page { path: "/account/reset", file: "account/index.html", root: "../", can_be_framed: false },
+    Page {
+        module: Module::Mail,
+        path: "/account/verify",
+        file: "account/index.html",
+        root: "../",
+        can_be_framed: false,
+    },
+    Page {
+        module: Module::Mail,
+        path: "/account/reset",
+        file: "account/index.html",
+        root: "../",
+        can_be_framed: false,
+    },
 ];
 
 /// How long a browser keeps a file whose path contains the version.
@@ -60,21 +75,21 @@ const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 /// Compressed files by their hash.
 static COMPRESSED: LazyLock<Cache<[u8; 32], Bytes>> = LazyLock::new(|| Cache::new(500));
 
-/// Returns the routes of the pages and their files.
+/// Returns the routes of the pages whose modules are switched on, and of their files.
 pub fn pages(settings: &Settings) -> Router<RestState> {
-    let mut router = Router::new()
-        .route("/web/{version}/{*path}", get(versioned))
-        .route("/sw.js", get(service_worker))
-        .route("/manifest.webmanifest", get(manifest));
     let environment = settings.environment;
-    for page in PAGES {
+    let mut router = Router::new();
+    for page in PAGES.into_iter().filter(|page| settings.modules.has(page.module)) {
         let policy: Arc<str> = policy(settings, page.can_be_framed).into();
         router = router.route(
             page.path,
             get(async move |headers: HeaderMap| answer_page(page, environment, &policy, &headers)),
         );
     }
-    router
+    if settings.modules.has(Module::Ui) {
+        router = router.route("/sw.js", get(service_worker)).route("/manifest.webmanifest", get(manifest));
+    }
+    router.route("/web/{version}/{*path}", get(versioned))
 }
 
 /// Returns the Content-Security-Policy of a page: everything from this server, pictures and recordings also from the

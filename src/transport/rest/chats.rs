@@ -110,6 +110,8 @@ pub async fn members(
         ("before" = Option<i64>, Query, description = "Messages with a lower `seq`"),
         ("after" = Option<i64>, Query, description = "The next messages with a higher `seq`"),
         ("around" = Option<i64>, Query, description = "Messages on both sides of this `seq`"),
+        ("date" = Option<String>, Query,
+            description = "Messages on both sides of the first one that is not older than this RFC 3339 time or date"),
         ("limit" = Option<i64>, Query, description = "1 to 200, default 50"),
     ),
     responses(
@@ -124,11 +126,11 @@ pub async fn messages(
 ) -> Result<Response, Problem> {
     let (before, after, around) =
         (params.number("before")?, params.number("after")?, params.number("around")?);
-    let limit = params.number("limit")?;
+    let (date, limit) = (params.time("date", false)?, params.number("limit")?);
     let mut problems = Problems::default();
-    check_page(before, after, around, limit, &mut problems);
+    check_page(&[before, after, around, date], limit, &mut problems);
     problems.into_result()?;
-    let anchor = Anchor::of(before, after, around);
+    let anchor = Anchor::of(before, after, around, date);
     let found = messages::page(&app.context, actor, ChatId(id), anchor, limit).await?;
     let edge = match anchor {
         Anchor::After(_) => found.messages.first().map(|it| ("after", it.seq)),

@@ -10,13 +10,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::config::Settings;
+use crate::config::{Module, Modules, Settings};
 use crate::protocol::asyncapi;
 use crate::transport::ops::health;
 use crate::transport::pages;
 use crate::transport::rest::{
     RestState, account, admin, attachments, auth, chats, contacts, documented_refusals, errors, events,
-    groups, messages, photos, recovery, users,
+    groups, messages, photos, recovery, search, users,
 };
 
 #[derive(OpenApi)]
@@ -53,8 +53,22 @@ impl Modify for Bearer {
     }
 }
 
-/// Returns all routes with their descriptions.
-pub fn routes() -> OpenApiRouter<RestState> {
+/// Returns the routes of the modules that are switched on, with their descriptions.
+pub fn routes(modules: &Modules) -> OpenApiRouter<RestState> {
+    let mut all = always();
+    for (module, routes) in [
+        (Module::Search, search_routes as fn() -> OpenApiRouter<RestState>),
+        (Module::Mail, mail_routes),
+        (Module::Admin, admin_routes),
+    ] {
+        if modules.has(module) {
+            all = all.merge(routes());
+        }
+    }
+    all
+}
+
+fn always() -> OpenApiRouter<RestState> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(users::register, users::search))
         .routes(routes!(users::mango_register))
@@ -75,10 +89,6 @@ pub fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(auth::logout))
         .routes(routes!(auth::list_sessions))
         .routes(routes!(auth::end_session))
-        .routes(routes!(recovery::verify))
-        .routes(routes!(recovery::resend))
-        .routes(routes!(recovery::forgot))
-        .routes(routes!(recovery::reset))
         .routes(routes!(recovery::change))
         .routes(routes!(chats::list))
         .routes(routes!(chats::list_pinned))
@@ -107,6 +117,24 @@ pub fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(messages::pinned))
         .route("/events/{event}", post(events::run))
         .routes(routes!(admin::report))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}
+
+fn search_routes() -> OpenApiRouter<RestState> {
+    OpenApiRouter::new().routes(routes!(search::everywhere)).routes(routes!(search::in_chat))
+}
+
+fn mail_routes() -> OpenApiRouter<RestState> {
+    OpenApiRouter::new()
+        .routes(routes!(recovery::verify))
+        .routes(routes!(recovery::resend))
+        .routes(routes!(recovery::forgot))
+        .routes(routes!(recovery::reset))
+}
+
+fn admin_routes() -> OpenApiRouter<RestState> {
+    OpenApiRouter::new()
         .routes(routes!(admin::list_people))
         .routes(routes!(admin::one_person))
         .routes(routes!(admin::ban))
@@ -114,17 +142,17 @@ pub fn routes() -> OpenApiRouter<RestState> {
         .routes(routes!(admin::set_role))
         .routes(routes!(admin::list_sessions_of, admin::end_sessions))
         .routes(routes!(admin::list_reports))
+        .routes(routes!(admin::claim_report))
+        .routes(routes!(admin::note_report))
         .routes(routes!(admin::resolve_report))
         .routes(routes!(admin::audit))
         .routes(routes!(admin::mails))
         .routes(routes!(admin::statistics))
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
 }
 
-/// Returns the complete OpenAPI document.
+/// Returns the OpenAPI document of all modules.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    describe(routes().split_for_parts().1)
+    describe(routes(&Modules::all()).split_for_parts().1)
 }
 
 /// Adds what cannot be derived from the handlers.
@@ -135,7 +163,14 @@ fn describe(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi 
 
 /// Returns the routes of Swagger UI, of the documents and of the pages. The documents name the path that a proxy strips.
 pub fn pages(document: utoipa::openapi::OpenApi, settings: &Settings) -> Router<RestState> {
-    let path = settings.public_url.path();
+    let mut router = Router::new().route("/client/{name}", get(pages::client::client));
+    if settings.modules.has(Module::Docs) {
+        router = router.merge(documents(document, settings.public_url.path()));
+    }
+    router.merge(pages::web::pages(settings))
+}
+
+fn documents(document: utoipa::openapi::OpenApi, path: &str) -> Router<RestState> {
     let mut document = describe(document);
     if !path.is_empty() {
         document.servers = Some(vec![Server::new(path)]);
@@ -146,7 +181,5 @@ pub fn pages(document: utoipa::openapi::OpenApi, settings: &Settings) -> Router<
         .merge(SwaggerUi::new("/docs").config(config))
         .route("/openapi.json", get(async move || axum::Json(document)))
         .route("/docs/errors", get(errors::page))
-        .route("/client/{name}", get(pages::client::client))
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
-        .merge(pages::web::pages(settings))
 }

@@ -14,11 +14,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
+use crate::clock::Timestamp;
 use crate::domain::mail::Language;
 use crate::domain::sessions::Origin;
 use crate::domain::{Actor, sessions};
 use crate::error::{Code, Error, Result};
 use crate::platform::limits::{Bucket, ConcurrencyPermit, Key};
+use crate::protocol::history::NO_TIME;
 use crate::protocol::parse;
 use crate::protocol::parse::Check;
 use crate::transport::http::problem::Problem;
@@ -356,6 +358,24 @@ impl Params {
             .filter(|text| !text.is_empty())
             .map(|text| T::try_from(text.to_owned()).map_err(|problem| Error::invalid(name, problem)))
             .transpose()
+    }
+
+    /// Reads a time, or a date, which stands for its beginning or, with `is_end`, for its end; milliseconds since the Unix
+    /// epoch.
+    pub fn time(&self, name: &str, is_end: bool) -> Result<Option<i64>> {
+        let Some(text) = self.text(name).filter(|it| !it.is_empty()) else { return Ok(None) };
+        let time = Timestamp::of_text(text, is_end).ok_or_else(|| Error::invalid(name, NO_TIME))?;
+        Ok(Some(time.0))
+    }
+
+    /// Returns the URL of the next page: `path` with the parameters of this request, `limit` and the cursor.
+    pub fn next_page(&self, path: &str, cursor: &str, limit: u64) -> String {
+        let limit = limit.to_string();
+        let kept = self.0.iter().filter(|(name, _)| name != "cursor" && name != "limit");
+        let pairs = kept.map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(pairs).append_pair("limit", &limit).append_pair("cursor", cursor);
+        format!("{path}?{}", query.finish())
     }
 
     /// Returns `limit`, which must be between 1 and 200, or `default` if it is absent.

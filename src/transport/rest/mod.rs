@@ -17,6 +17,7 @@ mod messages;
 mod photos;
 pub mod reads;
 mod recovery;
+mod search;
 mod users;
 
 pub use docs::openapi;

@@ -137,7 +137,7 @@ async fn a_report_waits_for_an_identical_one_in_progress() {
     let tx = fixture.app.server.context.db.begin().await.expect("begins");
     users::lock(tx.conn(), UserId(fixture.moderator.id)).await.expect("locked");
     let first = entity::report::ActiveModel {
-        reporter_id: Set(fixture.moderator.id),
+        reporter_id: Set(Some(fixture.moderator.id)),
         user_id: Set(fixture.user.id),
         reason: Set("rude".into()),
         state: Set(entity::enums::ReportState::Open),
@@ -152,4 +152,70 @@ async fn a_report_waits_for_an_identical_one_in_progress() {
     let payload = json!({"user_id": fixture.user.id, "reason": "rude"});
     let ((status, body), ()) = tokio::join!(report(&fixture, &fixture.moderator, payload), commit);
     assert_eq!((status, &body["id"]), (200, &json!(first.id)), "{body}");
+}
+
+#[harness::test]
+async fn moderators_share_the_queue_by_claims_and_notes() {
+    let fixture = Fixture::start().await;
+    let app = &fixture.app;
+    let other = app.person("mod2").await;
+    fixture.give(&other, "moderator").await;
+    let mut ids = Vec::new();
+    for reason in ["rude", "spam"] {
+        let by = if reason == "rude" { &fixture.moderator } else { &other };
+        let (_, made) = report(&fixture, by, json!({"user_id": fixture.user.id, "reason": reason})).await;
+        ids.push(made["id"].as_i64().expect("an id"));
+    }
+    let claim = format!("/admin/report/{}/claim", ids[0]);
+    let note = format!("/admin/report/{}/note", ids[0]);
+    let (status, claimed) = fixture.post(&fixture.moderator, &claim, json!({})).await;
+    assert_eq!((status, &claimed["claimed_by"]["username"]), (200, &json!("mod")), "{claimed}");
+    assert!(claimed["claimed_at"].is_string());
+    let (_, again) = fixture.post(&fixture.moderator, &claim, json!({"claimed": true})).await;
+    assert_eq!(again, claimed, "a repeated claim changes nothing");
+    for body in [json!({}), json!({"claimed": false})] {
+        let (status, problem) = fixture.post(&other, &claim, body).await;
+        assert_eq!((status, &problem["code"]), (403, &json!("forbidden")), "{problem}");
+    }
+    let list = async |query: &str, by: &Person| {
+        let listed = app.get(&format!("/admin/report?{query}"), by).await;
+        let ids = listed.as_array().expect("a list").iter().map(|it| it["id"].as_i64().expect("an id"));
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(list("claimed=nobody", &other).await, [ids[1]]);
+    assert_eq!(list("claimed=me", &other).await, [0; 0]);
+    assert_eq!(list("claimed=me", &fixture.moderator).await, [ids[0]]);
+    assert_eq!(list("", &other).await, [ids[1], ids[0]]);
+    let (status, noted) = fixture.put(&other, &note, json!({"note": " asked the user "})).await;
+    assert_eq!((status, &noted["note"]), (200, &json!("asked the user")), "{noted}");
+    let (_, taken) = fixture.post(&other, &claim, json!({"take_over": true})).await;
+    assert_eq!(taken["claimed_by"]["username"], json!("mod2"));
+    let (_, released) = fixture.post(&other, &claim, json!({"claimed": false})).await;
+    assert_eq!((&released["claimed_by"], &released["claimed_at"]), (&Value::Null, &Value::Null));
+    let (_, emptied) = fixture.put(&other, &note, json!({"note": ""})).await;
+    assert_eq!(emptied["note"], Value::Null);
+    let acts = fixture.audit().await;
+    let acts: Vec<&str> = acts.iter().take(5).filter_map(|it| it["action"].as_str()).collect();
+    let wanted = ["report.note", "report.release", "report.claim", "report.note", "report.claim"];
+    assert_eq!(acts, wanted, "only changes are recorded, newest first");
+    for (path, body) in [(&claim, json!({"claimed": "yes"})), (&note, json!({"note": "x".repeat(2_001)}))] {
+        let by = &fixture.moderator;
+        let (status, problem) = if path == &note {
+            fixture.put(by, path, body).await
+        } else {
+            fixture.post(by, path, body).await
+        };
+        assert_eq!(status, 422, "{problem}");
+    }
+    let listed = fixture.app.send(Method::GET, "/admin/report?claimed=all", Some(&other.access), None).await;
+    assert!(listed.0 == 422 && listed.1["errors"]["claimed"].is_array(), "{}", listed.1);
+    // Its reporter sees neither who works on it nor the note.
+    let (_, own) = report(&fixture, &other, json!({"user_id": fixture.user.id, "reason": "spam"})).await;
+    assert!(own.get("note").is_none() && own.get("claimed_by").is_none(), "{own}");
+    for path in [claim, note, format!("/admin/report/{}/resolve", ids[0])] {
+        let method = if path.ends_with("note") { Method::PUT } else { Method::POST };
+        let body = json!({"note": "x", "resolution": "x"});
+        let (status, _) = app.send(method, &path, Some(&fixture.user.access), Some(body)).await;
+        assert_eq!(status, 403, "{path}");
+    }
 }

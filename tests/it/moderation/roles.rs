@@ -10,12 +10,14 @@ use super::{Fixture, make_admin};
 use crate::support::{PASSWORD, TestApp, Transport};
 
 /// What moderators may do; everything else below `/admin` is for admins.
-const FOR_MODERATORS: [(&str, &str); 6] = [
+const FOR_MODERATORS: [(&str, &str); 8] = [
     ("get", "/admin/user"),
     ("get", "/admin/user/{id}"),
     ("post", "/admin/user/{id}/ban"),
     ("post", "/admin/user/{id}/unban"),
     ("get", "/admin/report"),
+    ("post", "/admin/report/{id}/claim"),
+    ("put", "/admin/report/{id}/note"),
     ("post", "/admin/report/{id}/resolve"),
 ];
 
