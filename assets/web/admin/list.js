@@ -84,7 +84,7 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
     attr(table, 'aria-busy', !quiet);
     try {
       const { cursor, ...rest } = query;
-      const values = { ...toQuery(rest), cursor, limit: LIMIT };
+      const values = { ...await toQuery(rest), cursor, limit: LIMIT };
       const page = await fetchPage(path + addressOf('', values).slice(2));
       if (mine !== request) return;
       items = page.items;

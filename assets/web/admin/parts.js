@@ -1,6 +1,6 @@
 // Small parts that several pages use: states, names, times, tags and copied texts.
 import { h } from '../shared/dom.js';
-import { t } from '../shared/i18n.js';
+import { locale, t } from '../shared/i18n.js';
 import { icon } from '../shared/icons.js';
 import { avatar, nameOf } from '../shared/avatar.js';
 import { explain } from '../shared/form.js';
@@ -25,6 +25,10 @@ export const skeleton = (lines = 4) => h('div', { class: 'bars', 'aria-hidden': 
 
 export const heading = (title, lead, ...actions) => h('header', { class: 'page-head' },
   h('div', { class: 'grow' }, h('h1', null, title), lead && h('p', { class: 'muted small' }, lead)), actions);
+
+const exact = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+/** A time with seconds, for logs. */
+export const exactTime = (iso) => exact.format(new Date(iso));
 
 /** A time as people say it, exact on hover. */
 export const when = (iso) => (iso ? h('time', { datetime: iso, title: fullTime(iso), class: 'num nowrap' }, ago(iso)) : h('span', { class: 'muted' }, '–'));

@@ -1,9 +1,9 @@
 // The audit log: who did what to whom, and from where.
 import { h } from '../../shared/dom.js';
-import { t } from '../../shared/i18n.js';
-import { fullTime } from '../../shared/time.js';
+import { hasText, t } from '../../shared/i18n.js';
 import { pagedList } from '../list.js';
-import { heading, tag } from '../parts.js';
+import { exactTime, heading, tag } from '../parts.js';
+import { idOf, userLinkById } from '../people.js';
 
 // To choose from; the server may record others, which are listed as well.
 const ACTIONS = ['user.ban', 'user.unban', 'user.role', 'user.end_sessions', 'user.delete', 'user.password_reset', 'chat.read', 'chat.delete', 'message.delete', 'report.resolve', 'mail.resend', 'admin.create'];
@@ -12,8 +12,9 @@ const idLink = (path, id) => h('a', { class: 'inline-link num', href: `#/${path}
 
 function target({ target_kind: kind, target_id: id }) {
   if (!kind) return '–';
-  const pages = { user: 'users', chat: 'chats', report: 'reports' };
-  return h('span', { class: 'nowrap' }, t(`adm_target_${kind}`), ' ', pages[kind] ? idLink(pages[kind], id) : h('span', { class: 'num' }, `#${id}`));
+  if (kind === 'user' && id) return userLinkById(id);
+  const pages = { chat: 'chats', report: 'reports' };
+  return h('span', { class: 'nowrap' }, hasText(`adm_target_${kind}`) ? t(`adm_target_${kind}`) : kind, ' ', pages[kind] ? idLink(pages[kind], id) : h('span', { class: 'num' }, `#${id}`));
 }
 
 /** The details as `reason: spam` in lines. */
@@ -24,15 +25,14 @@ export function create() {
   const list = pagedList({
     name: 'audit', label: t('adm_audit'), path: '/admin/audit',
     filters: [
-      { name: 'actor', type: 'number', label: t('adm_actor_id') },
-      { name: 'user', type: 'number', label: t('adm_target_id') },
+      { name: 'actor', type: 'search', label: t('adm_actor_id'), hint: t('adm_user_hint') },
+      { name: 'user', type: 'search', label: t('adm_target_id'), hint: t('adm_user_hint') },
       { name: 'action', type: 'select', label: t('adm_action'), options: [['', t('adm_any')], ...ACTIONS.map((it) => [it, it])] },
     ],
-    // Letters in a field for a number find nothing, rather than an error.
-    toQuery: ({ actor, user, ...query }) => ({ ...query, actor: number(actor), user: number(user) }),
+    toQuery: async ({ actor, user, ...query }) => ({ ...query, actor: await idOf(actor), user: await idOf(user) }),
     columns: [
-      { label: t('adm_when'), cell: (entry) => h('time', { datetime: entry.created_at, class: 'num' }, fullTime(entry.created_at)) },
-      { label: t('adm_actor'), cell: (entry) => (entry.actor_id ? idLink('users', entry.actor_id) : t('adm_command_line')) },
+      { label: t('adm_when'), cell: (entry) => h('time', { datetime: entry.created_at, class: 'num' }, exactTime(entry.created_at)) },
+      { label: t('adm_actor'), cell: (entry) => (entry.actor_id ? userLinkById(entry.actor_id) : t('adm_command_line')) },
       { label: t('adm_action'), cell: (entry) => tag(entry.action) },
       { label: t('adm_target'), class: 'mid', cell: target },
       { label: t('adm_details'), class: 'mid', cell: (entry) => details(entry.details) },
@@ -44,10 +44,4 @@ export function create() {
     element: h('div', { class: 'column' }, heading(t('adm_audit'), t('adm_audit_lead')), list.element),
     update: ({ query }) => list.update(query),
   };
-}
-
-function number(value) {
-  if (!value) return undefined;
-  const digits = value.replace(/^#/, '');
-  return /^\d{1,18}$/.test(digits) ? digits : '0';
 }

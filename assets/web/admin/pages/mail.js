@@ -5,6 +5,7 @@ import { icon } from '../../shared/icons.js';
 import { confirmDialog } from '../../shared/dialog.js';
 import { pagedList } from '../list.js';
 import { act, heading, tag, when } from '../parts.js';
+import { userLinkById } from '../people.js';
 import { rest } from '../session.js';
 
 export function create() {
@@ -17,7 +18,7 @@ export function create() {
       { label: t('adm_state'), cell: (mail) => h('span', { class: 'block' }, tag(t(`adm_mail_${mail.state}`), mail.state), mail.last_error && h('small', { class: 'bad-text clamp block' }, mail.last_error)) },
       { label: t('adm_attempts'), class: 'number wide', cell: (mail) => String(mail.attempts) },
       { label: t('adm_when'), class: 'mid', cell: (mail) => when(mail.finished_at ?? mail.created_at) },
-      { label: t('adm_user'), class: 'wide', cell: (mail) => (mail.user_id ? h('a', { class: 'inline-link num', href: `#/users/${mail.user_id}` }, `#${mail.user_id}`) : '–') },
+      { label: t('adm_user'), class: 'wide', cell: (mail) => (mail.user_id ? userLinkById(mail.user_id) : '–') },
       { label: t('adm_actions'), class: 'end', cell: (mail) => (mail.state === 'queued' || !mail.recipient ? '' : resendButton(mail)) },
     ],
     nothing: { symbol: 'mail', title: t('adm_no_mail'), text: t('adm_no_mail_text') },

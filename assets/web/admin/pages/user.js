@@ -19,7 +19,7 @@ export async function userView(id, { changed, gone }) {
   const reach = user.reach ?? {};
   const element = h('div', { class: 'stack wide-gap' },
     h('div', { class: 'profile' }, avatar({ ...user, name }, 'l', { online: user.online }),
-      h('div', { class: 'grow' }, h('p', { class: 'profile-name' }, name), h('p', { class: 'muted' }, handleOf(user)), userTags(user))),
+      h('div', { class: 'grow' }, h('p', { class: 'profile-name' }, handleOf(user)), userTags(user))),
     user.ban && h('div', { class: 'notice bad' }, h('b', null, user.ban.until ? t('adm_banned_until', { time: fullTime(user.ban.until) }) : t('adm_banned_forever')),
       h('p', { class: 'quoted' }, user.ban.reason), h('p', null, t('adm_banned_since', { time: fullTime(user.ban.since) }))),
     h('dl', { class: 'facts' },
