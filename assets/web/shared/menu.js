@@ -117,7 +117,8 @@ export function onContextMenu(element, selector, show) {
   let timer;
   element.addEventListener('contextmenu', (event) => {
     const item = event.target.closest(selector);
-    if (!item || event.target.closest('a[href], input, textarea, video, audio') || (getSelection().toString() && item.contains(getSelection().anchorNode))) return;
+    const own = event.target.closest('a[href], input, textarea, video, audio');
+    if (!item || (own && own !== item) || (getSelection().toString() && item.contains(getSelection().anchorNode))) return;
     event.preventDefault();
     clearTimeout(timer);
     const rect = item.getBoundingClientRect();
