@@ -8,10 +8,11 @@ import { clock, size } from '../shared/time.js';
 const MOST_WIDE = 400;
 const MOST_HIGH = 340;
 
-/** Signed URLs end after an hour; the path alone works with the session of a member. */
+/** The signed URL of a file, at the address under which this page was opened: the server may have several. */
 export const urlOf = (attachment, isThumbnail = false) => {
   const url = new URL(isThumbnail && attachment.thumbnail_url ? attachment.thumbnail_url : attachment.url, at(''));
-  return url.href;
+  const own = /\/(attachment\/\d+\/[^/]+)$/.exec(url.pathname)?.[1];
+  return own ? at(own + url.search) : url.href;
 };
 
 /** The size at which a picture is shown, so that nothing moves when it loads. */

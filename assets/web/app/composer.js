@@ -1,5 +1,5 @@
 // Where one writes: text, replies, edits, files, emoji and mentions.
-import { attr, debounce, fill, h, text } from '../shared/dom.js';
+import { attr, fill, h, text } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
 import { t } from '../shared/i18n.js';
 import { load } from '../shared/page.js';
@@ -28,6 +28,8 @@ export class Composer {
   #typingAt = 0;
   #barrier = '';
   #before = '';
+  /** The draft as last shown: a text that differs was written here. */
+  #known = '';
 
   constructor(conversation) {
     this.conversation = conversation;
@@ -48,7 +50,6 @@ export class Composer {
     this.hint = h('p', { class: 'slow small muted', hidden: true });
     this.element = h('div', { class: 'composer' }, this.barrier, this.form, this.hint);
     this.#listen();
-    this.later = debounce(() => this.#keep(), 150);
     onDrafts((chatId) => { if (chatId === conversation.chatId) this.#takeOver(); });
   }
 
@@ -83,7 +84,7 @@ export class Composer {
 
   open() {
     const draft = draftOf(this.conversation.state);
-    this.input.value = draft?.content ?? '';
+    this.input.value = this.#known = draft?.content ?? '';
     this.#reply = this.#findReply(draft?.reply_to);
     this.#showContext();
     this.refresh();
@@ -91,7 +92,6 @@ export class Composer {
   }
 
   leave() {
-    this.later.now();
     this.#stopTyping();
     this.#drops.abort();
     this.completion.close();
@@ -102,8 +102,9 @@ export class Composer {
     else this.barrier.querySelector('button')?.focus();
   }
 
-  /** Shows what prevents writing, if anything does. */
+  /** Shows what prevents writing, if anything does, and a draft of another device. */
   refresh() {
+    this.#takeOver();
     const barrier = barrierOf(this.conversation.state);
     const key = barrier?.key ?? '';
     if (key === this.#barrier) return;
@@ -119,12 +120,14 @@ export class Composer {
     return found ?? null;
   }
 
-  /** Another device or tab has saved a draft; what is being written here stays. */
+  /** Another device or tab has saved a draft; what was written here since stays. */
   #takeOver() {
-    if (this.#editing || document.activeElement === this.input || !this.conversation.state) return;
+    if (this.#editing || !this.conversation.state) return;
     const draft = draftOf(this.conversation.state);
-    if (this.input.value === (draft?.content ?? '')) return;
-    this.input.value = draft?.content ?? '';
+    const content = draft?.content ?? '';
+    if (this.input.value === content) { this.#known = content; return; }
+    if (this.input.value !== this.#known) return;
+    this.input.value = this.#known = content;
     this.#reply = this.#findReply(draft?.reply_to);
     this.#showContext();
     this.#grow();
@@ -161,7 +164,8 @@ export class Composer {
     this.#grow();
     if (isTyped) this.completion.update();
     if (this.#editing) return;
-    this.later();
+    // At once: the page may be left at any moment.
+    this.#keep();
     const { value } = this.input;
     if (!value.trim()) this.#stopTyping();
     else if (Date.now() - this.#typingAt > TYPING_EVERY_MS) {
@@ -246,14 +250,13 @@ export class Composer {
     const { chatId } = this.conversation;
     const message = { content: content.trim() ? content : '', replyTo: this.#reply?.id ?? null, messageType: this.#typeFor(content, files), files };
     // Empty at once: a second Enter or click finds nothing to send.
-    this.input.value = '';
+    this.input.value = this.#known = '';
     this.#reply = null;
     this.tray.clear();
     this.#setType('text');
     this.#showContext();
     this.#grow();
     this.completion.close();
-    this.later.cancel();
     this.#stopTyping();
     dropDraft(chatId);
     sendMessage(chatId, message);

@@ -273,7 +273,7 @@ export class Conversation {
   /** The first row of a chat's history. */
   startOf(state) {
     const other = otherOf(state);
-    return h('div', { class: 'chat-start' }, avatar(pictureOf(state), 'l'), h('h2', { dir: 'auto' }, titleOf(state)),
+    return h('div', { class: 'chat-start' }, avatar(pictureOf(state), 'l'), h('b', { dir: 'auto' }, titleOf(state)),
       h('p', { class: 'muted' }, other ? t('direct_start', { name: titleOf(state) }) : t('group_start', { date: date(state.chat.created_at) })));
   }
 }

@@ -46,7 +46,9 @@ export class Details {
     this.show();
     this.#loadPinned();
     if (section === 'pinned') this.body.querySelector('[data-section="pinned"]')?.scrollIntoView();
-    element.querySelector('.icon-btn').focus({ preventScroll: true });
+    // Only if the user has not gone on while this was loading.
+    const { activeElement } = document;
+    if (activeElement === document.body || conversation.header.contains(activeElement)) element.querySelector('.icon-btn').focus({ preventScroll: true });
   }
 
   get state() { return this.conversation.state; }

@@ -44,6 +44,7 @@ export function dropDraft(chatId) {
   const hadDraft = Boolean(session.client.chats.get(chatId)?.my.draft);
   write(chatId, { content: '', replyTo: null, isUnsaved: true });
   tell(chatId);
+  // Without a connection it is removed from the server later, from what is kept here.
   if (hadDraft) save(chatId, '', null); else write(chatId, null);
 }
 
@@ -54,6 +55,19 @@ async function save(chatId, content, replyTo) {
     if (!local || local.content !== content) return;
     write(chatId, saved ? { content, replyTo, isUnsaved: false, savedAt: saved.saved_at } : null);
   } catch { /* It stays here, and is saved with the next change. */ }
+}
+
+/** Saves on the server what could not be saved before: without a connection, or because the page was left. */
+export function startDrafts() {
+  const { client } = session;
+  const saveAll = () => {
+    for (const id of client.chats.keys()) {
+      const local = read(id);
+      if (local?.isUnsaved) save(id, local.content, local.replyTo);
+    }
+  };
+  client.on('synced', ({ full }) => { if (full) saveAll(); });
+  addEventListener('pagehide', () => { for (const saver of savers.values()) saver.now(); });
 }
 
 addEventListener('storage', ({ key }) => {

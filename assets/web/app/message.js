@@ -13,7 +13,7 @@ import { canDiscard, discard, retry } from './outgoing.js';
 /** Creates the element of a row. `actions` are what messages can do. */
 export function createRowElement(row, actions) {
   switch (row.type) {
-    case 'day': return h('h3', { class: 'day' }, h('button', { type: 'button', class: 'day-button', onclick: () => actions.pickDay(row.at), title: t('jump_to_date') }, dayTitle(row.at)));
+    case 'day': return h('h2', { class: 'day' }, h('button', { type: 'button', class: 'day-button', onclick: () => actions.pickDay(row.at), title: t('jump_to_date') }, dayTitle(row.at)));
     case 'unread': return h('div', { class: 'new', role: 'separator', 'aria-label': t('new_messages') }, t('new_messages'));
     case 'start': return actions.startOf(row.state);
     default: return updateMessage(h('article', { tabindex: '-1' }), row, actions);

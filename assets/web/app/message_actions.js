@@ -7,6 +7,7 @@ import { confirmDialog } from '../shared/dialog.js';
 import { explain, iconButton } from '../shared/form.js';
 import { onContextMenu, openFloating, openMenu } from '../shared/menu.js';
 import { toast } from '../shared/toast.js';
+import { urlOf } from './attachments.js';
 import { canManage, canPin, isModerator } from './chat_info.js';
 import { discard, retry } from './outgoing.js';
 import { session } from './session.js';
@@ -126,7 +127,7 @@ export class MessageActions {
 
   async copy(message) {
     try {
-      await navigator.clipboard.writeText(message.content || message.attachments.map((it) => new URL(it.url, at('')).href).join('\n'));
+      await navigator.clipboard.writeText(message.content || message.attachments.map((it) => urlOf(it)).join('\n'));
       toast(t('copied'));
     } catch { toast(t('cannot_copy')); }
   }

@@ -64,7 +64,7 @@ async function deliver(item) {
   } catch (error) {
     // `closed`: the page ends or the user has cancelled; the stores keep what is to be sent next time.
     if (error.code === 'closed' || !items.has(item.clientId)) return;
-    item.error = { code: error.code, message: error.message, retryAfterMs: error.retryAfterMs };
+    item.error = { code: error.errors?.file ? 'validation_failed_file' : error.code, message: error.message, retryAfterMs: error.retryAfterMs };
     keep(item);
     changed(item);
   }
@@ -86,6 +86,8 @@ async function uploadFiles(item) {
           one.id = stored.id;
           break;
         } catch (error) {
+          // A picture that the server cannot read is still a file.
+          if (!one.asFile && error.errors?.file && one.file.type.startsWith('image/')) { one.asFile = true; continue; }
           if (control.signal.aborted || !['unreachable', 'rate_limited', 'unavailable'].includes(error.code) || attempt > 20) { control.abort(); throw error; }
           one.share = 0;
           changed(item);

@@ -32,7 +32,7 @@ export class PeoplePicker {
     Object.assign(this, { multiple, onPick, onChange, without: new Set([...without, session.userId]) });
     const id = newId('people');
     this.input = h('input', { class: 'input', type: 'search', 'aria-label': t('find_people'), placeholder: t('find_people'), autocomplete: 'off', spellcheck: 'false', dir: 'auto', autofocus: true, 'aria-controls': id });
-    this.list = h('div', { class: 'people picker-list', id, role: multiple ? 'group' : 'list', 'aria-label': t('people') });
+    this.list = h('div', { class: 'people picker-list', id, role: 'group', 'aria-label': t('people') });
     this.chips = h('div', { class: 'chips', hidden: true });
     this.element = h('div', { class: 'stack picker' }, this.input, lead, this.chips, this.list);
     this.search = debounce(() => this.#search(), 200);

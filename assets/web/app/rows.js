@@ -13,7 +13,7 @@ const made = new WeakMap();
 /** What is on its way, in the form of a message; the same object until it changes. */
 function asMessage(item, me) {
   const known = made.get(item);
-  if (known?.version === item.version) return known.message;
+  if (known && known.version === item.version) return known.message;
   const message = draw(item, me);
   made.set(item, { version: item.version, message });
   return message;

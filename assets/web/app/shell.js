@@ -11,6 +11,7 @@ import { ChatList } from './chat_list.js';
 import { Conversation } from './conversation.js';
 import { isModerator, isRequest } from './chat_info.js';
 import { onMe, session, signOut } from './session.js';
+import { startDrafts } from './drafts.js';
 import { startNotifications } from './notifications.js';
 import { startOutgoing } from './outgoing.js';
 import { startPresence } from './presence.js';
@@ -148,6 +149,7 @@ export function showApp(place) {
       chats.step(event.key === 'ArrowDown' ? 1 : -1);
     }
   });
+  startDrafts();
   startOutgoing();
   startPresence(() => conversation);
   startNotifications(() => conversation);

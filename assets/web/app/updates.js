@@ -1,4 +1,5 @@
 // Tells when the server has been updated, and the open page has old files.
+import { trustedScriptUrl } from '../shared/dom.js';
 import { t } from '../shared/i18n.js';
 import { root } from '../shared/page.js';
 import { toast } from '../shared/toast.js';
@@ -15,7 +16,7 @@ export function watchVersion() {
   addEventListener('mango-outdated', tell);
   const workers = navigator.serviceWorker;
   if (!workers || top !== self) return;
-  workers.register(new URL('sw.js', root), { scope: root.pathname }).then((registration) => {
+  workers.register(trustedScriptUrl(new URL('sw.js', root).href), { scope: root.pathname }).then((registration) => {
     registration.addEventListener('updatefound', () => {
       const worker = registration.installing;
       // The first worker of a browser is no update.

@@ -82,10 +82,26 @@ export function reconcile(parent, items, key, create, update) {
     if (element === at) at = at.nextSibling;
     else parent.insertBefore(element, at);
   }
+  // What was there before the first call, such as skeletons.
+  while (at) {
+    const rest = at;
+    at = at.nextSibling;
+    rest.remove();
+  }
   parent.knownElements = next;
 }
 
-const policy = globalThis.trustedTypes?.createPolicy('mango', { createHTML: (html) => html });
+const policy = globalThis.trustedTypes?.createPolicy('mango', {
+  createHTML: (html) => html,
+  // The service worker is the only script whose URL is computed.
+  createScriptURL: (url) => {
+    if (url !== new URL('../../../sw.js', import.meta.url).href) throw new TypeError(`${url} is no script of this page`);
+    return url;
+  },
+});
+
+/** The URL of the service worker, in the form that the browser asks for. */
+export const trustedScriptUrl = (url) => policy?.createScriptURL(url) ?? url;
 
 /** Sets HTML that the server has rendered and sanitised. Never use it for anything else. */
 export function trustedHtml(element, html) {

@@ -25,7 +25,9 @@ export function place(element, { left, right, top, bottom }, { align = 'start' }
 export function openFloating(element, anchor, { align, onClose, returnFocus = true } = {}) {
   closeMenu();
   const before = document.activeElement;
-  const host = (anchor instanceof Element && anchor.closest('dialog')) || [...document.querySelectorAll('dialog[open]')].at(-1) || document.body;
+  // Inside the landmark it belongs to, and inside an open dialog, which makes everything else inert.
+  const near = anchor instanceof Element ? anchor : before;
+  const host = near?.closest('dialog') ?? [...document.querySelectorAll('dialog[open]')].at(-1) ?? near?.closest('main, nav, aside') ?? document.body;
   element.setAttribute('popover', 'manual');
   host.append(element);
   element.showPopover();
@@ -117,7 +119,8 @@ export function onContextMenu(element, selector, show) {
   let timer;
   element.addEventListener('contextmenu', (event) => {
     const item = event.target.closest(selector);
-    if (!item || event.target.closest('a[href], input, textarea, video, audio') || (getSelection().toString() && item.contains(getSelection().anchorNode))) return;
+    const own = event.target.closest('a[href], input, textarea, video, audio');
+    if (!item || (own && own !== item) || (getSelection().toString() && item.contains(getSelection().anchorNode))) return;
     event.preventDefault();
     clearTimeout(timer);
     const rect = item.getBoundingClientRect();

@@ -149,7 +149,12 @@ fn answer_page(
 /// Handles `GET /sw.js`: the service worker, which has to be at the root to serve the pages below it.
 async fn service_worker(headers: HeaderMap) -> Result<Response, Problem> {
     let text = template("app/sw.js", "")?;
-    Ok(answer(&headers, "text/javascript; charset=utf-8", text.into_bytes().into(), REVALIDATED))
+    let mut response =
+        answer(&headers, "text/javascript; charset=utf-8", text.into_bytes().into(), REVALIDATED);
+    // The policy of its file holds for what the worker fetches.
+    let policy = HeaderValue::from_static("default-src 'none'; connect-src 'self'");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    Ok(response)
 }
 
 /// Handles `GET /manifest.webmanifest`.

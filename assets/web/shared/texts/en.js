@@ -224,4 +224,5 @@ export default {
   end_others_title: 'Sign out all other devices?',
   session_ended_note: 'The session has ended.',
   sessions_hint: 'Where you are signed in. End what you do not know, and change your password.',
+  error_validation_failed_file: 'The server does not accept this file.',
 };

@@ -217,4 +217,5 @@ export default {
   end_others_title: 'Выйти на всех других устройствах?',
   session_ended_note: 'Сеанс завершён.',
   sessions_hint: 'Где вы вошли. Завершите незнакомое и смените пароль.',
+  error_validation_failed_file: 'Сервер не принимает этот файл.',
 };
