@@ -1325,7 +1325,10 @@ class Connector {
     const { emit, prepare } = this.#handlers;
     await prepare();
     const online = () => this.#wake();
+    // A connection does not notice at once that the network is gone.
+    const offline = () => this.#isCutOff().then((isCutOff) => { if (isCutOff) this.connection?.fail(); });
     globalThis.addEventListener?.('online', online);
+    globalThis.addEventListener?.('offline', offline);
     let [failures, rejectedTokens, refresh, isReported] = [0, 0, false, false];
     while (this.#session === session) {
       this.#setStatus('connecting');
@@ -1362,6 +1365,15 @@ class Connector {
       clearTimeout(timer);
     }
     globalThis.removeEventListener?.('online', online);
+    globalThis.removeEventListener?.('offline', offline);
+  }
+
+  /** Whether the browser is offline and cannot reach the server; one on the same machine can be reached all the same. */
+  async #isCutOff() {
+    const { url } = this.#options;
+    if (!url || globalThis.navigator?.onLine !== false) return false;
+    const target = address(url, '/health/live');
+    return fetch(target, { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(5000) }).then(() => false, () => true);
   }
 
   /** Runs one connection from start to end; returns why it ended. */
@@ -1373,6 +1385,7 @@ class Connector {
     this.#opening = connection;
     onOpening();
     try {
+      if (await this.#isCutOff()) throw unreachable(url, { message: 'the browser is offline' });
       const accessToken = typeof token === 'function' ? await token({ refresh }) : token;
       if (!accessToken && !socket && !usesCookies) {
         throw new MangoError({ code: 'token_missing', message: 'the option `token` is missing, or its function returned none' });

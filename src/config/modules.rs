@@ -49,6 +49,11 @@ impl Modules {
         self.0.contains(&module)
     }
 
+    /// Returns the names of the parts that are switched on.
+    pub fn names(&self) -> Vec<&'static str> {
+        NAMES.iter().filter(|(_, module)| self.has(*module)).map(|(name, _)| *name).collect()
+    }
+
     fn parse(value: &str) -> Option<Self> {
         match value {
             "all" => return Some(Self::all()),

@@ -1,1 +1,71 @@
-// {version} {files}
+// The service worker: keeps the files of this version, so that the app opens without a connection.
+const VERSION = '{version}';
+const FILES = {files};
+const CACHE = `mango-${VERSION}`;
+const ROOT = new URL('./', self.location).href;
+const LANGUAGES = /shared\/texts\//;
+
+self.addEventListener('install', (event) => {
+  event.waitUntil((async () => {
+    const cache = await caches.open(CACHE);
+    // The page itself first; files that are missing later come from the network.
+    await cache.put(ROOT, await fetch(ROOT, { cache: 'reload' }));
+    await Promise.all(FILES.filter((name) => !/emoji|icons\//.test(name) || LANGUAGES.test(name)).map(async (name) => {
+      const address = `${ROOT}web/${VERSION}/${name}`;
+      const answer = await fetch(address).catch(() => null);
+      if (answer?.ok) await cache.put(address, answer);
+    }));
+    await self.skipWaiting();
+  })());
+});
+
+self.addEventListener('activate', (event) => {
+  event.waitUntil((async () => {
+    for (const name of await caches.keys()) {
+      // Open pages may still load parts of the version before; the ones before that are gone.
+      if (name.startsWith('mango-') && name !== CACHE) await caches.delete(name);
+    }
+    await self.clients.claim();
+  })());
+});
+
+self.addEventListener('fetch', (event) => {
+  const { request } = event;
+  if (request.method !== 'GET' || !request.url.startsWith(ROOT)) return;
+  const path = request.url.slice(ROOT.length).split(/[?#]/)[0];
+  if (path.startsWith('web/')) event.respondWith(fileFirst(request));
+  else if (request.mode === 'navigate' && path === '') event.respondWith(pageFirst(request));
+  else if (path.startsWith('static/')) event.respondWith(fileFirst(request, 'mango-photos'));
+});
+
+async function fileFirst(request, name = CACHE) {
+  const cache = await caches.open(name);
+  const known = await cache.match(request.url);
+  if (known) return known;
+  const answer = await fetch(request);
+  // Photos are kept under names that never change.
+  if (answer.ok && answer.type === 'basic' && !request.headers.has('range')) cache.put(request.url, answer.clone());
+  return answer;
+}
+
+async function pageFirst(request) {
+  const cache = await caches.open(CACHE);
+  try {
+    const answer = await fetch(request, { signal: AbortSignal.timeout(4000) });
+    return answer;
+  } catch {
+    return (await cache.match(ROOT)) ?? Response.error();
+  }
+}
+
+self.addEventListener('notificationclick', (event) => {
+  event.notification.close();
+  event.waitUntil((async () => {
+    const open = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
+    const to = event.notification.data?.to ?? '#/';
+    const page = open.find((it) => it.url.startsWith(ROOT));
+    if (!page) return self.clients.openWindow(ROOT + to);
+    page.postMessage({ to });
+    return page.focus();
+  })());
+});

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::client::Client;
-use crate::config::{CorsOrigins, Module, Settings, StorageKind};
+use crate::config::{CorsOrigins, Environment, Module, Registration, Settings, StorageKind};
 use crate::error::{Code, Error, Result};
 use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
@@ -31,17 +31,24 @@ use crate::transport::rest::RestState;
 #[folder = "assets/web"]
 struct Web;
 
-/// A page: its path, its file, and whether pages of `CORS_ORIGINS` may show it in a frame.
+/// A page: the module that it belongs to, its path, its file, and whether pages of `CORS_ORIGINS` may show it in a frame.
 #[derive(Clone, Copy)]
 struct Page {
+    module: Module,
     path: &'static str,
     file: &'static str,
     can_be_framed: bool,
 }
 
-const PAGES: [Page; 2] = [
-    Page { path: "/", file: "app/index.html", can_be_framed: false },
-    Page { path: "/chat/ui", file: "app/index.html", can_be_framed: true },
+const PAGES: [Page; 6] = [
+    Page { module: Module::Ui, path: "/", file: "app/index.html", can_be_framed: false },
+    Page { module: Module::Ui, path: "/chat/ui", file: "app/index.html", can_be_framed: true },
+    Page { module: Module::Admin, path: "/admin", file: "admin/index.html", can_be_framed: false },
+    Page { module: Module::Docs, path: "/events", file: "events/index.html", can_be_framed: false },
+    // Mailed links lead to these two. The token follows `#`, so that the server receives it neither in a path nor in a
+    // `Referer`, and nothing happens before a click, so that programs that open every link of a mail confirm nothing.
+    Page { module: Module::Mail, path: "/account/verify", file: "account/index.html", can_be_framed: false },
+    Page { module: Module::Mail, path: "/account/reset", file: "account/index.html", can_be_framed: false },
 ];
 
 /// Files that are sent with their placeholders filled in, and never as they are.
@@ -56,29 +63,28 @@ const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 /// Compressed files by their hash.
 static COMPRESSED: LazyLock<Cache<[u8; 32], Bytes>> = LazyLock::new(|| Cache::new(500));
 
-/// Returns the routes of the pages and their files.
+/// Returns the routes of the pages whose modules are switched on, and of their files.
 pub fn pages(settings: &Settings) -> Router<RestState> {
-    if !settings.modules.has(Module::Ui) {
-        return Router::new();
-    }
     let mut router = Router::new().route("/web/{version}/{*path}", get(versioned));
-    // Absolute, because a page is also served with a slash at the end of its path.
-    let root: Arc<str> = format!("{}/", settings.public_url.path()).into();
-    for (path, file, kind) in [
-        // At the root, to serve the pages below it.
-        ("/sw.js", "app/sw.js", "text/javascript; charset=utf-8"),
-        ("/manifest.webmanifest", "app/manifest.webmanifest", "application/manifest+json"),
-    ] {
-        // What a service worker may fetch is decided by its own policy.
-        let (root, policy) = (root.clone(), Arc::<str>::from(policy(settings, false)));
-        let answer = async move |headers: HeaderMap| answer_template(file, kind, &root, &policy, &headers);
-        router = router.route(path, get(answer));
+    let facts = Arc::new(Facts::of(settings));
+    if settings.modules.has(Module::Ui) {
+        for (path, file, kind) in [
+            // At the root, to serve the pages below it.
+            ("/sw.js", "app/sw.js", "text/javascript; charset=utf-8"),
+            ("/manifest.webmanifest", "app/manifest.webmanifest", "application/manifest+json"),
+        ] {
+            // What a service worker may fetch is decided by its own policy.
+            let (facts, policy) = (facts.clone(), Arc::<str>::from(policy(settings, false)));
+            let answer =
+                async move |headers: HeaderMap| answer_template(file, kind, &facts, &policy, &headers);
+            router = router.route(path, get(answer));
+        }
     }
-    for page in PAGES {
-        let (root, policy) = (root.clone(), Arc::<str>::from(policy(settings, page.can_be_framed)));
+    for page in PAGES.into_iter().filter(|page| settings.modules.has(page.module)) {
+        let (facts, policy) = (facts.clone(), Arc::<str>::from(policy(settings, page.can_be_framed)));
         let answer = async move |headers: HeaderMap| {
             let mut response =
-                answer_template(page.file, "text/html; charset=utf-8", &root, &policy, &headers)?;
+                answer_template(page.file, "text/html; charset=utf-8", &facts, &policy, &headers)?;
             if page.can_be_framed {
                 // Older than `frame-ancestors`, which allows more, and ignored by browsers that know both.
                 let same = HeaderValue::from_static("SAMEORIGIN");
@@ -126,15 +132,42 @@ fn with_any_subdomain(url: &Url) -> String {
     }
 }
 
+/// What the pages know of the server before they ask it.
+struct Facts {
+    /// The path of the server with a slash at the end; absolute, because a page is also served with one.
+    root: String,
+    /// The demo users, only where there are any.
+    demo: &'static str,
+    /// Who may register: `open`, `invite` or `closed`.
+    registration: &'static str,
+    /// The modules that are switched on, separated by spaces.
+    modules: String,
+}
+
+impl Facts {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            root: format!("{}/", settings.public_url.path()),
+            demo: if settings.environment == Environment::Local { "alice bob carol" } else { "" },
+            registration: match settings.registration {
+                Registration::Open => "open",
+                Registration::Invite => "invite",
+                Registration::Closed => "closed",
+            },
+            modules: settings.modules.names().join(" "),
+        }
+    }
+}
+
 /// Answers with a file that is never cached without being checked, under a policy.
 fn answer_template(
     file: &str,
     kind: &'static str,
-    root: &str,
+    facts: &Facts,
     policy: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let text = template(file, root)?;
+    let text = template(file, facts)?;
     let mut response = answer(headers, kind, text.into_bytes().into(), REVALIDATED);
     let policy = HeaderValue::from_str(policy).map_err(Error::internal)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -165,16 +198,24 @@ fn find(path: &str) -> Option<EmbeddedFile> {
     }
 }
 
-/// Returns a text file with `{root}`, `{version}` and `{files}` (a JSON array of the paths below `web/{version}/`) filled
-/// in.
-fn template(name: &str, root: &str) -> Result<String> {
+/// Returns a text file with what is known of the server filled in: `{root}`, `{version}`, `{demo}`, `{registration}`,
+/// `{modules}`, and `{files}` (a JSON array of the paths below `web/{version}/`).
+fn template(name: &str, facts: &Facts) -> Result<String> {
     let file = Web::get(name)
         .ok_or_else(|| Error::new(Code::NotFound, "this build does not contain the web pages"))?;
     let text = String::from_utf8(file.data.into_owned()).map_err(Error::internal)?;
-    let mut text = text.replace("{root}", root).replace("{version}", &current_version());
+    let mut text = text
+        .replace("{root}", &facts.root)
+        .replace("{version}", &current_version())
+        .replace("{demo}", facts.demo)
+        .replace("{registration}", facts.registration)
+        .replace("{modules}", &facts.modules);
     if text.contains("{files}") {
         let is_shell = |name: &String| {
-            name.starts_with("app/") && !media_type(name).starts_with("text/html") && name != "app/sw.js"
+            (name.starts_with("app/") || name.starts_with("shared/"))
+                && !name.ends_with(".html")
+                && !name.ends_with(".md")
+                && name != "app/sw.js"
         };
         let mut files: Vec<String> = Web::iter().map(|it| it.to_string()).filter(is_shell).collect();
         files.push("client/mango-chat.js".to_owned());

@@ -175,9 +175,6 @@ pub fn pages(document: utoipa::openapi::OpenApi, settings: &Settings) -> Router<
     if settings.modules.has(Module::Docs) {
         router = router.merge(documents(document, settings.public_url.path()));
     }
-    if settings.modules.has(Module::Mail) {
-        router = router.merge(pages::account::pages());
-    }
     router.merge(pages::web::pages(settings))
 }
 

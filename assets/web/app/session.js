@@ -1,0 +1,108 @@
+// The session: the client of the server, the own profile, and what is kept between visits.
+import { MangoChat } from '../client/mango-chat.js';
+import { debounce } from '../shared/dom.js';
+import { root } from '../shared/page.js';
+import { setServerTime } from '../shared/time.js';
+import { forgetAll, outboxItems, stateItems } from './store.js';
+
+const KEY = 'mango-user';
+/** Messages of a chat that are kept in memory beyond what is on the screen. */
+const KEEP = 300;
+const SNAPSHOT_MS = 4000;
+
+const stored = {
+  get: () => { try { return Number(localStorage.getItem(KEY)) || null; } catch { return null; } },
+  set: (id) => { try { if (id) localStorage.setItem(KEY, id); else localStorage.removeItem(KEY); } catch { /* no storage */ } },
+};
+
+/** Entries belong to a user: another one who signs in here must not send them. */
+const outbox = {
+  load: async () => (await outboxItems.all()).filter((it) => it.userId === session.userId).sort((a, b) => a.at - b.at).map((it) => it.entry),
+  save: (entry) => outboxItems.put(entry.clientId, { entry, userId: session.userId, at: Date.now() }),
+  remove: (clientId) => outboxItems.remove(clientId),
+};
+
+export const session = {
+  /** @type {MangoChat} */
+  client: null,
+  /** @type {?object} The own profile. */
+  me: null,
+  /** The id of who is, or was last, signed in here. */
+  userId: stored.get(),
+  /** Whether the chats have been fetched at least once, now or on an earlier visit. */
+  isLoaded: false,
+};
+
+const listeners = new Set();
+/** Calls the listener when the own profile changes. */
+export const onMe = (listener) => { listeners.add(listener); };
+export function setMe(me) {
+  session.me = me;
+  stateItems.put('me', me);
+  for (const listener of listeners) listener(me);
+}
+
+/** Creates the client, with the chats of the last visit if there are any. */
+export async function prepare() {
+  const [state, me] = session.userId ? await Promise.all([stateItems.get('chats'), stateItems.get('me')]) : [];
+  const isOwn = state?.user_id === session.userId && state?.version === 1;
+  const options = { url: root.href, keep: KEEP, maxBehind: KEEP, outbox, backoff: { min: 400, max: 15_000 } };
+  try {
+    session.client = new MangoChat({ ...options, state: isOwn ? state : undefined });
+  } catch {
+    session.client = new MangoChat(options);
+  }
+  session.me = isOwn ? me ?? null : null;
+  session.isLoaded = isOwn;
+}
+
+/** Signs in with cookies that no script can read. */
+export async function signIn(credentials) {
+  const { client } = session;
+  await client.rest('POST', '/auth/login', credentials);
+  const me = await client.rest('GET', '/user/me');
+  if (session.userId !== me.id) await stateItems.clear();
+  session.userId = me.id;
+  stored.set(me.id);
+  setMe(me);
+}
+
+/** Connects; `onEnd(code)` is called when the session is over. */
+export function start(onEnd) {
+  const { client } = session;
+  const save = debounce(() => {
+    if (client.status !== 'online' || client.userId !== session.userId) return;
+    const { outbox: _, ...state } = client.snapshot();
+    stateItems.put('chats', { ...state, outbox: [] });
+  }, SNAPSHOT_MS);
+  client.on('ready', async ({ server_time: time, user_id: id }) => {
+    setServerTime(time);
+    if (id !== session.userId) { session.userId = id; stored.set(id); location.reload(); return; }
+    try { setMe(await client.rest('GET', '/user/me')); } catch { /* The next connection fetches it. */ }
+  });
+  client.on('user_updated', ({ user }) => { if (user.id === session.userId) setMe({ ...session.me, ...user }); });
+  client.on('synced', ({ full }) => { if (full) session.isLoaded = true; save(); });
+  client.on('change', save);
+  client.on('gone', save);
+  let reason;
+  client.on('error', (error) => { reason = error.code; });
+  client.on('status', (status) => { if (status === 'dismissed') { stored.set(null); onEnd(reason); } });
+  addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') save.now(); else client.connect().catch(() => {}); });
+  client.connect().catch(() => {});
+}
+
+/** Signs out: ends the session and forgets everything but drafts. */
+export async function signOut() {
+  const { client } = session;
+  try { await client.rest('POST', '/auth/logout'); } catch { /* Without a connection it ends by itself later. */ }
+  client.close();
+  stored.set(null);
+  await forgetAll();
+  location.replace(root.href);
+  location.reload();
+}
+
+// Signing in or out in one tab concerns all.
+addEventListener('storage', ({ key, newValue }) => {
+  if (key === KEY && (Number(newValue) || null) !== session.userId) location.reload();
+});
