@@ -1,14 +1,12 @@
 // The frame: navigation on the left (a bar on small screens), and the page that the address names.
 import { attr, fill, h } from '../shared/dom.js';
-import { t } from '../shared/i18n.js';
+import { LANGUAGES, language, t } from '../shared/i18n.js';
 import { icon, logo } from '../shared/icons.js';
 import { avatar, nameOf } from '../shared/avatar.js';
 import { at, load } from '../shared/page.js';
 import { openMenu } from '../shared/menu.js';
-import { toast } from '../shared/toast.js';
 import { preference, setPreference } from '../shared/preferences.js';
-import { LANGUAGES, language } from '../shared/i18n.js';
-import { navigate, onRoute, route } from '../shared/router.js';
+import { onRoute, route } from '../shared/router.js';
 import { failed } from './parts.js';
 import { isAdmin, rest, session, signOut } from './session.js';
 
@@ -67,12 +65,12 @@ export function showShell(place) {
   countReports(links.get('reports'));
 }
 
-const link = ({ name, label, icon: symbol }) => h('a', { class: 'nav-link', href: `#/${name}` }, icon(symbol), h('span', null, t(label)));
+const link = ({ name, label, icon: symbol }) => h('a', { class: 'nav-link', href: `#/${name}`, title: t(label) }, icon(symbol), h('span', null, t(label)));
 
 /** Links to the console and the documents, if this server has them. */
 function outside() {
   const items = [['events', 'adm_console'], ['docs/', 'adm_api']].map(([path, label]) =>
-    h('li', { hidden: true }, h('a', { class: 'nav-link', href: at(path) }, icon('link'), h('span', null, t(label)))));
+    h('li', { hidden: true }, h('a', { class: 'nav-link', href: at(path), title: t(label) }, icon('link'), h('span', null, t(label)))));
   fetch(at('asyncapi.json'), { method: 'HEAD' }).then((answer) => { for (const item of items) item.hidden = !answer.ok; }).catch(() => {});
   return items;
 }
@@ -88,7 +86,7 @@ async function countReports(element) {
 function ownMenu(anchor) {
   const theme = preference('theme');
   openMenu(anchor, [
-    ...['system', 'light', 'dark'].map((value) => ({ label: t(`adm_theme_${value}`), checked: theme === value, run: () => setPreference('theme', value) })),
+    ...['system', 'light', 'dark'].map((value) => ({ label: t(`theme_${value}`), checked: theme === value, run: () => setPreference('theme', value) })),
     null,
     ...Object.entries(LANGUAGES).map(([key, name]) => ({
       label: name, checked: key === language,
@@ -99,7 +97,3 @@ function ownMenu(anchor) {
     { label: t('sign_out'), icon: 'logout', run: signOut },
   ], { label: t('own_menu') });
 }
-
-/** Says that something was done. */
-export const done = (text) => toast(text);
-export { navigate };

@@ -41,7 +41,7 @@ export function showConsole(place, { events, node }, top) {
   const acks = createLog({ label: t('con_ack'), about: h('small', { class: 'muted ack-who' }), hint: t('con_ack_hint') });
   const who = h('select', { class: 'input', 'aria-label': t('con_whose'), onchange: applyFilter });
   const received = createLog({ label: t('con_received'), hint: t('con_received_hint'), tools: who });
-  const start = h('div', { class: 'start' });
+  const start = h('section', { class: 'start', 'aria-label': t('con_begin') });
 
   fill(place, top(h('div', { class: 'identities' }, sender.element, receiver.element)), start,
     h('div', { class: 'console' }, list.element, h('main', { class: 'work' },

@@ -33,7 +33,7 @@ export function create() {
     columns: [
       { label: t('adm_when'), cell: (entry) => h('time', { datetime: entry.created_at, class: 'num' }, exactTime(entry.created_at)) },
       { label: t('adm_actor'), cell: (entry) => (entry.actor_id ? userLinkById(entry.actor_id) : t('adm_command_line')) },
-      { label: t('adm_action'), cell: (entry) => tag(entry.action) },
+      { label: t('adm_action'), cell: (entry) => h('span', null, tag(entry.action), h('span', { class: 'small-only block' }, target(entry))) },
       { label: t('adm_target'), class: 'mid', cell: target },
       { label: t('adm_details'), class: 'mid', cell: (entry) => details(entry.details) },
       { label: t('adm_address'), class: 'wide', cell: (entry) => entry.address ?? '–' },

@@ -28,7 +28,7 @@ export const columns = (to) => [
   { label: t('adm_reason'), cell: (report) => h('span', { class: 'clamp' }, report.reason) },
   { label: t('adm_by'), class: 'wide', cell: (report) => (report.reporter ? nameOf(report.reporter) : t('adm_word_filter')) },
   { label: t('adm_when'), class: 'mid', cell: (report) => when(report.created_at) },
-  { label: t('adm_state'), cell: stateTag },
+  { label: t('adm_state'), class: 'mid', cell: stateTag },
 ];
 
 export function create() {

@@ -2,7 +2,7 @@
 export default {
   adm_title: 'Mango Chat admin', adm_brand: 'Mango admin', adm_sections: 'Admin panel', adm_reference: 'Reference', adm_skip: 'Skip to the content', adm_to_client: 'Open the chat', adm_console: 'Event console', adm_api: 'API reference',
   adm_sign_in_lead: 'For moderators and admins.', adm_session_over: 'Your session has ended. Sign in again to go on.', adm_no_role: 'No access', adm_no_role_text: '{name} is signed in, but is neither a moderator nor an admin. An admin can grant the role.', adm_other_account: 'Use another account', adm_unreachable: 'The server does not answer',
-  adm_theme_system: 'Like the system', adm_theme_light: 'Light', adm_theme_dark: 'Dark', adm_role_user: 'User', adm_role_moderator: 'Moderator', adm_role_admin: 'Admin',
+  adm_role_user: 'User', adm_role_moderator: 'Moderator', adm_role_admin: 'Admin',
   // Lists
   adm_filters: 'Filters', adm_any: 'Any', adm_previous: 'Previous', adm_next: 'Next', adm_pages: 'Pages', adm_clear: 'Clear filters', adm_nothing_filtered: 'Nothing matches these filters.', adm_rows_n: { one: '{n} row', other: '{n} rows' },
   adm_failed: 'This cannot be shown now', adm_not_offered: 'This server does not offer it, or it no longer exists.', adm_id: 'Id', adm_state: 'State', adm_when: 'When', adm_kind: 'Kind', adm_actions: 'Actions', adm_none: 'None', adm_deleted: 'Deleted', adm_active: 'Active', adm_name: 'Name', adm_number: 'Number', adm_content: 'Content', adm_details: 'Details', adm_reason: 'Reason',

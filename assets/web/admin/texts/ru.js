@@ -2,7 +2,7 @@
 export default {
   adm_title: 'Mango Chat: управление', adm_brand: 'Управление', adm_sections: 'Панель управления', adm_reference: 'Справка', adm_skip: 'Перейти к содержимому', adm_to_client: 'Открыть чат', adm_console: 'Консоль событий', adm_api: 'Справка по API',
   adm_sign_in_lead: 'Для модераторов и администраторов.', adm_session_over: 'Сеанс завершён. Войдите снова, чтобы продолжить.', adm_no_role: 'Нет доступа', adm_no_role_text: 'Вход выполнен как {name}, но это не модератор и не администратор. Роль может назначить администратор.', adm_other_account: 'Войти под другим именем', adm_unreachable: 'Сервер не отвечает',
-  adm_theme_system: 'Как в системе', adm_theme_light: 'Светлая', adm_theme_dark: 'Тёмная', adm_role_user: 'Пользователь', adm_role_moderator: 'Модератор', adm_role_admin: 'Администратор',
+  adm_role_user: 'Пользователь', adm_role_moderator: 'Модератор', adm_role_admin: 'Администратор',
   // Lists
   adm_filters: 'Фильтры', adm_any: 'Любое', adm_previous: 'Назад', adm_next: 'Далее', adm_pages: 'Страницы', adm_clear: 'Сбросить фильтры', adm_nothing_filtered: 'По этим фильтрам ничего нет.', adm_rows_n: { one: '{n} строка', few: '{n} строки', many: '{n} строк', other: '{n} строки' },
   adm_failed: 'Сейчас это показать нельзя', adm_not_offered: 'На этом сервере этого нет, или оно уже удалено.', adm_id: 'Номер', adm_state: 'Состояние', adm_when: 'Когда', adm_kind: 'Вид', adm_actions: 'Действия', adm_none: 'Нет', adm_deleted: 'Удалено', adm_active: 'Действует', adm_name: 'Название', adm_number: '№', adm_content: 'Содержимое', adm_details: 'Подробности', adm_reason: 'Причина',
