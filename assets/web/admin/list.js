@@ -29,7 +29,8 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
   let request = 0;
   const known = [...filters.map((it) => it.name), ...fields, 'cursor'];
   const pick = (from) => Object.fromEntries(known.filter((key) => from[key]).map((key) => [key, from[key]]));
-  const go = (changes, options) => navigate(addressOf(name, { ...query, cursor: undefined, ...changes }), options);
+  // What is open beside the list stays open.
+  const go = (changes, options) => navigate(addressOf(selected ? `${name}/${selected}` : name, { ...query, cursor: undefined, ...changes }), options);
 
   const inputs = new Map();
   const bar = h('form', { class: 'filters', role: 'search', 'aria-label': t('adm_filters'), onsubmit: (event) => event.preventDefault() },
@@ -75,7 +76,8 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
 
   async function load({ quiet = false } = {}) {
     const mine = ++request;
-    if (!quiet) {
+    // Rows that are there stay until the new ones come; only an empty list shows a skeleton.
+    if (!quiet && (frame.hidden || !items.length)) {
       frame.hidden = false;
       state.hidden = true;
       fill(body, Array.from({ length: 6 }, (_, n) => h('tr', { class: 'loading', 'aria-hidden': 'true' },
@@ -135,7 +137,9 @@ function filterField({ name, label, type, options, hint }, change) {
   const later = debounce((value) => change(value.trim(), { replace: true }), 250);
   const input = h('input', {
     id, name, class: 'input', type: type === 'number' ? 'text' : 'search', inputmode: type === 'number' ? 'numeric' : null, placeholder: hint, autocomplete: 'off', spellcheck: 'false',
-    dir: 'auto', oninput: (event) => later(event.target.value), onchange: () => later.now(),
+    dir: 'auto', oninput: (event) => later(event.target.value),
+    // Not on leaving the field: that may be a click on a row, which must not move away.
+    onkeydown: (event) => { if (event.key === 'Enter') later.now(); },
   });
   return h('div', { class: `filter ${type}` }, h('label', { for: id, class: 'label' }, label), input);
 }

@@ -6,7 +6,7 @@ import { exactTime, heading, tag } from '../parts.js';
 import { idOf, userLinkById } from '../people.js';
 
 // To choose from; the server may record others, which are listed as well.
-const ACTIONS = ['user.ban', 'user.unban', 'user.role', 'user.end_sessions', 'user.delete', 'user.password_reset', 'chat.read', 'chat.delete', 'message.delete', 'report.resolve', 'mail.resend', 'admin.create'];
+const ACTIONS = ['user.ban', 'user.unban', 'user.role', 'user.end_sessions', 'user.delete', 'user.password_reset', 'chat.read', 'chat.delete', 'message.delete', 'report.claim', 'report.release', 'report.note', 'report.resolve', 'mail.resend', 'admin.create'];
 
 const idLink = (path, id) => h('a', { class: 'inline-link num', href: `#/${path}/${id}` }, `#${id}`);
 

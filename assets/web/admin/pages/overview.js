@@ -59,14 +59,14 @@ export function create() {
     }
     const newest = data.samples.at(-1);
     fill(stamp, h('span', { class: 'live-dot', 'aria-hidden': 'true' }), newest ? t('adm_live', { n: data.every_secs }) : t('adm_no_samples'));
-    const { database: db, nodes, storage } = data;
+    const { database: db, nodes = [], storage } = data;
     fill(server, h('h2', { class: 'section-title' }, t('adm_server')),
       h('dl', { class: 'facts' }, fact(t('adm_version'), data.version), fact(t('adm_uptime'), h('span', { title: fullTime(data.started_at) }, duration(data.started_at))),
-        fact(t('adm_database'), `${DATABASES[db.kind] ?? db.kind}${db.size_bytes === null ? '' : `, ${size(db.size_bytes)}`}`),
+        fact(t('adm_database'), [DATABASES[db.kind] ?? db.kind, db.size_bytes > 0 && size(db.size_bytes)].filter(Boolean).join(', ')),
         db.pool_size > 0 && fact(t('adm_pool'), h('span', { class: 'meter-row' }, h('meter', { min: 0, max: db.pool_size, value: db.pool_used, 'aria-label': t('adm_pool') }),
           t('adm_of', { a: db.pool_used, b: db.pool_size }))),
-        fact(t('adm_storage'), t(storage.kind === 's3' ? 'adm_storage_s3' : 'adm_storage_local'))),
-      h('div', { class: 'table-frame' }, h('table', { class: 'table dense' }, h('caption', { class: 'vh' }, t('adm_nodes')),
+        fact(t('adm_storage'), t((storage.kind ?? storage) === 's3' ? 'adm_storage_s3' : 'adm_storage_local'))),
+      nodes.length > 0 && h('div', { class: 'table-frame' }, h('table', { class: 'table dense' }, h('caption', { class: 'vh' }, t('adm_nodes')),
         h('thead', null, h('tr', null, h('th', { scope: 'col' }, t('adm_node')), h('th', { scope: 'col', class: 'number' }, t('adm_connections')), h('th', { scope: 'col', class: 'number' }, t('adm_uptime')))),
         h('tbody', null, nodes.map((it) => h('tr', null, h('td', null, h('span', { class: 'cut block' }, it.id, it.id === data.node && h('span', { class: 'muted' }, ` (${t('adm_this_node')})`))),
           h('td', { class: 'number' }, whole.format(it.connections)), h('td', { class: 'number nowrap' }, duration(it.started_at))))))));

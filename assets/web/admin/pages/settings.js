@@ -17,21 +17,20 @@ export function create() {
     h('thead', null, h('tr', null, ['adm_setting', 'adm_value', 'adm_default', 'adm_meaning'].map((key, n) => h('th', { scope: 'col', class: n > 1 ? (n > 2 ? 'mid' : 'wide') : null }, t(key))))), body));
   const go = (changes) => navigate(addressOf('settings', { ...query, ...changes }), { replace: true });
 
-  const isChanged = (it) => (it.is_secret ? it.value !== null : it.value !== it.default);
   const value = (it) => {
-    if (it.is_secret) return h('span', { class: 'muted' }, t('adm_secret'));
-    if (it.value === null || it.value === '') return h('span', { class: 'muted' }, t('adm_unset'));
-    return h('code', null, String(it.value));
+    if (it.is_secret) return h('span', { class: 'muted' }, t(it.is_set ? 'adm_secret' : 'adm_unset'));
+    const inForce = it.is_set ? it.value : it.default;
+    return inForce ? h('code', null, inForce) : h('span', { class: 'muted' }, t('adm_unset'));
   };
   const row = (it) => h('tr', null,
-    h('th', { scope: 'row' }, h('code', null, it.name), isChanged(it) && !it.is_secret && [' ', tag(t('adm_set'), 'open')], h('small', { class: 'muted small-only block' }, it.meaning)),
+    h('th', { scope: 'row' }, h('code', null, it.name), it.is_set && [' ', tag(t('adm_set'), 'open')], h('small', { class: 'muted small-only block' }, it.meaning)),
     h('td', null, value(it)),
-    h('td', { class: 'wide' }, it.default === null || it.default === '' ? h('span', { class: 'muted' }, t('adm_unset')) : h('code', { class: 'muted' }, String(it.default))),
+    h('td', { class: 'wide' }, it.default ? h('code', { class: 'muted' }, it.default) : h('span', { class: 'muted' }, t('adm_none'))),
     h('td', { class: 'mid meaning' }, it.meaning));
 
   function show() {
     const words = (query.query ?? '').toLowerCase();
-    const items = all.filter((it) => (!query.changed || isChanged(it)) && `${it.name} ${it.meaning}`.toLowerCase().includes(words));
+    const items = all.filter((it) => (!query.changed || it.is_set) && `${it.name} ${it.meaning}`.toLowerCase().includes(words));
     fill(body, items.map(row));
     fill(place, items.length ? table : empty({ symbol: 'search', title: t('nothing_found'), text: t('adm_nothing_filtered') }));
     told.textContent = t('adm_rows_n', { n: items.length });
