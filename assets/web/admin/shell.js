@@ -7,7 +7,7 @@ import { at, load } from '../shared/page.js';
 import { openMenu } from '../shared/menu.js';
 import { preference, setPreference } from '../shared/preferences.js';
 import { onRoute, route } from '../shared/router.js';
-import { failed } from './parts.js';
+import { failed, skeleton } from './parts.js';
 import { isAdmin, rest, session, signOut } from './session.js';
 
 const PAGES = [
@@ -47,6 +47,7 @@ export function showShell(place) {
     if (current?.name === page.name) { current.view?.update({ path: path.slice(1), query }); return; }
     current?.view?.leave?.();
     const mine = current = { name: page.name, view: null };
+    if (!main.firstChild) fill(main, h('div', { class: 'column' }, h('h1', { class: 'vh' }, t(page.label)), skeleton(6)));
     try {
       const module = await load(page.load);
       if (current !== mine) return;

@@ -14,9 +14,10 @@ export function createEditor({ onsend, onchange }) {
       if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); onsend(); }
     },
   });
-  const problems = h('ul', { class: 'problems', id: `${id}-problems`, role: 'alert', hidden: true });
+  const problems = h('ul');
+  const problemBox = h('div', { class: 'problems', id: `${id}-problems`, role: 'alert', hidden: true }, problems);
   const element = h('div', { class: 'editor' }, h('label', { class: 'label', for: id }, t('con_payload')),
-    h('div', { class: 'editor-frame' }, gutter, area), problems);
+    h('div', { class: 'editor-frame' }, gutter, area), problemBox);
   let marked = new Set();
 
   function showLines() {
@@ -33,7 +34,7 @@ export function createEditor({ onsend, onchange }) {
       const { line, column } = lineOf(area.value, offset);
       return h('li', null, h('button', { type: 'button', onclick: () => goTo(offset) }, h('b', { class: 'num' }, t('con_line', { line: String(line), column: String(column) })), ' ', text));
     }));
-    problems.hidden = list.length === 0;
+    problemBox.hidden = list.length === 0;
     attr(area, 'aria-invalid', list.length > 0 || null);
     showLines();
   }

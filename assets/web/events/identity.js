@@ -95,7 +95,7 @@ export function createIdentity({ key, label, names, onevent, onchange }) {
         h('button', { type: 'button', class: 'btn outline small', 'aria-label': `${t('sign_in')}: ${label}`, onclick: ask }, t('sign_in')));
       return;
     }
-    const isOnline = client.status === 'online' || client.status === 'syncing';
+    const isOnline = client.status === 'online';
     const state = h('span', { class: `state ${isOnline ? 'is-on' : ''}` });
     text(state, t(isOnline ? 'con_connected' : 'con_connecting'));
     fill(element, avatar({ ...me, name: nameOf(me) }, 's'), h('span', { class: 'identity-text' }, head, h('span', { class: 'row tight' }, h('b', { class: 'cut' }, identity.name), state)),

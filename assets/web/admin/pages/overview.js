@@ -7,7 +7,6 @@ import { addressOf, fact, failed, heading, skeleton } from '../parts.js';
 import { isAdmin, list, rest } from '../session.js';
 import { columns } from './reports.js';
 
-const SLOTS = 120;
 const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
 const clockTime = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit', second: '2-digit' });
@@ -30,12 +29,14 @@ export function create() {
   const at = (index) => data.samples[index ?? data.samples.length - 1] ?? {};
   const perSecond = (it) => (it.messages ?? 0) / data.every_secs;
   const sum = (key) => data.samples.reduce((total, it) => total + (it[key] ?? 0), 0);
+  /** Without messages a sample has no latency; then the last known one is shown as the present one. */
+  const latency = (n, key) => at(n)[key] ?? (n === null ? data.samples.findLast((it) => it[key] !== null)?.[key] : null);
   const timeAt = (index) => clockTime.format(new Date(at(index).at));
-  const make = (options) => tile({ slots: SLOTS, timeAt, ...options });
+  const make = (options) => tile({ timeAt, ...options });
   const tiles = [
     [make({ label: t('adm_connections'), valueAt: (n) => whole.format(at(n).connections ?? 0), detailAt: (n) => t('adm_users_online', { n: at(n).users_online ?? 0 }) }), (it) => [it.connections]],
     [make({ label: t('adm_messages_s'), valueAt: (n) => short.format(perSecond(at(n))), detailAt: (n) => (n === null ? t('adm_in_ten_minutes', { n: sum('messages') }) : '') }), (it) => [perSecond(it)]],
-    [make({ label: t('adm_latency'), unit: t('adm_ms'), valueAt: (n) => ms(at(n).send_p99_ms), detailAt: (n) => t('adm_median', { value: ms(at(n).send_p50_ms) }) }), (it) => [it.send_p99_ms ?? 0, it.send_p50_ms ?? 0]],
+    [make({ label: t('adm_latency'), unit: t('adm_ms'), valueAt: (n) => ms(latency(n, 'send_p99_ms')), detailAt: (n) => t('adm_median', { value: ms(latency(n, 'send_p50_ms')) }) }), (it) => [it.send_p99_ms ?? 0, it.send_p50_ms ?? 0]],
     [make({ label: t('adm_errors'), valueAt: (n) => whole.format(n === null ? sum('errors') : at(n).errors ?? 0), detailAt: (n) => (n === null ? t('adm_in_last_ten') : '') }), (it) => [it.errors]],
     [make({ label: t('adm_queue'), valueAt: (n) => whole.format(at(n).queue ?? 0), detailAt: () => t('adm_queue_hint') }), (it) => [it.queue]],
   ];
@@ -74,7 +75,8 @@ export function create() {
 
   async function load() {
     clearTimeout(timer);
-    if (isGone) return;
+    // Also when the whole panel has given way to the sign-in.
+    if (isGone || (data && !element.isConnected)) return;
     let wait = (data?.every_secs ?? 5) * 1000;
     if (document.visibilityState === 'visible') {
       try {

@@ -35,7 +35,7 @@ export async function reportView(id, { known, changed }) {
   };
 
   const measures = () => h('div', { class: 'actions', role: 'group', 'aria-label': t('adm_measures') },
-    report.message_id && report.content !== null && button('trash', t('adm_delete_message'), (it) => deleteMessage(it, report.message_id, report.user), 'outline warn'),
+    report.message_id && report.content !== null && button('trash', t('adm_delete_message'), async (it) => { if (await deleteMessage(it, report.message_id, report.user)) { it.disabled = true; it.textContent = t('message_deleted'); } }, 'outline warn'),
     report.user.role !== 'admin' && report.user.id !== session.me.id && (isAdmin() || report.user.role === 'user')
       && button('ban', t('adm_ban_user', { name: nameOf(report.user) }), () => askBan(report.user, { reason: report.reason }), 'outline warn'),
     h('a', { class: 'btn small outline', href: `#/users/${report.user.id}` }, icon('person', 's'), t('adm_open_profile')),

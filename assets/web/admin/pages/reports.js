@@ -26,7 +26,7 @@ export const columns = (to) => [
   { label: t('adm_reported'), cell: (report) => h('span', { class: 'who-text' }, h('a', { class: 'row-link cut', href: to(report.id) }, subject(report)),
     report.content && h('small', { class: 'cut' }, report.content)) },
   { label: t('adm_reason'), cell: (report) => h('span', { class: 'clamp' }, report.reason) },
-  { label: t('adm_by'), class: 'wide', cell: (report) => (report.reporter ? nameOf(report.reporter) : t('adm_word_filter')) },
+  { label: t('adm_by'), class: 'wide', cell: (report) => h('span', { class: 'cut block by' }, report.reporter ? nameOf(report.reporter) : t('adm_word_filter')) },
   { label: t('adm_when'), class: 'mid', cell: (report) => when(report.created_at) },
   { label: t('adm_state'), class: 'mid', cell: stateTag },
 ];
