@@ -101,6 +101,15 @@ export declare class MangoError extends Error {
         retry_after_ms?: number;
     });
 }
+/**
+ * Sends a REST request; returns the response and its JSON or text, or throws its problem as a `MangoError`.
+ * @param {string|URL} url
+ * @param {string} method
+ * @param {string} path
+ * @param {any} [init]
+ * @returns {Promise<any>}
+ */
+declare function request(url: string | URL, method: string, path: string, { body, form, headers, ...init }?: any): Promise<any>;
 /** Sends requests over REST, with the token of the connection. */
 declare class Rest {
     #private;
@@ -109,15 +118,16 @@ declare class Rest {
     /** Returns a page, and the path of the next one. */
     list(path: any): Promise<{
         items: any;
-        next: string | null;
+        next: any;
     }>;
     /** Sends a form; returns the JSON of the response. */
-    upload(path: any, form: any, timeoutMs: any): Promise<any>;
+    upload(path: any, form: any, { timeoutMs, onProgress, signal }: {
+        onProgress: any;
+        signal: any;
+        timeoutMs: any;
+    }): Promise<any>;
     /** Returns the response and its JSON, or its text. */
-    send(method: any, path: any, body: any, init?: {}): Promise<{
-        response: Response;
-        data: any;
-    }>;
+    send(method: any, path: any, body: any, init?: {}, send?: typeof request): Promise<any>;
 }
 /**
  * The tokens of one session, in a storage that all tabs share; one tab at a time refreshes them. Pass it as the option
@@ -279,14 +289,39 @@ declare class Commands {
      * Uploads a file for a message to a chat; send its `id` in `attachments`.
      * @param {number} chatId
      * @param {Blob} file
-     * @param {{name?: string, asFile?: boolean, timeoutMs?: number}} [options] With `asFile` a picture is stored as it is.
+     * @param {{name?: string, asFile?: boolean, timeoutMs?: number, onProgress?: (share: number) => void,
+     *   signal?: AbortSignal}} [options] With `asFile` a picture is stored as it is. `onProgress` gets the sent share, 0 to 1;
+     *   in a browser as it grows. `signal` cancels: the promise is rejected with `closed`.
      * @returns {Promise<Attachment>}
      */
-    upload(chatId: number, file: Blob, { name, asFile, timeoutMs }?: {
+    upload(chatId: number, file: Blob, { name, asFile, timeoutMs, onProgress, signal }?: {
         name?: string;
         asFile?: boolean;
         timeoutMs?: number;
+        onProgress?: (share: number) => void;
+        signal?: AbortSignal;
     }): Promise<Attachment>;
+    /**
+     * Sends a REST request with the token of the connection; resolves with the JSON or text of the response.
+     * @param {string} method
+     * @param {string} path Such as `/user/me`.
+     * @param {object} [body] Sent as JSON.
+     * @param {{form?: FormData, signal?: AbortSignal}} [options] A form instead of `body`.
+     * @returns {Promise<any>}
+     */
+    rest(method: string, path: string, body?: object, { form, signal }?: {
+        form?: FormData;
+        signal?: AbortSignal;
+    }): Promise<any>;
+    /**
+     * Fetches a page of a list over REST.
+     * @param {string} path Such as `/user?query=bob`, or `next` of the page before.
+     * @returns {Promise<{items: object[], next: ?string}>}
+     */
+    list(path: string): Promise<{
+        items: object[];
+        next: string | null;
+    }>;
     /**
      * Reacts to a message with an emoji, or removes the reaction.
      * @param {number} messageId
@@ -577,12 +612,14 @@ export declare class MangoChat extends Commands {
     /**
      * Returns a page of messages, oldest first. A page that is adjacent to the known messages of the chat is added to them.
      * @param {number} chatId
-     * @param {{before?: number, after?: number, limit?: number}} [range] `seq`, exclusive.
+     * @param {{before?: number, after?: number, around?: number, limit?: number}} [range] One `seq`; `before` and `after`
+     *   are exclusive. A page `around` a message is not added to the chat's `messages`.
      * @returns {Promise<{messages: Message[], hasMore: boolean}>}
      */
-    history(chatId: number, { before, after, limit }?: {
+    history(chatId: number, { before, after, around, limit }?: {
         before?: number;
         after?: number;
+        around?: number;
         limit?: number;
     }): Promise<{
         messages: Message[];

@@ -54,7 +54,7 @@ describe('two people in two windows', () => {
     await b.box.fill('Tomorrow');
     await b.box.press('Enter');
     const reply = a.message('Tomorrow');
-    await reply.getByRole('button', { name: /^Reply to Alice: Is the harvest/ }).click();
+    await reply.getByRole('button', { name: /^Answer to Alice: Is the harvest/ }).click();
     await eventually(async () => (await asked.getAttribute('class')).includes('flash'), 'the mark');
   });
 

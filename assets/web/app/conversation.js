@@ -214,7 +214,7 @@ export class Conversation {
       !this.isSingle && iconButton('back', t('back'), () => goBack('#/'), { class: 'icon-btn back' }),
       about, h('div', { class: 'grow titles', onclick: () => this.toggleDetails() }, this.title, this.status),
       iconButton('search', t('search_in_chat'), () => this.#search()),
-      this.info = iconButton('info', t('details'), () => this.toggleDetails(), { 'aria-pressed': 'false' }),
+      this.info = iconButton('info', t('details'), () => this.toggleDetails(), { 'aria-pressed': 'false', class: 'icon-btn details-button' }),
       iconButton('more', t('chat_menu'), (event) => this.#menu(event.currentTarget), { 'aria-haspopup': 'menu' }));
   }
 

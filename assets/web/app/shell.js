@@ -139,6 +139,13 @@ export function showApp(place) {
   if (isSingle && !client.chats.has(single)) showWaiting(); else show(route());
   if (isSingle) { document.documentElement.classList.add('is-single'); }
 
+  // Where the keyboard of a phone covers the page instead of making it smaller, the app takes what is left.
+  const viewport = globalThis.visualViewport;
+  viewport?.addEventListener('resize', () => {
+    const isCovered = innerHeight - viewport.height > 80 && viewport.scale === 1;
+    place.style.setProperty('height', isCovered ? `${viewport.height}px` : '');
+    if (isCovered) scrollTo(0, 0);
+  });
   addEventListener('keydown', (event) => {
     if (event.defaultPrevented) return;
     if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === 'k') {
