@@ -14,6 +14,7 @@ import { onDrafts } from './drafts.js';
 import { onOutgoing } from './outgoing.js';
 import { SearchBox } from './search_box.js';
 
+const PAGE = 120;
 const TABS = {
   all: ({ my }, state) => !my.archived && !isRequest(state),
   unread: ({ my }, state) => my.unread > 0 && !my.archived && !isRequest(state),
@@ -26,7 +27,8 @@ export class ChatList {
   #rows = h('div', { class: 'rows', id: 'chat-rows' });
   #tab = 'all';
   #current = null;
-  #counts = {};
+  /** So many rows are drawn; more as one scrolls. */
+  #limit = PAGE;
 
   constructor({ onNewChat, openMenu }) {
     const { client } = session;
@@ -34,7 +36,7 @@ export class ChatList {
     this.tabs = tabList({
       label: t('filter'), value: 'all', controls: 'chat-rows',
       tabs: [['all', t('tab_all')], ['unread', t('tab_unread')], ['mentions', t('tab_mentions')], ['requests', t('tab_requests')], ['archived', t('tab_archived')]],
-      onselect: (key) => { this.#tab = key; this.refresh(); this.#rows.scrollTop = 0; },
+      onselect: (key) => { this.#tab = key; this.#limit = PAGE; this.refresh(); this.#rows.scrollTop = 0; },
     });
     this.me = h('button', { type: 'button', class: 'own', 'aria-label': t('own_menu'), 'aria-haspopup': 'menu', onclick: (event) => openMenu(event.currentTarget) });
     this.results = h('div', { class: 'rows results', hidden: true });
@@ -53,6 +55,12 @@ export class ChatList {
     });
     rove(this.results, '.result');
     this.refresh = perFrame(() => this.#show());
+    this.#rows.addEventListener('scroll', () => {
+      const { scrollHeight, scrollTop, clientHeight } = this.#rows;
+      if (scrollHeight - scrollTop - clientHeight > 600 || !this.#rows.knownElements || this.#rows.knownElements.size < this.#limit) return;
+      this.#limit += PAGE;
+      this.refresh();
+    }, { passive: true });
     for (const name of ['change', 'chat', 'gone', 'synced', 'typing']) client.on(name, this.refresh);
     // Typing ends by itself when nothing more is heard.
     client.on('typing', () => setTimeout(this.refresh, 7200));
@@ -97,7 +105,7 @@ export class ChatList {
     const shown = all.filter((it) => TABS[this.#tab](it, it));
     if (!shown.length) return this.#showEmpty();
     if (this.#rows.dataset.state) { fill(this.#rows); this.#rows.knownElements = null; delete this.#rows.dataset.state; }
-    const rows = shown.map((state) => rowOf(state, state.id === this.#current));
+    const rows = shown.slice(0, this.#limit).map((state) => rowOf(state, state.id === this.#current));
     reconcile(this.#rows, rows, (row) => row.id, createRow, updateRow);
     if (!this.#rows.querySelector('.chat-row[tabindex="0"]')) {
       const first = this.#rows.querySelector('[aria-current]') ?? this.#rows.querySelector('.chat-row');
@@ -121,7 +129,6 @@ export class ChatList {
       const label = t(`tab_${key}`);
       text(button, counts[key] ? `${label} ${counts[key]}` : label);
     }
-    this.#counts = counts;
   }
 
   #showEmpty() {

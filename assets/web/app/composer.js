@@ -6,6 +6,7 @@ import { load } from '../shared/page.js';
 import { explain, iconButton } from '../shared/form.js';
 import { isMenuOpen, openMenu } from '../shared/menu.js';
 import { preference } from '../shared/preferences.js';
+import { duration } from '../shared/time.js';
 import { toast } from '../shared/toast.js';
 import { nameOf } from '../shared/avatar.js';
 import { Completion } from './completion.js';
@@ -105,6 +106,9 @@ export class Composer {
   /** Shows what prevents writing, if anything does, and a draft of another device. */
   refresh() {
     this.#takeOver();
+    const { chat, my } = this.conversation.state;
+    this.hint.hidden = !(chat.is_group && chat.slow_mode_secs && my.role === 'member');
+    if (!this.hint.hidden) text(this.hint, t('slow_mode_note', { time: duration(chat.slow_mode_secs) }));
     const barrier = barrierOf(this.conversation.state);
     const key = barrier?.key ?? '';
     if (key === this.#barrier) return;

@@ -58,6 +58,8 @@ export class Conversation {
     });
     for (const name of RAW) on(name, (data) => { if (data.chat === chatId && this.timeline.applyEvent(name, data)) this.log.draw(); });
     on('synced', () => this.refresh());
+    // The event is told before the client has applied it.
+    for (const name of ['blocked', 'unblocked', 'followed', 'unfollowed']) on(name, () => setTimeout(() => this.refresh()));
     on('typing', (data) => {
       if (data.chat !== chatId) return;
       this.#showTyping();

@@ -6,7 +6,7 @@ import { avatar, nameOf } from '../shared/avatar.js';
 import { at } from '../shared/page.js';
 import { confirmDialog, openDialog } from '../shared/dialog.js';
 import { explain, field, iconButton, submitForm, toggle } from '../shared/form.js';
-import { ago, fullTime } from '../shared/time.js';
+import { ago, duration, fullTime } from '../shared/time.js';
 import { toast } from '../shared/toast.js';
 import { PeoplePicker } from './people_picker.js';
 import { photoField } from './photo_field.js';
@@ -19,7 +19,6 @@ const select = (label, name, options) => {
   const element = h('select', { class: 'input', name }, options.map(([value, text, isChosen]) => h('option', { value, selected: isChosen }, text)));
   return { element: h('label', { class: 'field' }, h('span', null, label), element), input: element, name, setError: () => {} };
 };
-const duration = (seconds) => (seconds < 60 ? t('seconds_n', { n: seconds }) : seconds < 3600 ? t('minutes_n', { n: seconds / 60 }) : seconds < 86_400 ? t('hours_n', { n: seconds / 3600 }) : t('days_n', { n: seconds / 86_400 }));
 
 export function editGroup(state) {
   const { chat } = state;

@@ -13,7 +13,7 @@ import { canDiscard, discard, retry } from './outgoing.js';
 /** Creates the element of a row. `actions` are what messages can do. */
 export function createRowElement(row, actions) {
   switch (row.type) {
-    case 'day': return h('h2', { class: 'day' }, h('button', { type: 'button', class: 'day-button', onclick: () => actions.pickDay(row.at), title: t('jump_to_date') }, dayTitle(row.at)));
+    case 'day': return h('h2', { class: 'day' }, h('button', { type: 'button', class: 'day-button', tabindex: '-1', onclick: () => actions.pickDay(row.at), title: t('jump_to_date') }, dayTitle(row.at)));
     case 'unread': return h('div', { class: 'new', role: 'separator', 'aria-label': t('new_messages') }, t('new_messages'));
     case 'start': return actions.startOf(row.state);
     default: return updateMessage(h('article', { tabindex: '-1' }), row, actions);
@@ -52,6 +52,8 @@ function updateMessage(element, row, actions) {
   const focused = element.contains(document.activeElement) && document.activeElement !== element && !element.querySelector('.actions')?.contains(document.activeElement);
   const bar = element.querySelector(':scope > .actions');
   fill(element, picture, h('div', { class: 'bubble-column' }, bubble, !isDeleted && reactionsOf(message, actions), outgoing?.error && failureOf(outgoing)), bar);
+  // What is in a message is in the tab order only while the message has focus.
+  if (!element.matches(':focus-within')) for (const link of element.querySelectorAll('a[href]')) link.tabIndex = -1;
   if (focused) element.focus({ preventScroll: true });
   return element;
 }

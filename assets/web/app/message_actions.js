@@ -38,6 +38,13 @@ export class MessageActions {
     };
     list.addEventListener('pointerover', (event) => { if (event.pointerType === 'mouse') show(event); });
     list.addEventListener('focusin', show);
+    let active = null;
+    list.addEventListener('focusin', (event) => {
+      const article = event.target.closest('article');
+      if (article === active) return;
+      for (const [owner, index] of [[active, -1], [article, 0]]) for (const it of owner?.querySelectorAll('a[href], button') ?? []) it.tabIndex = index;
+      active = article;
+    });
     list.addEventListener('pointerleave', () => { if (!this.isOpen && !this.bar.contains(document.activeElement) && !this.bar.closest('article')?.matches(':focus')) this.bar.remove(); });
     rove(list, 'article');
     list.addEventListener('keydown', (event) => {

@@ -4,6 +4,7 @@ import { icon } from '../shared/icons.js';
 import { t } from '../shared/i18n.js';
 import { explain } from '../shared/form.js';
 import { avatar, nameOf } from '../shared/avatar.js';
+import { at } from '../shared/page.js';
 import { navigate } from '../shared/router.js';
 import { shortTime } from '../shared/time.js';
 import { toast } from '../shared/toast.js';
@@ -21,7 +22,9 @@ export async function openDirect(user) {
   const known = [...session.client.chats.values()].find(({ chat }) => !chat.is_group && chat.members.some((it) => it.user.id === user.id));
   try {
     const state = known ?? await session.client.createChat({ members: [user.id] });
-    navigate(`#/chat/${state.id}`);
+    // In a frame that shows one chat, another one opens in the app.
+    if (document.documentElement.classList.contains('is-single')) open(at(`#/chat/${state.id}`), '_blank', 'noopener');
+    else navigate(`#/chat/${state.id}`);
   } catch (error) { toast(explain(error)); }
 }
 

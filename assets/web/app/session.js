@@ -86,14 +86,24 @@ export function start(onEnd) {
   client.on('gone', save);
   let reason;
   client.on('error', (error) => { reason = error.code; });
-  client.on('status', (status) => { if (status === 'dismissed') { stored.set(null); onEnd(reason); } });
+  client.on('status', (status) => {
+    if (status !== 'dismissed') return;
+    save.cancel();
+    stored.set(null);
+    // What others could read here goes; what the user has not sent yet stays for the next time.
+    stateItems.clear();
+    onEnd(reason);
+  });
   addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') save.now(); else client.connect().catch(() => {}); });
   client.connect().catch(() => {});
 }
 
-/** Signs out: ends the session and forgets everything but drafts. */
+/** Signs out: ends the session and forgets everything but drafts that the server does not have yet. */
 export async function signOut() {
-  const { client } = session;
+  const { client, userId } = session;
+  for (const key of Object.keys(localStorage)) {
+    if (key.startsWith(`mango-draft-${userId}-`) && !JSON.parse(localStorage.getItem(key))?.isUnsaved) localStorage.removeItem(key);
+  }
   try { await client.rest('POST', '/auth/logout'); } catch { /* Without a connection it ends by itself later. */ }
   client.close();
   stored.set(null);

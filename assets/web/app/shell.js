@@ -146,6 +146,8 @@ export function showApp(place) {
     place.style.setProperty('height', isCovered ? `${viewport.height}px` : '');
     if (isCovered) scrollTo(0, 0);
   });
+  // A file that misses the conversation must not replace the page.
+  for (const name of ['dragover', 'drop']) addEventListener(name, (event) => { if (event.dataTransfer?.types.includes('Files')) event.preventDefault(); });
   addEventListener('keydown', (event) => {
     if (event.defaultPrevented) return;
     if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === 'k') {

@@ -1,6 +1,6 @@
 // Fields with labels, and forms that show the server's errors beside their fields.
 import { h, newId, text } from './dom.js';
-import { hasText, t } from './i18n.js';
+import { hasText, language, t } from './i18n.js';
 import { icon } from './icons.js';
 
 /** A labelled field. `name` is the server's name for it, to which its errors belong. */
@@ -31,11 +31,26 @@ export function field({ label, name, hint, multiline = false, ...props }) {
   return { element, input, setError, name };
 }
 
+/** What the server says about a field, as a text of the client. */
+const FIELD_TEXTS = [
+  [/^is missing|^is empty|only white space/, 'field_missing'], [/must have (\d+) to (\d+) characters/, 'field_length'], [/3 to 32 letters/, 'field_username'], [/3 to 30 digits/, 'field_phone'],
+  [/does not match the current password/, 'field_wrong_password'], [/most common passwords/, 'field_common_password'], [/like an e-mail/, 'field_email'], [/taken by another/, 'field_taken'], [/has declined your chat/, 'field_declined'],
+];
+function explainField(message) {
+  for (const [pattern, key] of FIELD_TEXTS) {
+    const found = pattern.exec(message);
+    if (found) return t(key, { a: found[1], b: found[2] });
+  }
+  return language === 'en' ? message.charAt(0).toUpperCase() + message.slice(1) : t('field_invalid');
+}
+
 /** What an error means, in the user's language. */
 export function explain(error) {
   const key = `error_${error?.code}`;
   if (error?.code === 'rate_limited' && error.retryAfterMs) return t('error_rate_limited_for', { n: Math.ceil(error.retryAfterMs / 1000) });
   if (hasText(key)) return t(key);
+  const [first] = Object.values(error?.errors ?? {});
+  if (first) return explainField(first[0]);
   return error?.message || t('error_internal');
 }
 
@@ -51,7 +66,7 @@ export function submitForm({ fields = [], action, run, extra, before, class: nam
     let isPlaced = false;
     for (const [path, messages] of Object.entries(error.errors ?? {})) {
       const found = fields.find((it) => it.name === path.split('.').at(-1));
-      found?.setError(messages.map((it) => it.charAt(0).toUpperCase() + it.slice(1)).join('. '));
+      found?.setError(messages.map(explainField).join(' '));
       isPlaced ||= Boolean(found);
     }
     const byCode = { username_taken: 'username', email_taken: 'email', phone_taken: 'phone' }[error.code];

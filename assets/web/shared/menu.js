@@ -117,12 +117,15 @@ export function openMenu(anchor, items, { label, align, lead, onClose } = {}) {
 /** Opens what `show({x, y})` shows on a right click, the menu key, and a long press. */
 export function onContextMenu(element, selector, show) {
   let timer;
+  let pressedAt = 0;
   element.addEventListener('contextmenu', (event) => {
     const item = event.target.closest(selector);
     const own = event.target.closest('a[href], input, textarea, video, audio');
     if (!item || (own && own !== item) || (getSelection().toString() && item.contains(getSelection().anchorNode))) return;
     event.preventDefault();
     clearTimeout(timer);
+    // The long press has already been answered.
+    if (event.timeStamp - pressedAt < 1200) return;
     const rect = item.getBoundingClientRect();
     const isKey = event.clientX === 0 && event.clientY === 0;
     show(item, isKey ? { x: rect.left + 40, y: rect.top + 30 } : { x: event.clientX, y: event.clientY });
@@ -133,6 +136,7 @@ export function onContextMenu(element, selector, show) {
     if (!item || event.touches.length > 1) return;
     const { clientX: x, clientY: y } = event.touches[0];
     timer = setTimeout(() => {
+      pressedAt = performance.now();
       navigator.vibrate?.(10);
       addEventListener('touchend', (end) => end.preventDefault(), { once: true, passive: false, capture: true });
       show(item, { x, y });

@@ -86,3 +86,11 @@ export function clock(seconds) {
   const minutes = Math.floor(whole / 60);
   return `${minutes}:${String(whole % 60).padStart(2, '0')}`;
 }
+
+/** `5 seconds`, `15 minutes`; for whole units. */
+export function duration(seconds) {
+  if (seconds < 60) return t('seconds_n', { n: seconds });
+  if (seconds < 3600) return t('minutes_n', { n: Math.round(seconds / 60) });
+  if (seconds < 86_400) return t('hours_n', { n: Math.round(seconds / 3600) });
+  return t('days_n', { n: Math.round(seconds / 86_400) });
+}
