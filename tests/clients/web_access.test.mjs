@@ -22,7 +22,7 @@ async function problems(page, label) {
   const found = [];
   for (const theme of ['light', 'dark']) {
     await page.evaluate((it) => { document.documentElement.dataset.theme = it; }, theme);
-    await page.waitForTimeout(260);
+    await page.waitForTimeout(150);
     const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
     for (const it of violations) found.push(`${label}, ${theme}: ${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${(node.any[0] ?? node.all[0] ?? node.none[0])?.message ?? ''}`).join(' | ')}`);
   }
@@ -50,7 +50,7 @@ describe('assistive technology', () => {
     const { page } = w;
     await w.message('hello').waitFor();
     const found = await problems(page, 'conversation');
-    const check = async (label, open) => { await open(); await page.waitForTimeout(350); found.push(...await problems(page, label)); };
+    const check = async (label, open) => { await open(); await page.waitForTimeout(250); found.push(...await problems(page, label)); };
     const escape = () => page.keyboard.press('Escape');
     await check('details', () => page.getByRole('button', { name: 'Details', exact: true }).click());
     await page.getByRole('button', { name: 'Close details' }).click();
