@@ -18,7 +18,10 @@ describe('requests', () => {
     const a = await web.open(alice);
     await a.page.getByRole('button', { name: 'New chat' }).click();
     await a.page.getByRole('dialog').getByRole('searchbox').fill(bob.username);
-    await a.page.getByRole('dialog').getByRole('button', { name: new RegExp(`@${bob.username}`) }).click();
+    await a.page
+      .getByRole('dialog')
+      .getByRole('button', { name: new RegExp(`@${bob.username}`) })
+      .click();
     await a.box.fill('May I?');
     await a.box.press('Enter');
     await a.page.getByText('You can write more as soon as Bob approves.').waitFor();
@@ -128,8 +131,26 @@ describe('search', () => {
     await a.page.keyboard.type('compost');
     await a.page.getByRole('link', { name: 'Compost' }).waitFor();
     await a.search.fill('worms');
-    await a.page.getByText('Message search is not available').or(a.page.getByRole('link', { name: /worms are happy/ })).first().waitFor();
-    await a.page.route('**/search?q=*', (route) => route.fulfill({ json: [{ message, snippet: [{ text: 'the ', hit: false }, { text: 'worms', hit: true }, { text: ' are happy', hit: false }], rank: 1 }] }));
+    await a.page
+      .getByText('Message search is not available')
+      .or(a.page.getByRole('link', { name: /worms are happy/ }))
+      .first()
+      .waitFor();
+    await a.page.route('**/search?q=*', (route) =>
+      route.fulfill({
+        json: [
+          {
+            message,
+            snippet: [
+              { text: 'the ', hit: false },
+              { text: 'worms', hit: true },
+              { text: ' are happy', hit: false },
+            ],
+            rank: 1,
+          },
+        ],
+      }),
+    );
     await a.search.fill('worm');
     const hit = a.page.getByRole('link', { name: /the worms are happy/ });
     await hit.getByText('worms', { exact: true }).waitFor();
@@ -137,7 +158,10 @@ describe('search', () => {
     await a.page.locator(`article[data-seq="${message.seq}"].flash`).waitFor();
     await a.page.getByRole('button', { name: 'Search in this chat' }).click();
     await a.page.getByRole('searchbox', { name: 'Search in this chat' }).fill('worm');
-    await a.page.getByRole('main').getByRole('button', { name: /the worms are happy/ }).click();
+    await a.page
+      .getByRole('main')
+      .getByRole('button', { name: /the worms are happy/ })
+      .click();
     assert.deepEqual(a.errors, []);
     await a.close();
   });

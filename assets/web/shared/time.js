@@ -77,7 +77,12 @@ export function size(bytes) {
   let value = bytes;
   for (; value >= 1000 && unit < UNITS.length - 1; unit += 1) value /= 1024;
   const digits = unit > 1 && value < 100 ? 1 : 0;
-  return new Intl.NumberFormat(locale, { style: 'unit', unit: UNITS[unit], unitDisplay: unit ? 'short' : 'long', maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(locale, {
+    style: 'unit',
+    unit: UNITS[unit],
+    unitDisplay: unit ? 'short' : 'long',
+    maximumFractionDigits: digits,
+  }).format(value);
 }
 
 /** `1:05` */
