@@ -136,3 +136,27 @@ describe('connection', () => {
     await w.close();
   });
 });
+
+describe('tokens and restarts', () => {
+  test('an access token that ends is renewed without a word, for the connection and for requests', async () => {
+    const short = await startWeb({ ACCESS_TOKEN_TTL_SECS: '4' });
+    try {
+      const [eve, fay] = [await short.newUser('eve'), await short.newUser('fay')];
+      const id = await short.group('Tokens', [eve, fay]);
+      const w = await short.open(eve, { at: `#/chat/${id}` });
+      await w.box.waitFor();
+      await w.page.waitForTimeout(6000);
+      await w.box.fill('after the token has ended');
+      await w.box.press('Enter');
+      await w.page.getByRole('article', { name: /, sent: after the token/ }).waitFor();
+      await w.page.getByRole('button', { name: 'Settings' }).click();
+      await w.page.getByRole('tab', { name: 'Devices' }).click();
+      await w.page.getByText('This device').waitFor();
+      await w.page.reload();
+      await w.message('after the token').waitFor();
+      await w.close();
+    } finally {
+      await short.stop();
+    }
+  });
+});

@@ -94,7 +94,7 @@ export class Composer {
     this.hint = h('p', { class: 'slow small muted', hidden: true });
     this.element = h('div', { class: 'composer' }, this.barrier, this.form, this.hint);
     this.#listen();
-    onDrafts((chatId) => {
+    this.offDrafts = onDrafts((chatId) => {
       if (chatId === conversation.chatId) this.#takeOver();
     });
   }
@@ -145,6 +145,7 @@ export class Composer {
   leave() {
     this.#stopTyping();
     this.#left.abort();
+    this.offDrafts();
     this.completion.close();
   }
 

@@ -7,8 +7,10 @@ const listeners = new Set();
 const savers = new Map();
 
 const keyOf = (chatId) => `mango-draft-${session.userId}-${chatId}`;
+/** Calls `listener(chatId)` when a draft changes; returns a function that ends it. */
 export const onDrafts = (listener) => {
   listeners.add(listener);
+  return () => listeners.delete(listener);
 };
 const tell = (chatId) => {
   for (const listener of listeners) listener(chatId);

@@ -15,7 +15,8 @@ export class LogView {
   /** Whether new messages keep the view at the bottom. */
   isAtBottom = true;
   #anchor = null;
-  #ignoreScroll = 0;
+  /** Where the view was put; a scroll event with another place is the reader's. */
+  #putAt = -1;
 
   /**
    * @param {object} options
@@ -73,6 +74,7 @@ export class LogView {
   /** Draws the rows; what one reads stays where it is. */
   drawNow() {
     if (!this.element.isConnected) return;
+    this.#noticeReader();
     if (!this.isAtBottom) this.#remember();
     const rows = this.rows();
     reconcile(
@@ -116,6 +118,14 @@ export class LogView {
     this.#anchor = row ? { row, top: row.getBoundingClientRect().top - top } : null;
   }
 
+  /** The reader may have scrolled away since the last scroll event. */
+  #noticeReader() {
+    const { scrollHeight, scrollTop, clientHeight } = this.element;
+    if (this.isAtBottom && scrollTop < this.#putAt - 1 && scrollHeight - scrollTop - clientHeight >= NEAR) {
+      this.isAtBottom = false;
+    }
+  }
+
   #keepPlace() {
     if (this.isAtBottom) {
       this.#scrollTo(this.element.scrollHeight);
@@ -128,16 +138,14 @@ export class LogView {
   }
 
   #scrollTo(top) {
-    const before = this.element.scrollTop;
     this.element.scrollTop = top;
-    if (this.element.scrollTop !== before) this.#ignoreScroll += 1;
+    this.#putAt = this.element.scrollTop;
   }
 
   #scrolled() {
     const { element } = this;
     const rest = element.scrollHeight - element.scrollTop - element.clientHeight;
-    if (this.#ignoreScroll > 0) this.#ignoreScroll -= 1;
-    else this.isAtBottom = rest < NEAR && this.timeline.atEnd;
+    if (element.scrollTop !== this.#putAt) this.isAtBottom = rest < NEAR && this.timeline.atEnd;
     if (!this.isAtBottom) this.#remember();
     this.#load();
     this.onScroll();

@@ -58,6 +58,7 @@ export function showApp(place) {
 
   let conversation = null;
   let section = null;
+  let contacts = null;
 
   function ownMenu(anchor) {
     openMenu(
@@ -177,7 +178,10 @@ export function showApp(place) {
       return;
     }
     const { Contacts } = await load(() => import('./contacts.js'));
-    if (section === 'contacts') fill(list, new Contacts().element);
+    if (section !== 'contacts') return;
+    contacts ??= new Contacts();
+    fill(list, contacts.element);
+    contacts.show();
   }
 
   function show({ path: [name, value], query }) {
