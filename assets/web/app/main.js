@@ -22,10 +22,14 @@ async function showSignedOut(notice) {
   const { showSignIn } = await import('./sign_in.js');
   const isFresh = session.client.status === 'closed';
   await showSignIn(place, {
-    notice, rest: (...args) => session.client.rest(...args),
+    notice,
+    rest: (...args) => session.client.rest(...args),
     signIn: async (credentials) => {
       await signIn(credentials);
-      if (!isFresh) { location.reload(); return; }
+      if (!isFresh) {
+        location.reload();
+        return;
+      }
       enter();
     },
   });

@@ -16,14 +16,20 @@ export function watchVersion() {
   addEventListener('mango-outdated', tell);
   const workers = navigator.serviceWorker;
   if (!workers || top !== self) return;
-  workers.register(trustedScriptUrl(new URL('sw.js', root).href), { scope: root.pathname }).then((registration) => {
-    registration.addEventListener('updatefound', () => {
-      const worker = registration.installing;
-      // The first worker of a browser is no update.
-      if (workers.controller) worker.addEventListener('statechange', () => { if (worker.state === 'installed') tell(); });
-    });
-    setInterval(() => registration.update().catch(() => {}), 30 * 60_000);
-  }).catch(() => {});
+  workers
+    .register(trustedScriptUrl(new URL('sw.js', root).href), { scope: root.pathname })
+    .then((registration) => {
+      registration.addEventListener('updatefound', () => {
+        const worker = registration.installing;
+        // The first worker of a browser is no update.
+        if (workers.controller)
+          worker.addEventListener('statechange', () => {
+            if (worker.state === 'installed') tell();
+          });
+      });
+      setInterval(() => registration.update().catch(() => {}), 30 * 60_000);
+    })
+    .catch(() => {});
 }
 
 /** Looks for a new version; called after a lost connection has come back, as after an update of the server. */

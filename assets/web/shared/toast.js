@@ -18,9 +18,29 @@ export function toast(text, { action, seconds = action ? 8 : 4 } = {}) {
   const remove = () => {
     clearTimeout(timer);
     note.remove();
-    if (place && !place.childElementCount) { try { place.hidePopover(); } catch { /* not shown */ } document.body.append(place); }
+    if (place && !place.childElementCount) {
+      try {
+        place.hidePopover();
+      } catch {
+        /* not shown */
+      }
+      document.body.append(place);
+    }
   };
-  if (action) note.append(h('button', { type: 'button', onclick: () => { remove(); action.run(); } }, action.label));
+  if (action)
+    note.append(
+      h(
+        'button',
+        {
+          type: 'button',
+          onclick: () => {
+            remove();
+            action.run();
+          },
+        },
+        action.label,
+      ),
+    );
   const timer = seconds ? setTimeout(remove, seconds * 1000) : 0;
   toasts().append(note);
   return remove;
