@@ -160,16 +160,13 @@ impl AppContext {
         let typing = Arc::<chats::TypingNow>::default();
         let background = Arc::<Background>::default();
         let telemetry = Arc::<Telemetry>::default();
-        let writer = messages::Writer::start(
-            &background,
-            db.clone(),
-            bus.clone(),
-            clock.clone(),
-            typing.clone(),
-            settings.public_url.as_str().into(),
-            settings.contacts.duplicate_window.as_millis() as i64,
-            telemetry.clone(),
-        );
+        let options = messages::WriterOptions {
+            typing: typing.clone(),
+            base: settings.public_url.as_str().into(),
+            window: settings.contacts.duplicate_window.as_millis() as i64,
+            telemetry: telemetry.clone(),
+        };
+        let writer = messages::Writer::start(&background, db.clone(), bus.clone(), clock.clone(), options);
         let read_marks = chats::ReadMarks::start(&background, &db, &bus);
         Ok(Arc::new(Self {
             passwords: Passwords::new(settings.passwords.cost, threads)?,

@@ -179,7 +179,7 @@ async fn a_disabled_module_answers_404_and_is_not_documented() {
         ("search", &["/search", "/chat/1/search"]),
         ("ui", &["/", "/chat/ui", "/sw.js", "/manifest.webmanifest"]),
     ];
-    for (module, off) in paths {
+    for (module, _) in paths {
         let rest: Vec<&str> = ALL.into_iter().filter(|it| *it != module).collect();
         let app = TestApp::with(&[("MODULES", &rest.join(","))]).await;
         let alice = app.person("alice").await;

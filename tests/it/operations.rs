@@ -216,9 +216,9 @@ fn tests() -> BTreeMap<String, String> {
             }
             let text = fs::read_to_string(&path).expect("text");
             for part in text.split("::test]\nasync fn ").skip(1) {
-                let (test, _) = part.split_once('(').expect("a function");
+                let (title, _) = part.split_once('(').expect("a function");
                 let body = part.split_once("\n}\n").map_or(part, |(body, _)| body);
-                found.insert(format!("{modules}{name}::{test}"), body.to_owned());
+                found.insert(format!("{modules}{name}::{title}"), body.to_owned());
             }
         }
     }

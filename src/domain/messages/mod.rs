@@ -28,4 +28,4 @@ pub use history::{Anchor, MangoMessages, page};
 pub use pin::pinned;
 pub use readers::{edits, likes, reactions, reads, rendered};
 pub use types::types;
-pub use writer::Writer;
+pub use writer::{Options as WriterOptions, Writer};

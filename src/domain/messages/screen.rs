@@ -19,7 +19,8 @@ pub fn screen(context: &AppContext, text: &str, message_type: MessageType) -> Re
     let Some(filter) = &context.settings.word_filter else { return Ok(false) };
     // The type is the sender's word: clients may show any content as text.
     let words = &context.forbidden_words;
-    if !words.is_in(text) && !(message_type.is_markup() && words.is_in(&without_tags(text))) {
+    let is_found = words.is_in(text) || (message_type.is_markup() && words.is_in(&without_tags(text)));
+    if !is_found {
         return Ok(false);
     }
     if filter.reports {

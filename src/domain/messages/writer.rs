@@ -110,6 +110,18 @@ pub struct Writer {
     jobs: Arc<[mpsc::Sender<Entry>]>,
 }
 
+/// What the writers need beside the database and the bus.
+pub struct Options {
+    /// The users who are typing; they stop when their message is stored.
+    pub typing: Arc<TypingNow>,
+    /// The public URL of the server.
+    pub base: Arc<str>,
+    /// The time in which the same text is refused, milliseconds.
+    pub window: i64,
+    /// Counts the messages.
+    pub telemetry: Arc<Telemetry>,
+}
+
 /// How a writer stores groups of messages at once.
 enum Shortcut {
     /// It does not.
@@ -139,17 +151,9 @@ struct Task {
 }
 
 impl Writer {
-    /// Starts the tasks. `base` is the public URL of the server; the same text is refused within `window` milliseconds.
-    pub fn start(
-        background: &Arc<Background>,
-        db: Db,
-        bus: Bus,
-        clock: Clock,
-        typing: Arc<TypingNow>,
-        base: Arc<str>,
-        window: i64,
-        telemetry: Arc<Telemetry>,
-    ) -> Self {
+    /// Starts the tasks.
+    pub fn start(background: &Arc<Background>, db: Db, bus: Bus, clock: Clock, options: Options) -> Self {
+        let Options { typing, base, window, telemetry } = options;
         // Most of the connections must remain for other transactions.
         let writers = (db.writers() / 2).clamp(1, WRITERS);
         let aside = Aside::new(db.lock_timeout());

@@ -24,7 +24,7 @@ pub async fn overview(context: &AppContext, _: &Moderator) -> Result<Overview> {
         started_at: Timestamp(context.started_at),
         version: env!("CARGO_PKG_VERSION"),
         every_secs: telemetry::EVERY.as_secs(),
-        samples: context.telemetry.samples().into_iter().map(show).collect(),
+        samples: context.telemetry.samples().iter().map(show).collect(),
         database: OverviewDatabase { kind, size_bytes },
         storage: match context.settings.storage {
             StorageKind::Local => "local",
@@ -33,7 +33,7 @@ pub async fn overview(context: &AppContext, _: &Moderator) -> Result<Overview> {
     })
 }
 
-fn show(sample: Sample) -> OverviewSample {
+fn show(sample: &Sample) -> OverviewSample {
     OverviewSample {
         at: Timestamp(sample.at),
         connections: sample.connections,

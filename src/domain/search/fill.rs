@@ -133,9 +133,9 @@ async fn some(context: &AppContext, next: i64) -> Result<(usize, Progress)> {
         let words = index::terms_of(&row.content, kind, &names);
         index::entry(&words, ChatId(row.chat_id), UserId(row.user_id), kind)
     };
-    let make = move || rows.into_iter().map(|row| (row.id, row.edited_at, entry(&row))).collect();
+    let work = move || rows.into_iter().map(|row| (row.id, row.edited_at, entry(&row))).collect();
     let made: Vec<(i64, Option<i64>, String)> =
-        tokio::task::spawn_blocking(make).await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(work).await.map_err(Error::internal)?;
     let tx = context.db.begin().await?;
     let mut select = message::Entity::find()
         .select_only()

@@ -287,9 +287,9 @@ async fn page(
     let words = words.clone();
     let show = move || {
         let show = |(message, rank): (Message, u32)| {
-            let content = readable(&message.content, message.message_type);
+            let text = readable(&message.content, message.message_type);
             let names = message.attachments.iter().map(|file| file.name.as_str());
-            let (found, whole) = best(std::iter::once(&*content).chain(names), &words);
+            let (found, whole) = best(std::iter::once(&*text).chain(names), &words);
             let snippet = found.snippet();
             let rank = f64::from(if rank == 0 { whole } else { rank }) / f64::from(RANKS);
             SearchHit { message, snippet, rank }

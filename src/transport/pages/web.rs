@@ -30,6 +30,7 @@ use crate::transport::rest::RestState;
 /// The pages and their files.
 #[derive(RustEmbed)]
 #[folder = "assets/web"]
+#[exclude = "*.md"]
 struct Web;
 
 /// A page: the module that it belongs to, its path, its file, and whether pages of `CORS_ORIGINS` may show it in a frame.
@@ -214,9 +215,7 @@ fn template(name: &str, facts: &Facts) -> Result<String> {
     if text.contains("{files}") {
         let is_shell = |name: &String| {
             (name.starts_with("app/") || name.starts_with("shared/"))
-                && !name.ends_with(".html")
-                && !name.ends_with(".md")
-                && name != "app/sw.js"
+                && !TEMPLATES.iter().any(|end| name.ends_with(end))
         };
         let mut files: Vec<String> = Web::iter().map(|it| it.to_string()).filter(is_shell).collect();
         files.push("client/mango-chat.js".to_owned());
