@@ -46,7 +46,11 @@ describe('access to the panel', () => {
     for (const name of ['Overview', 'Users', 'Chats', 'Reports']) {
       await section(w.page, name).click();
       await w.page.getByRole('heading', { name, level: 1 }).waitFor();
-      if (name !== 'Overview') assert.ok(await table(w.page, name).getByRole('columnheader').count() > 2 || await w.page.getByText('All clear').count());
+      if (name !== 'Overview')
+        assert.ok(
+          (await table(w.page, name).getByRole('columnheader').count()) > 2 ||
+            (await w.page.getByText('All clear').count()),
+        );
     }
     for (const name of ['Audit log', 'Mail', 'Settings']) assert.equal(await section(w.page, name).count(), 0);
     await section(w.page, 'Chats').click();
@@ -66,7 +70,9 @@ describe('access to the panel', () => {
     await w.page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
     await web.rest('DELETE', `/admin/user/${mallory.id}/session`, web.root.token);
     // The next request shows it, that of a section or of the live figures.
-    await w.page.evaluate(() => { location.hash = '#/users'; });
+    await w.page.evaluate(() => {
+      location.hash = '#/users';
+    });
     await w.page.getByRole('status').filter({ hasText: 'Your session has ended' }).waitFor();
     await w.close();
   });
@@ -77,8 +83,13 @@ describe('the pages of the panel', () => {
     const w = await web.panel(web.root);
     await alice.send(chatId, 'for the chart');
     const connections = w.page.getByRole('region', { name: 'Connections' });
-    await eventually(async () => /^\d+$/.test(await connections.locator('strong').innerText()), 'the first figures', 12_000);
-    for (const name of ['Messages per second', 'Send latency, p99', 'Errors', 'Queue']) await w.page.getByRole('region', { name }).getByRole('slider').waitFor();
+    await eventually(
+      async () => /^\d+$/.test(await connections.locator('strong').innerText()),
+      'the first figures',
+      12_000,
+    );
+    for (const name of ['Messages per second', 'Send latency, p99', 'Errors', 'Queue'])
+      await w.page.getByRole('region', { name }).getByRole('slider').waitFor();
     await w.page.getByRole('region', { name: 'Server' }).getByText('SQLite').waitFor();
     await w.page.getByRole('region', { name: 'Totals' }).getByText('Banned users').waitFor();
     assert.deepEqual(w.errors, []);
@@ -91,7 +102,12 @@ describe('the pages of the panel', () => {
       await section(w.page, name).click();
       await w.page.getByRole('heading', { name, level: 1 }).waitFor();
       assert.equal(await section(w.page, name).getAttribute('aria-current'), 'page');
-      await eventually(async () => await table(w.page, name).getByRole('columnheader').count() > 1 || await w.page.getByText(/All clear|No mails yet/).count() > 0, `the list of ${name}`);
+      await eventually(
+        async () =>
+          (await table(w.page, name).getByRole('columnheader').count()) > 1 ||
+          (await w.page.getByText(/All clear|No mails yet/).count()) > 0,
+        `the list of ${name}`,
+      );
     }
     await section(w.page, 'Message types').click();
     await eventually(async () => (await table(w.page, 'Message types').getByRole('row').count()) === 26, 'all types');
@@ -124,9 +140,15 @@ describe('the pages of the panel', () => {
     await w.page.getByRole('button', { name: 'Next' }).click();
     await eventually(async () => (await table(w.page, 'Users').getByRole('row').count()) === 4, 'the second page');
     await w.page.reload();
-    await eventually(async () => (await table(w.page, 'Users').getByRole('row').count()) === 4, 'the second page again');
+    await eventually(
+      async () => (await table(w.page, 'Users').getByRole('row').count()) === 4,
+      'the second page again',
+    );
     await w.page.getByRole('button', { name: 'Previous' }).click();
-    await eventually(async () => (await table(w.page, 'Users').getByRole('row').count()) === 26, 'the first page again');
+    await eventually(
+      async () => (await table(w.page, 'Users').getByRole('row').count()) === 26,
+      'the first page again',
+    );
     await w.close();
   });
 
@@ -180,11 +202,17 @@ describe('users', () => {
     const panel = side(w.page, 'Eve');
     await panel.getByRole('combobox', { name: 'Role' }).selectOption('moderator');
     await dialog(w.page, 'Make Eve a Moderator?').getByRole('button', { name: 'Change role' }).click();
-    await eventually(async () => (await web.rest('GET', `/admin/user/${eve.id}`, web.root.token)).role === 'moderator', 'the role');
+    await eventually(
+      async () => (await web.rest('GET', `/admin/user/${eve.id}`, web.root.token)).role === 'moderator',
+      'the role',
+    );
     await panel.getByText('1 live session').click();
     await panel.getByRole('button', { name: 'End all sessions' }).click();
     await dialog(w.page, 'End all sessions of Eve?').getByRole('button', { name: 'End all sessions' }).click();
-    await eventually(async () => (await web.rest('GET', `/admin/user/${eve.id}`, web.root.token)).sessions === 0, 'no sessions');
+    await eventually(
+      async () => (await web.rest('GET', `/admin/user/${eve.id}`, web.root.token)).sessions === 0,
+      'no sessions',
+    );
     await panel.getByRole('button', { name: 'Mail a reset link' }).click();
     await dialog(w.page, 'Mail Eve a reset link?').getByRole('button', { name: 'Send the mail' }).click();
     await w.page.getByText(/A link is on its way/).waitFor();
@@ -212,7 +240,9 @@ describe('chats and reports', () => {
     await panel.getByText('a secret of alice').waitFor();
     assert.equal((await audit('chat.read')).target_id, group);
     await panel.getByRole('button', { name: 'Delete message' }).click();
-    await dialog(w.page, /Delete this message of Alice/).getByRole('button', { name: 'Delete message' }).click();
+    await dialog(w.page, /Delete this message of Alice/)
+      .getByRole('button', { name: 'Delete message' })
+      .click();
     await panel.getByText('Message deleted').waitFor();
     await panel.getByRole('button', { name: 'Delete chat' }).click();
     await dialog(w.page, 'Delete “Winter pears”?').getByRole('button', { name: 'Delete chat' }).click();
@@ -239,13 +269,17 @@ describe('chats and reports', () => {
     await row(w.page, 'Reports', 'advertising').getByRole('link').first().click();
     const panel = side(w.page, /Report \d+/);
     await panel.getByRole('button', { name: 'Take over' }).click();
-    await dialog(w.page, /Take over from Carol/).getByRole('button', { name: 'Take over' }).click();
+    await dialog(w.page, /Take over from Carol/)
+      .getByRole('button', { name: 'Take over' })
+      .click();
     await panel.getByRole('button', { name: 'Give back' }).waitFor();
     await panel.getByRole('textbox', { name: 'Note' }).fill('third time');
     await panel.getByRole('button', { name: 'Save note' }).click();
     await w.page.getByText('Saved').waitFor();
     await panel.getByRole('button', { name: 'Delete message' }).click();
-    await dialog(w.page, /Delete this message/).getByRole('button', { name: 'Delete message' }).click();
+    await dialog(w.page, /Delete this message/)
+      .getByRole('button', { name: 'Delete message' })
+      .click();
     await w.page.getByText('The message is deleted').waitFor();
     await panel.getByRole('textbox', { name: 'Resolution' }).fill('deleted and warned');
     await panel.getByRole('button', { name: 'Resolve' }).click();

@@ -14,7 +14,11 @@ before(async () => {
   web = await startPanel();
   const alice = await web.user('alice');
   mallory = await web.newUser('mallory');
-  await web.rest('PATCH', '/user/me', mallory.token, { name: HOSTILE.slice(0, 90), email: `${mallory.username}@example.org`, password: 'mango-demo' });
+  await web.rest('PATCH', '/user/me', mallory.token, {
+    name: HOSTILE.slice(0, 90),
+    email: `${mallory.username}@example.org`,
+    password: 'mango-demo',
+  });
   chatId = await web.group(HOSTILE.slice(0, 90), [mallory, alice]);
   const message = await mallory.send(chatId, HOSTILE);
   await alice.call('report', { message: { id: message.id }, reason: HOSTILE });
@@ -28,14 +32,32 @@ after(() => web?.stop());
 const places = () => [
   ['Overview', '#/overview', (page) => page.getByRole('region', { name: 'Totals' }).getByText('Messages').waitFor()],
   ['Users', '#/users', (page) => row(page, 'Users', 'onerror').waitFor()],
-  ['a profile', `#/users/${mallory.id}`, (page) => side(page, /onerror/).getByText('Live sessions', { exact: true }).waitFor()],
+  [
+    'a profile',
+    `#/users/${mallory.id}`,
+    (page) =>
+      side(page, /onerror/)
+        .getByText('Live sessions', { exact: true })
+        .waitFor(),
+  ],
   ['Chats', '#/chats', (page) => row(page, 'Chats', 'onerror').waitFor()],
-  ['a chat', `#/chats/${chatId}`, async (page) => {
-    await page.getByRole('button', { name: 'Read messages' }).click();
-    await page.getByRole('button', { name: 'Delete message' }).waitFor();
-  }],
+  [
+    'a chat',
+    `#/chats/${chatId}`,
+    async (page) => {
+      await page.getByRole('button', { name: 'Read messages' }).click();
+      await page.getByRole('button', { name: 'Delete message' }).waitFor();
+    },
+  ],
   ['Reports', '#/reports', (page) => row(page, 'Reports', 'onerror').waitFor()],
-  ['a report', `#/reports/${report.id}`, (page) => side(page, /Report/).getByRole('button', { name: 'Claim' }).waitFor()],
+  [
+    'a report',
+    `#/reports/${report.id}`,
+    (page) =>
+      side(page, /Report/)
+        .getByRole('button', { name: 'Claim' })
+        .waitFor(),
+  ],
   ['Audit log', '#/audit', (page) => row(page, 'Audit log', 'user.ban').waitFor()],
   ['Mail', '#/mail', (page) => page.getByRole('heading', { name: 'Mail', level: 1 }).waitFor()],
   ['Settings', '#/settings', (page) => row(page, 'Settings', 'BIND').waitFor()],
@@ -43,22 +65,36 @@ const places = () => [
 ];
 
 describe('the admin panel for everybody', () => {
-  test('hostile names, messages, reasons and notes run no script, and axe-core finds nothing', { timeout: 90_000 }, async () => {
-    const w = await web.panel(web.root);
-    for (const [name, hash, ready] of places()) {
-      await w.page.evaluate((to) => { location.hash = to; }, hash);
-      await ready(w.page);
-      assert.equal(await w.page.evaluate(() => globalThis.hacked ?? 0), 0, name);
-      assert.equal(await w.page.evaluate(() => document.querySelectorAll('main script, main [onerror], main a[href^="javascript"]').length), 0, name);
-      await assertAccessible(w.page, name);
-    }
-    assert.deepEqual(w.errors, []);
-    await w.close();
-  });
+  test(
+    'hostile names, messages, reasons and notes run no script, and axe-core finds nothing',
+    { timeout: 90_000 },
+    async () => {
+      const w = await web.panel(web.root);
+      for (const [name, hash, ready] of places()) {
+        await w.page.evaluate((to) => {
+          location.hash = to;
+        }, hash);
+        await ready(w.page);
+        assert.equal(await w.page.evaluate(() => globalThis.hacked ?? 0), 0, name);
+        assert.equal(
+          await w.page.evaluate(
+            () => document.querySelectorAll('main script, main [onerror], main a[href^="javascript"]').length,
+          ),
+          0,
+          name,
+        );
+        await assertAccessible(w.page, name);
+      }
+      assert.deepEqual(w.errors, []);
+      await w.close();
+    },
+  );
 
   test('the forms and the sign-in pass axe-core as well', async () => {
     const w = await web.panel(web.root, `#/users/${mallory.id}`);
-    await side(w.page, /onerror/).getByRole('button', { name: 'Change ban' }).click();
+    await side(w.page, /onerror/)
+      .getByRole('button', { name: 'Change ban' })
+      .click();
     await w.page.getByRole('dialog').getByRole('combobox', { name: 'Ends' }).selectOption({ label: 'At a date…' });
     await w.page.waitForTimeout(250);
     await assertAccessible(w.page, 'the ban');
@@ -88,7 +124,10 @@ describe('the admin panel for everybody', () => {
     await panel.getByRole('button', { name: 'Ban', exact: true }).press('Enter');
     await w.page.getByRole('dialog').waitFor();
     await w.page.keyboard.press('Escape');
-    assert.ok(await panel.getByRole('button', { name: 'Ban', exact: true }).evaluate((it) => it === document.activeElement), 'the focus returns to the button');
+    assert.ok(
+      await panel.getByRole('button', { name: 'Ban', exact: true }).evaluate((it) => it === document.activeElement),
+      'the focus returns to the button',
+    );
     await w.page.keyboard.press('Escape');
     await panel.waitFor({ state: 'hidden' });
     assert.ok(await link.evaluate((it) => it === document.activeElement), 'the focus returns to the row');
@@ -98,7 +137,9 @@ describe('the admin panel for everybody', () => {
   test('no screen is wider than a phone', async () => {
     const w = await web.open(web.root, { path: '/admin', viewport: { width: 360, height: 740 } });
     for (const [name, hash, ready] of places()) {
-      await w.page.evaluate((to) => { location.hash = to; }, hash);
+      await w.page.evaluate((to) => {
+        location.hash = to;
+      }, hash);
       await ready(w.page);
       assert.ok(await w.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name);
     }
@@ -107,7 +148,13 @@ describe('the admin panel for everybody', () => {
 
   test('what fails says so, and can be tried again', async () => {
     const w = await web.panel(web.root, '#/overview');
-    await w.page.route('**/admin/user?*', (it) => it.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"code":"unavailable","detail":"busy"}' }));
+    await w.page.route('**/admin/user?*', (it) =>
+      it.fulfill({
+        status: 503,
+        contentType: 'application/problem+json',
+        body: '{"code":"unavailable","detail":"busy"}',
+      }),
+    );
     await section(w.page, 'Users').click();
     const problem = w.page.getByRole('alert').filter({ hasText: 'This cannot be shown now' });
     await problem.waitFor();

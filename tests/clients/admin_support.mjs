@@ -16,11 +16,21 @@ const axe = readFile(new URL('node_modules/axe-core/axe.min.js', import.meta.url
 function createAdmin(folder, username) {
   return new Promise((resolve, reject) => {
     const child = spawn(PROGRAM, ['admin', 'create', '--username', username, '--password-stdin'], {
-      cwd: folder, stdio: ['pipe', 'ignore', 'pipe'],
-      env: { ...process.env, MANGO_ENV: 'local', DATA_DIR: join(folder, 'data'), LOG_DIR: join(folder, 'logs'), DATABASE_URL: '', PASSWORD_HASH: 'argon2id,m=64,t=1,p=1' },
+      cwd: folder,
+      stdio: ['pipe', 'ignore', 'pipe'],
+      env: {
+        ...process.env,
+        MANGO_ENV: 'local',
+        DATA_DIR: join(folder, 'data'),
+        LOG_DIR: join(folder, 'logs'),
+        DATABASE_URL: '',
+        PASSWORD_HASH: 'argon2id,m=64,t=1,p=1',
+      },
     });
     let problem = '';
-    child.stderr.on('data', (bytes) => { problem += bytes; });
+    child.stderr.on('data', (bytes) => {
+      problem += bytes;
+    });
     child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`admin create: ${problem}`))));
     child.stdin.end(PASSWORD);
   });
@@ -55,12 +65,24 @@ export const side = (page, name) => page.getByRole('complementary', { name });
 
 /** Asserts that axe-core finds nothing on the screen, in both themes. */
 export async function assertAccessible(page, screen) {
-  if (!await page.evaluate(() => Boolean(globalThis.axe))) await page.evaluate(`${await axe}; globalThis.axe = axe;`);
+  if (!(await page.evaluate(() => Boolean(globalThis.axe)))) await page.evaluate(`${await axe}; globalThis.axe = axe;`);
   for (const theme of ['light', 'dark']) {
-    await page.evaluate((it) => { document.documentElement.dataset.theme = it; }, theme);
+    await page.evaluate((it) => {
+      document.documentElement.dataset.theme = it;
+    }, theme);
     // Colours change over a moment.
     await page.waitForTimeout(260);
-    const found = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-    assert.deepEqual(found.violations.map((it) => `${it.id}: ${it.nodes.map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`), [], `${screen}, ${theme}`);
+    const found = await page.evaluate(() =>
+      globalThis.axe.run(document, {
+        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+      }),
+    );
+    assert.deepEqual(
+      found.violations.map(
+        (it) => `${it.id}: ${it.nodes.map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`,
+      ),
+      [],
+      `${screen}, ${theme}`,
+    );
   }
 }

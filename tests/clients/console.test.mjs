@@ -6,7 +6,9 @@ import { assertAccessible } from './admin_support.mjs';
 import { eventually, startWeb } from './web_support.mjs';
 
 let web;
-before(async () => { web = await startWeb(); });
+before(async () => {
+  web = await startWeb();
+});
 after(() => web?.stop());
 
 function parts({ page }) {
@@ -22,16 +24,21 @@ function parts({ page }) {
 
 async function open(at = '', { signedIn = true, setUp } = {}) {
   const w = await web.open(null, { path: '/events', at: setUp ? '#/none' : at });
-  if (setUp) { await setUp(w.page); await w.page.goto(`${web.url}/events${at}`); await w.page.reload(); }
+  if (setUp) {
+    await setUp(w.page);
+    await w.page.goto(`${web.url}/events${at}`);
+    await w.page.reload();
+  }
   if (signedIn) {
     await w.page.getByRole('button', { name: 'Sign in alice and bob' }).click();
-    for (const name of ['Sends as', 'Receives as']) await w.page.getByRole('region', { name }).getByText('connected', { exact: true }).waitFor();
+    for (const name of ['Sends as', 'Receives as'])
+      await w.page.getByRole('region', { name }).getByText('connected', { exact: true }).waitFor();
     // Both may have no chat in common yet.
     const start = w.page.getByRole('region', { name: 'First steps' });
     const make = start.getByRole('button', { name: 'Make a group of both' });
     await eventually(async () => {
       if (await make.isVisible()) await make.click({ timeout: 1000 });
-      return !await start.isVisible();
+      return !(await start.isVisible());
     }, 'a chat of both');
   }
   return { ...w, ...parts(w) };
@@ -54,7 +61,9 @@ describe('the event console', () => {
   test('every command of the catalogue can be sent with its example', { timeout: 90_000 }, async () => {
     const w = await open('#/send_message');
     const { operations } = await (await fetch(`${web.url}/asyncapi.json`)).json();
-    const commands = Object.entries(operations).filter(([, it]) => it.action === 'receive').map(([key]) => key);
+    const commands = Object.entries(operations)
+      .filter(([, it]) => it.action === 'receive')
+      .map(([key]) => key);
     assert.ok(commands.length > 30);
     // Deleting and leaving come last, so that the examples before them have a chat.
     const ends = (name) => /^(delete_chat|leave_chat|remove_member|ban_member|decline_chat|block)$/.test(name);
@@ -86,7 +95,9 @@ describe('the event console', () => {
   test('every event of the server is listed with its fields and an example', async () => {
     const w = await open('', { signedIn: false });
     const { operations } = await (await fetch(`${web.url}/asyncapi.json`)).json();
-    const events = Object.entries(operations).filter(([, it]) => it.action === 'send').map(([key]) => key);
+    const events = Object.entries(operations)
+      .filter(([, it]) => it.action === 'send')
+      .map(([key]) => key);
     for (const name of events) {
       await w.option(name).click();
       JSON.parse(await w.payload.inputValue());
@@ -99,14 +110,27 @@ describe('the event console', () => {
   test('a new event appears by itself', async () => {
     const w = await open('#/peel_mango', {
       signedIn: false,
-      setUp: (page) => page.route('**/asyncapi.json', async (route) => {
-        const answer = await route.fetch();
-        const document = await answer.json();
-        document.components.messages.peel_mango = { name: 'peel_mango', summary: 'Peels a mango.', payload: { type: 'object', required: ['knife', 'slices'], properties: { knife: { type: 'string', description: 'Which knife.' }, slices: { type: 'integer' } } } };
-        document.channels.chat.messages.peel_mango = { $ref: '#/components/messages/peel_mango' };
-        document.operations.peel_mango = { action: 'receive', channel: { $ref: '#/channels/chat' }, messages: [{ $ref: '#/channels/chat/messages/peel_mango' }] };
-        await route.fulfill({ response: answer, json: document });
-      }),
+      setUp: (page) =>
+        page.route('**/asyncapi.json', async (route) => {
+          const answer = await route.fetch();
+          const document = await answer.json();
+          document.components.messages.peel_mango = {
+            name: 'peel_mango',
+            summary: 'Peels a mango.',
+            payload: {
+              type: 'object',
+              required: ['knife', 'slices'],
+              properties: { knife: { type: 'string', description: 'Which knife.' }, slices: { type: 'integer' } },
+            },
+          };
+          document.channels.chat.messages.peel_mango = { $ref: '#/components/messages/peel_mango' };
+          document.operations.peel_mango = {
+            action: 'receive',
+            channel: { $ref: '#/channels/chat' },
+            messages: [{ $ref: '#/channels/chat/messages/peel_mango' }],
+          };
+          await route.fulfill({ response: answer, json: document });
+        }),
     });
     await w.page.getByRole('heading', { name: 'peel_mango' }).waitFor();
     assert.equal(await w.option('peel_mango').getAttribute('aria-selected'), 'true');
@@ -120,7 +144,9 @@ describe('the event console', () => {
     const problems = w.page.getByRole('alert');
     await w.payload.fill('{\n  "message": {\n    "content": "x",\n  }\n}');
     await problems.getByRole('button', { name: /Line 4, column 3/ }).waitFor();
-    await w.payload.fill('{\n  "message": {\n    "chat_id": "many",\n    "content": "x",\n    "message_type": "text"\n  }\n}');
+    await w.payload.fill(
+      '{\n  "message": {\n    "chat_id": "many",\n    "content": "x",\n    "message_type": "text"\n  }\n}',
+    );
     await problems.waitFor({ state: 'hidden' });
     await w.send.click();
     await problems.getByRole('button', { name: /Line 3, column 16.*message\.chat_id/ }).click();
