@@ -273,6 +273,7 @@ describe('chats and reports', () => {
       .getByRole('button', { name: 'Take over' })
       .click();
     await panel.getByRole('button', { name: 'Give back' }).waitFor();
+    await panel.getByRole('textbox', { name: 'Resolution' }).fill('deleted and warned');
     await panel.getByRole('textbox', { name: 'Note' }).fill('third time');
     await panel.getByRole('button', { name: 'Save note' }).click();
     await w.page.getByText('Saved').waitFor();
@@ -281,7 +282,11 @@ describe('chats and reports', () => {
       .getByRole('button', { name: 'Delete message' })
       .click();
     await w.page.getByText('The message is deleted').waitFor();
-    await panel.getByRole('textbox', { name: 'Resolution' }).fill('deleted and warned');
+    assert.equal(
+      await panel.getByRole('textbox', { name: 'Resolution' }).inputValue(),
+      'deleted and warned',
+      'saving the note loses nothing',
+    );
     await panel.getByRole('button', { name: 'Resolve' }).click();
     await panel.getByText('deleted and warned').waitFor();
     await w.page.getByRole('tab', { name: 'Resolved' }).click();

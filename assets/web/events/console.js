@@ -29,7 +29,7 @@ export function showConsole(place, { events, node }, top) {
   const title = h('h1');
   const kind = h('span', { class: 'tag quiet' });
   const summary = h('p', { class: 'muted' });
-  const editor = createEditor({ onsend: () => send(), onchange: showSnippet });
+  const editor = createEditor({ onsend: () => send(), onchange: () => showSnippet() });
   const sendButton = h('button', { type: 'button', class: 'btn', onclick: () => send() }, icon('send', 's'), t('send'));
   const resetButton = h(
     'button',

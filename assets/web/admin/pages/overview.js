@@ -72,6 +72,11 @@ export function create() {
   const state = h('div');
   const stamp = h('p', { class: 'muted small live', role: 'status' });
   const totals = isAdmin() ? createTotals() : null;
+  /** Says how fresh the figures are; only once, because it is read out. */
+  const say = (words, isLive) => {
+    if (stamp.textContent === words) return;
+    fill(stamp, isLive && h('span', { class: 'live-dot', 'aria-hidden': 'true' }), words);
+  };
   const reports = h('section', { class: 'block-section', 'aria-label': t('adm_open_reports') });
   const element = h(
     'div',
@@ -96,11 +101,7 @@ export function create() {
       it.update((rows[0] ?? [0]).map((_, n) => rows.map((row) => row[n] ?? 0)));
     }
     const newest = data.samples.at(-1);
-    fill(
-      stamp,
-      h('span', { class: 'live-dot', 'aria-hidden': 'true' }),
-      newest ? t('adm_live', { n: data.every_secs }) : t('adm_no_samples'),
-    );
+    say(newest ? t('adm_live', { n: data.every_secs }) : t('adm_no_samples'), true);
     fill(server, serverView(data));
   }
 
@@ -118,7 +119,7 @@ export function create() {
         if (isGone) return;
         if (!error.code) console.error(error);
         // Figures that were there stay, marked as old; a server that has none is asked again on demand.
-        if (data) fill(stamp, t('adm_stale'));
+        if (data) say(t('adm_stale'), false);
         else {
           fill(live);
           fill(server);

@@ -13,6 +13,10 @@ import { askBan } from './ban.js';
 import { deleteMessage } from './message_item.js';
 import { stateTag } from './reports.js';
 
+/** What was typed and not yet sent, by report: an action shows the report anew, and another may be looked at meanwhile. */
+const typed = new Map();
+const keepTyped = ({ input }, key) => input.addEventListener('input', () => typed.set(key, input.value));
+
 /** `known()` is the report as the list has it; `changed(report)` is called with what an action returned. */
 export async function reportView(id, { known, changed }) {
   const report = known() ?? (await find(id));
@@ -113,14 +117,16 @@ export async function reportView(id, { known, changed }) {
       multiline: true,
       hint: t('adm_note_hint'),
       maxlength: 2000,
-      value: report.note ?? '',
+      value: typed.get(`note ${report.id}`) ?? report.note ?? '',
     });
+    keepTyped(note, `note ${report.id}`);
     const { form, button: save } = submitForm({
       fields: [note],
       action: t('adm_save_note'),
       wide: false,
       run: async (values) => {
         const now = await post('note', { note: values.note.trim() });
+        typed.delete(`note ${report.id}`);
         toast(t('saved'));
         changed(now);
       },
@@ -136,7 +142,9 @@ export async function reportView(id, { known, changed }) {
       multiline: true,
       hint: t('adm_resolution_hint'),
       maxlength: 1000,
+      value: typed.get(`resolution ${report.id}`) ?? '',
     });
+    keepTyped(text, `resolution ${report.id}`);
     const { form, button: resolve } = submitForm({
       fields: [text],
       action: t('adm_resolve'),
@@ -145,6 +153,7 @@ export async function reportView(id, { known, changed }) {
         if (!resolution.trim())
           throw { code: 'validation_failed', errors: { resolution: [t('adm_resolution_missing')] } };
         const now = await post('resolve', { resolution: resolution.trim() });
+        typed.delete(`resolution ${report.id}`);
         toast(t('adm_resolve_done'));
         changed(now);
       },
