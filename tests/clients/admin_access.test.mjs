@@ -143,6 +143,16 @@ describe('the admin panel for everybody', () => {
       await ready(w.page);
       assert.ok(await w.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name);
     }
+    // And what one acts with is on the screen.
+    await w.page.goto(`${web.url}/admin#/users/${mallory.id}`);
+    await side(w.page, /onerror/)
+      .getByRole('button', { name: 'Change ban' })
+      .click();
+    await w.page.getByRole('dialog').getByRole('button', { name: 'Ban', exact: true }).click({ trial: true });
+    await w.context.clearCookies();
+    await w.page.goto(`${web.url}/admin`);
+    await w.page.reload();
+    await w.page.getByRole('button', { name: 'Sign in', exact: true }).click({ trial: true });
     await w.close();
   });
 

@@ -90,13 +90,14 @@ export function lineChart({ label, onpoint }) {
 /** A tile: what it is, the value, and its chart. `valueAt`, `detailAt` and `timeAt` give texts for a sample; null is now. */
 export function tile({ label, unit, valueAt, detailAt, timeAt }) {
   const value = h('strong', { class: 'num' });
+  const unitText = h('span', { class: 'muted' }, ` ${unit ?? ''}`);
   const detail = h('small', { class: 'muted num' });
   const chart = lineChart({ label, onpoint: show });
   const element = h(
     'section',
     { class: 'tile', 'aria-label': label },
     h('h2', { class: 'tile-title' }, label),
-    h('p', { class: 'tile-value' }, value, unit && h('span', { class: 'muted' }, ` ${unit}`)),
+    h('p', { class: 'tile-value' }, value, unitText),
     detail,
     chart.element,
   );
@@ -105,6 +106,7 @@ export function tile({ label, unit, valueAt, detailAt, timeAt }) {
     if (!isReady) return;
     text(value, valueAt(index));
     text(detail, index === null ? detailAt(null) : [timeAt(index), detailAt(index)].filter(Boolean).join(' · '));
+    unitText.hidden = !unit || value.textContent === '–';
     chart.describe(`${value.textContent} ${unit ?? ''} ${detail.textContent}`);
   }
   return {

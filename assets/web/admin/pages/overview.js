@@ -46,7 +46,8 @@ export function create() {
         label: t('adm_latency'),
         unit: t('adm_ms'),
         valueAt: (n) => ms(latency(n, 'send_p99_ms')),
-        detailAt: (n) => t('adm_median', { value: ms(latency(n, 'send_p50_ms')) }),
+        detailAt: (n) =>
+          latency(n, 'send_p50_ms') ? t('adm_median', { value: ms(latency(n, 'send_p50_ms')) }) : t('adm_no_sends'),
       }),
       (it) => [it.send_p99_ms ?? 0, it.send_p50_ms ?? 0],
     ],

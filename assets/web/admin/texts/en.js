@@ -50,6 +50,7 @@ export default {
   adm_latency: 'Send latency, p99',
   adm_ms: 'ms',
   adm_median: 'median {value} ms',
+  adm_no_sends: 'no messages',
   adm_errors: 'Errors',
   adm_in_last_ten: 'in the last 10 minutes',
   adm_queue: 'Queue',

@@ -56,6 +56,7 @@ export default {
   adm_latency: 'Задержка отправки, p99',
   adm_ms: 'мс',
   adm_median: 'медиана {value} мс',
+  adm_no_sends: 'сообщений не было',
   adm_errors: 'Ошибки',
   adm_in_last_ten: 'за 10 минут',
   adm_queue: 'Очередь',
