@@ -135,8 +135,10 @@ export function start(onEnd) {
     onEnd(reason);
   });
   addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'hidden') save.now();
-    else if (!['dismissed', 'closed'].includes(client.status)) client.connect().catch(() => {});
+    if (document.visibilityState === 'hidden') {
+      save();
+      save.now();
+    } else if (!['dismissed', 'closed'].includes(client.status)) client.connect().catch(() => {});
   });
   client.connect().catch(() => {});
 }
