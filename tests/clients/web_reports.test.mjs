@@ -404,6 +404,38 @@ describe('layout', () => {
     await w.close();
   });
 
+  test('on a phone: a tap opens a chat, Send sends, a long press opens the menu with reactions', async () => {
+    const id = await web.group('Phone', [alice, bob]);
+    await bob.send(id, 'press me long');
+    const w = await web.open(alice, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await w.chat('Phone').tap();
+    await w.message('press me long').waitFor();
+    assert.notEqual(
+      await w.page.evaluate(() => document.activeElement?.tagName),
+      'TEXTAREA',
+      'the keyboard stays closed',
+    );
+    await w.box.tap();
+    await w.box.pressSequentially('from a phone');
+    await w.sendButton.tap();
+    await w.page.getByRole('article', { name: /, sent: from a phone/ }).waitFor();
+    const cdp = await w.context.newCDPSession(w.page);
+    const { x, y, width, height } = await w.message('press me long').boundingBox();
+    const touchPoints = [{ x: x + width / 2, y: y + height / 2 }];
+    await cdp.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints });
+    await w.page.waitForTimeout(700);
+    await cdp.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+    const menu = w.page.getByRole('menu', { name: 'Message' });
+    await menu.getByRole('button', { name: '👍' }).tap();
+    await w.message('press me long').getByRole('button', { name: '👍, 1 person' }).waitFor();
+    await menu.waitFor({ state: 'detached' });
+    for (const target of [w.box, w.sendButton, w.page.getByRole('button', { name: 'Attach' })]) {
+      const box = await target.boundingBox();
+      assert.ok(box.height >= 40 && box.width >= 40, JSON.stringify(box));
+    }
+    await w.close();
+  });
+
   test('permission for notifications is asked on a click only', async () => {
     const w = await web.open(alice);
     await w.chats.waitFor();

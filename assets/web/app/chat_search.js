@@ -20,7 +20,7 @@ export function openChatSearch(conversation) {
     autocomplete: 'off',
     dir: 'auto',
   });
-  const status = h('span', { class: 'small muted num', role: 'status' });
+  const status = h('span', { class: 'small muted num', 'aria-live': 'polite' });
   const list = h('div', { class: 'chat-found', hidden: true });
   const bar = h(
     'div',

@@ -61,7 +61,7 @@ export class SearchBox {
       icon('close', 's'),
     );
     this.element = h('search', { class: 'search' }, icon('search', 's'), this.input, this.clear);
-    this.status = h('div', { class: 'vh', role: 'status' });
+    this.status = h('div', { class: 'vh', 'aria-live': 'polite' });
     this.element.append(this.status);
     this.fetch = debounce(() => this.#fetch(), 220);
     this.input.addEventListener('input', () => this.#changed());

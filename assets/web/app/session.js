@@ -9,6 +9,7 @@ const KEY = 'mango-user';
 /** Messages of a chat that are kept in memory beyond what is on the screen. */
 const KEEP = 300;
 const SNAPSHOT_MS = 4000;
+const MOST_CHATS = 300;
 
 const stored = {
   get: () => {
@@ -91,6 +92,8 @@ export function start(onEnd) {
   const { client } = session;
   const save = debounce(() => {
     if (client.status !== 'online' || client.userId !== session.userId) return;
+    // A copy of very many chats takes a while, which nobody notices when the page is hidden.
+    if (client.chats.size > MOST_CHATS && document.visibilityState === 'visible') return;
     const { outbox: _, ...state } = client.snapshot();
     stateItems.put('chats', { ...state, outbox: [] });
   }, SNAPSHOT_MS);
@@ -115,6 +118,8 @@ export function start(onEnd) {
     if (full) session.isLoaded = true;
     save();
   });
+  // Too many contacts have changed while away: the client asks for the lists to be fetched.
+  client.on('contacts_truncated', () => fetchContacts(client));
   client.on('change', save);
   client.on('gone', save);
   let reason;
@@ -130,10 +135,26 @@ export function start(onEnd) {
     onEnd(reason);
   });
   addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'hidden') save.now();
-    else client.connect().catch(() => {});
+    if (document.visibilityState === 'hidden') {
+      save();
+      save.now();
+    } else if (!['dismissed', 'closed'].includes(client.status)) client.connect().catch(() => {});
   });
   client.connect().catch(() => {});
+}
+
+/** Fetches whom the user follows and blocks. */
+async function fetchContacts(client) {
+  for (const [list, contact] of [
+    ['following', { following: true, blocked: false }],
+    ['blocked', { following: false, blocked: true }],
+  ]) {
+    for (let path = `/user/me/${list}?limit=200`; path;) {
+      const page = await client.list(path).catch(() => ({ items: [], next: null }));
+      for (const { id } of page.items) client.contacts.set(id, contact);
+      path = page.next;
+    }
+  }
 }
 
 /** Signs out: ends the session and forgets everything but drafts that the server does not have yet. */

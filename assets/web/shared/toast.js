@@ -4,7 +4,7 @@ import { h } from './dom.js';
 let place;
 function toasts() {
   // A popover is above open dialogs; shown again, it is above a dialog that has opened since.
-  place ??= h('div', { class: 'toasts', popover: 'manual', role: 'status', 'aria-live': 'polite' });
+  place ??= h('div', { class: 'toasts', popover: 'manual', 'aria-live': 'polite' });
   const host = [...document.querySelectorAll('dialog[open]')].at(-1) ?? document.body;
   if (place.parentNode !== host) host.append(place);
   if (place.matches(':popover-open')) place.hidePopover();

@@ -229,7 +229,11 @@ fn current_version() -> Arc<str> {
     // The files of a debug build change while the server runs; a page asks for dozens of them at once.
     static VERSION: LazyLock<Cache<(), Arc<str>>> = LazyLock::new(|| {
         let cache = Cache::builder().max_capacity(1);
-        if cfg!(debug_assertions) { cache.time_to_live(Duration::from_secs(1)).build() } else { cache.build() }
+        if cfg!(debug_assertions) {
+            cache.time_to_live(Duration::from_secs(1)).build()
+        } else {
+            cache.build()
+        }
     });
     VERSION.get_with((), hash_of_files)
 }
