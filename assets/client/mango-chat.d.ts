@@ -642,14 +642,16 @@ export declare class MangoChat extends Commands {
     /**
      * Returns a page of messages, oldest first. A page that is adjacent to the known messages of the chat is added to them.
      * @param {number} chatId
-     * @param {{before?: number, after?: number, around?: number, limit?: number}} [range] One `seq`; `before` and `after`
-     *   are exclusive. A page `around` a message is not added to the chat's `messages`.
+     * @param {{before?: number, after?: number, around?: number, date?: string, limit?: number}} [range] One `seq`, or a
+     *   time; `before` and `after` are exclusive. A page `around` a message, or the first one not older than `date`, is not
+     *   added to the chat's `messages`.
      * @returns {Promise<{messages: Message[], hasMore: boolean}>}
      */
-    history(chatId: number, { before, after, around, limit }?: {
+    history(chatId: number, { before, after, around, date, limit }?: {
         before?: number;
         after?: number;
         around?: number;
+        date?: string;
         limit?: number;
     }): Promise<{
         messages: Message[];

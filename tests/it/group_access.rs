@@ -45,7 +45,7 @@ async fn an_invite_link_shows_the_group_and_lets_its_holder_in() {
     let chat = app.group(&mut owner, &[&bob]).await;
     let made = invite(&app, chat, &alice, json!({"expires_in_secs": 3_600})).await;
     let token = made["token"].as_str().expect("a token");
-    assert!(made["url"].as_str().expect("a link").ends_with(&format!("/?invite={token}")), "{made}");
+    assert!(made["url"].as_str().expect("a link").ends_with(&format!("/#/invite/{token}")), "{made}");
     let shown = app.get(&format!("/invite/{token}"), &carol).await;
     assert_eq!(
         (&shown["chat_id"], &shown["name"], &shown["member_count"], &shown["is_member"]),

@@ -255,14 +255,15 @@ export class MangoChat extends Commands {
   /**
    * Returns a page of messages, oldest first. A page that is adjacent to the known messages of the chat is added to them.
    * @param {number} chatId
-   * @param {{before?: number, after?: number, around?: number, limit?: number}} [range] One `seq`; `before` and `after`
-   *   are exclusive. A page `around` a message is not added to the chat's `messages`.
+   * @param {{before?: number, after?: number, around?: number, date?: string, limit?: number}} [range] One `seq`, or a
+   *   time; `before` and `after` are exclusive. A page `around` a message, or the first one not older than `date`, is not
+   *   added to the chat's `messages`.
    * @returns {Promise<{messages: Message[], hasMore: boolean}>}
    */
-  async history(chatId, { before, after, around, limit } = {}) {
-    const ack = await this.#requests.send('history', { chat: { id: chatId }, before, after, around, limit });
+  async history(chatId, { before, after, around, date, limit } = {}) {
+    const ack = await this.#requests.send('history', { chat: { id: chatId }, before, after, around, date, limit });
     const messages = ack.messages.sort((a, b) => a.seq - b.seq);
-    if (around === undefined) this.chats.get(chatId)?.mergePage(messages, { before, after, hasMore: ack.has_more });
+    if (around === undefined && date === undefined) this.chats.get(chatId)?.mergePage(messages, { before, after, hasMore: ack.has_more });
     return { messages, hasMore: ack.has_more };
   }
 

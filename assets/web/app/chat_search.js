@@ -80,7 +80,7 @@ export function openChatSearch(conversation) {
       return;
     }
     try {
-      const { items } = await session.client.list(`/chat/${chatId}/search?q=${encodeURIComponent(query)}&limit=50`);
+      const { items } = await session.client.search(query, { chatId, prefix: true, limit: 50 });
       if (mine === generation) show(items);
     } catch (error) {
       if (mine !== generation) return;
@@ -153,16 +153,10 @@ export function pickDay(conversation, from) {
   });
 }
 
-/** Finds the first message of a day, or the next one after it, by halving the history. */
+/** Finds the first message of a day, or the next one after it; of days to come, the newest. */
 async function seqOfDay({ chatId, state }, day) {
-  let low = 1;
-  let high = state.chat.last_seq;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const { messages } = await session.client.history(chatId, { after: middle - 1, limit: 1 });
-    if (!messages.length || dayOf(messages[0].created_at) >= day) high = middle;
-    else low = messages[0].seq + 1;
-  }
-  const { messages } = await session.client.history(chatId, { after: low - 1, limit: 1 });
-  return messages[0]?.seq ?? state.chat.last_seq;
+  const start = new Date(`${day}T00:00`);
+  const { messages } = await session.client.history(chatId, { date: start.toISOString(), limit: 3 });
+  const found = messages.filter(({ created_at: at }) => new Date(at) >= start).map(({ seq }) => seq);
+  return found.length ? Math.min(...found) : state.chat.last_seq;
 }

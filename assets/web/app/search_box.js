@@ -142,7 +142,7 @@ export class SearchBox {
     const { client } = session;
     const [people, messages] = await Promise.allSettled([
       client.list(`/user?query=${encodeURIComponent(query)}&limit=8`),
-      client.list(`/search?q=${encodeURIComponent(query)}&limit=20`),
+      client.search(query, { prefix: true, limit: 20 }),
     ]);
     if (generation !== this.#generation || !this.body) return;
     const users = people.status === 'fulfilled' ? people.value.items.filter((it) => it.id !== session.userId) : [];

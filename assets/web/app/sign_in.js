@@ -40,7 +40,10 @@ export async function showSignIn(place, { signIn, rest, notice }) {
 
   function welcome() {
     document.title = `${t('sign_in')} · Mango Chat`;
-    const isInvited = route().path[0] === 'invite';
+    const [place, invite] = route().path;
+    const isInvited = place === 'invite';
+    const { registration } = document.documentElement.dataset;
+    const canRegister = registration === 'open' || (registration === 'invite' && isInvited);
     const fields = [
       field({
         label: t('login_name'),
@@ -101,7 +104,13 @@ export async function showSignIn(place, { signIn, rest, notice }) {
     return [
       head(t('welcome_back'), isInvited ? t('sign_in_for_invite') : t('sign_in_lead')),
       form,
-      h('div', { class: 'links' }, link(t('create_account'), '#/sign-up'), link(t('forgot_password'), '#/forgot')),
+      h(
+        'div',
+        { class: 'links' },
+        canRegister && link(t('create_account'), isInvited ? `#/sign-up/${invite}` : '#/sign-up'),
+        link(t('forgot_password'), '#/forgot'),
+      ),
+      !canRegister && h('p', { class: 'small muted' }, t(registration === 'invite' ? 'by_invitation' : 'no_registration')),
       demo,
     ];
   }
@@ -145,6 +154,7 @@ export async function showSignIn(place, { signIn, rest, notice }) {
           username: username.trim() || undefined,
           email: email.trim() || undefined,
           password,
+          invite: route().path[1],
         });
         navigate('#/', { replace: true });
         try {

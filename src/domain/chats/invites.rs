@@ -90,7 +90,8 @@ fn show(context: &AppContext, row: invite::Model) -> Invite {
     Invite {
         id: row.id,
         chat_id: ChatId(row.chat_id),
-        url: format!("{base}/?invite={}", row.token),
+        // After `#`, so that it is in no log of a server.
+        url: format!("{base}/#/invite/{}", row.token),
         token: row.token,
         created_by: UserId(row.created_by),
         approval: row.needs_approval,

@@ -46,6 +46,8 @@ export default {
   login_name: 'Phone, e-mail or username',
   password: 'Password',
   create_account: 'Create account',
+  by_invitation: 'New accounts need an invitation.',
+  no_registration: 'This server takes no new accounts.',
   forgot_password: 'Forgot password?',
   demo_accounts: 'Try it with a demo account',
   sign_in_as: 'Sign in as {name}',
