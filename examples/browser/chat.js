@@ -22,10 +22,13 @@ function latestChat() {
   return [...client.chats.values()].sort((a, b) => activity(b).localeCompare(activity(a)))[0];
 }
 
+/** Both names may be missing: a user can register with a phone number alone. */
+const nameOf = ({ id, name, username }) => name ?? username ?? `User ${id}`;
+
 /** A direct chat has no name of its own: it is called like the other user. */
 function titleOf({ name, members }) {
   const other = members.find(({ user }) => user.id !== client.userId)?.user;
-  return name ?? other?.name ?? other?.username ?? 'Chat';
+  return name ?? (other ? nameOf(other) : 'Chat');
 }
 
 function line(key, text, className = '') {
@@ -43,10 +46,10 @@ function render() {
   find('h1').textContent = titleOf(state.chat);
   // `messages` is in the order of `seq`. Unsent messages come last and disappear when they are stored.
   const stored = state.messages.map(({ id, user, content, deleted_at: deletedAt }) =>
-    line(id, deletedAt ? `${user.name}'s message was deleted` : `${user.name}: ${content}`));
+    line(id, deletedAt ? `${nameOf(user)}'s message was deleted` : `${nameOf(user)}: ${content}`));
   const unsent = client.pending(chatId).map(({ clientId, content }) => line(clientId, `… ${content}`, 'unsent'));
   list.replaceChildren(...stored, ...unsent);
-  const names = state.chat.members.filter(({ user }) => state.typing.has(user.id)).map(({ user }) => user.name);
+  const names = state.chat.members.filter(({ user }) => state.typing.has(user.id)).map(({ user }) => nameOf(user));
   find('#typing').textContent = names.length ? `${names.join(', ')} is typing…` : '';
   if (isAtEnd) list.scrollTop = list.scrollHeight;
   if (state.my.unread && isAtEnd && document.hasFocus()) client.markRead(chatId).catch(showError);

@@ -13,4 +13,5 @@ export function answerTo(text) {
   return `${dice.join(' + ')} = ${dice.reduce((sum, die) => sum + die)}`;
 }
 
-export const greeting = ({ name, username }) => `Welcome, ${name ?? username}! Try !time or !roll 2d6.`;
+/** Both names may be missing: a user can register with a phone number alone. */
+export const greeting = ({ name, username }) => `Welcome, ${name ?? username ?? 'friend'}! Try !time or !roll 2d6.`;

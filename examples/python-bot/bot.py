@@ -244,7 +244,9 @@ class Bot:
             return
         # The first members join together with the chat itself.
         if joined_at > self.started_at and joined_at > chat["created_at"]:
-            await self.say_once(chat_id, f"Welcome, {user['name'] or user['username']}! Try !time or !roll 2d6.", client_id)
+            # Both names may be missing: a user can register with a phone number alone.
+            name = user["name"] or user["username"] or "friend"
+            await self.say_once(chat_id, f"Welcome, {name}! Try !time or !roll 2d6.", client_id)
             self.greeted.add(client_id)
 
     async def say_once(self, chat_id, content, client_id, **fields):

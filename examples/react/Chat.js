@@ -3,6 +3,9 @@
 import { createElement as h, useEffect, useState } from 'react';
 import { useChat, useMango } from './useChat.js';
 
+/** Both names may be missing: a user can register with a phone number alone. */
+const nameOf = ({ id, name, username }) => name ?? username ?? `User ${id}`;
+
 export function Chat({ chatId }) {
   const client = useMango();
   const { status, chat, messages, unsent, unread, typing, send, setTyping, markRead } = useChat(chatId);
@@ -26,13 +29,15 @@ export function Chat({ chatId }) {
     send(text).catch((refused) => { if (refused.code !== 'closed') setError(refused); });
     setText('');
   };
-  const typingNames = chat.members.filter(({ user }) => typing.includes(user.id) && user.id !== client.userId).map(({ user }) => user.name);
+  const typingNames = chat.members
+    .filter(({ user }) => typing.includes(user.id) && user.id !== client.userId)
+    .map(({ user }) => nameOf(user));
 
   return h('section', null,
     h('h1', null, chat.name ?? 'Chat', unread > 0 && h('small', null, ` ${unread} unread`)),
     status !== 'online' && h('p', { role: 'status' }, 'Offline. Messages are sent when the connection is back.'),
     h('ol', { role: 'log', 'aria-label': 'Messages' },
-      messages.map((message) => h('li', { key: message.id }, message.user.name, ': ', message.deleted_at ? h('em', null, 'deleted') : message.content)),
+      messages.map((message) => h('li', { key: message.id }, nameOf(message.user), ': ', message.deleted_at ? h('em', null, 'deleted') : message.content)),
       unsent.map(({ clientId, content }) => h('li', { key: clientId, 'aria-busy': true }, content)),
     ),
     h('p', { 'aria-live': 'polite' }, typingNames.length > 0 && `${typingNames.join(', ')} is typing…`),

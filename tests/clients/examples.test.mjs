@@ -445,3 +445,65 @@ describe('the Vue composable', () => {
     }
   });
 });
+
+// --- documents --------------------------------------------------------------------------------
+
+const AsyncFunction = (async () => {}).constructor;
+
+/** The JavaScript blocks of a document that run on their own: without imports, and not quoted from a file. */
+async function snippets(page) {
+  const text = await readFile(join(root, 'docs', page), 'utf8');
+  const all = [...text.matchAll(/(?:<!-- (.*) -->\n)?```js\n([^]*?)```/g)].map(([whole, comment, code]) => ({ comment, code, heading: headingOf(text, whole) }));
+  return all.filter(({ comment, code }) => !comment && !/^ *import /m.test(code));
+}
+
+const headingOf = (text, block) => text.slice(0, text.indexOf(block)).match(/^#+ .*$/gm).at(-1);
+
+describe('the documents', () => {
+  for (const page of ['sdk.md', 'frontend.md']) {
+    test(`the snippets of ${page} run`, async () => {
+      globalThis.WebSocket ??= WebSocket;
+      const client = await openClient('alice');
+      const otherId = (await client.list('/user?query=carol')).items[0].id;
+      const { id: chatId } = await client.createChat({ name: `Snippets of ${page}`, members: [otherId] }, 'The harvest is in');
+      for (let count = 0; count < 40; count += 1) await client.send(chatId, `Basket ${count}`);
+      const message = client.chats.get(chatId).messages.at(-1);
+      const url = server.url;
+      const token = sessionTokens({ url, storage: memory() });
+      await token.login({ username: 'alice', password: PASSWORD });
+      const quiet = { log() {}, warn() {} };
+      const render = () => {};
+      const scope = { MangoChat, sessionTokens, client, chatId, otherId, message, url, token, render, console: quiet };
+      try {
+        const found = (await snippets(page)).filter(({ heading }) => heading.startsWith('### ') || page !== 'sdk.md');
+        assert.ok(found.length > 8, `${found.length} snippets`);
+        for (const { heading, code } of found) {
+          const run = new AsyncFunction(...Object.keys(scope), `{ ${code} }`);
+          // What needs a page is only parsed.
+          if (/localStorage|document/.test(code)) continue;
+          await run(...Object.values(scope)).catch((error) => {
+            throw new Error(`${heading}: ${error.code ?? ''} ${error.message}\n${code}`, { cause: error });
+          });
+        }
+      } finally {
+        client.close();
+      }
+    });
+  }
+
+  test('the guide quotes the examples', async () => {
+    const text = await readFile(join(root, 'docs/frontend.md'), 'utf8');
+    const quotes = [...text.matchAll(/<!-- file (\S+) -->\n```\w+\n([^]*?)```/g)];
+    assert.equal(quotes.length, 4);
+    for (const [, name, code] of quotes) assert.equal(code, await readFile(join(root, name), 'utf8'), `docs/frontend.md does not quote ${name}`);
+  });
+
+  test('every example has a README that the list names', async () => {
+    const list = await readFile(join(root, 'examples/README.md'), 'utf8');
+    for (const entry of await readdir(join(root, 'examples'), { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue;
+      await readFile(join(root, 'examples', entry.name, 'README.md'));
+      assert.ok(list.includes(`(${entry.name}/README.md)`), `examples/README.md does not list ${entry.name}`);
+    }
+  });
+});
