@@ -6,6 +6,8 @@ import { answerTo, greeting } from './commands.mjs';
 
 const { MANGO_URL: url = 'http://localhost:5000', MANGO_USERNAME: username = 'bob', MANGO_PASSWORD: password = 'mango-demo' } = process.env;
 const RETRY_LOGIN_MS = 5000;
+/** Errors of a login that trying again does not change. */
+const REFUSED = new Set(['invalid_credentials', 'user_banned']);
 
 const tokens = sessionTokens({ url });
 // With `tellUnread` the bot also hears what was written before it started: up to 30 unread messages of each chat.
@@ -33,17 +35,36 @@ async function handleMessage(message, chatId) {
   await client.markRead(chatId, message.seq);
 }
 
+const greeted = new Set();
+
 async function greet({ user, joined_at: joinedAt }, { id, chat }) {
+  const clientId = `welcome-${id}-${user.id}-${joinedAt}`;
   // The first members join together with the chat itself.
   const isNew = chat.is_group && joinedAt > startedAt && joinedAt > chat.created_at && user.id !== client.userId;
-  if (isNew) await sayOnce(id, greeting(user), `welcome-${id}-${user.id}-${joinedAt}`);
+  if (!isNew || greeted.has(clientId)) return;
+  await sayOnce(id, greeting(user), clientId);
+  greeted.add(clientId);
 }
 
 const report = (error) => console.error(error.message);
 
+/** The start of a session, while it lasts. */
+let starting = null;
+
+/** Runs a job; once more if the session ended in the middle of it. */
+async function complete(job) {
+  try {
+    await job();
+  } catch (error) {
+    if (!starting) throw error;
+    await starting;
+    await complete(job);
+  }
+}
+
 // One message after the other, so that the read mark never passes a message that is still to be answered.
 let work = Promise.resolve();
-const enqueue = (job) => { work = work.then(job).catch(report); };
+const enqueue = (job) => { work = work.then(() => complete(job)).catch(report); };
 
 client.on('ready', ({ server_time: now }) => { startedAt ??= now; });
 client.on('message', (message, chat) => enqueue(() => handleMessage(message, chat.id)));
@@ -53,31 +74,29 @@ client.on('change', ({ type, chat, data }) => {
   for (const member of members) enqueue(() => greet(member, chat));
 });
 client.on('error', report);
-client.on('status', async (status) => {
+client.on('status', (status) => {
   console.log(status);
-  if (status !== 'dismissed') return;
-  // The session has ended, for example because it has reached its greatest age: start a new one.
-  try {
-    await tokens.login({ username, password });
-    await client.connect();
-  } catch (error) {
-    report(error);
-    process.exitCode = 1;
-  }
+  // The session has ended, for example because it has reached its greatest age.
+  if (status === 'dismissed') start();
 });
 
-/** Logs in; waits for a server that is not there yet. */
-async function login() {
+function start() {
+  starting ??= logInAndConnect().finally(() => { starting = null; });
+  return starting;
+}
+
+/** Tries until it succeeds. Ends the program if the login is refused. */
+async function logInAndConnect() {
   for (;;) {
     try {
-      return await tokens.login({ username, password });
+      await tokens.login({ username, password });
+      return await client.connect();
     } catch (error) {
-      if (error.code !== 'unreachable') throw error;
       report(error);
+      if (REFUSED.has(error.code)) process.exit(1);
       await new Promise((resolve) => setTimeout(resolve, RETRY_LOGIN_MS));
     }
   }
 }
 
-await login();
-await client.connect();
+await start();

@@ -12,6 +12,8 @@ const ACK_TIMEOUT_MS = 10_000;
 const RENEW_BEFORE_MS = 90_000;
 /** A send that fails with one of these is sent again; with any other it is given up. */
 const TEMPORARY = new Set(['rate_limited', 'unavailable', 'internal']);
+/** Errors of a login that trying again does not change. */
+const REFUSED = new Set(['invalid_credentials', 'user_banned']);
 
 // --- tokens -----------------------------------------------------------------------------------
 
@@ -21,8 +23,9 @@ async function post(path, body) {
   const response = await fetch(`${url}${path}`, {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
   });
-  if (!response.ok) throw new Error(`${path} answers ${response.status}: ${await response.text()}`);
-  return response.json();
+  if (response.ok) return response.json();
+  const { code, detail } = await response.json().catch(() => ({}));
+  throw Object.assign(new Error(detail ?? `${path} answers ${response.status}`), { code });
 }
 
 /** Returns an access token that is valid for a while: the present one, or one by refresh, or one by a new login. */
@@ -40,16 +43,21 @@ const socket = io(url, {
   path: '/ws/socket.io',
   transports: ['websocket'],
   // A function, so that every reconnect has a valid token.
-  auth: (answer) => accessToken().then((token) => answer({ token }), (error) => { report(error); answer({}); }),
+  auth: (answer) => accessToken().then((token) => answer({ token }), (error) => {
+    report(error);
+    if (REFUSED.has(error.code)) process.exit(1);
+    answer({});
+  }),
 });
 
-const report = (error) => console.error(error.message);
+function report(error) {
+  console.error(error.message);
+}
 
 /** socket.io-client reconnects after a lost connection, but not after a refusal or after the server's `disconnect`. */
 async function reconnect(reason) {
   console.log('not connected:', reason);
   if (socket.active) return;
-  if (reason.includes('user_banned')) return;
   await sleep(RETRY_MS);
   socket.connect();
 }

@@ -22,6 +22,8 @@ ACK_TIMEOUT_SECS = 5
 # The token is renewed this long before it ends; the server asks for a new one 60 s before.
 RENEW_BEFORE_SECS = 90
 MAX_DICE = 20
+# Statuses of a login that trying again does not change: wrong password, banned.
+REFUSED = {401, 403}
 # A command that fails with one of these is sent again; with any other it is given up.
 TEMPORARY = {"rate_limited", "unavailable", "internal"}
 
@@ -104,11 +106,14 @@ class Bot:
                     await self.sio.connect(URL, auth={"token": token}, socketio_path="/ws/socket.io", transports=["websocket"])
                     await self.sio.wait()
                 except (socketio.exceptions.ConnectionError, aiohttp.ClientError, asyncio.TimeoutError) as error:
+                    if getattr(error, "status", None) in REFUSED:
+                        raise SystemExit(f"the login is refused: {error}")
                     if "unauthorized" in str(error):
                         self.tokens.pair = None
                     print("not connected:", error, flush=True)
                 self.online.clear()
-                await asyncio.sleep(RETRY_SECS)
+                # A random part, so that many clients do not come back at the same moment.
+                await asyncio.sleep(RETRY_SECS * random.uniform(0.5, 1.5))
         finally:
             worker.cancel()
 
@@ -202,6 +207,15 @@ class Bot:
 
     async def fetch_missed(self):
         """Fetches what was missed, page by page. What is fetched twice does no harm: everything is answered once."""
+        try:
+            await self.fetch_pages()
+        except CommandFailed as error:
+            print("refused:", error, flush=True)
+        waiting, self.held = self.held, None
+        for event, data in waiting:
+            self.receive(event, data)
+
+    async def fetch_pages(self):
         has_more = True
         while has_more:
             request = {"since": self.revs, "user_rev": self.user_rev, "epoch": self.epoch}
@@ -220,9 +234,6 @@ class Bot:
                 self.handled.pop(left["chat_id"], None)
             self.revs.update(page["revs"])
             self.user_rev, self.epoch, has_more = page["user_rev"], page["epoch"], page["has_more"]
-        waiting, self.held = self.held, None
-        for event, data in waiting:
-            self.receive(event, data)
 
     # --- the bot ------------------------------------------------------------------------------
 

@@ -251,9 +251,10 @@ describe('the bots', () => {
       const others = sessions.filter(({ current }) => !current);
       assert.ok(others.length, `${bot.file} has no session`);
       bot.running.output = '';
+      const command = alice.send(bot.chat.id, '!roll 2d6');
       for (const { id } of others) await fetch(`${server.url}/auth/session/${id}`, { method: 'DELETE', headers });
       await until(() => /^online$/m.test(bot.running.output), () => `${bot.file}: ${bot.running.output}`);
-      await assertAnsweredOnce(bot, [await alice.send(bot.chat.id, '!time')]);
+      await assertAnsweredOnce(bot, [await command, await alice.send(bot.chat.id, '!time')]);
     }));
   });
 });
@@ -496,6 +497,13 @@ describe('the documents', () => {
     const quotes = [...text.matchAll(/<!-- file (\S+) -->\n```\w+\n([^]*?)```/g)];
     assert.equal(quotes.length, 4);
     for (const [, name, code] of quotes) assert.equal(code, await readFile(join(root, name), 'utf8'), `docs/frontend.md does not quote ${name}`);
+  });
+
+  test('the Vue template of the guide compiles', async () => {
+    const { compile } = await import('vue');
+    const text = await readFile(join(root, 'docs/frontend.md'), 'utf8');
+    const template = /^<template>\n([^]*?)^<\/template>$/m.exec(text)[1];
+    compile(template, { onError(error) { throw error; } });
   });
 
   test('every example has a README that the list names', async () => {
