@@ -4,6 +4,7 @@ import { createContext, createElement, useContext, useEffect, useMemo, useSyncEx
 
 const MangoContext = createContext(null);
 const EVENTS = ['status', 'change', 'chat', 'gone', 'typing'];
+const TYPING_EVERY_MS = 3000;
 
 /** Connects `client` (a `MangoChat`) while it is mounted. */
 export function MangoProvider({ client, children }) {
@@ -65,22 +66,34 @@ export function useChat(chatId) {
   const client = useMango();
   const store = useMemo(() => chatStore(client, chatId), [client, chatId]);
   const view = useSyncExternalStore(store.subscribe, store.getView);
-  const actions = useMemo(() => ({
+  const actions = useMemo(() => chatActions(client, chatId, store.refresh), [client, chatId, store]);
+  return { ...view, ...actions };
+}
+
+function chatActions(client, chatId, refresh) {
+  let typingToldAt = 0;
+  return {
     /** Shows the message at once as unsent; resolves when it is stored, rejects when the server refuses it. */
     send(content, options) {
+      typingToldAt = 0;
       const sent = client.send(chatId, content, options);
-      store.refresh();
-      sent.catch(() => {}).finally(store.refresh);
+      refresh();
+      sent.catch(() => {}).finally(refresh);
       return sent;
     },
-    setTyping: (isTyping) => client.typing(chatId, isTyping),
+    /** Call it with every key: it tells the server now and then. */
+    setTyping(isTyping) {
+      if (isTyping && Date.now() - typingToldAt < TYPING_EVERY_MS) return;
+      typingToldAt = isTyping ? Date.now() : 0;
+      client.typing(chatId, isTyping);
+    },
     markRead: () => client.markRead(chatId),
+    /** Resolves with whether there are more. */
     async loadOlder() {
       const before = client.chats.get(chatId)?.messages[0]?.seq;
       const { hasMore } = await client.history(chatId, { before });
-      store.refresh();
+      refresh();
       return hasMore;
     },
-  }), [client, chatId, store]);
-  return { ...view, ...actions };
+  };
 }

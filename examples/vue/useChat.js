@@ -3,6 +3,7 @@
 import { inject, onScopeDispose, shallowRef, toValue, watch } from 'vue';
 
 const EVENTS = ['status', 'change', 'chat', 'gone', 'typing'];
+const TYPING_EVERY_MS = 3000;
 
 /**
  * `{ view, send, setTyping, markRead }`; `view.value` is `{ status, chat, messages, unsent, unread, typing }`. `chatId` is a number, a
@@ -37,17 +38,28 @@ export function useChat(chatId, client = inject('mango')) {
   onScopeDispose(() => { for (const event of EVENTS) client.off(event, refresh); });
   watch(() => toValue(chatId), read, { immediate: true, flush: 'sync' });
 
+  let typingToldAt = 0;
+
+  /** Shows the message at once as unsent; resolves when it is stored, rejects when the server refuses it. */
   function send(content, options) {
+    typingToldAt = 0;
     const sent = client.send(toValue(chatId), content, options);
     refresh();
     sent.catch(() => {}).finally(refresh);
     return sent;
   }
 
+  /** Call it with every key: it tells the server now and then. */
+  function setTyping(isTyping) {
+    if (isTyping && Date.now() - typingToldAt < TYPING_EVERY_MS) return;
+    typingToldAt = isTyping ? Date.now() : 0;
+    client.typing(toValue(chatId), isTyping);
+  }
+
   return {
     view,
     send,
-    setTyping: (isTyping) => client.typing(toValue(chatId), isTyping),
+    setTyping,
     markRead: () => client.markRead(toValue(chatId)),
   };
 }

@@ -284,7 +284,7 @@ describe('the page in a browser', () => {
     await new Promise((resolved) => { pages.close(resolved); pages.closeAllConnections(); });
   });
 
-  test('signs in from another origin, sends, receives, stays signed in, and signs out', async () => {
+  test('signs in from another origin, sends, receives, waits offline, stays signed in, and signs out', async () => {
     const alice = await openClient('alice');
     const page = await browser.context.newPage();
     const errors = [];
@@ -307,6 +307,16 @@ describe('the page in a browser', () => {
       await page.getByText('is typing…').waitFor();
       await alice.send(direct.id, 'And live?');
       await log.getByText('And live?').waitFor();
+
+      await browser.context.setOffline(true);
+      await page.getByText('Offline').waitFor();
+      await page.getByLabel('Message', { exact: true }).fill('Written offline');
+      await page.keyboard.press('Enter');
+      await log.getByText('… Written offline').waitFor();
+      await browser.context.setOffline(false);
+      await until(() => direct.messages.some(({ content }) => content === 'Written offline'), 'the message that was written offline');
+      await log.getByText('Bob Badami: Written offline').waitFor();
+      assert.equal(await log.getByText('Written offline').count(), 1);
 
       await page.reload();
       await log.getByText('And live?').waitFor();
@@ -388,11 +398,20 @@ describe('the React hook', () => {
       alice.typing(group.id, false);
       await until(() => !container.textContent.includes('is typing'), 'the end of typing');
 
+      const input = container.querySelector('input');
+      const type = (text) => {
+        Object.getOwnPropertyDescriptor(dom.HTMLInputElement.prototype, 'value').set.call(input, text);
+        input.dispatchEvent(new dom.Event('input', { bubbles: true }));
+      };
+      let typed = 0;
+      alice.on('typing', () => { typed += 1; });
+      type('Fro');
+      type('From the');
+      await until(() => typed === 1, 'typing at the other side');
+
       await server.stop('SIGKILL');
       await shows('Offline');
-      const input = container.querySelector('input');
-      Object.getOwnPropertyDescriptor(dom.HTMLInputElement.prototype, 'value').set.call(input, 'From the hook');
-      input.dispatchEvent(new dom.Event('input', { bubbles: true }));
+      type('From the hook');
       container.querySelector('form').dispatchEvent(new dom.Event('submit', { bubbles: true, cancelable: true }));
       await until(() => container.querySelector('[aria-busy]')?.textContent === 'From the hook', 'the unsent message');
       await server.start();
