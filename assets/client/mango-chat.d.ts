@@ -101,11 +101,15 @@ export declare class MangoError extends Error {
         retry_after_ms?: number;
     });
 }
-/** Sends a REST request; returns the response and its JSON or text, or throws its problem as a `MangoError`. */
-declare function request(url: any, method: any, path: any, { body, form, headers, ...init }?: {}): Promise<{
-    response: Response;
-    data: any;
-}>;
+/**
+ * Sends a REST request; returns the response and its JSON or text, or throws its problem as a `MangoError`.
+ * @param {string|URL} url
+ * @param {string} method
+ * @param {string} path
+ * @param {any} [init]
+ * @returns {Promise<any>}
+ */
+declare function request(url: string | URL, method: string, path: string, { body, form, headers, ...init }?: any): Promise<any>;
 /** Sends requests over REST, with the token of the connection. */
 declare class Rest {
     #private;
@@ -114,7 +118,7 @@ declare class Rest {
     /** Returns a page, and the path of the next one. */
     list(path: any): Promise<{
         items: any;
-        next: string | null;
+        next: any;
     }>;
     /** Sends a form; returns the JSON of the response. */
     upload(path: any, form: any, { timeoutMs, onProgress, signal }: {
@@ -123,10 +127,7 @@ declare class Rest {
         timeoutMs: any;
     }): Promise<any>;
     /** Returns the response and its JSON, or its text. */
-    send(method: any, path: any, body: any, init?: {}, send?: typeof request): Promise<{
-        response: Response;
-        data: any;
-    }>;
+    send(method: any, path: any, body: any, init?: {}, send?: typeof request): Promise<any>;
 }
 /**
  * The tokens of one session, in a storage that all tabs share; one tab at a time refreshes them. Pass it as the option

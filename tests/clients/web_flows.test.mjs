@@ -5,7 +5,9 @@ import { after, before, describe, test } from 'node:test';
 import { eventually, picture, startWeb } from './web_support.mjs';
 
 let web;
-before(async () => { web = await startWeb(); });
+before(async () => {
+  web = await startWeb();
+});
 after(() => web?.stop());
 
 describe('two people in two windows', () => {
@@ -34,7 +36,10 @@ describe('two people in two windows', () => {
     assert.equal(await a.box.inputValue(), '');
     await b.page.bringToFront();
     await b.message('Is the harvest in yet?').waitFor();
-    await b.page.locator('[aria-live="polite"]').filter({ hasText: /: Is the harvest in yet\?/ }).waitFor({ state: 'attached' });
+    await b.page
+      .locator('[aria-live="polite"]')
+      .filter({ hasText: /: Is the harvest in yet\?/ })
+      .waitFor({ state: 'attached' });
     await a.page.getByRole('article', { name: /read: Is the harvest/ }).waitFor();
   });
 
@@ -54,7 +59,7 @@ describe('two people in two windows', () => {
     await b.box.fill('Tomorrow');
     await b.box.press('Enter');
     const reply = a.message('Tomorrow');
-    await reply.getByRole('button', { name: /^Reply to Alice: Is the harvest/ }).click();
+    await reply.getByRole('button', { name: /^Answer to Alice: Is the harvest/ }).click();
     await eventually(async () => (await asked.getAttribute('class')).includes('flash'), 'the mark');
   });
 
@@ -129,7 +134,13 @@ describe('two people in two windows', () => {
   test('files are sent with a caption in their order, and a picture opens in the viewer', async () => {
     const chosen = a.page.waitForEvent('filechooser');
     await a.page.getByRole('button', { name: 'Attach', exact: true }).click();
-    await (await chosen).setFiles([{ name: 'one.txt', mimeType: 'text/plain', buffer: Buffer.from('one') }, { name: 'two.txt', mimeType: 'text/plain', buffer: Buffer.alloc(200_000, 'x') }, { name: 'dot.png', mimeType: 'image/png', buffer: await picture(b.page) }]);
+    await (
+      await chosen
+    ).setFiles([
+      { name: 'one.txt', mimeType: 'text/plain', buffer: Buffer.from('one') },
+      { name: 'two.txt', mimeType: 'text/plain', buffer: Buffer.alloc(200_000, 'x') },
+      { name: 'dot.png', mimeType: 'image/png', buffer: await picture(b.page) },
+    ]);
     await a.box.fill('The papers');
     await a.box.press('Enter');
     const message = b.message('The papers');
@@ -143,7 +154,10 @@ describe('two people in two windows', () => {
   test('a chat is pinned, muted, archived and found again', async () => {
     await a.chat('Market').click({ button: 'right' });
     await a.page.getByRole('menuitem', { name: 'Pin to the top' }).click();
-    await eventually(async () => (await a.chats.getByRole('link').first().getAttribute('aria-label')) === 'Market', 'the pinned chat at the top');
+    await eventually(
+      async () => (await a.chats.getByRole('link').first().getAttribute('aria-label')) === 'Market',
+      'the pinned chat at the top',
+    );
     await a.chat('Market').click({ button: 'right' });
     await a.page.getByRole('menuitem', { name: 'Mute' }).click();
     await a.page.getByRole('menuitem', { name: 'For 8 hours' }).click();

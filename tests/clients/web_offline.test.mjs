@@ -13,7 +13,8 @@ before(async () => {
 });
 after(() => web?.stop());
 
-const stored = async (id) => (await web.rest('GET', `/chat/${id}/messages?limit=200`, alice.token)).map((it) => it.content).reverse();
+const stored = async (id) =>
+  (await web.rest('GET', `/chat/${id}/messages?limit=200`, alice.token)).map((it) => it.content).reverse();
 async function opened(name, options) {
   const id = await web.group(name, [alice, bob]);
   const w = await web.open(alice, { at: `#/chat/${id}`, ...options });
@@ -61,7 +62,10 @@ describe('connection', () => {
       await w.box.waitFor();
     }
     await eventually(async () => (await stored(w.id)).length === 6, 'all messages');
-    assert.deepEqual((await stored(w.id)).slice(2), [0, 1, 2, 3].map((it) => `at once ${it}`));
+    assert.deepEqual(
+      (await stored(w.id)).slice(2),
+      [0, 1, 2, 3].map((it) => `at once ${it}`),
+    );
     await w.close();
   });
 
@@ -116,7 +120,9 @@ describe('connection', () => {
     const w = await opened('Shell', { serviceWorkers: 'allow' });
     await bob.send(w.id, 'seen before');
     await w.message('seen before').waitFor();
-    await w.page.evaluate(async () => { await navigator.serviceWorker.ready; });
+    await w.page.evaluate(async () => {
+      await navigator.serviceWorker.ready;
+    });
     await w.page.reload();
     await w.message('seen before').waitFor();
     await eventually(() => w.page.evaluate(() => Boolean(navigator.serviceWorker.controller)), 'the service worker');
@@ -128,5 +134,29 @@ describe('connection', () => {
     await w.message('seen before').waitFor();
     await w.page.getByRole('status').filter({ hasText: 'Offline' }).waitFor();
     await w.close();
+  });
+});
+
+describe('tokens and restarts', () => {
+  test('an access token that ends is renewed without a word, for the connection and for requests', async () => {
+    const short = await startWeb({ ACCESS_TOKEN_TTL_SECS: '4' });
+    try {
+      const [eve, fay] = [await short.newUser('eve'), await short.newUser('fay')];
+      const id = await short.group('Tokens', [eve, fay]);
+      const w = await short.open(eve, { at: `#/chat/${id}` });
+      await w.box.waitFor();
+      await w.page.waitForTimeout(6000);
+      await w.box.fill('after the token has ended');
+      await w.box.press('Enter');
+      await w.page.getByRole('article', { name: /, sent: after the token/ }).waitFor();
+      await w.page.getByRole('button', { name: 'Settings' }).click();
+      await w.page.getByRole('tab', { name: 'Devices' }).click();
+      await w.page.getByText('This device').waitFor();
+      await w.page.reload();
+      await w.message('after the token').waitFor();
+      await w.close();
+    } finally {
+      await short.stop();
+    }
   });
 });

@@ -17,7 +17,8 @@ after(() => web?.stop());
 async function opened(name, count = 0, options = {}) {
   const id = await web.group(name, [alice, bob]);
   let seq = 0;
-  for (let index = 1; index <= count; index += 1) ({ seq } = await bob.send(id, `${name} ${index} ${'word '.repeat(index % 9)}`));
+  for (let index = 1; index <= count; index += 1)
+    ({ seq } = await bob.send(id, `${name} ${index} ${'word '.repeat(index % 9)}`));
   if (seq) await alice.call('mark_read', { chat: { id }, seq });
   const w = await web.open(alice, { at: `#/chat/${id}`, ...options });
   await w.box.waitFor();
@@ -29,7 +30,20 @@ const distanceToEnd = (log) => log.evaluate((it) => it.scrollHeight - it.scrollT
 describe('writing', () => {
   test('Enter that confirms a candidate of an input method does not send, in the box and in an edit', async () => {
     const w = await opened('Input');
-    const enter = (isComposing) => w.box.evaluate((it, composing) => it.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', keyCode: composing ? 229 : 13, isComposing: composing, bubbles: true, cancelable: true })), isComposing);
+    const enter = (isComposing) =>
+      w.box.evaluate(
+        (it, composing) =>
+          it.dispatchEvent(
+            new KeyboardEvent('keydown', {
+              key: 'Enter',
+              keyCode: composing ? 229 : 13,
+              isComposing: composing,
+              bubbles: true,
+              cancelable: true,
+            }),
+          ),
+        isComposing,
+      );
     await w.box.fill('にほん');
     await enter(true);
     assert.equal(await w.box.inputValue(), 'にほん');
@@ -65,12 +79,17 @@ describe('writing', () => {
     await w.box.waitFor();
     assert.equal(await w.box.inputValue(), 'not finished yet');
     const other = await web.open(alice, { at: `#/chat/${w.id}` });
-    await eventually(async () => (await other.box.inputValue()) === 'not finished yet', 'the draft on the other device');
+    await eventually(
+      async () => (await other.box.inputValue()) === 'not finished yet',
+      'the draft on the other device',
+    );
     await other.close();
     await w.page.goto(`${web.url}/#/`);
     await w.chats.getByText('not finished yet').first().waitFor({ state: 'attached' });
     const sessions = await web.rest('GET', '/auth/session', alice.token);
-    for (const it of sessions) if (!it.current && !/node/.test(it.user_agent ?? '')) await web.rest('DELETE', `/auth/session/${it.id}`, alice.token);
+    for (const it of sessions)
+      if (!it.current && !/node/.test(it.user_agent ?? ''))
+        await web.rest('DELETE', `/auth/session/${it.id}`, alice.token);
     await w.page.getByText('your drafts are kept').waitFor();
     await w.page.getByRole('textbox', { name: 'Phone, e-mail or username' }).fill(alice.username);
     await w.page.getByRole('textbox', { name: 'Password' }).fill('mango-demo');
@@ -82,13 +101,19 @@ describe('writing', () => {
 
   test('cells copied from a spreadsheet are pasted as text, a picture alone as a picture', async () => {
     const w = await opened('Paste');
-    const png = [...await picture(w.page)];
-    const paste = (text) => w.box.evaluate((it, [bytes, value]) => {
-      const data = new DataTransfer();
-      data.items.add(new File([new Uint8Array(bytes)], 'image.png', { type: 'image/png' }));
-      if (value) data.setData('text/plain', value);
-      return it.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
-    }, [png, text]);
+    const png = [...(await picture(w.page))];
+    const paste = (text) =>
+      w.box.evaluate(
+        (it, [bytes, value]) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], 'image.png', { type: 'image/png' }));
+          if (value) data.setData('text/plain', value);
+          return it.dispatchEvent(
+            new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }),
+          );
+        },
+        [png, text],
+      );
     assert.equal(await paste('a\tb'), true, 'the browser pastes the text itself');
     assert.equal(await w.page.getByRole('group', { name: 'Files to send' }).isVisible(), false);
     assert.equal(await paste(''), false);
@@ -103,12 +128,19 @@ describe('writing', () => {
     const w = await opened('Drop');
     await w.page.getByRole('main').evaluate((it) => {
       const data = new DataTransfer();
-      for (const [index, size] of [400_000, 10, 100_000, 20].entries()) data.items.add(new File([new Uint8Array(size)], `${index + 1}.bin`, { type: 'application/octet-stream' }));
-      for (const type of ['dragenter', 'dragover', 'drop']) it.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
+      for (const [index, size] of [400_000, 10, 100_000, 20].entries())
+        data.items.add(new File([new Uint8Array(size)], `${index + 1}.bin`, { type: 'application/octet-stream' }));
+      for (const type of ['dragenter', 'dragover', 'drop'])
+        it.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
     });
     await w.box.press('Enter');
     await eventually(async () => (await w.log.getByRole('link').count()) === 4, 'four files');
-    assert.deepEqual(await w.log.getByRole('link').evaluateAll((all) => all.map((it) => it.getAttribute('download'))), ['1.bin', '2.bin', '3.bin', '4.bin']);
+    assert.deepEqual(await w.log.getByRole('link').evaluateAll((all) => all.map((it) => it.getAttribute('download'))), [
+      '1.bin',
+      '2.bin',
+      '3.bin',
+      '4.bin',
+    ]);
     await w.close();
   });
 
@@ -117,7 +149,9 @@ describe('writing', () => {
     await w.page.route('**/attachment?*', () => {});
     const chosen = w.page.waitForEvent('filechooser');
     await w.page.getByRole('button', { name: 'Attach', exact: true }).click();
-    await (await chosen).setFiles([{ name: 'big.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(1000) }]);
+    await (
+      await chosen
+    ).setFiles([{ name: 'big.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(1000) }]);
     await w.sendButton.click();
     await w.log.getByRole('progressbar', { name: 'Uploading' }).waitFor();
     const warned = w.page.waitForEvent('dialog');
@@ -136,17 +170,34 @@ describe('reading', () => {
   test('a picture that loads does not move what one reads', async () => {
     const w = await opened('Jumps', 40);
     await w.message('Jumps 40 ').waitFor();
-    await w.page.route('**/attachment/**', async (route) => { await new Promise((done) => setTimeout(done, 500)); await route.continue(); });
+    await w.page.route('**/attachment/**', async (route) => {
+      await new Promise((done) => setTimeout(done, 500));
+      await route.continue();
+    });
     const form = new FormData();
     form.append('file', new Blob([await picture(w.page, 600, 500)], { type: 'image/png' }), 'late.png');
-    const { id } = await (await fetch(`${web.url}/chat/${w.id}/attachment`, { method: 'POST', headers: { authorization: `Bearer ${bob.token}` }, body: form })).json();
+    const { id } = await (
+      await fetch(`${web.url}/chat/${w.id}/attachment`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${bob.token}` },
+        body: form,
+      })
+    ).json();
     await bob.send(w.id, 'late', { attachments: [id] });
     const late = w.message('late');
     await late.waitFor();
     const [top, end] = [await topOf(late), await distanceToEnd(w.log)];
     assert.ok(end < 2, `${end} from the end`);
-    await eventually(() => late.getByRole('img', { includeHidden: true }).or(late.locator('img')).last().evaluate((it) => it.complete && it.naturalWidth > 0), 'the picture');
-    assert.ok(Math.abs(await topOf(late) - top) < 2);
+    await eventually(
+      () =>
+        late
+          .getByRole('img', { includeHidden: true })
+          .or(late.locator('img'))
+          .last()
+          .evaluate((it) => it.complete && it.naturalWidth > 0),
+      'the picture',
+    );
+    assert.ok(Math.abs((await topOf(late)) - top) < 2);
     await w.close();
   });
 
@@ -154,7 +205,9 @@ describe('reading', () => {
     const w = await opened('Place', 170);
     await w.message('Place 170 ').waitFor();
     await w.log.hover();
-    await w.log.evaluate((it) => { it.scrollTop = it.scrollHeight / 2; });
+    await w.log.evaluate((it) => {
+      it.scrollTop = it.scrollHeight / 2;
+    });
     await w.page.waitForTimeout(400);
     const marked = await w.log.evaluate((log) => {
       const { top } = log.getBoundingClientRect();
@@ -163,15 +216,29 @@ describe('reading', () => {
     const article = w.log.locator(`article[data-seq="${marked}"]`);
     const top = await topOf(article);
     await bob.send(w.id, 'a new message far below');
-    await eventually(async () => /1 unread/.test(await w.page.getByRole('button', { name: /To the newest message/ }).getAttribute('aria-label')), 'the count');
-    assert.ok(Math.abs(await topOf(article) - top) < 2, 'a new message moves nothing and does not jump');
-    await w.log.evaluate((it) => { it.scrollTop = 300; });
+    await eventually(
+      async () =>
+        /1 unread/.test(await w.page.getByRole('button', { name: /To the newest message/ }).getAttribute('aria-label')),
+      'the count',
+    );
+    assert.ok(Math.abs((await topOf(article)) - top) < 2, 'a new message moves nothing and does not jump');
+    await w.log.evaluate((it) => {
+      it.scrollTop = 300;
+    });
     await w.page.waitForTimeout(150);
-    const first = await w.log.evaluate((log) => [...log.querySelectorAll('article')].find((it) => it.getBoundingClientRect().bottom > log.getBoundingClientRect().top + 10).dataset.seq);
+    const first = await w.log.evaluate(
+      (log) =>
+        [...log.querySelectorAll('article')].find(
+          (it) => it.getBoundingClientRect().bottom > log.getBoundingClientRect().top + 10,
+        ).dataset.seq,
+    );
     const reading = w.log.locator(`article[data-seq="${first}"]`);
     const was = await topOf(reading);
-    await eventually(async () => (await w.log.locator('article').first().getAttribute('data-seq')) < 60, 'an older page');
-    assert.ok(Math.abs(await topOf(reading) - was) < 60);
+    await eventually(
+      async () => (await w.log.locator('article').first().getAttribute('data-seq')) < 60,
+      'an older page',
+    );
+    assert.ok(Math.abs((await topOf(reading)) - was) < 60);
     await w.page.getByRole('button', { name: /To the newest message/ }).click();
     await w.message('a new message far below').waitFor();
     await eventually(async () => (await distanceToEnd(w.log)) < 3, 'the end');
@@ -183,14 +250,19 @@ describe('reading', () => {
     await alice.send(id, 'first');
     const w = await web.open(alice, { at: `#/chat/${id}` });
     await w.message('first').waitFor();
-    await w.page.evaluate(() => { document.hasFocus = () => false; });
+    await w.page.evaluate(() => {
+      document.hasFocus = () => false;
+    });
     await bob.send(id, 'while you are away');
     await w.message('while you are away').waitFor();
     await w.page.waitForTimeout(400);
     const { my } = await web.rest('GET', `/chat/${id}`, alice.token);
     assert.equal(my.unread, 1);
     await w.log.getByRole('separator', { name: 'New messages' }).waitFor();
-    await w.page.evaluate(() => { document.hasFocus = () => true; dispatchEvent(new Event('focus')); });
+    await w.page.evaluate(() => {
+      document.hasFocus = () => true;
+      dispatchEvent(new Event('focus'));
+    });
     await eventually(async () => (await web.rest('GET', `/chat/${id}`, alice.token)).my.unread === 0, 'the read mark');
     await w.close();
   });
@@ -201,7 +273,11 @@ describe('reading', () => {
     const second = await w.context.newPage();
     await second.goto(web.url);
     await bob.send(id, 'for both tabs');
-    const badge = (page) => page.getByRole('navigation', { name: 'Chats', exact: true }).getByRole('link', { name: 'Tabs', exact: true }).getByText('1', { exact: true });
+    const badge = (page) =>
+      page
+        .getByRole('navigation', { name: 'Chats', exact: true })
+        .getByRole('link', { name: 'Tabs', exact: true })
+        .getByText('1', { exact: true });
     await badge(second).waitFor();
     await w.page.bringToFront();
     await w.chat('Tabs').click();
@@ -212,7 +288,8 @@ describe('reading', () => {
 
   test('a chat with 1,000 unread messages opens at the first of them', async () => {
     const id = await web.group('Many', [alice, bob]);
-    for (let index = 0; index < 1000; index += 50) await Promise.all(Array.from({ length: 50 }, (_, at) => bob.send(id, `many ${index + at}`)));
+    for (let index = 0; index < 1000; index += 50)
+      await Promise.all(Array.from({ length: 50 }, (_, at) => bob.send(id, `many ${index + at}`)));
     const w = await web.open(alice);
     await w.chat('Many').click();
     const divider = w.log.getByRole('separator', { name: 'New messages' });
@@ -231,7 +308,10 @@ describe('reading', () => {
     await bob.send(w.id, 'an answer', { reply_to: message.id });
     await w.message('an answer').waitFor();
     await bob.call('delete_message', { message: { id: message.id } });
-    await w.message('an answer').getByRole('button', { name: /Message deleted/ }).waitFor();
+    await w
+      .message('an answer')
+      .getByRole('button', { name: /Message deleted/ })
+      .waitFor();
     await w.close();
   });
 
@@ -255,7 +335,15 @@ describe('reading', () => {
       const real = Date.now;
       const Real = Date;
       const shift = 26 * 3600_000;
-      globalThis.Date = class extends Real { constructor(...args) { if (args.length) super(...args); else super(real() + shift); } static now() { return real() + shift; } };
+      globalThis.Date = class extends Real {
+        constructor(...args) {
+          if (args.length) super(...args);
+          else super(real() + shift);
+        }
+        static now() {
+          return real() + shift;
+        }
+      };
     });
     await w.page.goto(`${web.url}/#/chat/${id}`);
     await w.page.reload();
@@ -266,7 +354,14 @@ describe('reading', () => {
 });
 
 describe('layout', () => {
-  const NASTY = ['W'.repeat(400), `https://example.org/${'a'.repeat(300)}`, 'שלום עולם, زيارة ممتعة', '👩‍👩‍👧‍👦🏳️‍🌈👍🏽', `Z${'\u0351\u0322\u0334'.repeat(30)}algo`, 'line\n'.repeat(30)];
+  const NASTY = [
+    'W'.repeat(400),
+    `https://example.org/${'a'.repeat(300)}`,
+    'שלום עולם, زيارة ممتعة',
+    '👩‍👩‍👧‍👦🏳️‍🌈👍🏽',
+    `Z${'\u0351\u0322\u0334'.repeat(30)}algo`,
+    'line\n'.repeat(30),
+  ];
 
   test('long words, links, code, right-to-left text and emoji stay inside at every width', async () => {
     const id = await web.group(`Wide ${'W'.repeat(60)}`, [alice, bob]);
@@ -279,9 +374,19 @@ describe('layout', () => {
       await w.page.setViewportSize({ width, height: 740 });
       const over = await w.page.evaluate(() => {
         const all = [...document.querySelectorAll('article .b, .chat-head *, .composer *')];
-        return [document.documentElement.scrollWidth - innerWidth, document.querySelector('.log').scrollWidth - document.querySelector('.log').clientWidth, ...all.map((it) => it.getBoundingClientRect()).filter((it) => it.width && it.right > innerWidth + 1).map((it) => it.right)];
+        return [
+          document.documentElement.scrollWidth - innerWidth,
+          document.querySelector('.log').scrollWidth - document.querySelector('.log').clientWidth,
+          ...all
+            .map((it) => it.getBoundingClientRect())
+            .filter((it) => it.width && it.right > innerWidth + 1)
+            .map((it) => it.right),
+        ];
       });
-      assert.ok(over.every((it) => it <= 0), `at ${width}: ${over}`);
+      assert.ok(
+        over.every((it) => it <= 0),
+        `at ${width}: ${over}`,
+      );
     }
     const rtl = w.message('שלום').locator('.text');
     assert.equal(await rtl.getAttribute('dir'), 'auto');
@@ -299,10 +404,49 @@ describe('layout', () => {
     await w.close();
   });
 
+  test('on a phone: a tap opens a chat, Send sends, a long press opens the menu with reactions', async () => {
+    const id = await web.group('Phone', [alice, bob]);
+    await bob.send(id, 'press me long');
+    const w = await web.open(alice, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await w.chat('Phone').tap();
+    await w.message('press me long').waitFor();
+    assert.notEqual(
+      await w.page.evaluate(() => document.activeElement?.tagName),
+      'TEXTAREA',
+      'the keyboard stays closed',
+    );
+    await w.box.tap();
+    await w.box.pressSequentially('from a phone');
+    await w.sendButton.tap();
+    await w.page.getByRole('article', { name: /, sent: from a phone/ }).waitFor();
+    const cdp = await w.context.newCDPSession(w.page);
+    const { x, y, width, height } = await w.message('press me long').boundingBox();
+    const touchPoints = [{ x: x + width / 2, y: y + height / 2 }];
+    await cdp.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints });
+    await w.page.waitForTimeout(700);
+    await cdp.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+    const menu = w.page.getByRole('menu', { name: 'Message' });
+    await menu.getByRole('button', { name: '👍' }).tap();
+    await w.message('press me long').getByRole('button', { name: '👍, 1 person' }).waitFor();
+    await menu.waitFor({ state: 'detached' });
+    for (const target of [w.box, w.sendButton, w.page.getByRole('button', { name: 'Attach' })]) {
+      const box = await target.boundingBox();
+      assert.ok(box.height >= 40 && box.width >= 40, JSON.stringify(box));
+    }
+    await w.close();
+  });
+
   test('permission for notifications is asked on a click only', async () => {
     const w = await web.open(alice);
     await w.chats.waitFor();
-    await w.page.evaluate(() => { globalThis.asked = 0; Notification.requestPermission = async () => { globalThis.asked += 1; return 'granted'; }; Object.defineProperty(Notification, 'permission', { get: () => (globalThis.asked ? 'granted' : 'default') }); });
+    await w.page.evaluate(() => {
+      globalThis.asked = 0;
+      Notification.requestPermission = async () => {
+        globalThis.asked += 1;
+        return 'granted';
+      };
+      Object.defineProperty(Notification, 'permission', { get: () => (globalThis.asked ? 'granted' : 'default') });
+    });
     await w.page.getByRole('button', { name: 'Settings' }).click();
     await w.page.getByRole('tab', { name: 'Notifications' }).click();
     assert.equal(await w.page.evaluate(() => globalThis.asked), 0);

@@ -36,6 +36,13 @@ fn the_openapi_document_equals_the_committed_one() {
 }
 
 #[test]
+fn the_postman_collection_equals_the_committed_one() {
+    let openapi = serde_json::to_value(rest::openapi()).expect("JSON");
+    let collection = serde_json::to_string_pretty(&rest::postman_collection(&openapi)).expect("JSON");
+    equals_committed("assets/api/postman.json", &format!("{collection}\n"));
+}
+
+#[test]
 fn the_asyncapi_document_equals_the_committed_one_and_is_complete() {
     let document = asyncapi::document();
     let messages = &document["components"]["messages"];

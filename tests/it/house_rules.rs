@@ -172,8 +172,22 @@ async fn a_disabled_module_answers_404_and_is_not_documented() {
         ("search", &["/search", "/chat/{id}/search"]),
     ];
     let paths: [(&str, &[&str]); 6] = [
-        ("admin", &["/admin/user", "/admin/report", "/admin/audit", "/admin/mail", "/admin/statistics"]),
-        ("docs", &["/docs/", "/docs/errors", "/openapi.json", "/asyncapi.json"]),
+        (
+            "admin",
+            &["/admin", "/admin/user", "/admin/report", "/admin/audit", "/admin/mail", "/admin/statistics"],
+        ),
+        (
+            "docs",
+            &[
+                "/docs/",
+                "/docs/errors",
+                "/openapi.json",
+                "/asyncapi.json",
+                "/postman.json",
+                "/events.d.ts",
+                "/events",
+            ],
+        ),
         ("mail", &["/auth/email/resend", "/auth/password/forgot", "/account/verify"]),
         ("plain_ws", &["/ws", "/chat/1/ws", "/chats/1/ws"]),
         ("search", &["/search", "/chat/1/search"]),

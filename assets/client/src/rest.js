@@ -13,7 +13,14 @@ export function address(url, path) {
   return target;
 }
 
-/** Sends a REST request; returns the response and its JSON or text, or throws its problem as a `MangoError`. */
+/**
+ * Sends a REST request; returns the response and its JSON or text, or throws its problem as a `MangoError`.
+ * @param {string|URL} url
+ * @param {string} method
+ * @param {string} path
+ * @param {any} [init]
+ * @returns {Promise<any>}
+ */
 export async function request(url, method, path, { body, form, headers, ...init } = {}) {
   const target = address(url, path);
   let response;

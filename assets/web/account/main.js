@@ -11,13 +11,29 @@ const isReset = /\/account\/reset\/?$/.test(location.pathname);
 const server = new MangoChat({ url: root.href, token: null });
 let token = null;
 
-const password = (id, label) => h('label', { class: 'field' }, h('span', null, label),
-  h('input', { class: 'input', id, type: 'password', autocomplete: 'new-password', required: true }));
+const password = (id, label) =>
+  h(
+    'label',
+    { class: 'field' },
+    h('span', null, label),
+    h('input', { class: 'input', id, type: 'password', autocomplete: 'new-password', required: true }),
+  );
 const told = h('p', { id: 'told', role: 'status', 'aria-live': 'polite' });
-const again = h('p', { class: 'links', hidden: true }, h('a', { class: 'link', href: new URL(isReset ? '#/forgot' : '#/', root).href }, t(isReset ? 'ask_new_link' : 'to_sign_in')));
-const form = h('form', { class: 'stack' },
+const again = h(
+  'p',
+  { class: 'links', hidden: true },
+  h(
+    'a',
+    { class: 'link', href: new URL(isReset ? '#/forgot' : '#/', root).href },
+    t(isReset ? 'ask_new_link' : 'to_sign_in'),
+  ),
+);
+const form = h(
+  'form',
+  { class: 'stack' },
   isReset && [password('password', t('reset_password')), password('again', t('reset_again'))],
-  h('button', { type: 'submit', class: 'btn wide' }, t(isReset ? 'reset_button' : 'verify_button')));
+  h('button', { type: 'submit', class: 'btn wide' }, t(isReset ? 'reset_button' : 'verify_button')),
+);
 
 function takeToken() {
   const found = new URLSearchParams(location.hash.slice(1)).get('token');
@@ -64,9 +80,21 @@ form.addEventListener('submit', async (event) => {
 });
 
 document.title = `${t(isReset ? 'reset_title' : 'verify_title')} · Mango Chat`;
-document.body.append(h('main', { class: 'sign' }, h('div', { class: 'card' },
-  h('div', { class: 'row' }, logo(34), h('b', null, 'Mango Chat')),
-  h('h1', null, t(isReset ? 'reset_title' : 'verify_title')), form, told, again)));
+document.body.append(
+  h(
+    'main',
+    { class: 'sign' },
+    h(
+      'div',
+      { class: 'card' },
+      h('div', { class: 'row' }, logo(34), h('b', null, 'Mango Chat')),
+      h('h1', null, t(isReset ? 'reset_title' : 'verify_title')),
+      form,
+      told,
+      again,
+    ),
+  ),
+);
 takeToken();
 if (!token) {
   form.hidden = true;

@@ -19,7 +19,17 @@ const LIMIT = 25;
  * @param {object} options.nothing `{ symbol, title, text }` for the list without filters.
  * @returns {{ element: HTMLElement, update(query: object, selected?: string): void, reload(): void, items(): object[] }}
  */
-export function pagedList({ name, label, filters = [], toQuery = (it) => it, path, columns, nothing, before, fields = [] }) {
+export function pagedList({
+  name,
+  label,
+  filters = [],
+  toQuery = (it) => it,
+  path,
+  columns,
+  nothing,
+  before,
+  fields = [],
+}) {
   let query = {};
   let shown = null;
   let items = [];
@@ -29,22 +39,48 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
   let request = 0;
   const known = [...filters.map((it) => it.name), ...fields, 'cursor'];
   const pick = (from) => Object.fromEntries(known.filter((key) => from[key]).map((key) => [key, from[key]]));
-  const go = (changes, options) => navigate(addressOf(name, { ...query, cursor: undefined, ...changes }), options);
+  // What is open beside the list stays open.
+  const go = (changes, options) =>
+    navigate(addressOf(selected ? `${name}/${selected}` : name, { ...query, cursor: undefined, ...changes }), options);
 
   const inputs = new Map();
-  const bar = h('form', { class: 'filters', role: 'search', 'aria-label': t('adm_filters'), onsubmit: (event) => event.preventDefault() },
+  const bar = h(
+    'form',
+    { class: 'filters', role: 'search', 'aria-label': t('adm_filters'), onsubmit: (event) => event.preventDefault() },
     filters.map((filter) => {
-      const element = filterField(filter, (value, options) => { trail = []; go({ [filter.name]: value }, options); });
+      const element = filterField(filter, (value, options) => {
+        trail = [];
+        go({ [filter.name]: value }, options);
+      });
       inputs.set(filter.name, element.querySelector('input, select'));
       return element;
-    }));
+    }),
+  );
   const body = h('tbody');
-  const table = h('table', { class: 'table' }, h('caption', { class: 'vh' }, label),
-    h('thead', null, h('tr', null, columns.map((it) => h('th', { scope: 'col', class: it.class }, it.label)))), body);
+  const table = h(
+    'table',
+    { class: 'table' },
+    h('caption', { class: 'vh' }, label),
+    h(
+      'thead',
+      null,
+      h(
+        'tr',
+        null,
+        columns.map((it) => h('th', { scope: 'col', class: it.class }, it.label)),
+      ),
+    ),
+    body,
+  );
   const frame = h('div', { class: 'table-frame' }, table);
   const state = h('div', { class: 'list-state', hidden: true });
   const told = h('p', { class: 'vh', role: 'status' });
-  const previous = h('button', { type: 'button', class: 'btn plain small', onclick: back }, icon('back', 's'), t('adm_previous'));
+  const previous = h(
+    'button',
+    { type: 'button', class: 'btn plain small', onclick: back },
+    icon('back', 's'),
+    t('adm_previous'),
+  );
   const next = h('button', { type: 'button', class: 'btn plain small' }, t('adm_next'), icon('next', 's'));
   const pager = h('nav', { class: 'pager', 'aria-label': t('adm_pages') }, previous, next);
   const element = h('section', { class: 'list' }, before, filters.length > 0 && bar, frame, state, pager, told);
@@ -55,19 +91,38 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
   }
 
   function showRows() {
-    fill(body, items.map((item) => h('tr', { 'data-id': item.id, 'aria-selected': null },
-      columns.map((column) => h('td', { class: column.class }, column.cell(item))))));
+    fill(
+      body,
+      items.map((item) =>
+        h(
+          'tr',
+          { 'data-id': item.id, 'aria-selected': null },
+          columns.map((column) => h('td', { class: column.class }, column.cell(item))),
+        ),
+      ),
+    );
     mark();
     frame.hidden = false;
     state.hidden = items.length > 0;
     frame.hidden = items.length === 0;
     if (items.length) return;
     const isFiltered = known.some((key) => query[key]);
-    fill(state, isFiltered
-      ? empty({ symbol: 'search', title: t('nothing_found'), text: t('adm_nothing_filtered'), action: h('button', { type: 'button', class: 'btn plain small', onclick: clear }, t('adm_clear')) })
-      : empty(nothing));
+    fill(
+      state,
+      isFiltered
+        ? empty({
+            symbol: 'search',
+            title: t('nothing_found'),
+            text: t('adm_nothing_filtered'),
+            action: h('button', { type: 'button', class: 'btn plain small', onclick: clear }, t('adm_clear')),
+          })
+        : empty(nothing),
+    );
   }
-  const clear = () => { trail = []; navigate(addressOf(name, Object.fromEntries(fields.map((key) => [key, query[key]])))); };
+  const clear = () => {
+    trail = [];
+    navigate(addressOf(name, Object.fromEntries(fields.map((key) => [key, query[key]]))));
+  };
 
   function mark() {
     for (const row of body.rows) row.classList.toggle('is-open', row.dataset.id === selected);
@@ -75,16 +130,31 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
 
   async function load({ quiet = false } = {}) {
     const mine = ++request;
-    if (!quiet) {
+    // Rows that are there stay until the new ones come; only an empty list shows a skeleton.
+    if (!quiet && (frame.hidden || !items.length)) {
       frame.hidden = false;
       state.hidden = true;
-      fill(body, Array.from({ length: 6 }, (_, n) => h('tr', { class: 'loading', 'aria-hidden': 'true' },
-        columns.map((column, at) => h('td', { class: column.class }, h('span', { class: 'skeleton bar', style: { width: `${at ? 40 + ((n * 17 + at * 29) % 50) : 80}%` } }))))));
+      fill(
+        body,
+        Array.from({ length: 6 }, (_, n) =>
+          h(
+            'tr',
+            { class: 'loading', 'aria-hidden': 'true' },
+            columns.map((column, at) =>
+              h(
+                'td',
+                { class: column.class },
+                h('span', { class: 'skeleton bar', style: { width: `${at ? 40 + ((n * 17 + at * 29) % 50) : 80}%` } }),
+              ),
+            ),
+          ),
+        ),
+      );
     }
     attr(table, 'aria-busy', !quiet);
     try {
       const { cursor, ...rest } = query;
-      const values = { ...await toQuery(rest), cursor, limit: LIMIT };
+      const values = { ...(await toQuery(rest)), cursor, limit: LIMIT };
       const page = await fetchPage(path + addressOf('', values).slice(2));
       if (mine !== request) return;
       items = page.items;
@@ -92,7 +162,10 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
       showRows();
       previous.hidden = !query.cursor;
       next.hidden = !following;
-      next.onclick = () => { trail.push(query.cursor); go({ cursor: following }); };
+      next.onclick = () => {
+        trail.push(query.cursor);
+        go({ cursor: following });
+      };
       pager.hidden = previous.hidden && next.hidden;
       told.textContent = t('adm_rows_n', { n: items.length });
     } catch (error) {
@@ -101,7 +174,10 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
       frame.hidden = true;
       pager.hidden = true;
       state.hidden = false;
-      fill(state, failed(error, () => load()));
+      fill(
+        state,
+        failed(error, () => load()),
+      );
     } finally {
       if (mine === request) attr(table, 'aria-busy', null);
     }
@@ -114,9 +190,14 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
     update(all, id = null) {
       query = pick(all);
       selected = id;
-      for (const [key, input] of inputs) if (input !== document.activeElement || input.tagName === 'SELECT') input.value = query[key] ?? '';
+      for (const [key, input] of inputs)
+        if (input !== document.activeElement || input.tagName === 'SELECT') input.value = query[key] ?? '';
       const wanted = JSON.stringify(query);
-      if (wanted !== shown) { shown = wanted; pager.hidden = true; load(); } else mark();
+      if (wanted !== shown) {
+        shown = wanted;
+        pager.hidden = true;
+        load();
+      } else mark();
     },
     /** The address of a page below this one, with the filters kept. */
     to: (id) => addressOf(`${name}/${id}`, query),
@@ -127,15 +208,34 @@ export function pagedList({ name, label, filters = [], toQuery = (it) => it, pat
 function filterField({ name, label, type, options, hint }, change) {
   const id = newId('filter');
   if (type === 'select') {
-    return h('div', { class: 'filter' }, h('label', { for: id, class: 'label' }, label),
-      h('select', { id, name, class: 'input', onchange: (event) => change(event.target.value) },
-        options.map(([value, text]) => h('option', { value }, text))));
+    return h(
+      'div',
+      { class: 'filter' },
+      h('label', { for: id, class: 'label' }, label),
+      h(
+        'select',
+        { id, name, class: 'input', onchange: (event) => change(event.target.value) },
+        options.map(([value, text]) => h('option', { value }, text)),
+      ),
+    );
   }
   // Each letter replaces the address, so that "back" leaves the page instead of deleting letters.
   const later = debounce((value) => change(value.trim(), { replace: true }), 250);
   const input = h('input', {
-    id, name, class: 'input', type: type === 'number' ? 'text' : 'search', inputmode: type === 'number' ? 'numeric' : null, placeholder: hint, autocomplete: 'off', spellcheck: 'false',
-    dir: 'auto', oninput: (event) => later(event.target.value), onchange: () => later.now(),
+    id,
+    name,
+    class: 'input',
+    type: type === 'number' ? 'text' : 'search',
+    inputmode: type === 'number' ? 'numeric' : null,
+    placeholder: hint,
+    autocomplete: 'off',
+    spellcheck: 'false',
+    dir: 'auto',
+    oninput: (event) => later(event.target.value),
+    // Not on leaving the field: that may be a click on a row, which must not move away.
+    onkeydown: (event) => {
+      if (event.key === 'Enter') later.now();
+    },
   });
   return h('div', { class: `filter ${type}` }, h('label', { for: id, class: 'label' }, label), input);
 }

@@ -9,7 +9,13 @@ const known = new Map();
 export function userById(id) {
   if (!known.has(id)) {
     // A failure is forgotten, so that the next page tries again.
-    known.set(id, rest('GET', `/admin/user/${id}`).catch((error) => { if (error.code !== 'not_found') known.delete(id); return null; }));
+    known.set(
+      id,
+      rest('GET', `/admin/user/${id}`).catch((error) => {
+        if (error.code !== 'not_found') known.delete(id);
+        return null;
+      }),
+    );
   }
   return known.get(id);
 }
@@ -17,7 +23,12 @@ export function userById(id) {
 /** A link to a user by number, which shows the name as soon as it is known. */
 export function userLinkById(id) {
   const link = h('a', { class: 'inline-link num', href: `#/users/${id}` }, `#${id}`);
-  userById(id).then((user) => { if (user) { text(link, nameOf(user)); link.title = `#${id}`; } });
+  userById(id).then((user) => {
+    if (user) {
+      text(link, nameOf(user));
+      link.title = `#${id}`;
+    }
+  });
   return link;
 }
 
@@ -28,5 +39,6 @@ export async function idOf(typed) {
   if (/^#?\d{1,15}$/.test(value)) return value.replace('#', '');
   const username = value.replace(/^@/, '').toLowerCase();
   const { items } = await list(`/admin/user?query=${encodeURIComponent(username)}&limit=200`);
-  return (items.find((it) => it.username?.toLowerCase() === username) ?? (items.length === 1 ? items[0] : { id: 0 })).id;
+  return (items.find((it) => it.username?.toLowerCase() === username) ?? (items.length === 1 ? items[0] : { id: 0 }))
+    .id;
 }

@@ -4,7 +4,14 @@ import { root } from '../shared/page.js';
 
 /** Where the web client remembers who is signed in; its other tabs follow. */
 const KEY = 'mango-user';
-const ENDED = new Set(['session_ended', 'user_banned', 'refresh_reused', 'token_missing', 'token_invalid', 'token_expired']);
+const ENDED = new Set([
+  'session_ended',
+  'user_banned',
+  'refresh_reused',
+  'token_missing',
+  'token_invalid',
+  'token_expired',
+]);
 
 export const session = {
   client: new MangoChat({ url: root.href }),
@@ -13,11 +20,18 @@ export const session = {
 };
 
 const remember = (id) => {
-  try { if (id) localStorage.setItem(KEY, id); else localStorage.removeItem(KEY); } catch { /* no storage */ }
+  try {
+    if (id) localStorage.setItem(KEY, id);
+    else localStorage.removeItem(KEY);
+  } catch {
+    /* no storage */
+  }
 };
 const listeners = new Set();
 /** Calls the listener when a request shows that the session is over. */
-export const onSignedOut = (listener) => { listeners.add(listener); };
+export const onSignedOut = (listener) => {
+  listeners.add(listener);
+};
 
 export const isAdmin = () => session.me?.role === 'admin';
 export const isModerator = () => isAdmin() || session.me?.role === 'moderator';
@@ -51,8 +65,16 @@ export async function signIn(credentials) {
 
 /** Signs out here and in the web client, and forgets what it has kept. */
 export async function signOut() {
-  try { await session.client.rest('POST', '/auth/logout'); } catch { /* Without a connection it ends by itself later. */ }
+  try {
+    await session.client.rest('POST', '/auth/logout');
+  } catch {
+    /* Without a connection it ends by itself later. */
+  }
   remember(null);
-  try { await (await import('../app/store.js')).forgetAll(); } catch { /* no storage */ }
+  try {
+    await (await import('../app/store.js')).forgetAll();
+  } catch {
+    /* no storage */
+  }
   location.reload();
 }

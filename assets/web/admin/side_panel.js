@@ -12,9 +12,21 @@ export function sidePanel({ onclose }) {
   const id = newId('panel');
   const heading = h('h2', { id, tabindex: '-1', class: 'cut' });
   const body = h('div', { class: 'side-body' });
-  const element = h('aside', { class: 'side', 'aria-labelledby': id, hidden: true },
-    h('header', null, heading, h('button', { type: 'button', class: 'icon-btn', 'aria-label': t('close'), title: t('close'), onclick: () => onclose() }, icon('close'))),
-    body);
+  const element = h(
+    'aside',
+    { class: 'side', 'aria-labelledby': id, hidden: true },
+    h(
+      'header',
+      null,
+      heading,
+      h(
+        'button',
+        { type: 'button', class: 'icon-btn', 'aria-label': t('close'), title: t('close'), onclick: () => onclose() },
+        icon('close'),
+      ),
+    ),
+    body,
+  );
   element.addEventListener('keydown', (event) => {
     if (event.key !== 'Escape' || event.defaultPrevented) return;
     event.preventDefault();
@@ -38,7 +50,10 @@ export function sidePanel({ onclose }) {
     } catch (error) {
       if (mine !== request) return;
       if (!error.code) console.error(error);
-      fill(body, failed(error, () => load(key, title, view, false)));
+      fill(
+        body,
+        failed(error, () => load(key, title, view, false)),
+      );
     }
   }
 
@@ -63,7 +78,9 @@ export function sidePanel({ onclose }) {
       request += 1;
       element.hidden = true;
       element.parentElement?.classList.remove('has-side');
-      element.parentElement?.querySelector(`tr[data-id="${CSS.escape(String(key))}"] .row-link`)?.focus({ preventScroll: true });
+      element.parentElement
+        ?.querySelector(`tr[data-id="${CSS.escape(String(key))}"] .row-link`)
+        ?.focus({ preventScroll: true });
     },
   };
 }

@@ -22,7 +22,14 @@ function boxOf({ width, height }) {
   return { width: Math.max(90, Math.round(width * scale)), height: Math.max(60, Math.round(height * scale)) };
 }
 
-const kindOf = ({ mime, width }) => (/^image\/(jpeg|png|webp|gif)$/.test(mime) && width ? 'image' : /^video\/(mp4|webm|ogg)$/.test(mime) ? 'video' : /^audio\//.test(mime) ? 'audio' : 'file');
+const kindOf = ({ mime, width }) =>
+  /^image\/(jpeg|png|webp|gif)$/.test(mime) && width
+    ? 'image'
+    : /^video\/(mp4|webm|ogg)$/.test(mime)
+      ? 'video'
+      : /^audio\//.test(mime)
+        ? 'audio'
+        : 'file';
 
 /** The extension as a short label. */
 export const labelOf = (name) => (/\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1] ?? '').toUpperCase();
@@ -30,7 +37,12 @@ export const labelOf = (name) => (/\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1] ?? '
 function imageOf(attachment, all, actions, isAlone) {
   const box = boxOf(attachment);
   const image = h('img', {
-    src: urlOf(attachment, true), alt: attachment.name, decoding: 'async', draggable: 'false', width: isAlone ? box.width : null, height: isAlone ? box.height : null,
+    src: urlOf(attachment, true),
+    alt: attachment.name,
+    decoding: 'async',
+    draggable: 'false',
+    width: isAlone ? box.width : null,
+    height: isAlone ? box.height : null,
     onerror: () => {
       // The link has ended while the page was open: the session's own path still works, once.
       const plain = new URL(at(`attachment/${attachment.id}/${encodeURIComponent(attachment.name)}`));
@@ -38,27 +50,81 @@ function imageOf(attachment, all, actions, isAlone) {
       else image.replaceWith(h('span', { class: 'lost' }, icon('image'), t('image_lost')));
     },
   });
-  return h('button', { type: 'button', class: 'pic', tabindex: '-1', 'aria-label': t('open_image', { name: attachment.name }), style: isAlone ? { width: `${box.width}px`, 'aspect-ratio': `${box.width} / ${box.height}` } : {}, onclick: () => actions.openViewer(attachment, all) }, image);
+  return h(
+    'button',
+    {
+      type: 'button',
+      class: 'pic',
+      tabindex: '-1',
+      'aria-label': t('open_image', { name: attachment.name }),
+      style: isAlone ? { width: `${box.width}px`, 'aspect-ratio': `${box.width} / ${box.height}` } : {},
+      onclick: () => actions.openViewer(attachment, all),
+    },
+    image,
+  );
 }
 
-export const fileCard = ({ name, size: bytes, url, ...rest }) => h('a', { class: 'file', href: urlOf({ url, ...rest }), download: name, tabindex: '-1' },
-  h('span', { class: 'file-type', 'aria-hidden': 'true' }, labelOf(name) || icon('file')), h('span', { class: 'grow' }, h('span', { class: 'file-name cut', dir: 'auto' }, name), h('small', { class: 'muted' }, size(bytes))), icon('download', 's'));
+export const fileCard = ({ name, size: bytes, url, ...rest }) =>
+  h(
+    'a',
+    { class: 'file', href: urlOf({ url, ...rest }), download: name, tabindex: '-1' },
+    h('span', { class: 'file-type', 'aria-hidden': 'true' }, labelOf(name) || icon('file')),
+    h(
+      'span',
+      { class: 'grow' },
+      h('span', { class: 'file-name cut', dir: 'auto' }, name),
+      h('small', { class: 'muted' }, size(bytes)),
+    ),
+    icon('download', 's'),
+  );
 
 /** The attachments of a stored message. */
 export function attachmentsOf({ attachments }, actions) {
   if (!attachments?.length) return null;
   const images = attachments.filter((it) => kindOf(it) === 'image');
   const others = attachments.filter((it) => kindOf(it) !== 'image');
-  return h('div', { class: 'attachments' },
-    images.length > 0 && h('div', { class: images.length > 1 ? 'pics' : 'one-pic', 'data-count': Math.min(images.length, 4) }, images.map((it) => imageOf(it, images, actions, images.length === 1))),
+  return h(
+    'div',
+    { class: 'attachments' },
+    images.length > 0 &&
+      h(
+        'div',
+        { class: images.length > 1 ? 'pics' : 'one-pic', 'data-count': Math.min(images.length, 4) },
+        images.map((it) => imageOf(it, images, actions, images.length === 1)),
+      ),
     others.map((it) => {
       const kind = kindOf(it);
       if (kind === 'video') {
-        return h('figure', { class: 'media' }, h('video', { src: urlOf(it), controls: true, preload: 'metadata', playsinline: true, width: it.width || 360, height: it.height || 220, 'aria-label': it.name }), h('figcaption', { class: 'small muted cut' }, it.name));
+        return h(
+          'figure',
+          { class: 'media' },
+          h('video', {
+            src: urlOf(it),
+            controls: true,
+            preload: 'metadata',
+            playsinline: true,
+            width: it.width || 360,
+            height: it.height || 220,
+            'aria-label': it.name,
+          }),
+          h('figcaption', { class: 'small muted cut' }, it.name),
+        );
       }
-      if (kind === 'audio') return h('figure', { class: 'media audio' }, h('figcaption', { class: 'small cut' }, it.name, it.duration ? h('span', { class: 'muted num' }, ` · ${clock(it.duration)}`) : ''), h('audio', { src: urlOf(it), controls: true, preload: 'none', 'aria-label': it.name }));
+      if (kind === 'audio')
+        return h(
+          'figure',
+          { class: 'media audio' },
+          h(
+            'figcaption',
+            { class: 'small cut' },
+            it.name,
+            it.duration ? h('span', { class: 'muted num' }, ` · ${clock(it.duration)}`) : '',
+          ),
+          h('audio', { src: urlOf(it), controls: true, preload: 'none', 'aria-label': it.name }),
+        );
       return fileCard(it);
-    }));
+    }),
+  );
 }
 
 const previews = new WeakMap();
@@ -74,10 +140,35 @@ export function uploadsOf(outgoing, cancel) {
   const isActive = !outgoing.error && outgoing.files.some((it) => !it.id);
   const total = outgoing.files.reduce((sum, it) => sum + it.file.size, 0) || 1;
   const sent = outgoing.files.reduce((sum, it) => sum + it.file.size * (it.id ? 1 : it.share), 0);
-  return h('div', { class: 'attachments' },
-    outgoing.files.map(({ file, name, share, id }) => (isImageFile(file)
-      ? h('div', { class: 'one-pic is-sending' }, h('img', { src: previewUrl(file), alt: name }))
-      : h('div', { class: 'file' }, h('span', { class: 'file-type', 'aria-hidden': 'true' }, labelOf(name) || icon('file')), h('span', { class: 'grow' }, h('span', { class: 'file-name cut' }, name), h('small', { class: 'muted num' }, id ? size(file.size) : `${Math.round(share * 100)} % · ${size(file.size)}`))))),
-    isActive && h('div', { class: 'sending' }, h('progress', { max: 1, value: sent / total, 'aria-label': t('uploading') }), h('span', { class: 'small muted num' }, `${Math.round((sent / total) * 100)} %`),
-      h('button', { type: 'button', class: 'link small', onclick: () => cancel(outgoing.clientId) }, t('cancel'))));
+  return h(
+    'div',
+    { class: 'attachments' },
+    outgoing.files.map(({ file, name, share, id }) =>
+      isImageFile(file)
+        ? h('div', { class: 'one-pic is-sending' }, h('img', { src: previewUrl(file), alt: name }))
+        : h(
+            'div',
+            { class: 'file' },
+            h('span', { class: 'file-type', 'aria-hidden': 'true' }, labelOf(name) || icon('file')),
+            h(
+              'span',
+              { class: 'grow' },
+              h('span', { class: 'file-name cut' }, name),
+              h(
+                'small',
+                { class: 'muted num' },
+                id ? size(file.size) : `${Math.round(share * 100)} % · ${size(file.size)}`,
+              ),
+            ),
+          ),
+    ),
+    isActive &&
+      h(
+        'div',
+        { class: 'sending' },
+        h('progress', { max: 1, value: sent / total, 'aria-label': t('uploading') }),
+        h('span', { class: 'small muted num' }, `${Math.round((sent / total) * 100)} %`),
+        h('button', { type: 'button', class: 'link small', onclick: () => cancel(outgoing.clientId) }, t('cancel')),
+      ),
+  );
 }

@@ -17,20 +17,43 @@ export function barrierOf(state) {
   const chat = { chat: { id: state.id } };
   if (!other) return null;
   const contact = session.client.contacts.get(other.id);
-  if (other.deleted) return { key: 'deleted', isClosed: true, content: () => h('p', { class: 'muted' }, t('account_is_deleted')) };
+  if (other.deleted)
+    return { key: 'deleted', isClosed: true, content: () => h('p', { class: 'muted' }, t('account_is_deleted')) };
   if (contact?.blocked) {
-    return { key: 'blocked', isClosed: true, content: () => [h('p', { class: 'muted' }, t('you_blocked', { name: titleOf(state) })), button(t('unblock'), () => call('unblock', { user: { id: other.id } }, () => {}))] };
-  }
-  if (isRequest(state)) {
     return {
-      key: 'request', isClosed: true,
+      key: 'blocked',
+      isClosed: true,
       content: () => [
-        h('p', null, t('request_text', { name: titleOf(state) })),
-        h('div', { class: 'row wrap' }, button(t('approve'), () => call('approve_chat', chat, () => {})), button(t('decline'), () => call('decline_chat', chat, () => navigate('#/')), 'plain'),
-          button(t('block'), () => call('block', { user: { id: other.id } }, () => call('decline_chat', chat, () => navigate('#/'))), 'plain')),
+        h('p', { class: 'muted' }, t('you_blocked', { name: titleOf(state) })),
+        button(t('unblock'), () => call('unblock', { user: { id: other.id } }, () => {})),
       ],
     };
   }
-  if (isAwaiting(state) && state.chat.last_seq > 0) return { key: 'awaiting', isClosed: true, content: () => h('p', { class: 'muted' }, t('awaiting_text', { name: titleOf(state) })) };
+  if (isRequest(state)) {
+    return {
+      key: 'request',
+      isClosed: true,
+      content: () => [
+        h('p', null, t('request_text', { name: titleOf(state) })),
+        h(
+          'div',
+          { class: 'row wrap' },
+          button(t('approve'), () => call('approve_chat', chat, () => {})),
+          button(t('decline'), () => call('decline_chat', chat, () => navigate('#/')), 'plain'),
+          button(
+            t('block'),
+            () => call('block', { user: { id: other.id } }, () => call('decline_chat', chat, () => navigate('#/'))),
+            'plain',
+          ),
+        ),
+      ],
+    };
+  }
+  if (isAwaiting(state) && state.chat.last_seq > 0)
+    return {
+      key: 'awaiting',
+      isClosed: true,
+      content: () => h('p', { class: 'muted' }, t('awaiting_text', { name: titleOf(state) })),
+    };
   return null;
 }

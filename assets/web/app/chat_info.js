@@ -5,7 +5,8 @@ import { now } from '../shared/time.js';
 import { session } from './session.js';
 
 /** The other person of a direct chat. */
-export const otherOf = ({ chat }) => (chat.is_group ? null : chat.members.find(({ user }) => user.id !== session.userId)?.user ?? null);
+export const otherOf = ({ chat }) =>
+  chat.is_group ? null : (chat.members.find(({ user }) => user.id !== session.userId)?.user ?? null);
 
 /** The name to show. */
 export const titleOf = (state) => (state.chat.is_group ? state.chat.name : nameOf(otherOf(state)));
@@ -39,7 +40,12 @@ export function excerptOf(message) {
   if (first) {
     const kind = first.mime.split('/')[0];
     const count = message.attachments.length;
-    const label = kind in TYPE_TEXTS ? t(count > 1 ? `${TYPE_TEXTS[kind]}s_n` : TYPE_TEXTS[kind], { n: count }) : count > 1 ? t('files_n', { n: count }) : first.name;
+    const label =
+      kind in TYPE_TEXTS
+        ? t(count > 1 ? `${TYPE_TEXTS[kind]}s_n` : TYPE_TEXTS[kind], { n: count })
+        : count > 1
+          ? t('files_n', { n: count })
+          : first.name;
     return text ? `${label}: ${text.slice(0, 120)}` : label;
   }
   if (text) return text.slice(0, 200).replace(/\s+/g, ' ');
@@ -53,7 +59,9 @@ export function typingText(state) {
   if (!state.chat.is_group) return t('typing');
   const name = (id) => nameOf(state.chat.members.find(({ user }) => user.id === id)?.user ?? { id }).split(' ')[0];
   if (ids.length > 2) return t('typing_many', { n: ids.length });
-  return ids.length === 2 ? t('typing_two', { a: name(ids[0]), b: name(ids[1]) }) : t('typing_one', { name: name(ids[0]) });
+  return ids.length === 2
+    ? t('typing_two', { a: name(ids[0]), b: name(ids[1]) })
+    : t('typing_one', { name: name(ids[0]) });
 }
 
 /** `online`, or when the person was last. */
@@ -66,7 +74,13 @@ export function presenceText(user, ago) {
 
 /** All chats of the list, pinned ones first, then by activity. */
 export function sortedChats() {
-  const shown = [...session.client.chats.values()].filter(({ chat }) => chat.visible || chat.owner_id === session.userId || chat.is_group);
+  const shown = [...session.client.chats.values()].filter(
+    ({ chat }) => chat.visible || chat.owner_id === session.userId || chat.is_group,
+  );
   const activity = new Map(shown.map((it) => [it, activityOf(it)]));
-  return shown.sort((a, b) => Number(b.my.pinned) - Number(a.my.pinned) || (activity.get(b) > activity.get(a) ? 1 : activity.get(b) < activity.get(a) ? -1 : b.id - a.id));
+  return shown.sort(
+    (a, b) =>
+      Number(b.my.pinned) - Number(a.my.pinned) ||
+      (activity.get(b) > activity.get(a) ? 1 : activity.get(b) < activity.get(a) ? -1 : b.id - a.id),
+  );
 }

@@ -14,6 +14,7 @@ import { onDrafts } from './drafts.js';
 import { onOutgoing } from './outgoing.js';
 import { SearchBox } from './search_box.js';
 
+const PAGE = 120;
 const TABS = {
   all: ({ my }, state) => !my.archived && !isRequest(state),
   unread: ({ my }, state) => my.unread > 0 && !my.archived && !isRequest(state),
@@ -26,21 +27,47 @@ export class ChatList {
   #rows = h('div', { class: 'rows', id: 'chat-rows' });
   #tab = 'all';
   #current = null;
-  #counts = {};
+  /** So many rows are drawn; more as one scrolls. */
+  #limit = PAGE;
 
   constructor({ onNewChat, openMenu }) {
     const { client } = session;
     this.search = new SearchBox({ results: (shown) => this.#showSearch(shown) });
     this.tabs = tabList({
-      label: t('filter'), value: 'all', controls: 'chat-rows',
-      tabs: [['all', t('tab_all')], ['unread', t('tab_unread')], ['mentions', t('tab_mentions')], ['requests', t('tab_requests')], ['archived', t('tab_archived')]],
-      onselect: (key) => { this.#tab = key; this.refresh(); this.#rows.scrollTop = 0; },
+      label: t('filter'),
+      value: 'all',
+      controls: 'chat-rows',
+      tabs: [
+        ['all', t('tab_all')],
+        ['unread', t('tab_unread')],
+        ['mentions', t('tab_mentions')],
+        ['requests', t('tab_requests')],
+        ['archived', t('tab_archived')],
+      ],
+      onselect: (key) => {
+        this.#tab = key;
+        this.#limit = PAGE;
+        this.refresh();
+        this.#rows.scrollTop = 0;
+      },
     });
-    this.me = h('button', { type: 'button', class: 'own', 'aria-label': t('own_menu'), 'aria-haspopup': 'menu', onclick: (event) => openMenu(event.currentTarget) });
+    this.me = h('button', {
+      type: 'button',
+      class: 'own',
+      'aria-label': t('own_menu'),
+      'aria-haspopup': 'menu',
+      onclick: (event) => openMenu(event.currentTarget),
+    });
     this.results = h('div', { class: 'rows results', hidden: true });
-    this.element = h('nav', { class: 'list', 'aria-label': t('chats') },
+    this.element = h(
+      'nav',
+      { class: 'list', 'aria-label': t('chats') },
       h('header', null, this.me, h('h2', null, t('chats')), iconButton('plus', t('new_chat'), onNewChat)),
-      this.search.element, this.tabs.element, this.#rows, this.results);
+      this.search.element,
+      this.tabs.element,
+      this.#rows,
+      this.results,
+    );
     rove(this.#rows, '.chat-row');
     onContextMenu(this.#rows, '.chat-row', (row, point) => this.#openMenu(row, point));
     this.#rows.addEventListener('keydown', (event) => {
@@ -53,6 +80,21 @@ export class ChatList {
     });
     rove(this.results, '.result');
     this.refresh = perFrame(() => this.#show());
+    this.#rows.addEventListener(
+      'scroll',
+      () => {
+        const { scrollHeight, scrollTop, clientHeight } = this.#rows;
+        if (
+          scrollHeight - scrollTop - clientHeight > 600 ||
+          !this.#rows.knownElements ||
+          this.#rows.knownElements.size < this.#limit
+        )
+          return;
+        this.#limit += PAGE;
+        this.refresh();
+      },
+      { passive: true },
+    );
     for (const name of ['change', 'chat', 'gone', 'synced', 'typing']) client.on(name, this.refresh);
     // Typing ends by itself when nothing more is heard.
     client.on('typing', () => setTimeout(this.refresh, 7200));
@@ -70,7 +112,9 @@ export class ChatList {
     if (state) openChatMenu(state, point);
   }
 
-  focusSearch() { this.search.focus(); }
+  focusSearch() {
+    this.search.focus();
+  }
 
   setCurrent(id) {
     if (this.#current === id) return;
@@ -96,8 +140,12 @@ export class ChatList {
     this.#showTabs(all);
     const shown = all.filter((it) => TABS[this.#tab](it, it));
     if (!shown.length) return this.#showEmpty();
-    if (this.#rows.dataset.state) { fill(this.#rows); this.#rows.knownElements = null; delete this.#rows.dataset.state; }
-    const rows = shown.map((state) => rowOf(state, state.id === this.#current));
+    if (this.#rows.dataset.state) {
+      fill(this.#rows);
+      this.#rows.knownElements = null;
+      delete this.#rows.dataset.state;
+    }
+    const rows = shown.slice(0, this.#limit).map((state) => rowOf(state, state.id === this.#current));
     reconcile(this.#rows, rows, (row) => row.id, createRow, updateRow);
     if (!this.#rows.querySelector('.chat-row[tabindex="0"]')) {
       const first = this.#rows.querySelector('[aria-current]') ?? this.#rows.querySelector('.chat-row');
@@ -113,7 +161,12 @@ export class ChatList {
 
   #showTabs(all) {
     const count = (key) => all.filter((it) => TABS[key](it, it)).length;
-    const counts = { unread: count('unread'), mentions: count('mentions'), requests: count('requests'), archived: count('archived') };
+    const counts = {
+      unread: count('unread'),
+      mentions: count('mentions'),
+      requests: count('requests'),
+      archived: count('archived'),
+    };
     for (const [key, button] of this.tabs.buttons) {
       if (key === 'all') continue;
       // What is empty takes no place, but the tab that one is on does not go away under the pointer.
@@ -121,7 +174,6 @@ export class ChatList {
       const label = t(`tab_${key}`);
       text(button, counts[key] ? `${label} ${counts[key]}` : label);
     }
-    this.#counts = counts;
   }
 
   #showEmpty() {
@@ -132,13 +184,40 @@ export class ChatList {
     this.#rows.knownElements = null;
     attr(this.#rows, 'aria-busy', isLoading ? 'true' : null);
     if (isLoading) {
-      fill(this.#rows, Array.from({ length: 7 }, (_, index) => h('div', { class: 'chat-row is-skeleton', 'aria-hidden': 'true' },
-        h('span', { class: 'skeleton round', style: { width: '46px', height: '46px' } }),
-        h('span', { class: 'grow stack tight' }, h('span', { class: 'skeleton', style: { width: `${40 + (index * 17) % 40}%`, height: '13px' } }), h('span', { class: 'skeleton', style: { width: `${60 + (index * 23) % 35}%`, height: '11px' } })))));
+      fill(
+        this.#rows,
+        Array.from({ length: 7 }, (_, index) =>
+          h(
+            'div',
+            { class: 'chat-row is-skeleton', 'aria-hidden': 'true' },
+            h('span', { class: 'skeleton round', style: { width: '46px', height: '46px' } }),
+            h(
+              'span',
+              { class: 'grow stack tight' },
+              h('span', { class: 'skeleton', style: { width: `${40 + ((index * 17) % 40)}%`, height: '13px' } }),
+              h('span', { class: 'skeleton', style: { width: `${60 + ((index * 23) % 35)}%`, height: '11px' } }),
+            ),
+          ),
+        ),
+      );
       return;
     }
     const isAll = this.#tab === 'all';
-    fill(this.#rows, h('div', { class: 'empty' }, icon(isAll ? 'chat' : 'check'), h('h3', null, t(`empty_${this.#tab}`)), h('p', null, t(`empty_${this.#tab}_hint`)),
-      isAll && h('button', { type: 'button', class: 'btn', onclick: () => this.element.querySelector('header .icon-btn').click() }, t('start_chat'))));
+    fill(
+      this.#rows,
+      h(
+        'div',
+        { class: 'empty' },
+        icon(isAll ? 'chat' : 'check'),
+        h('h3', null, t(`empty_${this.#tab}`)),
+        h('p', null, t(`empty_${this.#tab}_hint`)),
+        isAll &&
+          h(
+            'button',
+            { type: 'button', class: 'btn', onclick: () => this.element.querySelector('header .icon-btn').click() },
+            t('start_chat'),
+          ),
+      ),
+    );
   }
 }

@@ -1,30 +1,32 @@
 // Where one writes: text, replies, edits, files, emoji and mentions.
-import { attr, fill, h, text } from '../shared/dom.js';
+import { fill, h, text } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
 import { t } from '../shared/i18n.js';
 import { load } from '../shared/page.js';
 import { explain, iconButton } from '../shared/form.js';
-import { isMenuOpen, openMenu } from '../shared/menu.js';
+import { isMenuOpen } from '../shared/menu.js';
 import { preference } from '../shared/preferences.js';
+import { duration } from '../shared/time.js';
 import { toast } from '../shared/toast.js';
 import { nameOf } from '../shared/avatar.js';
 import { Completion } from './completion.js';
+import { acceptDrops } from './file_drop.js';
 import { FileTray } from './file_tray.js';
 import { excerptOf } from './chat_info.js';
 import { barrierOf } from './barriers.js';
 import { draftOf, dropDraft, keepDraft, onDrafts } from './drafts.js';
 import { sendMessage } from './outgoing.js';
 import { session } from './session.js';
+import { TextType } from './text_type.js';
 
-const TYPES = ['text', 'markdown', 'json', 'yaml', 'xml', 'html', 'css', 'javascript', 'csv', 'svg'];
 const TYPING_EVERY_MS = 3000;
 /** A message may have at most so many files. */
 const MOST_FILES = 10;
 
 export class Composer {
+  #left = new AbortController();
   #reply = null;
   #editing = null;
-  #type = 'text';
   #typingAt = 0;
   #barrier = '';
   #before = '';
@@ -33,24 +35,68 @@ export class Composer {
 
   constructor(conversation) {
     this.conversation = conversation;
-    this.input = h('textarea', { class: 'message-input', rows: '1', 'aria-label': t('message'), placeholder: t('message'), dir: 'auto', enterkeyhint: 'send', autocomplete: 'off' });
-    this.files = h('input', { type: 'file', multiple: true, class: 'vh', tabindex: '-1', 'aria-hidden': 'true', onchange: () => { this.addFiles(this.files.files); this.files.value = ''; } });
+    this.input = h('textarea', {
+      class: 'message-input',
+      rows: '1',
+      'aria-label': t('message'),
+      placeholder: t('message'),
+      dir: 'auto',
+      enterkeyhint: 'send',
+      autocomplete: 'off',
+    });
+    this.files = h('input', {
+      type: 'file',
+      multiple: true,
+      class: 'vh',
+      tabindex: '-1',
+      'aria-hidden': 'true',
+      onchange: () => {
+        this.addFiles(this.files.files);
+        this.files.value = '';
+      },
+    });
     this.context = h('div', { class: 'context', hidden: true });
     this.tray = new FileTray(() => this.#changed(false));
-    this.typeLabel = h('span', { class: 'type-label' });
-    this.typeButton = iconButton('text', t('text_type'), (event) => this.#chooseType(event.currentTarget), { 'aria-haspopup': 'menu' });
-    this.typeButton.append(this.typeLabel);
-    this.sendButton = h('button', { type: 'button', class: 'send', 'aria-label': t('send'), title: t('send') }, icon('send'));
+    this.type = new TextType(this.input, () => this.focus());
+    this.sendButton = h(
+      'button',
+      { type: 'button', class: 'send', 'aria-label': t('send'), title: t('send') },
+      icon('send'),
+    );
     this.attach = iconButton('clip', t('attach'), () => this.files.click());
-    this.emoji = iconButton('smile', t('emoji'), (event) => this.#openEmoji(event.currentTarget), { 'aria-haspopup': 'dialog' });
-    this.completion = new Completion(this.input, () => conversation.state, () => this.#changed());
-    this.box = h('div', { class: 'composer-box' }, this.attach, this.input, this.typeButton, this.emoji, this.sendButton);
-    this.form = h('div', { class: 'composer-form' }, this.context, this.tray.element, this.completion.list, this.box, this.files);
+    this.emoji = iconButton('smile', t('emoji'), (event) => this.#openEmoji(event.currentTarget), {
+      'aria-haspopup': 'dialog',
+    });
+    this.completion = new Completion(
+      this.input,
+      () => conversation.state,
+      () => this.#changed(),
+    );
+    this.box = h(
+      'div',
+      { class: 'composer-box' },
+      this.attach,
+      this.input,
+      this.type.button,
+      this.emoji,
+      this.sendButton,
+    );
+    this.form = h(
+      'div',
+      { class: 'composer-form' },
+      this.context,
+      this.tray.element,
+      this.completion.list,
+      this.box,
+      this.files,
+    );
     this.barrier = h('div', { class: 'barrier', hidden: true });
     this.hint = h('p', { class: 'slow small muted', hidden: true });
     this.element = h('div', { class: 'composer' }, this.barrier, this.form, this.hint);
     this.#listen();
-    onDrafts((chatId) => { if (chatId === conversation.chatId) this.#takeOver(); });
+    this.offDrafts = onDrafts((chatId) => {
+      if (chatId === conversation.chatId) this.#takeOver();
+    });
   }
 
   #listen() {
@@ -64,23 +110,28 @@ export class Composer {
       event.preventDefault();
       this.addFiles(files);
     });
-    this.sendButton.addEventListener('click', () => { this.send(); input.focus(); });
+    this.sendButton.addEventListener('click', () => {
+      this.send();
+      input.focus();
+    });
     // Buttons beside the text leave the focus, and a phone's keyboard, where they are.
-    for (const button of [this.sendButton, this.typeButton]) button.addEventListener('pointerdown', (event) => { if (document.activeElement === input) event.preventDefault(); });
-    this.element.addEventListener('keydown', (event) => { if (event.key === 'Escape' && !event.defaultPrevented) this.#escape(event); });
+    for (const button of [this.sendButton, this.type.button])
+      button.addEventListener('pointerdown', (event) => {
+        if (document.activeElement === input) event.preventDefault();
+      });
+    this.element.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape' && !event.defaultPrevented) this.#escape(event);
+    });
   }
 
   /** Files may be dropped anywhere on the conversation. */
   acceptDrops(area, overlay) {
-    let depth = 0;
-    const hasFiles = (event) => event.dataTransfer?.types.includes('Files') && !this.form.hidden;
-    const on = (name, listener) => area.addEventListener(name, (event) => { if (hasFiles(event)) { event.preventDefault(); listener(event); } }, { signal: this.#drops.signal });
-    on('dragenter', () => { depth += 1; overlay.hidden = false; });
-    on('dragover', (event) => { event.dataTransfer.dropEffect = 'copy'; });
-    on('dragleave', () => { depth -= 1; if (depth <= 0) { depth = 0; overlay.hidden = true; } });
-    on('drop', (event) => { depth = 0; overlay.hidden = true; this.addFiles(event.dataTransfer.files); this.focus(); });
+    acceptDrops(area, overlay, {
+      signal: this.#left.signal,
+      isOpen: () => !this.form.hidden,
+      onFiles: (files) => this.addFiles(files),
+    });
   }
-  #drops = new AbortController();
 
   open() {
     const draft = draftOf(this.conversation.state);
@@ -93,7 +144,8 @@ export class Composer {
 
   leave() {
     this.#stopTyping();
-    this.#drops.abort();
+    this.#left.abort();
+    this.offDrafts();
     this.completion.close();
   }
 
@@ -105,6 +157,9 @@ export class Composer {
   /** Shows what prevents writing, if anything does, and a draft of another device. */
   refresh() {
     this.#takeOver();
+    const { chat, my } = this.conversation.state;
+    this.hint.hidden = !(chat.is_group && chat.slow_mode_secs && my.role === 'member');
+    if (!this.hint.hidden) text(this.hint, t('slow_mode_note', { time: duration(chat.slow_mode_secs) }));
     const barrier = barrierOf(this.conversation.state);
     const key = barrier?.key ?? '';
     if (key === this.#barrier) return;
@@ -125,7 +180,10 @@ export class Composer {
     if (this.#editing || !this.conversation.state) return;
     const draft = draftOf(this.conversation.state);
     const content = draft?.content ?? '';
-    if (this.input.value === content) { this.#known = content; return; }
+    if (this.input.value === content) {
+      this.#known = content;
+      return;
+    }
     if (this.input.value !== this.#known) return;
     this.input.value = this.#known = content;
     this.#reply = this.#findReply(draft?.reply_to);
@@ -139,12 +197,19 @@ export class Composer {
     if (this.completion.key(event)) return;
     const isCommand = event.ctrlKey || event.metaKey;
     if (event.key === 'Enter') {
-      const sends = isCommand || (preference('enter') === 'send' && !event.shiftKey && !event.altKey && !matchMedia('(hover: none) and (pointer: coarse)').matches);
+      const sends =
+        isCommand ||
+        (preference('enter') === 'send' &&
+          !event.shiftKey &&
+          !event.altKey &&
+          !matchMedia('(hover: none) and (pointer: coarse)').matches);
       if (!sends) return;
       event.preventDefault();
       if (!event.repeat) this.send();
     } else if (event.key === 'ArrowUp' && !this.input.value && !event.shiftKey && !isCommand && !this.#editing) {
-      const own = this.conversation.timeline.items.findLast((it) => it.user.id === session.userId && !it.deleted_at && !it.forwarded_from && it.content);
+      const own = this.conversation.timeline.items.findLast(
+        (it) => it.user.id === session.userId && !it.deleted_at && !it.forwarded_from && it.content,
+      );
       if (!own || !this.conversation.timeline.atEnd) return;
       event.preventDefault();
       this.edit(own);
@@ -154,7 +219,11 @@ export class Composer {
   /** Closes one thing: the edit, then the reply, then the files. */
   #escape(event) {
     if (this.#editing) this.#endEdit();
-    else if (this.#reply) { this.#reply = null; this.#showContext(); this.#keep(); } else if (this.tray.files.length) this.tray.clear();
+    else if (this.#reply) {
+      this.#reply = null;
+      this.#showContext();
+      this.#keep();
+    } else if (this.tray.files.length) this.tray.clear();
     else return;
     event.preventDefault();
     this.focus();
@@ -181,7 +250,8 @@ export class Composer {
   }
 
   #keep() {
-    if (!this.#editing && this.conversation.state) keepDraft(this.conversation.chatId, this.input.value, this.#reply?.id ?? null);
+    if (!this.#editing && this.conversation.state)
+      keepDraft(this.conversation.chatId, this.input.value, this.#reply?.id ?? null);
   }
 
   #grow() {
@@ -220,16 +290,31 @@ export class Composer {
   #showContext() {
     const message = this.#editing ?? this.#reply;
     this.context.hidden = !message;
-    attr(this.sendButton, 'aria-label', this.#editing ? t('save') : t('send'));
     fill(this.sendButton, icon(this.#editing ? 'check' : 'send'));
-    if (!message) { fill(this.context); return; }
+    if (!message) {
+      fill(this.context);
+      return;
+    }
     const isEdit = Boolean(this.#editing);
-    fill(this.context, icon(isEdit ? 'edit' : 'reply', 's'),
-      h('div', { class: 'grow' }, h('b', null, isEdit ? t('edit_message') : t('replying_to', { name: nameOf(message.user) })), h('span', { class: 'cut muted', dir: 'auto' }, excerptOf(message))),
+    fill(
+      this.context,
+      icon(isEdit ? 'edit' : 'reply', 's'),
+      h(
+        'div',
+        { class: 'grow' },
+        h('b', null, isEdit ? t('edit_message') : t('replying_to', { name: nameOf(message.user) })),
+        h('span', { class: 'cut muted', dir: 'auto' }, excerptOf(message)),
+      ),
       iconButton('close', isEdit ? t('cancel_edit') : t('cancel_reply'), () => {
-        if (isEdit) this.#endEdit(); else { this.#reply = null; this.#showContext(); this.#keep(); }
+        if (isEdit) this.#endEdit();
+        else {
+          this.#reply = null;
+          this.#showContext();
+          this.#keep();
+        }
         this.focus();
-      }));
+      }),
+    );
   }
 
   addFiles(files) {
@@ -244,16 +329,24 @@ export class Composer {
 
   send() {
     const content = this.input.value;
-    if (this.#editing) { this.#saveEdit(content); return; }
+    if (this.#editing) {
+      this.#saveEdit(content);
+      return;
+    }
     const files = this.tray.files;
     if (!content.trim() && !files.length) return;
     const { chatId } = this.conversation;
-    const message = { content: content.trim() ? content : '', replyTo: this.#reply?.id ?? null, messageType: this.#typeFor(content, files), files };
+    const message = {
+      content: content.trim() ? content : '',
+      replyTo: this.#reply?.id ?? null,
+      messageType: this.type.of(content, files),
+      files,
+    };
     // Empty at once: a second Enter or click finds nothing to send.
     this.input.value = this.#known = '';
     this.#reply = null;
     this.tray.clear();
-    this.#setType('text');
+    this.type.set('text');
     this.#showContext();
     this.#grow();
     this.completion.close();
@@ -263,18 +356,12 @@ export class Composer {
     this.conversation.sent();
   }
 
-  /** Files without a caption have the type of the first; it tells other clients what they are. */
-  #typeFor(content, files) {
-    if (!files.length || content.trim()) return this.#type;
-    const [{ file }] = files;
-    const kind = file.type.split('/')[0];
-    if (['image', 'audio', 'video'].includes(kind) && file.type !== 'image/svg+xml') return kind;
-    return { 'application/pdf': 'pdf', 'application/zip': 'zip', 'text/csv': 'csv', 'application/gzip': 'gzip' }[file.type] ?? 'binary';
-  }
-
   async #saveEdit(content) {
     const message = this.#editing;
-    if (!content.trim() && !message.attachments.length) { toast(t('empty_edit')); return; }
+    if (!content.trim() && !message.attachments.length) {
+      toast(t('empty_edit'));
+      return;
+    }
     this.#endEdit();
     if (content === message.content) return;
     try {
@@ -286,22 +373,15 @@ export class Composer {
     }
   }
 
-  #setType(type) {
-    this.#type = type;
-    text(this.typeLabel, type === 'text' ? '' : type === 'javascript' ? 'JS' : type === 'markdown' ? 'MD' : type.toUpperCase());
-    attr(this.typeButton, 'aria-pressed', String(type !== 'text'));
-    this.input.classList.toggle('is-code', !['text', 'markdown'].includes(type));
-  }
-
-  #chooseType(anchor) {
-    openMenu(anchor, TYPES.flatMap((type, index) => [index === 2 && null, {
-      label: type === 'text' ? t('plain_text') : type === 'markdown' ? t('formatted_text') : type.toUpperCase(), checked: type === this.#type, run: () => { this.#setType(type); this.focus(); },
-    }].filter((it) => it !== false)), { label: t('text_type'), align: 'end' });
-  }
-
   async #openEmoji(anchor) {
     const { openEmojiPicker } = await load(() => import('./emoji_picker.js'));
-    openEmojiPicker(anchor, { keepOpen: true, onPick: (emoji) => this.insert(emoji), onClose: () => { if (!isMenuOpen()) this.focus(); } });
+    openEmojiPicker(anchor, {
+      keepOpen: true,
+      onPick: (emoji) => this.insert(emoji),
+      onClose: () => {
+        if (!isMenuOpen()) this.focus();
+      },
+    });
   }
 
   insert(what) {

@@ -11,7 +11,11 @@ const PATIENCE_MS = 900;
 export function watchConnection() {
   const { client } = session;
   const label = h('span');
-  const retry = h('button', { type: 'button', class: 'link', hidden: true, onclick: () => client.connect().catch(() => {}) }, t('try_now'));
+  const retry = h(
+    'button',
+    { type: 'button', class: 'link', hidden: true, onclick: () => client.connect().catch(() => {}) },
+    t('try_now'),
+  );
   const bar = h('div', { class: 'connection' }, h('div', { role: 'status', 'aria-live': 'polite' }, label), retry);
   let timer;
   let wasOffline = false;
@@ -30,13 +34,16 @@ export function watchConnection() {
       return;
     }
     // Nothing is told at once when the page opens, and nothing that lasts a moment.
-    timer = setTimeout(() => {
-      const isOffline = !navigator.onLine || status === 'waiting';
-      wasOffline ||= isOffline;
-      bar.dataset.state = isOffline ? 'offline' : 'connecting';
-      show(isOffline ? t('offline_bar') : t('connecting'));
-      retry.hidden = !isOffline || !navigator.onLine;
-    }, navigator.onLine ? PATIENCE_MS : 0);
+    timer = setTimeout(
+      () => {
+        const isOffline = !navigator.onLine || status === 'waiting';
+        wasOffline ||= isOffline;
+        bar.dataset.state = isOffline ? 'offline' : 'connecting';
+        show(isOffline ? t('offline_bar') : t('connecting'));
+        retry.hidden = !isOffline || !navigator.onLine;
+      },
+      navigator.onLine ? PATIENCE_MS : 0,
+    );
   };
   client.on('status', update);
   addEventListener('online', update);

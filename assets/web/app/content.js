@@ -20,7 +20,8 @@ function cutLink(found) {
   while (/[)\]}]$/.test(end)) {
     const close = end.at(-1);
     const open = { ')': '(', ']': '[', '}': '{' }[close];
-    if (end.split(open).length > end.split(close).length - 0 || end.split(open).length === end.split(close).length) break;
+    if (end.split(open).length > end.split(close).length - 0 || end.split(open).length === end.split(close).length)
+      break;
     end = end.slice(0, -1);
   }
   return end;
@@ -44,7 +45,11 @@ export function formatText(text, { mentionsAll = false } = {}) {
   for (const found of text.matchAll(LINK)) {
     const shown = cutLink(found[0]);
     let url;
-    try { url = new URL(shown.startsWith('www.') ? `https://${shown}` : shown); } catch { continue; }
+    try {
+      url = new URL(shown.startsWith('www.') ? `https://${shown}` : shown);
+    } catch {
+      continue;
+    }
     pushMentions(parts, text.slice(last, found.index), mentionsAll);
     parts.push(h('a', { href: url.href, target: '_blank', rel: 'noopener noreferrer nofollow' }, shown));
     last = found.index + shown.length;
@@ -74,37 +79,61 @@ export function contentOf(message, { onResize } = {}) {
   if (!content.trim()) return null;
   if (type === 'csv') return tableOf(content);
   if (RENDERED.has(type)) {
-    const body = h('div', { class: `text rendered ${CODE.has(type) ? 'is-code' : ''}`, dir: CODE.has(type) ? 'ltr' : 'auto' });
+    const body = h('div', {
+      class: `text rendered ${CODE.has(type) ? 'is-code' : ''}`,
+      dir: CODE.has(type) ? 'ltr' : 'auto',
+    });
     const key = `${id}:${message.edited_at ?? ''}`;
     const known = rendered.get(key);
     if (known !== undefined) setRendered(body, known);
     else {
       body.append(CODE.has(type) ? h('pre', null, content) : content);
       if (id) {
-        session.client.rendered(id).then((html) => {
-          rendered.set(key, html);
-          if (rendered.size > MOST_RENDERED) rendered.delete(rendered.keys().next().value);
-          setRendered(body, html);
-          onResize?.();
-        }).catch(() => {});
+        session.client
+          .rendered(id)
+          .then((html) => {
+            rendered.set(key, html);
+            if (rendered.size > MOST_RENDERED) rendered.delete(rendered.keys().next().value);
+            setRendered(body, html);
+            onResize?.();
+          })
+          .catch(() => {});
       }
     }
-    return CODE.has(type) ? h('div', { class: 'code-card' }, h('div', { class: 'code-head' }, h('span', null, type.toUpperCase()), copyButton(content)), body) : body;
+    return CODE.has(type)
+      ? h(
+          'div',
+          { class: 'code-card' },
+          h('div', { class: 'code-head' }, h('span', null, type.toUpperCase()), copyButton(content)),
+          body,
+        )
+      : body;
   }
   if (type !== 'text') {
     // Other types carry their file as an attachment; a text in their content is shown as it is.
     return h('div', { class: 'text', dir: 'auto' }, formatText(content));
   }
   const count = emojiCount(content);
-  return h('div', { class: count ? `text emoji-${count}` : 'text', dir: 'auto' }, formatText(content, { mentionsAll: message.mentions_all }));
+  return h(
+    'div',
+    { class: count ? `text emoji-${count}` : 'text', dir: 'auto' },
+    formatText(content, { mentionsAll: message.mentions_all }),
+  );
 }
 
-const copyButton = (content) => h('button', {
-  type: 'button', class: 'link small', onclick: (event) => {
-    navigator.clipboard.writeText(content);
-    event.currentTarget.textContent = t('copied');
-  },
-}, t('copy'));
+const copyButton = (content) =>
+  h(
+    'button',
+    {
+      type: 'button',
+      class: 'link small',
+      onclick: (event) => {
+        navigator.clipboard.writeText(content);
+        event.currentTarget.textContent = t('copied');
+      },
+    },
+    t('copy'),
+  );
 
 const ROWS_SHOWN = 30;
 /** Comma, semicolon or tab separated values as a table. */
@@ -118,15 +147,60 @@ function tableOf(content) {
     const char = content[at];
     if (isQuoted) {
       if (char !== '"') cell += char;
-      else if (content[at + 1] === '"') { cell += '"'; at += 1; } else isQuoted = false;
+      else if (content[at + 1] === '"') {
+        cell += '"';
+        at += 1;
+      } else isQuoted = false;
     } else if (char === '"' && !cell) isQuoted = true;
-    else if (char === separator) { rows.at(-1).push(cell); cell = ''; } else if (char === '\n') { rows.at(-1).push(cell); cell = ''; rows.push([]); } else if (char !== '\r') cell += char;
+    else if (char === separator) {
+      rows.at(-1).push(cell);
+      cell = '';
+    } else if (char === '\n') {
+      rows.at(-1).push(cell);
+      cell = '';
+      rows.push([]);
+    } else if (char !== '\r') cell += char;
   }
   if (cell || rows.at(-1).length) rows.at(-1).push(cell);
   const lines = rows.filter((it) => it.length > 1 || it[0]);
   const [first = [], ...rest] = lines;
   const total = content.split('\n').filter(Boolean).length - 1;
-  return h('div', { class: 'code-card' }, h('div', { class: 'code-head' }, h('span', null, `CSV · ${t('rows_n', { n: Math.max(0, total) })}`), copyButton(content)),
-    h('div', { class: 'table', tabindex: '0', role: 'group', 'aria-label': 'CSV' }, h('table', null, h('thead', null, h('tr', null, first.map((it) => h('th', { dir: 'auto', scope: 'col' }, it)))),
-      h('tbody', null, rest.slice(0, ROWS_SHOWN).map((row) => h('tr', null, row.map((it) => h('td', { dir: 'auto' }, it))))))));
+  return h(
+    'div',
+    { class: 'code-card' },
+    h(
+      'div',
+      { class: 'code-head' },
+      h('span', null, `CSV · ${t('rows_n', { n: Math.max(0, total) })}`),
+      copyButton(content),
+    ),
+    h(
+      'div',
+      { class: 'table', tabindex: '0', role: 'group', 'aria-label': 'CSV' },
+      h(
+        'table',
+        null,
+        h(
+          'thead',
+          null,
+          h(
+            'tr',
+            null,
+            first.map((it) => h('th', { dir: 'auto', scope: 'col' }, it)),
+          ),
+        ),
+        h(
+          'tbody',
+          null,
+          rest.slice(0, ROWS_SHOWN).map((row) =>
+            h(
+              'tr',
+              null,
+              row.map((it) => h('td', { dir: 'auto' }, it)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }

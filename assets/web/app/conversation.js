@@ -1,15 +1,15 @@
 // One chat on the screen: header, log, composer, and what connects them.
-import { attr, fill, h, newId, text } from '../shared/dom.js';
+import { fill, h } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
 import { t } from '../shared/i18n.js';
 import { load } from '../shared/page.js';
-import { iconButton } from '../shared/form.js';
-import { goBack, navigate } from '../shared/router.js';
+import { navigate } from '../shared/router.js';
 import { avatar, nameOf } from '../shared/avatar.js';
-import { ago, date } from '../shared/time.js';
+import { date } from '../shared/time.js';
 import { toast } from '../shared/toast.js';
+import { ChatHead } from './chat_head.js';
 import { Composer } from './composer.js';
-import { excerptOf, isMuted, isOnline, otherOf, pictureOf, presenceText, titleOf, typingText } from './chat_info.js';
+import { excerptOf, otherOf, pictureOf, titleOf, typingText } from './chat_info.js';
 import { LogView } from './log_view.js';
 import { MessageActions } from './message_actions.js';
 import { PinnedBar } from './pinned_bar.js';
@@ -21,7 +21,14 @@ import { Timeline } from './timeline.js';
 
 /** Where one was in each chat. */
 const positions = new Map();
-const RAW = ['message_edited', 'message_deleted', 'message_pinned', 'message_unpinned', 'message_liked', 'message_reacted'];
+const RAW = [
+  'message_edited',
+  'message_deleted',
+  'message_pinned',
+  'message_unpinned',
+  'message_liked',
+  'message_reacted',
+];
 
 export class Conversation {
   #off = [];
@@ -34,8 +41,16 @@ export class Conversation {
     this.timeline = new Timeline(chatId, (what) => this.#timelineChanged(what));
     this.actions = new MessageActions(this);
     this.log = new LogView({
-      timeline: this.timeline, actions: this.actions, onScroll: () => this.#seen(), label: t('messages'),
-      rows: () => rowsOf(this.timeline, outgoingOf(chatId), { unreadAfter: this.#unreadAfter, state: this.state, marks: (seq) => (isReadByAll(this.state, seq) ? 'ticks' : 'tick') }),
+      timeline: this.timeline,
+      actions: this.actions,
+      onScroll: () => this.#seen(),
+      label: t('messages'),
+      rows: () =>
+        rowsOf(this.timeline, outgoingOf(chatId), {
+          unreadAfter: this.#unreadAfter,
+          state: this.state,
+          marks: (seq) => (isReadByAll(this.state, seq) ? 'ticks' : 'tick'),
+        }),
     });
     this.actions.attach(this.log);
     this.log.down.addEventListener('click', () => this.toNewest());
@@ -43,30 +58,61 @@ export class Conversation {
     this.pinned = new PinnedBar(this);
     this.live = h('div', { class: 'vh', 'aria-live': 'polite', 'aria-atomic': 'false' });
     this.typing = h('div', { class: 'typing', 'aria-live': 'off' });
-    this.header = this.#createHeader();
-    this.drop = h('div', { class: 'drop', hidden: true, 'aria-hidden': 'true' }, icon('clip'), h('b', null, t('drop_here')));
-    fill(main, this.header, this.pinned.element, h('div', { class: 'log-frame' }, this.log.element, this.log.down), this.typing, this.composer.element, this.live, this.drop);
+    this.head = new ChatHead(this);
+    this.drop = h(
+      'div',
+      { class: 'drop', hidden: true, 'aria-hidden': 'true' },
+      icon('clip'),
+      h('b', null, t('drop_here')),
+    );
+    fill(
+      main,
+      this.head.element,
+      this.pinned.element,
+      h('div', { class: 'log-frame' }, this.log.element, this.log.down),
+      this.typing,
+      this.composer.element,
+      this.live,
+      this.drop,
+    );
     main.id = 'main';
     this.composer.acceptDrops(main, this.drop);
 
-    const on = (name, listener) => { client.on(name, listener); this.#off.push(() => client.off(name, listener)); };
+    const on = (name, listener) => {
+      client.on(name, listener);
+      this.#off.push(() => client.off(name, listener));
+    };
     on('change', (change) => {
       if (change.chat.id !== chatId) return;
       this.timeline.refresh(change);
       if (change.type === 'new_message') this.#arrived(change.message);
       if (change.type !== 'typing') this.refresh();
     });
-    for (const name of RAW) on(name, (data) => { if (data.chat === chatId && this.timeline.applyEvent(name, data)) this.log.draw(); });
+    for (const name of RAW)
+      on(name, (data) => {
+        if (data.chat === chatId && this.timeline.applyEvent(name, data)) this.log.draw();
+      });
     on('synced', () => this.refresh());
+    // The event is told before the client has applied it.
+    for (const name of ['blocked', 'unblocked', 'followed', 'unfollowed'])
+      on(name, () => setTimeout(() => this.refresh()));
     on('typing', (data) => {
       if (data.chat !== chatId) return;
       this.#showTyping();
       setTimeout(() => this.#showTyping(), 7200);
     });
-    this.#off.push(onOutgoing((id) => { if (id === chatId) this.log.draw(); }));
+    this.#off.push(
+      onOutgoing((id) => {
+        if (id === chatId) this.log.draw();
+      }),
+    );
     const look = () => this.#seen();
-    const presence = () => this.#showHeader();
-    for (const [target, name, listener] of [[window, 'focus', look], [document, 'visibilitychange', look], [window, 'mango-presence', presence]]) {
+    const presence = () => this.head.refresh();
+    for (const [target, name, listener] of [
+      [window, 'focus', look],
+      [document, 'visibilitychange', look],
+      [window, 'mango-presence', presence],
+    ]) {
       target.addEventListener(name, listener);
       this.#off.push(() => target.removeEventListener(name, listener));
     }
@@ -75,11 +121,14 @@ export class Conversation {
     dispatchEvent(new Event('mango-chat-opened'));
   }
 
-  get state() { return session.client.chats.get(this.chatId); }
+  get state() {
+    return session.client.chats.get(this.chatId);
+  }
 
   leave() {
     const position = this.log.position();
-    if (position) positions.set(this.chatId, position); else positions.delete(this.chatId);
+    if (position) positions.set(this.chatId, position);
+    else positions.delete(this.chatId);
     for (const off of this.#off) off();
     this.log.leave();
     this.composer.leave();
@@ -89,14 +138,16 @@ export class Conversation {
     this.details.hidden = true;
   }
 
-  focus() { this.composer.focus(); }
+  focus() {
+    this.composer.focus();
+  }
 
   /** Opens the chat, or goes to a message of it. */
   async show({ seq }) {
     if (this.#isOpen && !seq) return;
     const isFirst = !this.#isOpen;
     this.#isOpen = true;
-    this.#showHeader();
+    this.head.refresh();
     if (isFirst) {
       const { my } = this.state;
       this.#unreadAfter = my.unread ? my.last_read_seq : null;
@@ -148,7 +199,10 @@ export class Conversation {
       this.log.flash(seq);
     } catch (error) {
       toast(t('cannot_load'));
-      if (!this.timeline.items.length) { this.timeline.openLatest(); this.log.drawNow(); }
+      if (!this.timeline.items.length) {
+        this.timeline.openLatest();
+        this.log.drawNow();
+      }
       if (!error.code) throw error;
     }
   }
@@ -171,7 +225,7 @@ export class Conversation {
 
   refresh() {
     if (!this.state) return;
-    this.#showHeader();
+    this.head.refresh();
     this.#showTyping();
     this.composer.refresh();
     this.pinned.refresh();
@@ -186,7 +240,8 @@ export class Conversation {
   #arrived(message) {
     if (message.user.id === session.userId) return;
     // What arrives while nobody looks is new when one comes back.
-    if (this.#unreadAfter === null && !isLookedAt()) this.#unreadAfter = Math.max(this.state.my.last_read_seq, message.seq - 1);
+    if (this.#unreadAfter === null && !isLookedAt())
+      this.#unreadAfter = Math.max(this.state.my.last_read_seq, message.seq - 1);
     if (this.log.isAtBottom) this.timeline.trimOld();
     this.live.append(h('p', null, `${nameOf(message.user)}: ${excerptOf(message)}`));
     while (this.live.childElementCount > 5) this.live.firstChild.remove();
@@ -203,39 +258,6 @@ export class Conversation {
     this.log.showDown(state.my.unread);
   }
 
-  #createHeader() {
-    this.title = h('h1', { class: 'cut', dir: 'auto' });
-    this.status = h('div', { class: 'status cut' });
-    this.picture = h('span');
-    const id = newId('status');
-    this.status.id = id;
-    const about = h('button', { type: 'button', class: 'about', 'aria-label': t('chat_details'), onclick: () => this.toggleDetails() }, this.picture);
-    return h('header', { class: 'chat-head' },
-      !this.isSingle && iconButton('back', t('back'), () => goBack('#/'), { class: 'icon-btn back' }),
-      about, h('div', { class: 'grow titles', onclick: () => this.toggleDetails() }, this.title, this.status),
-      iconButton('search', t('search_in_chat'), () => this.#search()),
-      this.info = iconButton('info', t('details'), () => this.toggleDetails(), { 'aria-pressed': 'false' }),
-      iconButton('more', t('chat_menu'), (event) => this.#menu(event.currentTarget), { 'aria-haspopup': 'menu' }));
-  }
-
-  #showHeader() {
-    const { state } = this;
-    if (!state) return;
-    const title = titleOf(state);
-    const picture = pictureOf(state);
-    text(this.title, title);
-    const key = `${picture.photo} ${title} ${isOnline(state)}`;
-    if (this.picture.dataset.shown !== key) {
-      this.picture.dataset.shown = key;
-      fill(this.picture, avatar(picture, 'm', { online: isOnline(state) }));
-    }
-    const other = otherOf(state);
-    const count = t('members_n', { n: state.chat.member_count });
-    const online = state.chat.members.filter(({ user }) => session.client.presence.get(user.id)?.online).length + 1;
-    text(this.status, [other ? (other.deleted ? '' : presenceText(other, ago)) : online > 1 ? `${count}, ${t('online_n', { n: online })}` : count, isMuted(state) && t('muted')].filter(Boolean).join(' · '));
-    this.status.classList.toggle('is-online', isOnline(state));
-  }
-
   #showTyping() {
     if (!this.state) return;
     const typing = typingText(this.state);
@@ -245,10 +267,13 @@ export class Conversation {
   }
 
   async toggleDetails(section) {
-    if (!this.details.hidden && typeof section !== 'string') { this.closeDetails(); return; }
+    if (!this.details.hidden && typeof section !== 'string') {
+      this.closeDetails();
+      return;
+    }
     const { Details } = await load(() => import('./details.js'));
     this.details.hidden = false;
-    attr(this.info, 'aria-pressed', 'true');
+    this.head.setDetails(true);
     new Details(this, this.details, { section });
   }
 
@@ -256,24 +281,23 @@ export class Conversation {
     const hadFocus = this.details.contains(document.activeElement);
     this.details.hidden = true;
     fill(this.details);
-    attr(this.info, 'aria-pressed', 'false');
-    if (hadFocus) this.info.focus();
-  }
-
-  async #search() {
-    const { openChatSearch } = await load(() => import('./chat_search.js'));
-    openChatSearch(this);
-  }
-
-  async #menu(anchor) {
-    const { openChatMenu } = await load(() => import('./chat_menu.js'));
-    openChatMenu(this.state, anchor, { align: 'end', conversation: this });
+    this.head.setDetails(false);
+    if (hadFocus) this.head.info.focus();
   }
 
   /** The first row of a chat's history. */
   startOf(state) {
     const other = otherOf(state);
-    return h('div', { class: 'chat-start' }, avatar(pictureOf(state), 'l'), h('b', { dir: 'auto' }, titleOf(state)),
-      h('p', { class: 'muted' }, other ? t('direct_start', { name: titleOf(state) }) : t('group_start', { date: date(state.chat.created_at) })));
+    return h(
+      'div',
+      { class: 'chat-start' },
+      avatar(pictureOf(state), 'l'),
+      h('b', { dir: 'auto' }, titleOf(state)),
+      h(
+        'p',
+        { class: 'muted' },
+        other ? t('direct_start', { name: titleOf(state) }) : t('group_start', { date: date(state.chat.created_at) }),
+      ),
+    );
   }
 }

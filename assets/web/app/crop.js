@@ -15,7 +15,14 @@ export async function cropImage(file) {
   let scale = least;
   let x = (VIEW - image.width * scale) / 2;
   let y = (VIEW - image.height * scale) / 2;
-  const canvas = h('canvas', { width: VIEW * 2, height: VIEW * 2, class: 'crop', tabindex: '0', role: 'img', 'aria-label': t('crop_hint') });
+  const canvas = h('canvas', {
+    width: VIEW * 2,
+    height: VIEW * 2,
+    class: 'crop',
+    tabindex: '0',
+    role: 'img',
+    'aria-label': t('crop_hint'),
+  });
   const context = canvas.getContext('2d');
   const draw = () => {
     x = Math.min(0, Math.max(VIEW - image.width * scale, x));
@@ -31,9 +38,20 @@ export async function cropImage(file) {
     slider.value = String(Math.log(scale / least));
     draw();
   };
-  const slider = h('input', { type: 'range', min: '0', max: String(Math.log(5)), step: '0.01', value: '0', 'aria-label': t('zoom'), oninput: () => zoomTo(least * Math.exp(Number(slider.value))) });
+  const slider = h('input', {
+    type: 'range',
+    min: '0',
+    max: String(Math.log(5)),
+    step: '0.01',
+    value: '0',
+    'aria-label': t('zoom'),
+    oninput: () => zoomTo(least * Math.exp(Number(slider.value))),
+  });
   const pointers = new Map();
-  canvas.addEventListener('pointerdown', (event) => { canvas.setPointerCapture(event.pointerId); pointers.set(event.pointerId, event); });
+  canvas.addEventListener('pointerdown', (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    pointers.set(event.pointerId, event);
+  });
   canvas.addEventListener('pointermove', (event) => {
     const before = pointers.get(event.pointerId);
     if (!before) return;
@@ -49,18 +67,36 @@ export async function cropImage(file) {
     }
     pointers.set(event.pointerId, event);
   });
-  for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
-  canvas.addEventListener('wheel', (event) => { event.preventDefault(); zoomTo(scale * Math.exp(-event.deltaY / 400)); }, { passive: false });
+  for (const name of ['pointerup', 'pointercancel'])
+    canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
+  canvas.addEventListener(
+    'wheel',
+    (event) => {
+      event.preventDefault();
+      zoomTo(scale * Math.exp(-event.deltaY / 400));
+    },
+    { passive: false },
+  );
   canvas.addEventListener('keydown', (event) => {
     const step = { ArrowLeft: [10, 0], ArrowRight: [-10, 0], ArrowUp: [0, 10], ArrowDown: [0, -10] }[event.key];
-    if (step) { x += step[0]; y += step[1]; draw(); } else if (event.key === '+') zoomTo(scale * 1.1); else if (event.key === '-') zoomTo(scale / 1.1); else return;
+    if (step) {
+      x += step[0];
+      y += step[1];
+      draw();
+    } else if (event.key === '+') zoomTo(scale * 1.1);
+    else if (event.key === '-') zoomTo(scale / 1.1);
+    else return;
     event.preventDefault();
   });
   draw();
   const { result } = openDialog({
-    title: t('crop_title'), width: 380,
+    title: t('crop_title'),
+    width: 380,
     body: () => [h('div', { class: 'crop-frame' }, canvas), h('div', { class: 'row' }, slider)],
-    footer: (close) => [h('button', { type: 'button', class: 'btn plain', onclick: () => close() }, t('cancel')), h('button', { type: 'button', class: 'btn', autofocus: true, onclick: () => close(true) }, t('use_photo'))],
+    footer: (close) => [
+      h('button', { type: 'button', class: 'btn plain', onclick: () => close() }, t('cancel')),
+      h('button', { type: 'button', class: 'btn', autofocus: true, onclick: () => close(true) }, t('use_photo')),
+    ],
   });
   if (!(await result)) return null;
   const size = Math.min(RESULT, Math.round(VIEW / scale));

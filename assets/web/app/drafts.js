@@ -7,17 +7,29 @@ const listeners = new Set();
 const savers = new Map();
 
 const keyOf = (chatId) => `mango-draft-${session.userId}-${chatId}`;
-export const onDrafts = (listener) => { listeners.add(listener); };
-const tell = (chatId) => { for (const listener of listeners) listener(chatId); };
+/** Calls `listener(chatId)` when a draft changes; returns a function that ends it. */
+export const onDrafts = (listener) => {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+};
+const tell = (chatId) => {
+  for (const listener of listeners) listener(chatId);
+};
 
 function read(chatId) {
-  try { return JSON.parse(localStorage.getItem(keyOf(chatId)) ?? 'null'); } catch { return null; }
+  try {
+    return JSON.parse(localStorage.getItem(keyOf(chatId)) ?? 'null');
+  } catch {
+    return null;
+  }
 }
 function write(chatId, draft) {
   try {
     if (draft) localStorage.setItem(keyOf(chatId), JSON.stringify(draft));
     else localStorage.removeItem(keyOf(chatId));
-  } catch { /* Then only the server keeps it. */ }
+  } catch {
+    /* Then only the server keeps it. */
+  }
 }
 
 /** The draft of a chat: what was written here and is not on the server yet, else the server's. */
@@ -34,7 +46,11 @@ export function draftOf(state) {
 export function keepDraft(chatId, content, replyTo = null) {
   write(chatId, { content, replyTo, isUnsaved: true });
   tell(chatId);
-  if (!savers.has(chatId)) savers.set(chatId, debounce((text, reply) => save(chatId, text, reply), SYNC_MS));
+  if (!savers.has(chatId))
+    savers.set(
+      chatId,
+      debounce((text, reply) => save(chatId, text, reply), SYNC_MS),
+    );
   savers.get(chatId)(content, replyTo);
 }
 
@@ -45,16 +61,21 @@ export function dropDraft(chatId) {
   write(chatId, { content: '', replyTo: null, isUnsaved: true });
   tell(chatId);
   // Without a connection it is removed from the server later, from what is kept here.
-  if (hadDraft) save(chatId, '', null); else write(chatId, null);
+  if (hadDraft) save(chatId, '', null);
+  else write(chatId, null);
 }
 
 async function save(chatId, content, replyTo) {
   try {
-    const saved = await session.client.saveDraft(chatId, content.trim() ? content : '', { replyTo: content.trim() ? replyTo : null });
+    const saved = await session.client.saveDraft(chatId, content.trim() ? content : '', {
+      replyTo: content.trim() ? replyTo : null,
+    });
     const local = read(chatId);
     if (!local || local.content !== content) return;
     write(chatId, saved ? { content, replyTo, isUnsaved: false, savedAt: saved.saved_at } : null);
-  } catch { /* It stays here, and is saved with the next change. */ }
+  } catch {
+    /* It stays here, and is saved with the next change. */
+  }
 }
 
 /** Saves on the server what could not be saved before: without a connection, or because the page was left. */
@@ -66,8 +87,12 @@ export function startDrafts() {
       if (local?.isUnsaved) save(id, local.content, local.replyTo);
     }
   };
-  client.on('synced', ({ full }) => { if (full) saveAll(); });
-  addEventListener('pagehide', () => { for (const saver of savers.values()) saver.now(); });
+  client.on('synced', ({ full }) => {
+    if (full) saveAll();
+  });
+  addEventListener('pagehide', () => {
+    for (const saver of savers.values()) saver.now();
+  });
 }
 
 addEventListener('storage', ({ key }) => {

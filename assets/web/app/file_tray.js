@@ -29,11 +29,51 @@ export class FileTray {
   #show() {
     this.element.hidden = !this.files.length;
     const hasImages = this.files.some(({ file }) => isImageFile(file));
-    fill(this.element, h('div', { class: 'tray-files' }, this.files.map((item) => h('div', { class: 'tray-file' },
-      isImageFile(item.file) && !item.asFile ? h('img', { src: previewUrl(item.file), alt: '' }) : h('span', { class: 'file-type' }, labelOf(item.file.name) || icon('file')),
-      h('span', { class: 'grow' }, h('span', { class: 'cut', dir: 'auto' }, item.file.name), h('small', { class: 'muted' }, size(item.file.size))),
-      iconButton('close', t('remove_file', { name: item.file.name }), () => { this.files = this.files.filter((it) => it !== item); this.#show(); }, { class: 'icon-btn small' })))),
-    hasImages && h('label', { class: 'check small' }, h('input', { type: 'checkbox', checked: this.files.every((it) => it.asFile), onchange: (event) => { for (const it of this.files) it.asFile = event.target.checked; this.#show(); } }), h('span', null, t('send_as_files'))));
+    fill(
+      this.element,
+      h(
+        'div',
+        { class: 'tray-files' },
+        this.files.map((item) =>
+          h(
+            'div',
+            { class: 'tray-file' },
+            isImageFile(item.file) && !item.asFile
+              ? h('img', { src: previewUrl(item.file), alt: '' })
+              : h('span', { class: 'file-type' }, labelOf(item.file.name) || icon('file')),
+            h(
+              'span',
+              { class: 'grow' },
+              h('span', { class: 'cut', dir: 'auto' }, item.file.name),
+              h('small', { class: 'muted' }, size(item.file.size)),
+            ),
+            iconButton(
+              'close',
+              t('remove_file', { name: item.file.name }),
+              () => {
+                this.files = this.files.filter((it) => it !== item);
+                this.#show();
+              },
+              { class: 'icon-btn small' },
+            ),
+          ),
+        ),
+      ),
+      hasImages &&
+        h(
+          'label',
+          { class: 'check small' },
+          h('input', {
+            type: 'checkbox',
+            checked: this.files.every((it) => it.asFile),
+            onchange: (event) => {
+              for (const it of this.files) it.asFile = event.target.checked;
+              this.#show();
+            },
+          }),
+          h('span', null, t('send_as_files')),
+        ),
+    );
     this.onChange();
   }
 }

@@ -15,7 +15,8 @@ export class LogView {
   /** Whether new messages keep the view at the bottom. */
   isAtBottom = true;
   #anchor = null;
-  #ignoreScroll = 0;
+  /** Where the view was put; a scroll event with another place is the reader's. */
+  #putAt = -1;
 
   /**
    * @param {object} options
@@ -27,13 +28,38 @@ export class LogView {
   constructor({ rows, timeline, actions, onScroll, label }) {
     Object.assign(this, { rows, timeline, actions, onScroll });
     this.list = h('div', { class: 'col' });
-    this.older = h('div', { class: 'loading-edge', hidden: true, 'aria-hidden': 'true' }, Array.from({ length: 3 }, () => h('span', { class: 'skeleton' })));
-    this.newer = h('div', { class: 'loading-edge', hidden: true, 'aria-hidden': 'true' }, h('span', { class: 'skeleton' }));
-    this.problem = h('div', { class: 'notice bad row', hidden: true, role: 'alert' }, h('span', { class: 'grow' }), h('button', { type: 'button', class: 'link', onclick: () => this.#load(true) }, t('try_again')));
+    this.older = h(
+      'div',
+      { class: 'loading-edge', hidden: true, 'aria-hidden': 'true' },
+      Array.from({ length: 3 }, () => h('span', { class: 'skeleton' })),
+    );
+    this.newer = h(
+      'div',
+      { class: 'loading-edge', hidden: true, 'aria-hidden': 'true' },
+      h('span', { class: 'skeleton' }),
+    );
+    this.problem = h(
+      'div',
+      { class: 'notice bad row', hidden: true, role: 'alert' },
+      h('span', { class: 'grow' }),
+      h('button', { type: 'button', class: 'link', onclick: () => this.#load(true) }, t('try_again')),
+    );
     // Not live by itself: it would be read whenever older pages load. New messages are read from a place of their own.
-    this.element = h('div', { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': label, tabindex: '-1' }, this.older, this.problem, this.list, this.newer);
+    this.element = h(
+      'div',
+      { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': label, tabindex: '-1' },
+      this.older,
+      this.problem,
+      this.list,
+      this.newer,
+    );
     this.count = h('span', { class: 'badge', hidden: true });
-    this.down = h('button', { type: 'button', class: 'to-bottom', hidden: true, 'aria-label': t('to_bottom') }, icon('arrow-down'), this.count);
+    this.down = h(
+      'button',
+      { type: 'button', class: 'to-bottom', hidden: true, 'aria-label': t('to_bottom') },
+      icon('arrow-down'),
+      this.count,
+    );
     this.element.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.draw = perFrame(() => this.drawNow());
     this.resizes = new ResizeObserver(() => this.#keepPlace());
@@ -41,14 +67,23 @@ export class LogView {
     this.resizes.observe(this.element);
   }
 
-  leave() { this.resizes.disconnect(); }
+  leave() {
+    this.resizes.disconnect();
+  }
 
   /** Draws the rows; what one reads stays where it is. */
   drawNow() {
     if (!this.element.isConnected) return;
+    this.#noticeReader();
     if (!this.isAtBottom) this.#remember();
     const rows = this.rows();
-    reconcile(this.list, rows, (row) => row.key, (row) => createRowElement(row, this.actions), (element, row, before) => updateRowElement(element, row, before, this.actions));
+    reconcile(
+      this.list,
+      rows,
+      (row) => row.key,
+      (row) => createRowElement(row, this.actions),
+      (element, row, before) => updateRowElement(element, row, before, this.actions),
+    );
     const { isLoading, failed } = this.timeline;
     this.older.hidden = !isLoading.older;
     this.newer.hidden = !isLoading.newer;
@@ -74,7 +109,8 @@ export class LogView {
     let low = 0;
     for (let high = rows.length - 1; low < high;) {
       const middle = (low + high) >> 1;
-      if (rows[middle].getBoundingClientRect().bottom > top + 4) high = middle; else low = middle + 1;
+      if (rows[middle].getBoundingClientRect().bottom > top + 4) high = middle;
+      else low = middle + 1;
     }
     // Day headings come and go with what is above them; a message stays.
     let row = rows[low];
@@ -82,8 +118,19 @@ export class LogView {
     this.#anchor = row ? { row, top: row.getBoundingClientRect().top - top } : null;
   }
 
+  /** The reader may have scrolled away since the last scroll event. */
+  #noticeReader() {
+    const { scrollHeight, scrollTop, clientHeight } = this.element;
+    if (this.isAtBottom && scrollTop < this.#putAt - 1 && scrollHeight - scrollTop - clientHeight >= NEAR) {
+      this.isAtBottom = false;
+    }
+  }
+
   #keepPlace() {
-    if (this.isAtBottom) { this.#scrollTo(this.element.scrollHeight); return; }
+    if (this.isAtBottom) {
+      this.#scrollTo(this.element.scrollHeight);
+      return;
+    }
     const { row, top } = this.#anchor ?? {};
     if (!row?.isConnected) return;
     const moved = row.getBoundingClientRect().top - this.element.getBoundingClientRect().top - top;
@@ -91,16 +138,14 @@ export class LogView {
   }
 
   #scrollTo(top) {
-    const before = this.element.scrollTop;
     this.element.scrollTop = top;
-    if (this.element.scrollTop !== before) this.#ignoreScroll += 1;
+    this.#putAt = this.element.scrollTop;
   }
 
   #scrolled() {
     const { element } = this;
     const rest = element.scrollHeight - element.scrollTop - element.clientHeight;
-    if (this.#ignoreScroll > 0) this.#ignoreScroll -= 1;
-    else this.isAtBottom = rest < NEAR && this.timeline.atEnd;
+    if (element.scrollTop !== this.#putAt) this.isAtBottom = rest < NEAR && this.timeline.atEnd;
     if (!this.isAtBottom) this.#remember();
     this.#load();
     this.onScroll();
@@ -125,7 +170,11 @@ export class LogView {
   showRow(row, part = 0.3) {
     const { element } = this;
     this.isAtBottom = false;
-    const top = row.getBoundingClientRect().top - element.getBoundingClientRect().top + element.scrollTop - element.clientHeight * part;
+    const top =
+      row.getBoundingClientRect().top -
+      element.getBoundingClientRect().top +
+      element.scrollTop -
+      element.clientHeight * part;
     this.#scrollTo(top);
     this.isAtBottom = this.timeline.atEnd && element.scrollHeight - element.scrollTop - element.clientHeight < 2;
     if (!this.isAtBottom) this.#remember();
@@ -133,11 +182,14 @@ export class LogView {
   }
 
   /** The element of a message. */
-  articleOf(seq) { return this.list.querySelector(`article[data-seq="${seq}"]`); }
+  articleOf(seq) {
+    return this.list.querySelector(`article[data-seq="${seq}"]`);
+  }
 
   /** Shows a message and marks it for two seconds. */
   flash(seq) {
-    const article = this.articleOf(seq) ?? [...this.list.querySelectorAll('article')].find((it) => Number(it.dataset.seq) >= seq);
+    const article =
+      this.articleOf(seq) ?? [...this.list.querySelectorAll('article')].find((it) => Number(it.dataset.seq) >= seq);
     if (!article) return;
     this.showRow(article);
     article.classList.remove('flash');
@@ -151,7 +203,8 @@ export class LogView {
   lastSeen() {
     const bottom = this.element.getBoundingClientRect().bottom;
     for (let row = this.list.lastElementChild; row; row = row.previousElementSibling) {
-      if (row.tagName === 'ARTICLE' && row.dataset.seq && row.getBoundingClientRect().bottom <= bottom + 24) return Number(row.dataset.seq);
+      if (row.tagName === 'ARTICLE' && row.dataset.seq && row.getBoundingClientRect().bottom <= bottom + 24)
+        return Number(row.dataset.seq);
     }
     return 0;
   }
@@ -185,7 +238,18 @@ export class LogView {
   /** Empties the log, with skeletons until the first page is there. */
   showLoading() {
     this.list.knownElements = null;
-    fill(this.list, Array.from({ length: 8 }, (_, index) => h('div', { class: `msg ${index % 3 ? '' : 'mine'}`, 'aria-hidden': 'true' },
-      h('span', { class: 'skeleton bubble', style: { width: `${120 + (index * 67) % 240}px`, height: `${40 + (index * 29) % 44}px` } }))));
+    fill(
+      this.list,
+      Array.from({ length: 8 }, (_, index) =>
+        h(
+          'div',
+          { class: `msg ${index % 3 ? '' : 'mine'}`, 'aria-hidden': 'true' },
+          h('span', {
+            class: 'skeleton bubble',
+            style: { width: `${120 + ((index * 67) % 240)}px`, height: `${40 + ((index * 29) % 44)}px` },
+          }),
+        ),
+      ),
+    );
   }
 }

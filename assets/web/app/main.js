@@ -7,10 +7,12 @@ import { watchVersion } from './updates.js';
 const place = h('div', { id: 'app' });
 document.body.append(place);
 watchVersion();
+// The parts load while the stored chats are read.
+const shell = session.userId ? import('./shell.js') : null;
 await prepare();
 
 async function enter() {
-  const { showApp } = await import('./shell.js');
+  const { showApp } = await (shell ?? import('./shell.js'));
   showApp(place);
   start((code) => showSignedOut(code === 'user_banned' ? t('error_user_banned') : t('session_over')));
 }
@@ -21,11 +23,17 @@ async function showSignedOut(notice) {
   for (const dialog of document.querySelectorAll('dialog, .menu')) dialog.remove();
   const { showSignIn } = await import('./sign_in.js');
   const isFresh = session.client.status === 'closed';
+  // Whoever signs in needs it next.
+  globalThis.requestIdleCallback?.(() => import('./shell.js'));
   await showSignIn(place, {
-    notice, rest: (...args) => session.client.rest(...args),
+    notice,
+    rest: (...args) => session.client.rest(...args),
     signIn: async (credentials) => {
       await signIn(credentials);
-      if (!isFresh) { location.reload(); return; }
+      if (!isFresh) {
+        location.reload();
+        return;
+      }
       enter();
     },
   });

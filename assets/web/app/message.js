@@ -13,10 +13,28 @@ import { canDiscard, discard, retry } from './outgoing.js';
 /** Creates the element of a row. `actions` are what messages can do. */
 export function createRowElement(row, actions) {
   switch (row.type) {
-    case 'day': return h('h2', { class: 'day' }, h('button', { type: 'button', class: 'day-button', onclick: () => actions.pickDay(row.at), title: t('jump_to_date') }, dayTitle(row.at)));
-    case 'unread': return h('div', { class: 'new', role: 'separator', 'aria-label': t('new_messages') }, t('new_messages'));
-    case 'start': return actions.startOf(row.state);
-    default: return updateMessage(h('article', { tabindex: '-1' }), row, actions);
+    case 'day':
+      return h(
+        'h2',
+        { class: 'day' },
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'day-button',
+            tabindex: '-1',
+            onclick: () => actions.pickDay(row.at),
+            title: t('jump_to_date'),
+          },
+          dayTitle(row.at),
+        ),
+      );
+    case 'unread':
+      return h('div', { class: 'new', role: 'separator', 'aria-label': t('new_messages') }, t('new_messages'));
+    case 'start':
+      return actions.startOf(row.state);
+    default:
+      return updateMessage(h('article', { tabindex: '-1' }), row, actions);
   }
 }
 
@@ -34,24 +52,101 @@ function updateMessage(element, row, actions) {
   const { outgoing } = message;
   const name = nameOf(message.user);
   const isDeleted = Boolean(message.deleted_at);
-  const emoji = !isDeleted && message.message_type === 'text' && !message.attachments.length && !message.reply && !outgoing?.files.length ? emojiCount(message.content) : 0;
-  element.className = ['msg', isOwn && 'mine', isFirst && 'first', isLast && 'last', emoji && 'bare', isDeleted && 'gone', outgoing?.error && 'failed', message.my?.mentioned && 'mentioned'].filter(Boolean).join(' ');
+  const emoji =
+    !isDeleted &&
+    message.message_type === 'text' &&
+    !message.attachments.length &&
+    !message.reply &&
+    !outgoing?.files.length
+      ? emojiCount(message.content)
+      : 0;
+  element.className = [
+    'msg',
+    isOwn && 'mine',
+    isFirst && 'first',
+    isLast && 'last',
+    emoji && 'bare',
+    isDeleted && 'gone',
+    outgoing?.error && 'failed',
+    message.my?.mentioned && 'mentioned',
+  ]
+    .filter(Boolean)
+    .join(' ');
   element.dataset.id = message.id || '';
   element.dataset.seq = Number.isFinite(message.seq) ? message.seq : '';
   element.row = row;
   const text = isDeleted ? t('message_deleted') : excerptOf(outgoing ? outgoing.preview : message);
-  attr(element, 'aria-label', [`${isOwn ? t('you') : name}, ${time(message.created_at)}`, message.edited_at && !isDeleted && t('edited'), mark && t(`mark_${MARKS[mark]}`)].filter(Boolean).join(', ') + `: ${text}`);
+  attr(
+    element,
+    'aria-label',
+    [
+      `${isOwn ? t('you') : name}, ${time(message.created_at)}`,
+      message.edited_at && !isDeleted && t('edited'),
+      mark && t(`mark_${MARKS[mark]}`),
+    ]
+      .filter(Boolean)
+      .join(', ') + `: ${text}`,
+  );
   const showsName = isFirst && !isOwn && isGroup;
   const author = showsName
-    ? h('button', { type: 'button', class: 'who', tabindex: '-1', style: { color: tint(message.user.id) }, onclick: () => actions.openProfile(message.user) }, name, message.user.role !== 'user' && h('span', { class: 'tag quiet' }, t(`role_${message.user.role}`)))
+    ? h(
+        'button',
+        {
+          type: 'button',
+          class: 'who',
+          tabindex: '-1',
+          style: { color: tint(message.user.id) },
+          onclick: () => actions.openProfile(message.user),
+        },
+        name,
+        message.user.role !== 'user' && h('span', { class: 'tag quiet' }, t(`role_${message.user.role}`)),
+      )
     : h('span', { class: 'vh' }, name);
-  const picture = isOwn || !isGroup ? null : isLast ? h('button', { type: 'button', class: 'face', tabindex: '-1', 'aria-label': name, onclick: () => actions.openProfile(message.user) }, avatar({ ...message.user, name }, 's')) : h('span', { class: 'face' });
-  const bubble = h('div', { class: 'b' }, author, isDeleted ? h('div', { class: 'text muted' }, icon('ban', 's'), ' ', t('message_deleted')) : bodyOf(message, actions),
-    metaOf(message, mark, isDeleted));
+  const picture =
+    isOwn || !isGroup
+      ? null
+      : isLast
+        ? h(
+            'button',
+            {
+              type: 'button',
+              class: 'face',
+              tabindex: '-1',
+              'aria-label': name,
+              onclick: () => actions.openProfile(message.user),
+            },
+            avatar({ ...message.user, name }, 's'),
+          )
+        : h('span', { class: 'face' });
+  const bubble = h(
+    'div',
+    { class: 'b' },
+    author,
+    isDeleted
+      ? h('div', { class: 'text muted' }, icon('ban', 's'), ' ', t('message_deleted'))
+      : bodyOf(message, actions),
+    metaOf(message, mark, isDeleted),
+  );
   // Focus inside must not be lost when the message is drawn again.
-  const focused = element.contains(document.activeElement) && document.activeElement !== element && !element.querySelector('.actions')?.contains(document.activeElement);
+  const focused =
+    element.contains(document.activeElement) &&
+    document.activeElement !== element &&
+    !element.querySelector('.actions')?.contains(document.activeElement);
   const bar = element.querySelector(':scope > .actions');
-  fill(element, picture, h('div', { class: 'bubble-column' }, bubble, !isDeleted && reactionsOf(message, actions), outgoing?.error && failureOf(outgoing)), bar);
+  fill(
+    element,
+    picture,
+    h(
+      'div',
+      { class: 'bubble-column' },
+      bubble,
+      !isDeleted && reactionsOf(message, actions),
+      outgoing?.error && failureOf(outgoing),
+    ),
+    bar,
+  );
+  // What is in a message is in the tab order only while the message has focus.
+  if (!element.matches(':focus-within')) for (const link of element.querySelectorAll('a[href]')) link.tabIndex = -1;
   if (focused) element.focus({ preventScroll: true });
   return element;
 }
@@ -59,7 +154,13 @@ function updateMessage(element, row, actions) {
 function bodyOf(message, actions) {
   const { outgoing } = message;
   return [
-    message.forwarded_from && h('div', { class: 'forwarded' }, icon('forward', 's'), h('span', null, t('forwarded_from', { name: nameOf(message.forwarded_from.user) }))),
+    message.forwarded_from &&
+      h(
+        'div',
+        { class: 'forwarded' },
+        icon('forward', 's'),
+        h('span', null, t('forwarded_from', { name: nameOf(message.forwarded_from.user) })),
+      ),
     message.reply && quoteOf(message.reply, actions),
     outgoing?.files.length ? uploadsOf(outgoing, discard) : attachmentsOf(message, actions),
     contentOf(message, { onResize: actions.onResize }),
@@ -67,29 +168,89 @@ function bodyOf(message, actions) {
 }
 
 function quoteOf(reply, actions) {
-  return h('button', { type: 'button', class: 'quote', tabindex: '-1', onclick: () => actions.jumpTo(reply.seq), 'aria-label': t('reply_to', { name: nameOf(reply.user), text: excerptOf(reply) }) },
-    h('b', { style: { color: tint(reply.user.id) } }, nameOf(reply.user)), h('span', { class: 'cut', dir: 'auto' }, excerptOf(reply)));
+  return h(
+    'button',
+    {
+      type: 'button',
+      class: 'quote',
+      tabindex: '-1',
+      onclick: () => actions.jumpTo(reply.seq),
+      'aria-label': t('reply_to', { name: nameOf(reply.user), text: excerptOf(reply) }),
+    },
+    h('b', { style: { color: tint(reply.user.id) } }, nameOf(reply.user)),
+    h('span', { class: 'cut', dir: 'auto' }, excerptOf(reply)),
+  );
 }
 
 function metaOf(message, mark, isDeleted) {
-  return h('span', { class: 'meta num', 'aria-hidden': 'true', title: fullTime(message.created_at) },
-    message.pinned && !isDeleted && icon('pin', 'xs'), message.edited_at && !isDeleted && h('span', null, t('edited')), h('time', { datetime: message.created_at }, time(message.created_at)),
-    mark && !isDeleted && h('span', { class: `mark ${mark}` }, icon(mark, 'xs')));
+  return h(
+    'span',
+    { class: 'meta num', 'aria-hidden': 'true', title: fullTime(message.created_at) },
+    message.pinned && !isDeleted && icon('pin', 'xs'),
+    message.edited_at && !isDeleted && h('span', null, t('edited')),
+    h('time', { datetime: message.created_at }, time(message.created_at)),
+    mark && !isDeleted && h('span', { class: `mark ${mark}` }, icon(mark, 'xs')),
+  );
 }
 
 function reactionsOf(message, actions) {
   if (!message.reactions.length && !message.likes) return null;
-  const chip = (label, count, isOn, run, name) => h('button', { type: 'button', class: `chip ${isOn ? 'on' : ''}`, tabindex: '-1', 'aria-pressed': String(isOn), 'aria-label': name, onclick: run, oncontextmenu: (event) => { event.preventDefault(); event.stopPropagation(); actions.whoReacted(message); } },
-    h('span', { class: 'emoji' }, label), h('span', { class: 'num' }, String(count)));
-  return h('div', { class: 'chips' },
-    message.likes > 0 && chip('❤️', message.likes, message.my.liked, () => actions.like(message), t('likes_n', { n: message.likes })),
-    message.reactions.map(({ emoji, count }) => chip(emoji, count, message.my.reactions.includes(emoji), () => actions.react(message, emoji), t('reaction_n', { emoji, n: count }))),
-    h('button', { type: 'button', class: 'chip who-reacted', tabindex: '-1', 'aria-label': t('who_reacted'), title: t('who_reacted'), onclick: () => actions.whoReacted(message) }, icon('more', 'xs')));
+  const chip = (label, count, isOn, run, name) =>
+    h(
+      'button',
+      {
+        type: 'button',
+        class: `chip ${isOn ? 'on' : ''}`,
+        tabindex: '-1',
+        'aria-pressed': String(isOn),
+        'aria-label': name,
+        onclick: run,
+        oncontextmenu: (event) => {
+          event.preventDefault();
+          event.stopPropagation();
+          actions.whoReacted(message);
+        },
+      },
+      h('span', { class: 'emoji' }, label),
+      h('span', { class: 'num' }, String(count)),
+    );
+  return h(
+    'div',
+    { class: 'chips' },
+    message.likes > 0 &&
+      chip('❤️', message.likes, message.my.liked, () => actions.like(message), t('likes_n', { n: message.likes })),
+    message.reactions.map(({ emoji, count }) =>
+      chip(
+        emoji,
+        count,
+        message.my.reactions.includes(emoji),
+        () => actions.react(message, emoji),
+        t('reaction_n', { emoji, n: count }),
+      ),
+    ),
+    h(
+      'button',
+      {
+        type: 'button',
+        class: 'chip who-reacted',
+        tabindex: '-1',
+        'aria-label': t('who_reacted'),
+        title: t('who_reacted'),
+        onclick: () => actions.whoReacted(message),
+      },
+      icon('more', 'xs'),
+    ),
+  );
 }
 
 function failureOf(outgoing) {
-  return h('div', { class: 'failure', role: 'alert' }, icon('alert', 's'), h('span', { class: 'grow' }, explain(outgoing.error)),
+  return h(
+    'div',
+    { class: 'failure', role: 'alert' },
+    icon('alert', 's'),
+    h('span', { class: 'grow' }, explain(outgoing.error)),
     h('button', { type: 'button', class: 'link', onclick: () => retry(outgoing.clientId) }, t('try_again')),
-    canDiscard(outgoing) && h('button', { type: 'button', class: 'link', onclick: () => discard(outgoing.clientId) }, t('delete')));
+    canDiscard(outgoing) &&
+      h('button', { type: 'button', class: 'link', onclick: () => discard(outgoing.clientId) }, t('delete')),
+  );
 }
-

@@ -17,10 +17,19 @@ const items = new Map();
 const listeners = new Set();
 const uploads = new Map();
 
-export const onOutgoing = (listener) => { listeners.add(listener); return () => listeners.delete(listener); };
-const tell = (chatId) => { for (const listener of listeners) listener(chatId); };
-const changed = (item) => { item.version = (item.version ?? 0) + 1; tell(item.chatId); };
-export const newClientId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+export const onOutgoing = (listener) => {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+};
+const tell = (chatId) => {
+  for (const listener of listeners) listener(chatId);
+};
+const changed = (item) => {
+  item.version = (item.version ?? 0) + 1;
+  tell(item.chatId);
+};
+export const newClientId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** The messages of a chat that are not sent yet, oldest first. */
 export function outgoingOf(chatId) {
@@ -31,18 +40,45 @@ export function outgoingOf(chatId) {
 export const isUploading = () => uploads.size > 0;
 
 const previewOf = ({ content, messageType, files }) => ({
-  content, message_type: messageType, attachments: files.map(({ file, name }) => ({ name, mime: file.type || 'application/octet-stream', size: file.size })),
+  content,
+  message_type: messageType,
+  attachments: files.map(({ file, name }) => ({
+    name,
+    mime: file.type || 'application/octet-stream',
+    size: file.size,
+  })),
 });
 /** Files and errors are kept here; a plain text that only waits is kept by the client's own outbox. */
-const keep = (item) => (item.files.length || item.error
-  ? outgoingItems.put(item.clientId, { ...item, files: item.files.map(({ share, ...file }) => file), preview: undefined })
-  : Promise.resolve());
+const keep = (item) =>
+  item.files.length || item.error
+    ? outgoingItems.put(item.clientId, {
+        ...item,
+        files: item.files.map(({ share, ...file }) => file),
+        preview: undefined,
+      })
+    : Promise.resolve();
 
 /** Sends a message, with files if there are any. */
-export function sendMessage(chatId, { content, messageType = 'text', replyTo = null, files = [], clientId = newClientId() }) {
+export function sendMessage(
+  chatId,
+  { content, messageType = 'text', replyTo = null, files = [], clientId = newClientId() },
+) {
   const item = {
-    clientId, chatId, userId: session.userId, content, messageType, replyTo, createdAt: new Date(now()).toISOString(),
-    files: files.map(({ file, name, asFile }) => ({ file, name: name ?? file.name, asFile: Boolean(asFile), id: null, share: 0 })), error: null,
+    clientId,
+    chatId,
+    userId: session.userId,
+    content,
+    messageType,
+    replyTo,
+    createdAt: new Date(now()).toISOString(),
+    files: files.map(({ file, name, asFile }) => ({
+      file,
+      name: name ?? file.name,
+      asFile: Boolean(asFile),
+      id: null,
+      share: 0,
+    })),
+    error: null,
   };
   item.preview = previewOf(item);
   items.set(clientId, item);
@@ -57,14 +93,20 @@ async function deliver(item) {
     if (item.files.some((it) => !it.id)) await uploadFiles(item);
     if (!items.has(item.clientId)) return;
     await client.send(item.chatId, item.content, {
-      clientId: item.clientId, messageType: item.messageType, replyTo: item.replyTo ?? undefined,
+      clientId: item.clientId,
+      messageType: item.messageType,
+      replyTo: item.replyTo ?? undefined,
       attachments: item.files.length ? item.files.map(({ id }) => id) : undefined,
     });
     forget(item);
   } catch (error) {
     // `closed`: the page ends or the user has cancelled; the stores keep what is to be sent next time.
     if (error.code === 'closed' || !items.has(item.clientId)) return;
-    item.error = { code: error.errors?.file ? 'validation_failed_file' : error.code, message: error.message, retryAfterMs: error.retryAfterMs };
+    item.error = {
+      code: error.errors?.file ? 'validation_failed_file' : error.code,
+      message: error.message,
+      retryAfterMs: error.retryAfterMs,
+    };
     keep(item);
     changed(item);
   }
@@ -80,15 +122,30 @@ async function uploadFiles(item) {
       for (let attempt = 0; ; attempt += 1) {
         try {
           const stored = await client.upload(item.chatId, one.file, {
-            name: one.name, asFile: one.asFile, signal: control.signal,
-            onProgress: (share) => { one.share = share; changed(item); },
+            name: one.name,
+            asFile: one.asFile,
+            signal: control.signal,
+            onProgress: (share) => {
+              one.share = share;
+              changed(item);
+            },
           });
           one.id = stored.id;
           break;
         } catch (error) {
           // A picture that the server cannot read is still a file.
-          if (!one.asFile && error.errors?.file && one.file.type.startsWith('image/')) { one.asFile = true; continue; }
-          if (control.signal.aborted || !['unreachable', 'rate_limited', 'unavailable'].includes(error.code) || attempt > 20) { control.abort(); throw error; }
+          if (!one.asFile && error.errors?.file && one.file.type.startsWith('image/')) {
+            one.asFile = true;
+            continue;
+          }
+          if (
+            control.signal.aborted ||
+            !['unreachable', 'rate_limited', 'unavailable'].includes(error.code) ||
+            attempt > 20
+          ) {
+            control.abort();
+            throw error;
+          }
           one.share = 0;
           changed(item);
           if (client.status !== 'online') await client.connect().catch(() => {});
@@ -100,7 +157,9 @@ async function uploadFiles(item) {
   };
   try {
     const results = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
-    const failed = results.find((it) => it.status === 'rejected' && it.reason.code !== 'closed') ?? results.find((it) => it.status === 'rejected');
+    const failed =
+      results.find((it) => it.status === 'rejected' && it.reason.code !== 'closed') ??
+      results.find((it) => it.status === 'rejected');
     if (failed) throw failed.reason;
   } finally {
     uploads.delete(item.clientId);
@@ -138,21 +197,32 @@ export async function startOutgoing() {
   const adopt = () => {
     for (const entry of client.pending()) {
       if (items.has(entry.clientId)) continue;
-      const item = { ...entry, userId: session.userId, createdAt: new Date(now()).toISOString(), files: [], error: null };
+      const item = {
+        ...entry,
+        userId: session.userId,
+        createdAt: new Date(now()).toISOString(),
+        files: [],
+        error: null,
+      };
       item.preview = previewOf(item);
       items.set(item.clientId, item);
       changed(item);
-      client.send(item.chatId, item.content, entry).then(() => forget(item), (error) => {
-        if (error.code === 'closed') return;
-        item.error = { code: error.code, message: error.message };
-        keep(item);
-        changed(item);
-      });
+      client.send(item.chatId, item.content, entry).then(
+        () => forget(item),
+        (error) => {
+          if (error.code === 'closed') return;
+          item.error = { code: error.code, message: error.message };
+          keep(item);
+          changed(item);
+        },
+      );
     }
   };
   client.on('status', adopt);
   adopt();
-  addEventListener('beforeunload', (event) => { if (isUploading()) event.preventDefault(); });
+  addEventListener('beforeunload', (event) => {
+    if (isUploading()) event.preventDefault();
+  });
   for (const item of await outgoingItems.all()) {
     if (item.userId !== session.userId || items.has(item.clientId)) continue;
     for (const file of item.files) file.share = file.id ? 1 : 0;

@@ -9,7 +9,11 @@ import { toast } from '../shared/toast.js';
 export function photoField(subject, { onChange } = {}) {
   const picture = h('span', null, avatar(subject, 'l'));
   const input = h('input', {
-    type: 'file', accept: 'image/*', class: 'vh', tabindex: '-1', 'aria-hidden': 'true',
+    type: 'file',
+    accept: 'image/*',
+    class: 'vh',
+    tabindex: '-1',
+    'aria-hidden': 'true',
     onchange: async () => {
       const [file] = input.files;
       input.value = '';
@@ -21,12 +25,30 @@ export function photoField(subject, { onChange } = {}) {
         field.file = cut;
         fill(picture, h('span', { class: 'avatar l' }, h('img', { src: URL.createObjectURL(cut), alt: '' })));
         await onChange?.(cut);
-      } catch { toast(t('photo_unreadable')); }
+      } catch {
+        toast(t('photo_unreadable'));
+      }
     },
   });
   const field = {
     file: null,
-    element: h('div', { class: 'photo-field' }, h('button', { type: 'button', class: 'photo-button', 'aria-label': t('choose_photo'), title: t('choose_photo'), onclick: () => input.click() }, picture, h('span', { class: 'camera' }, icon('camera', 's'))), input),
+    element: h(
+      'div',
+      { class: 'photo-field' },
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'photo-button',
+          'aria-label': t('choose_photo'),
+          title: t('choose_photo'),
+          onclick: () => input.click(),
+        },
+        picture,
+        h('span', { class: 'camera' }, icon('camera', 's')),
+      ),
+      input,
+    ),
     form() {
       const form = new FormData();
       form.append('image', field.file, 'photo.jpg');

@@ -15,12 +15,16 @@ export class PinnedBar {
     this.conversation = conversation;
     this.element = h('div', { class: 'pinned-bar', hidden: true });
     const { client } = session;
-    const changed = ({ chat }) => { if (chat === conversation.chatId) this.fetch(); };
-    for (const name of ['message_pinned', 'message_unpinned', 'message_deleted', 'message_edited']) client.on(name, changed);
+    const changed = ({ chat }) => {
+      if (chat === conversation.chatId) this.fetch();
+    };
+    for (const name of ['message_pinned', 'message_unpinned', 'message_deleted', 'message_edited'])
+      client.on(name, changed);
     const synced = () => this.fetch();
     client.on('synced', synced);
     this.leave = () => {
-      for (const name of ['message_pinned', 'message_unpinned', 'message_deleted', 'message_edited']) client.off(name, changed);
+      for (const name of ['message_pinned', 'message_unpinned', 'message_deleted', 'message_edited'])
+        client.off(name, changed);
       client.off('synced', synced);
     };
     this.fetch();
@@ -34,7 +38,9 @@ export class PinnedBar {
       this.#items = items;
       this.#at = 0;
       this.refresh();
-    } catch { /* Without a connection there is none to show. */ }
+    } catch {
+      /* Without a connection there is none to show. */
+    }
     this.#isFetching = false;
   }
 
@@ -46,15 +52,25 @@ export class PinnedBar {
     if (this.element.dataset.shown === key) return;
     this.element.dataset.shown = key;
     const count = this.#items.length;
-    fill(this.element, icon('pin', 's'),
-      h('button', {
-        type: 'button', class: 'grow pinned-text', 'aria-label': t('go_to_pinned', { text: excerptOf(message) }),
-        onclick: () => {
-          this.conversation.jumpTo(message.seq);
-          this.#at = (this.#at + 1) % count;
-          this.refresh();
+    fill(
+      this.element,
+      icon('pin', 's'),
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'grow pinned-text',
+          'aria-label': t('go_to_pinned', { text: excerptOf(message) }),
+          onclick: () => {
+            this.conversation.jumpTo(message.seq);
+            this.#at = (this.#at + 1) % count;
+            this.refresh();
+          },
         },
-      }, h('b', null, count > 1 ? t('pinned_message_n', { n: this.#at + 1, count }) : t('pinned_message')), h('span', { class: 'cut', dir: 'auto' }, excerptOf(message))),
-      iconButton('list', t('all_pinned'), () => this.conversation.toggleDetails('pinned')));
+        h('b', null, count > 1 ? t('pinned_message_n', { n: this.#at + 1, count }) : t('pinned_message')),
+        h('span', { class: 'cut', dir: 'auto' }, excerptOf(message)),
+      ),
+      iconButton('list', t('all_pinned'), () => this.conversation.toggleDetails('pinned')),
+    );
   }
 }

@@ -21,7 +21,12 @@ export function startPresence(currentConversation) {
     const list = [...ids].sort((a, b) => a - b);
     if (String(list) === watched || !list.length) return;
     watched = String(list);
-    client.watchPresence(list).then(() => dispatchEvent(new Event('mango-presence'))).catch(() => { watched = ''; });
+    client
+      .watchPresence(list)
+      .then(() => dispatchEvent(new Event('mango-presence')))
+      .catch(() => {
+        watched = '';
+      });
   }, 300);
   client.on('synced', () => watch());
   client.on('chat', () => watch());

@@ -8,7 +8,8 @@ export function isReadByAll({ chat }, seq) {
   return others.every((it) => it.last_read_seq >= seq);
 }
 /** Whether anybody has. */
-export const isReadByAny = ({ chat }, seq) => chat.members.some(({ user, last_read_seq: read }) => user.id !== session.userId && read >= seq);
+export const isReadByAny = ({ chat }, seq) =>
+  chat.members.some(({ user, last_read_seq: read }) => user.id !== session.userId && read >= seq);
 
 /** Whether the user looks at this page now. */
 export const isLookedAt = () => document.visibilityState === 'visible' && document.hasFocus();
@@ -18,5 +19,7 @@ const marked = new Map();
 export function markRead(state, seq) {
   if (seq <= state.my.last_read_seq || seq <= (marked.get(state.id) ?? 0)) return;
   marked.set(state.id, seq);
-  session.client.markRead(state.id, seq).catch(() => { if (marked.get(state.id) === seq) marked.delete(state.id); });
+  session.client.markRead(state.id, seq).catch(() => {
+    if (marked.get(state.id) === seq) marked.delete(state.id);
+  });
 }

@@ -10,12 +10,26 @@ const REASONS = ['report_spam', 'report_abuse', 'report_fake', 'report_other'];
 
 export function openReport(subject) {
   openDialog({
-    title: t(subject.messageId ? 'report_message' : 'report_person'), width: 420,
+    title: t(subject.messageId ? 'report_message' : 'report_person'),
+    width: 420,
     body: (close) => {
       const details = field({ label: t('report_details'), name: 'reason', multiline: true, rows: 3, maxlength: 800 });
-      const group = h('div', { role: 'radiogroup', 'aria-label': t('report_why') }, REASONS.map((key, index) => h('label', { class: 'check' }, h('input', { type: 'radio', name: 'why', value: key, checked: index === 0, autofocus: index === 0 }), h('span', null, t(key)))));
+      const group = h(
+        'div',
+        { role: 'radiogroup', 'aria-label': t('report_why') },
+        REASONS.map((key, index) =>
+          h(
+            'label',
+            { class: 'check' },
+            h('input', { type: 'radio', name: 'why', value: key, checked: index === 0, autofocus: index === 0 }),
+            h('span', null, t(key)),
+          ),
+        ),
+      );
       const { form } = submitForm({
-        fields: [details], action: t('send_report'), before: [h('p', { class: 'muted small' }, t('report_hint')), group],
+        fields: [details],
+        action: t('send_report'),
+        before: [h('p', { class: 'muted small' }, t('report_hint')), group],
         run: async ({ reason }) => {
           const why = group.querySelector('input:checked').value.slice(7);
           await session.client.report(subject, [why, reason.trim()].filter(Boolean).join(': '));

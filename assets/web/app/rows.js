@@ -4,10 +4,15 @@ import { session } from './session.js';
 
 const GROUP_MS = 5 * 60_000;
 
-const isTogether = (a, b) => a && b && a.user.id === b.user.id && dayOf(a.created_at) === dayOf(b.created_at) &&
+const isTogether = (a, b) =>
+  a &&
+  b &&
+  a.user.id === b.user.id &&
+  dayOf(a.created_at) === dayOf(b.created_at) &&
   Math.abs(new Date(b.created_at) - new Date(a.created_at)) < GROUP_MS;
 
-const keyOf = (message) => (message.client_id && message.user.id === session.userId ? `c${message.client_id}` : `m${message.id}`);
+const keyOf = (message) =>
+  message.client_id && message.user.id === session.userId ? `c${message.client_id}` : `m${message.id}`;
 
 const made = new WeakMap();
 /** What is on its way, in the form of a message; the same object until it changes. */
@@ -19,9 +24,26 @@ function asMessage(item, me) {
   return message;
 }
 const draw = (item, me) => ({
-  id: 0, seq: Infinity, chat_id: item.chatId, content: item.content, message_type: item.messageType, client_id: item.clientId, user: me,
-  created_at: item.createdAt, attachments: [], reactions: [], likes: 0, mentions: [], my: { liked: false, reactions: [], mentioned: false },
-  edited_at: null, deleted_at: null, forwarded_from: null, pinned: false, reply: item.reply ?? null, reply_to: item.replyTo, outgoing: item,
+  id: 0,
+  seq: Infinity,
+  chat_id: item.chatId,
+  content: item.content,
+  message_type: item.messageType,
+  client_id: item.clientId,
+  user: me,
+  created_at: item.createdAt,
+  attachments: [],
+  reactions: [],
+  likes: 0,
+  mentions: [],
+  my: { liked: false, reactions: [], mentioned: false },
+  edited_at: null,
+  deleted_at: null,
+  forwarded_from: null,
+  pinned: false,
+  reply: item.reply ?? null,
+  reply_to: item.replyTo,
+  outgoing: item,
 });
 
 const cache = new WeakMap();
@@ -48,13 +70,28 @@ export function rowsOf({ items, atEnd, atStart }, outgoing, { unreadAfter, state
     const startsDay = !previous || dayOf(previous.created_at) !== day;
     if (startsDay) rows.push({ key: `d${day}`, type: 'day', at: message.created_at, day });
     const isFirstUnread = !isMarked && message.seq > unreadAfter && message.user.id !== session.userId;
-    if (isFirstUnread) { rows.push({ key: 'unread', type: 'unread' }); isMarked = true; }
+    if (isFirstUnread) {
+      rows.push({ key: 'unread', type: 'unread' });
+      isMarked = true;
+    }
     const next = all[at + 1];
     const isFirst = startsDay || isFirstUnread || !isTogether(previous, message);
-    const isLast = !isTogether(message, next) || (!isMarked && next.seq > unreadAfter && next.user.id !== session.userId);
+    const isLast =
+      !isTogether(message, next) || (!isMarked && next.seq > unreadAfter && next.user.id !== session.userId);
     const isOwn = message.user.id === session.userId;
     const mark = !isOwn ? '' : message.outgoing ? (message.outgoing.error ? 'alert' : 'clock') : marks(message.seq);
-    rows.push(sameAsBefore({ key: keyOf(message), type: 'message', message, isFirst, isLast, isOwn, mark, isGroup: state?.chat.is_group ?? true }));
+    rows.push(
+      sameAsBefore({
+        key: keyOf(message),
+        type: 'message',
+        message,
+        isFirst,
+        isLast,
+        isOwn,
+        mark,
+        isGroup: state?.chat.is_group ?? true,
+      }),
+    );
     previous = message;
   }
   return rows;
@@ -64,7 +101,8 @@ export function rowsOf({ items, atEnd, atStart }, outgoing, { unreadAfter, state
 function sameAsBefore(row) {
   const { message } = row;
   const before = cache.get(message);
-  if (before && before.isFirst === row.isFirst && before.isLast === row.isLast && before.mark === row.mark) return before;
+  if (before && before.isFirst === row.isFirst && before.isLast === row.isLast && before.mark === row.mark)
+    return before;
   cache.set(message, row);
   return row;
 }

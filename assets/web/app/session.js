@@ -9,15 +9,33 @@ const KEY = 'mango-user';
 /** Messages of a chat that are kept in memory beyond what is on the screen. */
 const KEEP = 300;
 const SNAPSHOT_MS = 4000;
+const MOST_CHATS = 300;
 
 const stored = {
-  get: () => { try { return Number(localStorage.getItem(KEY)) || null; } catch { return null; } },
-  set: (id) => { try { if (id) localStorage.setItem(KEY, id); else localStorage.removeItem(KEY); } catch { /* no storage */ } },
+  get: () => {
+    try {
+      return Number(localStorage.getItem(KEY)) || null;
+    } catch {
+      return null;
+    }
+  },
+  set: (id) => {
+    try {
+      if (id) localStorage.setItem(KEY, id);
+      else localStorage.removeItem(KEY);
+    } catch {
+      /* no storage */
+    }
+  },
 };
 
 /** Entries belong to a user: another one who signs in here must not send them. */
 const outbox = {
-  load: async () => (await outboxItems.all()).filter((it) => it.userId === session.userId).sort((a, b) => a.at - b.at).map((it) => it.entry),
+  load: async () =>
+    (await outboxItems.all())
+      .filter((it) => it.userId === session.userId)
+      .sort((a, b) => a.at - b.at)
+      .map((it) => it.entry),
   save: (entry) => outboxItems.put(entry.clientId, { entry, userId: session.userId, at: Date.now() }),
   remove: (clientId) => outboxItems.remove(clientId),
 };
@@ -35,7 +53,9 @@ export const session = {
 
 const listeners = new Set();
 /** Calls the listener when the own profile changes. */
-export const onMe = (listener) => { listeners.add(listener); };
+export const onMe = (listener) => {
+  listeners.add(listener);
+};
 export function setMe(me) {
   session.me = me;
   stateItems.put('me', me);
@@ -52,7 +72,7 @@ export async function prepare() {
   } catch {
     session.client = new MangoChat(options);
   }
-  session.me = isOwn ? me ?? null : null;
+  session.me = isOwn ? (me ?? null) : null;
   session.isLoaded = isOwn;
 }
 
@@ -72,29 +92,83 @@ export function start(onEnd) {
   const { client } = session;
   const save = debounce(() => {
     if (client.status !== 'online' || client.userId !== session.userId) return;
+    // A copy of very many chats takes a while, which nobody notices when the page is hidden.
+    if (client.chats.size > MOST_CHATS && document.visibilityState === 'visible') return;
     const { outbox: _, ...state } = client.snapshot();
     stateItems.put('chats', { ...state, outbox: [] });
   }, SNAPSHOT_MS);
   client.on('ready', async ({ server_time: time, user_id: id }) => {
     setServerTime(time);
-    if (id !== session.userId) { session.userId = id; stored.set(id); location.reload(); return; }
-    try { setMe(await client.rest('GET', '/user/me')); } catch { /* The next connection fetches it. */ }
+    if (id !== session.userId) {
+      session.userId = id;
+      stored.set(id);
+      location.reload();
+      return;
+    }
+    try {
+      setMe(await client.rest('GET', '/user/me'));
+    } catch {
+      /* The next connection fetches it. */
+    }
   });
-  client.on('user_updated', ({ user }) => { if (user.id === session.userId) setMe({ ...session.me, ...user }); });
-  client.on('synced', ({ full }) => { if (full) session.isLoaded = true; save(); });
+  client.on('user_updated', ({ user }) => {
+    if (user.id === session.userId) setMe({ ...session.me, ...user });
+  });
+  client.on('synced', ({ full }) => {
+    if (full) session.isLoaded = true;
+    save();
+  });
+  // Too many contacts have changed while away: the client asks for the lists to be fetched.
+  client.on('contacts_truncated', () => fetchContacts(client));
   client.on('change', save);
   client.on('gone', save);
   let reason;
-  client.on('error', (error) => { reason = error.code; });
-  client.on('status', (status) => { if (status === 'dismissed') { stored.set(null); onEnd(reason); } });
-  addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') save.now(); else client.connect().catch(() => {}); });
+  client.on('error', (error) => {
+    reason = error.code;
+  });
+  client.on('status', (status) => {
+    if (status !== 'dismissed') return;
+    save.cancel();
+    stored.set(null);
+    // What others could read here goes; what the user has not sent yet stays for the next time.
+    stateItems.clear();
+    onEnd(reason);
+  });
+  addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'hidden') {
+      save();
+      save.now();
+    } else if (!['dismissed', 'closed'].includes(client.status)) client.connect().catch(() => {});
+  });
   client.connect().catch(() => {});
 }
 
-/** Signs out: ends the session and forgets everything but drafts. */
+/** Fetches whom the user follows and blocks. */
+async function fetchContacts(client) {
+  for (const [list, contact] of [
+    ['following', { following: true, blocked: false }],
+    ['blocked', { following: false, blocked: true }],
+  ]) {
+    for (let path = `/user/me/${list}?limit=200`; path;) {
+      const page = await client.list(path).catch(() => ({ items: [], next: null }));
+      for (const { id } of page.items) client.contacts.set(id, contact);
+      path = page.next;
+    }
+  }
+}
+
+/** Signs out: ends the session and forgets everything but drafts that the server does not have yet. */
 export async function signOut() {
-  const { client } = session;
-  try { await client.rest('POST', '/auth/logout'); } catch { /* Without a connection it ends by itself later. */ }
+  const { client, userId } = session;
+  for (const key of Object.keys(localStorage)) {
+    if (key.startsWith(`mango-draft-${userId}-`) && !JSON.parse(localStorage.getItem(key))?.isUnsaved)
+      localStorage.removeItem(key);
+  }
+  try {
+    await client.rest('POST', '/auth/logout');
+  } catch {
+    /* Without a connection it ends by itself later. */
+  }
   client.close();
   stored.set(null);
   await forgetAll();

@@ -6,7 +6,9 @@ let opening;
 function open() {
   opening ??= new Promise((resolve, reject) => {
     const request = indexedDB.open('mango-chat', 1);
-    request.onupgradeneeded = () => { for (const name of NAMES) request.result.createObjectStore(name); };
+    request.onupgradeneeded = () => {
+      for (const name of NAMES) request.result.createObjectStore(name);
+    };
     request.onsuccess = () => {
       request.result.onversionchange = () => request.result.close();
       resolve(request.result);
@@ -30,8 +32,16 @@ async function run(name, mode, act) {
 function part(name) {
   const safely = (promise, fallback) => promise.catch(() => fallback);
   return {
-    get: (key) => safely(run(name, 'readonly', (it) => it.get(key)), undefined),
-    all: () => safely(run(name, 'readonly', (it) => it.getAll()), []),
+    get: (key) =>
+      safely(
+        run(name, 'readonly', (it) => it.get(key)),
+        undefined,
+      ),
+    all: () =>
+      safely(
+        run(name, 'readonly', (it) => it.getAll()),
+        [],
+      ),
     put: (key, value) => safely(run(name, 'readwrite', (it) => it.put(value, key))),
     remove: (key) => safely(run(name, 'readwrite', (it) => it.delete(key))),
     clear: () => safely(run(name, 'readwrite', (it) => it.clear())),

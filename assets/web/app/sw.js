@@ -3,14 +3,16 @@ const VERSION = '{version}';
 const FILES = {files};
 const CACHE = `mango-${VERSION}`;
 const ROOT = new URL('./', self.location).href;
-const LANGUAGES = /shared\/texts\//;
+/** Photos have names that never change; of so many, the oldest are dropped. */
+const PHOTOS = 'mango-photos';
+const MOST_PHOTOS = 400;
 
 self.addEventListener('install', (event) => {
   event.waitUntil((async () => {
     const cache = await caches.open(CACHE);
     // The page itself first; files that are missing later come from the network.
     await cache.put(ROOT, await fetch(ROOT, { cache: 'reload' }));
-    await Promise.all(FILES.filter((name) => !/emoji|icons\//.test(name) || LANGUAGES.test(name)).map(async (name) => {
+    await Promise.all(FILES.filter((name) => !/emoji_|icons\//.test(name)).map(async (name) => {
       const address = `${ROOT}web/${VERSION}/${name}`;
       const answer = await fetch(address).catch(() => null);
       if (answer?.ok) await cache.put(address, answer);
@@ -22,10 +24,11 @@ self.addEventListener('install', (event) => {
 self.addEventListener('activate', (event) => {
   event.waitUntil((async () => {
     for (const name of await caches.keys()) {
-      // Open pages may still load parts of the version before; the ones before that are gone.
-      if (name.startsWith('mango-') && name !== CACHE) await caches.delete(name);
+      if (name.startsWith('mango-') && name !== CACHE && name !== PHOTOS) await caches.delete(name);
     }
     await self.clients.claim();
+    // A page with files of another version says that there is a newer one.
+    for (const page of await self.clients.matchAll({ type: 'window' })) page.postMessage({ version: VERSION });
   })());
 });
 
@@ -35,7 +38,7 @@ self.addEventListener('fetch', (event) => {
   const path = request.url.slice(ROOT.length).split(/[?#]/)[0];
   if (path.startsWith('web/')) event.respondWith(fileFirst(request));
   else if (request.mode === 'navigate' && path === '') event.respondWith(pageFirst(request));
-  else if (path.startsWith('static/')) event.respondWith(fileFirst(request, 'mango-photos'));
+  else if (path.startsWith('static/')) event.respondWith(fileFirst(request, PHOTOS));
 });
 
 async function fileFirst(request, name = CACHE) {
@@ -43,9 +46,16 @@ async function fileFirst(request, name = CACHE) {
   const known = await cache.match(request.url);
   if (known) return known;
   const answer = await fetch(request);
-  // Photos are kept under names that never change.
-  if (answer.ok && answer.type === 'basic' && !request.headers.has('range')) cache.put(request.url, answer.clone());
+  if (answer.ok && answer.type === 'basic' && !request.headers.has('range')) {
+    cache.put(request.url, answer.clone());
+    if (name === PHOTOS) trim(cache);
+  }
   return answer;
+}
+
+async function trim(cache) {
+  const known = await cache.keys();
+  for (const old of known.slice(0, Math.max(0, known.length - MOST_PHOTOS))) await cache.delete(old);
 }
 
 async function pageFirst(request) {

@@ -21,7 +21,9 @@ export class Timeline {
     this.onChange = onChange;
   }
 
-  get state() { return session.client.chats.get(this.chatId); }
+  get state() {
+    return session.client.chats.get(this.chatId);
+  }
 
   /** Shows the newest messages. */
   openLatest() {
@@ -135,7 +137,10 @@ export class Timeline {
     const { state } = this;
     if (!state) return;
     if (change?.type === 'reset') {
-      if (this.atEnd) { this.openLatest(); return; }
+      if (this.atEnd) {
+        this.openLatest();
+        return;
+      }
       const middle = this.items[this.items.length >> 1];
       if (middle) this.openAround(middle.seq).catch(() => {});
       return;
@@ -143,7 +148,9 @@ export class Timeline {
     const first = this.items[0]?.seq ?? 0;
     const last = this.items.at(-1)?.seq ?? 0;
     const old = this.items.filter((it) => it.seq <= state.floor);
-    const fresh = state.messages.filter((it) => it.seq > state.floor && it.seq >= first && (this.atEnd || it.seq <= last));
+    const fresh = state.messages.filter(
+      (it) => it.seq > state.floor && it.seq >= first && (this.atEnd || it.seq <= last),
+    );
     if (!this.items.length && this.atEnd) this.atStart = state.floor === 0;
     this.items = old.length ? [...old, ...fresh] : fresh;
   }
@@ -162,17 +169,32 @@ export class Timeline {
   /** Applies an event of the server to messages that are older than what the client keeps. */
   applyEvent(name, data) {
     const { message } = data;
-    if (message) return this.patch(message.id, (before) => ({ ...message, my: message.deleted_at ? { liked: false, reactions: [], mentioned: false } : before.my }));
+    if (message)
+      return this.patch(message.id, (before) => ({
+        ...message,
+        my: message.deleted_at ? { liked: false, reactions: [], mentioned: false } : before.my,
+      }));
     const isOwn = data.by === session.userId;
-    if (name === 'message_liked') return this.patch(data.message_id, ({ my }) => ({ likes: data.likes, rev: data.rev, my: { ...my, liked: isOwn ? data.liked : my.liked } }));
+    if (name === 'message_liked')
+      return this.patch(data.message_id, ({ my }) => ({
+        likes: data.likes,
+        rev: data.rev,
+        my: { ...my, liked: isOwn ? data.liked : my.liked },
+      }));
     if (name === 'message_reacted') {
       return this.patch(data.message_id, ({ my }) => {
         const others = my.reactions.filter((it) => it !== data.emoji);
-        return { reactions: data.reactions, rev: data.rev, my: { ...my, reactions: isOwn ? (data.on ? [...others, data.emoji] : others) : my.reactions } };
+        return {
+          reactions: data.reactions,
+          rev: data.rev,
+          my: { ...my, reactions: isOwn ? (data.on ? [...others, data.emoji] : others) : my.reactions },
+        };
       });
     }
     return false;
   }
 
-  find(id) { return this.items.find((it) => it.id === id); }
+  find(id) {
+    return this.items.find((it) => it.id === id);
+  }
 }

@@ -1,9 +1,10 @@
 // Tells when the server has been updated, and the open page has old files.
 import { trustedScriptUrl } from '../shared/dom.js';
 import { t } from '../shared/i18n.js';
-import { root } from '../shared/page.js';
+import { root, version } from '../shared/page.js';
 import { toast } from '../shared/toast.js';
 
+const UPDATE_MS = 30 * 60_000;
 let isTold = false;
 function tell() {
   if (isTold) return;
@@ -16,14 +17,14 @@ export function watchVersion() {
   addEventListener('mango-outdated', tell);
   const workers = navigator.serviceWorker;
   if (!workers || top !== self) return;
-  workers.register(trustedScriptUrl(new URL('sw.js', root).href), { scope: root.pathname }).then((registration) => {
-    registration.addEventListener('updatefound', () => {
-      const worker = registration.installing;
-      // The first worker of a browser is no update.
-      if (workers.controller) worker.addEventListener('statechange', () => { if (worker.state === 'installed') tell(); });
-    });
-    setInterval(() => registration.update().catch(() => {}), 30 * 60_000);
-  }).catch(() => {});
+  // A worker tells its version when it takes over: that of this page, or a newer one.
+  workers.addEventListener('message', ({ data }) => {
+    if (data?.version && data.version !== version) tell();
+  });
+  workers
+    .register(trustedScriptUrl(new URL('sw.js', root).href), { scope: root.pathname })
+    .then((registration) => setInterval(() => registration.update().catch(() => {}), UPDATE_MS))
+    .catch(() => {});
 }
 
 /** Looks for a new version; called after a lost connection has come back, as after an update of the server. */

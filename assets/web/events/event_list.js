@@ -6,16 +6,58 @@ import { icon } from '../shared/icons.js';
 /** `onselect(event)` is called for a choice; `select(event)` only shows it. */
 export function createEventList({ events, onselect }) {
   const options = new Map();
-  const search = h('input', { class: 'input', type: 'search', 'aria-label': t('con_search'), placeholder: t('con_search'), autocomplete: 'off', spellcheck: 'false', oninput: filter });
+  const search = h('input', {
+    class: 'input',
+    type: 'search',
+    'aria-label': t('con_search'),
+    placeholder: t('con_search'),
+    autocomplete: 'off',
+    spellcheck: 'false',
+    oninput: filter,
+  });
   const list = h('div', { class: 'event-list', role: 'listbox', 'aria-label': t('con_event') });
   const told = h('p', { class: 'vh', role: 'status' });
   const nothing = h('p', { class: 'muted small event-none', hidden: true }, t('nothing_found'));
-  const element = h('nav', { class: 'events', 'aria-label': t('con_events') },
-    h('div', { class: 'event-panel' }, h('div', { class: 'event-search' }, icon('search', 's'), search), list, nothing, told));
-  const groups = [[t('con_commands'), events.filter((it) => it.isCommand)], [t('con_server_events'), events.filter((it) => !it.isCommand)]].map(([label, items]) => {
-    const group = h('div', { role: 'group', 'aria-label': label }, h('div', { class: 'event-group', 'aria-hidden': 'true' }, label, ' ', h('span', { class: 'muted num' }, String(items.length))));
+  const element = h(
+    'nav',
+    { class: 'events', 'aria-label': t('con_events') },
+    h(
+      'div',
+      { class: 'event-panel' },
+      h('div', { class: 'event-search' }, icon('search', 's'), search),
+      list,
+      nothing,
+      told,
+    ),
+  );
+  const groups = [
+    [t('con_commands'), events.filter((it) => it.isCommand)],
+    [t('con_server_events'), events.filter((it) => !it.isCommand)],
+  ].map(([label, items]) => {
+    const group = h(
+      'div',
+      { role: 'group', 'aria-label': label },
+      h(
+        'div',
+        { class: 'event-group', 'aria-hidden': 'true' },
+        label,
+        ' ',
+        h('span', { class: 'muted num' }, String(items.length)),
+      ),
+    );
     for (const event of items) {
-      const option = h('div', { role: 'option', class: 'event', tabindex: '-1', title: event.summary, 'aria-selected': 'false', onclick: () => onselect(event) }, event.key);
+      const option = h(
+        'div',
+        {
+          role: 'option',
+          class: 'event',
+          tabindex: '-1',
+          title: event.summary,
+          'aria-selected': 'false',
+          onclick: () => onselect(event),
+        },
+        event.key,
+      );
       options.set(event, option);
       group.append(option);
     }
@@ -35,18 +77,29 @@ export function createEventList({ events, onselect }) {
     nothing.hidden = count > 0;
     told.textContent = words.length ? t('con_found_n', { n: count }) : '';
     // One option is in the tab order, also if the chosen one is filtered out.
-    if (!list.querySelector('[tabindex="0"]:not([hidden])')) for (const [n, it] of visible().entries()) it.tabIndex = n ? -1 : 0;
+    if (!list.querySelector('[tabindex="0"]:not([hidden])'))
+      for (const [n, it] of visible().entries()) it.tabIndex = n ? -1 : 0;
   }
   const visible = () => [...list.querySelectorAll('[role="option"]:not([hidden])')];
 
   search.addEventListener('keydown', (event) => {
-    if (event.key === 'ArrowDown') { event.preventDefault(); visible()[0]?.focus(); }
+    if (event.key === 'ArrowDown') {
+      event.preventDefault();
+      visible()[0]?.focus();
+    }
     if (event.key === 'Enter') visible()[0]?.click();
-    if (event.key === 'Escape' && search.value) { event.stopPropagation(); search.value = ''; filter(); }
+    if (event.key === 'Escape' && search.value) {
+      event.stopPropagation();
+      search.value = '';
+      filter();
+    }
   });
   rove(list, '[role="option"]:not([hidden])', { onMove: (option) => option.click() });
   list.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); event.target.closest('[role="option"]')?.click(); }
+    if (event.key === 'Enter' || event.key === ' ') {
+      event.preventDefault();
+      event.target.closest('[role="option"]')?.click();
+    }
   });
 
   return {

@@ -1,8 +1,17 @@
 // An example payload for a schema, filled with what exists: a chat of both identities, its newest message, their ids.
 
 const TEXTS = {
-  content: 'Hello from the console', name: 'Made in the console', description: 'A group to try things', reason: 'Spam',
-  emoji: '🥭', resolution: 'Done', excerpt: 'Hello', username: 'alice', code: 'forbidden', mime: 'image/png', epoch: 'f3a1',
+  content: 'Hello from the console',
+  name: 'Made in the console',
+  description: 'A group to try things',
+  reason: 'Spam',
+  emoji: '🥭',
+  resolution: 'Done',
+  excerpt: 'Hello',
+  username: 'alice',
+  code: 'forbidden',
+  mime: 'image/png',
+  epoch: 'f3a1',
 };
 /** Optional fields that make an example say something; others would only repeat the default. */
 const TELLING = new Set(['name', 'description', 'reason', 'emoji', 'content', 'limit', 'role']);
@@ -52,13 +61,22 @@ export function exampleOf(schema, node, known, { isWhole = false } = {}) {
       }
       return inner.type === 'boolean' || TELLING.has(name) || (isEmpty && Boolean(inner.additionalProperties));
     });
-    return Object.fromEntries(chosen.sort((a, b) => rank(a) - rank(b)).map(([name, it]) => [name, isWhole && depth > 2 && node(it).isNullable ? null : value(it, [...path, name], depth + 1)]));
+    return Object.fromEntries(
+      chosen
+        .sort((a, b) => rank(a) - rank(b))
+        .map(([name, it]) => [
+          name,
+          isWhole && depth > 2 && node(it).isNullable ? null : value(it, [...path, name], depth + 1),
+        ]),
+    );
   }
 
   function number({ ref, minimum }, name, owner) {
     if (ref === 'ChatId' || name === 'chat_id' || (name === 'id' && owner === 'chat')) return known.chatId ?? 1;
-    if (ref === 'MessageId' || (name === 'id' && owner === 'message') || name.endsWith('message_id')) return known.messageId ?? 1;
-    if (ref === 'UserId' || (name === 'id' && owner === 'user') || owner === 'members' || name === 'users') return known.otherId ?? 2;
+    if (ref === 'MessageId' || (name === 'id' && owner === 'message') || name.endsWith('message_id'))
+      return known.messageId ?? 1;
+    if (ref === 'UserId' || (name === 'id' && owner === 'user') || owner === 'members' || name === 'users')
+      return known.otherId ?? 2;
     if (name === 'seq' || name === 'rev') return known.seq ?? 1;
     if (name === 'entry') return 0;
     if (name === 'prev') return Math.max(0, (known.seq ?? 1) - 1);
@@ -68,7 +86,8 @@ export function exampleOf(schema, node, known, { isWhole = false } = {}) {
 
   function string({ format }, name, owner) {
     if (format === 'date-time') return '2026-11-20T09:30:00.000Z';
-    if (name === 'token') return owner === 'invite' ? known.inviteToken ?? 'token-of-an-invite-link' : known.token ?? 'access-token';
+    if (name === 'token')
+      return owner === 'invite' ? (known.inviteToken ?? 'token-of-an-invite-link') : (known.token ?? 'access-token');
     if (name === 'photo') return 'a1b2c3d4';
     return TEXTS[name] ?? name;
   }

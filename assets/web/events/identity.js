@@ -22,15 +22,39 @@ export function createIdentity({ key, label, names, onevent, onchange }) {
   // Kept for this tab: a reload stays signed in, and the web client in other tabs does not notice.
   const tokens = sessionTokens({ url: root.href, storage: sessionStorage, key });
   const element = h('section', { class: 'identity', 'aria-label': label });
-  const identity = { element, label, client: null, me: null, tokens, signIn, ask, restore, get name() { return identity.me?.username ?? nameOf(identity.me); } };
+  const identity = {
+    element,
+    label,
+    client: null,
+    me: null,
+    tokens,
+    signIn,
+    ask,
+    restore,
+    get name() {
+      return identity.me?.username ?? nameOf(identity.me);
+    },
+  };
 
   async function connect() {
     const client = new MangoChat({ url: root.href, token: tokens, keep: 50, maxBehind: 50 });
     // Known before the connection is ready, so that `ready` is seen as well.
-    for (const name of names) client.on(name, (data) => { if (identity.client === client) onevent(identity, name, data); });
-    client.on('status', () => { if (identity.client === client) { show(); onchange(); } });
-    client.on('synced', () => { if (identity.client === client) onchange(); });
-    client.on('status', (status) => { if (status === 'dismissed' && identity.client === client) forget(); });
+    for (const name of names)
+      client.on(name, (data) => {
+        if (identity.client === client) onevent(identity, name, data);
+      });
+    client.on('status', () => {
+      if (identity.client === client) {
+        show();
+        onchange();
+      }
+    });
+    client.on('synced', () => {
+      if (identity.client === client) onchange();
+    });
+    client.on('status', (status) => {
+      if (status === 'dismissed' && identity.client === client) forget();
+    });
     identity.client = client;
     identity.me = await client.rest('GET', '/user/me');
     show();
@@ -48,8 +72,12 @@ export function createIdentity({ key, label, names, onevent, onchange }) {
   /** Goes on with the session of before a reload. */
   async function restore() {
     show();
-    if (!await tokens.isLoggedIn()) return;
-    try { await connect(); } catch { forget(); }
+    if (!(await tokens.isLoggedIn())) return;
+    try {
+      await connect();
+    } catch {
+      forget();
+    }
   }
 
   function forget() {
@@ -63,24 +91,62 @@ export function createIdentity({ key, label, names, onevent, onchange }) {
 
   async function signOut() {
     forget();
-    try { await tokens.logout(); } catch { /* The session ends by itself later. */ }
+    try {
+      await tokens.logout();
+    } catch {
+      /* The session ends by itself later. */
+    }
   }
 
   /** Opens the form to sign in. */
   async function ask() {
     const { result } = openDialog({
-      title: label, width: 400,
+      title: label,
+      width: 400,
       body: (close) => {
         const fields = [
-          field({ label: t('login_name'), name: 'username', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', dir: 'ltr', autofocus: true }),
+          field({
+            label: t('login_name'),
+            name: 'username',
+            autocomplete: 'off',
+            autocapitalize: 'none',
+            spellcheck: 'false',
+            dir: 'ltr',
+            autofocus: true,
+          }),
           field({ label: t('password'), name: 'password', type: 'password', autocomplete: 'off', dir: 'ltr' }),
         ];
-        const { form, fail } = submitForm({ fields, action: t('sign_in'), run: async (values) => { await signIn(values); close(true); } });
-        const demo = demoNames.length > 0 && h('div', { class: 'stack' }, h('p', { class: 'small muted' }, t('demo_accounts')),
-          h('div', { class: 'row' }, demoNames.map((name) => h('button', {
-            type: 'button', class: 'btn outline small grow', 'aria-label': t('sign_in_as', { name }),
-            onclick: () => signIn({ username: name, password: DEMO_PASSWORD }).then(() => close(true), fail),
-          }, name))));
+        const { form, fail } = submitForm({
+          fields,
+          action: t('sign_in'),
+          run: async (values) => {
+            await signIn(values);
+            close(true);
+          },
+        });
+        const demo =
+          demoNames.length > 0 &&
+          h(
+            'div',
+            { class: 'stack' },
+            h('p', { class: 'small muted' }, t('demo_accounts')),
+            h(
+              'div',
+              { class: 'row' },
+              demoNames.map((name) =>
+                h(
+                  'button',
+                  {
+                    type: 'button',
+                    class: 'btn outline small grow',
+                    'aria-label': t('sign_in_as', { name }),
+                    onclick: () => signIn({ username: name, password: DEMO_PASSWORD }).then(() => close(true), fail),
+                  },
+                  name,
+                ),
+              ),
+            ),
+          );
         return [form, demo];
       },
     });
@@ -91,16 +157,51 @@ export function createIdentity({ key, label, names, onevent, onchange }) {
     const { me, client } = identity;
     const head = h('small', { class: 'muted' }, label);
     if (!me) {
-      fill(element, h('span', { class: 'avatar s empty-avatar', 'aria-hidden': 'true' }), h('span', { class: 'identity-text' }, head, h('b', null, t('con_nobody'))),
-        h('button', { type: 'button', class: 'btn outline small', 'aria-label': `${t('sign_in')}: ${label}`, onclick: ask }, t('sign_in')));
+      fill(
+        element,
+        h('span', { class: 'avatar s empty-avatar', 'aria-hidden': 'true' }),
+        h('span', { class: 'identity-text' }, head, h('b', null, t('con_nobody'))),
+        h(
+          'button',
+          { type: 'button', class: 'btn outline small', 'aria-label': `${t('sign_in')}: ${label}`, onclick: ask },
+          t('sign_in'),
+        ),
+      );
       return;
     }
-    const isOnline = client.status === 'online' || client.status === 'syncing';
+    const isOnline = client.status === 'online';
     const state = h('span', { class: `state ${isOnline ? 'is-on' : ''}` });
     text(state, t(isOnline ? 'con_connected' : 'con_connecting'));
-    fill(element, avatar({ ...me, name: nameOf(me) }, 's'), h('span', { class: 'identity-text' }, head, h('span', { class: 'row tight' }, h('b', { class: 'cut' }, identity.name), state)),
-      h('button', { type: 'button', class: 'link small', 'aria-label': t('con_change_of', { name: identity.name }), onclick: ask }, t('con_change')),
-      h('button', { type: 'button', class: 'link small', 'aria-label': t('con_out_of', { name: identity.name }), onclick: signOut }, t('sign_out')));
+    fill(
+      element,
+      avatar({ ...me, name: nameOf(me) }, 's'),
+      h(
+        'span',
+        { class: 'identity-text' },
+        head,
+        h('span', { class: 'row tight' }, h('b', { class: 'cut' }, identity.name), state),
+      ),
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'link small',
+          'aria-label': t('con_change_of', { name: identity.name }),
+          onclick: ask,
+        },
+        t('con_change'),
+      ),
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'link small',
+          'aria-label': t('con_out_of', { name: identity.name }),
+          onclick: signOut,
+        },
+        t('sign_out'),
+      ),
+    );
   }
   return identity;
 }

@@ -17,8 +17,12 @@ export class JsonError extends Error {
 export function parseJson(text) {
   let at = 0;
   const places = new Map();
-  const skip = () => { while (/[ \t\r\n\ufeff]/.test(text[at] ?? '')) at += 1; };
-  const fail = (kind, offset = at) => { throw new JsonError(at >= text.length && kind !== 'twice' ? 'end' : kind, Math.min(offset, text.length)); };
+  const skip = () => {
+    while (/[ \t\r\n\ufeff]/.test(text[at] ?? '')) at += 1;
+  };
+  const fail = (kind, offset = at) => {
+    throw new JsonError(at >= text.length && kind !== 'twice' ? 'end' : kind, Math.min(offset, text.length));
+  };
 
   function value(path) {
     skip();
@@ -27,7 +31,9 @@ export function parseJson(text) {
     if (char === '{') return object(path);
     if (char === '[') return array(path);
     if (char === '"') return string('string');
-    const literal = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/.exec(text.slice(at, at + 400))?.[0];
+    const literal = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/.exec(
+      text.slice(at, at + 400),
+    )?.[0];
     if (!literal || /[\w.]/.test(text[at + literal.length] ?? '')) return fail('value');
     at += literal.length;
     return JSON.parse(literal);
@@ -41,14 +47,21 @@ export function parseJson(text) {
     }
     if (at >= text.length) return fail('string', start);
     at += 1;
-    try { return JSON.parse(text.slice(start, at)); } catch { return fail(kind, start); }
+    try {
+      return JSON.parse(text.slice(start, at));
+    } catch {
+      return fail(kind, start);
+    }
   }
 
   function object(path) {
     const result = {};
     at += 1;
     skip();
-    if (text[at] === '}') { at += 1; return result; }
+    if (text[at] === '}') {
+      at += 1;
+      return result;
+    }
     for (;;) {
       skip();
       const start = at;
@@ -59,9 +72,17 @@ export function parseJson(text) {
       if (text[at] !== ':') return fail('colon');
       at += 1;
       // `__proto__` is a name like any other.
-      Object.defineProperty(result, name, { value: value([...path, name]), enumerable: true, writable: true, configurable: true });
+      Object.defineProperty(result, name, {
+        value: value([...path, name]),
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      });
       skip();
-      if (text[at] === '}') { at += 1; return result; }
+      if (text[at] === '}') {
+        at += 1;
+        return result;
+      }
       if (text[at] !== ',') return fail('comma');
       at += 1;
     }
@@ -71,11 +92,17 @@ export function parseJson(text) {
     const result = [];
     at += 1;
     skip();
-    if (text[at] === ']') { at += 1; return result; }
+    if (text[at] === ']') {
+      at += 1;
+      return result;
+    }
     for (;;) {
       result.push(value([...path, result.length]));
       skip();
-      if (text[at] === ']') { at += 1; return result; }
+      if (text[at] === ']') {
+        at += 1;
+        return result;
+      }
       if (text[at] !== ',') return fail('comma');
       at += 1;
     }

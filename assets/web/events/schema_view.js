@@ -14,20 +14,30 @@ function typeName(found, node) {
   return found.isNullable ? `${name} | null` : name;
 }
 
-const values = (found) => found.enum && h('span', { class: 'schema-values' }, found.enum.map((it) => [h('code', null, JSON.stringify(it)), ' ']));
+const values = (found) =>
+  found.enum &&
+  h(
+    'span',
+    { class: 'schema-values' },
+    found.enum.map((it) => [h('code', null, JSON.stringify(it)), ' ']),
+  );
 
 /** The fields below a schema: its own, or those of its items. */
 function inner(found, node) {
   if (found.type === 'array') return inner(node(found.items ?? {}), node);
   if (found.options) return [];
-  return Object.entries(found.properties ?? {}).map(([name, it]) => ({ name, found: node(it), isRequired: (found.required ?? []).includes(name) }))
+  return Object.entries(found.properties ?? {})
+    .map(([name, it]) => ({ name, found: node(it), isRequired: (found.required ?? []).includes(name) }))
     .sort((a, b) => b.isRequired - a.isRequired);
 }
 
 function row({ name, found, isRequired }, node, depth, open) {
   const below = depth < MAX_DEPTH ? inner(found, node) : [];
-  const line = [h('code', { class: 'schema-name' }, name), h('span', { class: 'schema-type' }, typeName(found, node)),
-    isRequired && h('span', { class: 'schema-required' }, t('con_required'))];
+  const line = [
+    h('code', { class: 'schema-name' }, name),
+    h('span', { class: 'schema-type' }, typeName(found, node)),
+    isRequired && h('span', { class: 'schema-required' }, t('con_required')),
+  ];
   const about = [found.description && h('p', { class: 'schema-about' }, found.description), values(found)];
   if (!below.length) return h('li', null, h('div', { class: 'schema-line' }, line), about);
   const list = h('ul', { class: 'schema' });
@@ -44,12 +54,31 @@ function row({ name, found, isRequired }, node, depth, open) {
 export function schemaView(schema, node) {
   const found = node(schema ?? {});
   if (found.options) {
-    return h('div', { class: 'stack' }, found.options.map((it) => {
-      const option = node(it);
-      return h('div', null, h('p', { class: 'schema-option' }, option.properties?.ok ? t(node(option.properties.ok).enum?.[0] ? 'con_if_ok' : 'con_if_error') : option.ref ?? ''), schemaView(it, node));
-    }));
+    return h(
+      'div',
+      { class: 'stack' },
+      found.options.map((it) => {
+        const option = node(it);
+        return h(
+          'div',
+          null,
+          h(
+            'p',
+            { class: 'schema-option' },
+            option.properties?.ok
+              ? t(node(option.properties.ok).enum?.[0] ? 'con_if_ok' : 'con_if_error')
+              : (option.ref ?? ''),
+          ),
+          schemaView(it, node),
+        );
+      }),
+    );
   }
   const fields = inner(found, node);
   if (!fields.length) return h('p', { class: 'muted small' }, t('con_no_fields'));
-  return h('ul', { class: 'schema' }, fields.map((it) => row(it, node, 0, it.isRequired)));
+  return h(
+    'ul',
+    { class: 'schema' },
+    fields.map((it) => row(it, node, 0, it.isRequired)),
+  );
 }

@@ -4,7 +4,8 @@
 export function sharedChat(sender, receiver) {
   if (!sender.client || !receiver.client) return null;
   const both = [...sender.client.chats.values()].filter((it) => receiver.client.chats.has(it.id));
-  const rank = (chat) => (chat.is_group ? 0 : 2) + (chat.my?.role === 'owner' || chat.owner_id === sender.me?.id ? 0 : 1);
+  const rank = (chat) =>
+    (chat.is_group ? 0 : 2) + (chat.my?.role === 'owner' || chat.owner_id === sender.me?.id ? 0 : 1);
   return both.sort((a, b) => rank(a) - rank(b) || b.id - a.id)[0] ?? null;
 }
 
@@ -15,7 +16,10 @@ export function knownTo(sender, receiver) {
   const messages = (chat?.messages ?? []).filter((it) => !it.deleted_at);
   const message = messages.findLast((it) => it.user?.id === sender.me?.id) ?? messages.at(-1);
   return {
-    chatId: chat?.id, messageId: message?.id, seq: chat?.last_seq, userId: sender.me?.id,
+    chatId: chat?.id,
+    messageId: message?.id,
+    seq: chat?.last_seq,
+    userId: sender.me?.id,
     otherId: receiver.me?.id ?? chat?.members?.find((it) => it.user.id !== sender.me?.id)?.user.id,
   };
 }

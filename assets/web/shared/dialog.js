@@ -11,8 +11,14 @@ export function openDialog({ title, body, footer, width, tall = false, class: na
   const id = newId('dialog');
   const before = document.activeElement;
   let done;
-  const result = new Promise((resolve) => { done = resolve; });
-  const dialog = h('dialog', { class: `dialog ${tall ? 'tall' : ''} ${name}`, 'aria-labelledby': id, style: width && { '--width': `${width}px` } });
+  const result = new Promise((resolve) => {
+    done = resolve;
+  });
+  const dialog = h('dialog', {
+    class: `dialog ${tall ? 'tall' : ''} ${name}`,
+    'aria-labelledby': id,
+    style: width && { '--width': `${width}px` },
+  });
   const close = (value) => {
     if (!dialog.isConnected) return;
     dialog.close();
@@ -20,18 +26,34 @@ export function openDialog({ title, body, footer, width, tall = false, class: na
     if (before?.isConnected) before.focus({ preventScroll: true });
     done(value);
   };
-  const ask = () => { if (!onBeforeClose || onBeforeClose()) close(); };
+  const ask = () => {
+    if (!onBeforeClose || onBeforeClose()) close();
+  };
   const heading = h('h2', { id, tabindex: '-1' }, title);
-  dialog.append(h('header', null, heading, h('button', { type: 'button', class: 'icon-btn', 'aria-label': t('close'), onclick: ask }, icon('close'))));
+  dialog.append(
+    h(
+      'header',
+      null,
+      heading,
+      h('button', { type: 'button', class: 'icon-btn', 'aria-label': t('close'), onclick: ask }, icon('close')),
+    ),
+  );
   const content = h('div', { class: 'body' });
   content.append(...[body(close)].flat().filter(Boolean));
   dialog.append(content);
   if (footer) dialog.append(h('footer', null, footer(close)));
-  dialog.addEventListener('cancel', (event) => { event.preventDefault(); ask(); });
+  dialog.addEventListener('cancel', (event) => {
+    event.preventDefault();
+    ask();
+  });
   // A press that begins on the backdrop closes; selecting text and letting go outside does not.
   let fromBackdrop = false;
-  dialog.addEventListener('pointerdown', (event) => { fromBackdrop = event.target === dialog && isOutside(event); });
-  dialog.addEventListener('click', (event) => { if (fromBackdrop && event.target === dialog && isOutside(event)) ask(); });
+  dialog.addEventListener('pointerdown', (event) => {
+    fromBackdrop = event.target === dialog && isOutside(event);
+  });
+  dialog.addEventListener('click', (event) => {
+    if (fromBackdrop && event.target === dialog && isOutside(event)) ask();
+  });
   const isOutside = ({ clientX: x, clientY: y }) => {
     const { left, right, top, bottom } = dialog.getBoundingClientRect();
     return x < left || x > right || y < top || y > bottom;
@@ -51,7 +73,11 @@ export async function confirmDialog({ title, text, action, danger = false, extra
     body: () => [text && h('p', null, text), extra],
     footer: (close) => [
       h('button', { type: 'button', class: 'btn plain', autofocus: danger, onclick: () => close(false) }, t('cancel')),
-      h('button', { type: 'button', class: danger ? 'btn danger' : 'btn', autofocus: !danger, onclick: () => close(true) }, action),
+      h(
+        'button',
+        { type: 'button', class: danger ? 'btn danger' : 'btn', autofocus: !danger, onclick: () => close(true) },
+        action,
+      ),
     ],
   });
   return (await result) === true;

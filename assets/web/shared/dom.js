@@ -95,7 +95,8 @@ const policy = globalThis.trustedTypes?.createPolicy('mango', {
   createHTML: (html) => html,
   // The service worker is the only script whose URL is computed.
   createScriptURL: (url) => {
-    if (url !== new URL('../../../sw.js', import.meta.url).href) throw new TypeError(`${url} is no script of this page`);
+    if (url !== new URL('../../../sw.js', import.meta.url).href)
+      throw new TypeError(`${url} is no script of this page`);
     return url;
   },
 });
@@ -140,7 +141,13 @@ export function debounce(run, ms) {
     clearTimeout(timer);
     timer = setTimeout(go, ms);
   };
-  return Object.assign(later, { now: go, cancel: () => { clearTimeout(timer); waiting = null; } });
+  return Object.assign(later, {
+    now: go,
+    cancel: () => {
+      clearTimeout(timer);
+      waiting = null;
+    },
+  });
 }
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));

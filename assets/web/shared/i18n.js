@@ -5,7 +5,11 @@ export const LANGUAGES = { en: 'English', ru: 'Русский' };
 /** The language: the chosen one, else the browser's first that there is. */
 export const language = (() => {
   let chosen = null;
-  try { chosen = localStorage.getItem('mango-language'); } catch { /* no storage */ }
+  try {
+    chosen = localStorage.getItem('mango-language');
+  } catch {
+    /* no storage */
+  }
   if (chosen in LANGUAGES) return chosen;
   return navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => tag in LANGUAGES) ?? 'en';
 })();
@@ -25,7 +29,9 @@ export function t(key, values = {}) {
   let text = texts[key];
   if (text === undefined) return key;
   if (typeof text === 'object') text = text[rules.select(values.n)] ?? text.other;
-  return text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === 'number' ? numbers.format(values[name]) : String(values[name] ?? '')));
+  return text.replace(/\{(\w+)\}/g, (_, name) =>
+    typeof values[name] === 'number' ? numbers.format(values[name]) : String(values[name] ?? ''),
+  );
 }
 
 export const hasText = (key) => key in texts;

@@ -13,7 +13,8 @@ export function place(element, { left, right, top, bottom }, { align = 'start' }
   const wanted = (align === 'end') !== isRtl ? right - width : left;
   const x = Math.max(8, Math.min(wanted, innerWidth - width - 8));
   const below = bottom + 4;
-  const y = below + height <= innerHeight - 8 ? below : Math.max(8, Math.min(top - height - 4, innerHeight - height - 8));
+  const y =
+    below + height <= innerHeight - 8 ? below : Math.max(8, Math.min(top - height - 4, innerHeight - height - 8));
   element.style.setProperty('left', `${x}px`);
   element.style.setProperty('top', `${y}px`);
 }
@@ -27,11 +28,18 @@ export function openFloating(element, anchor, { align, onClose, returnFocus = tr
   const before = document.activeElement;
   // Inside the landmark it belongs to, and inside an open dialog, which makes everything else inert.
   const near = anchor instanceof Element ? anchor : before;
-  const host = near?.closest('dialog') ?? [...document.querySelectorAll('dialog[open]')].at(-1) ?? near?.closest('main, nav, aside') ?? document.body;
+  const host =
+    near?.closest('dialog') ??
+    [...document.querySelectorAll('dialog[open]')].at(-1) ??
+    near?.closest('main, nav, aside') ??
+    document.body;
   element.setAttribute('popover', 'manual');
   host.append(element);
   element.showPopover();
-  const rect = anchor instanceof Element ? anchor.getBoundingClientRect() : { left: anchor.x, right: anchor.x, top: anchor.y, bottom: anchor.y };
+  const rect =
+    anchor instanceof Element
+      ? anchor.getBoundingClientRect()
+      : { left: anchor.x, right: anchor.x, top: anchor.y, bottom: anchor.y };
   place(element, rect, { align });
   if (anchor instanceof Element) anchor.setAttribute('aria-expanded', 'true');
   const close = () => {
@@ -79,11 +87,25 @@ export function openMenu(anchor, items, { label, align, lead, onClose } = {}) {
     if (item === null && menu.lastChild && menu.lastChild.tagName !== 'HR') menu.append(h('hr', { role: 'separator' }));
     if (!item) continue;
     const isChoice = item.checked !== undefined;
-    menu.append(h('button', {
-      type: 'button', role: isChoice ? 'menuitemradio' : 'menuitem', tabindex: '-1', class: item.danger && 'danger',
-      'aria-checked': isChoice ? String(item.checked) : null,
-      onclick: () => { close(); item.run(); },
-    }, item.icon && icon(item.icon), h('span', null, item.label), item.key && h('kbd', { 'aria-hidden': 'true' }, item.key)));
+    menu.append(
+      h(
+        'button',
+        {
+          type: 'button',
+          role: isChoice ? 'menuitemradio' : 'menuitem',
+          tabindex: '-1',
+          class: item.danger && 'danger',
+          'aria-checked': isChoice ? String(item.checked) : null,
+          onclick: () => {
+            close();
+            item.run();
+          },
+        },
+        item.icon && icon(item.icon),
+        h('span', null, item.label),
+        item.key && h('kbd', { 'aria-hidden': 'true' }, item.key),
+      ),
+    );
   }
   if (menu.lastChild?.tagName === 'HR') menu.lastChild.remove();
   const all = () => [...menu.querySelectorAll('[role^="menuitem"]')];
@@ -92,7 +114,12 @@ export function openMenu(anchor, items, { label, align, lead, onClose } = {}) {
   menu.addEventListener('keydown', (event) => {
     const list = all();
     const index = list.indexOf(document.activeElement);
-    const step = { ArrowDown: index + 1, ArrowUp: index < 0 ? list.length - 1 : index - 1, Home: 0, End: list.length - 1 }[event.key];
+    const step = {
+      ArrowDown: index + 1,
+      ArrowUp: index < 0 ? list.length - 1 : index - 1,
+      Home: 0,
+      End: list.length - 1,
+    }[event.key];
     if (step !== undefined) {
       event.preventDefault();
       list.at(step % list.length)?.focus();
@@ -117,26 +144,36 @@ export function openMenu(anchor, items, { label, align, lead, onClose } = {}) {
 /** Opens what `show({x, y})` shows on a right click, the menu key, and a long press. */
 export function onContextMenu(element, selector, show) {
   let timer;
+  let pressedAt = 0;
   element.addEventListener('contextmenu', (event) => {
     const item = event.target.closest(selector);
     const own = event.target.closest('a[href], input, textarea, video, audio');
-    if (!item || (own && own !== item) || (getSelection().toString() && item.contains(getSelection().anchorNode))) return;
+    if (!item || (own && own !== item) || (getSelection().toString() && item.contains(getSelection().anchorNode)))
+      return;
     event.preventDefault();
     clearTimeout(timer);
+    // The long press has already been answered.
+    if (event.timeStamp - pressedAt < 1200) return;
     const rect = item.getBoundingClientRect();
     const isKey = event.clientX === 0 && event.clientY === 0;
     show(item, isKey ? { x: rect.left + 40, y: rect.top + 30 } : { x: event.clientX, y: event.clientY });
   });
   // Some phones have no `contextmenu`.
-  element.addEventListener('touchstart', (event) => {
-    const item = event.target.closest(selector);
-    if (!item || event.touches.length > 1) return;
-    const { clientX: x, clientY: y } = event.touches[0];
-    timer = setTimeout(() => {
-      navigator.vibrate?.(10);
-      addEventListener('touchend', (end) => end.preventDefault(), { once: true, passive: false, capture: true });
-      show(item, { x, y });
-    }, 480);
-  }, { passive: true });
-  for (const name of ['touchend', 'touchmove', 'touchcancel', 'scroll']) element.addEventListener(name, () => clearTimeout(timer), { passive: true });
+  element.addEventListener(
+    'touchstart',
+    (event) => {
+      const item = event.target.closest(selector);
+      if (!item || event.touches.length > 1) return;
+      const { clientX: x, clientY: y } = event.touches[0];
+      timer = setTimeout(() => {
+        pressedAt = performance.now();
+        navigator.vibrate?.(10);
+        addEventListener('touchend', (end) => end.preventDefault(), { once: true, passive: false, capture: true });
+        show(item, { x, y });
+      }, 480);
+    },
+    { passive: true },
+  );
+  for (const name of ['touchend', 'touchmove', 'touchcancel', 'scroll'])
+    element.addEventListener(name, () => clearTimeout(timer), { passive: true });
 }

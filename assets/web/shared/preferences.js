@@ -3,15 +3,30 @@
 const PREFIX = 'mango-';
 const listeners = new Set();
 
-export const DEFAULTS = { theme: 'system', language: '', enter: 'send', notifications: 'off', sound: 'off', preview: 'on' };
+export const DEFAULTS = {
+  theme: 'system',
+  language: '',
+  enter: 'send',
+  notifications: 'off',
+  sound: 'off',
+  preview: 'on',
+};
 
 /** A setting, or its default. */
 export function preference(name) {
-  try { return localStorage.getItem(PREFIX + name) ?? DEFAULTS[name]; } catch { return DEFAULTS[name]; }
+  try {
+    return localStorage.getItem(PREFIX + name) ?? DEFAULTS[name];
+  } catch {
+    return DEFAULTS[name];
+  }
 }
 
 export function setPreference(name, value) {
-  try { localStorage.setItem(PREFIX + name, value); } catch { /* Then it holds until the page is left. */ }
+  try {
+    localStorage.setItem(PREFIX + name, value);
+  } catch {
+    /* Then it holds until the page is left. */
+  }
   apply(name, value);
 }
 

@@ -2,11 +2,17 @@
 
 export function route(hash = location.hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
-  return { path: path.split('/').filter(Boolean).map(decodeURIComponent), query: Object.fromEntries(new URLSearchParams(query)) };
+  return {
+    path: path.split('/').filter(Boolean).map(decodeURIComponent),
+    query: Object.fromEntries(new URLSearchParams(query)),
+  };
 }
 
 const listeners = new Set();
-const tell = () => { const to = route(); for (const listener of listeners) listener(to); };
+const tell = () => {
+  const to = route();
+  for (const listener of listeners) listener(to);
+};
 
 /** Goes to `#/…`. With `replace`, back does not return to the page before. */
 export function navigate(to, { replace = false } = {}) {

@@ -12,7 +12,19 @@ export function tabList({ label, tabs, value, onselect, controls }) {
     }
   };
   for (const [key, text] of tabs) {
-    const button = h('button', { type: 'button', role: 'tab', 'aria-controls': controls, onclick: () => { select(key); onselect(key); } }, text);
+    const button = h(
+      'button',
+      {
+        type: 'button',
+        role: 'tab',
+        'aria-controls': controls,
+        onclick: () => {
+          select(key);
+          onselect(key);
+        },
+      },
+      text,
+    );
     buttons.set(key, button);
     element.append(button);
   }

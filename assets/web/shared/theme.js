@@ -3,5 +3,7 @@
   try {
     const theme = localStorage.getItem('mango-theme');
     if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
-  } catch { /* Without storage the system's theme is used. */ }
+  } catch {
+    /* Without storage the system's theme is used. */
+  }
 })();

@@ -77,7 +77,12 @@ export function size(bytes) {
   let value = bytes;
   for (; value >= 1000 && unit < UNITS.length - 1; unit += 1) value /= 1024;
   const digits = unit > 1 && value < 100 ? 1 : 0;
-  return new Intl.NumberFormat(locale, { style: 'unit', unit: UNITS[unit], unitDisplay: unit ? 'short' : 'long', maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(locale, {
+    style: 'unit',
+    unit: UNITS[unit],
+    unitDisplay: unit ? 'short' : 'long',
+    maximumFractionDigits: digits,
+  }).format(value);
 }
 
 /** `1:05` */
@@ -85,4 +90,12 @@ export function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   const minutes = Math.floor(whole / 60);
   return `${minutes}:${String(whole % 60).padStart(2, '0')}`;
+}
+
+/** `5 seconds`, `15 minutes`; for whole units. */
+export function duration(seconds) {
+  if (seconds < 60) return t('seconds_n', { n: seconds });
+  if (seconds < 3600) return t('minutes_n', { n: Math.round(seconds / 60) });
+  if (seconds < 86_400) return t('hours_n', { n: Math.round(seconds / 3600) });
+  return t('days_n', { n: Math.round(seconds / 86_400) });
 }

@@ -5,17 +5,19 @@ use entity::{chat_ban, join_request};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::{Value, json};
 
 use super::access::{find_visible, membership_ever};
 use super::leave::leave_locked;
 use super::list::{Page, cut, id_cursor};
 use super::members::lock_group;
 use crate::clock::Timestamp;
+use crate::domain::audit::{self, Act, Target};
 use crate::domain::dispatch::CommandHandler;
 use crate::domain::{Actor, AppContext, Caller, users};
 use crate::error::{Code, Error, Result};
 use crate::ids::{ChatId, UserId};
-use crate::platform::db::Outcome;
+use crate::platform::db::{Outcome, Tx};
 use crate::protocol::change::Done;
 use crate::protocol::chat_bans::{BanMember, BanReply, ChatBan, UnbanMember};
 use crate::protocol::members::ChatRole;
@@ -71,6 +73,8 @@ impl CommandHandler for BanMember {
             .to_owned();
         let row = chat_ban::Entity::insert(row).on_conflict(again).exec_with_returning(tx.conn()).await?;
         join_request::Entity::delete_by_id((chat.id, user_id.0)).exec(tx.conn()).await?;
+        let details = json!({"chat_id": chat.id, "reason": row.reason, "until": row.until.map(Timestamp)});
+        record(context, &tx, by, "chat.ban", user_id, details).await?;
         let reply = BanReply { ban: show(row, users::author(&user)) };
         match member {
             Some(row) => {
@@ -90,8 +94,23 @@ impl CommandHandler for UnbanMember {
         if ban.rows_affected == 0 {
             return tx.unchanged(Done {}).await;
         }
+        let details = json!({"chat_id": chat.id});
+        record(context, &tx, caller.actor.user_id, "chat.unban", self.user.0.id, details).await?;
         tx.commit(Done {}).await
     }
+}
+
+/// Records what a manager of a group does to a user.
+pub(super) async fn record(
+    context: &AppContext,
+    tx: &Tx,
+    by: UserId,
+    action: &'static str,
+    user: UserId,
+    details: Value,
+) -> Result<()> {
+    let target = Target::User(user);
+    audit::record(context, tx, Act { actor: Some(by), action, target, details, address: None }).await
 }
 
 /// Returns a page of the users who are banned from a group, by id. For the owner and admins.

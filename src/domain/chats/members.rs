@@ -3,7 +3,10 @@
 
 use entity::enums::LeftReason;
 
+use serde_json::json;
+
 use super::access::{Membership, lock, membership_ever};
+use super::bans::record;
 use super::joining::{Joined, Joining, join_locked};
 use super::leave::leave_locked;
 use super::roles::shown;
@@ -55,6 +58,10 @@ impl CommandHandler for RemoveMember {
             return Err(Error::forbidden("only the chat's owner may remove an admin"));
         }
         let reason = if by == user_id { LeftReason::Left } else { LeftReason::Removed };
+        if by != user_id {
+            let details = json!({"chat_id": chat.id});
+            record(context, &tx, by, "chat.remove_member", user_id, details).await?;
+        }
         let (tx, member) = leave_locked(context, tx, &mut chat, row, reason, by).await?;
         tx.commit(MemberReply { member }).await
     }

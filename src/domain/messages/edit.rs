@@ -118,7 +118,7 @@ impl CommandHandler for DeleteMessage {
             let message = show_one(tx.conn(), message, user_id, context.links()).await?;
             return tx.unchanged(MessageReply { message }).await;
         }
-        if by_role {
+        if !own {
             note_moderation(context, &tx, caller, &message).await?;
         }
         let change = begin_change(tx, &mut chat).await?;
@@ -199,8 +199,7 @@ async fn moderates(context: &AppContext, tx: &Tx, user_id: UserId) -> Result<boo
     Ok(user.role >= Role::Moderator && !user.is_banned(context.clock.now()))
 }
 
-/// Writes an audit entry for a deletion by a service-wide role, with the address that the moderator's session was
-/// opened from.
+/// Writes an audit entry for the deletion of another user's message, with the address that the session was opened from.
 async fn note_moderation(
     context: &AppContext,
     tx: &Tx,

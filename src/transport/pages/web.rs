@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -225,9 +226,16 @@ fn template(name: &str, facts: &Facts) -> Result<String> {
 
 /// Returns the hash of all files.
 fn current_version() -> Arc<str> {
-    static VERSION: LazyLock<Arc<str>> = LazyLock::new(hash_of_files);
-    // The files of a debug build change while the server runs.
-    if cfg!(debug_assertions) { hash_of_files() } else { VERSION.clone() }
+    // The files of a debug build change while the server runs; a page asks for dozens of them at once.
+    static VERSION: LazyLock<Cache<(), Arc<str>>> = LazyLock::new(|| {
+        let cache = Cache::builder().max_capacity(1);
+        if cfg!(debug_assertions) {
+            cache.time_to_live(Duration::from_secs(1)).build()
+        } else {
+            cache.build()
+        }
+    });
+    VERSION.get_with((), hash_of_files)
 }
 
 fn hash_of_files() -> Arc<str> {

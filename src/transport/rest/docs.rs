@@ -1,7 +1,7 @@
 //! The OpenAPI document, generated from the handlers, and the pages that show the documents.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Path};
 use axum::routing::{get, post};
 use utoipa::openapi::Server;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -16,7 +16,7 @@ use crate::transport::ops::health;
 use crate::transport::pages;
 use crate::transport::rest::{
     RestState, account, admin, attachments, auth, chats, contacts, documented_refusals, errors, events,
-    groups, messages, photos, recovery, search, users,
+    groups, messages, photos, postman, recovery, search, users,
 };
 
 #[derive(OpenApi)]
@@ -180,6 +180,8 @@ pub fn pages(document: utoipa::openapi::OpenApi, settings: &Settings) -> Router<
 
 fn documents(document: utoipa::openapi::OpenApi, path: &str) -> Router<RestState> {
     let mut document = describe(document);
+    let postman =
+        serde_json::to_value(&document).map(|openapi| postman::collection(&openapi)).unwrap_or_default();
     if !path.is_empty() {
         document.servers = Some(vec![Server::new(path)]);
     }
@@ -189,5 +191,7 @@ fn documents(document: utoipa::openapi::OpenApi, path: &str) -> Router<RestState
         .merge(SwaggerUi::new("/docs").config(config))
         .route("/openapi.json", get(async move || axum::Json(document)))
         .route("/docs/errors", get(errors::page))
+        .route("/postman.json", get(async move || axum::Json(postman)))
+        .route("/events.d.ts", get(async || pages::client::client(Path("events.d.ts".to_owned())).await))
         .route("/asyncapi.json", get(async || axum::Json(asyncapi::document())))
 }

@@ -15,12 +15,14 @@ mod extract;
 mod groups;
 mod messages;
 mod photos;
+mod postman;
 pub mod reads;
 mod recovery;
 mod search;
 mod users;
 
 pub use docs::openapi;
+pub use postman::collection as postman_collection;
 
 use std::sync::Arc;
 

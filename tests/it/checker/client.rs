@@ -191,7 +191,9 @@ impl Client {
     async fn send_pending(&self, session: &mut Session, index: usize) -> Result<()> {
         let Some(it) = self.pending.get(index) else { return Ok(()) };
         let client_id = format!("{}-{}", self.config.name, it.number);
-        let content = format!("{client_id} says so");
+        // A retry has the same content. Of the names, only the owner's mentions everybody.
+        let name = if it.number % 5 == 0 { " @all" } else { "" };
+        let content = format!("{client_id} says so{name}");
         let message =
             json!({"chat_id": it.chat, "content": content, "message_type": "text", "client_id": client_id});
         let number = it.number;
@@ -220,7 +222,7 @@ impl Client {
     /// Changes earlier messages or members. These commands are not retried: the stored state shows whether they took
     /// effect.
     async fn send_other_command(&mut self, session: &mut Session, chat: i64) -> Result<()> {
-        let action = self.random.below(10);
+        let action = self.random.below(13);
         let enable = self.random.percent(60);
         let own_message = {
             let state = self.state();
@@ -239,6 +241,13 @@ impl Client {
             (3 | 4, Some(id), _, _) => {
                 let content = format!("edited {} times", self.sent);
                 ("edit_message", json!({"message": {"id": id, "content": content}}))
+            }
+            (9 | 10, _, Some(id), _) => {
+                let emoji = if action == 9 { "👍" } else { "🎉" };
+                ("toggle_reaction", json!({"message": {"id": id, "emoji": emoji}, "on": enable}))
+            }
+            (11, _, Some(id), Some(_)) => {
+                ("toggle_message_pin", json!({"message": {"id": id, "pinned": enable}}))
             }
             (5, Some(id), _, _) => ("delete_message", json!({"message": {"id": id}})),
             (6, ..) => ("toggle_chat_pin", json!({"chat": {"id": chat, "pinned": enable}})),

@@ -26,6 +26,8 @@ pub struct Verdict {
     pub order_broken: usize,
     /// Clients whose state differs from a fresh fetch.
     pub models_unequal: usize,
+    /// Messages that a search does not find as they are, or still finds as they were.
+    pub search_unequal: usize,
     /// Events out of order, and unexpected acks.
     pub broken: usize,
     /// Descriptions of some of the problems.
@@ -35,7 +37,8 @@ pub struct Verdict {
 impl Verdict {
     /// Returns whether there are no problems.
     pub fn is_good(&self) -> bool {
-        self.lost + self.doubled + self.order_broken + self.models_unequal + self.broken == 0
+        self.lost + self.doubled + self.order_broken + self.models_unequal + self.search_unequal + self.broken
+            == 0
     }
 
     fn say(&mut self, what: impl IntoIterator<Item = String>) {
@@ -44,12 +47,16 @@ impl Verdict {
     }
 }
 
-/// A message as REST returns it: its id and the `client_id` that it was stored with.
+/// A message as REST returns it: its id, its content, and the `client_id` that it was stored with.
 struct Stored {
     id: i64,
     seq: i64,
     client_id: String,
+    content: String,
 }
+
+/// Words of the messages that the clients send, and of those that they edit.
+const WORDS: [&str; 2] = ["says", "edited"];
 
 /// Checks a run in which nothing is sent any more. Pending events get `settle_timeout` to arrive at the clients.
 pub async fn verdict(url: &str, participants: &Participants, settle_timeout: Duration) -> Result<Verdict> {
@@ -58,7 +65,18 @@ pub async fn verdict(url: &str, participants: &Participants, settle_timeout: Dur
     let mut stored: HashMap<String, Stored> = HashMap::new();
     for (chat, token) in &participants.chats {
         let mut last = 0;
-        for message in read(&http, url, *chat, token).await? {
+        let messages = read(&http, url, *chat, token).await?;
+        for word in WORDS {
+            let with_word = messages.iter().filter(|it| it.content.split(' ').any(|part| part == word));
+            let with_word: BTreeSet<i64> = with_word.map(|it| it.id).collect();
+            let found = search(&http, url, *chat, token, word).await?;
+            let different: Vec<&i64> = with_word.symmetric_difference(&found).collect();
+            verdict.search_unequal += different.len();
+            verdict.say(
+                different.into_iter().map(|id| format!("a search for {word} disagrees on message {id}")),
+            );
+        }
+        for message in messages {
             if message.seq <= last {
                 verdict.order_broken += 1;
                 verdict.say([format!("chat {chat}: seq {} after {last}", message.seq)]);
@@ -167,7 +185,28 @@ async fn read(http: &Http, url: &str, chat: i64, token: &str) -> Result<Vec<Stor
         for message in page.iter().rev() {
             let number = |field: &str| message[field].as_i64().unwrap_or_default();
             let client_id = message["client_id"].as_str().unwrap_or("none").to_owned();
-            all.push(Stored { id: number("id"), seq: number("seq"), client_id });
+            let content = message["content"].as_str().unwrap_or_default().to_owned();
+            all.push(Stored { id: number("id"), seq: number("seq"), client_id, content });
         }
     }
+}
+
+/// Returns the messages of a chat that a search for a word finds.
+async fn search(http: &Http, url: &str, chat: i64, token: &str, word: &str) -> Result<BTreeSet<i64>> {
+    let mut found = BTreeSet::new();
+    let mut next = Some(format!("/chat/{chat}/search?q={word}&sort=date&limit=200"));
+    while let Some(path) = next {
+        let answer = http.get(format!("{url}{path}")).bearer_auth(token).send().await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let link = answer.headers().get("link").and_then(|it| it.to_str().ok());
+        next = link.and_then(|it| Some(it.strip_prefix('<')?.split_once('>')?.0.to_owned()));
+        let page: Vec<Value> = answer.json().await.map_err(|error| error.to_string())?;
+        for hit in page {
+            let id = hit["message"]["id"].as_i64().ok_or("a result without its message")?;
+            if !found.insert(id) {
+                return Err(format!("a search for {word} returns message {id} twice"));
+            }
+        }
+    }
+    Ok(found)
 }

@@ -24,20 +24,68 @@ export async function askBan(user, { reason = user.ban?.reason ?? '' } = {}) {
     title: t('ban_title', { name }),
     body: (close) => {
       const until = user.ban?.until;
-      const why = field({ label: t('adm_reason'), name: 'reason', multiline: true, hint: t('adm_reason_hint'), maxlength: 500, value: reason, autofocus: true });
-      const at = field({ label: t('adm_ends_at'), name: 'until', type: 'datetime-local', min: localValue(new Date()), value: localValue(until ? new Date(until) : new Date(Date.now() + ENDS.week)) });
+      const why = field({
+        label: t('adm_reason'),
+        name: 'reason',
+        multiline: true,
+        hint: t('adm_reason_hint'),
+        maxlength: 500,
+        value: reason,
+        autofocus: true,
+      });
+      const at = field({
+        label: t('adm_ends_at'),
+        name: 'until',
+        type: 'datetime-local',
+        min: localValue(new Date()),
+        value: localValue(until ? new Date(until) : new Date(Date.now() + ENDS.week)),
+      });
       at.element.hidden = !until;
-      const ends = h('select', { class: 'input', id: 'ban-end', onchange: () => { at.element.hidden = ends.value !== 'date'; } },
-        [['never', 'adm_end_never'], ['hour', 'adm_end_hour'], ['day', 'adm_end_day'], ['week', 'adm_end_week'], ['month', 'adm_end_month'], ['date', 'adm_end_date']]
-          .map(([value, key]) => h('option', { value, selected: until ? value === 'date' : value === 'week' && !user.ban }, t(key))));
+      const ends = h(
+        'select',
+        {
+          class: 'input',
+          id: 'ban-end',
+          onchange: () => {
+            at.element.hidden = ends.value !== 'date';
+          },
+        },
+        [
+          ['never', 'adm_end_never'],
+          ['hour', 'adm_end_hour'],
+          ['day', 'adm_end_day'],
+          ['week', 'adm_end_week'],
+          ['month', 'adm_end_month'],
+          ['date', 'adm_end_date'],
+        ].map(([value, key]) =>
+          h('option', { value, selected: until ? value === 'date' : value === 'week' && !user.ban }, t(key)),
+        ),
+      );
       const { form } = submitForm({
-        fields: [why], action: t('ban'),
-        extra: [h('div', null, h('label', { class: 'label', for: 'ban-end' }, t('adm_ends')), ends), at.element, h('p', { class: 'muted small' }, t('adm_ban_effect'))],
+        fields: [why],
+        action: t('ban'),
+        extra: [
+          h('div', null, h('label', { class: 'label', for: 'ban-end' }, t('adm_ends')), ends),
+          at.element,
+          h('p', { class: 'muted small' }, t('adm_ban_effect')),
+        ],
         run: async (values) => {
           if (!values.reason.trim()) throw { code: 'validation_failed', errors: { reason: [t('adm_reason_missing')] } };
-          const end = ends.value === 'date' ? new Date(at.input.value) : ends.value === 'never' ? null : new Date(Date.now() + ENDS[ends.value]);
-          if (end && !(end > new Date())) { at.setError(t('adm_end_past')); at.input.focus(); return; }
-          await rest('POST', `/admin/user/${user.id}/ban`, { reason: values.reason.trim(), ...(end && { until: end.toISOString() }) });
+          const end =
+            ends.value === 'date'
+              ? new Date(at.input.value)
+              : ends.value === 'never'
+                ? null
+                : new Date(Date.now() + ENDS[ends.value]);
+          if (end && !(end > new Date())) {
+            at.setError(t('adm_end_past'));
+            at.input.focus();
+            return;
+          }
+          await rest('POST', `/admin/user/${user.id}/ban`, {
+            reason: values.reason.trim(),
+            ...(end && { until: end.toISOString() }),
+          });
           toast(t('adm_ban_done', { name }));
           close(true);
         },
@@ -52,6 +100,10 @@ export async function askBan(user, { reason = user.ban?.reason ?? '' } = {}) {
 /** Asks, and lifts the ban. */
 export async function askUnban(user) {
   const name = nameOf(user);
-  const isSure = await confirmDialog({ title: t('adm_unban_title', { name }), text: t('adm_unban_text'), action: t('adm_unban') });
+  const isSure = await confirmDialog({
+    title: t('adm_unban_title', { name }),
+    text: t('adm_unban_text'),
+    action: t('adm_unban'),
+  });
   return isSure && act(null, () => rest('POST', `/admin/user/${user.id}/unban`), t('adm_unban_done', { name }));
 }

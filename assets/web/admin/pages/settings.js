@@ -8,32 +8,79 @@ import { rest } from '../session.js';
 export function create() {
   let all = null;
   let query = {};
-  const search = h('input', { class: 'input', id: 'settings-query', type: 'search', placeholder: t('adm_setting_search'), autocomplete: 'off', oninput: (event) => go({ query: event.target.value.trim() }) });
-  const changed = h('input', { type: 'checkbox', onchange: (event) => go({ changed: event.target.checked ? 'yes' : undefined }) });
+  const search = h('input', {
+    class: 'input',
+    id: 'settings-query',
+    type: 'search',
+    placeholder: t('adm_setting_search'),
+    autocomplete: 'off',
+    oninput: (event) => go({ query: event.target.value.trim() }),
+  });
+  const changed = h('input', {
+    type: 'checkbox',
+    onchange: (event) => go({ changed: event.target.checked ? 'yes' : undefined }),
+  });
   const body = h('tbody');
   const place = h('div');
   const told = h('p', { class: 'vh', role: 'status' });
-  const table = h('div', { class: 'table-frame' }, h('table', { class: 'table settings' }, h('caption', { class: 'vh' }, t('adm_settings')),
-    h('thead', null, h('tr', null, ['adm_setting', 'adm_value', 'adm_default', 'adm_meaning'].map((key, n) => h('th', { scope: 'col', class: n > 1 ? (n > 2 ? 'mid' : 'wide') : null }, t(key))))), body));
+  const table = h(
+    'div',
+    { class: 'table-frame' },
+    h(
+      'table',
+      { class: 'table settings' },
+      h('caption', { class: 'vh' }, t('adm_settings')),
+      h(
+        'thead',
+        null,
+        h(
+          'tr',
+          null,
+          ['adm_setting', 'adm_value', 'adm_default', 'adm_meaning'].map((key, n) =>
+            h('th', { scope: 'col', class: n > 1 ? (n > 2 ? 'mid' : 'wide') : null }, t(key)),
+          ),
+        ),
+      ),
+      body,
+    ),
+  );
   const go = (changes) => navigate(addressOf('settings', { ...query, ...changes }), { replace: true });
 
-  const isChanged = (it) => (it.is_secret ? it.value !== null : it.value !== it.default);
   const value = (it) => {
-    if (it.is_secret) return h('span', { class: 'muted' }, t('adm_secret'));
-    if (it.value === null || it.value === '') return h('span', { class: 'muted' }, t('adm_unset'));
-    return h('code', null, String(it.value));
+    if (it.is_secret) return h('span', { class: 'muted' }, t(it.is_set ? 'adm_secret' : 'adm_unset'));
+    const inForce = it.is_set ? it.value : it.default;
+    return inForce ? h('code', null, inForce) : h('span', { class: 'muted' }, t('adm_unset'));
   };
-  const row = (it) => h('tr', null,
-    h('th', { scope: 'row' }, h('code', null, it.name), isChanged(it) && !it.is_secret && [' ', tag(t('adm_set'), 'open')], h('small', { class: 'muted small-only block' }, it.meaning)),
-    h('td', null, value(it)),
-    h('td', { class: 'wide' }, it.default === null || it.default === '' ? h('span', { class: 'muted' }, t('adm_unset')) : h('code', { class: 'muted' }, String(it.default))),
-    h('td', { class: 'mid meaning' }, it.meaning));
+  const row = (it) =>
+    h(
+      'tr',
+      null,
+      h(
+        'th',
+        { scope: 'row' },
+        h('code', null, it.name),
+        it.is_set && [' ', tag(t('adm_set'), 'open')],
+        h('small', { class: 'muted small-only block' }, it.meaning),
+      ),
+      h('td', null, value(it)),
+      h(
+        'td',
+        { class: 'wide' },
+        it.default ? h('code', { class: 'muted' }, it.default) : h('span', { class: 'muted' }, t('adm_none')),
+      ),
+      h('td', { class: 'mid meaning' }, it.meaning),
+    );
 
   function show() {
     const words = (query.query ?? '').toLowerCase();
-    const items = all.filter((it) => (!query.changed || isChanged(it)) && `${it.name} ${it.meaning}`.toLowerCase().includes(words));
+    const items = all.filter(
+      (it) => (!query.changed || it.is_set) && `${it.name} ${it.meaning}`.toLowerCase().includes(words),
+    );
     fill(body, items.map(row));
-    fill(place, items.length ? table : empty({ symbol: 'search', title: t('nothing_found'), text: t('adm_nothing_filtered') }));
+    fill(
+      place,
+      items.length ? table : empty({ symbol: 'search', title: t('nothing_found'), text: t('adm_nothing_filtered') }),
+    );
     told.textContent = t('adm_rows_n', { n: items.length });
   }
 
@@ -49,10 +96,29 @@ export function create() {
   }
   load();
   return {
-    element: h('div', { class: 'column' }, heading(t('adm_settings'), t('adm_settings_lead')),
-      h('form', { class: 'filters', role: 'search', 'aria-label': t('adm_filters'), onsubmit: (event) => event.preventDefault() },
-        h('div', { class: 'filter search' }, h('label', { class: 'label', for: 'settings-query' }, t('search')), search),
-        h('label', { class: 'check' }, changed, h('span', null, t('adm_only_changed')))), place, told),
+    element: h(
+      'div',
+      { class: 'column' },
+      heading(t('adm_settings'), t('adm_settings_lead')),
+      h(
+        'form',
+        {
+          class: 'filters',
+          role: 'search',
+          'aria-label': t('adm_filters'),
+          onsubmit: (event) => event.preventDefault(),
+        },
+        h(
+          'div',
+          { class: 'filter search' },
+          h('label', { class: 'label', for: 'settings-query' }, t('search')),
+          search,
+        ),
+        h('label', { class: 'check' }, changed, h('span', null, t('adm_only_changed'))),
+      ),
+      place,
+      told,
+    ),
     update({ query: now }) {
       query = { query: now.query, changed: now.changed };
       if (search !== document.activeElement) search.value = query.query ?? '';

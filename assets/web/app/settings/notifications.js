@@ -10,17 +10,36 @@ export function notifications() {
     const isThere = 'Notification' in globalThis;
     const isDenied = isThere && Notification.permission === 'denied';
     const isOn = isThere && Notification.permission === 'granted' && preference('notifications') === 'on';
-    fill(place,
-      !isThere && h('p', { class: 'notice' }, t('notifications_missing')), isDenied && h('p', { class: 'notice' }, t('notifications_denied')),
+    fill(
+      place,
+      !isThere && h('p', { class: 'notice' }, t('notifications_missing')),
+      isDenied && h('p', { class: 'notice' }, t('notifications_denied')),
       toggle({
-        label: t('notifications_on'), hint: t('notifications_hint'), checked: isOn, onchange: async (wanted) => {
-          if (wanted && isThere && (await Notification.requestPermission()) !== 'granted') { show(); return; }
+        label: t('notifications_on'),
+        hint: t('notifications_hint'),
+        checked: isOn,
+        onchange: async (wanted) => {
+          if (wanted && isThere && (await Notification.requestPermission()) !== 'granted') {
+            show();
+            return;
+          }
           setPreference('notifications', wanted ? 'on' : 'off');
           show();
         },
       }),
-      isOn && toggle({ label: t('notifications_preview'), checked: preference('preview') === 'on', onchange: (wanted) => setPreference('preview', wanted ? 'on' : 'off') }),
-      isOn && toggle({ label: t('notifications_sound'), checked: preference('sound') === 'on', onchange: (wanted) => setPreference('sound', wanted ? 'on' : 'off') }));
+      isOn &&
+        toggle({
+          label: t('notifications_preview'),
+          checked: preference('preview') === 'on',
+          onchange: (wanted) => setPreference('preview', wanted ? 'on' : 'off'),
+        }),
+      isOn &&
+        toggle({
+          label: t('notifications_sound'),
+          checked: preference('sound') === 'on',
+          onchange: (wanted) => setPreference('sound', wanted ? 'on' : 'off'),
+        }),
+    );
   };
   show();
   return place;

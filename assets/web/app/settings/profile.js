@@ -9,19 +9,60 @@ import { session, setMe } from '../session.js';
 
 export function profile() {
   const { client, me } = session;
-  const done = (updated) => { setMe({ ...session.me, ...updated }); toast(t('saved')); };
+  const done = (updated) => {
+    setMe({ ...session.me, ...updated });
+    toast(t('saved'));
+  };
   const failed = (error) => toast(explain(error));
-  const photo = photoField({ ...me, name: nameOf(me ?? {}) }, { onChange: () => client.rest('PUT', '/user/me/photo', undefined, { form: photo.form() }).then(done, failed) });
+  const photo = photoField(
+    { ...me, name: nameOf(me ?? {}) },
+    { onChange: () => client.rest('PUT', '/user/me/photo', undefined, { form: photo.form() }).then(done, failed) },
+  );
   const fields = [
     field({ label: t('your_name'), name: 'name', value: me?.name ?? '', maxlength: 100, autocomplete: 'name' }),
-    field({ label: t('username'), name: 'username', value: me?.username ?? '', hint: t('username_hint'), autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', dir: 'ltr' }),
-    field({ label: t('about_you'), name: 'description', value: me?.description ?? '', multiline: true, rows: 3, maxlength: 1000 }),
+    field({
+      label: t('username'),
+      name: 'username',
+      value: me?.username ?? '',
+      hint: t('username_hint'),
+      autocomplete: 'username',
+      autocapitalize: 'none',
+      spellcheck: 'false',
+      dir: 'ltr',
+    }),
+    field({
+      label: t('about_you'),
+      name: 'description',
+      value: me?.description ?? '',
+      multiline: true,
+      rows: 3,
+      maxlength: 1000,
+    }),
   ];
   const { form } = submitForm({
-    fields, action: t('save'), wide: false,
-    before: h('div', { class: 'photo-field' }, photo.element, h('button', { type: 'button', class: 'link small', onclick: () => client.rest('DELETE', '/user/me/photo').then(done, failed) }, t('remove_photo'))),
+    fields,
+    action: t('save'),
+    wide: false,
+    before: h(
+      'div',
+      { class: 'photo-field' },
+      photo.element,
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'link small',
+          onclick: () => client.rest('DELETE', '/user/me/photo').then(done, failed),
+        },
+        t('remove_photo'),
+      ),
+    ),
     run: async ({ name, username, description }) => {
-      const changes = { name: name.trim() || null, username: username.trim() || null, description: description.trim() || null };
+      const changes = {
+        name: name.trim() || null,
+        username: username.trim() || null,
+        description: description.trim() || null,
+      };
       for (const key of Object.keys(changes)) if (changes[key] === (me?.[key] ?? null)) delete changes[key];
       done(await client.rest('PATCH', '/user/me', changes));
     },

@@ -11,13 +11,24 @@ import { profile } from './profile.js';
 import { account } from './account.js';
 import { sessions } from './sessions.js';
 
-const SECTIONS = { profile: ['person', profile], general: ['sun', general], notifications: ['bell', notifications], account: ['lock', account], sessions: ['devices', sessions] };
+const SECTIONS = {
+  profile: ['person', profile],
+  general: ['sun', general],
+  notifications: ['bell', notifications],
+  account: ['lock', account],
+  sessions: ['devices', sessions],
+};
 
 export async function openSettings(section = 'general') {
   await loadCss('app/dialogs.css');
   const panelId = newId('panel');
   const panel = h('div', { class: 'settings-panel stack', role: 'tabpanel', id: panelId });
-  const tabs = h('div', { class: 'settings-tabs', role: 'tablist', 'aria-label': t('settings'), 'aria-orientation': 'vertical' });
+  const tabs = h('div', {
+    class: 'settings-tabs',
+    role: 'tablist',
+    'aria-label': t('settings'),
+    'aria-orientation': 'vertical',
+  });
   const show = (name) => {
     for (const tab of tabs.children) {
       const isOn = tab.dataset.name === name;
@@ -29,9 +40,29 @@ export async function openSettings(section = 'general') {
     panel.scrollTop = 0;
   };
   for (const [name, [symbol]] of Object.entries(SECTIONS)) {
-    tabs.append(h('button', { type: 'button', role: 'tab', id: newId('tab'), 'aria-controls': panelId, 'data-name': name, onclick: () => show(name) }, icon(symbol), h('span', null, t(`settings_${name}`))));
+    tabs.append(
+      h(
+        'button',
+        {
+          type: 'button',
+          role: 'tab',
+          id: newId('tab'),
+          'aria-controls': panelId,
+          'data-name': name,
+          onclick: () => show(name),
+        },
+        icon(symbol),
+        h('span', null, t(`settings_${name}`)),
+      ),
+    );
   }
   rove(tabs, '[role="tab"]', { wrap: true });
-  openDialog({ title: t('settings'), width: 760, tall: true, class: 'settings', body: () => h('div', { class: 'settings-frame' }, tabs, panel) });
+  openDialog({
+    title: t('settings'),
+    width: 760,
+    tall: true,
+    class: 'settings',
+    body: () => h('div', { class: 'settings-frame' }, tabs, panel),
+  });
   show(section in SECTIONS ? section : 'general');
 }
