@@ -130,27 +130,6 @@ describe('search', () => {
     await a.page.keyboard.press('Control+k');
     await a.page.keyboard.type('compost');
     await a.page.getByRole('link', { name: 'Compost' }).waitFor();
-    await a.search.fill('worms');
-    await a.page
-      .getByText('Message search is not available')
-      .or(a.page.getByRole('link', { name: /worms are happy/ }))
-      .first()
-      .waitFor();
-    await a.page.route('**/search?q=*', (route) =>
-      route.fulfill({
-        json: [
-          {
-            message,
-            snippet: [
-              { text: 'the ', hit: false },
-              { text: 'worms', hit: true },
-              { text: ' are happy', hit: false },
-            ],
-            rank: 1,
-          },
-        ],
-      }),
-    );
     await a.search.fill('worm');
     const hit = a.page.getByRole('link', { name: /the worms are happy/ });
     await hit.getByText('worms', { exact: true }).waitFor();
