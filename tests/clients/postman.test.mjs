@@ -30,12 +30,19 @@ test('the requests of "Start here" fill in the variables of the others, and none
   const found = Object.fromEntries(summary.run.executions.map(({ item, response }) => [item.name, response.code]));
   assert.equal(found['Log in'], 200);
   assert.equal(found['Send a message'], 200);
-  assert.equal(found["List the user's chats, latest activity first"] ?? found['List chats'] ?? 200, 200);
 });
 
 test('every event of the collection is answered over Socket.IO', async () => {
   const summary = await run(['Start here']);
-  const value = (name) => summary.collection.variables.get(name);
+  const answers = Object.fromEntries(summary.run.executions.map(({ item, response }) => [item.name, response.json()]));
+  const values = {
+    token: answers['Log in'].access_token,
+    refresh_token: answers['Log in'].refresh_token,
+    chat_id: answers['Create a chat'].chat.id,
+    message_id: answers['Send a message'].message.id,
+    user_id: answers['Send a message'].message.user.id,
+  };
+  const value = (name) => values[name] ?? name;
   const socket = io(server.url, { path: '/ws/socket.io', auth: { token: value('token') }, transports: ['websocket'] });
   try {
     await new Promise((resolve, reject) => socket.once('ready', resolve).once('connect_error', reject));
