@@ -49,6 +49,7 @@ export type OutboxEntry = {
     messageType: string;
     replyTo: number | null;
     attachments?: number[];
+    userId?: number;
 };
 export type OutboxStore = {
     load(): OutboxEntry[] | Promise<OutboxEntry[]>;

@@ -27,7 +27,7 @@
  *   `type` is the name of the server event. With `synced` the change arrived through `sync`, and `type` is `new_message`,
  *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it again).
  * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number,
- *   attachments?: number[]}} OutboxEntry
+ *   attachments?: number[], userId?: number}} OutboxEntry
  * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): *, remove(clientId: string): *}} OutboxStore
  * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
  * @typedef {{
@@ -883,10 +883,12 @@ class Replica {
 
   #applyUser(user) {
     const author = authorOf(user);
+    // What does not show this user stays the same object.
     const renamed = (it) => (it?.user.id === user.id ? { ...it, user: author } : it);
     const withAuthor = (it) => {
       const { reply, forwarded_from: origin } = it;
-      return renamed(reply === undefined ? it : { ...it, reply: renamed(reply), forwarded_from: renamed(origin) });
+      const shows = [reply, origin].some((part) => part?.user.id === user.id);
+      return renamed(shows ? { ...it, reply: renamed(reply), forwarded_from: renamed(origin) } : it);
     };
     for (const chat of this.chats.values()) {
       chat.messages = chat.messages.map(withAuthor);
@@ -1077,10 +1079,12 @@ class Synchronizer {
       const isNew = !chat.has(message.seq);
       // Which counts changed is not known from the message: ask for them.
       if (!only && !isComplete && message.rev > chat.rev && chat.hidesMention(message)) this.#behind.add(chat.id);
-      const stored = chat.put(message);
+      // A changed message that is older than those stored is announced as the server sent it.
+      const isOld = isNew && message.seq <= chat.floor && message.rev > chat.rev;
+      const stored = chat.put(message) ?? (isOld ? message : null);
       if (isComplete || !stored) continue;
       const change = message.deleted_at ? 'message_deleted' : 'message_edited';
-      changes.push([isNew ? 'new_message' : change, chat, stored]);
+      changes.push([isNew && !isOld ? 'new_message' : change, chat, stored]);
     }
     for (const { chat_id: id, my } of reply.mine) {
       const chat = replica.chats.get(id);
@@ -1138,6 +1142,7 @@ class Sender {
    * @param {object} options
    * @param {OutboxStore} [options.outbox]
    * @param {() => object} options.connection The open connection, if any.
+   * @param {() => ?number} options.userId The user's own id, once it is known.
    * @param {(error: Error) => void} options.onError
    * @param {(ack: object) => Promise<void>} options.apply Applies the acknowledgement of a send.
    */
@@ -1161,7 +1166,9 @@ class Sender {
   }
 
   /** Saves a message to the outbox and sends it; resolves with the stored message. */
-  async send(entry) {
+  async send(message) {
+    const userId = this.#options.userId();
+    const entry = userId === null ? message : { ...message, userId };
     const queued = this.#jobs.get(entry.clientId)?.entry;
     if (!queued) {
       this.#store((outbox) => outbox.save(entry));
@@ -1190,6 +1197,19 @@ class Sender {
   /** Continues sending over a new connection. */
   resume() {
     for (const chatId of this.#queues.keys()) this.#sendQueued(chatId);
+  }
+
+  /** Drops what other users have not sent; the outbox keeps it for them. */
+  keepOnly(userId) {
+    for (const job of [...this.#jobs.values()]) {
+      const { clientId, chatId, userId: author = null } = job.entry;
+      if (author === null || author === userId) continue;
+      this.#jobs.delete(clientId);
+      const rest = this.#queues.get(chatId).filter((it) => it !== job);
+      if (rest.length) this.#queues.set(chatId, rest);
+      else this.#queues.delete(chatId);
+      job.reject(new MangoError({ code: 'closed', message: 'another user has logged in' }));
+    }
   }
 
   rejectAll(why) {
@@ -1868,7 +1888,7 @@ export class MangoChat extends Commands {
     this._requests = this.#requests = new Requests(this.#connector, this.#synchronizer, () => this.userId);
     this.#sender = new Sender({
       outbox, connection: () => this.#connector.connection, apply: (ack) => this.#applySent(ack),
-      onError: (error) => emit('error', error),
+      userId: () => this.userId, onError: (error) => emit('error', error),
     });
     if (state?.version === 1) {
       const { outbox: unsent, ...replicaState } = structuredClone(state);
@@ -1918,7 +1938,9 @@ export class MangoChat extends Commands {
 
   /** Drops everything that belongs to another user. */
   #setUser(userId) {
-    if (this.#replica.setUser(userId)) return;
+    const isSame = this.#replica.setUser(userId);
+    this.#sender.keepOnly(userId);
+    if (isSame) return;
     this.#watched = null;
     this.#sender.rejectAll(new MangoError({ code: 'closed', message: 'another user has logged in' }));
   }

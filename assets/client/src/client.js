@@ -72,7 +72,7 @@ export class MangoChat extends Commands {
     this._requests = this.#requests = new Requests(this.#connector, this.#synchronizer, () => this.userId);
     this.#sender = new Sender({
       outbox, connection: () => this.#connector.connection, apply: (ack) => this.#applySent(ack),
-      onError: (error) => emit('error', error),
+      userId: () => this.userId, onError: (error) => emit('error', error),
     });
     if (state?.version === 1) {
       const { outbox: unsent, ...replicaState } = structuredClone(state);
@@ -122,7 +122,9 @@ export class MangoChat extends Commands {
 
   /** Drops everything that belongs to another user. */
   #setUser(userId) {
-    if (this.#replica.setUser(userId)) return;
+    const isSame = this.#replica.setUser(userId);
+    this.#sender.keepOnly(userId);
+    if (isSame) return;
     this.#watched = null;
     this.#sender.rejectAll(new MangoError({ code: 'closed', message: 'another user has logged in' }));
   }

@@ -196,10 +196,12 @@ export class Replica {
 
   #applyUser(user) {
     const author = authorOf(user);
+    // What does not show this user stays the same object.
     const renamed = (it) => (it?.user.id === user.id ? { ...it, user: author } : it);
     const withAuthor = (it) => {
       const { reply, forwarded_from: origin } = it;
-      return renamed(reply === undefined ? it : { ...it, reply: renamed(reply), forwarded_from: renamed(origin) });
+      const shows = [reply, origin].some((part) => part?.user.id === user.id);
+      return renamed(shows ? { ...it, reply: renamed(reply), forwarded_from: renamed(origin) } : it);
     };
     for (const chat of this.chats.values()) {
       chat.messages = chat.messages.map(withAuthor);

@@ -18,6 +18,7 @@ export class Sender {
    * @param {object} options
    * @param {OutboxStore} [options.outbox]
    * @param {() => object} options.connection The open connection, if any.
+   * @param {() => ?number} options.userId The user's own id, once it is known.
    * @param {(error: Error) => void} options.onError
    * @param {(ack: object) => Promise<void>} options.apply Applies the acknowledgement of a send.
    */
@@ -41,7 +42,9 @@ export class Sender {
   }
 
   /** Saves a message to the outbox and sends it; resolves with the stored message. */
-  async send(entry) {
+  async send(message) {
+    const userId = this.#options.userId();
+    const entry = userId === null ? message : { ...message, userId };
     const queued = this.#jobs.get(entry.clientId)?.entry;
     if (!queued) {
       this.#store((outbox) => outbox.save(entry));
@@ -70,6 +73,19 @@ export class Sender {
   /** Continues sending over a new connection. */
   resume() {
     for (const chatId of this.#queues.keys()) this.#sendQueued(chatId);
+  }
+
+  /** Drops what other users have not sent; the outbox keeps it for them. */
+  keepOnly(userId) {
+    for (const job of [...this.#jobs.values()]) {
+      const { clientId, chatId, userId: author = null } = job.entry;
+      if (author === null || author === userId) continue;
+      this.#jobs.delete(clientId);
+      const rest = this.#queues.get(chatId).filter((it) => it !== job);
+      if (rest.length) this.#queues.set(chatId, rest);
+      else this.#queues.delete(chatId);
+      job.reject(new MangoError({ code: 'closed', message: 'another user has logged in' }));
+    }
   }
 
   rejectAll(why) {

@@ -159,10 +159,12 @@ export class Synchronizer {
       const isNew = !chat.has(message.seq);
       // Which counts changed is not known from the message: ask for them.
       if (!only && !isComplete && message.rev > chat.rev && chat.hidesMention(message)) this.#behind.add(chat.id);
-      const stored = chat.put(message);
+      // A changed message that is older than those stored is announced as the server sent it.
+      const isOld = isNew && message.seq <= chat.floor && message.rev > chat.rev;
+      const stored = chat.put(message) ?? (isOld ? message : null);
       if (isComplete || !stored) continue;
       const change = message.deleted_at ? 'message_deleted' : 'message_edited';
-      changes.push([isNew ? 'new_message' : change, chat, stored]);
+      changes.push([isNew && !isOld ? 'new_message' : change, chat, stored]);
     }
     for (const { chat_id: id, my } of reply.mine) {
       const chat = replica.chats.get(id);

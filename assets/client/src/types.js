@@ -20,7 +20,7 @@
  *   `type` is the name of the server event. With `synced` the change arrived through `sync`, and `type` is `new_message`,
  *   `message_edited`, `message_deleted`, `chat_updated`, or `reset` (the chat was fetched again: render it again).
  * @typedef {{clientId: string, chatId: number, content: string, messageType: string, replyTo: ?number,
- *   attachments?: number[]}} OutboxEntry
+ *   attachments?: number[], userId?: number}} OutboxEntry
  * @typedef {{load(): OutboxEntry[]|Promise<OutboxEntry[]>, save(entry: OutboxEntry): *, remove(clientId: string): *}} OutboxStore
  * @typedef {'closed'|'connecting'|'syncing'|'online'|'waiting'|'dismissed'} Status
  * @typedef {{
