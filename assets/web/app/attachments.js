@@ -1,5 +1,5 @@
 // The files of a message: pictures, recordings, and cards for everything else; and files that are being uploaded.
-import { h } from '../shared/dom.js';
+import { h, text } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
 import { t } from '../shared/i18n.js';
 import { at } from '../shared/page.js';
@@ -128,47 +128,61 @@ export function attachmentsOf({ attachments }, actions) {
 }
 
 const previews = new WeakMap();
-/** A URL of a local file; one per file, for the life of the page. */
+/** A URL of a local file; one per file, until it is released. */
 export function previewUrl(file) {
   if (!previews.has(file)) previews.set(file, URL.createObjectURL(file));
   return previews.get(file);
 }
+/** The file is shown no more; a picture that has loaded stays as it is. */
+export function releasePreview(file) {
+  if (!previews.has(file)) return;
+  URL.revokeObjectURL(previews.get(file));
+  previews.delete(file);
+}
 export const isImageFile = (file) => /^image\/(jpeg|png|webp|gif)$/.test(file.type);
 
-/** The files of a message that is on its way, with their progress and a way to cancel. */
+const isUploading = ({ error, files }) => !error && files.some((it) => !it.id);
+/** Tells whether two states of a message show the same files; progress alone is no difference. */
+export const filesKey = ({ outgoing, attachments }) =>
+  outgoing?.files.length
+    ? `sending ${outgoing.clientId} ${isUploading(outgoing)}`
+    : (attachments ?? []).map(({ id }) => id).join(' ');
+
+/** The files of a message that is on its way, with a way to cancel; its `showProgress(outgoing)` changes the numbers. */
 export function uploadsOf(outgoing, cancel) {
-  const isActive = !outgoing.error && outgoing.files.some((it) => !it.id);
-  const total = outgoing.files.reduce((sum, it) => sum + it.file.size, 0) || 1;
-  const sent = outgoing.files.reduce((sum, it) => sum + it.file.size * (it.id ? 1 : it.share), 0);
-  return h(
+  const labels = outgoing.files.map(() => h('small', { class: 'muted num' }));
+  const progress = h('progress', { max: 1, value: 0, 'aria-label': t('uploading') });
+  const percent = h('span', { class: 'small muted num' });
+  const element = h(
     'div',
     { class: 'attachments' },
-    outgoing.files.map(({ file, name, share, id }) =>
+    outgoing.files.map(({ file, name }, index) =>
       isImageFile(file)
         ? h('div', { class: 'one-pic is-sending' }, h('img', { src: previewUrl(file), alt: name }))
         : h(
             'div',
             { class: 'file' },
             h('span', { class: 'file-type', 'aria-hidden': 'true' }, labelOf(name) || icon('file')),
-            h(
-              'span',
-              { class: 'grow' },
-              h('span', { class: 'file-name cut' }, name),
-              h(
-                'small',
-                { class: 'muted num' },
-                id ? size(file.size) : `${Math.round(share * 100)} % · ${size(file.size)}`,
-              ),
-            ),
+            h('span', { class: 'grow' }, h('span', { class: 'file-name cut' }, name), labels[index]),
           ),
     ),
-    isActive &&
+    isUploading(outgoing) &&
       h(
         'div',
         { class: 'sending' },
-        h('progress', { max: 1, value: sent / total, 'aria-label': t('uploading') }),
-        h('span', { class: 'small muted num' }, `${Math.round((sent / total) * 100)} %`),
+        progress,
+        percent,
         h('button', { type: 'button', class: 'link small', onclick: () => cancel(outgoing.clientId) }, t('cancel')),
       ),
   );
+  element.showProgress = ({ files }) => {
+    const total = files.reduce((sum, it) => sum + it.file.size, 0) || 1;
+    const sent = files.reduce((sum, it) => sum + it.file.size * (it.id ? 1 : it.share), 0) / total;
+    progress.value = sent;
+    text(percent, `${Math.round(sent * 100)} %`);
+    for (const [index, { file, id, share }] of files.entries())
+      text(labels[index], id ? size(file.size) : `${Math.round(share * 100)} % · ${size(file.size)}`);
+  };
+  element.showProgress(outgoing);
+  return element;
 }

@@ -4,7 +4,7 @@ import { icon } from '../shared/icons.js';
 import { t } from '../shared/i18n.js';
 import { size } from '../shared/time.js';
 import { iconButton } from '../shared/form.js';
-import { isImageFile, labelOf, previewUrl } from './attachments.js';
+import { isImageFile, labelOf, previewUrl, releasePreview } from './attachments.js';
 
 export class FileTray {
   /** @type {{file: File, asFile: boolean}[]} In the order in which they are sent. */
@@ -20,8 +20,10 @@ export class FileTray {
     this.#show();
   }
 
-  clear() {
+  /** Empties the tray; files that are not sent are not shown any more. */
+  clear({ isSent = false } = {}) {
     if (!this.files.length) return;
+    if (!isSent) for (const { file } of this.files) releasePreview(file);
     this.files = [];
     this.#show();
   }
@@ -52,6 +54,7 @@ export class FileTray {
               t('remove_file', { name: item.file.name }),
               () => {
                 this.files = this.files.filter((it) => it !== item);
+                releasePreview(item.file);
                 this.#show();
               },
               { class: 'icon-btn small' },

@@ -1,12 +1,12 @@
 // One message in the log: a bubble with its author, reply, files, text, reactions, time and ticks.
-import { attr, fill, h } from '../shared/dom.js';
+import { attr, h, refill } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
 import { t } from '../shared/i18n.js';
 import { avatar, nameOf, tint } from '../shared/avatar.js';
 import { dayTitle, fullTime, time } from '../shared/time.js';
 import { explain } from '../shared/form.js';
 import { contentOf, emojiCount } from './content.js';
-import { attachmentsOf, uploadsOf } from './attachments.js';
+import { attachmentsOf, filesKey, uploadsOf } from './attachments.js';
 import { excerptOf } from './chat_info.js';
 import { canDiscard, discard, retry } from './outgoing.js';
 
@@ -118,41 +118,46 @@ function updateMessage(element, row, actions) {
             avatar({ ...message.user, name }, 's'),
           )
         : h('span', { class: 'face' });
-  const bubble = h(
-    'div',
-    { class: 'b' },
-    author,
-    isDeleted
-      ? h('div', { class: 'text muted' }, icon('ban', 's'), ' ', t('message_deleted'))
-      : bodyOf(message, actions),
-    metaOf(message, mark, isDeleted),
-  );
+  // What stays is not taken out of the page: a recording would stop.
+  const column = element.querySelector(':scope > .bubble-column') ?? h('div', { class: 'bubble-column' });
+  const bubble = column.querySelector(':scope > .b') ?? h('div', { class: 'b' });
+  const files = isDeleted ? null : filesOf(message, bubble.querySelector(':scope > .attachments'), actions);
   // Focus inside must not be lost when the message is drawn again.
   const focused =
     element.contains(document.activeElement) &&
     document.activeElement !== element &&
     !element.querySelector('.actions')?.contains(document.activeElement);
   const bar = element.querySelector(':scope > .actions');
-  fill(
-    element,
-    picture,
-    h(
-      'div',
-      { class: 'bubble-column' },
-      bubble,
-      !isDeleted && reactionsOf(message, actions),
-      outgoing?.error && failureOf(outgoing),
-    ),
-    bar,
+  refill(
+    bubble,
+    author,
+    isDeleted
+      ? h('div', { class: 'text muted' }, icon('ban', 's'), ' ', t('message_deleted'))
+      : bodyOf(message, files, actions),
+    metaOf(message, mark, isDeleted),
   );
+  refill(column, bubble, !isDeleted && reactionsOf(message, actions), outgoing?.error && failureOf(outgoing));
+  refill(element, picture, column, bar);
   // What is in a message is in the tab order only while the message has focus.
   if (!element.matches(':focus-within')) for (const link of element.querySelectorAll('a[href]')) link.tabIndex = -1;
-  if (focused) element.focus({ preventScroll: true });
+  if (focused && !element.contains(document.activeElement)) element.focus({ preventScroll: true });
   return element;
 }
 
-function bodyOf(message, actions) {
+/** The element of a message's files: the one before, if it shows the same. */
+function filesOf(message, before, actions) {
   const { outgoing } = message;
+  const key = filesKey(message);
+  if (before && before.dataset.key === key) {
+    before.showProgress?.(outgoing);
+    return before;
+  }
+  const element = outgoing?.files.length ? uploadsOf(outgoing, discard) : attachmentsOf(message, actions);
+  if (element) element.dataset.key = key;
+  return element;
+}
+
+function bodyOf(message, files, actions) {
   return [
     message.forwarded_from &&
       h(
@@ -162,7 +167,7 @@ function bodyOf(message, actions) {
         h('span', null, t('forwarded_from', { name: nameOf(message.forwarded_from.user) })),
       ),
     message.reply && quoteOf(message.reply, actions),
-    outgoing?.files.length ? uploadsOf(outgoing, discard) : attachmentsOf(message, actions),
+    files,
     contentOf(message, { onResize: actions.onResize }),
   ];
 }

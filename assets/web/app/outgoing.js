@@ -1,7 +1,8 @@
 // Messages that are on their way: waiting for a connection, uploading files, or refused. They survive a reload.
 import { sleep } from '../shared/dom.js';
 import { now } from '../shared/time.js';
-import { outgoingItems } from './store.js';
+import { releasePreview } from './attachments.js';
+import { outgoingItems, rising } from './store.js';
 import { session } from './session.js';
 
 /** Files of one message that are uploaded at the same time. */
@@ -9,13 +10,15 @@ const AT_ONCE = 2;
 
 /**
  * @typedef {{clientId: string, chatId: number, userId: number, content: string, messageType: string, replyTo: ?number,
- *   createdAt: string, files: {file: File, name: string, asFile: boolean, id: ?number, share: number}[],
+ *   createdAt: string, order: number, files: {file: File, name: string, asFile: boolean, id: ?number, share: number}[],
  *   error: ?{code: string, message: string}, preview: object}} Outgoing
  */
 /** @type {Map<string, Outgoing>} */
 const items = new Map();
 const listeners = new Set();
 const uploads = new Map();
+/** The last turn of each chat: messages with files go out in the order in which they were sent. */
+const turns = new Map();
 
 export const onOutgoing = (listener) => {
   listeners.add(listener);
@@ -35,7 +38,7 @@ export const newClientId = () =>
 export function outgoingOf(chatId) {
   const found = [];
   for (const item of items.values()) if (item.chatId === chatId) found.push(item);
-  return found;
+  return found.sort((a, b) => a.order - b.order);
 }
 export const isUploading = () => uploads.size > 0;
 
@@ -49,17 +52,22 @@ const previewOf = ({ content, messageType, files }) => ({
   })),
 });
 /** Files and errors are kept here; a plain text that only waits is kept by the client's own outbox. */
-const keep = (item) =>
-  item.files.length || item.error
-    ? outgoingItems.put(item.clientId, {
-        ...item,
-        files: item.files.map(({ share, ...file }) => file),
-        preview: undefined,
-      })
-    : Promise.resolve();
+async function keep(item) {
+  if (!items.has(item.clientId) || !(item.files.length || item.error || item.isStored)) return;
+  const { preview, isStored, ...rest } = item;
+  const files = item.files.map(({ share, ...file }) => file);
+  const key = await outgoingItems.put(item.clientId, { ...rest, files });
+  item.isStored ||= key !== undefined;
+}
+
+function show(item) {
+  item.preview = previewOf(item);
+  items.set(item.clientId, item);
+  changed(item);
+}
 
 /** Sends a message, with files if there are any. */
-export function sendMessage(
+export async function sendMessage(
   chatId,
   { content, messageType = 'text', replyTo = null, files = [], clientId = newClientId() },
 ) {
@@ -71,6 +79,7 @@ export function sendMessage(
     messageType,
     replyTo,
     createdAt: new Date(now()).toISOString(),
+    order: rising(),
     files: files.map(({ file, name, asFile }) => ({
       file,
       name: name ?? file.name,
@@ -80,36 +89,95 @@ export function sendMessage(
     })),
     error: null,
   };
-  item.preview = previewOf(item);
-  items.set(clientId, item);
-  tell(chatId);
-  keep(item);
-  return deliver(item);
+  show(item);
+  if (!files.length) return deliver(item);
+  const turn = takeTurn(chatId);
+  await keep(item);
+  return deliverFiles(item, turn);
 }
 
-async function deliver(item) {
+/** Gives the next turn of a chat: `before` ends when those before it have passed theirs on. */
+function takeTurn(chatId) {
+  const before = turns.get(chatId);
+  let pass;
+  const passed = new Promise((done) => {
+    pass = done;
+  });
+  turns.set(
+    chatId,
+    Promise.all([before, passed]).then(() => {}),
+  );
+  return { before, pass };
+}
+
+/** Runs a job that only one tab may do at a time, if the browser has locks (https, localhost). */
+const alone = (name, job) => (navigator.locks ? navigator.locks.request(name, job) : job());
+
+/** Uploads the files and sends the message, in one tab only; another one that shows it finds out how it ended. */
+async function deliverFiles(item, turn = takeTurn(item.chatId)) {
+  try {
+    await alone(`mango-out-${item.clientId}`, async () => {
+      if (!items.has(item.clientId)) return;
+      if (item.isStored) {
+        const stored = await outgoingItems.get(item.clientId, item);
+        if (!stored || stored.error) {
+          if (stored) item.error = stored.error;
+          else items.delete(item.clientId);
+          changed(item);
+          return;
+        }
+        for (const [at, file] of item.files.entries()) file.id ??= stored.files[at]?.id ?? null;
+      }
+      await deliver(item, turn);
+    });
+  } finally {
+    turn.pass();
+  }
+}
+
+async function deliver(item, turn) {
   const { client } = session;
   try {
     if (item.files.some((it) => !it.id)) await uploadFiles(item);
+    await turn?.before;
     if (!items.has(item.clientId)) return;
-    await client.send(item.chatId, item.content, {
+    const sent = client.send(item.chatId, item.content, {
       clientId: item.clientId,
       messageType: item.messageType,
       replyTo: item.replyTo ?? undefined,
-      attachments: item.files.length ? item.files.map(({ id }) => id) : undefined,
+      attachments: item.files.length ? item.files.map(({ id }) => id) : item.attachments,
     });
-    forget(item);
+    // The client keeps the order from here on.
+    turn?.pass();
+    await sent;
+    await forget(item);
   } catch (error) {
     // `closed`: the page ends or the user has cancelled; the stores keep what is to be sent next time.
     if (error.code === 'closed' || !items.has(item.clientId)) return;
-    item.error = {
-      code: error.errors?.file ? 'validation_failed_file' : error.code,
-      message: error.message,
-      retryAfterMs: error.retryAfterMs,
-    };
-    keep(item);
-    changed(item);
+    if (error.code === 'client_id_conflict' && isSent(item)) {
+      await forget(item);
+      return;
+    }
+    await refuse(item, error);
   }
+}
+
+/** Whether the message is in the chat already. */
+const isSent = ({ chatId, clientId }) =>
+  Boolean(
+    session.client.chats
+      .get(chatId)
+      ?.messages.some((it) => it.client_id === clientId && it.user.id === session.userId),
+  );
+
+function refuse(item, error) {
+  item.error = {
+    code: error.errors?.file ? 'validation_failed_file' : error.code,
+    message: error.message,
+    retryAfterMs: error.retryAfterMs,
+  };
+  changed(item);
+  return keep(item);
 }
 
 async function uploadFiles(item) {
@@ -152,7 +220,7 @@ async function uploadFiles(item) {
           await sleep(error.retryAfterMs ?? Math.min(8000, 500 * 2 ** attempt));
         }
       }
-      keep(item);
+      await keep(item);
     }
   };
   try {
@@ -166,19 +234,24 @@ async function uploadFiles(item) {
   }
 }
 
-function forget(item) {
+async function forget(item) {
   items.delete(item.clientId);
-  outgoingItems.remove(item.clientId);
   changed(item);
+  for (const { file } of item.files) releasePreview(file);
+  await outgoingItems.remove(item.clientId);
 }
 
 /** Tries again what was refused; a used `client_id` stays the same, so nothing is sent twice. */
-export function retry(clientId) {
+export async function retry(clientId) {
   const item = items.get(clientId);
   if (!item?.error) return;
   item.error = null;
   changed(item);
-  deliver(item);
+  const turn = item.files.length ? takeTurn(item.chatId) : null;
+  // What is kept must not say any more that it was refused.
+  await keep(item);
+  if (turn) await deliverFiles(item, turn);
+  else await deliver(item);
 }
 
 /** Cancels an upload, or removes a refused message. A message that the server may have can no longer be taken back. */
@@ -201,21 +274,12 @@ export async function startOutgoing() {
         ...entry,
         userId: session.userId,
         createdAt: new Date(now()).toISOString(),
+        order: rising(),
         files: [],
         error: null,
       };
-      item.preview = previewOf(item);
-      items.set(item.clientId, item);
-      changed(item);
-      client.send(item.chatId, item.content, entry).then(
-        () => forget(item),
-        (error) => {
-          if (error.code === 'closed') return;
-          item.error = { code: error.code, message: error.message };
-          keep(item);
-          changed(item);
-        },
-      );
+      show(item);
+      deliver(item);
     }
   };
   client.on('status', adopt);
@@ -223,12 +287,15 @@ export async function startOutgoing() {
   addEventListener('beforeunload', (event) => {
     if (isUploading()) event.preventDefault();
   });
-  for (const item of await outgoingItems.all()) {
+  const orderOf = (item) => item.order ?? Date.parse(item.createdAt);
+  const kept = (await outgoingItems.all()).sort((a, b) => orderOf(a) - orderOf(b));
+  for (const item of kept) {
     if (item.userId !== session.userId || items.has(item.clientId)) continue;
     for (const file of item.files) file.share = file.id ? 1 : 0;
-    item.preview = previewOf(item);
-    items.set(item.clientId, item);
-    changed(item);
-    if (!item.error) deliver(item);
+    Object.assign(item, { order: orderOf(item), isStored: true });
+    show(item);
+    if (item.error) continue;
+    if (item.files.length) deliverFiles(item);
+    else deliver(item);
   }
 }

@@ -45,6 +45,23 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** Replaces the children; those that stay are not moved, so that a recording goes on playing and focus is kept. */
+export function refill(element, ...children) {
+  const wanted = [];
+  for (const child of children.flat(Infinity)) {
+    if (child === undefined || child === null || child === false || child === '') continue;
+    wanted.push(child instanceof Node ? child : document.createTextNode(child));
+  }
+  const stays = new Set(wanted);
+  for (const child of [...element.childNodes]) if (!stays.has(child)) child.remove();
+  let at = element.firstChild;
+  for (const node of wanted) {
+    if (node === at) at = at.nextSibling;
+    else element.insertBefore(node, at);
+  }
+  return element;
+}
+
 /** Sets or removes an attribute, only if it differs. */
 export function attr(element, name, value) {
   const wanted = value === null || value === undefined || value === false ? null : value === true ? '' : String(value);
