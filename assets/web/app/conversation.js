@@ -85,6 +85,8 @@ export class Conversation {
     on('change', (change) => {
       if (change.chat.id !== chatId) return;
       this.timeline.refresh(change);
+      // Changed while away, and older than what the client keeps.
+      if (change.synced && change.message && change.type !== 'new_message') this.timeline.applyEvent(change.type, change);
       if (change.type === 'new_message') this.#arrived(change.message);
       if (change.type !== 'typing') this.refresh();
     });
@@ -110,6 +112,7 @@ export class Conversation {
     const presence = () => this.head.refresh();
     for (const [target, name, listener] of [
       [window, 'focus', look],
+      [window, 'mango-dialog-closed', look],
       [document, 'visibilitychange', look],
       [window, 'mango-presence', presence],
     ]) {

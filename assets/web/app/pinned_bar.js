@@ -10,6 +10,7 @@ export class PinnedBar {
   #items = [];
   #at = 0;
   #isFetching = false;
+  #isOutdated = false;
 
   constructor(conversation) {
     this.conversation = conversation;
@@ -31,15 +32,20 @@ export class PinnedBar {
   }
 
   async fetch() {
+    // What changes during a fetch may be missing in its answer.
+    this.#isOutdated = true;
     if (this.#isFetching) return;
     this.#isFetching = true;
-    try {
-      const { items } = await session.client.pinnedMessages(this.conversation.chatId, { limit: 20 });
-      this.#items = items;
-      this.#at = 0;
-      this.refresh();
-    } catch {
-      /* Without a connection there is none to show. */
+    while (this.#isOutdated) {
+      this.#isOutdated = false;
+      try {
+        const { items } = await session.client.pinnedMessages(this.conversation.chatId, { limit: 20 });
+        this.#items = items;
+        this.#at = 0;
+        this.refresh();
+      } catch {
+        /* Without a connection there is none to show. */
+      }
     }
     this.#isFetching = false;
   }

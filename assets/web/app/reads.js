@@ -11,8 +11,9 @@ export function isReadByAll({ chat }, seq) {
 export const isReadByAny = ({ chat }, seq) =>
   chat.members.some(({ user, last_read_seq: read }) => user.id !== session.userId && read >= seq);
 
-/** Whether the user looks at this page now. */
-export const isLookedAt = () => document.visibilityState === 'visible' && document.hasFocus();
+/** Whether the user looks at the messages now: the page has focus, and no dialog is above them. */
+export const isLookedAt = () =>
+  document.visibilityState === 'visible' && document.hasFocus() && !document.querySelector('dialog[open]');
 
 const marked = new Map();
 /** Marks a chat as read up to `seq`, once. */

@@ -15,6 +15,9 @@ export class Timeline {
   isLoading = { older: false, newer: false };
   failed = null;
   #generation = 0;
+  #fetching = 0;
+  /** Events that arrived during a fetch: its page may be older than they are. */
+  #late = [];
 
   constructor(chatId, onChange) {
     this.chatId = chatId;
@@ -46,11 +49,12 @@ export class Timeline {
       this.atEnd = at + PAGE >= state.messages.length;
       this.#setStart();
     } else {
-      const { messages } = await session.client.history(this.chatId, { around: seq, limit: PAGE * 2 });
+      const { messages } = await this.#history({ around: seq, limit: PAGE * 2 });
       if (generation !== this.#generation) return;
       this.items = messages;
       this.atStart = !messages.length || messages[0].seq === 1;
       this.atEnd = (messages.at(-1)?.seq ?? 0) >= state.chat.last_seq;
+      this.#catchUp();
     }
     this.isLoading = { older: false, newer: false };
     this.onChange('open');
@@ -94,26 +98,50 @@ export class Timeline {
     }
     await this.#fetch('newer', { after: last }, ({ messages, hasMore }) => {
       this.items = [...this.items, ...messages];
-      this.atEnd = !hasMore;
+      // What arrived meanwhile is in the client's copy, as far as that reaches.
+      this.atEnd = !hasMore && (this.items.at(-1)?.seq ?? 0) >= this.state.floor;
       this.#trim('older');
     });
   }
 
   async #fetch(side, range, merge) {
     const generation = this.#generation;
+    const edge = () => this.items.at(side === 'older' ? 0 : -1)?.seq;
+    const from = edge();
     this.isLoading[side] = true;
     this.onChange('loading');
     try {
-      const page = await session.client.history(this.chatId, { ...range, limit: PAGE });
-      if (generation !== this.#generation) return;
+      const page = await this.#history({ ...range, limit: PAGE });
+      if (generation !== this.#generation || !this.state) return;
       this.failed = null;
-      merge(page);
+      // The window may have been cut at this end meanwhile: the page would leave a gap, and is fetched again when needed.
+      if (edge() === from) {
+        merge(page);
+        this.#catchUp();
+      }
     } catch (error) {
       if (generation !== this.#generation) return;
       this.failed = error.code === 'closed' ? null : error;
     }
     this.isLoading[side] = false;
     this.onChange(side);
+  }
+
+  /** Fetches a page; remembers the events that arrive meanwhile. */
+  async #history(range) {
+    if (!this.#fetching) this.#late = [];
+    this.#fetching += 1;
+    try {
+      return await session.client.history(this.chatId, range);
+    } finally {
+      this.#fetching -= 1;
+    }
+  }
+
+  /** Applies what arrived while a page was fetched. */
+  #catchUp() {
+    this.refresh();
+    for (const [name, data] of this.#late) this.#apply(name, data);
   }
 
   #trim(side) {
@@ -168,11 +196,16 @@ export class Timeline {
 
   /** Applies an event of the server to messages that are older than what the client keeps. */
   applyEvent(name, data) {
+    if (this.#fetching) this.#late.push([name, data]);
+    return this.#apply(name, data);
+  }
+
+  #apply(name, data) {
     const { message } = data;
     if (message)
       return this.patch(message.id, (before) => ({
         ...message,
-        my: message.deleted_at ? { liked: false, reactions: [], mentioned: false } : before.my,
+        my: message.deleted_at ? { liked: false, reactions: [], mentioned: false } : (message.my ?? before.my),
       }));
     const isOwn = data.by === session.userId;
     if (name === 'message_liked')

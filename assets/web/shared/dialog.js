@@ -23,6 +23,7 @@ export function openDialog({ title, body, footer, width, tall = false, class: na
     if (!dialog.isConnected) return;
     dialog.close();
     dialog.remove();
+    dispatchEvent(new Event('mango-dialog-closed'));
     if (before?.isConnected) before.focus({ preventScroll: true });
     done(value);
   };
