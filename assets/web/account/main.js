@@ -4,6 +4,7 @@ import { MangoChat } from '../client/mango-chat.js';
 import { h, text } from '../shared/dom.js';
 import { t } from '../shared/i18n.js';
 import { logo } from '../shared/icons.js';
+import { finishLogout, isLogoutPending } from '../shared/logout.js';
 import { root } from '../shared/page.js';
 
 const isReset = /\/account\/reset\/?$/.test(location.pathname);
@@ -102,3 +103,8 @@ if (!token) {
   again.hidden = false;
 }
 addEventListener('hashchange', takeToken);
+// An earlier sign-out without a connection is finished here too.
+if (isLogoutPending()) {
+  const own = new MangoChat({ url: root.href });
+  finishLogout((...args) => own.rest(...args));
+}

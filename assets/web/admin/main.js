@@ -3,7 +3,7 @@ import { h } from '../shared/dom.js';
 import { addTexts, language, t } from '../shared/i18n.js';
 
 addTexts(await import(`./texts/${language}.js`));
-const { fetchMe, isModerator, onSignedOut, session } = await import('./session.js');
+const { endPending, fetchMe, isModerator, onSignedOut, session } = await import('./session.js');
 const { showFailure, showSignIn } = await import('./sign_in.js');
 
 const place = h('div', { id: 'app' });
@@ -19,6 +19,10 @@ async function enter() {
 }
 
 async function start() {
+  if (!(await endPending())) {
+    showSignIn(place, { done: enter, notice: t('logout_pending') });
+    return;
+  }
   try {
     await fetchMe();
   } catch (error) {

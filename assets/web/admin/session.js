@@ -1,5 +1,6 @@
 // The session: cookies that no script can read, shared with the web client of this server.
 import { MangoChat } from '../client/mango-chat.js';
+import { finishLogout, forgetLogout, logout } from '../shared/logout.js';
 import { root } from '../shared/page.js';
 
 /** Where the web client remembers who is signed in; its other tabs follow. */
@@ -57,22 +58,27 @@ export async function fetchMe() {
   session.me = await session.client.rest('GET', '/user/me');
 }
 
+const send = (...args) => session.client.rest(...args);
+/** Ends the session that an earlier sign-out could not end; resolves with whether none is left. */
+export const endPending = () => finishLogout(send);
+
 export async function signIn(credentials) {
+  await endPending();
   await session.client.rest('POST', '/auth/login', credentials);
+  forgetLogout();
   await fetchMe();
   remember(session.me.id);
 }
 
 /** Signs out here and in the web client, and forgets what it has kept. */
 export async function signOut() {
-  try {
-    await session.client.rest('POST', '/auth/logout');
-  } catch {
-    /* Without a connection it ends by itself later. */
-  }
+  const id = session.me?.id;
+  await logout(send);
   remember(null);
   try {
-    await (await import('../app/store.js')).forgetAll();
+    const { forgetAll, forgetDrafts } = await import('../app/store.js');
+    forgetDrafts(id);
+    await forgetAll(id);
   } catch {
     /* no storage */
   }

@@ -1,9 +1,12 @@
 // The session: the client of the server, the own profile, and what is kept between visits.
 import { MangoChat } from '../client/mango-chat.js';
+import { confirmDialog } from '../shared/dialog.js';
 import { debounce } from '../shared/dom.js';
+import { t } from '../shared/i18n.js';
+import { finishLogout, forgetLogout, logout } from '../shared/logout.js';
 import { root } from '../shared/page.js';
 import { setServerTime } from '../shared/time.js';
-import { forgetAll, outboxItems, stateItems } from './store.js';
+import { forgetAll, forgetDrafts, outboxItems, rising, stateItems, unsentOf } from './store.js';
 
 const KEY = 'mango-user';
 /** Messages of a chat that are kept in memory beyond what is on the screen. */
@@ -35,8 +38,8 @@ const outbox = {
     (await outboxItems.all())
       .filter((it) => it.userId === session.userId)
       .sort((a, b) => a.at - b.at)
-      .map((it) => it.entry),
-  save: (entry) => outboxItems.put(entry.clientId, { entry, userId: session.userId, at: Date.now() }),
+      .map((it) => ({ ...it.entry, userId: it.userId })),
+  save: (entry) => outboxItems.put(entry.clientId, { entry, userId: entry.userId ?? session.userId, at: rising() }),
   remove: (clientId) => outboxItems.remove(clientId),
 };
 
@@ -79,7 +82,9 @@ export async function prepare() {
 /** Signs in with cookies that no script can read. */
 export async function signIn(credentials) {
   const { client } = session;
+  await finishLogout((...args) => client.rest(...args));
   await client.rest('POST', '/auth/login', credentials);
+  forgetLogout();
   const me = await client.rest('GET', '/user/me');
   if (session.userId !== me.id) await stateItems.clear();
   session.userId = me.id;
@@ -102,6 +107,8 @@ export function start(onEnd) {
     if (id !== session.userId) {
       session.userId = id;
       stored.set(id);
+      // Nothing of the one before may be sent in the name of this one.
+      client.close();
       location.reload();
       return;
     }
@@ -160,18 +167,27 @@ async function fetchContacts(client) {
 /** Signs out: ends the session and forgets everything but drafts that the server does not have yet. */
 export async function signOut() {
   const { client, userId } = session;
-  for (const key of Object.keys(localStorage)) {
-    if (key.startsWith(`mango-draft-${userId}-`) && !JSON.parse(localStorage.getItem(key))?.isUnsaved)
-      localStorage.removeItem(key);
-  }
-  try {
-    await client.rest('POST', '/auth/logout');
-  } catch {
-    /* Without a connection it ends by itself later. */
-  }
-  client.close();
+  const count = await unsentOf(userId);
+  if (
+    count &&
+    !(await confirmDialog({
+      title: t('sign_out_unsent_title'),
+      text: t('sign_out_unsent_text', { n: count }),
+      action: t('sign_out'),
+      danger: true,
+    }))
+  )
+    return;
+  forgetDrafts(userId, { keepUnsaved: true });
+  await logout((...args) => client.rest(...args));
+  await forgetHere();
+}
+
+/** Forgets who was signed in here, and starts afresh. */
+export async function forgetHere() {
+  session.client.close();
   stored.set(null);
-  await forgetAll();
+  await forgetAll(session.userId);
   location.replace(root.href);
   location.reload();
 }

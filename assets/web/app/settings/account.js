@@ -4,9 +4,8 @@ import { t } from '../../shared/i18n.js';
 import { openDialog } from '../../shared/dialog.js';
 import { explain, field, submitForm } from '../../shared/form.js';
 import { toast } from '../../shared/toast.js';
-import { session, setMe } from '../session.js';
-import { forgetAll } from '../store.js';
-import { root } from '../../shared/page.js';
+import { forgetHere, session, setMe } from '../session.js';
+import { forgetDrafts } from '../store.js';
 
 export function account() {
   const { client, me } = session;
@@ -159,15 +158,8 @@ function deleteAccount() {
         before: h('p', null, t('delete_account_text')),
         run: async (values) => {
           await session.client.rest('POST', '/user/me/delete', values);
-          session.client.close();
-          try {
-            localStorage.removeItem('mango-user');
-          } catch {
-            /* no storage */
-          }
-          await forgetAll();
-          location.replace(root.href);
-          location.reload();
+          forgetDrafts(session.userId);
+          await forgetHere();
         },
       });
       button.classList.add('danger');
