@@ -345,7 +345,7 @@ export class Composer {
     // Empty at once: a second Enter or click finds nothing to send.
     this.input.value = this.#known = '';
     this.#reply = null;
-    this.tray.clear();
+    this.tray.clear({ isSent: true });
     this.type.set('text');
     this.#showContext();
     this.#grow();
@@ -360,6 +360,11 @@ export class Composer {
     const message = this.#editing;
     if (!content.trim() && !message.attachments.length) {
       toast(t('empty_edit'));
+      return;
+    }
+    // It would be lost with the page: an edit is kept nowhere until the server has it.
+    if (content !== message.content && session.client.status !== 'online') {
+      toast(t('edit_needs_connection'));
       return;
     }
     this.#endEdit();
