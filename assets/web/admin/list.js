@@ -17,7 +17,7 @@ const LIMIT = 25;
  * @param {string} options.path Of the request, such as `/admin/user`.
  * @param {Array<object>} options.columns `{ label, cell(item), class }`.
  * @param {object} options.nothing `{ symbol, title, text }` for the list without filters.
- * @returns {{ element: HTMLElement, update(query: object, selected?: string): void, reload(): void, items(): object[] }}
+ * @returns {{ element: HTMLElement, update(query: object, selected?: string): void, reload(): void, leave(): void, items(): object[] }}
  */
 export function pagedList({
   name,
@@ -34,7 +34,7 @@ export function pagedList({
   let shown = null;
   let items = [];
   let selected = null;
-  /** Cursors of the pages before this one, to go back. */
+  /** Cursors of the pages before this one, to go back; kept in the history with each page. */
   let trail = [];
   let request = 0;
   const known = [...filters.map((it) => it.name), ...fields, 'cursor'];
@@ -44,14 +44,16 @@ export function pagedList({
     navigate(addressOf(selected ? `${name}/${selected}` : name, { ...query, cursor: undefined, ...changes }), options);
 
   const inputs = new Map();
+  const waiting = [];
   const bar = h(
     'form',
     { class: 'filters', role: 'search', 'aria-label': t('adm_filters'), onsubmit: (event) => event.preventDefault() },
     filters.map((filter) => {
-      const element = filterField(filter, (value, options) => {
+      const { element, later } = filterField(filter, (value, options) => {
         trail = [];
         go({ [filter.name]: value }, options);
       });
+      waiting.push(later);
       inputs.set(filter.name, element.querySelector('input, select'));
       return element;
     }),
@@ -86,8 +88,8 @@ export function pagedList({
   const element = h('section', { class: 'list' }, before, filters.length > 0 && bar, frame, state, pager, told);
 
   function back() {
-    const cursor = trail.pop();
-    go({ cursor: cursor ?? undefined });
+    const before = trail.slice(0, -1);
+    go({ cursor: trail.at(-1) ?? undefined }, { state: { trail: before } });
   }
 
   function showRows() {
@@ -163,8 +165,7 @@ export function pagedList({
       previous.hidden = !query.cursor;
       next.hidden = !following;
       next.onclick = () => {
-        trail.push(query.cursor);
-        go({ cursor: following });
+        go({ cursor: following }, { state: { trail: [...trail, query.cursor ?? null] } });
       };
       pager.hidden = previous.hidden && next.hidden;
       told.textContent = t('adm_rows_n', { n: items.length });
@@ -187,8 +188,14 @@ export function pagedList({
     element,
     items: () => items,
     reload: () => load({ quiet: true }),
+    /** What is still being typed must not bring this page back. */
+    leave() {
+      for (const later of waiting) later?.cancel();
+    },
     update(all, id = null) {
       query = pick(all);
+      // What is opened beside a page keeps its trail.
+      trail = history.state?.trail ?? (query.cursor ? trail : []);
       selected = id;
       for (const [key, input] of inputs)
         if (input !== document.activeElement || input.tagName === 'SELECT') input.value = query[key] ?? '';
@@ -208,7 +215,7 @@ export function pagedList({
 function filterField({ name, label, type, options, hint }, change) {
   const id = newId('filter');
   if (type === 'select') {
-    return h(
+    const element = h(
       'div',
       { class: 'filter' },
       h('label', { for: id, class: 'label' }, label),
@@ -218,6 +225,7 @@ function filterField({ name, label, type, options, hint }, change) {
         options.map(([value, text]) => h('option', { value }, text)),
       ),
     );
+    return { element };
   }
   // Each letter replaces the address, so that "back" leaves the page instead of deleting letters.
   const later = debounce((value) => change(value.trim(), { replace: true }), 250);
@@ -237,5 +245,5 @@ function filterField({ name, label, type, options, hint }, change) {
       if (event.key === 'Enter') later.now();
     },
   });
-  return h('div', { class: `filter ${type}` }, h('label', { for: id, class: 'label' }, label), input);
+  return { element: h('div', { class: `filter ${type}` }, h('label', { for: id, class: 'label' }, label), input), later };
 }

@@ -1,9 +1,18 @@
 // Routes in the address's hash: `#/chat/12?at=345` is `{ path: ['chat', '12'], query: { at: '345' } }`.
 
+/** A part of the path as text; what is not encoded well stays as it is. */
+const decode = (part) => {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+};
+
 export function route(hash = location.hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
   return {
-    path: path.split('/').filter(Boolean).map(decodeURIComponent),
+    path: path.split('/').filter(Boolean).map(decode),
     query: Object.fromEntries(new URLSearchParams(query)),
   };
 }
@@ -14,12 +23,12 @@ const tell = () => {
   for (const listener of listeners) listener(to);
 };
 
-/** Goes to `#/…`. With `replace`, back does not return to the page before. */
-export function navigate(to, { replace = false } = {}) {
+/** Goes to `#/…`. With `replace`, back does not return to the page before; `state` is kept with the page. */
+export function navigate(to, { replace = false, state } = {}) {
   const hash = to.startsWith('#') ? to : `#${to}`;
   if (hash === location.hash && !replace) return tell();
-  if (replace) history.replaceState({ inApp: Boolean(history.state?.inApp) }, '', hash);
-  else history.pushState({ inApp: true }, '', hash);
+  if (replace) history.replaceState({ ...state, inApp: Boolean(history.state?.inApp) }, '', hash);
+  else history.pushState({ ...state, inApp: true }, '', hash);
   tell();
 }
 

@@ -90,6 +90,7 @@ export function create() {
     nothing: { symbol: 'list', title: t('adm_no_audit'), text: t('adm_no_audit_text') },
   });
   return {
+    leave: list.leave,
     element: h('div', { class: 'column' }, heading(t('adm_audit'), t('adm_audit_lead')), list.element),
     update: ({ query }) => list.update(query),
   };

@@ -87,6 +87,7 @@ export function create() {
       t('adm_resend'),
     );
   return {
+    leave: list.leave,
     element: h('div', { class: 'column' }, heading(t('adm_mail'), t('adm_mail_lead')), list.element),
     update: ({ query }) => list.update(query),
   };

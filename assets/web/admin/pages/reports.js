@@ -83,6 +83,7 @@ export function create() {
     side.element,
   );
   return {
+    leave: list.leave,
     element,
     update({ path: [id], query }) {
       select(TABS[query.show] ? query.show : 'open');

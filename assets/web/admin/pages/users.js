@@ -79,6 +79,7 @@ export function create() {
     side.element,
   );
   return {
+    leave: list.leave,
     element,
     update({ path: [id], query }) {
       list.update(query, id ?? null);
