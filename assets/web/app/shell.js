@@ -9,7 +9,7 @@ import { openMenu } from '../shared/menu.js';
 import { toast } from '../shared/toast.js';
 import { ChatList } from './chat_list.js';
 import { Conversation } from './conversation.js';
-import { isModerator, isRequest } from './chat_info.js';
+import { isModerator, isMuted, isRequest } from './chat_info.js';
 import { onMe, session, signOut } from './session.js';
 import { startDrafts } from './drafts.js';
 import { startNotifications } from './notifications.js';
@@ -106,7 +106,7 @@ export function showApp(place) {
       );
     const requests = [...client.chats.values()].filter(isRequest).length;
     const unread = [...client.chats.values()].filter(
-      (it) => it.my.unread && !it.my.archived && !it.my.muted_until,
+      (it) => it.my.unread && !it.my.archived && !isMuted(it),
     ).length;
     fill(
       rail,

@@ -36,19 +36,21 @@ self.addEventListener('fetch', (event) => {
   const { request } = event;
   if (request.method !== 'GET' || !request.url.startsWith(ROOT)) return;
   const path = request.url.slice(ROOT.length).split(/[?#]/)[0];
-  if (path.startsWith('web/')) event.respondWith(fileFirst(request));
+  if (path.startsWith('web/')) event.respondWith(fileFirst(event));
   else if (request.mode === 'navigate' && path === '') event.respondWith(pageFirst(request));
-  else if (path.startsWith('static/')) event.respondWith(fileFirst(request, PHOTOS));
+  else if (path.startsWith('static/')) event.respondWith(fileFirst(event, PHOTOS));
 });
 
-async function fileFirst(request, name = CACHE) {
+async function fileFirst(event, name = CACHE) {
+  const { request } = event;
   const cache = await caches.open(name);
   const known = await cache.match(request.url);
   if (known) return known;
   const answer = await fetch(request);
   if (answer.ok && answer.type === 'basic' && !request.headers.has('range')) {
-    cache.put(request.url, answer.clone());
-    if (name === PHOTOS) trim(cache);
+    const kept = cache.put(request.url, answer.clone());
+    // The answer does not wait for it, and the worker does not end before it.
+    event.waitUntil(kept.then(() => name === PHOTOS && trim(cache)).catch(() => {}));
   }
   return answer;
 }
@@ -60,11 +62,15 @@ async function trim(cache) {
 
 async function pageFirst(request) {
   const cache = await caches.open(CACHE);
+  const control = new AbortController();
+  const timer = setTimeout(() => control.abort(), 4000);
   try {
-    const answer = await fetch(request, { signal: AbortSignal.timeout(4000) });
-    return answer;
+    return await fetch(request, { signal: control.signal });
   } catch {
     return (await cache.match(ROOT)) ?? Response.error();
+  } finally {
+    // Once the answer has begun, a slow connection may take its time.
+    clearTimeout(timer);
   }
 }
 
@@ -73,7 +79,7 @@ self.addEventListener('notificationclick', (event) => {
   event.waitUntil((async () => {
     const open = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
     const to = event.notification.data?.to ?? '#/';
-    const page = open.find((it) => it.url.startsWith(ROOT));
+    const page = open.find((it) => new URL(it.url).pathname === new URL(ROOT).pathname);
     if (!page) return self.clients.openWindow(ROOT + to);
     page.postMessage({ to });
     return page.focus();

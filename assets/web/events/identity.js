@@ -64,9 +64,21 @@ export function createIdentity({ key, label, names, onevent, onchange }) {
   }
 
   async function signIn(credentials) {
+    const before = sessionStorage.getItem(key);
     await tokens.login(credentials);
     identity.client?.close();
+    if (before) endSession(before);
     await connect();
+  }
+
+  /** Logs the session out that another one has replaced. */
+  function endSession(kept) {
+    const storage = { getItem: () => kept, setItem: () => {}, removeItem: () => {} };
+    sessionTokens({ url: root.href, storage, key: `${key}-before` })
+      .logout()
+      .catch(() => {
+        /* It ends by itself later. */
+      });
   }
 
   /** Goes on with the session of before a reload. */

@@ -19,6 +19,19 @@ export function place(element, { left, right, top, bottom }, { align = 'start' }
   element.style.setProperty('top', `${y}px`);
 }
 
+/** Answers the next event of a name, unless one of `givenUp` says that its gesture has not ended in it. */
+function answerNext(name, givenUp, answer) {
+  const control = new AbortController();
+  const { signal } = control;
+  const options = { capture: true, passive: false, signal };
+  const answerOnce = (event) => {
+    control.abort();
+    answer(event);
+  };
+  addEventListener(name, answerOnce, options);
+  for (const other of givenUp) addEventListener(other, () => control.abort(), options);
+}
+
 /**
  * Shows an element that floats: closes on Escape, on a click elsewhere and on scrolling of the page. Returns `close`.
  * `anchor` is an element or `{ x, y }`.
@@ -47,7 +60,7 @@ export function openFloating(element, anchor, { align, onClose, returnFocus = tr
     open = null;
     removeEventListener('pointerdown', onPointer, true);
     removeEventListener('keydown', onKey, true);
-    removeEventListener('resize', close);
+    removeEventListener('resize', onResize);
     if (anchor instanceof Element) anchor.setAttribute('aria-expanded', 'false');
     const hadFocus = element.contains(document.activeElement) || document.activeElement === document.body;
     element.remove();
@@ -58,9 +71,15 @@ export function openFloating(element, anchor, { align, onClose, returnFocus = tr
     if (element.contains(event.target)) return;
     // A click on the button that opened it closes it, and does not open it again.
     if (anchor instanceof Element && anchor.contains(event.target)) {
-      addEventListener('click', (click) => click.stopPropagation(), { capture: true, once: true });
+      answerNext('click', ['pointercancel', 'pointerdown'], (click) => click.stopPropagation());
     }
     close();
+  };
+  const { innerWidth: width } = globalThis;
+  const onResize = () => {
+    // The keyboard of a phone comes and goes with a field; only the height changes.
+    if (innerWidth === width && element.querySelector('input')) place(element, rect, { align });
+    else close();
   };
   const onKey = (event) => {
     if (event.key !== 'Escape') return;
@@ -70,7 +89,7 @@ export function openFloating(element, anchor, { align, onClose, returnFocus = tr
   };
   addEventListener('pointerdown', onPointer, true);
   addEventListener('keydown', onKey, true);
-  addEventListener('resize', close);
+  addEventListener('resize', onResize);
   open = close;
   return close;
 }
@@ -168,7 +187,7 @@ export function onContextMenu(element, selector, show) {
       timer = setTimeout(() => {
         pressedAt = performance.now();
         navigator.vibrate?.(10);
-        addEventListener('touchend', (end) => end.preventDefault(), { once: true, passive: false, capture: true });
+        answerNext('touchend', ['touchcancel', 'touchstart'], (end) => end.preventDefault());
         show(item, { x, y });
       }, 480);
     },
