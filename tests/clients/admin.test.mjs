@@ -201,7 +201,7 @@ describe('users', () => {
     const w = await web.panel(web.root, `#/users/${eve.id}`);
     const panel = side(w.page, 'Eve');
     await panel.getByRole('combobox', { name: 'Role' }).selectOption('moderator');
-    await dialog(w.page, 'Make Eve a Moderator?').getByRole('button', { name: 'Change role' }).click();
+    await dialog(w.page, 'Make Eve a moderator?').getByRole('button', { name: 'Change role' }).click();
     await eventually(
       async () => (await web.rest('GET', `/admin/user/${eve.id}`, web.root.token)).role === 'moderator',
       'the role',
@@ -240,7 +240,7 @@ describe('chats and reports', () => {
     await panel.getByText('a secret of alice').waitFor();
     assert.equal((await audit('chat.read')).target_id, group);
     await panel.getByRole('button', { name: 'Delete message' }).click();
-    await dialog(w.page, /Delete this message of Alice/)
+    await dialog(w.page, /Delete this message by Alice/)
       .getByRole('button', { name: 'Delete message' })
       .click();
     await panel.getByText('Message deleted').waitFor();

@@ -95,7 +95,7 @@ describe('the admin panel for everybody', () => {
     await side(w.page, /onerror/)
       .getByRole('button', { name: 'Change ban' })
       .click();
-    await w.page.getByRole('dialog').getByRole('combobox', { name: 'Ends' }).selectOption({ label: 'At a date…' });
+    await w.page.getByRole('dialog').getByRole('combobox', { name: 'Ends' }).selectOption({ label: 'On a date…' });
     await w.page.waitForTimeout(250);
     await assertAccessible(w.page, 'the ban');
     await w.close();

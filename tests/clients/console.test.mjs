@@ -35,7 +35,7 @@ async function open(at = '', { signedIn = true, setUp } = {}) {
       await w.page.getByRole('region', { name }).getByText('connected', { exact: true }).waitFor();
     // Both may have no chat in common yet.
     const start = w.page.getByRole('region', { name: 'First steps' });
-    const make = start.getByRole('button', { name: 'Make a group of both' });
+    const make = start.getByRole('button', { name: 'Create a group with both' });
     await eventually(async () => {
       if (await make.isVisible()) await make.click({ timeout: 1000 });
       return !(await start.isVisible());
@@ -152,7 +152,7 @@ describe('the event console', () => {
     await problems.getByRole('button', { name: /Line 3, column 16.*message\.chat_id/ }).click();
     assert.equal(await w.payload.evaluate((it) => it.value.slice(it.selectionStart, it.selectionEnd)), '"many"');
     await w.payload.fill('[1]');
-    await problems.getByText('A payload is an object').waitFor();
+    await problems.getByText('The payload must be an object').waitFor();
     await w.close();
   });
 

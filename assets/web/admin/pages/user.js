@@ -128,7 +128,7 @@ export async function userView(id, { changed, gone }) {
     async function change() {
       const role = select.value;
       const isSure = await confirmDialog({
-        title: t('adm_role_title', { name, role: t(`adm_role_${role}`) }),
+        title: t(`adm_role_${role}_title`, { name }),
         text: t(`adm_role_${role}_text`),
         action: t('adm_change_role'),
       });
