@@ -1030,6 +1030,49 @@ for (const transport of transports) {
         assert.deepEqual(statuses, []);
       }));
 
+    test('what another user has left in the outbox is not sent, and stays there for them', () =>
+      withChats(transport, async (open) => {
+        const [alice, bob] = await newUsers('alice', 'bob');
+        const { id } = await newGroup(alice, bob);
+        const entry = (clientId, userId) => ({ clientId, chatId: id, content: clientId, messageType: 'text', replyTo: null, userId });
+        const store = new Map([['of-alice', entry('of-alice', alice.id)], ['of-bob', entry('of-bob', bob.id)]]);
+        const outbox = {
+          load: () => [...store.values()],
+          save: (saved) => store.set(saved.clientId, saved),
+          remove: (clientId) => store.delete(clientId),
+        };
+        const chat = await open(bob, { outbox });
+        await until(() => !store.has('of-bob'), 'the own message to be sent');
+        assert.deepEqual([[...store.keys()], chat.pending()], [['of-alice'], []]);
+        assert.deepEqual(contents(await storedMessages(bob, id)), ['of-bob']);
+        chat.send(id, 'the last').catch(() => {});
+        assert.equal(store.get(chat.pending()[0].clientId).userId, bob.id);
+      }));
+
+    test('changes of messages older than those stored, made while away, are announced', () =>
+      withChats(transport, (open) =>
+        withProxy(async (proxy) => {
+          const [alice, bob] = await newUsers('alice', 'bob');
+          const { id } = await newGroup(alice, bob);
+          const [edited, deleted] = [await sendOver(bob, id, 'first'), await sendOver(bob, id, 'second')].map((it) => it.message);
+          for (let index = 0; index < 40; index += 1) await sendOver(bob, id, `later ${index}`);
+          const chat = await open(alice, { at: proxy.url });
+          const { floor } = chat.chats.get(id);
+          assert.ok(floor >= deleted.seq, `both are older than ${floor}`);
+          const changes = [];
+          chat.on('change', ({ type, message, synced }) => changes.push([type, message?.id, message?.content, synced]));
+          proxy.refuse(true);
+          await event(bob, 'edit_message', { message: { id: edited.id, content: 'changed' } });
+          await event(bob, 'delete_message', { message: { id: deleted.id } });
+          const caughtUp = next(chat, 'synced', ({ full }) => full);
+          proxy.refuse(false);
+          await caughtUp;
+          const about = changes.filter(([type]) => /^message_|new_/.test(type));
+          assert.deepEqual(about, [['message_edited', edited.id, 'changed', true], ['message_deleted', deleted.id, '', true]]);
+          assert.equal(chat.chats.get(id).floor, floor);
+          await assertFresh(chat, alice);
+        })));
+
     test('the state of another user is dropped, including unsent messages and contacts', () =>
       withChats(transport, async (open, create) => {
         const [alice, bob] = await newUsers('alice', 'bob');
