@@ -73,8 +73,8 @@ export async function signIn(credentials) {
 /** Signs out here and in the web client, and forgets what it has kept. */
 export async function signOut() {
   const id = session.me?.id;
-  await logout(send);
   remember(null);
+  await logout(send);
   try {
     const { forgetAll, forgetDrafts } = await import('../app/store.js');
     forgetDrafts(id);

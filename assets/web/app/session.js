@@ -179,6 +179,8 @@ export async function signOut() {
   )
     return;
   forgetDrafts(userId, { keepUnsaved: true });
+  // First: a reload while the server is asked must not sign in again.
+  stored.set(null);
   await logout((...args) => client.rest(...args));
   await forgetHere();
 }
