@@ -50,6 +50,8 @@ export function pagedList({
     { class: 'filters', role: 'search', 'aria-label': t('adm_filters'), onsubmit: (event) => event.preventDefault() },
     filters.map((filter) => {
       const { element, later } = filterField(filter, (value, options) => {
+        // What is still being typed in another field counts as well.
+        for (const other of waiting) other?.now();
         trail = [];
         go({ [filter.name]: value }, options);
       });
