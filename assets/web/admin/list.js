@@ -17,7 +17,8 @@ const LIMIT = 25;
  * @param {string} options.path Of the request, such as `/admin/user`.
  * @param {Array<object>} options.columns `{ label, cell(item), class }`.
  * @param {object} options.nothing `{ symbol, title, text }` for the list without filters.
- * @returns {{ element: HTMLElement, update(query: object, selected?: string): void, reload(): void, leave(): void, items(): object[] }}
+ * @returns {{ element: HTMLElement, update(query: object, selected?: string): void, reload(): void, leave(): void,
+ *   items(): object[] }}
  */
 export function pagedList({
   name,
@@ -247,5 +248,6 @@ function filterField({ name, label, type, options, hint }, change) {
       if (event.key === 'Enter') later.now();
     },
   });
-  return { element: h('div', { class: `filter ${type}` }, h('label', { for: id, class: 'label' }, label), input), later };
+  const element = h('div', { class: `filter ${type}` }, h('label', { for: id, class: 'label' }, label), input);
+  return { element, later };
 }

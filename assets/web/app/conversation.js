@@ -86,7 +86,8 @@ export class Conversation {
       if (change.chat.id !== chatId) return;
       this.timeline.refresh(change);
       // Changed while away, and older than what the client keeps.
-      if (change.synced && change.message && change.type !== 'new_message') this.timeline.applyEvent(change.type, change);
+      if (change.synced && change.message && change.type !== 'new_message')
+        this.timeline.applyEvent(change.type, change);
       if (change.type === 'new_message') this.#arrived(change.message);
       if (change.type !== 'typing') this.refresh();
     });

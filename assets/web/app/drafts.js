@@ -79,8 +79,8 @@ function mayBeSaved(chatId) {
 }
 
 /**
- * Saves a draft on the server: one save of a chat at a time, so that none overtakes a later one. Of those that wait, only
- * the last counts; without a connection it waits in this browser.
+ * Saves a draft on the server: one save of a chat at a time, so that none overtakes a later one. Of those that wait,
+ * only the last counts; without a connection it waits in this browser.
  */
 async function save(chatId, content, replyTo) {
   const running = saving.get(chatId);
@@ -113,7 +113,12 @@ async function saveNow(chatId, { content, replyTo }) {
   savedAt.set(chatId, known.filter(Boolean).sort().at(-1));
   const local = read(chatId);
   if (!local || local.content !== content) return;
-  write(chatId, { content: hasText ? content : '', replyTo, isUnsaved: false, savedAt: saved?.saved_at ?? savedAt.get(chatId) });
+  write(chatId, {
+    content: hasText ? content : '',
+    replyTo,
+    isUnsaved: false,
+    savedAt: saved?.saved_at ?? savedAt.get(chatId),
+  });
 }
 
 /** Saves on the server what could not be saved before: without a connection, or because the page was left. */

@@ -95,7 +95,7 @@ async function closeNotifications() {
   for (const shown of (await worker?.getNotifications?.()) ?? []) shown.close();
 }
 
-/** Removes what a user has left here, and what others could read; at signing out. Of other users, unsent messages stay. */
+/** Removes what a user has left here, and what others could read; at signing out. Other users' unsent messages stay. */
 export async function forgetAll(userId) {
   const drop = async (items, idOf) => {
     const own = (await items.all()).filter((it) => it.userId === userId);

@@ -114,7 +114,7 @@ export class Timeline {
       const page = await this.#history({ ...range, limit: PAGE });
       if (generation !== this.#generation || !this.state) return;
       this.failed = null;
-      // The window may have been cut at this end meanwhile: the page would leave a gap, and is fetched again when needed.
+      // The window may have been cut at this end: the page would leave a gap, and is fetched again when needed.
       if (edge() === from) {
         merge(page);
         this.#catchUp();

@@ -73,9 +73,20 @@ export function createIdentity({ key, label, names, onevent, onchange }) {
 
   /** Logs the session out that another one has replaced. */
   function endSession(kept) {
-    const storage = { getItem: () => kept, setItem: () => {}, removeItem: () => {} };
-    sessionTokens({ url: root.href, storage, key: `${key}-before` })
-      .logout()
+    let value = kept;
+    const storage = {
+      getItem: () => value,
+      setItem: (_, next) => {
+        value = next;
+      },
+      removeItem: () => {
+        value = null;
+      },
+    };
+    const old = sessionTokens({ url: root.href, storage, key: `${key}-before` });
+    // An access token that has ended is renewed first: it could not end its session.
+    old()
+      .then(() => old.logout())
       .catch(() => {
         /* It ends by itself later. */
       });

@@ -33,7 +33,7 @@ async function tryLogout(rest) {
   return true;
 }
 
-/** Ends the session of the cookies; if that fails now, it is tried again at the next start. Resolves with whether it is over. */
+/** Ends the session of the cookies; what fails is tried again at the next start. Resolves with whether it is over. */
 export function logout(rest) {
   set(true);
   return finishLogout(rest);
