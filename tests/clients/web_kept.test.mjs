@@ -69,6 +69,25 @@ describe('what is written', () => {
   });
 });
 
+describe('what others change', () => {
+  test('an edit and a deletion made while away reach messages far up in the log', async () => {
+    const id = await web.group('Away', [alice, bob]);
+    const old = [];
+    for (let n = 0; n < 120; n += 1) old.push(await bob.send(id, `line ${n}`));
+    const w = await web.open(alice, { at: `#/chat/${id}?at=${old[10].seq}` });
+    await w.message('line 10').first().waitFor();
+    await w.context.setOffline(true);
+    await w.page.getByRole('status').filter({ hasText: 'Offline' }).waitFor();
+    await bob.call('edit_message', { message: { id: old[11].id, content: 'another line' } });
+    await bob.call('delete_message', { message: { id: old[12].id } });
+    await w.context.setOffline(false);
+    await w.message('another line').waitFor();
+    await w.message('line 12').waitFor({ state: 'detached' });
+    assert.deepEqual(w.errors, []);
+    await w.close();
+  });
+});
+
 describe('files', () => {
   test('a second tab sends nothing again, and messages with files keep their order', async () => {
     const w = await opened('Uploads');
