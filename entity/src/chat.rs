@@ -14,6 +14,8 @@ pub struct Model {
     pub is_group: bool,
     /// Groups only.
     pub name: Option<String>,
+    /// The name as it is compared: folded.
+    pub name_key: Option<String>,
     /// Groups only.
     pub description: Option<String>,
     /// Bare name for `/static/{photo}/…`.

@@ -14,6 +14,7 @@ mod m20261201_01_group_access;
 mod m20261202_01_attachments;
 mod m20261203_01_message_terms;
 mod m20261204_01_report_queue;
+mod m20261205_01_chat_name_keys;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261202_01_attachments::Migration),
             Box::new(m20261203_01_message_terms::Migration),
             Box::new(m20261204_01_report_queue::Migration),
+            Box::new(m20261205_01_chat_name_keys::Migration),
         ]
     }
 }

@@ -20,7 +20,7 @@ struct Named {
 }
 
 /// Folds a name as it is compared from this migration on.
-fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     let folded = CaseMapper::new().fold_string(&nfkc.normalize(text)).into_owned();
     let plain = folded.replace("i\u{307}", "i").replace('ё', "е");

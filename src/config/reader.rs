@@ -20,7 +20,8 @@ pub struct Described {
 impl Described {
     /// Whether the value must not be shown.
     pub fn is_secret(&self) -> bool {
-        is_secret(self.name)
+        let has_password = |value: &String| value.contains("://") && value.contains('@');
+        is_secret(self.name) || self.value.as_ref().is_some_and(has_password)
     }
 }
 

@@ -38,7 +38,9 @@ fn the_openapi_document_equals_the_committed_one() {
 #[test]
 fn the_postman_collection_equals_the_committed_one() {
     let openapi = serde_json::to_value(rest::openapi()).expect("JSON");
-    let collection = serde_json::to_string_pretty(&rest::postman_collection(&openapi)).expect("JSON");
+    let collection =
+        serde_json::to_string_pretty(&rest::postman_collection(&openapi, "http://localhost:5000"))
+            .expect("JSON");
     equals_committed("assets/api/postman.json", &format!("{collection}\n"));
 }
 

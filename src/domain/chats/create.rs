@@ -22,7 +22,7 @@ use crate::platform::db::{OpenChange, Tx};
 use crate::platform::limits::{Key, Turn};
 use crate::protocol::chats::ChatCreated;
 use crate::protocol::chats::NewChat;
-use crate::text::nfc;
+use crate::text::{fold, nfc};
 
 /// How long a user whose chat was declined must wait before the next request, milliseconds.
 const DECLINED_FOR_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -212,6 +212,7 @@ async fn insert(
         others.first().filter(|_| !request.is_group).map(|other| chat::Entity::direct_key(creator.0, *other));
     let row = chat::ActiveModel {
         is_group: Set(request.is_group),
+        name_key: Set(group_name(request).as_deref().map(fold)),
         name: Set(group_name(request)),
         description: Set(request.description.clone().filter(|_| request.is_group)),
         creator_id: Set(creator.0),

@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::ids::{ChatId, UserId};
 use crate::platform::db::{OpenChange, Tx};
 use crate::protocol::members::MemberChange;
+use crate::text::fold;
 
 const KEY: &str = "lobby_chat";
 
@@ -42,9 +43,14 @@ pub async fn prepare(context: &AppContext) -> Result<()> {
         let Some(mut chat) = found else { return tx.commit_silently().await };
         if chat.name.as_ref() != Some(name) {
             tx = begin_meta_change(tx, &mut chat).await?.without_event(BEFORE_START);
-            chat::ActiveModel { id: Set(chat.id), name: Set(Some(name.clone())), ..Default::default() }
-                .update(tx.conn())
-                .await?;
+            chat::ActiveModel {
+                id: Set(chat.id),
+                name_key: Set(Some(fold(name))),
+                name: Set(Some(name.clone())),
+                ..Default::default()
+            }
+            .update(tx.conn())
+            .await?;
         }
         // `NOT EXISTS`, because with `NOT IN` PostgreSQL compares every user with every member once there are many.
         let mut inside = member::Entity::of_chat(chat.id).select_only().expr(Expr::value(1)).into_query();
@@ -131,6 +137,7 @@ async fn find_or_make(
     let row = chat::ActiveModel {
         is_group: Set(true),
         name: Set(Some(name.to_owned())),
+        name_key: Set(Some(fold(name))),
         // No user created it, so it does not count towards any user's limit of groups.
         creator_id: Set(0),
         owner_id: Set(owner.0),

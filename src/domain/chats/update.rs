@@ -16,7 +16,7 @@ use crate::protocol::chats::Chat;
 use crate::protocol::chats::ChatChanged;
 use crate::protocol::chats::{ChatPatch, ChatReply, UpdateChat};
 use crate::protocol::parse::Envelope;
-use crate::text::nfc;
+use crate::text::{fold, nfc};
 
 impl CommandHandler for UpdateChat {
     fn costs(&self) -> Vec<(Bucket, u32)> {
@@ -110,6 +110,7 @@ impl UpdateChat {
         let mut row = chat.clone().into_active_model();
         let name = request.name.as_deref().map(|name| nfc(name.trim()));
         if let Some(name) = name.filter(|it| chat.name.as_ref() != Some(it)) {
+            row.name_key = Set(Some(fold(&name)));
             row.name = Set(Some(name));
         }
         if let Some(description) = request.description.as_ref().filter(|it| **it != chat.description) {

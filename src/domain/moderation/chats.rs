@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use entity::{chat, member, message};
-use sea_orm::sea_query::{Expr, ExprTrait, Func};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
 
 use super::Numbered;
@@ -19,6 +19,7 @@ use crate::ids::{ChatId, UserId};
 use crate::platform::db::retry;
 use crate::protocol::messages::Message;
 use crate::protocol::moderation::{AdminChat, Role};
+use crate::text::fold;
 
 /// A filter of the list of chats.
 #[derive(Clone, Debug, Default)]
@@ -43,15 +44,15 @@ pub async fn list_chats(
         return Err(Error::invalid("query", "must have at most 100 characters and no NUL"));
     }
     let mut select = chat::Entity::find().filter(chat::Column::Id.lt(before.unwrap_or(i64::MAX)));
-    if let Ok(id) = query.parse::<i64>() {
-        select = select.filter(chat::Column::Id.eq(id));
-    } else {
-        select = select.filter(chat::Column::DeletedAt.is_null());
-        if !query.is_empty() {
-            let name = Expr::expr(Func::lower(Expr::col(chat::Column::Name)));
-            select = select.filter(name.like(containing(&query.to_lowercase())));
+    let is_present = chat::Column::DeletedAt.is_null();
+    let name = Expr::col((chat::Entity, chat::Column::NameKey)).like(containing(&fold(query)));
+    select = select.filter(match query.parse::<i64>() {
+        Ok(id) => {
+            Condition::any().add(chat::Column::Id.eq(id)).add(Condition::all().add(name).add(is_present))
         }
-    }
+        Err(_) if query.is_empty() => Condition::all().add(is_present),
+        Err(_) => Condition::all().add(name).add(is_present),
+    });
     if let Some(is_group) = filter.is_group {
         select = select.filter(chat::Column::IsGroup.eq(is_group));
     }

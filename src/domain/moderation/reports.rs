@@ -167,8 +167,10 @@ pub async fn reports(
         Claimed::Nobody => report::Column::ClaimedBy.is_null(),
         Claimed::Me => report::Column::ClaimedBy.eq(by.id().0),
     });
+    // Those about themselves are for others.
+    let own = (!by.is_admin()).then(|| report::Column::UserId.ne(by.id().0));
     let rows = report::Entity::find()
-        .filter(Condition::all().add_option(claimed))
+        .filter(Condition::all().add_option(claimed).add_option(own))
         .filter(report::Column::State.eq(state))
         .filter(report::Column::Id.lt(before.unwrap_or(i64::MAX)))
         .order_by_desc(report::Column::Id)
@@ -270,6 +272,9 @@ async fn change_once(
     let tx = context.db.begin().await?;
     Locked::read(context, &tx, by, Role::Moderator, by.id()).await?;
     let row = report::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?.ok_or_else(absent)?;
+    if row.user_id == by.id().0 && !by.is_admin() {
+        return Err(absent());
+    }
     let Some((changed, action, details)) = change.apply(&row, by.id(), context.clock.now())? else {
         let shown = show(tx.conn(), vec![row]).await?.pop().ok_or_else(absent)?;
         tx.roll_back().await?;

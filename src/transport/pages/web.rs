@@ -3,6 +3,7 @@
 //! A page names its files below `web/{version}/`, where the version is a hash of all of them. So browsers may keep a file
 //! for ever, and a page never mixes files of two versions.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::{Arc, LazyLock};
@@ -22,7 +23,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::client::Client;
-use crate::config::{CorsOrigins, Environment, Module, Registration, Settings, StorageKind};
+use crate::config::{CorsOrigins, Environment, Module, Modules, Registration, Settings, StorageKind};
 use crate::error::{Code, Error, Result};
 use crate::transport::http::problem::Problem;
 use crate::transport::rest::RestState;
@@ -67,7 +68,10 @@ static COMPRESSED: LazyLock<Cache<[u8; 32], Bytes>> = LazyLock::new(|| Cache::ne
 
 /// Returns the routes of the pages whose modules are switched on, and of their files.
 pub fn pages(settings: &Settings) -> Router<RestState> {
-    let mut router = Router::new().route("/web/{version}/{*path}", get(versioned));
+    let modules = Arc::new(settings.modules.clone());
+    let files =
+        async move |path: Path<(String, String)>, headers: HeaderMap| versioned(&modules, path, &headers);
+    let mut router = Router::new().route("/web/{version}/{*path}", get(files));
     let facts = Arc::new(Facts::of(settings));
     if settings.modules.has(Module::Ui) {
         for (path, file, kind) in [
@@ -170,26 +174,44 @@ fn answer_template(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let text = template(file, facts)?;
-    let mut response = answer(headers, kind, text.into_bytes().into(), REVALIDATED);
+    let hash = Sha256::digest(&text).into();
+    let mut response = answer(headers, kind, text.into_bytes().into(), hash, REVALIDATED);
     let policy = HeaderValue::from_str(policy).map_err(Error::internal)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     Ok(response)
 }
 
+/// The folders of the pages, and the modules that use them.
+const FOLDERS: [(&str, &[Module]); 4] = [
+    // The admin panel forgets what the client has stored when somebody signs out.
+    ("app/", &[Module::Ui, Module::Admin]),
+    ("admin/", &[Module::Admin]),
+    ("events/", &[Module::Docs]),
+    ("account/", &[Module::Mail]),
+];
+
 /// Handles `GET /web/{version}/{path}`.
-async fn versioned(
+fn versioned(
+    modules: &Modules,
     Path((version, path)): Path<(String, String)>,
-    headers: HeaderMap,
+    headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     if version != *current_version() {
         let text = "this version of the page is no longer served; load the page again";
         return Err(Error::new(Code::NotFound, text).into());
     }
+    let folder = FOLDERS.iter().find(|(folder, _)| path.starts_with(folder));
+    let is_off = folder.is_some_and(|(_, of)| !of.iter().any(|module| modules.has(*module)));
     let is_template = TEMPLATES.iter().any(|end| path.ends_with(end));
     let file = find(&path)
-        .filter(|_| !is_template)
+        .filter(|_| !is_template && !is_off)
         .ok_or_else(|| Error::new(Code::NotFound, "there is nothing at this path"))?;
-    Ok(answer(&headers, media_type(&path), file.data.into_owned().into(), FOR_EVER))
+    let hash = file.metadata.sha256_hash();
+    let body = match file.data {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    Ok(answer(headers, media_type(&path), body, hash, FOR_EVER))
 }
 
 /// Finds a file of the pages, or below `client/` one of the SDK.
@@ -224,9 +246,9 @@ fn template(name: &str, facts: &Facts) -> Result<String> {
     Ok(text)
 }
 
-/// Returns the hash of all files.
+/// Returns the hash of all files. Those of a debug build change while the server runs; a page asks for dozens of them at
+/// once.
 fn current_version() -> Arc<str> {
-    // The files of a debug build change while the server runs; a page asks for dozens of them at once.
     static VERSION: LazyLock<Cache<(), Arc<str>>> = LazyLock::new(|| {
         let cache = Cache::builder().max_capacity(1);
         if cfg!(debug_assertions) {
@@ -268,13 +290,18 @@ fn media_type(path: &str) -> &'static str {
 }
 
 /// Answers with a file, compressed if the browser accepts it, or with 304 if the browser has it.
-fn answer(request: &HeaderMap, kind: &'static str, body: Bytes, caching: HeaderValue) -> Response {
-    let hash: [u8; 32] = Sha256::digest(&body).into();
+fn answer(
+    request: &HeaderMap,
+    kind: &'static str,
+    body: Bytes,
+    hash: [u8; 32],
+    caching: HeaderValue,
+) -> Response {
     let text = |name| request.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let is_text = !matches!(kind, "image/png" | "image/webp");
     let compressed = is_text
         .then(|| text(header::ACCEPT_ENCODING))
-        .filter(|accepted| accepted.contains("gzip") && !accepted.contains("gzip;q=0"))
+        .filter(|accepted| accepts_gzip(accepted))
         .and_then(|_| COMPRESSED.try_get_with(hash, || compress(&body)).ok());
     let mut tag = String::from("\"");
     for byte in hash.iter().take(8) {
@@ -298,8 +325,32 @@ fn answer(request: &HeaderMap, kind: &'static str, body: Bytes, caching: HeaderV
     }
 }
 
+/// Whether an `Accept-Encoding` header names gzip with a weight above 0 (RFC 9110, section 12.5.3).
+fn accepts_gzip(header: &str) -> bool {
+    header.split(',').any(|part| {
+        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case("gzip") && weight.is_ok_and(|it| it > 0.0)
+    })
+}
+
 fn compress(body: &[u8]) -> io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(body)?;
     Ok(encoder.finish()?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepts_gzip;
+
+    #[test]
+    fn only_browsers_that_accept_gzip_get_it() {
+        for header in ["gzip", "br, gzip", "GZIP;q=0.5", "deflate, gzip;q=1.0"] {
+            assert!(accepts_gzip(header), "{header}");
+        }
+        for header in ["", "br", "gzip;q=0", "gzip;q=0.0", "x-gzip-not", "identity"] {
+            assert!(!accepts_gzip(header), "{header}");
+        }
+    }
 }

@@ -173,15 +173,16 @@ fn describe(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi 
 pub fn pages(document: utoipa::openapi::OpenApi, settings: &Settings) -> Router<RestState> {
     let mut router = Router::new().route("/client/{name}", get(pages::client::client));
     if settings.modules.has(Module::Docs) {
-        router = router.merge(documents(document, settings.public_url.path()));
+        router = router.merge(documents(document, settings));
     }
     router.merge(pages::web::pages(settings))
 }
 
-fn documents(document: utoipa::openapi::OpenApi, path: &str) -> Router<RestState> {
+fn documents(document: utoipa::openapi::OpenApi, settings: &Settings) -> Router<RestState> {
+    let (path, url) = (settings.public_url.path(), settings.public_url.as_str());
     let mut document = describe(document);
     let postman =
-        serde_json::to_value(&document).map(|openapi| postman::collection(&openapi)).unwrap_or_default();
+        serde_json::to_value(&document).map(|openapi| postman::collection(&openapi, url)).unwrap_or_default();
     if !path.is_empty() {
         document.servers = Some(vec![Server::new(path)]);
     }

@@ -9,8 +9,8 @@ const FORMAT: &str = "https://schema.getpostman.com/json/collection/v2.1.0/colle
 /// Nesting of an example at most.
 const DEEPEST: usize = 6;
 
-/// Returns the collection.
-pub fn collection(openapi: &Value) -> Value {
+/// Returns the collection for the server at this URL.
+pub fn collection(openapi: &Value, url: &str) -> Value {
     let mut folders: Map<String, Value> = Map::new();
     for (path, methods) in openapi["paths"].as_object().into_iter().flatten() {
         for (method, operation) in methods.as_object().into_iter().flatten() {
@@ -43,7 +43,7 @@ pub fn collection(openapi: &Value) -> Value {
         "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{token}}", "type": "string"}]},
         "event": [script(&["pm.test('the server has no error', () => pm.expect(pm.response.code).to.be.below(500));"])],
         "variable": [
-            {"key": "url", "value": "http://localhost:5000"},
+            {"key": "url", "value": url},
             {"key": "username", "value": "postman"},
             {"key": "password", "value": "ripe-mango-tree"},
             {"key": "token", "value": ""},
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn every_operation_is_a_request_with_an_example() {
         let openapi = serde_json::to_value(super::super::openapi()).expect("JSON");
-        let collection = collection(&openapi);
+        let collection = collection(&openapi, "http://localhost:5000");
         let text = collection.to_string();
         for event in crate::protocol::catalogue::COMMANDS {
             assert!(text.contains(&format!("/events/{}\"", event.name)), "{}", event.name);

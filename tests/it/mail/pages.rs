@@ -69,7 +69,7 @@ async fn mailed_links_lead_to_pages_in_the_language_of_the_browser_that_complete
     assert_eq!(said(1), ("Confirm your e-mail address", "This link is no longer valid. Request a new mail."));
     assert_eq!(said(2).1, "This password is not accepted: must have 8 to 128 characters");
     assert_eq!(said(3).0, "Set a new password");
-    assert!(said(3).1.starts_with("The password is set"), "{seen}");
+    assert!(said(3).1.starts_with("Your password is set"), "{seen}");
     assert_eq!(said(4).1, "Ссылка неполная. Откройте её из письма ещё раз.");
     let tokens = [&verify, &reset].map(|link| link.split_once("#token=").expect("a token").1);
     for page in seen.as_array().expect("pages") {

@@ -54,6 +54,16 @@ async fn chats_are_found_and_reading_one_is_recorded() {
     assert_eq!(find("kind=direct").await, std::slice::from_ref(&direct));
     assert_eq!(find("query=PLANS").await, std::slice::from_ref(&group));
     assert_eq!(find("query=100%25").await, std::slice::from_ref(&group));
+    let create = json!({"chat": {"name": "Команда 2024", "is_group": true, "members_array": []}});
+    let team = owner.call("create_chat", create).await["chat"]["id"].clone();
+    for query in ["команда", "КОМАНДА", "2024"] {
+        assert_eq!(find(&format!("query={query}")).await, std::slice::from_ref(&team), "{query}");
+    }
+    let rename = json!({"chat": {"id": team, "name": "Сборная"}});
+    assert_eq!(owner.call("update_chat", rename).await["ok"], json!(true));
+    assert_eq!(find("query=сборн").await, std::slice::from_ref(&team));
+    assert_eq!(owner.call("delete_chat", json!({"chat": {"id": team}})).await["ok"], json!(true));
+    owner.next("chat_deleted").await;
     assert_eq!(find("query=_").await, [Value::Null; 0]);
     assert_eq!(find(&format!("query={direct}")).await, std::slice::from_ref(&direct));
     let page = app.raw(Method::GET, "/admin/chat?limit=1", Some(&fixture.moderator.access), None).await;

@@ -209,6 +209,17 @@ async fn moderators_share_the_queue_by_claims_and_notes() {
     }
     let listed = fixture.app.send(Method::GET, "/admin/report?claimed=all", Some(&other.access), None).await;
     assert!(listed.0 == 422 && listed.1["errors"]["claimed"].is_array(), "{}", listed.1);
+    // A report about a moderator is for the others.
+    let (_, about) =
+        report(&fixture, &other, json!({"user_id": fixture.moderator.id, "reason": "unfair"})).await;
+    let id = about["id"].as_i64().expect("an id");
+    assert!(!list("", &fixture.moderator).await.contains(&id));
+    assert!(list("", &other).await.contains(&id));
+    for path in [format!("/admin/report/{id}/claim"), format!("/admin/report/{id}/resolve")] {
+        let (status, _) = fixture.post(&fixture.moderator, &path, json!({"resolution": "nothing"})).await;
+        assert_eq!(status, 404, "{path}");
+    }
+    assert_eq!(fixture.post(&other, &format!("/admin/report/{id}/claim"), json!({})).await.0, 200);
     // Its reporter sees neither who works on it nor the note.
     let (_, own) = report(&fixture, &other, json!({"user_id": fixture.user.id, "reason": "spam"})).await;
     assert!(own.get("note").is_none() && own.get("claimed_by").is_none(), "{own}");

@@ -14,7 +14,7 @@ use super::present;
 use crate::domain::users;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
-use crate::text::presentable;
+use crate::text::{fold, presentable};
 
 /// Writes the chats of the plan. Users are locked first, in the order of their ids.
 pub async fn store(to: &Writing<'_>, plan: &Plan<'_>, now: i64) -> Result<()> {
@@ -97,6 +97,7 @@ fn chat_row(new: &New<'_>, id: i64, blocked: bool) -> chat::ActiveModel {
     chat::ActiveModel {
         id: Set(id),
         is_group: Set(is_group),
+        name_key: Set(name.as_deref().filter(|_| is_group).map(fold)),
         name: Set(name.filter(|_| is_group)),
         description: Set(text(&new.from.description).filter(|_| is_group)),
         creator_id: Set(new.owner),

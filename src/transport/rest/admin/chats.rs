@@ -17,6 +17,9 @@ use crate::transport::rest::admin::{Admin, DEFAULT_LIMIT, Moderator};
 use crate::transport::rest::events::command;
 use crate::transport::rest::extract::{Auth, Id, Paging, Params, page};
 
+/// The largest whole number that JSON carries exactly (RFC 8259, section 6).
+const MAX_SAFE: u64 = (1 << 53) - 1;
+
 /// List chats, newest first. For moderators and admins.
 #[utoipa::path(get, path = "/admin/chat", tag = "admin", security(("bearer" = [])),
     params(
@@ -91,6 +94,10 @@ pub async fn delete_message(
     Auth(actor): Auth,
     Id(id): Id,
 ) -> Result<Response, Problem> {
+    // Beyond what a payload may contain, there is no message either.
+    if id.unsigned_abs() > MAX_SAFE {
+        return Err(Error::not_found("message").into());
+    }
     let payload = json!({"message": {"id": id}}).to_string();
     command(&app, actor, "delete_message".to_owned(), payload).await
 }
