@@ -21,6 +21,9 @@ use crate::transport::rest::extract::{Auth, From, Id, Image, Json, Paging, Param
 #[utoipa::path(post, path = "/user", tag = "user", request_body = Registration,
     responses(
         (status = 201, body = Me),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json",
+            description = "Registration is closed"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "The invite is not valid"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, body = ProblemBody, content_type = "application/problem+json"),
     ))]
@@ -43,7 +46,11 @@ pub async fn register(
 #[utoipa::path(post, path = "/user/create", tag = "mango", request_body = Registration,
     responses(
         (status = 201, body = Me),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json",
+            description = "Registration is closed"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json", description = "The invite is not valid"),
         (status = 409, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn mango_register(
     state: State<RestState>,

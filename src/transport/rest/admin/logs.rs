@@ -66,6 +66,7 @@ pub async fn mails(
         (status = 403, body = ProblemBody, content_type = "application/problem+json",
             description = "The mail has no link that is still needed"),
         (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json", description = "The user has no e-mail address"),
     ))]
 pub async fn resend_mail(
     State(app): State<RestState>,
