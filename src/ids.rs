@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// The largest integer up to which a double represents every integer exactly (ECMAScript's `Number.MAX_SAFE_INTEGER`).
-const LARGEST: i64 = 9_007_199_254_740_991;
+pub const LARGEST: i64 = 9_007_199_254_740_991;
 
 /// Deserializes an integer, and also its decimal digits as text if `as_text` is set.
 struct Reading {

@@ -1,4 +1,4 @@
-// The queue of reports: what nobody works on, what one works on oneself, and what is resolved.
+// The queue of reports: unclaimed, claimed by the moderator, and resolved.
 import { h } from '../../shared/dom.js';
 import { t } from '../../shared/i18n.js';
 import { nameOf } from '../../shared/avatar.js';

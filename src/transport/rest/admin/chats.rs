@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::domain::moderation::ChatFilter;
 use crate::domain::{moderation, run_detached};
 use crate::error::Error;
-use crate::ids::ChatId;
+use crate::ids::{ChatId, LARGEST};
 use crate::protocol::messages::{Message, MessageReply};
 use crate::protocol::moderation::AdminChat;
 use crate::transport::http::problem::{Problem, ProblemBody};
@@ -16,9 +16,6 @@ use crate::transport::rest::RestState;
 use crate::transport::rest::admin::{Admin, DEFAULT_LIMIT, Moderator};
 use crate::transport::rest::events::command;
 use crate::transport::rest::extract::{Auth, Id, Paging, Params, page};
-
-/// The largest whole number that JSON carries exactly (RFC 8259, section 6).
-const MAX_SAFE: u64 = (1 << 53) - 1;
 
 /// List chats, newest first. For moderators and admins.
 #[utoipa::path(get, path = "/admin/chat", tag = "admin", security(("bearer" = [])),
@@ -95,7 +92,7 @@ pub async fn delete_message(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     // Beyond what a payload may contain, there is no message either.
-    if id.unsigned_abs() > MAX_SAFE {
+    if id.unsigned_abs() > LARGEST.unsigned_abs() {
         return Err(Error::not_found("message").into());
     }
     let payload = json!({"message": {"id": id}}).to_string();
